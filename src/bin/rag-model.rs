@@ -1,0 +1,2 @@
+//! `rag-model`: imports, fetches, lists and verifies models.
+fn main() {}

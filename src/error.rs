@@ -1,0 +1,171 @@
+//! The one error type: what went wrong, the SQLSTATE a client sees, and what to do about it.
+use std::fmt;
+
+/// A failure with a message in PostgreSQL's style and, where one can act, a hint.
+#[derive(Debug, Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: Kind,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An argument is outside what the function takes.
+    InvalidArgument,
+    /// A name stands for nothing.
+    Undefined,
+    /// A name is taken.
+    Duplicate,
+    /// A column or value has a type that does not fit.
+    WrongType,
+    /// The object exists but is not in a state to do this.
+    NotReady,
+    /// Files of a model or the runtime are missing, damaged or of another build.
+    Configuration,
+    /// The model cannot be run by this package.
+    Unsupported,
+    /// The input is larger than a limit.
+    TooLarge,
+    /// The caller may not do this.
+    Forbidden,
+    /// Reading or writing a file failed.
+    Io,
+    /// A model failed while it ran.
+    Model,
+    /// The network or a remote side failed.
+    Remote,
+    /// The work was told to stop.
+    Cancelled,
+}
+
+impl Error {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), detail: None, hint: None }))
+    }
+
+    /// An argument is outside what the function takes (22023).
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidArgument, message)
+    }
+    /// A model, collection or column does not exist (42704).
+    pub fn undefined(message: impl Into<String>) -> Self {
+        Self::new(Kind::Undefined, message)
+    }
+    /// The name is taken (42710).
+    pub fn duplicate(message: impl Into<String>) -> Self {
+        Self::new(Kind::Duplicate, message)
+    }
+    /// A column or value has a type that does not fit (42804).
+    pub fn wrong_type(message: impl Into<String>) -> Self {
+        Self::new(Kind::WrongType, message)
+    }
+    /// The object exists but is not in a state to do this (55000).
+    pub fn not_ready(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotReady, message)
+    }
+    /// Files of a model or the runtime are missing, damaged or of another build (F0000).
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration, message)
+    }
+    /// This package cannot run that (0A000).
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unsupported, message)
+    }
+    /// The input is larger than a limit (54000).
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(Kind::TooLarge, message)
+    }
+    /// The caller may not do this (42501).
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, message)
+    }
+    /// Reading or writing a file failed (58030).
+    pub fn io(message: impl Into<String>) -> Self {
+        Self::new(Kind::Io, message)
+    }
+    /// A model failed while it ran (38000).
+    pub fn model(message: impl Into<String>) -> Self {
+        Self::new(Kind::Model, message)
+    }
+    /// The network or a remote side failed (08000).
+    pub fn remote(message: impl Into<String>) -> Self {
+        Self::new(Kind::Remote, message)
+    }
+    /// The work was told to stop (57014).
+    pub fn cancelled() -> Self {
+        Self::new(Kind::Cancelled, "canceling work due to user request")
+    }
+
+    /// Adds what else is known.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+    /// Adds what the user can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The message alone.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+    /// What else is known.
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+    /// What the user can do.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+    /// Whether a model or the runtime is not usable as installed: nothing about the input is wrong.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self.0.kind, Kind::Configuration | Kind::Undefined)
+    }
+    /// Whether the work was told to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == Kind::Cancelled
+    }
+
+    /// The five-character SQLSTATE a client sees.
+    pub fn sqlstate(&self) -> &'static str {
+        match self.0.kind {
+            Kind::InvalidArgument => "22023",
+            Kind::Undefined => "42704",
+            Kind::Duplicate => "42710",
+            Kind::WrongType => "42804",
+            Kind::NotReady => "55000",
+            Kind::Configuration => "F0000",
+            Kind::Unsupported => "0A000",
+            Kind::TooLarge => "54000",
+            Kind::Forbidden => "42501",
+            Kind::Io => "58030",
+            Kind::Model => "38000",
+            Kind::Remote => "08000",
+            Kind::Cancelled => "57014",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(detail) = &self.0.detail {
+            write!(f, ": {detail}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,4 @@
+//! Everything that knows PostgreSQL.
+mod api;
+mod error;
+mod guc;

@@ -1,0 +1,1 @@
+//! States of a job, backoff and the forming of batches.

@@ -1,0 +1,1 @@
+//! Late interaction over token bits, cross-encoders and score fusion.

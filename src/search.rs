@@ -1,0 +1,1 @@
+//! Query analysis, reciprocal rank fusion and BM25 arithmetic.
