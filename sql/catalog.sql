@@ -1,0 +1,122 @@
+-- Catalog and queue. Run by CREATE EXTENSION; owned by the extension's owner. Users read the catalog
+-- and never write any of these tables: functions write for them, with finished values only.
+
+CREATE SEQUENCE rag.collection_id AS int;
+CREATE TABLE rag.collection (
+    collection_id      int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.collection_id'),
+    name               text COLLATE "C" NOT NULL UNIQUE,
+    source             regclass NOT NULL,
+    content_column     name NOT NULL,
+    title_column       name,
+    key_columns        name[] NOT NULL,
+    -- Text, not regconfig: pg_upgrade refuses tables with regconfig columns.
+    text_search_config text NOT NULL,
+    paused             text,
+    created_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE INDEX ON rag.collection (source);
+COMMENT ON TABLE rag.collection IS 'one row per collection: a source table kept searchable';
+COMMENT ON COLUMN rag.collection.title_column IS 'column whose text heads every heading path, or NULL';
+COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL';
+
+CREATE SEQUENCE rag.generation_id AS int;
+CREATE TABLE rag.generation (
+    generation_id  int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.generation_id'),
+    collection_id  int NOT NULL REFERENCES rag.collection ON DELETE CASCADE,
+    state          text NOT NULL CHECK (state IN ('building', 'active', 'retired')),
+    model          text NOT NULL,
+    fingerprint    text NOT NULL,
+    dimensions     int NOT NULL,
+    max_tokens     int NOT NULL,
+    overlap_tokens int NOT NULL,
+    format         text NOT NULL,
+    token_bits     boolean NOT NULL,
+    index_method   text NOT NULL CHECK (index_method IN ('hnsw', 'ivfflat', 'none')),
+    documents      regclass NOT NULL,
+    chunks         regclass NOT NULL,
+    bits           regclass,
+    -- The vector index is built once the first load is in: row by row into an empty one costs more.
+    loaded_at      timestamptz,
+    created_at     timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE UNIQUE INDEX ON rag.generation (collection_id) WHERE state = 'active';
+COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunking settings and model fingerprint, with its own tables';
+COMMENT ON COLUMN rag.generation.max_tokens IS 'most tokens of a chunk, special tokens excluded';
+COMMENT ON COLUMN rag.generation.bits IS 'table of token bits for reranking, or NULL';
+COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
+
+CREATE SEQUENCE rag.chunk_id;
+COMMENT ON SEQUENCE rag.chunk_id IS 'chunk ids of all collections: an id is never used again';
+
+-- User transactions append here and touch nothing else: no key but the primary one, so they can
+-- neither wait for nor fail because of each other.
+CREATE TABLE rag.change (
+    change_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    collection_id int NOT NULL,
+    keys          text[],
+    changed_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rag.change IS 'documents that changed, up to 1,000 a row, in the order written; workers turn them into jobs';
+COMMENT ON COLUMN rag.change.keys IS 'each a JSON array of the key columns as text; NULL: compare the whole source';
+
+-- Only workers write jobs.
+CREATE SEQUENCE rag.token;
+COMMENT ON SEQUENCE rag.token IS 'claims of jobs; never restarts, so a late worker cannot hold a newer claim';
+CREATE TABLE rag.job (
+    generation_id int NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    token         bigint NOT NULL DEFAULT pg_catalog.nextval('rag.token'),
+    is_new        boolean NOT NULL,
+    is_dead       boolean NOT NULL DEFAULT false,
+    attempts      int NOT NULL DEFAULT 0,
+    queued_at     timestamptz NOT NULL,
+    -- Not before: now for a waiting job, the end of the lease for a claimed one, later after a failure.
+    ready_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    worker        int,
+    failure       text CHECK (failure IN ('transient', 'rate-limited', 'row', 'configuration')),
+    reason        text,
+    excerpt       text,
+    PRIMARY KEY (generation_id, key)
+);
+CREATE UNIQUE INDEX ON rag.job (token);
+CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
+COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
+COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';
+COMMENT ON COLUMN rag.job.worker IS 'process id of the claiming backend while its lease lasts';
+
+-- A comparison of source and documents under way, resumable at a key.
+CREATE TABLE rag.scan (
+    generation_id int PRIMARY KEY,
+    side          text NOT NULL DEFAULT 'source' CHECK (side IN ('source', 'documents')),
+    after_key     text,
+    is_repeated   boolean NOT NULL DEFAULT false,
+    started_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rag.scan IS 'comparisons of a source with its documents that are under way';
+COMMENT ON COLUMN rag.scan.side IS 'source: rows without chunks; documents: chunks without a row';
+COMMENT ON COLUMN rag.scan.after_key IS 'last key compared, or NULL at the start';
+COMMENT ON COLUMN rag.scan.is_repeated IS 'another comparison was asked for meanwhile';
+
+CREATE TABLE rag.progress (
+    generation_id int PRIMARY KEY,
+    indexed       bigint NOT NULL DEFAULT 0,
+    chunks        bigint NOT NULL DEFAULT 0,
+    embedded      bigint NOT NULL DEFAULT 0,
+    tokens        bigint NOT NULL DEFAULT 0,
+    rate          float8,
+    worker        int,
+    heartbeat     timestamptz,
+    error         text
+);
+COMMENT ON TABLE rag.progress IS 'counters that workers keep, so that rag.status is cheap at any size';
+COMMENT ON COLUMN rag.progress.rate IS 'documents a second, smoothed';
+
+GRANT SELECT ON rag.collection, rag.generation TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('rag.collection', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.generation', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.progress', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.collection_id', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.generation_id', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.chunk_id', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.token', '');

@@ -1,0 +1,27 @@
+-- Run by rag_create_collection as the source's owner, in the source's schema.
+-- Rows of chunks and bits are inserted and deleted, never updated: an update would put every
+-- vector into the index again. Order and offsets lie in the one row of documents that an edit rewrites.
+CREATE TABLE {documents} (
+    {key_definitions},
+    source_hash bytea NOT NULL,
+    chunk_ids   bigint[] NOT NULL,
+    char_starts int[] NOT NULL,
+    char_ends   int[] NOT NULL,
+    pages       int[],
+    indexed_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY ({keys})
+);
+CREATE TABLE {chunks} (
+    chunk_id     bigint PRIMARY KEY,
+    {key_definitions},
+    content      text NOT NULL,
+    content_hash bytea NOT NULL,
+    section      text,
+    token_count  int NOT NULL,
+    lexemes      tsvector NOT NULL,
+    embedding    {vector} NOT NULL
+);
+CREATE INDEX ON {chunks} ({keys});
+CREATE INDEX ON {chunks} USING gin (lexemes);
+COMMENT ON TABLE {documents} IS {documents_comment};
+COMMENT ON TABLE {chunks} IS {chunks_comment};

@@ -1,0 +1,15 @@
+-- Run by pg::collection for every use of a collection, as whoever calls; reads catalogs only.
+SELECT c.collection_id,
+       c.name,
+       c.source::oid,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname),
+       r.relowner,
+       c.content_column::text,
+       c.title_column::text,
+       c.text_search_config,
+       c.paused,
+       pg_catalog.quote_ident(n.nspname)
+  FROM rag.collection c
+  LEFT JOIN (pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace)
+    ON r.oid = c.source
+ WHERE CASE WHEN $1 IS NULL THEN c.collection_id = $2 ELSE c.name = $1 COLLATE "C" END

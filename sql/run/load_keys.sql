@@ -1,0 +1,23 @@
+-- Run by pg::collection: the columns of a primary key in its order, with all that is needed to
+-- compare them exactly as the key's index does, whatever the search path.
+SELECT a.attname::text,
+       pg_catalog.format_type(a.atttypid, a.atttypmod),
+       pg_catalog.quote_ident(en.nspname),
+       o.oprname::text,
+       a.attnum,
+       a.atttypid,
+       CASE WHEN a.attcollation <> 0
+            THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) END
+  FROM pg_catalog.pg_index i
+ CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[], i.indclass::pg_catalog.oid[])
+       WITH ORDINALITY AS k (attnum, opclass, position)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+  JOIN pg_catalog.pg_opclass oc ON oc.oid = k.opclass
+  JOIN pg_catalog.pg_amop am ON am.amopfamily = oc.opcfamily
+       AND am.amoplefttype = oc.opcintype AND am.amoprighttype = oc.opcintype AND am.amopstrategy = 3
+  JOIN pg_catalog.pg_operator o ON o.oid = am.amopopr
+  JOIN pg_catalog.pg_namespace en ON en.oid = o.oprnamespace
+  LEFT JOIN (pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace)
+    ON co.oid = a.attcollation
+ WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts
+ ORDER BY k.position

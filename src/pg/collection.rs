@@ -1,0 +1,192 @@
+//! A collection and its generations as the catalog describes them now.
+pub mod key;
+
+use super::spi::{column, read, required};
+use crate::{Error, Result};
+use key::KeyColumn;
+use pgrx::pg_sys::Oid;
+use pgrx::spi::{SpiHeapTupleData, quote_identifier};
+
+/// A source kept searchable.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    /// Its number in `rag.collection`.
+    pub id: i32,
+    /// Its name.
+    pub name: String,
+    /// The source table.
+    pub source: Oid,
+    /// The source's qualified name, quoted.
+    pub source_sql: String,
+    /// The source's schema, quoted; everything the collection creates lies there.
+    pub schema_sql: String,
+    /// The source's owner now.
+    pub owner: Oid,
+    /// Column with the text, unquoted.
+    pub content: String,
+    /// Column whose text heads every heading path, unquoted.
+    pub title: Option<String>,
+    /// Columns of the source's primary key.
+    pub keys: Vec<KeyColumn>,
+    /// Text search configuration, qualified and quoted.
+    pub text_search_config: String,
+    /// Why ingestion stands still.
+    pub paused: Option<String>,
+}
+
+/// One immutable build of a collection.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// Its number in `rag.generation`.
+    pub id: i32,
+    /// The collection's number.
+    pub collection: i32,
+    /// Whether searches run on it.
+    pub is_active: bool,
+    /// Name of the embedder.
+    pub model: String,
+    /// Fingerprint of the embedder.
+    pub fingerprint: String,
+    /// Length of its vectors.
+    pub dimensions: usize,
+    /// Most tokens of a chunk, special tokens excluded.
+    pub max_tokens: usize,
+    /// Most tokens two neighbouring chunks share.
+    pub overlap_tokens: usize,
+    /// Format of the documents: `auto`, `plain`, `markdown` or `html`.
+    pub format: String,
+    /// Method of the vector index: `hnsw`, `ivfflat` or `none`.
+    pub index_method: String,
+    /// Whether the first load is in and the vector index built.
+    pub is_loaded: bool,
+    /// Table of documents.
+    pub documents: Oid,
+    /// Table of chunks.
+    pub chunks: Oid,
+    /// Table of token bits, if kept.
+    pub bits: Option<Oid>,
+}
+
+impl Collection {
+    /// The collection of this name, or an error that says what to do.
+    pub fn by_name(name: &str) -> Result<Self> {
+        Self::load(Some(name), None)?.ok_or_else(|| {
+            Error::undefined(format!("collection \"{name}\" does not exist"))
+                .with_hint("SELECT name FROM rag.collection lists the collections.")
+        })
+    }
+
+    /// The collection of this number, or `None` when it was dropped.
+    pub fn by_id(id: i32) -> Result<Option<Self>> {
+        Self::load(None, Some(id))
+    }
+
+    fn load(name: Option<&str>, id: Option<i32>) -> Result<Option<Self>> {
+        let sql = include_str!("../../sql/run/load_collection.sql");
+        let found = read(sql, &[name.into(), id.into()], |row| Self::from_row(&row));
+        let Some(collection) = found.into_iter().next() else { return Ok(None) };
+        let mut collection = collection?;
+        collection.keys = key::primary_key(collection.source);
+        Ok(Some(collection))
+    }
+
+    fn from_row(row: &SpiHeapTupleData<'_>) -> Result<Self> {
+        let name: String = required(row, 2);
+        let Some(source_sql) = column(row, 4) else {
+            return Err(Error::not_ready(format!("the source of collection \"{name}\" is gone"))
+                .with_hint(format!("Drop the collection with rag_drop_collection('{name}').")));
+        };
+        Ok(Self {
+            id: required(row, 1),
+            source: required(row, 3),
+            source_sql,
+            owner: required(row, 5),
+            content: required(row, 6),
+            title: column(row, 7),
+            keys: Vec::new(),
+            text_search_config: required(row, 8),
+            paused: column(row, 9),
+            schema_sql: required(row, 10),
+            name,
+        })
+    }
+
+    /// The generation that searches run on.
+    pub fn active_generation(&self) -> Result<Generation> {
+        self.generations().into_iter().find(|generation| generation.is_active).ok_or_else(|| {
+            Error::not_ready(format!("collection \"{}\" has no active generation", self.name))
+        })
+    }
+
+    /// All generations, oldest first.
+    pub fn generations(&self) -> Vec<Generation> {
+        Generation::load(Some(self.id), None)
+    }
+
+    /// The content column, quoted.
+    pub fn content_sql(&self) -> String {
+        quote_identifier(&self.content)
+    }
+
+    /// SQL that is true when the row `source` and the row `other` (of a table whose key columns are
+    /// named by [`KeyColumn::stored_name`]) have the same key.
+    pub fn keys_equal(&self, source: &str, other: &str) -> String {
+        let equal = |key: &KeyColumn| {
+            key.equal(&format!("{source}.{}", key.name_sql()), &format!("{other}.{}", key.stored_name()))
+        };
+        self.keys.iter().map(equal).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// SQL that is true while the source row of `other` exists and the caller may read its text.
+    /// `OFFSET 0` keeps the planner from hashing the whole source, and naming the content column
+    /// keeps out roles with rights on the key alone.
+    pub fn source_visible(&self, other: &str) -> String {
+        let columns = self.keys.iter().map(|key| format!("s.{}", key.name_sql()));
+        format!(
+            "EXISTS (SELECT {}, s.{} FROM {} s WHERE {} OFFSET 0)",
+            columns.collect::<Vec<_>>().join(", "),
+            self.content_sql(),
+            self.source_sql,
+            self.keys_equal("s", other),
+        )
+    }
+
+    /// The stored key columns, separated by commas, each behind `prefix` (`"c."` or nothing).
+    pub fn stored_keys(&self, prefix: &str) -> String {
+        let names = self.keys.iter().map(|key| format!("{prefix}{}", key.stored_name()));
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Generation {
+    /// The generation of this number, or `None` when it was pruned.
+    pub fn by_id(id: i32) -> Option<Self> {
+        Self::load(None, Some(id)).into_iter().next()
+    }
+
+    fn load(collection: Option<i32>, id: Option<i32>) -> Vec<Self> {
+        let sql = include_str!("../../sql/run/load_generation.sql");
+        read(sql, &[collection.into(), id.into()], |row| Self::from_row(&row))
+    }
+
+    fn from_row(row: &SpiHeapTupleData<'_>) -> Self {
+        let size = |position| usize::try_from(required::<i32>(row, position)).unwrap_or_default();
+        let bits = if required(row, 10) { column(row, 15) } else { None };
+        Self {
+            id: required(row, 1),
+            collection: required(row, 2),
+            is_active: required::<String>(row, 3) == "active",
+            model: required(row, 4),
+            fingerprint: required(row, 5),
+            dimensions: size(6),
+            max_tokens: size(7),
+            overlap_tokens: size(8),
+            format: required(row, 9),
+            index_method: required(row, 11),
+            is_loaded: required(row, 12),
+            documents: required(row, 13),
+            chunks: required(row, 14),
+            bits,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Primary keys of any type, carried as text.
+//!
+//! A key travels as a JSON array of its columns' text forms, `["42"]` or `["a","2026-01-01"]`, written
+//! by the types' output functions and read by their input functions. Never `to_json`: a cast to json
+//! that a user defined for a type of theirs would run with our rights.
+use crate::pg::spi::{column, read, required};
+use pgrx::pg_sys::Oid;
+use pgrx::spi::quote_identifier;
+use std::fmt::Write as _;
+
+/// One column of a source's primary key.
+#[derive(Debug, Clone)]
+pub struct KeyColumn {
+    /// Position in the key, from 1.
+    pub position: usize,
+    /// Name in the source, unquoted.
+    pub name: String,
+    /// Type with its modifier, as SQL.
+    pub type_sql: String,
+    /// Collation as SQL, where the type has one.
+    pub collation_sql: Option<String>,
+    /// Attribute number in the source.
+    pub attribute: i16,
+    /// Type.
+    pub type_oid: Oid,
+    equality: String,
+}
+
+impl KeyColumn {
+    /// Name in the source, quoted.
+    pub fn name_sql(&self) -> String {
+        quote_identifier(&self.name)
+    }
+
+    /// Name in the generation's tables.
+    pub fn stored_name(&self) -> String {
+        format!("key_{}", self.position)
+    }
+
+    /// SQL comparing two values as the primary key does.
+    pub fn equal(&self, left: &str, right: &str) -> String {
+        format!("{left} {} {right}", self.equality)
+    }
+}
+
+/// The primary key's columns of a table; empty when it has none.
+pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
+    let sql = include_str!("../../../sql/run/load_keys.sql");
+    let mut position = 0;
+    read(sql, &[table.into()], |row| {
+        position += 1;
+        let schema: String = required(&row, 3);
+        let operator: String = required(&row, 4);
+        KeyColumn {
+            position,
+            name: required(&row, 1),
+            type_sql: required(&row, 2),
+            equality: format!("OPERATOR({schema}.{operator})"),
+            attribute: required(&row, 5),
+            type_oid: required(&row, 6),
+            collation_sql: column(&row, 7),
+        }
+    })
+}
+
+/// Writes a key as a JSON array of strings.
+pub fn encode<'a>(columns: impl IntoIterator<Item = &'a str>) -> String {
+    let mut key = String::from("[");
+    for (i, column) in columns.into_iter().enumerate() {
+        if i > 0 {
+            key.push(',');
+        }
+        key.push_str(&serde_json::Value::from(column).to_string());
+    }
+    key.push(']');
+    key
+}
+
+/// Reads a key written by [`encode`].
+pub fn decode(key: &str) -> Vec<String> {
+    serde_json::from_str(key).expect("keys are written by encode")
+}
+
+/// Array literals of each key column over `keys`, for `$n::text::type[]` parameters: the array's input
+/// function then calls the type's own, whatever casts a user defined.
+pub fn array_literals(keys: &[String], columns: usize) -> Vec<String> {
+    let mut literals = vec![String::from("{"); columns];
+    for (i, key) in keys.iter().enumerate() {
+        for (literal, value) in literals.iter_mut().zip(decode(key)) {
+            if i > 0 {
+                literal.push(',');
+            }
+            literal.push('"');
+            for c in value.chars() {
+                if matches!(c, '"' | '\\') {
+                    literal.push('\\');
+                }
+                let _ = literal.write_char(c);
+            }
+            literal.push('"');
+        }
+    }
+    for literal in &mut literals {
+        literal.push('}');
+    }
+    literals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{array_literals, decode, encode};
+
+    #[test]
+    fn keys_survive_any_text() {
+        for columns in [vec!["42"], vec!["a\"b", "c\\d", "{,}"], vec!["", "NULL", "é\n\t"]] {
+            assert_eq!(decode(&encode(columns.iter().copied())), columns);
+        }
+    }
+
+    #[test]
+    fn array_literals_quote_every_element() {
+        let keys = [encode(["NULL", "x"]), encode(["a\"\\b", ""])];
+        assert_eq!(array_literals(&keys, 2), [r#"{"NULL","a\"\\b"}"#, r#"{"x",""}"#]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Whose rights a statement runs with.
+#![allow(unsafe_code)] // switching users is a matter of process-wide C state
+
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// The rights in force before a switch; put back on drop unless a transaction's abort does it.
+struct Previous {
+    user: pg_sys::Oid,
+    context: i32,
+    guc_level: i32,
+}
+
+impl Previous {
+    fn switch(user: pg_sys::Oid, flags: u32, settings: &[(&CStr, &CStr)]) -> Self {
+        let mut previous = Self { user: pg_sys::InvalidOid, context: 0, guc_level: 0 };
+        // SAFETY: plain reads and writes of this backend's state; the previous values are put back
+        // by drop, or by the abort of the (sub)transaction when an ERROR unwinds.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&raw mut previous.user, &raw mut previous.context);
+            pg_sys::SetUserIdAndSecContext(user, previous.context | flags.cast_signed());
+            previous.guc_level = pg_sys::NewGUCNestLevel();
+            for (name, value) in settings {
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
+        }
+        previous
+    }
+}
+
+impl Drop for Previous {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // SAFETY: levels nest as scopes do, so this one is the innermost.
+        unsafe {
+            pg_sys::AtEOXact_GUC(false, self.guc_level);
+            pg_sys::SetUserIdAndSecContext(self.user, self.context);
+        }
+    }
+}
+
+/// Runs `body` with the rights of the extension's owner. Only statements over finished values
+/// belong in it: nothing a user wrote may run here.
+pub fn as_extension_owner<R>(body: impl FnOnce() -> R) -> R {
+    let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE;
+    let _previous = Previous::switch(extension_owner(), flags, &[SAFE_PATH]);
+    body()
+}
+
+/// Runs `body` as the owner of a source, as foreign-key checks do: what the owner's own triggers,
+/// casts and index expressions do then can neither leave the restriction nor gain rights.
+pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
+    let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE
+        | pg_sys::SECURITY_RESTRICTED_OPERATION
+        | pg_sys::SECURITY_NOFORCE_RLS;
+    let _previous = Previous::switch(owner, flags, &[SAFE_PATH, (c"row_security", c"off")]);
+    body()
+}
+
+/// Runs `body` with the caller's rights and a search path nobody else can write to.
+pub fn with_safe_path<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: reads this backend's state.
+    let user = unsafe { pg_sys::GetUserId() };
+    let _previous = Previous::switch(user, 0, &[SAFE_PATH]);
+    body()
+}
+
+const SAFE_PATH: (&CStr, &CStr) = (c"search_path", c"pg_catalog, pg_temp");
+
+/// Owner of the extension, taken from one of its tables.
+fn extension_owner() -> pg_sys::Oid {
+    // SAFETY: syscache look-ups inside a transaction; the tuple is released before returning.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"rag".as_ptr(), false);
+        let table = pg_sys::get_relname_relid(c"change".as_ptr(), schema);
+        relation_owner(table).expect("the extension's tables exist while its functions do")
+    }
+}
+
+/// Owner of a relation, or `None` when it is gone.
+pub fn relation_owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a syscache look-up inside a transaction; the tuple is released before returning.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, relation.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let owner = (*class).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
