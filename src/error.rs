@@ -24,6 +24,14 @@ enum Kind {
     Undefined,
     /// A name is taken.
     Duplicate,
+    /// A table has no such column.
+    UndefinedColumn,
+    /// A table lacks what its use needs, a primary key for example.
+    InvalidTable,
+    /// The relation is not of a kind that can be used so.
+    WrongObject,
+    /// An identifier is longer than PostgreSQL keeps.
+    NameTooLong,
     /// A column or value has a type that does not fit.
     WrongType,
     /// The object exists but is not in a state to do this.
@@ -62,6 +70,22 @@ impl Error {
     /// The name is taken (42710).
     pub fn duplicate(message: impl Into<String>) -> Self {
         Self::new(Kind::Duplicate, message)
+    }
+    /// A table has no such column (42703).
+    pub fn undefined_column(message: impl Into<String>) -> Self {
+        Self::new(Kind::UndefinedColumn, message)
+    }
+    /// A table lacks what its use needs, a primary key for example (42P16).
+    pub fn invalid_table(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidTable, message)
+    }
+    /// The relation is not of a kind that can be used so (42809).
+    pub fn wrong_object(message: impl Into<String>) -> Self {
+        Self::new(Kind::WrongObject, message)
+    }
+    /// An identifier is longer than PostgreSQL keeps (42622).
+    pub fn name_too_long(message: impl Into<String>) -> Self {
+        Self::new(Kind::NameTooLong, message)
     }
     /// A column or value has a type that does not fit (42804).
     pub fn wrong_type(message: impl Into<String>) -> Self {
@@ -144,6 +168,10 @@ impl Error {
             Kind::InvalidArgument => "22023",
             Kind::Undefined => "42704",
             Kind::Duplicate => "42710",
+            Kind::UndefinedColumn => "42703",
+            Kind::InvalidTable => "42P16",
+            Kind::WrongObject => "42809",
+            Kind::NameTooLong => "42622",
             Kind::WrongType => "42804",
             Kind::NotReady => "55000",
             Kind::Configuration => "F0000",

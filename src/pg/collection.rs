@@ -132,7 +132,10 @@ impl Collection {
     /// named by [`KeyColumn::stored_name`]) have the same key.
     pub fn keys_equal(&self, source: &str, other: &str) -> String {
         let equal = |key: &KeyColumn| {
-            key.equal(&format!("{source}.{}", key.name_sql()), &format!("{other}.{}", key.stored_name()))
+            key.equal(
+                &format!("{source}.{}", key.name_sql()),
+                &format!("{other}.{}", key.stored_name()),
+            )
         };
         self.keys.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }

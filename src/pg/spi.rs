@@ -50,10 +50,7 @@ pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     Spi::connect_mut(|client| client.update(sql, None, args).expect("SPI runs a statement").len())
 }
 
-fn rows<'c, T>(
-    table: SpiTupleTable<'c>,
-    mut map: impl FnMut(SpiHeapTupleData<'c>) -> T,
-) -> Vec<T> {
+fn rows<'c, T>(table: SpiTupleTable<'c>, mut map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
     table.map(|row| map(row)).collect()
 }
 
