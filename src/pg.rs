@@ -5,6 +5,8 @@ mod error;
 mod guc;
 mod rights;
 mod spi;
+mod trigger;
+mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);

@@ -1,0 +1,129 @@
+//! Which collections a table feeds, remembered per backend.
+use crate::pg::spi::{column, read, required};
+use crate::{Error, Result};
+use pgrx::{PgRelation, pg_guard, pg_sys};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::rc::Rc;
+
+/// A column of the table that fires the trigger.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Attribute number in that table: partitions number theirs differently.
+    pub attribute: i16,
+    /// The type's output function.
+    pub output: pg_sys::Oid,
+    /// Whether the type is passed by value.
+    pub by_value: bool,
+    /// Length of the type, negative when it varies.
+    pub length: i16,
+}
+
+/// The collections of a table and the columns they watch.
+#[derive(Debug)]
+pub struct Targets {
+    /// Numbers of the collections.
+    pub collections: Vec<i32>,
+    /// Columns of the primary key, in its order.
+    pub columns: Vec<Column>,
+    /// Columns whose change makes a document another.
+    pub watched: Vec<Column>,
+}
+
+type Known = HashMap<(pg_sys::Oid, Option<String>), Rc<Targets>>;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::new(HashMap::new());
+    static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The collections that `relation` feeds, or only the one named by the trigger's argument.
+pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<Targets>> {
+    watch_relations();
+    let key = (relation, name.map(str::to_owned));
+    if let Some(found) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+        return Ok(found);
+    }
+    let targets = Rc::new(load(relation, name)?);
+    KNOWN.with_borrow_mut(|known| known.insert(key, targets.clone()));
+    Ok(targets)
+}
+
+fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
+    let sql = include_str!("../../../sql/run/load_targets.sql");
+    let mut found = read(sql, &[relation.into()], |row| {
+        let mut watched: Vec<String> = vec![required(&row, 4)];
+        watched.extend(column::<String>(&row, 5));
+        let keys: Vec<String> = required(&row, 3);
+        (required::<i32>(&row, 1), required::<String>(&row, 2), keys, watched)
+    });
+    found.retain(|(_, collection, ..)| name.is_none_or(|name| name == collection));
+    let Some((_, _, keys, _)) = found.first() else { return Err(no_source(relation, name)) };
+    let columns = keys.iter().map(|key| describe(relation, key)).collect::<Result<_>>()?;
+    let mut names: Vec<_> = found.iter().flat_map(|(.., watched)| watched.clone()).collect();
+    names.sort();
+    names.dedup();
+    let watched = names.iter().map(|name| describe(relation, name)).collect::<Result<_>>()?;
+    Ok(Targets { collections: found.iter().map(|(id, ..)| *id).collect(), columns, watched })
+}
+
+fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
+    // SAFETY: the trigger holds a lock on the relation.
+    let opened = unsafe { PgRelation::open(relation) };
+    let c_name = CString::new(name).expect("names hold no NUL");
+    // SAFETY: look-ups of an existing relation and, once found, of one of its columns.
+    unsafe {
+        let attribute = pg_sys::get_attnum(relation, c_name.as_ptr());
+        let position = usize::try_from(attribute).ok().and_then(|n| n.checked_sub(1));
+        let tuple_desc = opened.tuple_desc();
+        let Some(attr) = position.and_then(|position| tuple_desc.get(position)) else {
+            let table = opened.name();
+            return Err(Error::undefined_column(format!(
+                "column \"{name}\" of table \"{table}\" does not exist"
+            ))
+            .with_hint(
+                "Its collection needs this column: drop the collection and create it anew.",
+            ));
+        };
+        let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+        pg_sys::getTypeOutputInfo(attr.atttypid, &raw mut output, &raw mut is_varlena);
+        Ok(Column { attribute, output, by_value: attr.attbyval, length: attr.attlen })
+    }
+}
+
+fn no_source(relation: pg_sys::Oid, name: Option<&str>) -> Error {
+    // SAFETY: the trigger holds a lock on the relation.
+    let opened = unsafe { PgRelation::open(relation) };
+    let table = opened.name();
+    let message = match name {
+        None => format!("table \"{table}\" is not the source of a collection"),
+        Some(name) => format!("table \"{table}\" is not the source of collection \"{name}\""),
+    };
+    Error::not_ready(message)
+        .with_hint("rag_create_collection() registers a source and creates its triggers.")
+}
+
+/// Creating and dropping a collection creates and drops triggers of its source, which tells every
+/// backend to forget what it knows of that table.
+fn watch_relations() {
+    if IS_WATCHING.replace(true) {
+        return;
+    }
+    // SAFETY: the callback stays in memory with the library, which is never unloaded.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), pg_sys::Datum::from(0)) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    // An invalidation can arrive while the map is being read or filled; then it is read again below.
+    KNOWN.with(|known| {
+        if let Ok(mut known) = known.try_borrow_mut() {
+            if relation == pg_sys::InvalidOid {
+                known.clear();
+            } else {
+                known.retain(|(table, _), _| *table != relation);
+            }
+        }
+    });
+}
