@@ -1,7 +1,12 @@
 //! Models on disk and in memory: manifest, tokenizer, ONNX session, import.
 //!
 //! The seam everything else depends on is [`Embedder`]; batching and tokenising live above it.
+pub mod bert;
+pub mod import;
+pub mod install;
+pub mod inventory;
 pub mod manifest;
+pub mod onnx;
 pub mod tokenizer;
 
 use crate::Result;

