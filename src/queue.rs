@@ -1,1 +1,9 @@
-//! States of a job, backoff and the forming of batches.
+//! The queue's rules without a database: what a failure means, when to try again, which documents
+//! go together, and which chunks an edit leaves alone.
+pub mod backoff;
+pub mod batch;
+pub mod diff;
+pub mod failure;
+pub mod rate;
+
+pub use failure::Failure;

@@ -1,0 +1,31 @@
+//! When to try again.
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// How long to wait after failure number `attempts` (from 1): doubling from a second to ten minutes,
+/// drawn from its upper half by `random` in `[0, 1)`, so that what failed together does not come
+/// back together.
+pub fn delay(attempts: u32, random: f64) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    let full = (FIRST * (1 << doublings)).min(LONGEST);
+    full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST, LONGEST, delay};
+
+    #[test]
+    fn doubles_within_bounds() {
+        assert_eq!(delay(1, 0.0), FIRST / 2);
+        assert_eq!(delay(1, 1.0), FIRST);
+        assert_eq!(delay(4, 1.0), FIRST * 8);
+        assert_eq!(delay(u32::MAX, 1.0), LONGEST);
+        for attempts in 0..40 {
+            assert!(delay(attempts, 0.0) <= delay(attempts + 1, 0.0));
+            assert!(delay(attempts, 0.3) <= delay(attempts, 0.9));
+        }
+    }
+}
