@@ -1,10 +1,23 @@
 //! The model's own tokenizer, counted and cut by byte offsets.
+//!
+//! Everything here gives what the `tokenizers` crate gives for the same `tokenizer.json`. BERT's
+//! tokenizers have a faster path of their own (`bert`), others go through the crate.
+mod bert;
+mod template;
+mod wordpiece;
+
 use crate::{Error, Result};
+use bert::{Bert, Origin, Sink};
+use std::ops::Range;
+use template::Template;
+use wordpiece::Piece;
 
 /// A tokenizer without padding, truncation or threads.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    special_tokens: usize,
+    bert: Option<Bert>,
+    single: Template,
+    pair: Option<Template>,
 }
 
 /// Tokens of a text without special tokens.
@@ -16,40 +29,194 @@ pub struct Tokens {
     pub offsets: Vec<(u32, u32)>,
 }
 
+/// Tokens in the form a model takes them, special tokens included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Vocabulary ids.
+    pub ids: Vec<u32>,
+    /// Which text of a pair each token belongs to.
+    pub type_ids: Vec<u32>,
+    /// Positions in `ids` of the text's own tokens; in a pair, of the second text's.
+    pub text: Range<usize>,
+    /// Tokens that text has, before any were cut off.
+    pub token_count: usize,
+}
+
+impl Input {
+    /// Whether the end of the text did not fit.
+    pub fn is_truncated(&self) -> bool {
+        self.text.len() < self.token_count
+    }
+}
+
+/// A run of text that is tokenised without regard to what stands around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// First byte.
+    pub start: u32,
+    /// Byte after the last.
+    pub end: u32,
+    /// Tokens it makes.
+    pub tokens: u32,
+}
+
+// Both are made for `map_err`, which gives its error away.
+#[allow(clippy::needless_pass_by_value)]
+fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::configuration("could not read the tokenizer").with_detail(error.to_string())
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::model("could not tokenise the text").with_detail(error.to_string())
+}
+
 impl Tokenizer {
     /// Reads a `tokenizer.json`. Padding and truncation are removed: padding would start a thread
     /// pool, which a postmaster must not have.
     pub fn from_bytes(json: &[u8]) -> Result<Self> {
         tokenizers::utils::parallelism::set_parallelism(false);
-        let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
-            Error::configuration("could not read the tokenizer").with_detail(e.to_string())
-        };
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(damaged)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(damaged)?;
-        let special_tokens = inner.encode("", true).map_err(damaged)?.len();
-        Ok(Self { inner, special_tokens })
+        let single = Template::single(&inner)?;
+        let pair = Template::pair(&inner);
+        let bert = Bert::new(&inner);
+        Ok(Self { inner, bert, single, pair })
     }
 
     /// How many special tokens a single text gets (`[CLS]` and `[SEP]` make 2).
     pub fn special_tokens(&self) -> usize {
-        self.special_tokens
+        self.single.special_tokens()
+    }
+
+    /// Whether counts add up: a text cut between two words has as many tokens as its parts.
+    pub fn is_additive(&self) -> bool {
+        self.bert.is_some()
     }
 
     /// Tokenises `text` without special tokens.
     pub fn tokens(&self, text: &str) -> Result<Tokens> {
-        let encoding = self
-            .inner
-            .encode(text, false)
-            .map_err(|e| Error::model("could not tokenise the text").with_detail(e.to_string()))?;
-        Ok(Tokens {
-            ids: encoding.get_ids().to_vec(),
-            offsets: encoding.get_offsets().iter().map(|&(a, b)| (a as u32, b as u32)).collect(),
-        })
+        let mut tokens = Tokens::default();
+        if let Some(bert) = &self.bert {
+            bert.scan(text, &mut tokens);
+            return Ok(tokens);
+        }
+        let encoding = self.inner.encode(text, false).map_err(failed)?;
+        tokens.ids.extend_from_slice(encoding.get_ids());
+        tokens.offsets.extend(encoding.get_offsets().iter().map(|&(a, b)| (a as u32, b as u32)));
+        Ok(tokens)
     }
 
     /// Number of tokens of `text` without special tokens.
     pub fn count(&self, text: &str) -> Result<usize> {
-        Ok(self.tokens(text)?.ids.len())
+        if let Some(bert) = &self.bert {
+            let mut count = Count(0);
+            bert.scan(text, &mut count);
+            return Ok(count.0);
+        }
+        Ok(self.inner.encode_fast(text, false).map_err(failed)?.len())
+    }
+
+    /// Appends the words of `text`, their offsets moved up by `base`. Long text is given in slices
+    /// cut at spaces or line ends, which costs memory for a slice alone.
+    ///
+    /// Where a tokenizer is not [additive](Self::is_additive), the words are an estimate.
+    pub fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()> {
+        if let Some(bert) = &self.bert {
+            bert.scan(text, &mut Words { base, words });
+            return Ok(());
+        }
+        let encoding = self.inner.encode(text, false).map_err(failed)?;
+        let mut last = None;
+        for (word, (start, end)) in encoding.get_word_ids().iter().zip(encoding.get_offsets()) {
+            let (start, end) = ((base + start) as u32, (base + end) as u32);
+            match words.last_mut() {
+                Some(open) if word.is_some() && last == *word => {
+                    open.end = open.end.max(end);
+                    open.tokens += 1;
+                }
+                _ => words.push(Word { start, end, tokens: 1 }),
+            }
+            last = *word;
+        }
+        Ok(())
+    }
+
+    /// Tokens of `text` with special tokens, its end cut off so that the whole is at most
+    /// `max_tokens` long.
+    pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Input> {
+        let ids = self.tokens(text)?.ids;
+        let room = max_tokens.saturating_sub(self.single.special_tokens());
+        Ok(self.single.apply(&[], &ids[..ids.len().min(room)], ids.len()))
+    }
+
+    /// Tokens of two texts with special tokens, at most `max_tokens` long: only the second is cut,
+    /// and a first text that leaves no room for it is an error.
+    pub fn encode_pair(&self, first: &str, second: &str, max_tokens: usize) -> Result<Input> {
+        let template = self
+            .pair
+            .as_ref()
+            .ok_or_else(|| Error::unsupported("the tokenizer does not take pairs of texts"))?;
+        let (first, second) = (self.tokens(first)?.ids, self.tokens(second)?.ids);
+        let room = max_tokens.saturating_sub(template.special_tokens() + first.len());
+        if room == 0 {
+            return Err(Error::too_large(format!(
+                "the query has {} tokens, which leaves no room for a document in the model's window of {max_tokens}",
+                first.len(),
+            ))
+            .with_hint("Shorten the query."));
+        }
+        Ok(template.apply(&first, &second[..second.len().min(room)], second.len()))
+    }
+}
+
+impl Sink for Tokens {
+    fn word(&mut self, pieces: &[Piece], origin: &Origin) {
+        let mut start = 0;
+        for piece in pieces {
+            let end = piece.end as usize;
+            self.special(piece.id, origin.range(start, end).0, origin.range(start, end).1);
+            start = end;
+        }
+    }
+
+    fn special(&mut self, id: u32, start: usize, end: usize) {
+        self.ids.push(id);
+        self.offsets.push((start as u32, end as u32));
+    }
+}
+
+struct Count(usize);
+
+impl Sink for Count {
+    fn word(&mut self, pieces: &[Piece], _: &Origin) {
+        self.0 += pieces.len();
+    }
+
+    fn special(&mut self, _: u32, _: usize, _: usize) {
+        self.0 += 1;
+    }
+}
+
+struct Words<'a> {
+    base: usize,
+    words: &'a mut Vec<Word>,
+}
+
+impl Words<'_> {
+    fn push(&mut self, (start, end): (usize, usize), tokens: usize) {
+        let (start, end) = ((self.base + start) as u32, (self.base + end) as u32);
+        self.words.push(Word { start, end, tokens: tokens as u32 });
+    }
+}
+
+impl Sink for Words<'_> {
+    fn word(&mut self, pieces: &[Piece], origin: &Origin) {
+        self.push(origin.word(), pieces.len());
+    }
+
+    fn special(&mut self, _: u32, start: usize, end: usize) {
+        self.push((start, end), 1);
     }
 }
