@@ -1,13 +1,24 @@
 //! Models on disk and in memory: manifest, tokenizer, ONNX session, import.
 //!
 //! The seam everything else depends on is [`Embedder`]; batching and tokenising live above it.
+pub mod batch;
 pub mod bert;
+mod cross_encoder;
+mod embedder;
 pub mod import;
 pub mod install;
 pub mod inventory;
+pub mod local;
 pub mod manifest;
 pub mod onnx;
+pub mod runtime;
+pub mod session;
+pub mod store;
 pub mod tokenizer;
+pub mod watch;
+
+pub use embedder::TOKEN_BUDGET;
+pub use local::LocalModel;
 
 use crate::Result;
 

@@ -3,6 +3,9 @@ mod api;
 mod collection;
 mod error;
 mod guc;
+mod interrupt;
+mod model;
+mod preload;
 mod rights;
 mod spi;
 mod trigger;
@@ -10,3 +13,10 @@ mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
+
+/// Called once per process that loads the library; in the postmaster when it is preloaded.
+#[pgrx::pg_guard]
+#[allow(unsafe_code)] // An exported name.
+pub extern "C-unwind" fn _PG_init() {
+    guc::init();
+}

@@ -18,6 +18,7 @@ pub struct Tokenizer {
     bert: Option<Bert>,
     single: Template,
     pair: Option<Template>,
+    pad_id: u32,
 }
 
 /// Tokens of a text without special tokens.
@@ -71,23 +72,37 @@ fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::model("could not tokenise the text").with_detail(error.to_string())
 }
 
+/// The id of padding as the file configures it, else by its usual names; some graphs derive
+/// positions from it.
+fn pad_id(tokenizer: &tokenizers::Tokenizer) -> u32 {
+    let configured = tokenizer.get_padding().map(|padding| padding.pad_id);
+    let named = || ["[PAD]", "<pad>"].iter().find_map(|name| tokenizer.token_to_id(name));
+    configured.or_else(named).unwrap_or(0)
+}
+
 impl Tokenizer {
     /// Reads a `tokenizer.json`. Padding and truncation are removed: padding would start a thread
     /// pool, which a postmaster must not have.
     pub fn from_bytes(json: &[u8]) -> Result<Self> {
         tokenizers::utils::parallelism::set_parallelism(false);
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(damaged)?;
+        let pad_id = pad_id(&inner);
         inner.with_padding(None);
         inner.with_truncation(None).map_err(damaged)?;
         let single = Template::single(&inner)?;
         let pair = Template::pair(&inner);
         let bert = Bert::new(&inner);
-        Ok(Self { inner, bert, single, pair })
+        Ok(Self { inner, bert, single, pair, pad_id })
     }
 
     /// How many special tokens a single text gets (`[CLS]` and `[SEP]` make 2).
     pub fn special_tokens(&self) -> usize {
         self.single.special_tokens()
+    }
+
+    /// The id that fills up the shorter inputs of a batch.
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
     }
 
     /// Whether counts add up: a text cut between two words has as many tokens as its parts.

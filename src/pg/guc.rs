@@ -1,1 +1,17 @@
-//! Settings: private statics behind typed accessors. Who may set each, and why, stands beside it.
+//! Settings: private statics behind typed accessors, one file a subject. Who may set each, and why,
+//! stands beside it.
+pub mod model;
+
+/// Defines every setting; called while the library is loaded.
+pub fn init() {
+    model::init();
+    reserve_prefix();
+}
+
+/// From here on `rag_pg.` is ours: a mistyped setting is an error instead of a placeholder.
+#[allow(unsafe_code)]
+fn reserve_prefix() {
+    // SAFETY: called while the library is loaded, after all settings are defined; the name is
+    // static.
+    unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(c"rag_pg".as_ptr()) };
+}

@@ -1,0 +1,100 @@
+//! A model of files: its manifest and tokenizer, and its graph once something runs on it.
+use super::manifest::{Kind, Manifest};
+use super::session::{Options, Session};
+use super::store::Located;
+use super::tokenizer::Tokenizer;
+use crate::{Error, Result};
+use std::cell::OnceCell;
+use std::fmt::Write as _;
+
+/// A local model. Counting tokens needs no graph, so that is read on the first run only.
+pub struct LocalModel {
+    manifest: Manifest,
+    tokenizer: Tokenizer,
+    located: Located,
+    options: Options,
+    session: OnceCell<Session>,
+}
+
+impl LocalModel {
+    /// Reads and verifies manifest and tokenizer.
+    pub fn open(located: Located, options: Options) -> Result<Self> {
+        let manifest = located.manifest()?;
+        let tokenizer = Tokenizer::from_bytes(&located.tokenizer(&manifest)?)?;
+        let special = tokenizer.special_tokens();
+        if manifest.max_tokens <= special {
+            return Err(Error::configuration(format!(
+                "the window of model \"{}\" has no room for text",
+                manifest.name
+            ))
+            .with_detail(format!(
+                "It is {} tokens, and {special} of them are special.",
+                manifest.max_tokens
+            )));
+        }
+        Ok(Self { manifest, tokenizer, located, options, session: OnceCell::new() })
+    }
+
+    /// What the model is.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The model's own tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Fingerprint of what this process has loaded.
+    pub fn fingerprint(&self) -> &str {
+        &self.manifest.fingerprint
+    }
+
+    /// Most tokens of a text, special tokens not counted.
+    pub fn window(&self) -> usize {
+        self.manifest.max_tokens - self.tokenizer.special_tokens()
+    }
+
+    /// Whether the graph is in memory.
+    pub fn is_loaded(&self) -> bool {
+        self.session.get().is_some()
+    }
+
+    /// The graph, read and verified on the first call.
+    pub fn session(&self) -> Result<&Session> {
+        if let Some(session) = self.session.get() {
+            return Ok(session);
+        }
+        let graph = self.located.graph(&self.manifest)?;
+        let session = Session::open(&graph, &self.manifest.signature, &self.options)
+            .map_err(|e| self.cannot_load(e))?;
+        Ok(self.session.get_or_init(|| session))
+    }
+
+    fn cannot_load(&self, error: Error) -> Error {
+        if !super::runtime::is_loaded() {
+            return error; // It speaks of ONNX Runtime, not of the model.
+        }
+        let mut detail = error.message().to_owned();
+        if let Some(more) = error.detail() {
+            let _ = write!(detail, ": {more}");
+        }
+        Error::configuration(format!("could not load model \"{}\"", self.manifest.name))
+            .with_detail(detail)
+            .with_hint("Import it again with the \"rag-model\" of this version.")
+    }
+
+    /// An error unless the model is of `kind`.
+    pub fn require(&self, kind: Kind) -> Result<()> {
+        if self.manifest.kind == kind {
+            return Ok(());
+        }
+        let (is, wanted) = match kind {
+            Kind::Embedder => ("a reranker", "an embedder"),
+            Kind::Reranker => ("an embedder", "a reranker"),
+        };
+        let name = &self.manifest.name;
+        Err(Error::wrong_type(format!("model \"{name}\" is {is}, not {wanted}"))
+            .with_hint("The view rag.model lists the models and their kinds."))
+    }
+}

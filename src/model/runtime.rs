@@ -1,0 +1,62 @@
+//! ONNX Runtime, loaded from a path once per process.
+use crate::{Error, Result};
+use ort::LoadDynamicError;
+use ort::environment::Environment;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// Newest API this package uses, so that Debian 13's own 1.21 works too.
+const OLDEST_VERSION: u32 = ort::MINOR_VERSION;
+
+/// A static is never dropped, which is the point: ONNX Runtime's destructors must not run over the
+/// copy-on-write heap of a forked process.
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+
+/// The process's environment; `library` counts on the first call only. It has no thread pool of its
+/// own and no telemetry (which also wants `ORT_DISABLE_TELEMETRY=1` in the process's environment).
+pub fn environment(library: &Path) -> Result<&'static Environment> {
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    if !library.is_absolute() {
+        return Err(Error::configuration(format!(
+            "the path of ONNX Runtime, \"{}\", is not absolute",
+            library.display()
+        ))
+        .with_hint(HINT));
+    }
+    let builder = ort::init_from(library).map_err(|e| unusable(library, &e))?;
+    let environment = builder.with_name("rag_pg").with_telemetry(false).build().map_err(|e| {
+        Error::configuration("could not start ONNX Runtime").with_detail(e.to_string())
+    })?;
+    Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// Whether this process has loaded ONNX Runtime.
+pub fn is_loaded() -> bool {
+    ENVIRONMENT.get().is_some()
+}
+
+const HINT: &str =
+    "\"make setup\" installs it; the setting rag_pg.onnxruntime_path names libonnxruntime.so.";
+
+fn unusable(library: &Path, error: &LoadDynamicError) -> Error {
+    let path = library.display();
+    let error = match error {
+        LoadDynamicError::BadVersion { version_str, .. } => {
+            Error::configuration(format!("ONNX Runtime {version_str} at \"{path}\" is too old"))
+                .with_detail(format!("At least version 1.{OLDEST_VERSION} is needed."))
+        }
+        LoadDynamicError::Dlopen { .. } if !library.exists() => {
+            Error::configuration(format!("ONNX Runtime is not installed at \"{path}\""))
+        }
+        LoadDynamicError::Dlopen { error, .. } => {
+            Error::configuration(format!("could not load ONNX Runtime from \"{path}\""))
+                .with_detail(error.to_string())
+        }
+        LoadDynamicError::MissingApi { .. } | LoadDynamicError::InvalidVersionString => {
+            Error::configuration(format!("\"{path}\" is not ONNX Runtime"))
+        }
+    };
+    error.with_hint(HINT)
+}

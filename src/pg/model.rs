@@ -1,0 +1,111 @@
+//! The models this process has open: inherited from the postmaster, or loaded on first use.
+use super::guc;
+use crate::model::LocalModel;
+use crate::model::manifest::Kind;
+use crate::model::store::{Located, Store};
+use crate::{Error, Result};
+use std::cell::{Cell, RefCell};
+
+/// A model of this process. Models are never closed: see [`crate::model::session::Session`].
+struct Open {
+    fingerprint: String,
+    threads: usize,
+    model: &'static LocalModel,
+}
+
+thread_local! {
+    // Only the main thread asks for models; after a fork it is still the same thread.
+    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+    static THREADS: Cell<usize> = const { Cell::new(1) };
+}
+
+/// The embedder `name` (or `name@fingerprint`); `None` stands for `rag_pg.default_model`. A model
+/// whose files were replaced since the last call is opened anew.
+pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
+    let model = tokenizer(name)?;
+    model.require(Kind::Embedder)?;
+    Ok(model)
+}
+
+/// The reranker `name` (or `name@fingerprint`).
+pub fn reranker(name: &str) -> Result<&'static LocalModel> {
+    let model = tokenizer(Some(name))?;
+    model.require(Kind::Reranker)?;
+    Ok(model)
+}
+
+/// A model of either kind, of which manifest and tokenizer are wanted; its graph is read on the
+/// first run only, so this needs no ONNX Runtime.
+pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
+    let located = match name {
+        Some(name) => store().locate(name)?,
+        None => locate_default()?,
+    };
+    open(located)
+}
+
+/// The build of an embedder that a generation was made with. It is found in this process even when
+/// its files are gone.
+pub fn embedder_by_fingerprint(name: &str, fingerprint: &str) -> Result<&'static LocalModel> {
+    let model = match find(fingerprint) {
+        Some(model) => model,
+        None => open(store().locate(&format!("{name}@{fingerprint}"))?)?,
+    };
+    model.require(Kind::Embedder)?;
+    Ok(model)
+}
+
+/// Lets models that are opened from here on use `threads` threads a run. For workers, at their
+/// start: with more than one, sessions inherited from the postmaster are not used.
+pub fn set_threads(threads: usize) {
+    THREADS.set(threads.max(1));
+}
+
+/// The models directory.
+pub fn store() -> Store {
+    Store::new(guc::model::model_path())
+}
+
+/// Models and their tokenizers read UTF-8; a database of another encoding would feed them bytes
+/// that mean something else.
+#[allow(unsafe_code)]
+pub fn require_utf8() -> Result<()> {
+    // SAFETY: reads this backend's database encoding.
+    let encoding = unsafe { pgrx::pg_sys::GetDatabaseEncoding() };
+    if encoding == pgrx::pg_sys::pg_enc::PG_UTF8.cast_signed() {
+        return Ok(());
+    }
+    Err(Error::unsupported("rag_pg works in databases with encoding UTF8 only").with_hint(
+        "Create the database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.",
+    ))
+}
+
+fn locate_default() -> Result<Located> {
+    let name = guc::model::default_model();
+    store().locate(&name).map_err(|e| match e.hint() {
+        Some(hint) => {
+            let hint = format!("{hint} The setting rag_pg.default_model names \"{name}\".");
+            e.clone().with_hint(hint)
+        }
+        None => e,
+    })
+}
+
+fn find(fingerprint: &str) -> Option<&'static LocalModel> {
+    OPEN.with_borrow(|open| {
+        let fits = |o: &&Open| o.fingerprint == fingerprint && o.threads == THREADS.get();
+        open.iter().find(fits).map(|o| o.model)
+    })
+}
+
+fn open(located: Located) -> Result<&'static LocalModel> {
+    if let Some(model) = find(&located.fingerprint) {
+        return Ok(model);
+    }
+    let threads = THREADS.get();
+    let model = LocalModel::open(located, guc::model::session_options(threads))?;
+    let model: &'static LocalModel = Box::leak(Box::new(model));
+    let fingerprint = model.fingerprint().to_owned();
+    OPEN.with_borrow_mut(|open| open.push(Open { fingerprint, threads, model }));
+    Ok(model)
+}
