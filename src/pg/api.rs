@@ -1,1 +1,2 @@
 //! The SQL functions, one file a word.
+mod collection;

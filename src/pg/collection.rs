@@ -1,11 +1,16 @@
 //! A collection and its generations as the catalog describes them now.
+pub mod create;
+pub mod drop;
 pub mod key;
 
 use super::spi::{column, read, required};
 use crate::{Error, Result};
-use key::KeyColumn;
+pub use key::KeyColumn;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{SpiHeapTupleData, quote_identifier};
+
+/// What is appended to a collection's name to make its view's.
+pub const VIEW_SUFFIX: &str = "_chunks";
 
 /// A source kept searchable.
 #[derive(Debug, Clone)]
@@ -121,6 +126,22 @@ impl Collection {
     /// All generations, oldest first.
     pub fn generations(&self) -> Vec<Generation> {
         Generation::load(Some(self.id), None)
+    }
+
+    /// Qualified, quoted name of the view over the active generation.
+    pub fn view_sql(&self) -> String {
+        let name = quote_identifier(format!("{}{VIEW_SUFFIX}", self.name));
+        format!("{}.{name}", self.schema_sql)
+    }
+
+    /// Refuses a caller who is not the source's owner (a superuser is everyone).
+    pub fn require_owner(&self, to_do: &str) -> Result<()> {
+        let sql = "SELECT pg_catalog.pg_has_role($1::oid, 'USAGE')";
+        if read(sql, &[self.owner.into()], |row| required::<bool>(&row, 1))[0] {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!("must be owner of collection \"{}\" to {to_do}", self.name))
+            .with_hint("A collection belongs to its source's owner."))
     }
 
     /// The content column, quoted.

@@ -37,6 +37,11 @@ impl KeyColumn {
         format!("key_{}", self.position)
     }
 
+    /// The operator by which the primary key's index calls two values equal.
+    pub fn equality(&self) -> &str {
+        &self.equality
+    }
+
     /// SQL comparing two values as the primary key does.
     pub fn equal(&self, left: &str, right: &str) -> String {
         format!("{left} {} {right}", self.equality)

@@ -1,0 +1,158 @@
+//! `rag_create_collection()` and `rag_drop_collection()`.
+use crate::pg::collection::create::{Build, Plan, Source, create};
+use crate::pg::collection::{Collection, VIEW_SUFFIX, drop};
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::{execute, fill, read, required};
+use crate::pg::{model, worker};
+use crate::{Error, Result};
+use pgrx::pg_sys::{self, panic::ErrorReport};
+use pgrx::prelude::*;
+use std::ffi::CStr;
+
+/// Most bytes of a collection's name: its view's name must fit into an identifier.
+const NAME_BYTES: usize = 63 - VIEW_SUFFIX.len();
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_create_collection(
+    name text,
+    source regclass,
+    content name,
+    title name = NULL,
+    model text = NULL,
+    max_tokens int = NULL,
+    overlap_tokens int = NULL,
+    format text = 'auto',
+    text_search_config regconfig = NULL,
+    token_bits boolean = true,
+    index text = 'hnsw'
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
+", requires = ["catalog", "rag_ingest"])]
+#[allow(clippy::too_many_arguments)] // a SQL function's named options
+fn rag_create_collection(
+    name: Option<&str>,
+    source: Option<pg_sys::Oid>,
+    content: Option<&CStr>,
+    title: Option<&CStr>,
+    model: Option<&str>,
+    max_tokens: Option<i32>,
+    overlap_tokens: Option<i32>,
+    format: Option<&str>,
+    text_search_config: Option<pg_sys::Oid>,
+    token_bits: Option<bool>,
+    index: Option<&str>,
+) -> Result<(), ErrorReport> {
+    model::require_utf8()?;
+    let name = check_name(required_argument(name, "name")?)?;
+    let table = required_argument(source, "source")?;
+    let content = utf8(required_argument(content, "content")?)?;
+    let title = title.map(utf8).transpose()?;
+    let source = Source::describe(table)?;
+    lock(&source);
+    for column in std::iter::once(&content).chain(&title) {
+        source.require_text(column)?;
+    }
+    let build = Build {
+        format: one_of("format", format.unwrap_or("auto"), &["auto", "plain", "markdown", "html"])?,
+        index_method: one_of("index", index.unwrap_or("hnsw"), &["hnsw", "ivfflat", "none"])?,
+        token_bits: token_bits.unwrap_or(true),
+        ..sized(model, max_tokens, overlap_tokens)?
+    };
+    let text_search_config = text_search_config_sql(text_search_config);
+    let plan = Plan { name, source, content, title, text_search_config, build };
+    let id = create(&plan)?;
+    // The whole source is compared with the documents, of which there are none yet.
+    let everything = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
+    as_extension_owner(|| execute(everything, &[id.into()]));
+    worker::changes_written();
+    Ok(())
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_drop_collection(name text) RETURNS void
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
+", requires = ["catalog"])]
+fn rag_drop_collection(name: &str) -> Result<(), ErrorReport> {
+    let collection = Collection::by_name(name)?;
+    collection.require_owner("drop it")?;
+    drop::drop(&collection);
+    Ok(())
+}
+
+fn required_argument<T>(value: Option<T>, argument: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        Error::invalid_argument(format!("argument \"{argument}\" must not be null"))
+            .with_hint("Name a table, its text column and a name for the collection.")
+    })
+}
+
+fn check_name(name: &str) -> Result<String> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid_argument("the name of a collection must not be empty")
+            .with_hint("Choose a name such as 'manual'."));
+    }
+    if name.len() > NAME_BYTES {
+        return Err(Error::name_too_long(format!("collection name \"{name}\" is too long"))
+            .with_hint(format!("Use at most {NAME_BYTES} bytes: its view is named after it.")));
+    }
+    Ok(name.to_owned())
+}
+
+fn utf8(name: &CStr) -> Result<String> {
+    let text = name.to_str().map_err(|_| Error::invalid_argument("a name is not valid UTF-8"))?;
+    Ok(text.to_owned())
+}
+
+fn one_of(argument: &str, value: &str, allowed: &[&str]) -> Result<String> {
+    if allowed.contains(&value) {
+        return Ok(value.to_owned());
+    }
+    Err(Error::invalid_argument(format!("unrecognized {argument} \"{value}\""))
+        .with_hint(format!("Use one of: {}.", allowed.join(", "))))
+}
+
+/// Conflicts with every writer and every other `CREATE TRIGGER`, not with readers: no row can slip
+/// between the comparison of the whole source and the triggers.
+fn lock(source: &Source) {
+    let sql = fill("LOCK TABLE {source} IN SHARE ROW EXCLUSIVE MODE", &[("source", &source.sql)]);
+    execute(&sql, &[]);
+}
+
+fn sized(model: Option<&str>, max_tokens: Option<i32>, overlap: Option<i32>) -> Result<Build> {
+    let embedder = model::tokenizer(model)?;
+    let manifest = embedder.manifest();
+    let window = manifest.max_tokens - embedder.tokenizer().special_tokens();
+    let max_tokens = match max_tokens {
+        None => window,
+        Some(n) => usize::try_from(n).ok().filter(|n| (1..=window).contains(n)).ok_or_else(|| {
+            Error::invalid_argument(format!("max_tokens must be between 1 and {window}, not {n}"))
+                .with_hint(format!("Model \"{}\" reads {window} tokens at most.", manifest.name))
+        })?,
+    };
+    let overlap_tokens = match overlap {
+        None => 50.min(max_tokens / 5),
+        Some(n) => usize::try_from(n).ok().filter(|n| *n < max_tokens).ok_or_else(|| {
+            Error::invalid_argument(format!("overlap_tokens must be between 0 and {}, not {n}", max_tokens - 1))
+                .with_hint("Chunks must advance: overlap less than max_tokens.")
+        })?,
+    };
+    Ok(Build {
+        model: manifest.name.clone(),
+        fingerprint: manifest.fingerprint.clone(),
+        dimensions: manifest.dimensions,
+        max_tokens,
+        overlap_tokens,
+        format: String::new(),
+        token_bits: true,
+        index_method: String::new(),
+    })
+}
+
+/// The configuration's qualified name: its number would not survive a dump.
+fn text_search_config_sql(config: Option<pg_sys::Oid>) -> String {
+    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.cfgname) \
+               FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace \
+               WHERE c.oid = coalesce($1, pg_catalog.get_current_ts_config()::oid)";
+    read(sql, &[config.into()], |row| required::<String>(&row, 1)).remove(0)
+}

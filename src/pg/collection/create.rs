@@ -1,0 +1,361 @@
+//! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+use super::{Collection, Generation, key};
+use crate::pg::rights::{as_extension_owner, as_source_owner};
+use crate::pg::spi::{execute, fill, query, read, required};
+use crate::{Error, Result};
+use pgrx::pg_sys::Oid;
+use pgrx::spi::{quote_identifier, quote_literal};
+
+/// Longest identifier PostgreSQL keeps, in bytes.
+const NAME_BYTES: usize = 63;
+
+/// What the caller of `rag_create_collection` asked for, checked and with defaults filled in.
+#[derive(Debug)]
+pub struct Plan {
+    /// Name of the collection.
+    pub name: String,
+    /// The source.
+    pub source: Source,
+    /// Column with the text.
+    pub content: String,
+    /// Column whose text heads every heading path.
+    pub title: Option<String>,
+    /// Text search configuration, qualified and quoted.
+    pub text_search_config: String,
+    /// How the first generation is built.
+    pub build: Build,
+}
+
+/// How a generation is built.
+#[derive(Debug)]
+pub struct Build {
+    /// Name of the embedder.
+    pub model: String,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Length of its vectors.
+    pub dimensions: usize,
+    /// Most tokens of a chunk.
+    pub max_tokens: usize,
+    /// Most tokens neighbouring chunks share.
+    pub overlap_tokens: usize,
+    /// Format of the documents.
+    pub format: String,
+    /// Whether token bits are kept for reranking.
+    pub token_bits: bool,
+    /// Method of the vector index.
+    pub index_method: String,
+}
+
+/// A table that can be a source.
+#[derive(Debug)]
+pub struct Source {
+    /// The table.
+    pub table: Oid,
+    /// Its qualified name, quoted.
+    pub sql: String,
+    /// Its schema, quoted.
+    pub schema_sql: String,
+    /// Its owner.
+    pub owner: Oid,
+    /// Whether it has partitions.
+    pub is_partitioned: bool,
+    /// Whether a trigger of its own may change a row before it is stored.
+    pub has_before_update: bool,
+}
+
+impl Source {
+    /// Describes `table`, or says why it cannot be a source or not by this caller.
+    pub fn describe(table: Oid) -> Result<Self> {
+        let sql = include_str!("../../../sql/run/describe_source.sql");
+        let rows = read(sql, &[table.into()], |row| {
+            let kind: String = required(&row, 1);
+            let source = Self {
+                table,
+                sql: required(&row, 3),
+                schema_sql: required(&row, 4),
+                owner: required(&row, 5),
+                is_partitioned: kind == "p",
+                has_before_update: required(&row, 9),
+            };
+            let persistence: String = required(&row, 2);
+            let flag = |position| required::<bool>(&row, position);
+            (kind, persistence, flag(6), flag(7), flag(8), flag(10), source)
+        });
+        let found = rows.into_iter().next().ok_or_else(|| Error::undefined("table does not exist"));
+        let (kind, persistence, may_own, may_create, is_partition, is_system, source) = found?;
+        let sql = &source.sql;
+        if !matches!(kind.as_str(), "r" | "p") || is_system || is_partition {
+            return Err(Error::wrong_object(format!("{sql} cannot be the source of a collection"))
+                .with_hint(if is_partition {
+                    "Name the partitioned table itself: its partitions come with it."
+                } else {
+                    "A source is a table or partitioned table of a user, with a primary key."
+                }));
+        }
+        if persistence == "t" {
+            return Err(Error::wrong_object(format!("{sql} is a temporary table"))
+                .with_hint("A source is read by background workers: use a permanent table."));
+        }
+        if !may_own {
+            return Err(Error::forbidden(format!("must be owner of table {sql}"))
+                .with_hint("Ask the table's owner, or a superuser, to create the collection."));
+        }
+        if !may_create {
+            let hint = format!("GRANT CREATE ON SCHEMA {} to the table's owner.", source.schema_sql);
+            return Err(Error::forbidden(format!(
+                "the owner of {sql} may not create tables in its schema"
+            ))
+            .with_hint(hint));
+        }
+        Ok(source)
+    }
+
+    /// Checks that `column` exists and holds text.
+    pub fn require_text(&self, column: &str) -> Result<()> {
+        let sql = include_str!("../../../sql/run/describe_column.sql");
+        let rows = read(sql, &[self.table.into(), column.into()], |row| {
+            (required::<String>(&row, 1), required::<bool>(&row, 2))
+        });
+        match rows.into_iter().next() {
+            None => Err(Error::undefined_column(format!(
+                "column \"{column}\" of table {} does not exist",
+                self.sql
+            ))
+            .with_hint("Name the column that holds the documents' text.")),
+            Some((type_sql, false)) => Err(Error::wrong_type(format!(
+                "column \"{column}\" of table {} is of type {type_sql}, not text",
+                self.sql
+            ))
+            .with_hint("Use a text column, or add a generated column that casts it to text.")),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Makes everything and returns the collection's number.
+pub fn create(plan: &Plan) -> Result<i32> {
+    let keys = key::primary_key(plan.source.table);
+    if keys.is_empty() {
+        return Err(Error::invalid_table(format!("table {} has no primary key", plan.source.sql))
+            .with_hint("Add a primary key: it is how chunks find their document."));
+    }
+    let key_names: Vec<String> = keys.iter().map(|key| key.name.clone()).collect();
+    let id = insert_collection(plan, key_names)?;
+    let collection = Collection::by_id(id)?.expect("the row was just inserted");
+    let generation = create_generation(&collection, &plan.build, "active")?;
+    as_source_owner(collection.owner, || {
+        create_view(&collection, &generation);
+        create_triggers(&collection, &plan.source);
+    });
+    Ok(id)
+}
+
+fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
+    let name = plan.name.as_str();
+    let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1";
+    if !read(taken, &[name.into()], |_| ()).is_empty() {
+        return Err(Error::duplicate(format!("collection \"{name}\" already exists"))
+            .with_hint("Choose another name, or drop it with rag_drop_collection()."));
+    }
+    let sql = include_str!("../../../sql/run/insert_collection.sql");
+    let args = [
+        name.into(),
+        plan.source.table.into(),
+        plan.content.as_str().into(),
+        plan.title.as_deref().into(),
+        keys.into(),
+        plan.text_search_config.as_str().into(),
+    ];
+    let ids = as_extension_owner(|| query(sql, &args, |row| required::<i32>(&row, 1)));
+    Ok(ids[0])
+}
+
+/// Creates a generation's tables as the source's owner, and its catalog row.
+pub fn create_generation(collection: &Collection, build: &Build, state: &str) -> Result<Generation> {
+    let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
+    let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
+    let names = TableNames::new(collection, id);
+    as_source_owner(collection.owner, || names.create(collection, build));
+    let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    let table = |name: &str| -> Oid {
+        read("SELECT $1::pg_catalog.regclass::oid", &[name.into()], |row| required(&row, 1))[0]
+    };
+    let args = [
+        id.into(),
+        collection.id.into(),
+        state.into(),
+        build.model.as_str().into(),
+        build.fingerprint.as_str().into(),
+        size(build.dimensions).into(),
+        size(build.max_tokens).into(),
+        size(build.overlap_tokens).into(),
+        build.format.as_str().into(),
+        build.index_method.as_str().into(),
+        table(&names.documents).into(),
+        table(&names.chunks).into(),
+        build.token_bits.then(|| table(&names.bits)).into(),
+    ];
+    as_extension_owner(|| {
+        execute(include_str!("../../../sql/run/insert_generation.sql"), &args);
+        let progress = "INSERT INTO rag.progress (generation_id) VALUES ($1)";
+        execute(progress, &[id.into()]);
+    });
+    Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
+}
+
+/// Qualified, quoted names of a generation's tables.
+struct TableNames {
+    documents: String,
+    chunks: String,
+    bits: String,
+}
+
+impl TableNames {
+    fn new(collection: &Collection, generation: i32) -> Self {
+        let name = |suffix: &str| {
+            let suffix = format!("_g{generation}_{suffix}");
+            let name = clip(&collection.name, NAME_BYTES - suffix.len()).to_owned() + &suffix;
+            format!("{}.{}", collection.schema_sql, quote_identifier(name))
+        };
+        Self { documents: name("documents"), chunks: name("chunks"), bits: name("token_bits") }
+    }
+
+    fn create(&self, collection: &Collection, build: &Build) {
+        let definitions: Vec<String> = collection
+            .keys
+            .iter()
+            .map(|key| {
+                let collation =
+                    key.collation_sql.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+                format!("{} {}{collation} NOT NULL", key.stored_name(), key.type_sql)
+            })
+            .collect();
+        let comment = |what: &str| {
+            quote_literal(format!("rag_pg: {what} of collection {}", collection.name))
+        };
+        let names = [
+            ("documents", self.documents.as_str()),
+            ("chunks", &self.chunks),
+            ("bits", &self.bits),
+            ("key_definitions", &definitions.join(",\n    ")),
+            ("keys", &collection.stored_keys("")),
+            ("vector", &format!("{}({})", vector_type(), build.dimensions)),
+            ("documents_visible", &collection.source_visible(&self.documents)),
+            ("chunks_visible", &collection.source_visible(&self.chunks)),
+            ("documents_comment", &comment("documents")),
+            ("chunks_comment", &comment("chunks")),
+            ("bits_comment", &comment("token bits")),
+        ];
+        execute(&fill(include_str!("../../../sql/run/create_generation.sql"), &names), &[]);
+        execute(&fill(include_str!("../../../sql/run/create_policies.sql"), &names), &[]);
+        if build.token_bits {
+            execute(&fill(include_str!("../../../sql/run/create_bits.sql"), &names), &[]);
+            execute(&fill(include_str!("../../../sql/run/create_bits_policy.sql"), &names), &[]);
+        }
+    }
+}
+
+/// Points the collection's view at a generation. Runs as the source's owner.
+pub fn create_view(collection: &Collection, generation: &Generation) {
+    const COLUMNS: [&str; 8] = [
+        "chunk_id", "ordinal", "content", "token_count", "char_start", "char_end", "metadata",
+        "embedding",
+    ];
+    let view_keys: Vec<String> = collection
+        .keys
+        .iter()
+        .map(|key| {
+            let is_taken = COLUMNS.contains(&key.name.as_str());
+            let name = if is_taken { format!("{}_key", key.name) } else { key.name.clone() };
+            format!("d.{} AS {}", key.stored_name(), quote_identifier(name))
+        })
+        .collect();
+    let names = [
+        ("view", collection.view_sql()),
+        ("view_keys", view_keys.join(", ")),
+        ("vector_type", vector_type()),
+        ("documents", relation_sql(generation.documents)),
+        ("chunks", relation_sql(generation.chunks)),
+        ("visible", collection.source_visible("d")),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    execute(&fill(include_str!("../../../sql/run/create_view.sql"), &names), &[]);
+}
+
+/// Creates the triggers on the source and, where it has any, on its partitions. Runs as the owner.
+fn create_triggers(collection: &Collection, source: &Source) {
+    if !source.is_partitioned {
+        create_table_triggers(collection, source, &source.sql);
+        return;
+    }
+    let partitions = "SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass)";
+    for table in read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1)) {
+        create_table_triggers(collection, source, &relation_sql(table));
+    }
+}
+
+fn create_table_triggers(collection: &Collection, source: &Source, table: &str) {
+    let template = if source.is_partitioned {
+        include_str!("../../../sql/run/create_partition_triggers.sql")
+    } else {
+        include_str!("../../../sql/run/create_triggers.sql")
+    };
+    let mut columns: Vec<String> = collection.keys.iter().map(super::KeyColumn::name_sql).collect();
+    let mut changed: Vec<String> = collection
+        .keys
+        .iter()
+        .map(|key| {
+            let name = key.name_sql();
+            format!("NOT (OLD.{name} {} NEW.{name})", key.equality())
+        })
+        .collect();
+    for text in std::iter::once(&collection.content).chain(&collection.title) {
+        let name = quote_identifier(text);
+        // Byte for byte: a collation may call different texts equal.
+        changed.push(format!(
+            "OLD.{name}::text COLLATE pg_catalog.\"C\" IS DISTINCT FROM NEW.{name}::text COLLATE pg_catalog.\"C\""
+        ));
+        columns.push(name);
+    }
+    // A trigger that changes rows on their way in can change the text when another column is set.
+    let of = if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
+    let trigger = |event: &str| format!("rag_pg_{}_{event}", collection.id);
+    let names = [
+        ("insert", trigger("insert")),
+        ("update", trigger("update")),
+        ("delete", trigger("delete")),
+        ("truncate", trigger("truncate")),
+        ("table", table.to_owned()),
+        ("of", of),
+        ("changed", changed.join(" OR ")),
+        ("ingest", format!("{}.rag_ingest", extension_schema("rag_pg"))),
+        ("collection", quote_literal(&collection.name)),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    execute(&fill(template, &names), &[]);
+}
+
+/// Qualified, quoted name of a relation.
+pub fn relation_sql(relation: Oid) -> String {
+    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.oid = $1";
+    read(sql, &[relation.into()], |row| required(&row, 1)).pop().unwrap_or_default()
+}
+
+/// Schema of an extension, quoted.
+pub fn extension_schema(extension: &str) -> String {
+    let sql = "SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e \
+               JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1::name";
+    read(sql, &[extension.into()], |row| required(&row, 1)).pop().unwrap_or_default()
+}
+
+fn vector_type() -> String {
+    format!("{}.vector", extension_schema("vector"))
+}
+
+/// The longest start of `name` that fits into `bytes`.
+fn clip(name: &str, bytes: usize) -> &str {
+    &name[..name.floor_char_boundary(bytes)]
+}
