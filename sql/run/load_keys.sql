@@ -9,8 +9,8 @@ SELECT a.attname::text,
        CASE WHEN a.attcollation <> 0
             THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) END
   FROM pg_catalog.pg_index i
- CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[], i.indclass::pg_catalog.oid[])
-       WITH ORDINALITY AS k (attnum, opclass, position)
+ CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),
+                               pg_catalog.unnest(i.indclass::pg_catalog.oid[])) WITH ORDINALITY AS k (attnum, opclass, position)
   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
   JOIN pg_catalog.pg_opclass oc ON oc.oid = k.opclass
   JOIN pg_catalog.pg_amop am ON am.amopfamily = oc.opcfamily

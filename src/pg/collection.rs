@@ -75,10 +75,7 @@ pub struct Generation {
 impl Collection {
     /// The collection of this name, or an error that says what to do.
     pub fn by_name(name: &str) -> Result<Self> {
-        Self::load(Some(name), None)?.ok_or_else(|| {
-            Error::undefined(format!("collection \"{name}\" does not exist"))
-                .with_hint("SELECT name FROM rag.collection lists the collections.")
-        })
+        Self::load(Some(name), None)?.ok_or_else(|| no_collection(name))
     }
 
     /// The collection of this number, or `None` when it was dropped.
@@ -136,12 +133,7 @@ impl Collection {
 
     /// Refuses a caller who is not the source's owner (a superuser is everyone).
     pub fn require_owner(&self, to_do: &str) -> Result<()> {
-        let sql = "SELECT pg_catalog.pg_has_role($1::oid, 'USAGE')";
-        if read(sql, &[self.owner.into()], |row| required::<bool>(&row, 1))[0] {
-            return Ok(());
-        }
-        Err(Error::forbidden(format!("must be owner of collection \"{}\" to {to_do}", self.name))
-            .with_hint("A collection belongs to its source's owner."))
+        require_owner(self.owner, &self.name, to_do)
     }
 
     /// The content column, quoted.
@@ -213,4 +205,18 @@ impl Generation {
             bits,
         }
     }
+}
+
+fn no_collection(name: &str) -> Error {
+    Error::undefined(format!("collection \"{name}\" does not exist"))
+        .with_hint("SELECT name FROM rag.collection lists the collections.")
+}
+
+fn require_owner(owner: Oid, name: &str, to_do: &str) -> Result<()> {
+    let sql = "SELECT pg_catalog.pg_has_role($1::oid, 'USAGE')";
+    if read(sql, &[owner.into()], |row| required::<bool>(&row, 1))[0] {
+        return Ok(());
+    }
+    Err(Error::forbidden(format!("must be owner of collection \"{name}\" to {to_do}"))
+        .with_hint("A collection belongs to its source's owner."))
 }

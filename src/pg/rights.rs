@@ -64,7 +64,18 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE
         | pg_sys::SECURITY_RESTRICTED_OPERATION
         | pg_sys::SECURITY_NOFORCE_RLS;
-    let _previous = Previous::switch(owner, flags, &[SAFE_PATH, (c"row_security", c"off")]);
+    let mut settings = vec![SAFE_PATH, (c"row_security", c"off")];
+    settings.extend(KEY_TEXT);
+    let _previous = Previous::switch(owner, flags, &settings);
+    body()
+}
+
+/// Runs `body` with the settings under which keys are written and read as text, so that no session's
+/// taste in dates or floats changes what a key is.
+pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: reads this backend's state.
+    let user = unsafe { pg_sys::GetUserId() };
+    let _previous = Previous::switch(user, 0, &KEY_TEXT);
     body()
 }
 
@@ -75,6 +86,16 @@ pub fn with_safe_path<R>(body: impl FnOnce() -> R) -> R {
     let _previous = Previous::switch(user, 0, &[SAFE_PATH]);
     body()
 }
+
+/// The settings that types' output functions heed.
+const KEY_TEXT: [(&CStr, &CStr); 6] = [
+    (c"DateStyle", c"ISO, YMD"),
+    (c"IntervalStyle", c"postgres"),
+    (c"TimeZone", c"UTC"),
+    (c"extra_float_digits", c"3"),
+    (c"bytea_output", c"hex"),
+    (c"lc_monetary", c"C"),
+];
 
 const SAFE_PATH: (&CStr, &CStr) = (c"search_path", c"pg_catalog, pg_temp");
 

@@ -74,10 +74,17 @@ impl Call<'_> {
             append(&targets, None);
         } else {
             let mut changes = Changes { targets: &targets, keys: Vec::new() };
-            if event & pg_sys::TRIGGER_EVENT_ROW == 0 {
-                self.record_statement(&mut changes);
+            let mut record = || {
+                if event & pg_sys::TRIGGER_EVENT_ROW == 0 {
+                    self.record_statement(&mut changes);
+                } else {
+                    self.record_row(&mut changes);
+                }
+            };
+            if targets.heeds_settings {
+                rights::with_key_text(record);
             } else {
-                self.record_row(&mut changes);
+                record();
             }
             changes.flush();
         }

@@ -1,6 +1,7 @@
 //! `rag_create_collection()` and `rag_drop_collection()`.
 use crate::pg::collection::create::{Build, Plan, Source, create};
-use crate::pg::collection::{Collection, VIEW_SUFFIX, drop};
+use crate::pg::collection::{VIEW_SUFFIX, drop};
+use crate::model::manifest::Kind;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, fill, read, required};
 use crate::pg::{model, worker};
@@ -74,9 +75,7 @@ CREATE FUNCTION rag_drop_collection(name text) RETURNS void
 COMMENT ON FUNCTION rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
 ", requires = ["catalog"])]
 fn rag_drop_collection(name: &str) -> Result<(), ErrorReport> {
-    let collection = Collection::by_name(name)?;
-    collection.require_owner("drop it")?;
-    drop::drop(&collection);
+    drop::drop(name)?;
     Ok(())
 }
 
@@ -121,20 +120,28 @@ fn lock(source: &Source) {
 
 fn sized(model: Option<&str>, max_tokens: Option<i32>, overlap: Option<i32>) -> Result<Build> {
     let embedder = model::tokenizer(model)?;
+    embedder.require(Kind::Embedder)?;
     let manifest = embedder.manifest();
-    let window = manifest.max_tokens - embedder.tokenizer().special_tokens();
+    let window = embedder.window();
     let max_tokens = match max_tokens {
         None => window,
-        Some(n) => usize::try_from(n).ok().filter(|n| (1..=window).contains(n)).ok_or_else(|| {
-            Error::invalid_argument(format!("max_tokens must be between 1 and {window}, not {n}"))
+        Some(n) => {
+            usize::try_from(n).ok().filter(|n| (1..=window).contains(n)).ok_or_else(|| {
+                Error::invalid_argument(format!(
+                    "max_tokens must be between 1 and {window}, not {n}"
+                ))
                 .with_hint(format!("Model \"{}\" reads {window} tokens at most.", manifest.name))
-        })?,
+            })?
+        }
     };
     let overlap_tokens = match overlap {
         None => 50.min(max_tokens / 5),
         Some(n) => usize::try_from(n).ok().filter(|n| *n < max_tokens).ok_or_else(|| {
-            Error::invalid_argument(format!("overlap_tokens must be between 0 and {}, not {n}", max_tokens - 1))
-                .with_hint("Chunks must advance: overlap less than max_tokens.")
+            Error::invalid_argument(format!(
+                "overlap_tokens must be between 0 and {}, not {n}",
+                max_tokens - 1
+            ))
+            .with_hint("Chunks must advance: overlap less than max_tokens.")
         })?,
     };
     Ok(Build {

@@ -102,7 +102,8 @@ impl Source {
                 .with_hint("Ask the table's owner, or a superuser, to create the collection."));
         }
         if !may_create {
-            let hint = format!("GRANT CREATE ON SCHEMA {} to the table's owner.", source.schema_sql);
+            let hint =
+                format!("GRANT CREATE ON SCHEMA {} to the table's owner.", source.schema_sql);
             return Err(Error::forbidden(format!(
                 "the owner of {sql} may not create tables in its schema"
             ))
@@ -172,7 +173,11 @@ fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
 }
 
 /// Creates a generation's tables as the source's owner, and its catalog row.
-pub fn create_generation(collection: &Collection, build: &Build, state: &str) -> Result<Generation> {
+pub fn create_generation(
+    collection: &Collection,
+    build: &Build,
+    state: &str,
+) -> Result<Generation> {
     let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
     let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
     let names = TableNames::new(collection, id);
@@ -231,9 +236,8 @@ impl TableNames {
                 format!("{} {}{collation} NOT NULL", key.stored_name(), key.type_sql)
             })
             .collect();
-        let comment = |what: &str| {
-            quote_literal(format!("rag_pg: {what} of collection {}", collection.name))
-        };
+        let comment =
+            |what: &str| quote_literal(format!("rag_pg: {what} of collection {}", collection.name));
         let names = [
             ("documents", self.documents.as_str()),
             ("chunks", &self.chunks),
@@ -259,7 +263,13 @@ impl TableNames {
 /// Points the collection's view at a generation. Runs as the source's owner.
 pub fn create_view(collection: &Collection, generation: &Generation) {
     const COLUMNS: [&str; 8] = [
-        "chunk_id", "ordinal", "content", "token_count", "char_start", "char_end", "metadata",
+        "chunk_id",
+        "ordinal",
+        "content",
+        "token_count",
+        "char_start",
+        "char_end",
+        "metadata",
         "embedding",
     ];
     let view_keys: Vec<String> = collection
@@ -319,7 +329,8 @@ fn create_table_triggers(collection: &Collection, source: &Source, table: &str) 
         columns.push(name);
     }
     // A trigger that changes rows on their way in can change the text when another column is set.
-    let of = if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
+    let of =
+        if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
     let trigger = |event: &str| format!("rag_pg_{}_{event}", collection.id);
     let names = [
         ("insert", trigger("insert")),

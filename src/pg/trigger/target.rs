@@ -18,6 +18,8 @@ pub struct Column {
     pub by_value: bool,
     /// Length of the type, negative when it varies.
     pub length: i16,
+    /// Whether its output function heeds no setting.
+    is_plain: bool,
 }
 
 /// The collections of a table and the columns they watch.
@@ -27,9 +29,23 @@ pub struct Targets {
     pub collections: Vec<i32>,
     /// Columns of the primary key, in its order.
     pub columns: Vec<Column>,
+    /// Whether settings of the session change how a key is written.
+    pub heeds_settings: bool,
     /// Columns whose change makes a document another.
     pub watched: Vec<Column>,
 }
+
+/// Types whose text is the same under all settings; every other type gets fixed settings.
+const PLAIN_TYPES: [pg_sys::Oid; 8] = [
+    pg_sys::INT2OID,
+    pg_sys::INT4OID,
+    pg_sys::INT8OID,
+    pg_sys::NUMERICOID,
+    pg_sys::TEXTOID,
+    pg_sys::VARCHAROID,
+    pg_sys::BPCHAROID,
+    pg_sys::UUIDOID,
+];
 
 type Known = HashMap<(pg_sys::Oid, Option<String>), Rc<Targets>>;
 
@@ -60,12 +76,18 @@ fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
     });
     found.retain(|(_, collection, ..)| name.is_none_or(|name| name == collection));
     let Some((_, _, keys, _)) = found.first() else { return Err(no_source(relation, name)) };
-    let columns = keys.iter().map(|key| describe(relation, key)).collect::<Result<_>>()?;
+    let columns: Vec<Column> =
+        keys.iter().map(|key| describe(relation, key)).collect::<Result<_>>()?;
     let mut names: Vec<_> = found.iter().flat_map(|(.., watched)| watched.clone()).collect();
     names.sort();
     names.dedup();
     let watched = names.iter().map(|name| describe(relation, name)).collect::<Result<_>>()?;
-    Ok(Targets { collections: found.iter().map(|(id, ..)| *id).collect(), columns, watched })
+    Ok(Targets {
+        collections: found.iter().map(|(id, ..)| *id).collect(),
+        heeds_settings: columns.iter().any(|column| !column.is_plain),
+        columns,
+        watched,
+    })
 }
 
 fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
@@ -88,7 +110,13 @@ fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
         };
         let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
         pg_sys::getTypeOutputInfo(attr.atttypid, &raw mut output, &raw mut is_varlena);
-        Ok(Column { attribute, output, by_value: attr.attbyval, length: attr.attlen })
+        Ok(Column {
+            attribute,
+            output,
+            by_value: attr.attbyval,
+            length: attr.attlen,
+            is_plain: PLAIN_TYPES.contains(&attr.atttypid),
+        })
     }
 }
 
