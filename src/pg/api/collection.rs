@@ -1,7 +1,7 @@
 //! `rag_create_collection()` and `rag_drop_collection()`.
+use crate::model::manifest::Kind;
 use crate::pg::collection::create::{Build, Plan, Source, create};
 use crate::pg::collection::{VIEW_SUFFIX, drop};
-use crate::model::manifest::Kind;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, fill, read, required};
 use crate::pg::{model, worker};
