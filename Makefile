@@ -1,0 +1,33 @@
+# The commands of rag_pg. Each is a script in scripts/; run `make` to see what there is.
+#
+# PG_CONFIG, PREFIX, DESTDIR and CARGO_TARGET_DIR are respected where they are set.
+SHELL := /bin/bash
+# One after the other, whatever -j says: they share a build directory.
+.NOTPARALLEL:
+.PHONY: help setup install test demo demo-stop bench
+
+help:
+	@echo 'make setup      packages, pgvector, cargo-pgrx, ONNX Runtime, default model; does only what is missing'
+	@echo 'make install    build and install the extension and rag-model'
+	@echo 'make demo       set up, install, then watch the PostgreSQL manual become searchable (PAGES=all: all of it)'
+	@echo 'make demo-stop  end the demo'"'"'s server and remove its directory'
+	@echo 'make test       set up, install, then run every test (ONLY="regress tap" TESTS="chunk": a part)'
+	@echo 'make bench      set up, install, then measure'
+
+setup:
+	@bash scripts/setup.sh
+
+install:
+	@bash scripts/install.sh
+
+test: setup install
+	@bash scripts/test.sh
+
+demo: setup install
+	@bash scripts/demo.sh
+
+demo-stop:
+	@bash scripts/demo.sh stop
+
+bench: setup install
+	@bash scripts/bench.sh

