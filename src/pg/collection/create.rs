@@ -94,8 +94,10 @@ impl Source {
                 }));
         }
         if persistence == "t" {
-            return Err(Error::wrong_object(format!("{sql} is a temporary table"))
-                .with_hint("A source is read by background workers: use a permanent table."));
+            return Err(Error::wrong_object(
+                "a temporary table cannot be the source of a collection",
+            )
+            .with_hint("A source is read by background workers: use a permanent table."));
         }
         if !may_own {
             return Err(Error::forbidden(format!("must be owner of table {sql}"))
