@@ -54,9 +54,11 @@ CREATE TABLE rag.change (
     change_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     collection_id int NOT NULL,
     keys          text[],
+    is_insert     boolean NOT NULL DEFAULT false,
     changed_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rag.change IS 'documents that changed, up to 1,000 a row, in the order written; workers turn them into jobs';
+COMMENT ON COLUMN rag.change.is_insert IS 'the keys were not in the source before';
 COMMENT ON COLUMN rag.change.keys IS 'each a JSON array of the key columns as text; NULL: compare the whole source';
 
 -- Only workers write jobs.

@@ -7,7 +7,9 @@ SELECT a.attname::text,
        a.attnum,
        a.atttypid,
        CASE WHEN a.attcollation <> 0
-            THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) END
+            THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) END,
+       pg_catalog.quote_ident(gn.nspname),
+       go.oprname::text
   FROM pg_catalog.pg_index i
  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),
                                pg_catalog.unnest(i.indclass::pg_catalog.oid[])) WITH ORDINALITY AS k (attnum, opclass, position)
@@ -17,6 +19,10 @@ SELECT a.attname::text,
        AND am.amoplefttype = oc.opcintype AND am.amoprighttype = oc.opcintype AND am.amopstrategy = 3
   JOIN pg_catalog.pg_operator o ON o.oid = am.amopopr
   JOIN pg_catalog.pg_namespace en ON en.oid = o.oprnamespace
+  JOIN pg_catalog.pg_amop ga ON ga.amopfamily = oc.opcfamily
+       AND ga.amoplefttype = oc.opcintype AND ga.amoprighttype = oc.opcintype AND ga.amopstrategy = 5
+  JOIN pg_catalog.pg_operator go ON go.oid = ga.amopopr
+  JOIN pg_catalog.pg_namespace gn ON gn.oid = go.oprnamespace
   LEFT JOIN (pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace)
     ON co.oid = a.attcollation
  WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts

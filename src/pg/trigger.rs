@@ -71,9 +71,10 @@ impl Call<'_> {
         }
         let targets = self.targets();
         if event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_TRUNCATE {
-            append(&targets, None);
+            append(&targets, None, false);
         } else {
-            let mut changes = Changes { targets: &targets, keys: Vec::new() };
+            let is_insert = event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_INSERT;
+            let mut changes = Changes { targets: &targets, keys: Vec::new(), is_insert };
             let mut record = || {
                 if event & pg_sys::TRIGGER_EVENT_ROW == 0 {
                     self.record_statement(&mut changes);
@@ -145,7 +146,7 @@ impl Call<'_> {
                 }
             }
             // A statement trigger made by hand without REFERENCING cannot say which rows changed.
-            (None, None) => append(targets, None),
+            (None, None) => append(targets, None, false),
         }
     }
 }
@@ -154,6 +155,7 @@ impl Call<'_> {
 struct Changes<'a> {
     targets: &'a Targets,
     keys: Vec<String>,
+    is_insert: bool,
 }
 
 impl Changes<'_> {
@@ -166,7 +168,7 @@ impl Changes<'_> {
 
     fn flush(&mut self) {
         if !self.keys.is_empty() {
-            append(self.targets, Some(std::mem::take(&mut self.keys)));
+            append(self.targets, Some(std::mem::take(&mut self.keys)), self.is_insert);
         }
     }
 }
@@ -176,18 +178,20 @@ thread_local! {
 }
 
 /// Appends one row per collection; no keys means "compare the whole source".
-fn append(targets: &Targets, keys: Option<Vec<String>>) {
+fn append(targets: &Targets, keys: Option<Vec<String>>, is_insert: bool) {
     let keys_type = PgOid::BuiltIn(PgBuiltInOids::TEXTARRAYOID);
-    let types = [PgOid::BuiltIn(PgBuiltInOids::INT4OID), keys_type];
+    let is_insert_type = PgOid::BuiltIn(PgBuiltInOids::BOOLOID);
+    let types = [PgOid::BuiltIn(PgBuiltInOids::INT4OID), keys_type, is_insert_type];
     rights::as_extension_owner(|| {
         Spi::connect_mut(|client| {
             INSERT.with_borrow_mut(|kept| {
                 let statement = kept.get_or_insert_with(|| {
-                    let sql = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, $2)";
+                    let sql = "INSERT INTO rag.change (collection_id, keys, is_insert) \
+                               VALUES ($1, $2, $3)";
                     client.prepare_mut(sql, &types).expect("SPI prepares an INSERT").keep()
                 });
                 for collection in &targets.collections {
-                    let args = [(*collection).into(), keys.clone().into()];
+                    let args = [(*collection).into(), keys.clone().into(), is_insert.into()];
                     client.update(&*statement, None, &args).expect("SPI runs an INSERT");
                 }
             });

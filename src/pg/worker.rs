@@ -1,4 +1,6 @@
-//! Background work. The launcher and workers arrive with the queue's steps.
+//! From changed documents to searchable chunks: the queue's steps, `CALL rag_work()` and workers.
+mod failed;
+mod host;
 
-/// Tells that this transaction appended to `rag.change`.
+/// Notes that this transaction wrote to `rag.change`, so that a worker is called when it commits.
 pub fn changes_written() {}

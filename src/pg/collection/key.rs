@@ -3,9 +3,10 @@
 //! A key travels as a JSON array of its columns' text forms, `["42"]` or `["a","2026-01-01"]`, written
 //! by the types' output functions and read by their input functions. Never `to_json`: a cast to json
 //! that a user defined for a type of theirs would run with our rights.
+use crate::pg::rights::with_safe_path;
 use crate::pg::spi::{column, read, required};
 use pgrx::pg_sys::Oid;
-use pgrx::spi::quote_identifier;
+use pgrx::spi::{SpiHeapTupleData, quote_identifier};
 use std::fmt::Write as _;
 
 /// One column of a source's primary key.
@@ -24,6 +25,7 @@ pub struct KeyColumn {
     /// Type.
     pub type_oid: Oid,
     equality: String,
+    greater: String,
 }
 
 impl KeyColumn {
@@ -46,25 +48,81 @@ impl KeyColumn {
     pub fn equal(&self, left: &str, right: &str) -> String {
         format!("{left} {} {right}", self.equality)
     }
+
+    /// Type of the elements of an array parameter that carries this column's values, and what turns
+    /// such an element into a value. PostgreSQL has no arrays of arrays, so a column that is an array
+    /// travels as text.
+    fn element(&self) -> (&str, String) {
+        let is_array = self.type_sql.ends_with(']');
+        let cast = if is_array { format!("::{}", self.type_sql) } else { String::new() };
+        let collate = self.collation_sql.as_ref().map(|name| format!(" COLLATE {name}"));
+        (if is_array { "text" } else { &self.type_sql }, cast + &collate.unwrap_or_default())
+    }
+}
+
+/// A FROM item `k` with the keys of [`array_literals`] in the parameters `$1`, `$2`, … of `columns`:
+/// columns named as [`KeyColumn::stored_name`] says, and `ordinal` from 1.
+pub fn keys_sql(columns: &[KeyColumn]) -> String {
+    let (mut arrays, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for key in columns {
+        let (element, convert) = key.element();
+        let name = key.stored_name();
+        arrays.push(format!("pg_catalog.unnest(${}::text::{element}[])", key.position));
+        values.push(format!("r.{name}{convert} AS {name}"));
+        names.push(name);
+    }
+    format!(
+        "(SELECT {}, r.ordinal FROM ROWS FROM ({}) WITH ORDINALITY AS r ({}, ordinal)) AS k",
+        values.join(", "),
+        arrays.join(", "),
+        names.join(", "),
+    )
+}
+
+/// SQL that is true for rows behind the one key of [`array_literals`] in the parameters `$1`, `$2`, …
+/// of `columns`, in the order of the primary key. `left` says how the row's columns are called.
+pub fn behind_sql(columns: &[KeyColumn], left: impl Fn(&KeyColumn) -> String) -> String {
+    let value = |key: &KeyColumn| {
+        let (element, convert) = key.element();
+        format!("((${}::text::{element}[])[1]){convert}", key.position)
+    };
+    let Some((last, rest)) = columns.split_last() else { return "false".to_owned() };
+    if rest.iter().all(|key| key.greater == last.greater) {
+        // One row comparison, which an index can answer.
+        let row = |part: &dyn Fn(&KeyColumn) -> String| {
+            columns.iter().map(part).collect::<Vec<_>>().join(", ")
+        };
+        return format!("ROW({}) {} ROW({})", row(&left), last.greater, row(&value));
+    }
+    let greater = |key: &KeyColumn| format!("{} {} {}", left(key), key.greater, value(key));
+    rest.iter().rev().fold(greater(last), |behind, key| {
+        format!("({} OR {} AND ({behind}))", greater(key), key.equal(&left(key), &value(key)))
+    })
 }
 
 /// The primary key's columns of a table; empty when it has none.
 pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
     let sql = include_str!("../../../sql/run/load_keys.sql");
     let mut position = 0;
-    read(sql, &[table.into()], |row| {
-        position += 1;
-        let schema: String = required(&row, 3);
-        let operator: String = required(&row, 4);
-        KeyColumn {
-            position,
-            name: required(&row, 1),
-            type_sql: required(&row, 2),
-            equality: format!("OPERATOR({schema}.{operator})"),
-            attribute: required(&row, 5),
-            type_oid: required(&row, 6),
-            collation_sql: column(&row, 7),
-        }
+    let operator = |row: &SpiHeapTupleData<'_>, schema, name| {
+        let (schema, name): (String, String) = (required(row, schema), required(row, name));
+        format!("OPERATOR({schema}.{name})")
+    };
+    // The safe path makes types come out qualified.
+    with_safe_path(|| {
+        read(sql, &[table.into()], |row| {
+            position += 1;
+            KeyColumn {
+                position,
+                name: required(&row, 1),
+                type_sql: required(&row, 2),
+                equality: operator(&row, 3, 4),
+                greater: operator(&row, 8, 9),
+                attribute: required(&row, 5),
+                type_oid: required(&row, 6),
+                collation_sql: column(&row, 7),
+            }
+        })
     })
 }
 

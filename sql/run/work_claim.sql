@@ -1,0 +1,14 @@
+-- Run by pg::worker as the extension's owner, in a transaction of its own: claims jobs of a generation.
+-- $1 generation, $2 most jobs, $3 seconds the lease lasts.
+WITH ready AS (
+    SELECT generation_id, key FROM rag.job
+     WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()
+     ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE rag.job j
+   SET token = pg_catalog.nextval('rag.token'),
+       ready_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3),
+       worker = pg_catalog.pg_backend_pid()
+  FROM ready
+ WHERE j.generation_id = ready.generation_id AND j.key = ready.key
+RETURNING j.key, j.token, j.attempts

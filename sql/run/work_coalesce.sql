@@ -1,0 +1,39 @@
+-- Run by pg::worker as the extension's owner, in a transaction of its own: changes become jobs.
+-- $1 collections to look at, or NULL for all; $2 most rows of rag.change.
+-- A changed document that is waiting, claimed or dead starts anew under a new token, so that work on its
+-- previous state is thrown away. Rows are locked in the order of keys, as everywhere.
+WITH first AS (
+    SELECT change_id FROM rag.change
+     WHERE $1::int[] IS NULL OR collection_id = ANY ($1::int[])
+     ORDER BY change_id LIMIT $2 FOR UPDATE SKIP LOCKED
+), taken AS (
+    DELETE FROM rag.change c USING first WHERE c.change_id = first.change_id
+    RETURNING c.change_id, c.collection_id, c.keys, c.changed_at, c.is_insert
+), live AS (
+    SELECT g.generation_id, g.collection_id FROM rag.generation g WHERE g.state <> 'retired'
+), changed AS (
+    SELECT t.collection_id, k.key, pg_catalog.min(t.changed_at) AS changed_at,
+           (pg_catalog.array_agg(t.is_insert ORDER BY t.change_id))[1] AS is_insert
+      FROM taken t CROSS JOIN LATERAL pg_catalog.unnest(t.keys) AS k (key)
+     GROUP BY t.collection_id, k.key
+), jobs AS (
+    INSERT INTO rag.job AS j (generation_id, key, is_new, queued_at)
+    SELECT live.generation_id, c.key, c.is_insert, c.changed_at
+      FROM changed c JOIN live USING (collection_id)
+     ORDER BY live.generation_id, c.key COLLATE "C"
+        ON CONFLICT (generation_id, key) DO UPDATE
+       SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
+           is_dead = false, attempts = 0, failure = NULL, reason = NULL, excerpt = NULL
+    RETURNING j.key
+), scans AS (
+    INSERT INTO rag.scan AS s (generation_id)
+    SELECT DISTINCT live.generation_id
+      FROM taken t JOIN live USING (collection_id)
+     WHERE t.keys IS NULL
+     ORDER BY live.generation_id
+        ON CONFLICT (generation_id) DO UPDATE SET is_repeated = true
+    RETURNING s.generation_id
+)
+SELECT (SELECT pg_catalog.count(*) FROM taken),
+       (SELECT pg_catalog.count(*) FROM jobs),
+       (SELECT pg_catalog.array_agg(generation_id) FROM scans)

@@ -1,0 +1,18 @@
+-- Run by pg::worker as the extension's owner: generations that may have work.
+-- $1 collections to look at, or NULL for all.
+SELECT g.generation_id,
+       EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = g.generation_id),
+       EXISTS (SELECT FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND NOT j.is_dead
+                  AND j.ready_at <= pg_catalog.clock_timestamp()),
+       g.loaded_at IS NULL
+           AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = g.generation_id)
+           AND NOT EXISTS (SELECT FROM rag.job j
+                            WHERE j.generation_id = g.generation_id AND NOT j.is_dead AND j.is_new),
+       (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
+         WHERE j.generation_id = g.generation_id AND NOT j.is_dead)
+  FROM rag.generation g
+  JOIN rag.collection c ON c.collection_id = g.collection_id
+ WHERE g.state <> 'retired' AND c.paused IS NULL
+   AND ($1::int[] IS NULL OR c.collection_id = ANY ($1::int[]))
+ ORDER BY g.generation_id

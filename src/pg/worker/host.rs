@@ -1,0 +1,216 @@
+//! Where the queue's work runs: in a background worker or inside `CALL rag_work()`.
+//!
+//! Both run short transactions with nothing held in between. A background worker starts and commits
+//! its own; the procedure commits the caller's through SPI, which leaves it in a transaction without a
+//! snapshot. An error ends the transaction it happened in and comes back as a value.
+#![allow(unsafe_code)] // transaction control has no safe interface
+
+use super::failed::Failed;
+use crate::Result;
+use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
+use std::ffi::CStr;
+use std::panic::AssertUnwindSafe;
+
+/// Settings of every transaction. Keys and text forms of values do not depend on whose session it is,
+/// a lock that is not to be had is tried again later, and small statements are not compiled.
+const SETTINGS: [(&CStr, &CStr); 8] = [
+    (c"datestyle", c"ISO, YMD"),
+    (c"intervalstyle", c"postgres"),
+    (c"extra_float_digits", c"1"),
+    (c"bytea_output", c"hex"),
+    (c"lc_monetary", c"C"),
+    (c"lock_timeout", c"10s"),
+    (c"jit", c"off"),
+    (c"client_min_messages", c"warning"),
+];
+
+/// Who runs the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A background worker, outside of transactions between steps.
+    Worker,
+    /// A procedure called outside of a transaction block.
+    Procedure,
+}
+
+/// A place to run transactions in.
+pub struct Host {
+    kind: Kind,
+    context: PgMemoryContexts,
+}
+
+impl Host {
+    /// The background worker this process is.
+    pub fn worker() -> Self {
+        Self { kind: Kind::Worker, context: PgMemoryContexts::new("rag_pg work") }
+    }
+
+    /// The procedure being called, connected to SPI as non-atomic. Ends the caller's transaction, so
+    /// that its snapshot is not held.
+    pub fn procedure() -> std::result::Result<Self, Failed> {
+        let host = Self { kind: Kind::Procedure, context: PgMemoryContexts::new("rag_pg work") };
+        host.end_procedure_transaction(true)?;
+        Ok(host)
+    }
+
+    /// Whether this is a background worker.
+    pub fn is_worker(&self) -> bool {
+        self.kind == Kind::Worker
+    }
+
+    /// Frees what earlier steps allocated outside of transactions.
+    pub fn reset_memory(&mut self) {
+        // SAFETY: nothing that Rust keeps between steps lies in PostgreSQL's memory.
+        unsafe { pg_sys::MemoryContextReset(self.context.value()) };
+    }
+
+    /// Runs `body` in one transaction, which commits when `body` succeeds.
+    pub fn transaction<R>(
+        &self,
+        body: impl FnOnce() -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        match self.kind {
+            Kind::Worker => self.worker_transaction(body),
+            Kind::Procedure => self.procedure_transaction(body),
+        }
+    }
+
+    /// Runs `body` outside of any transaction of ours: no snapshot, no lock. It may check for
+    /// interrupts and must not touch the database.
+    pub fn outside<R>(&self, body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+        let context = self.context.value();
+        // SAFETY: the context lives as long as self; the previous one is current again afterwards,
+        // also when body unwinds, since catch returns.
+        unsafe {
+            let previous = pg_sys::MemoryContextSwitchTo(context);
+            let result = catch(body);
+            pg_sys::MemoryContextSwitchTo(previous);
+            result
+        }
+    }
+
+    fn worker_transaction<R>(
+        &self,
+        body: impl FnOnce() -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        let result = catch(|| {
+            // SAFETY: no transaction runs in a worker between steps. The timeout does not arm itself
+            // in a background worker.
+            unsafe {
+                pg_sys::SetCurrentStatementStartTimestamp();
+                pg_sys::StartTransactionCommand();
+                begin();
+                if pg_sys::StatementTimeout > 0 {
+                    enable_timeout_after(STATEMENT_TIMEOUT, pg_sys::StatementTimeout);
+                }
+                pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            }
+            let value = body()?;
+            // SAFETY: body left the snapshot pushed above on top, as SPI does.
+            unsafe {
+                pg_sys::PopActiveSnapshot();
+                disable_timeout(STATEMENT_TIMEOUT, false);
+                pg_sys::CommitTransactionCommand();
+            }
+            Ok(value)
+        });
+        // SAFETY: aborting is how a worker leaves whatever state an error left it in.
+        unsafe {
+            if result.is_err() {
+                disable_timeout(STATEMENT_TIMEOUT, false);
+                pg_sys::AbortCurrentTransaction();
+            }
+            // Autovacuum of the queue depends on what workers report.
+            pg_sys::pgstat_report_stat(false);
+            pg_sys::MemoryContextSwitchTo(self.context.value());
+        }
+        result
+    }
+
+    fn procedure_transaction<R>(
+        &self,
+        body: impl FnOnce() -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        // SAFETY: what PL/pgSQL's exception blocks do. A subtransaction undoes a failed body; the
+        // whole transaction cannot be aborted under a running procedure's resources.
+        unsafe {
+            let context = pg_sys::CurrentMemoryContext;
+            let owner = pg_sys::CurrentResourceOwner;
+            pg_sys::BeginInternalSubTransaction(std::ptr::null());
+            let result = catch(|| {
+                begin();
+                body()
+            });
+            if result.is_ok() {
+                pg_sys::ReleaseCurrentSubTransaction();
+            } else {
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+            }
+            pg_sys::MemoryContextSwitchTo(context);
+            pg_sys::CurrentResourceOwner = owner;
+            self.end_procedure_transaction(result.is_ok())?;
+            result
+        }
+    }
+
+    /// Commits or rolls back the procedure's transaction and leaves it in a new one, without snapshot.
+    fn end_procedure_transaction(&self, commits: bool) -> std::result::Result<(), Failed> {
+        self.outside(|| {
+            // SAFETY: the procedure is connected to SPI as non-atomic; otherwise these raise an error.
+            unsafe {
+                if commits {
+                    pg_sys::SPI_commit()
+                } else {
+                    pg_sys::SPI_rollback()
+                }
+                // Before the transaction's first snapshot. Under a stricter default every claim beside
+                // another worker's would fail.
+                pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Settings and isolation of a transaction that has just begun.
+unsafe fn begin() {
+    // SAFETY: inside a transaction; settings changed locally go back when it ends.
+    unsafe {
+        if !pg_sys::FirstSnapshotSet {
+            pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
+        }
+        for (name, value) in SETTINGS {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+                true,
+                0,
+                false,
+            );
+        }
+    }
+}
+
+/// Runs `body`; an ERROR or a panic comes back as a value.
+fn catch<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+    let body = AssertUnwindSafe(body);
+    PgTryBuilder::new(move || {
+        let body = body;
+        (body.0)().map_err(Failed::from)
+    })
+    .catch_others(|caught| Err(Failed::from(caught)))
+    .catch_rust_panic(|caught| Err(Failed::from(caught)))
+    .execute()
+}
+
+/// `STATEMENT_TIMEOUT` of `utils/timeout.h`, the same in every supported version.
+const STATEMENT_TIMEOUT: std::ffi::c_int = 3;
+
+unsafe extern "C-unwind" {
+    // pgrx binds no timeouts.
+    fn enable_timeout_after(id: std::ffi::c_int, delay_ms: std::ffi::c_int);
+    fn disable_timeout(id: std::ffi::c_int, keep_indicator: bool);
+}
