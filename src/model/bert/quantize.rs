@@ -26,13 +26,16 @@ pub fn by_row(matrix: &Matrix) -> Quantized {
 }
 
 impl Quantized {
-    /// The values as `[columns, rows]`, the order in which a matrix is multiplied from the right.
-    pub fn transposed_data(&self) -> Vec<i8> {
+    /// The values around `zero` as `[columns, rows]`, the order in which a matrix is multiplied from
+    /// the right.
+    pub fn transposed_data(&self, zero: u8) -> Vec<u8> {
         let rows = self.scales.len();
         let columns = self.data.len() / rows.max(1);
         let mut data = Vec::with_capacity(self.data.len());
         for column in 0..columns {
-            data.extend((0..rows).map(|row| self.data[row * columns + column]));
+            data.extend(
+                (0..rows).map(|row| zero.wrapping_add_signed(self.data[row * columns + column])),
+            );
         }
         data
     }

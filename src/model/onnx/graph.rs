@@ -54,27 +54,27 @@ impl Builder {
 
     /// Adds a node with one output.
     pub fn op(&mut self, op_type: &str, inputs: &[&Value], attributes: &[Attr]) -> Value {
-        self.ops(op_type, inputs, attributes, 1).remove(0)
+        let [output] = self.ops(op_type, inputs, attributes);
+        output
     }
 
-    /// Adds a node with several outputs.
-    pub fn ops(
+    /// Adds a node with `N` outputs.
+    pub fn ops<const N: usize>(
         &mut self,
         op_type: &str,
         inputs: &[&Value],
         attributes: &[Attr],
-        outputs: usize,
-    ) -> Vec<Value> {
+    ) -> [Value; N] {
         let name = format!("{op_type}_{}", self.graph.node.len());
-        let outputs: Vec<_> = (0..outputs).map(|i| format!("{name}:{i}")).collect();
+        let outputs = std::array::from_fn(|i| Value(format!("{name}:{i}")));
         self.graph.node.push(Node {
             input: inputs.iter().map(|v| v.0.clone()).collect(),
-            output: outputs.clone(),
+            output: outputs.iter().map(|v| v.0.clone()).collect(),
             name,
             op_type: op_type.into(),
             attribute: attributes.iter().map(attribute).collect(),
         });
-        outputs.into_iter().map(Value).collect()
+        outputs
     }
 
     /// A constant of `f32`; no dimensions make a scalar.
@@ -93,6 +93,16 @@ impl Builder {
     pub fn bytes(&mut self, name: &str, dims: &[usize], values: &[i8]) -> Value {
         let raw = values.iter().map(|v| v.cast_unsigned()).collect();
         self.constant(name, data_type::INT8, dims, raw)
+    }
+
+    /// A constant of `uint8`.
+    pub fn unsigned_bytes(&mut self, name: &str, dims: &[usize], values: &[u8]) -> Value {
+        self.constant(name, data_type::UINT8, dims, values.to_vec())
+    }
+
+    /// A scalar of `uint8`.
+    pub fn byte(&mut self, name: &str, value: u8) -> Value {
+        self.constant(name, data_type::UINT8, &[], vec![value])
     }
 
     /// A vector of `int64` that several nodes share: the same name gives the same constant.
