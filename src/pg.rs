@@ -2,6 +2,7 @@
 mod api;
 mod collection;
 mod error;
+mod exit;
 mod guc;
 mod interrupt;
 mod model;
@@ -9,14 +10,17 @@ mod preload;
 mod rights;
 mod spi;
 mod trigger;
+mod vector;
 mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
+pgrx::extension_sql_file!("../sql/model.sql", name = "model", requires = ["bootstrap", rag_models, rag_embed, rag_embed_array]);
 
 /// Called once per process that loads the library; in the postmaster when it is preloaded.
 #[pgrx::pg_guard]
 #[allow(unsafe_code)] // An exported name.
 pub extern "C-unwind" fn _PG_init() {
     guc::init();
+    preload::init();
 }

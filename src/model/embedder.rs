@@ -33,6 +33,18 @@ impl LocalModel {
         }
     }
 
+    /// Most tokens of a text that count: the window without special tokens and prefix.
+    pub fn room(&self, purpose: Purpose) -> Result<usize> {
+        let prefix_tokens = self.tokenizer().count(self.prefix(purpose).trim_end())?;
+        match self.window().checked_sub(prefix_tokens) {
+            Some(room @ 1..) => Ok(room),
+            _ => Err(Error::configuration(format!(
+                "the prefix of model \"{}\" fills its window",
+                self.manifest().name
+            ))),
+        }
+    }
+
     fn prepare(
         &self,
         texts: &[&str],
@@ -40,13 +52,7 @@ impl LocalModel {
         checkpoint: Checkpoint<'_>,
     ) -> Result<Vec<Prepared>> {
         let prefix = self.prefix(purpose);
-        let prefix_tokens = self.tokenizer().count(prefix.trim_end())?;
-        if prefix_tokens >= self.window() {
-            let name = &self.manifest().name;
-            return Err(Error::configuration(format!(
-                "the prefix of model \"{name}\" fills its window"
-            )));
-        }
+        let prefix_tokens = self.window() - self.room(purpose)?;
         let mut unchecked = 0;
         let mut prepared = Vec::with_capacity(texts.len());
         for (i, text) in texts.iter().enumerate() {

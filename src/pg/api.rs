@@ -1,2 +1,4 @@
 //! The SQL functions, one file a word.
 mod collection;
+mod embed;
+mod model;

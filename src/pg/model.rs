@@ -1,5 +1,5 @@
 //! The models this process has open: inherited from the postmaster, or loaded on first use.
-use super::guc;
+use super::{exit, guc};
 use crate::model::LocalModel;
 use crate::model::manifest::Kind;
 use crate::model::store::{Located, Store};
@@ -11,6 +11,16 @@ struct Open {
     fingerprint: String,
     threads: usize,
     model: &'static LocalModel,
+    is_preloaded: bool,
+}
+
+/// What this process holds of a model.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct State {
+    /// It was inherited from the postmaster.
+    pub is_preloaded: bool,
+    /// Its graph is in memory.
+    pub is_loaded: bool,
 }
 
 thread_local! {
@@ -22,16 +32,12 @@ thread_local! {
 /// The embedder `name` (or `name@fingerprint`); `None` stands for `rag_pg.default_model`. A model
 /// whose files were replaced since the last call is opened anew.
 pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
-    let model = tokenizer(name)?;
-    model.require(Kind::Embedder)?;
-    Ok(model)
+    ready(tokenizer(name)?, Kind::Embedder)
 }
 
 /// The reranker `name` (or `name@fingerprint`).
 pub fn reranker(name: &str) -> Result<&'static LocalModel> {
-    let model = tokenizer(Some(name))?;
-    model.require(Kind::Reranker)?;
-    Ok(model)
+    ready(tokenizer(Some(name))?, Kind::Reranker)
 }
 
 /// A model of either kind, of which manifest and tokenizer are wanted; its graph is read on the
@@ -51,8 +57,35 @@ pub fn embedder_by_fingerprint(name: &str, fingerprint: &str) -> Result<&'static
         Some(model) => model,
         None => open(store().locate(&format!("{name}@{fingerprint}"))?)?,
     };
-    model.require(Kind::Embedder)?;
+    ready(model, Kind::Embedder)
+}
+
+/// The model with its graph loaded, if it is of `kind`.
+fn ready(model: &'static LocalModel, kind: Kind) -> Result<&'static LocalModel> {
+    model.require(kind)?;
+    model.session()?;
+    exit::install();
     Ok(model)
+}
+
+/// Notes that processes forked from here on inherit `model`.
+pub fn mark_preloaded(model: &'static LocalModel) {
+    OPEN.with_borrow_mut(|open| {
+        for o in open.iter_mut().filter(|o| std::ptr::eq(o.model, model)) {
+            o.is_preloaded = true;
+        }
+    });
+}
+
+/// What this process holds of the build `fingerprint`.
+pub fn state(fingerprint: &str) -> State {
+    OPEN.with_borrow(|open| {
+        let of_it = open.iter().filter(|o| o.fingerprint == fingerprint);
+        of_it.fold(State::default(), |state, o| State {
+            is_preloaded: state.is_preloaded || o.is_preloaded,
+            is_loaded: state.is_loaded || o.model.is_loaded(),
+        })
+    })
 }
 
 /// Lets models that are opened from here on use `threads` threads a run. For workers, at their
@@ -106,6 +139,8 @@ fn open(located: Located) -> Result<&'static LocalModel> {
     let model = LocalModel::open(located, guc::model::session_options(threads))?;
     let model: &'static LocalModel = Box::leak(Box::new(model));
     let fingerprint = model.fingerprint().to_owned();
-    OPEN.with_borrow_mut(|open| open.push(Open { fingerprint, threads, model }));
+    OPEN.with_borrow_mut(|open| {
+        open.push(Open { fingerprint, threads, model, is_preloaded: false })
+    });
     Ok(model)
 }

@@ -1,0 +1,118 @@
+//! `rag_embed`: texts to vectors.
+use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
+use crate::pg::guc::model::{Truncation, truncation};
+use crate::pg::vector::{MAX_DIMENSIONS, Vector, VectorArray};
+use crate::pg::{interrupt, model};
+use crate::{Error, Result};
+use pgrx::prelude::*;
+
+mod memo;
+
+/// Embeds one text.
+///
+/// STABLE, so that it can drive an index scan; a text that a statement asks for again (once per
+/// row, for example) is embedded once.
+#[pg_extern(stable, parallel_restricted, cost = 10000, name = "rag_embed")]
+fn rag_embed(
+    content: Option<&str>,
+    model: default!(Option<&str>, "NULL"),
+    purpose: default!(Option<&str>, "'query'"),
+) -> Result<Option<Vector>, pg_sys::panic::ErrorReport> {
+    let purpose = parse_purpose(purpose)?;
+    let Some(content) = content else { return Ok(None) };
+    let model = embedder(model)?;
+    if content.trim().is_empty() {
+        return Err(Error::invalid_argument("cannot embed an empty text")
+            .with_hint(PASS_NULL)
+            .into());
+    }
+    let vector = memo::once_per_statement(model, purpose, content, || {
+        Ok(embed(model, &[content], purpose)?.swap_remove(0).vector)
+    })?;
+    Ok(Some(Vector(vector)))
+}
+
+/// Embeds many texts in batches of like length; NULL elements stay NULL.
+#[pg_extern(stable, parallel_restricted, cost = 100000, name = "rag_embed")]
+fn rag_embed_array(
+    contents: Option<Array<'_, &str>>,
+    model: default!(Option<&str>, "NULL"),
+    purpose: default!(Option<&str>, "'document'"),
+) -> Result<Option<VectorArray>, pg_sys::panic::ErrorReport> {
+    let purpose = parse_purpose(purpose)?;
+    let Some(contents) = contents else { return Ok(None) };
+    let model = embedder(model)?;
+    let contents: Vec<Option<&str>> = contents.iter().collect();
+    if let Some(i) = contents.iter().position(|c| c.is_some_and(|c| c.trim().is_empty())) {
+        let message = format!("cannot embed an empty text: element {} of the array", i + 1);
+        return Err(Error::invalid_argument(message).with_hint(PASS_NULL).into());
+    }
+    let texts: Vec<&str> = contents.iter().copied().flatten().collect();
+    let mut embeddings = embed(model, &texts, purpose)?.into_iter();
+    let vectors = contents.iter().map(|content| {
+        content.and_then(|_| embeddings.next()).map(|embedding| Vector(embedding.vector))
+    });
+    Ok(Some(VectorArray(vectors.collect())))
+}
+
+const PASS_NULL: &str = "Pass NULL for a text that is missing; it gives NULL.";
+
+fn parse_purpose(purpose: Option<&str>) -> Result<Purpose> {
+    match purpose {
+        Some("query") => Ok(Purpose::Query),
+        Some("document") => Ok(Purpose::Document),
+        other => {
+            let given = other.map_or_else(|| "NULL".to_owned(), |o| format!("\"{o}\""));
+            Err(Error::invalid_argument(format!("unknown purpose {given}")).with_hint(
+                "It is \"query\" for a text that asks, \"document\" for one that is searched.",
+            ))
+        }
+    }
+}
+
+fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
+    model::require_utf8()?;
+    let model = model::embedder(name)?;
+    let (name, dimensions) = (&model.manifest().name, model.manifest().dimensions);
+    if dimensions > MAX_DIMENSIONS {
+        return Err(Error::unsupported(format!(
+            "model \"{name}\" has {dimensions} dimensions, and a vector holds at most {MAX_DIMENSIONS}"
+        )));
+    }
+    Ok(model)
+}
+
+fn embed(model: &LocalModel, texts: &[&str], purpose: Purpose) -> Result<Vec<Embedding>> {
+    let embeddings = model.embed(texts, purpose, Detail::Vector, &mut interrupt::checkpoint)?;
+    report_truncated(model, purpose, &embeddings)?;
+    Ok(embeddings)
+}
+
+/// Does what `rag_pg.truncation` says when texts did not fit the window.
+fn report_truncated(model: &LocalModel, purpose: Purpose, embeddings: &[Embedding]) -> Result<()> {
+    let mut cut = embeddings.iter().filter(|embedding| embedding.truncated);
+    let (Some(first), more) = (cut.next(), cut.count()) else { return Ok(()) };
+    let (name, room) = (&model.manifest().name, model.room(purpose)?);
+    let what = match (embeddings.len(), more) {
+        (1, _) => format!("a text of {} tokens is", first.token_count),
+        (all, 0) => format!("1 of {all} texts is"),
+        (all, more) => format!("{} of {all} texts are", more + 1),
+    };
+    let message = format!("{what} longer than the {room} tokens that model \"{name}\" takes");
+    let hint = "rag_chunk cuts texts to fit.";
+    match truncation() {
+        Truncation::Silent => {}
+        Truncation::Error => return Err(Error::too_large(message).with_hint(hint)),
+        Truncation::Notice => {
+            let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
+            pg_sys::panic::ErrorReport::new(
+                code,
+                format!("{message}; the rest was left out"),
+                function_name!(),
+            )
+            .set_hint(hint)
+            .report(PgLogLevel::NOTICE);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `rag_models`, the function behind the view `rag.model`: what is installed.
+use crate::model::inventory::Entry;
+use crate::model::manifest::{Kind, Precision};
+use crate::pg::{guc, model};
+use pgrx::prelude::*;
+
+/// Every build of every model in the models directory.
+#[pg_extern(stable, parallel_restricted)]
+#[allow(clippy::type_complexity)] // The columns are the API.
+fn rag_models() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(name, String),
+            name!(kind, Option<&'static str>),
+            name!(fingerprint, String),
+            name!(dimensions, Option<i32>),
+            name!(max_tokens, Option<i32>),
+            name!(precision, Option<&'static str>),
+            name!(size, i64),
+            name!(is_current, bool),
+            name!(is_default, bool),
+            name!(is_preloaded, bool),
+            name!(is_loaded, bool),
+            name!(error, Option<String>),
+        ),
+    >,
+    pg_sys::panic::ErrorReport,
+> {
+    let default = guc::model::default_model();
+    let rows = model::store().list()?.into_iter().map(move |entry| {
+        let Entry { name, fingerprint, is_current, manifest, size, .. } = entry;
+        let is_default =
+            is_current && name == default || default == format!("{name}@{fingerprint}");
+        let open = model::state(&fingerprint);
+        let error = manifest.as_ref().err().map(ToString::to_string);
+        let manifest = manifest.ok();
+        (
+            name,
+            manifest.as_ref().map(|m| kind(m.kind)),
+            fingerprint,
+            manifest.as_ref().map(|m| m.dimensions as i32),
+            manifest.as_ref().map(|m| m.max_tokens as i32),
+            manifest.as_ref().map(|m| precision(m.precision)),
+            size as i64,
+            is_current,
+            is_default,
+            open.is_preloaded,
+            open.is_loaded,
+            error,
+        )
+    });
+    Ok(TableIterator::new(rows))
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Embedder => "embedder",
+        Kind::Reranker => "reranker",
+    }
+}
+
+fn precision(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Int8 => "int8",
+        Precision::Fp32 => "fp32",
+        Precision::AsIs => "as-is",
+    }
+}
