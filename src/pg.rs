@@ -15,7 +15,11 @@ mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
-pgrx::extension_sql_file!("../sql/model.sql", name = "model", requires = ["bootstrap", rag_models, rag_embed, rag_embed_array]);
+pgrx::extension_sql_file!(
+    "../sql/model.sql",
+    name = "model",
+    requires = ["bootstrap", rag_models, rag_embed, rag_embed_array]
+);
 
 /// Called once per process that loads the library; in the postmaster when it is preloaded.
 #[pgrx::pg_guard]
