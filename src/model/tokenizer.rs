@@ -61,6 +61,20 @@ pub struct Word {
     pub tokens: u32,
 }
 
+/// Counts tokens as a model does; what chunking needs to know of a model.
+pub trait TokenCounter {
+    /// Number of tokens of `text` without special tokens.
+    fn count(&self, text: &str) -> Result<usize>;
+
+    /// Whether counts add up: a text cut between two words has as many tokens as its parts.
+    /// Otherwise `words` is an estimate, and `count` has the last word on every piece.
+    fn is_additive(&self) -> bool;
+
+    /// Appends the words of `text` in order, their offsets moved up by `base`. Long text is given
+    /// in slices cut at spaces or line ends, which costs memory for a slice alone.
+    fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()>;
+}
+
 // Both are made for `map_err`, which gives its error away.
 #[allow(clippy::needless_pass_by_value)]
 fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
@@ -105,11 +119,6 @@ impl Tokenizer {
         self.pad_id
     }
 
-    /// Whether counts add up: a text cut between two words has as many tokens as its parts.
-    pub fn is_additive(&self) -> bool {
-        self.bert.is_some()
-    }
-
     /// Tokenises `text` without special tokens.
     pub fn tokens(&self, text: &str) -> Result<Tokens> {
         let mut tokens = Tokens::default();
@@ -131,31 +140,6 @@ impl Tokenizer {
             return Ok(count.0);
         }
         Ok(self.inner.encode_fast(text, false).map_err(failed)?.len())
-    }
-
-    /// Appends the words of `text`, their offsets moved up by `base`. Long text is given in slices
-    /// cut at spaces or line ends, which costs memory for a slice alone.
-    ///
-    /// Where a tokenizer is not [additive](Self::is_additive), the words are an estimate.
-    pub fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()> {
-        if let Some(bert) = &self.bert {
-            bert.scan(text, &mut Words { base, words });
-            return Ok(());
-        }
-        let encoding = self.inner.encode(text, false).map_err(failed)?;
-        let mut last = None;
-        for (word, (start, end)) in encoding.get_word_ids().iter().zip(encoding.get_offsets()) {
-            let (start, end) = ((base + start) as u32, (base + end) as u32);
-            match words.last_mut() {
-                Some(open) if word.is_some() && last == *word => {
-                    open.end = open.end.max(end);
-                    open.tokens += 1;
-                }
-                _ => words.push(Word { start, end, tokens: 1 }),
-            }
-            last = *word;
-        }
-        Ok(())
     }
 
     /// Tokens of `text` with special tokens, its end cut off so that the whole is at most
@@ -183,6 +167,31 @@ impl Tokenizer {
             .with_hint("Shorten the query."));
         }
         Ok(template.apply(&first, &second[..second.len().min(room)], second.len()))
+    }
+}
+
+impl TokenCounter for Tokenizer {
+    fn count(&self, text: &str) -> Result<usize> {
+        self.count(text)
+    }
+
+    fn is_additive(&self) -> bool {
+        self.bert.is_some()
+    }
+
+    fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()> {
+        if let Some(bert) = &self.bert {
+            bert.scan(text, &mut Words { base, words });
+            return Ok(());
+        }
+        let encoding = self.inner.encode(text, false).map_err(failed)?;
+        let tokens = encoding.get_offsets().iter();
+        words.extend(tokens.map(|(start, end)| Word {
+            start: (base + start) as u32,
+            end: (base + end) as u32,
+            tokens: 1,
+        }));
+        Ok(())
     }
 }
 

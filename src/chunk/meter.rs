@@ -1,0 +1,179 @@
+//! Token counts of ranges of a text, tokenising each byte once where the tokenizer allows it.
+use crate::Result;
+use crate::model::Checkpoint;
+use crate::model::tokenizer::{TokenCounter, Word};
+use std::ops::Range;
+
+/// Bytes tokenised at once: a few milliseconds for the slowest tokenizer.
+const SLICE: usize = 16 * 1024;
+/// Most characters of a chunk per token, and at least. A word over a hundred characters is one
+/// token to many models, and some characters are none: tokens alone would not bound a chunk.
+const CHARS_PER_TOKEN: usize = 40;
+const MIN_CHARS: usize = 200;
+
+/// Counts on `text` from front to back; what lies before the position last forgotten is gone.
+pub(super) struct Meter<'a, 'b> {
+    text: &'a str,
+    counter: &'a dyn TokenCounter,
+    checkpoint: Checkpoint<'b>,
+    words: Vec<Word>,
+    /// `sums[i]`: tokens of all words before `words[i]`; one longer than `words`.
+    sums: Vec<u64>,
+    /// Where tokenising goes on.
+    filled: usize,
+    /// Places where a slice had to end inside a word.
+    seams: Vec<usize>,
+}
+
+impl<'a, 'b> Meter<'a, 'b> {
+    pub fn new(text: &'a str, counter: &'a dyn TokenCounter, checkpoint: Checkpoint<'b>) -> Self {
+        let (words, sums, seams) = (Vec::new(), vec![0], Vec::new());
+        Self { text, counter, checkpoint, words, sums, filled: 0, seams }
+    }
+
+    /// Forgets the words before `start`, which is not asked for again.
+    pub fn forget(&mut self, start: usize) {
+        let gone = self.words.partition_point(|word| word.end as usize <= start);
+        // Moving the rest down each time would cost more than it frees.
+        if gone > SLICE {
+            self.words.drain(..gone);
+            self.sums.drain(..gone);
+        }
+        self.seams.retain(|&seam| seam > start);
+        if start > self.filled {
+            self.filled = start;
+        }
+    }
+
+    /// Tokenises on until `until`.
+    fn fill(&mut self, until: usize) -> Result<()> {
+        while self.filled < until {
+            (self.checkpoint)()?;
+            let (end, is_seam) = slice_end(self.text, self.filled);
+            let known = self.words.len();
+            self.counter.words(&self.text[self.filled..end], self.filled, &mut self.words)?;
+            let mut sum = self.sums[known];
+            for word in &self.words[known..] {
+                sum += u64::from(word.tokens);
+                self.sums.push(sum);
+            }
+            if is_seam {
+                self.seams.push(end);
+            }
+            self.filled = end;
+        }
+        Ok(())
+    }
+
+    /// Tokens of a piece of the text by the model's own count.
+    pub fn count(&mut self, range: Range<usize>) -> Result<usize> {
+        if range.is_empty() {
+            return Ok(0);
+        }
+        self.fill(range.end)?;
+        let words = self.words_in(&range);
+        let is_cut =
+            self.words[words.clone()].first().is_some_and(|w| (w.start as usize) < range.start)
+                || self.words[words.clone()].last().is_some_and(|w| w.end as usize > range.end)
+                || self.seams.iter().any(|&seam| range.start < seam && seam < range.end);
+        if is_cut || !self.counter.is_additive() {
+            return self.counter.count(&self.text[range]);
+        }
+        Ok((self.sums[words.end] - self.sums[words.start]) as usize)
+    }
+
+    /// Whether a piece has at most `budget` tokens and is not too long for them.
+    pub fn fits(&mut self, range: Range<usize>, budget: usize) -> Result<bool> {
+        Ok(self.reach(range.clone(), budget)? == range.end && self.count(range)? <= budget)
+    }
+
+    /// Tokens of other text, such as a heading path.
+    pub fn count_text(&self, text: &str) -> Result<usize> {
+        self.counter.count(text)
+    }
+
+    /// How far from `range.start` a chunk of `budget` tokens can go: the end of the range, or
+    /// before the first word that is too much, which may be no way at all. Inside the range that
+    /// is an estimate when the tokenizer is not additive.
+    pub fn reach(&mut self, range: Range<usize>, budget: usize) -> Result<usize> {
+        let end = self.cap(range.clone(), budget);
+        let mut filled = range.start;
+        loop {
+            filled = self.filled.max(filled + 1).min(end);
+            self.fill(filled)?;
+            let words = self.words_in(&(range.start..filled));
+            // A word that was cut before counts anew: its rest may have more tokens than it had.
+            let (first, head) = self.cut_word(range.start, words.start, end)?;
+            let room = self.sums[first] + (budget as u64).saturating_sub(head);
+            if head > budget as u64 {
+                return Ok(range.start);
+            }
+            let over = first
+                + self.sums[first + 1..=words.end.max(first)].partition_point(|&sum| sum <= room);
+            if over < words.end {
+                return Ok((self.words[over].start as usize).clamp(range.start, end));
+            }
+            if filled == end {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Where a range that does not fit is `budget` tokens long, counted from its end: the start of
+    /// a word.
+    pub fn reach_back(&mut self, range: Range<usize>, budget: usize) -> Result<usize> {
+        self.fill(range.end)?;
+        let words = self.words_in(&range);
+        let total = self.sums[words.end];
+        let enough =
+            self.sums[words.start..=words.end].partition_point(|&sum| total - sum > budget as u64);
+        let first = words.start + enough;
+        Ok(self.words[..words.end]
+            .get(first)
+            .map_or(range.end, |w| (w.start as usize).max(range.start)))
+    }
+
+    /// When `start` lies in a word: the index of the word after it and the tokens of the rest.
+    fn cut_word(&self, start: usize, first: usize, end: usize) -> Result<(usize, u64)> {
+        match self.words.get(first) {
+            Some(word) if (word.start as usize) < start && start < word.end as usize => {
+                let rest = start..(word.end as usize).min(end.max(start));
+                Ok((first + 1, self.counter.count(&self.text[rest])? as u64))
+            }
+            _ => Ok((first, 0)),
+        }
+    }
+
+    /// Indices of the words that a range touches.
+    fn words_in(&self, range: &Range<usize>) -> Range<usize> {
+        let start = self.words.partition_point(|word| word.end as usize <= range.start);
+        let count = self.words[start..].partition_point(|word| (word.start as usize) < range.end);
+        start..start + count
+    }
+
+    /// The end of a range, or where it has as many characters as a chunk may have.
+    fn cap(&self, range: Range<usize>, budget: usize) -> usize {
+        let chars = (budget * CHARS_PER_TOKEN).max(MIN_CHARS);
+        if range.len() <= chars {
+            return range.end;
+        }
+        let mut after = self.text[range.clone()].char_indices().skip(chars);
+        after.next().map_or(range.end, |(i, _)| range.start + i)
+    }
+}
+
+/// Where to end a slice that starts at `at`, and whether that may be inside a word: after a line
+/// end or a space, which every tokenizer splits at, else anywhere.
+fn slice_end(text: &str, at: usize) -> (usize, bool) {
+    let rest = &text[at..];
+    if rest.len() <= SLICE {
+        return (text.len(), false);
+    }
+    let bytes = &rest.as_bytes()[..SLICE];
+    let found =
+        bytes.iter().rposition(|b| *b == b'\n').or_else(|| bytes.iter().rposition(|b| *b == b' '));
+    match found {
+        Some(i) => (at + i + 1, false),
+        None => (at + rest.floor_char_boundary(SLICE), true),
+    }
+}

@@ -1,0 +1,322 @@
+//! Fills chunks with the blocks of a section.
+use super::document::{Block, Document, Kind, Section};
+use super::meter::Meter;
+use super::{Chunk, Options, PATH_SEPARATOR, cut, sentences};
+use crate::Result;
+use crate::model::Checkpoint;
+use crate::model::tokenizer::TokenCounter;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Characters of a word that are looked at when it must be cut.
+const MAX_WORD: usize = 200;
+
+pub(super) struct Packer<'a, 'b> {
+    text: &'a str,
+    document: &'a Document,
+    options: &'a Options,
+    meter: Meter<'a, 'b>,
+    chunks: Vec<Chunk>,
+    position: Position,
+}
+
+/// How far characters and form feeds are counted.
+#[derive(Default)]
+struct Position {
+    byte: usize,
+    char: usize,
+    form_feeds: u32,
+}
+
+/// A section being packed.
+struct Open<'a> {
+    blocks: &'a [Block],
+    path: Option<Arc<str>>,
+    /// Heading path and its tokens: of chunks that start with the section's own headings, and of
+    /// the others.
+    first: (Arc<str>, usize),
+    other: (Arc<str>, usize),
+}
+
+/// A chunk found: where it starts and ends, and its tokens.
+struct Found {
+    start: usize,
+    end: usize,
+    tokens: usize,
+}
+
+impl<'a, 'b> Packer<'a, 'b> {
+    pub fn new(
+        text: &'a str,
+        document: &'a Document,
+        options: &'a Options,
+        counter: &'a dyn TokenCounter,
+        checkpoint: Checkpoint<'b>,
+    ) -> Self {
+        let meter = Meter::new(text, counter, checkpoint);
+        let (chunks, position) = (Vec::new(), Position::default());
+        Self { text, document, options, meter, chunks, position }
+    }
+
+    pub fn pack(mut self) -> Result<Vec<Chunk>> {
+        let has_pages = self.text.contains('\u{c}');
+        for section in self.document.sections() {
+            let open = self.open(&section)?;
+            self.pack_section(&open)?;
+        }
+        if !has_pages {
+            self.chunks.iter_mut().for_each(|chunk| chunk.page = None);
+        }
+        Ok(self.chunks)
+    }
+
+    fn open(&self, section: &Section) -> Result<Open<'a>> {
+        let title = |&i: &u32| self.document.headings[i as usize].title.as_str();
+        let titles: Vec<&str> = section.path.iter().map(title).collect();
+        let blocks = &self.document.blocks[section.blocks.clone()];
+        let own = &blocks[..section.headings];
+        let is_own = |heading| own.iter().any(|block| block.kind == Kind::Heading(heading));
+        let above = section.path.iter().take_while(|&&heading| !is_own(heading)).count();
+        let path = (!titles.is_empty()).then(|| titles.join(PATH_SEPARATOR).into());
+        let first = self.heading(&titles[..above])?;
+        Ok(Open { blocks, path, first, other: self.heading(&titles)? })
+    }
+
+    /// The heading path to embed with: the outer titles go first when it is too long, then the end
+    /// of the last.
+    fn heading(&self, titles: &[&str]) -> Result<(Arc<str>, usize)> {
+        let limit = self.options.heading_tokens;
+        let last = titles.last().map_or(Vec::new(), |title| title.split(' ').collect());
+        let paths = (0..titles.len()).map(|i| titles[i..].join(PATH_SEPARATOR));
+        let cut = (1..last.len()).rev().map(|words| last[..words].join(" "));
+        for path in paths.chain(cut).filter(|_| limit > 0) {
+            let tokens = self.meter.count_text(&path)?;
+            if tokens <= limit {
+                return Ok((path.into(), tokens));
+            }
+        }
+        Ok(("".into(), 0))
+    }
+
+    fn pack_section(&mut self, open: &Open<'_>) -> Result<()> {
+        let Some(last) = open.blocks.last() else { return Ok(()) };
+        let end = last.range().end;
+        let mut start = open.blocks[0].range().start;
+        let mut fresh = start;
+        let mut heading = &open.first;
+        loop {
+            let budget = self.options.max_tokens.saturating_sub(heading.1).max(1);
+            let found = self.find(open, start, fresh, budget)?;
+            self.emit(open, heading, &found);
+            if found.end >= end {
+                return Ok(());
+            }
+            heading = &open.other;
+            let budget = self.options.max_tokens.saturating_sub(heading.1).max(1);
+            fresh = self.next_start(open, found.end);
+            start = self.overlap(open, found.start..found.end, fresh, budget)?;
+            self.meter.forget(start);
+        }
+    }
+
+    /// The next chunk: it starts at `start` with what the last one had, or at `fresh`, and goes as
+    /// far as structure and budget allow.
+    fn find(
+        &mut self,
+        open: &Open<'_>,
+        start: usize,
+        fresh: usize,
+        budget: usize,
+    ) -> Result<Found> {
+        let end = open.blocks[open.blocks.len() - 1].range().end;
+        for start in if start < fresh { vec![start, fresh] } else { vec![fresh] } {
+            // Counts of what is cut inside a word can come out higher than expected.
+            let mut allowed = budget;
+            while allowed > 0 {
+                let limit = self.meter.reach(start..end, allowed)?;
+                let stop = if limit >= end {
+                    Some(end)
+                } else {
+                    self.boundary(open, fresh, limit, budget)?
+                };
+                let Some(stop) = stop else { break };
+                let stop = start + self.text[start..stop].trim_end().len();
+                if stop <= fresh {
+                    break;
+                }
+                let tokens = self.meter.count(start..stop)?;
+                if tokens <= budget {
+                    return Ok(Found { start, end: stop, tokens });
+                }
+                allowed = allowed.saturating_sub(tokens - budget);
+            }
+        }
+        self.find_in_word(fresh..end, budget)
+    }
+
+    /// Where to end a chunk that cannot go beyond `limit` and must go beyond `fresh`; `None` when
+    /// that takes cutting a word.
+    fn boundary(
+        &mut self,
+        open: &Open<'_>,
+        fresh: usize,
+        limit: usize,
+        budget: usize,
+    ) -> Result<Option<usize>> {
+        let first = open.blocks.partition_point(|block| block.range().end <= fresh);
+        let over = open.blocks.partition_point(|block| block.range().end <= limit);
+        let block = &open.blocks[over];
+        let leads = open.blocks[first..over].iter().rev();
+        let group = over - leads.take_while(|block| self.stays_with_next(block)).count();
+        let before = (group > first).then(|| open.blocks[group - 1].range().end);
+        // A block that fits into a chunk is not cut, with what stays with it.
+        let whole = open.blocks[group].range().start..block.range().end;
+        if before.is_some() && self.meter.fits(whole, budget)? {
+            return Ok(before);
+        }
+        let range = block.range().start.max(fresh)..block.range().end;
+        if limit <= range.start {
+            let leads_alone = (over > first).then(|| open.blocks[over - 1].range().end);
+            return Ok(before.or(leads_alone));
+        }
+        let cut = match block.kind {
+            Kind::Lines => cut::line(self.text, range.clone(), limit),
+            _ => cut::sentence(self.text, range.clone(), limit),
+        };
+        Ok(cut.or(before).or_else(|| cut::word(self.text, range, limit)))
+    }
+
+    fn stays_with_next(&self, block: &Block) -> bool {
+        match block.kind {
+            Kind::Heading(_) | Kind::Lead => true,
+            Kind::Text => self.text[block.range()].ends_with(':'),
+            Kind::Lines => false,
+        }
+    }
+
+    /// A chunk that ends inside its first word.
+    fn find_in_word(&mut self, range: Range<usize>, budget: usize) -> Result<Found> {
+        let start = range.end - self.text[range.clone()].trim_start().len();
+        let (graphemes, chars) = cut::inside_word(self.text, start..range.end, MAX_WORD);
+        for ends in [graphemes, chars.clone()] {
+            let mut most = ends.len();
+            // More text rarely has fewer tokens; the count of what is taken is exact anyway.
+            while most > 0 {
+                let tokens = self.meter.count(start..ends[most - 1])?;
+                if tokens <= budget {
+                    return Ok(Found { start, end: ends[most - 1], tokens });
+                }
+                most = (most - 1).min(most * budget / tokens + 1);
+            }
+        }
+        // One character that is too much by itself.
+        let end = chars.first().copied().unwrap_or(range.end);
+        Ok(Found { start, end, tokens: self.meter.count(start..end)? })
+    }
+
+    /// Where new text goes on after a chunk.
+    fn next_start(&self, open: &Open<'_>, end: usize) -> usize {
+        let rest = &self.text[end..];
+        let space = rest.len() - rest.trim_start().len();
+        let index = open.blocks.partition_point(|block| block.range().end <= end + space);
+        match open.blocks.get(index) {
+            Some(block) if block.range().start >= end => block.range().start,
+            // The indentation of a line of code means something.
+            Some(block) if block.kind == Kind::Lines => {
+                end + rest[..space].rfind('\n').map_or(space, |i| i + 1)
+            }
+            _ => end + space,
+        }
+    }
+
+    /// Where the chunk after `last` starts, `fresh` being its first new text: at the earliest
+    /// sentence of `last` that leaves room for what comes next and is not over the overlap.
+    fn overlap(
+        &mut self,
+        open: &Open<'_>,
+        last: Range<usize>,
+        fresh: usize,
+        budget: usize,
+    ) -> Result<usize> {
+        let mut room = self.options.overlap_tokens.min(budget);
+        if room > 0 {
+            let next = self.next_unit(open, fresh, budget)?;
+            room = room.min(budget.saturating_sub(self.meter.count(next)?));
+        }
+        if room == 0 {
+            return Ok(fresh);
+        }
+        let earliest = self.meter.reach_back(last.clone(), room)?;
+        let index = open.blocks.partition_point(|block| block.range().end <= earliest);
+        for block in open.blocks[index..].iter().take_while(|b| b.range().start < last.end) {
+            if block.is_heading() {
+                continue;
+            }
+            let inside = block.range().start.max(last.start)..block.range().end.min(last.end);
+            for start in self.starts(block, inside) {
+                let is_later = start >= earliest && start > last.start;
+                if is_later && self.meter.count(start..last.end)? <= room {
+                    return Ok(start);
+                }
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Where an overlap may start in a block: at a sentence; code is repeated as a whole only.
+    fn starts(&self, block: &Block, inside: Range<usize>) -> Vec<usize> {
+        if block.kind == Kind::Lines {
+            return if inside.start == block.range().start {
+                vec![inside.start]
+            } else {
+                Vec::new()
+            };
+        }
+        sentences(&self.text[inside.clone()])
+            .map(|sentence| inside.start + sentence.start)
+            .collect()
+    }
+
+    /// What a chunk with new text from `fresh` on should not have to cut: the next block, or where
+    /// that is too large its next sentence, or nothing.
+    fn next_unit(&mut self, open: &Open<'_>, fresh: usize, budget: usize) -> Result<Range<usize>> {
+        let index = open.blocks.partition_point(|block| block.range().end <= fresh);
+        let Some(block) = open.blocks.get(index) else { return Ok(fresh..fresh) };
+        let rest = fresh..block.range().end;
+        if self.meter.fits(rest.clone(), budget)? {
+            return Ok(rest);
+        }
+        let limit = self.meter.reach(rest.clone(), budget)?.max(rest.start);
+        if block.kind == Kind::Lines {
+            let line = self.text[fresh..limit].find('\n').map_or(fresh, |i| fresh + i);
+            return Ok(fresh..line);
+        }
+        let first = sentences(&self.text[fresh..limit]).next().map_or(fresh, |s| fresh + s.end);
+        Ok(if first < limit { fresh..first } else { fresh..fresh })
+    }
+
+    fn emit(&mut self, open: &Open<'_>, heading: &(Arc<str>, usize), found: &Found) {
+        let content = &self.text[found.start..found.end];
+        self.position.advance(self.text, found.start);
+        let start = self.position.char;
+        self.chunks.push(Chunk {
+            ordinal: self.chunks.len() + 1,
+            range: found.start..found.end,
+            chars: start..start + content.chars().count(),
+            token_count: found.tokens,
+            section: open.path.clone(),
+            page: Some(self.position.form_feeds + 1),
+            heading: heading.0.clone(),
+            heading_tokens: heading.1,
+        });
+    }
+}
+
+impl Position {
+    fn advance(&mut self, text: &str, to: usize) {
+        let passed = &text[self.byte..to];
+        self.char += passed.chars().count();
+        self.form_feeds += passed.bytes().filter(|b| *b == b'\x0c').count() as u32;
+        self.byte = to;
+    }
+}
