@@ -1,1 +1,3 @@
 //! Extraction of sentences, and citations.
+mod sentences;
+pub use sentences::sentences;

@@ -1,1 +1,16 @@
-//! Late interaction over token bits, cross-encoders and score fusion.
+//! Late interaction over token bits, and the fusion of scores.
+//!
+//! The default reranker needs no second model: the signs of a document's token vectors
+//! ([`TokenBits`]), which fall out of embedding it, are compared with the query's token vectors
+//! ([`max_sim`]), and the result is fused with the other signals over the same candidates
+//! ([`fuse`]). Models that score pairs implement [`crate::model::Reranker`].
+mod bits;
+mod fusion;
+mod late_interaction;
+mod lookup;
+mod max_sim;
+
+pub use bits::TokenBits;
+pub use fusion::{fuse, order, standard_scores};
+pub use late_interaction::{cosine, embed_query, late_interaction};
+pub use max_sim::max_sim;

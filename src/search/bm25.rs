@@ -1,0 +1,41 @@
+//! BM25: how much a lexeme's occurrences in a document say.
+
+/// The arithmetic of BM25 over one collection. Counts come from the caller, who may estimate them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bm25 {
+    /// How soon further occurrences stop counting.
+    pub k1: f64,
+    /// How much longer documents are held back, from 0 to 1.
+    pub b: f64,
+    /// Documents in the collection.
+    pub documents: f64,
+    /// Mean length of a document, in lexemes.
+    pub average_length: f64,
+}
+
+impl Bm25 {
+    /// BM25 as Anserini tunes it for passages: `k1` 0.9, `b` 0.4.
+    pub fn new(documents: f64, average_length: f64) -> Self {
+        Self { k1: 0.9, b: 0.4, documents, average_length }
+    }
+
+    /// Weight of a lexeme that `document_frequency` documents hold: Lucene's form, never negative.
+    /// An estimate above the number of documents counts as all of them.
+    pub fn idf(&self, document_frequency: f64) -> f64 {
+        let documents = self.documents.max(0.0);
+        let frequency = document_frequency.clamp(0.0, documents);
+        (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
+    }
+
+    /// What `occurrences` of a lexeme of weight `idf` add to the score of a document of `length`
+    /// lexemes. At most `idf * (k1 + 1)`.
+    pub fn score(&self, idf: f64, occurrences: f64, length: f64) -> f64 {
+        if occurrences <= 0.0 {
+            return 0.0;
+        }
+        let relative_length =
+            if self.average_length > 0.0 { length.max(0.0) / self.average_length } else { 1.0 };
+        let saturation = self.k1 * (1.0 - self.b + self.b * relative_length);
+        idf * occurrences * (self.k1 + 1.0) / (occurrences + saturation)
+    }
+}
