@@ -9,6 +9,11 @@ CREATE TABLE rag.collection (
     content_column     name NOT NULL,
     title_column       name,
     key_columns        name[] NOT NULL,
+    -- Column numbers of content, title (0: none) and keys, by which a rename is noticed; they hold for
+    -- the table they were read from, and a restored table is another.
+    column_numbers     int2[] NOT NULL,
+    numbered_for       oid NOT NULL,
+    view               regclass,
     -- Text, not regconfig: pg_upgrade refuses tables with regconfig columns.
     text_search_config text NOT NULL,
     paused             text,

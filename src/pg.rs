@@ -1,6 +1,7 @@
 //! Everything that knows PostgreSQL.
 mod api;
 mod collection;
+mod ddl;
 mod error;
 mod exit;
 mod guc;

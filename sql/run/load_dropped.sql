@@ -1,8 +1,8 @@
--- Run by rag_drop_collection, which must also work when the source or the tables are gone: where the
--- collection's objects lie, whose they are, and which of them are still there.
+-- Run by rag_drop_collection, which must also work when the source or the tables are gone: whose
+-- the collection's objects are, and which of them are still there.
 SELECT c.collection_id,
        coalesce(s.relowner, d.relowner, x.extowner),
-       pg_catalog.quote_ident(coalesce(sn.nspname, dn.nspname)),
+       (SELECT v.oid FROM pg_catalog.pg_class v WHERE v.oid = c.view),
        ARRAY (SELECT t.oid FROM rag.generation g
                CROSS JOIN LATERAL pg_catalog.unnest(
                    ARRAY [g.documents::oid, g.chunks::oid, g.bits::oid]) AS k (oid)
@@ -12,11 +12,8 @@ SELECT c.collection_id,
                WHERE t.tgname = pg_catalog.format('rag_pg_%s_insert', c.collection_id)::name)
   FROM rag.collection c
   JOIN pg_catalog.pg_extension x ON x.extname = 'rag_pg'
-  LEFT JOIN (pg_catalog.pg_class s JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace)
-    ON s.oid = c.source
-  LEFT JOIN (rag.generation g
-             JOIN pg_catalog.pg_class d ON d.oid = g.documents
-             JOIN pg_catalog.pg_namespace dn ON dn.oid = d.relnamespace)
+  LEFT JOIN pg_catalog.pg_class s ON s.oid = c.source
+  LEFT JOIN (rag.generation g JOIN pg_catalog.pg_class d ON d.oid = g.documents)
     ON g.collection_id = c.collection_id
  WHERE c.name = $1 COLLATE "C"
  LIMIT 1

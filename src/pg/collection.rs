@@ -25,6 +25,8 @@ pub struct Collection {
     pub source_sql: String,
     /// The source's schema, quoted; everything the collection creates lies there.
     pub schema_sql: String,
+    /// Qualified, quoted name of the view over the active generation.
+    pub view_sql: String,
     /// The source's owner now.
     pub owner: Oid,
     /// Column with the text, unquoted.
@@ -98,6 +100,10 @@ impl Collection {
             return Err(Error::not_ready(format!("the source of collection \"{name}\" is gone"))
                 .with_hint(format!("Drop the collection with rag_drop_collection('{name}').")));
         };
+        let schema_sql: String = required(row, 10);
+        let view_sql = column(row, 11).unwrap_or_else(|| {
+            format!("{schema_sql}.{}", quote_identifier(format!("{name}{VIEW_SUFFIX}")))
+        });
         Ok(Self {
             id: required(row, 1),
             source: required(row, 3),
@@ -108,7 +114,8 @@ impl Collection {
             keys: Vec::new(),
             text_search_config: required(row, 8),
             paused: column(row, 9),
-            schema_sql: required(row, 10),
+            schema_sql,
+            view_sql,
             name,
         })
     }
@@ -123,12 +130,6 @@ impl Collection {
     /// All generations, oldest first.
     pub fn generations(&self) -> Vec<Generation> {
         Generation::load(Some(self.id), None)
-    }
-
-    /// Qualified, quoted name of the view over the active generation.
-    pub fn view_sql(&self) -> String {
-        let name = quote_identifier(format!("{}{VIEW_SUFFIX}", self.name));
-        format!("{}.{name}", self.schema_sql)
     }
 
     /// Refuses a caller who is not the source's owner (a superuser is everyone).

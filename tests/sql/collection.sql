@@ -1,4 +1,5 @@
 -- rag_create_collection and rag_drop_collection: what they make, whom they refuse.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS rag_pg CASCADE;
 SET client_min_messages = warning;
 -- The SQLSTATE, message and hint a statement fails with.
@@ -17,7 +18,8 @@ SELECT name, source, content_column, title_column, key_columns, text_search_conf
 SELECT state, model, dimensions, max_tokens, overlap_tokens, format, token_bits, index_method
   FROM rag.generation;
 \d notes_chunks
-SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'notes'::regclass ORDER BY 1;
+SELECT regexp_replace(pg_get_triggerdef(oid), 'rag_pg_[0-9]+', 'rag_pg_N') AS trigger
+  FROM pg_trigger WHERE tgrelid = 'notes'::regclass ORDER BY 1;
 -- What a transaction appends.
 SELECT keys FROM rag.change ORDER BY change_id;
 DELETE FROM rag.change;
@@ -113,8 +115,8 @@ CREATE TABLE owned.docs (id int PRIMARY KEY, body text);
 SELECT rag_create_collection('owned', 'owned.docs', 'body');
 INSERT INTO owned.docs VALUES (1, 'x');
 SELECT * FROM refused($$SELECT count(*) FROM rag.change$$);
-SELECT relname, relowner::regrole, relrowsecurity, relforcerowsecurity FROM pg_class
- WHERE relnamespace = 'owned'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1;
+SELECT regexp_replace(relname, '_g[0-9]+', '_gN') AS relation, relowner::regrole, relrowsecurity, relforcerowsecurity
+  FROM pg_class WHERE relnamespace = 'owned'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1;
 RESET ROLE;
 SET ROLE regress_rag_other;
 SELECT * FROM refused($$SELECT rag_create_collection('stolen', 'owned.docs', 'body')$$);
@@ -134,11 +136,6 @@ BEGIN;
 SELECT rag_create_collection('gone', 'notes', 'body');
 ROLLBACK;
 SELECT count(*) FROM rag.collection WHERE name = 'gone';
--- A source that goes takes view and policies along; what is left can be dropped.
-CREATE TABLE brief (id int PRIMARY KEY, body text);
-SELECT rag_create_collection('brief', 'brief', 'body');
-DROP TABLE brief CASCADE;
-SELECT rag_drop_collection('brief');
 -- Dropping leaves the source as it was and nothing else.
 SELECT rag_drop_collection(name) FROM (SELECT name FROM rag.collection ORDER BY name) c;
 SELECT count(*) FROM rag.collection;

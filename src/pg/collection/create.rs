@@ -64,46 +64,45 @@ pub struct Source {
     pub has_before_update: bool,
 }
 
+/// What a table is, beyond what a source of it needs to know.
+struct Facts {
+    is_usable: bool,
+    is_temporary: bool,
+    is_partition: bool,
+    may_own: bool,
+    may_create: bool,
+}
+
 impl Source {
+    /// The source of a collection that exists.
+    pub fn of(collection: &Collection) -> Self {
+        Self::load(collection.source).expect("a loaded collection has its source").0
+    }
+
     /// Describes `table`, or says why it cannot be a source or not by this caller.
     pub fn describe(table: Oid) -> Result<Self> {
-        let sql = include_str!("../../../sql/run/describe_source.sql");
-        let rows = read(sql, &[table.into()], |row| {
-            let kind: String = required(&row, 1);
-            let source = Self {
-                table,
-                sql: required(&row, 3),
-                schema_sql: required(&row, 4),
-                owner: required(&row, 5),
-                is_partitioned: kind == "p",
-                has_before_update: required(&row, 9),
-            };
-            let persistence: String = required(&row, 2);
-            let flag = |position| required::<bool>(&row, position);
-            (kind, persistence, flag(6), flag(7), flag(8), flag(10), source)
-        });
-        let found = rows.into_iter().next().ok_or_else(|| Error::undefined("table does not exist"));
-        let (kind, persistence, may_own, may_create, is_partition, is_system, source) = found?;
+        let (source, facts) =
+            Self::load(table).ok_or_else(|| Error::undefined("the source does not exist"))?;
         let sql = &source.sql;
-        if !matches!(kind.as_str(), "r" | "p") || is_system || is_partition {
+        if !facts.is_usable || facts.is_partition {
             return Err(Error::wrong_object(format!("{sql} cannot be the source of a collection"))
-                .with_hint(if is_partition {
+                .with_hint(if facts.is_partition {
                     "Name the partitioned table itself: its partitions come with it."
                 } else {
                     "A source is a table or partitioned table of a user, with a primary key."
                 }));
         }
-        if persistence == "t" {
+        if facts.is_temporary {
             return Err(Error::wrong_object(
                 "a temporary table cannot be the source of a collection",
             )
             .with_hint("A source is read by background workers: use a permanent table."));
         }
-        if !may_own {
+        if !facts.may_own {
             return Err(Error::forbidden(format!("must be owner of table {sql}"))
                 .with_hint("Ask the table's owner, or a superuser, to create the collection."));
         }
-        if !may_create {
+        if !facts.may_create {
             let hint =
                 format!("GRANT CREATE ON SCHEMA {} to the table's owner.", source.schema_sql);
             return Err(Error::forbidden(format!(
@@ -112,6 +111,32 @@ impl Source {
             .with_hint(hint));
         }
         Ok(source)
+    }
+
+    fn load(table: Oid) -> Option<(Self, Facts)> {
+        let sql = include_str!("../../../sql/run/describe_source.sql");
+        let rows = read(sql, &[table.into()], |row| {
+            let kind: String = required(&row, 1);
+            let persistence: String = required(&row, 2);
+            let flag = |position| required::<bool>(&row, position);
+            let source = Self {
+                table,
+                sql: required(&row, 3),
+                schema_sql: required(&row, 4),
+                owner: required(&row, 5),
+                is_partitioned: kind == "p",
+                has_before_update: flag(9),
+            };
+            let facts = Facts {
+                is_usable: matches!(kind.as_str(), "r" | "p") && !flag(10),
+                is_temporary: persistence == "t",
+                is_partition: flag(8),
+                may_own: flag(6),
+                may_create: flag(7),
+            };
+            (source, facts)
+        });
+        rows.into_iter().next()
     }
 
     /// Checks that `column` exists and holds text.
@@ -151,6 +176,9 @@ pub fn create(plan: &Plan) -> Result<i32> {
         create_view(&collection, &generation);
         create_triggers(&collection, &plan.source);
     });
+    let view = collection.view_sql.as_str();
+    let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[id.into(), view.into()]));
     Ok(id)
 }
 
@@ -284,7 +312,7 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
         })
         .collect();
     let names = [
-        ("view", collection.view_sql()),
+        ("view", collection.view_sql.clone()),
         ("view_keys", view_keys.join(", ")),
         ("vector_type", vector_type()),
         ("documents", relation_sql(generation.documents)),
@@ -307,7 +335,8 @@ fn create_triggers(collection: &Collection, source: &Source) {
     }
 }
 
-fn create_table_triggers(collection: &Collection, source: &Source, table: &str) {
+/// Creates the triggers of one table. Runs as its owner.
+pub fn create_table_triggers(collection: &Collection, source: &Source, table: &str) {
     let template = if source.is_partitioned {
         include_str!("../../../sql/run/create_partition_triggers.sql")
     } else {

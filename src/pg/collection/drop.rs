@@ -1,6 +1,6 @@
 //! What dropping a collection takes away.
 use super::create::relation_sql;
-use super::{VIEW_SUFFIX, no_collection, require_owner};
+use super::{no_collection, require_owner};
 use crate::Result;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, execute, fill, read, required};
@@ -11,7 +11,7 @@ use pgrx::spi::quote_identifier;
 struct Remains {
     id: i32,
     owner: Oid,
-    schema_sql: Option<String>,
+    view: Option<Oid>,
     tables: Vec<Oid>,
     with_triggers: Vec<Oid>,
 }
@@ -22,7 +22,7 @@ pub fn drop(name: &str) -> Result<()> {
     let found = read(sql, &[name.into()], |row| Remains {
         id: required(&row, 1),
         owner: required(&row, 2),
-        schema_sql: column(&row, 3),
+        view: column(&row, 3),
         tables: required(&row, 4),
         with_triggers: required(&row, 5),
     });
@@ -35,18 +35,17 @@ pub fn drop(name: &str) -> Result<()> {
             execute(sql, &[remains.id.into()]);
         }
     });
-    as_source_owner(remains.owner, || remains.drop_objects(name));
+    as_source_owner(remains.owner, || remains.drop_objects());
     Ok(())
 }
 
 impl Remains {
-    fn drop_objects(&self, name: &str) {
-        if let Some(schema) = &self.schema_sql {
-            let view = format!("{schema}.{}", quote_identifier(format!("{name}{VIEW_SUFFIX}")));
-            execute(&fill("DROP VIEW IF EXISTS {view}", &[("view", &view)]), &[]);
+    fn drop_objects(&self) {
+        if let Some(view) = self.view.map(relation_sql) {
+            execute(&fill("DROP VIEW {view}", &[("view", &view)]), &[]);
         }
         for table in self.with_triggers.iter().map(|table| relation_sql(*table)) {
-            self.drop_triggers(&table);
+            drop_triggers(self.id, &table);
         }
         // All at once: the policies of one name another.
         let tables: Vec<_> = self.tables.iter().map(|table| relation_sql(*table)).collect();
@@ -54,12 +53,13 @@ impl Remains {
             execute(&fill("DROP TABLE {tables}", &[("tables", &tables.join(", "))]), &[]);
         }
     }
+}
 
-    fn drop_triggers(&self, table: &str) {
-        for event in ["insert", "update", "delete", "truncate"] {
-            let trigger = quote_identifier(format!("rag_pg_{}_{event}", self.id));
-            let names = [("trigger", trigger.as_str()), ("table", table)];
-            execute(&fill("DROP TRIGGER IF EXISTS {trigger} ON {table}", &names), &[]);
-        }
+/// Drops a collection's triggers from one table. Runs as its owner.
+pub fn drop_triggers(collection: i32, table: &str) {
+    for event in ["insert", "update", "delete", "truncate"] {
+        let trigger = quote_identifier(format!("rag_pg_{collection}_{event}"));
+        let names = [("trigger", trigger.as_str()), ("table", table)];
+        execute(&fill("DROP TRIGGER IF EXISTS {trigger} ON {table}", &names), &[]);
     }
 }

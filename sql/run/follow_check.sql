@@ -1,0 +1,13 @@
+-- Run by rag_follow_ddl: why a collection can no longer be kept up, or NULL.
+SELECT CASE
+         WHEN EXISTS (SELECT FROM pg_catalog.unnest(c.column_numbers) AS k (number)
+                        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.source AND a.attnum = k.number
+                       WHERE a.attisdropped)
+           THEN 'a column of the collection was dropped'
+         WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index i
+                           WHERE i.indrelid = c.source AND i.indisprimary
+                             AND (i.indkey::int2[])[0:i.indnkeyatts - 1] = c.column_numbers[3:])
+           THEN 'the source has another primary key than the collection, or none'
+       END
+  FROM rag.collection c
+ WHERE c.collection_id = $1

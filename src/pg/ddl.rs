@@ -1,0 +1,162 @@
+//! `rag_follow_ddl()`: keeps collections in step with changes to their sources' definition.
+//!
+//! Renamed columns, a new owner, attached and detached partitions are taken over; a dropped source
+//! takes its collection along; a collection that can no longer be kept up is paused and says why.
+#![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
+
+use super::collection::create::{Source, create_table_triggers, relation_sql};
+use super::collection::{Collection, drop};
+use super::error::raise;
+use super::rights::{as_extension_owner, as_source_owner};
+use super::spi::{column, execute, fill, query, required};
+use super::worker;
+use crate::{Error, Result};
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use std::ffi::CStr;
+
+/// Tells PostgreSQL how to call [`rag_follow_ddl`].
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+pub extern "C" fn pg_finfo_rag_follow_ddl() -> &'static pg_sys::Pg_finfo_record {
+    static RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &RECORD
+}
+
+/// The event trigger function.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL passes a valid call; whether it comes from an event trigger is checked first.
+    let data = unsafe { (*fcinfo).context.cast::<pg_sys::EventTriggerData>() };
+    // SAFETY: a context, where there is one, is a node with a tag.
+    if data.is_null() || unsafe { (*data).type_ } != pg_sys::NodeTag::T_EventTriggerData {
+        raise(
+            Error::unsupported(
+                "function \"rag_follow_ddl\" can only be called as an event trigger",
+            )
+            .with_hint("The extension creates the event triggers that call it."),
+        );
+    }
+    // SAFETY: the tag says it is an event's data, whose name is a C string.
+    let event = unsafe { CStr::from_ptr((*data).event) };
+    let outcome = if event == c"sql_drop" { after_drop() } else { after_command() };
+    if let Err(error) = outcome {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
+extension_sql!(
+    r"CREATE FUNCTION rag_follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_follow_ddl';
+COMMENT ON FUNCTION rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
+CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
+    EXECUTE FUNCTION rag_follow_ddl();
+CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION rag_follow_ddl();",
+    name = "rag_follow_ddl",
+    requires = ["catalog"]
+);
+
+/// After ALTER TABLE or CREATE TABLE.
+fn after_command() -> Result<()> {
+    let sql = include_str!("../../sql/run/followed_collections.sql");
+    let ids: Vec<i32> = as_extension_owner(|| query(sql, &[], |row| required(&row, 1)));
+    for id in ids {
+        follow(id)?;
+    }
+    Ok(())
+}
+
+fn follow(id: i32) -> Result<()> {
+    let check = include_str!("../../sql/run/follow_check.sql");
+    let broken: Vec<Option<String>> =
+        as_extension_owner(|| query(check, &[id.into()], |row| column(&row, 1)));
+    if let Some(reason) = broken.into_iter().next().flatten() {
+        pause(id, &reason);
+        return Ok(());
+    }
+    let columns = include_str!("../../sql/run/follow_columns.sql");
+    as_extension_owner(|| execute(columns, &[id.into()]));
+    follow_owner(id);
+    let Some(collection) = Collection::by_id(id)? else { return Ok(()) };
+    follow_partitions(&collection);
+    Ok(())
+}
+
+/// Chunks belong to whom the source belongs.
+fn follow_owner(id: i32) {
+    let sql = include_str!("../../sql/run/follow_owner.sql");
+    as_extension_owner(|| {
+        let foreign = query(sql, &[id.into()], |row| {
+            (required::<Oid>(&row, 1), required::<String>(&row, 2), required::<String>(&row, 3))
+        });
+        for (relation, kind, owner) in foreign {
+            let kind = if kind == "v" { "VIEW" } else { "TABLE" };
+            let names = [("kind", kind), ("name", &relation_sql(relation)), ("owner", &owner)];
+            execute(&fill("ALTER {kind} {name} OWNER TO {owner}", &names), &[]);
+        }
+    });
+}
+
+fn follow_partitions(collection: &Collection) {
+    let sql = include_str!("../../sql/run/follow_partitions.sql");
+    let source = Source::of(collection);
+    if !source.is_partitioned {
+        return;
+    }
+    let args = [collection.id.into(), collection.source.into()];
+    let differing = as_extension_owner(|| {
+        query(sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)))
+    });
+    if differing.is_empty() {
+        return;
+    }
+    for (table, is_foreign) in differing {
+        let table_sql = relation_sql(table);
+        // A detached table may have another owner by now.
+        let owner = super::rights::relation_owner(table).unwrap_or(collection.owner);
+        as_source_owner(owner, || {
+            if is_foreign {
+                drop::drop_triggers(collection.id, &table_sql);
+            } else {
+                create_table_triggers(collection, &source, &table_sql);
+            }
+        });
+    }
+    compare_everything(collection.id);
+}
+
+/// After any DROP.
+fn after_drop() -> Result<()> {
+    let sql = include_str!("../../sql/run/dropped_collections.sql");
+    let hit = as_extension_owner(|| {
+        query(sql, &[], |row| {
+            let flag = |position| required::<bool>(&row, position);
+            (required::<String>(&row, 1), required::<i32>(&row, 2), flag(3), flag(4), flag(5))
+        })
+    });
+    for (name, id, lost_source, lost_column, lost_partition) in hit {
+        if lost_source {
+            // Whoever could drop the source may drop what was made of it.
+            as_extension_owner(|| drop::drop(&name))?;
+            pgrx::notice!("collection \"{name}\" was dropped with its source");
+        } else if lost_column {
+            pause(id, "a column of the collection was dropped");
+        } else if lost_partition {
+            compare_everything(id);
+        }
+    }
+    Ok(())
+}
+
+fn pause(id: i32, reason: &str) {
+    let sql = "UPDATE rag.collection SET paused = $2 WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[id.into(), reason.into()]));
+}
+
+fn compare_everything(id: i32) {
+    let sql = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
+    as_extension_owner(|| execute(sql, &[id.into()]));
+    worker::changes_written();
+}
