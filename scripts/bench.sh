@@ -18,13 +18,16 @@ pgrx_home
 cargo_features
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-bench.XXXXXX")
 chmod 755 "$WORK"
-trap 'rm -rf "$WORK"' EXIT
+BENCH_DIR=/var/tmp/rag_pg-bench-$(id -un)
+export BENCH_DIR
+# The server that some of them share goes with the run.
+trap 'rm -rf "$WORK"; bash -c "source benches/server.sh; stop_server"' EXIT
 export PG_CONFIG RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" ORT_DYLIB_PATH="$ONNXRUNTIME_LIBRARY"
 
 benches() {
     local file
     for file in benches/*.rs benches/*.sh; do
-        [ -e "$file" ] && basename "${file%.*}"
+        case $file in *'*'* | benches/server.sh) ;; *) basename "${file%.*}" ;; esac
     done | sort -u
 }
 

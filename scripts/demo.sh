@@ -49,18 +49,6 @@ CONF
     as_server "$BINDIR/createdb" -h "$DEMO_DIR" demo
 }
 
-# manual: the directory with the manual's HTML pages; set-up has installed it.
-manual() {
-    local directory
-    for directory in "/usr/share/doc/postgresql-doc-$PG_MAJOR/html" /usr/share/doc/postgresql-doc-*/html; do
-        if [ -d "$directory" ]; then
-            echo "$directory"
-            return
-        fi
-    done
-    fail "the PostgreSQL manual is not installed" "run: make setup"
-}
-
 load() {
     step "$PAGES pages of the PostgreSQL manual into table manual (id, title, html)"
     sql -v directory="$(manual)" -v pages="$1" -f - <"$ROOT/scripts/demo/load.sql"

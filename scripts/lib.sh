@@ -141,6 +141,18 @@ pgrx_home() {
     fi
 }
 
+# manual: the directory with the manual's HTML pages; set-up has installed it.
+manual() {
+    local directory
+    for directory in "/usr/share/doc/postgresql-doc-$PG_MAJOR/html" /usr/share/doc/postgresql-doc-*/html; do
+        if [ -d "$directory" ]; then
+            echo "$directory"
+            return
+        fi
+    done
+    fail "the PostgreSQL manual is not installed" "run: make setup"
+}
+
 # --- Rust ----------------------------------------------------------------------------------------
 # find_cargo: puts cargo on PATH (sudo and su drop ~/.cargo/bin) and checks its version.
 find_cargo() {
