@@ -1,6 +1,7 @@
 # Sourced by benches: python_ready sets PYTHON to the comparison's interpreter, or returns 1 where it
 # is not wanted. The environment is several gigabytes, so it is made only with BENCH_PYTHON=1, and kept.
 # shellcheck shell=bash
+# shellcheck disable=SC2034
 NOT_MEASURED="not measured (BENCH_PYTHON=1)"
 
 python_ready() {
