@@ -4,7 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use rag_pg::chunk::{Chunk, Chunked, Format, Options, chunk};
-use rag_pg::model::tokenizer::{TokenCounter, Tokenizer};
+use rag_pg::model::tokenizer::Tokenizer;
 use std::sync::LazyLock;
 
 /// A made-up tokenizer whose words mostly split, one that is not additive, and the real one.
@@ -107,7 +107,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn format() -> impl Strategy<Value = Format> {
-    prop::sample::select(vec![Format::Plain, Format::Markdown])
+    prop::sample::select(vec![Format::Auto, Format::Plain, Format::Markdown, Format::Html])
 }
 
 proptest! {
@@ -131,7 +131,7 @@ proptest! {
 #[test]
 fn nothing_becomes_no_chunk() {
     for text in ["", " ", "\n\n", "\u{c}", "\u{2003}\u{a0}"] {
-        for format in [Format::Auto, Format::Plain, Format::Markdown] {
+        for format in [Format::Auto, Format::Plain, Format::Markdown, Format::Html] {
             assert!(run(text, &options(10, 2, format), &COUNTERS[0]).chunks.is_empty(), "{text:?}");
         }
     }
