@@ -20,11 +20,17 @@ pub struct Options {
     pub library: PathBuf,
     /// Threads per run, at least 1. With 1 no thread is started.
     pub threads: usize,
+    /// A run expected to take longer than this is watched from the calling thread, so that the
+    /// caller's checkpoint is reached in the middle.
+    pub watch_after: Duration,
 }
 
-/// A run expected to take longer than this is watched from the calling thread, so that the caller's
-/// checkpoint is reached in the middle.
-const LONGEST_UNWATCHED: Duration = Duration::from_millis(100);
+impl Options {
+    /// One thread, and runs of more than 100 ms watched.
+    pub fn new(library: impl Into<PathBuf>) -> Self {
+        Self { library: library.into(), threads: 1, watch_after: Duration::from_millis(100) }
+    }
+}
 
 /// First guess of a graph's pace, in seconds per token and byte of graph: a 23 MB int8 graph takes
 /// about 75 µs a token on one thread of a server of 2023. Doubled, to err towards watching.
@@ -38,6 +44,7 @@ const FEWEST_MEASURED: f64 = 128.0;
 pub struct Session {
     inner: RefCell<ManuallyDrop<ort::session::Session>>,
     signature: Signature,
+    watch_after: Duration,
     /// Seconds per token, padding included, as last measured.
     pace: Cell<f64>,
 }
@@ -112,12 +119,13 @@ impl Session {
         Ok(Self {
             inner: RefCell::new(inner),
             signature: signature.clone(),
+            watch_after: options.watch_after,
             pace: Cell::new(graph.len() as f64 * GUESSED_PACE),
         })
     }
 
     /// Runs the graph. Calls `checkpoint` before, and every 10 ms while a run that is expected to
-    /// take longer than 100 ms lasts; a checkpoint that fails or unwinds ends the run.
+    /// take longer than [`Options::watch_after`] lasts; a checkpoint that fails or unwinds ends the run.
     pub fn run(&self, batch: &Batch, checkpoint: Checkpoint<'_>) -> Result<Output> {
         checkpoint()?;
         let options = RunOptions::new().map_err(|e| failed(&e))?;
@@ -130,7 +138,7 @@ impl Session {
         let signature = &self.signature;
         let started = Instant::now();
         let mut work = || run_once(session, signature, batch, &options);
-        let result = if Duration::from_secs_f64(self.pace.get() * tokens) < LONGEST_UNWATCHED {
+        let result = if Duration::from_secs_f64(self.pace.get() * tokens) < self.watch_after {
             work()
         } else {
             let stop = || {

@@ -1,8 +1,9 @@
 //! `rag_models`, the function behind the view `rag.model`: what is installed.
 use crate::model::inventory::Entry;
-use crate::model::manifest::{Kind, Precision};
+use crate::model::manifest::{Kind, MODEL_FILE, Precision, TOKENIZER_FILE};
 use crate::pg::{guc, model};
 use pgrx::prelude::*;
+use std::path::Path;
 
 /// Every build of every model in the models directory.
 #[pg_extern(stable, parallel_restricted)]
@@ -29,11 +30,11 @@ fn rag_models() -> Result<
 > {
     let default = guc::model::default_model();
     let rows = model::store().list()?.into_iter().map(move |entry| {
-        let Entry { name, fingerprint, is_current, manifest, size, .. } = entry;
+        let Entry { name, fingerprint, path, is_current, manifest, size } = entry;
         let is_default =
             is_current && name == default || default == format!("{name}@{fingerprint}");
         let open = model::state(&fingerprint);
-        let error = manifest.as_ref().err().map(ToString::to_string);
+        let error = manifest.as_ref().err().map(ToString::to_string).or_else(|| missing(&path));
         let manifest = manifest.ok();
         (
             name,
@@ -51,6 +52,13 @@ fn rag_models() -> Result<
         )
     });
     Ok(TableIterator::new(rows))
+}
+
+/// What is wrong with a build that lacks a file. Contents are checked by whoever loads them.
+fn missing(build: &Path) -> Option<String> {
+    let mut files = [MODEL_FILE, TOKENIZER_FILE].iter().map(|file| build.join(file));
+    let missing = files.find(|path| !path.is_file())?;
+    Some(format!("could not read \"{}\"", missing.display()))
 }
 
 fn kind(kind: Kind) -> &'static str {

@@ -37,7 +37,7 @@ pub fn model_path() -> PathBuf {
 
 /// How sessions are made, with `threads` threads.
 pub fn session_options(threads: usize) -> session::Options {
-    session::Options { library: PathBuf::from(text(&ONNXRUNTIME_PATH)), threads }
+    session::Options { threads, ..session::Options::new(text(&ONNXRUNTIME_PATH)) }
 }
 
 /// Name of the model that NULL stands for.
