@@ -45,6 +45,16 @@ impl LocalModel {
         &self.tokenizer
     }
 
+    /// Where it was opened from.
+    pub fn located(&self) -> &Located {
+        &self.located
+    }
+
+    /// How its graph is run.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Fingerprint of what this process has loaded.
     pub fn fingerprint(&self) -> &str {
         &self.manifest.fingerprint

@@ -8,8 +8,6 @@ use std::cell::{Cell, RefCell};
 
 /// A model of this process. Models are never closed: see [`crate::model::session::Session`].
 struct Open {
-    fingerprint: String,
-    threads: usize,
     model: &'static LocalModel,
     is_preloaded: bool,
 }
@@ -53,7 +51,7 @@ pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
 /// The build of an embedder that a generation was made with. It is found in this process even when
 /// its files are gone.
 pub fn embedder_by_fingerprint(name: &str, fingerprint: &str) -> Result<&'static LocalModel> {
-    let model = match find(fingerprint) {
+    let model = match find_loaded(fingerprint) {
         Some(model) => model,
         None => open(store().locate(&format!("{name}@{fingerprint}"))?)?,
     };
@@ -80,7 +78,7 @@ pub fn mark_preloaded(model: &'static LocalModel) {
 /// What this process holds of the build `fingerprint`.
 pub fn state(fingerprint: &str) -> State {
     OPEN.with_borrow(|open| {
-        let of_it = open.iter().filter(|o| o.fingerprint == fingerprint);
+        let of_it = open.iter().filter(|o| o.model.fingerprint() == fingerprint);
         of_it.fold(State::default(), |state, o| State {
             is_preloaded: state.is_preloaded || o.is_preloaded,
             is_loaded: state.is_loaded || o.model.is_loaded(),
@@ -124,23 +122,25 @@ fn locate_default() -> Result<Located> {
     })
 }
 
-fn find(fingerprint: &str) -> Option<&'static LocalModel> {
-    OPEN.with_borrow(|open| {
-        let fits = |o: &&Open| o.fingerprint == fingerprint && o.threads == THREADS.get();
-        open.iter().find(fits).map(|o| o.model)
-    })
+/// The model of this process with its graph in memory.
+fn find_loaded(fingerprint: &str) -> Option<&'static LocalModel> {
+    let threads = THREADS.get();
+    find(|m| m.fingerprint() == fingerprint && m.is_loaded() && m.options().threads == threads)
 }
 
+fn find(fits: impl Fn(&LocalModel) -> bool) -> Option<&'static LocalModel> {
+    OPEN.with_borrow(|open| open.iter().map(|o| o.model).find(|model| fits(model)))
+}
+
+/// The model, opened unless it is. What a graph was loaded from no longer matters; until then a
+/// setting that changed counts.
 fn open(located: Located) -> Result<&'static LocalModel> {
-    if let Some(model) = find(&located.fingerprint) {
+    let options = guc::model::session_options(THREADS.get());
+    let same = |m: &LocalModel| *m.located() == located && *m.options() == options;
+    if let Some(model) = find_loaded(&located.fingerprint).or_else(|| find(same)) {
         return Ok(model);
     }
-    let threads = THREADS.get();
-    let model = LocalModel::open(located, guc::model::session_options(threads))?;
-    let model: &'static LocalModel = Box::leak(Box::new(model));
-    let fingerprint = model.fingerprint().to_owned();
-    OPEN.with_borrow_mut(|open| {
-        open.push(Open { fingerprint, threads, model, is_preloaded: false })
-    });
+    let model: &'static LocalModel = Box::leak(Box::new(LocalModel::open(located, options)?));
+    OPEN.with_borrow_mut(|open| open.push(Open { model, is_preloaded: false }));
     Ok(model)
 }

@@ -1,5 +1,6 @@
 -- rag_embed: what it returns, what it refuses. Figures of the default model are rounded: another
 -- processor's kernels may differ in the last digits.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS rag_pg CASCADE;
 SET client_min_messages = notice;
 -- The SQLSTATE, message and hint a statement fails with.
@@ -69,7 +70,6 @@ RESET rag_pg.default_model;
 
 -- Paths are for superusers: the server reads and runs what it finds there.
 CREATE ROLE embed_user;
-GRANT EXECUTE ON FUNCTION embed_refused TO embed_user;
 SET ROLE embed_user;
 SELECT * FROM embed_refused($$SET rag_pg.model_path = '/tmp'$$);
 SELECT * FROM embed_refused($$SET rag_pg.onnxruntime_path = '/tmp/x.so'$$);
@@ -80,14 +80,13 @@ DROP ROLE embed_user;
 -- STABLE: it drives an index, and a statement embeds a text once however many rows ask.
 CREATE TABLE embedded (id int, embedding vector(384));
 INSERT INTO embedded SELECT i, v FROM unnest(rag_embed(ARRAY['cats', 'dogs', 'databases'])) WITH ORDINALITY AS t (v, i);
-INSERT INTO embedded SELECT i, (SELECT embedding FROM embedded WHERE id = 1) FROM generate_series(4, 5000) i;
 CREATE INDEX ON embedded USING hnsw (embedding vector_cosine_ops);
 SET enable_seqscan = off;
 EXPLAIN (COSTS OFF) SELECT id FROM embedded ORDER BY embedding <=> rag_embed('PostgreSQL') LIMIT 1;
 SELECT id FROM embedded ORDER BY embedding <=> rag_embed('PostgreSQL') LIMIT 1;
 RESET enable_seqscan;
-SET statement_timeout = '10s';
-SELECT count(*) FROM embedded WHERE embedding <=> rag_embed('PostgreSQL') < 2;
+SET statement_timeout = '15s';
+SELECT count(*) FROM generate_series(1, 100000) i WHERE vector_dims(rag_embed('PostgreSQL')) + i > 0;
 RESET statement_timeout;
 DROP TABLE embedded;
 

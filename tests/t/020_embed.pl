@@ -6,6 +6,7 @@ use warnings;
 use Digest::SHA qw(sha256_hex);
 use File::Copy qw(copy);
 use File::Path qw(make_path);
+use File::Spec;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use RagPg;
@@ -60,7 +61,7 @@ is( $node->safe_psql('postgres', qq{
 	'384', 'a backend embeds on after a cancel inside it');
 
 # --- Files ---------------------------------------------------------------------------------------
-my $models = PostgreSQL::Test::Utils::tempdir();
+my $models = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
 my $model = 'all-MiniLM-L6-v2';
 my $source = "$ENV{RAG_PG_MODEL_PATH}/$model";
 
@@ -124,7 +125,7 @@ my $other = sha256_hex($identity);
 $json =~ s/"document_prefix": "[^"]*"/"document_prefix": "passage: "/ or die 'no document_prefix';
 $json =~ s/"fingerprint": "[^"]*"/"fingerprint": "$other"/ or die 'no fingerprint';
 
-my $replaced = PostgreSQL::Test::Utils::tempdir();
+my $replaced = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
 for my $build ($fingerprint, $other)
 {
 	make_path("$replaced/$model/$build");

@@ -6,13 +6,14 @@ use strict;
 use warnings;
 use File::Copy qw(copy);
 use File::Path qw(make_path);
+use File::Spec;
 use PostgreSQL::Test::Utils;
 use RagPg;
 use Test::More;
 
-my $node = new_node('preload');
+my $node = new_node('preload', conf => 'restart_after_crash = on');
 my $bindir = $node->config_data('--bindir');
-my $tmp = PostgreSQL::Test::Utils::tempdir();
+my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
 
 sub postmaster_pid { return (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0] }
 sub log_since { return slurp_file($node->logfile, $_[0]) }
