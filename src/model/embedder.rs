@@ -204,7 +204,9 @@ fn mean(cells: &[f32], dimensions: usize) -> Vec<f32> {
         }
     }
     let scale = dimensions as f32 / cells.len() as f32;
-    sum.iter_mut().for_each(|x| *x *= scale);
+    for x in &mut sum {
+        *x *= scale;
+    }
     sum
 }
 
@@ -212,7 +214,9 @@ fn mean(cells: &[f32], dimensions: usize) -> Vec<f32> {
 fn scale_to_unit(vector: &mut [f32]) {
     let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if norm > 0.0 {
-        vector.iter_mut().for_each(|x| *x /= norm);
+        for x in vector {
+            *x /= norm;
+        }
     }
 }
 
