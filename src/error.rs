@@ -50,6 +50,10 @@ enum Kind {
     Model,
     /// The network or a remote side failed.
     Remote,
+    /// Called where it cannot commit.
+    InvalidTermination,
+    /// Somebody else changed the same thing meanwhile.
+    Conflict,
     /// The work was told to stop.
     Cancelled,
 }
@@ -123,6 +127,14 @@ impl Error {
     pub fn remote(message: impl Into<String>) -> Self {
         Self::new(Kind::Remote, message)
     }
+    /// Called where it cannot commit (2D000).
+    pub fn invalid_termination(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidTermination, message)
+    }
+    /// Somebody else changed the same thing meanwhile; trying again helps (40001).
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
     /// The work was told to stop (57014).
     pub fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "canceling work due to user request")
@@ -181,6 +193,8 @@ impl Error {
             Kind::Io => "58030",
             Kind::Model => "38000",
             Kind::Remote => "08000",
+            Kind::InvalidTermination => "2D000",
+            Kind::Conflict => "40001",
             Kind::Cancelled => "57014",
         }
     }

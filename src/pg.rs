@@ -16,6 +16,7 @@ mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
+pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod batch;
 pub mod diff;
 pub mod failure;
+pub mod plan;
 pub mod rate;
 
 pub use failure::Failure;

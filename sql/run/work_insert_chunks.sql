@@ -1,12 +1,14 @@
 -- Run by pg::worker as the source's owner, in the transaction that applies. Embeddings come as one flat
--- array, each chunk's vector a slice of it.
+-- array, each chunk's vector a slice of it. Words of the heading path find a chunk, as they do in its vector.
 INSERT INTO {chunks} (chunk_id, {stored_keys}, content, content_hash, section, token_count, lexemes, embedding)
 SELECT c.chunk_id, {k_keys}, c.content, c.content_hash, c.section, c.token_count,
        pg_catalog.to_tsvector({config}::pg_catalog.regconfig,
-                              pg_catalog.concat_ws(E'\n', c.section, c.content)),
+                              pg_catalog.concat_ws(E'\n', c.heading, c.content)),
        ({embeddings}::real[])[(c.position - 1) * {dimensions} + 1 : c.position * {dimensions}]
-  FROM ROWS FROM (pg_catalog.unnest({chunk_ids}::bigint[]), pg_catalog.unnest({documents}::bigint[]),
+  FROM ROWS FROM (pg_catalog.unnest({chunk_ids}::bigint[]), pg_catalog.unnest({of}::bigint[]),
                   pg_catalog.unnest({contents}::text[]), pg_catalog.unnest({hashes}::bytea[]),
-                  pg_catalog.unnest({sections}::text[]), pg_catalog.unnest({token_counts}::int[]))
-       WITH ORDINALITY AS c (chunk_id, document, content, content_hash, section, token_count, position)
+                  pg_catalog.unnest({sections}::text[]), pg_catalog.unnest({headings}::text[]),
+                  pg_catalog.unnest({token_counts}::int[]))
+       WITH ORDINALITY AS c (chunk_id, document, content, content_hash, section, heading, token_count,
+                            position)
   JOIN {keys} ON k.ordinal = c.document

@@ -10,7 +10,10 @@ SELECT g.generation_id,
            AND NOT EXISTS (SELECT FROM rag.job j
                             WHERE j.generation_id = g.generation_id AND NOT j.is_dead AND j.is_new),
        (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
-         WHERE j.generation_id = g.generation_id AND NOT j.is_dead)
+         WHERE j.generation_id = g.generation_id AND NOT j.is_dead),
+       EXISTS (SELECT FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND j.worker <> pg_catalog.pg_backend_pid()
+                  AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp())
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id = g.collection_id
  WHERE g.state <> 'retired' AND c.paused IS NULL

@@ -2,3 +2,4 @@
 mod collection;
 mod embed;
 mod model;
+mod work;

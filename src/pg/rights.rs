@@ -88,7 +88,7 @@ pub fn with_safe_path<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// The settings that types' output functions heed.
-const KEY_TEXT: [(&CStr, &CStr); 6] = [
+pub const KEY_TEXT: [(&CStr, &CStr); 6] = [
     (c"DateStyle", c"ISO, YMD"),
     (c"IntervalStyle", c"postgres"),
     (c"TimeZone", c"UTC"),

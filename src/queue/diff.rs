@@ -6,11 +6,12 @@ use std::collections::HashMap;
 pub type ChunkHash = [u8; 16];
 
 /// Hash of what a chunk's row holds and its vector is made from.
-pub fn chunk_hash(section: &str, content: &str) -> ChunkHash {
+pub fn chunk_hash(section: &str, heading: &str, content: &str) -> ChunkHash {
     let mut hasher = Sha256::new();
-    hasher.update((section.len() as u64).to_le_bytes());
-    hasher.update(section);
-    hasher.update(content);
+    for text in [section, heading, content] {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    }
     let digest = hasher.finalize();
     digest[..16].try_into().expect("a sha256 has 32 bytes")
 }
@@ -55,7 +56,8 @@ mod tests {
 
     #[test]
     fn hashes_keep_fields_apart() {
-        assert_ne!(chunk_hash("a", "bc"), chunk_hash("ab", "c"));
+        assert_ne!(chunk_hash("a", "", "bc"), chunk_hash("ab", "", "c"));
+        assert_ne!(chunk_hash("", "a", "b"), chunk_hash("a", "", "b"));
         assert_ne!(source_hash(None, Some("")), source_hash(Some(""), None));
         assert_ne!(source_hash(None, None), source_hash(None, Some("")));
         assert_ne!(source_hash(Some("a"), Some("b")), source_hash(Some("ab"), Some("")));

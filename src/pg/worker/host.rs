@@ -7,22 +7,16 @@
 
 use super::failed::Failed;
 use crate::Result;
+use crate::pg::rights::KEY_TEXT;
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 
-/// Settings of every transaction. Keys and text forms of values do not depend on whose session it is,
-/// a lock that is not to be had is tried again later, and small statements are not compiled.
-const SETTINGS: [(&CStr, &CStr); 8] = [
-    (c"datestyle", c"ISO, YMD"),
-    (c"intervalstyle", c"postgres"),
-    (c"extra_float_digits", c"1"),
-    (c"bytea_output", c"hex"),
-    (c"lc_monetary", c"C"),
-    (c"lock_timeout", c"10s"),
-    (c"jit", c"off"),
-    (c"client_min_messages", c"warning"),
-];
+/// Settings of every transaction besides those that keys are written and read under. A lock that is
+/// not to be had is tried again later, small statements are not compiled, and a notice about a word too
+/// long to be indexed is for nobody.
+const SETTINGS: [(&CStr, &CStr); 3] =
+    [(c"lock_timeout", c"10s"), (c"jit", c"off"), (c"client_min_messages", c"warning")];
 
 /// Who runs the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +173,7 @@ unsafe fn begin() {
         if !pg_sys::FirstSnapshotSet {
             pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
         }
-        for (name, value) in SETTINGS {
+        for (name, value) in KEY_TEXT.into_iter().chain(SETTINGS) {
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),

@@ -1,0 +1,126 @@
+//! `CALL rag_work()` and `rag_retry()`.
+#![allow(unsafe_code)] // a procedure that commits talks to SPI itself
+
+use crate::pg::collection::Collection;
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::{column, execute, query, required};
+use crate::pg::worker::drain::{Drain, Turn};
+use crate::pg::worker::failed::Failed;
+use crate::pg::worker::host::Host;
+use crate::pg::{interrupt, model, worker};
+use crate::{Error, Result};
+use pgrx::pg_sys::{self, panic::ErrorReport};
+use pgrx::prelude::*;
+use std::time::Duration;
+
+/// How often to look whether the jobs that others are at are done.
+const POLL: Duration = Duration::from_millis(50);
+
+#[pg_extern(sql = r"
+CREATE PROCEDURE rag_work(collection text = NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON PROCEDURE rag_work IS 'brings chunks up to date in this session, committing as it goes';
+", requires = ["catalog"])]
+fn rag_work(
+    collection: Option<String>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    model::require_utf8()?;
+    require_non_atomic(fcinfo)?;
+    let collections = administered(collection.as_deref())?;
+    // SAFETY: connected once and finished below; an error unwinds to PostgreSQL, which disconnects.
+    unsafe {
+        let options = pg_sys::SPI_OPT_NONATOMIC.cast_signed();
+        let connected = pg_sys::SPI_connect_ext(options);
+        assert_eq!(connected, pg_sys::SPI_OK_CONNECT.cast_signed(), "SPI connects");
+    }
+    let drained = drain(&collections);
+    // SAFETY: connected above.
+    unsafe { pg_sys::SPI_finish() };
+    drained.unwrap_or_else(|failed| failed.rethrow());
+    Ok(())
+}
+
+fn drain(collections: &[i32]) -> Result<(), Failed> {
+    let mut drain = Drain::new(Host::procedure()?, Some(collections.to_vec()));
+    drain.release_lost()?;
+    loop {
+        match drain.turn()? {
+            Turn::Worked => {}
+            // A worker is at the rest. When this returns, everything that was there is searchable.
+            Turn::Idle { is_claimed: true, .. } => {
+                drain.host().outside(|| {
+                    std::thread::sleep(POLL);
+                    interrupt::checkpoint()
+                })?;
+            }
+            Turn::Idle { .. } => break,
+        }
+    }
+    let left = drain.host().transaction(|| Ok(left_behind(collections)))?;
+    for warning in left {
+        pgrx::ereport!(PgLogLevel::WARNING, PgSqlErrorCode::ERRCODE_WARNING, warning);
+    }
+    Ok(())
+}
+
+/// What could not be indexed, said at the end.
+fn left_behind(collections: &[i32]) -> Vec<String> {
+    let sql = include_str!("../../../sql/run/work_left.sql");
+    as_extension_owner(|| {
+        query(sql, &[collections.to_vec().into()], |row| {
+            let name: String = required(&row, 1);
+            let (dead, later): (i64, i64) = (required(&row, 3), required(&row, 4));
+            match column::<String>(&row, 2) {
+                Some(reason) => format!("collection \"{name}\" is paused: {reason}"),
+                None => format!(
+                    "collection \"{name}\": {dead} documents could not be indexed, \
+                     {later} are tried again later; see rag.dead_job and rag.status"
+                ),
+            }
+        })
+    })
+}
+
+/// A procedure called by a function or inside a transaction block cannot commit.
+fn require_non_atomic(fcinfo: pg_sys::FunctionCallInfo) -> Result<()> {
+    // SAFETY: PostgreSQL passes a valid call; CALL gives it a context that says whether it may commit.
+    let is_atomic = unsafe {
+        let context = (*fcinfo).context.cast::<pg_sys::CallContext>();
+        context.is_null() || (*context).type_ != pg_sys::NodeTag::T_CallContext || (*context).atomic
+    };
+    if !is_atomic {
+        return Ok(());
+    }
+    Err(Error::invalid_termination("procedure \"rag_work\" cannot run inside a transaction block")
+        .with_hint("Call it by itself, outside of BEGIN and of functions: it commits as it goes."))
+}
+
+/// Collections that the caller may work on: the named one, or all of the caller's own.
+fn administered(name: Option<&str>) -> Result<Vec<i32>> {
+    if let Some(name) = name {
+        let collection = Collection::by_name(name)?;
+        collection.require_owner("work on it")?;
+        return Ok(vec![collection.id]);
+    }
+    let sql = include_str!("../../../sql/run/work_administered.sql");
+    Ok(query(sql, &[], |row| required(&row, 1)))
+}
+
+/// Lets a paused collection go on and gives its dead jobs another chance. Returns how many.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_retry(collection text) RETURNS bigint
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_retry IS 'lets a paused collection go on and tries its dead jobs again; returns their number';
+", requires = ["catalog"])]
+fn rag_retry(collection: &str) -> Result<i64, ErrorReport> {
+    let collection = Collection::by_name(collection)?;
+    collection.require_owner("retry it")?;
+    let revived = as_extension_owner(|| {
+        let resume = include_str!("../../../sql/run/retry_resume.sql");
+        execute(resume, &[collection.id.into()]);
+        execute(include_str!("../../../sql/run/retry_jobs.sql"), &[collection.id.into()])
+    });
+    worker::changes_written();
+    Ok(revived as i64)
+}

@@ -1,0 +1,356 @@
+//! The one transaction that makes new chunks visible and old ones vanish.
+use super::collection::Target;
+use super::read::{key_args, keyed};
+use crate::pg::rights::{as_extension_owner, as_source_owner};
+use crate::pg::spi::{execute, fill, query, required};
+use crate::queue::plan::{Chunk, Embedded};
+use crate::{Error, Result};
+use std::collections::HashSet;
+
+/// What becomes of one claimed document.
+pub struct Outcome {
+    /// Its key.
+    pub key: String,
+    /// The claim.
+    pub token: i64,
+    /// Chunks of its documents row as read, in their order; `None`: it had no row.
+    pub expected: Option<Vec<i64>>,
+    /// What to do.
+    pub change: Change,
+}
+
+/// What to do with a document.
+pub enum Change {
+    /// Nothing: it is as it was.
+    Keep,
+    /// Its source row is gone.
+    Erase,
+    /// It has these chunks now.
+    Replace(State),
+}
+
+/// A document's new state.
+pub struct State {
+    /// Hash of the source row.
+    pub source_hash: [u8; 32],
+    /// Its chunks in order, with the row that already is one.
+    pub chunks: Vec<(Chunk, Option<i64>)>,
+    /// Vectors of the chunks that have no row, in their order.
+    pub embedded: Vec<Embedded>,
+    /// Stored chunks to delete.
+    pub removed: Vec<i64>,
+}
+
+/// What a transaction did, for the counters.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// Documents whose jobs are done.
+    pub documents: usize,
+    /// Documents more than before.
+    pub indexed: i64,
+    /// Chunks more than before.
+    pub chunks: i64,
+    /// Chunks embedded.
+    pub embedded: i64,
+    /// Tokens embedded.
+    pub tokens: i64,
+}
+
+/// Applies `outcomes` whose claims still hold. Runs in a transaction, as its first statement.
+pub fn apply(target: &Target, outcomes: &[Outcome], rate: Option<f64>) -> Result<Applied> {
+    let held = lock(outcomes);
+    let outcomes: Vec<&Outcome> = outcomes.iter().filter(|o| held.contains(&o.token)).collect();
+    let mut applied = Applied { documents: outcomes.len(), ..Applied::default() };
+    let mut rows = Rows::default();
+    let new = outcomes.iter().map(|outcome| outcome.new_chunks()).sum();
+    let mut ids = allocate(new).into_iter();
+    for outcome in &outcomes {
+        rows.add(outcome, &mut ids, &mut applied);
+    }
+    as_source_owner(target.collection.owner, || rows.write(target))?;
+    done(target, &outcomes, applied, rate);
+    Ok(applied)
+}
+
+fn lock(outcomes: &[Outcome]) -> HashSet<i64> {
+    let tokens: Vec<i64> = outcomes.iter().map(|outcome| outcome.token).collect();
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_lock.sql");
+        query(sql, &[tokens.into()], |row| required(&row, 1)).into_iter().collect()
+    })
+}
+
+fn allocate(count: usize) -> Vec<i64> {
+    if count == 0 {
+        return Vec::new();
+    }
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_chunk_ids.sql");
+        query(sql, &[(count as i64).into()], |row| required(&row, 1))
+    })
+}
+
+fn done(target: &Target, outcomes: &[&Outcome], applied: Applied, rate: Option<f64>) {
+    let tokens: Vec<i64> = outcomes.iter().map(|outcome| outcome.token).collect();
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_done.sql");
+        let args = [
+            tokens.into(),
+            target.generation.id.into(),
+            applied.indexed.into(),
+            applied.chunks.into(),
+            applied.embedded.into(),
+            applied.tokens.into(),
+            rate.into(),
+        ];
+        execute(sql, &args);
+    });
+}
+
+impl Outcome {
+    fn new_chunks(&self) -> usize {
+        if let Change::Replace(state) = &self.change { state.embedded.len() } else { 0 }
+    }
+}
+
+/// Rows of all documents of a batch, as columns of array parameters. `ordinal` counts `keys` from 1.
+#[derive(Default)]
+struct Rows<'a> {
+    keys: Vec<String>,
+    chunks: ChunkRows<'a>,
+    bits: BitsRows,
+    inserted: DocumentRows,
+    updated: DocumentRows,
+    erased: DocumentRows,
+    removed: Vec<i64>,
+}
+
+#[derive(Default)]
+struct ChunkRows<'a> {
+    ids: Vec<i64>,
+    documents: Vec<i64>,
+    contents: Vec<&'a str>,
+    hashes: Vec<&'a [u8]>,
+    sections: Vec<Option<&'a str>>,
+    headings: Vec<&'a str>,
+    token_counts: Vec<i32>,
+    embeddings: Vec<f32>,
+}
+
+#[derive(Default)]
+struct BitsRows {
+    ids: Vec<i64>,
+    heading_tokens: Vec<i32>,
+    bits: Vec<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct DocumentRows {
+    documents: Vec<i64>,
+    hashes: Vec<Vec<u8>>,
+    chunk_ids: Vec<String>,
+    char_starts: Vec<String>,
+    char_ends: Vec<String>,
+    pages: Vec<Option<String>>,
+    expected: Vec<Option<String>>,
+}
+
+impl<'a> Rows<'a> {
+    fn add(
+        &mut self,
+        outcome: &'a Outcome,
+        ids: &mut impl Iterator<Item = i64>,
+        applied: &mut Applied,
+    ) {
+        match (&outcome.change, &outcome.expected) {
+            (Change::Keep, _) | (Change::Erase, None) => {}
+            (Change::Erase, Some(chunk_ids)) => {
+                self.keys.push(outcome.key.clone());
+                self.erased.documents.push(self.keys.len() as i64);
+                self.erased.expected.push(Some(array(chunk_ids)));
+                self.removed.extend(chunk_ids);
+                applied.indexed -= 1;
+                applied.chunks -= chunk_ids.len() as i64;
+            }
+            (Change::Replace(state), expected) => {
+                self.keys.push(outcome.key.clone());
+                self.replace(state, expected.as_deref(), ids, applied);
+            }
+        }
+    }
+
+    fn replace(
+        &mut self,
+        state: &'a State,
+        expected: Option<&[i64]>,
+        ids: &mut impl Iterator<Item = i64>,
+        applied: &mut Applied,
+    ) {
+        let ordinal = self.keys.len() as i64;
+        let mut embedded = state.embedded.iter();
+        let mut chunk_ids = Vec::with_capacity(state.chunks.len());
+        for (chunk, kept) in &state.chunks {
+            chunk_ids.push(kept.unwrap_or_else(|| {
+                let id = ids.next().expect("an id was allocated for every new chunk");
+                let embedded = embedded.next().expect("every new chunk was embedded");
+                self.chunks.add(id, ordinal, chunk, embedded);
+                self.bits.add(id, chunk, embedded);
+                applied.embedded += 1;
+                applied.tokens += (chunk.heading_tokens + chunk.token_count) as i64;
+                id
+            }));
+        }
+        let rows = if expected.is_some() { &mut self.updated } else { &mut self.inserted };
+        rows.documents.push(ordinal);
+        rows.hashes.push(state.source_hash.to_vec());
+        rows.chunk_ids.push(array(&chunk_ids));
+        let chunks = || state.chunks.iter().map(|(chunk, _)| chunk);
+        rows.char_starts.push(array(chunks().map(|chunk| chunk.char_start)));
+        rows.char_ends.push(array(chunks().map(|chunk| chunk.char_end)));
+        let has_pages = chunks().any(|chunk| chunk.page.is_some());
+        let page = |chunk: &Chunk| chunk.page.map_or("NULL".to_owned(), |page| page.to_string());
+        rows.pages.push(has_pages.then(|| array(chunks().map(page))));
+        rows.expected.push(expected.map(array));
+        self.removed.extend(&state.removed);
+        applied.indexed += i64::from(expected.is_none());
+        applied.chunks += state.embedded.len() as i64 - state.removed.len() as i64;
+    }
+
+    fn write(self, target: &Target) -> Result<()> {
+        let keys = self.keys;
+        self.erased.write(
+            target,
+            &keys,
+            include_str!("../../../sql/run/work_delete_documents.sql"),
+        )?;
+        if !self.removed.is_empty() {
+            let template = include_str!("../../../sql/run/work_delete_chunks.sql");
+            for table in target.bits.iter().chain([&target.chunks]) {
+                execute(&fill(template, &[("table", table)]), &[self.removed.clone().into()]);
+            }
+        }
+        self.chunks.write(target, &keys);
+        self.bits.write(target);
+        self.inserted.write(
+            target,
+            &keys,
+            include_str!("../../../sql/run/work_insert_documents.sql"),
+        )?;
+        self.updated.write(
+            target,
+            &keys,
+            include_str!("../../../sql/run/work_update_documents.sql"),
+        )
+    }
+}
+
+impl<'a> ChunkRows<'a> {
+    fn add(&mut self, id: i64, document: i64, chunk: &'a Chunk, embedded: &Embedded) {
+        self.ids.push(id);
+        self.documents.push(document);
+        self.contents.push(&chunk.content);
+        self.hashes.push(&chunk.hash);
+        self.sections.push(chunk.section.as_deref());
+        self.headings.push(&chunk.heading);
+        self.token_counts.push(chunk.token_count as i32);
+        self.embeddings.extend_from_slice(&embedded.vector);
+    }
+
+    fn write(self, target: &Target, keys: &[String]) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let config = pgrx::spi::quote_literal(&target.collection.text_search_config);
+        let dimensions = target.generation.dimensions.to_string();
+        let names =
+            ["chunk_ids", "of", "contents", "hashes", "sections", "headings", "token_counts"];
+        let mut args = key_args(target, keys);
+        let mut names = parameters(&names, args.len());
+        let embeddings = format!("${}", args.len() + 8);
+        names.extend([("config", config), ("dimensions", dimensions), ("embeddings", embeddings)]);
+        let sql = keyed(
+            target,
+            include_str!("../../../sql/run/work_insert_chunks.sql"),
+            &names.iter().map(|(name, sql)| (*name, sql.as_str())).collect::<Vec<_>>(),
+        );
+        args.extend([
+            self.ids.into(),
+            self.documents.into(),
+            self.contents.into(),
+            self.hashes.into(),
+            self.sections.into(),
+            self.headings.into(),
+            self.token_counts.into(),
+            self.embeddings.into(),
+        ]);
+        execute(&sql, &args);
+    }
+}
+
+impl BitsRows {
+    fn add(&mut self, id: i64, chunk: &Chunk, embedded: &Embedded) {
+        if let Some(bits) = &embedded.bits {
+            self.ids.push(id);
+            self.heading_tokens.push(chunk.heading_tokens as i32);
+            self.bits.push(bits.clone());
+        }
+    }
+
+    fn write(self, target: &Target) {
+        let Some(bits) = target.bits.as_ref().filter(|_| !self.ids.is_empty()) else { return };
+        let sql = fill(include_str!("../../../sql/run/work_insert_bits.sql"), &[("bits", bits)]);
+        execute(&sql, &[self.ids.into(), self.heading_tokens.into(), self.bits.into()]);
+    }
+}
+
+impl DocumentRows {
+    fn write(self, target: &Target, keys: &[String], template: &str) -> Result<()> {
+        let count = self.documents.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let columns = [
+            ("document", "bigint"),
+            ("source_hash", "bytea"),
+            ("chunk_ids", "text"),
+            ("char_starts", "text"),
+            ("char_ends", "text"),
+            ("pages", "text"),
+            ("expected", "text"),
+        ];
+        let mut args = key_args(target, keys);
+        let arrays = columns.iter().enumerate().map(|(i, (_, element))| {
+            format!("pg_catalog.unnest(${}::{element}[])", args.len() + 1 + i)
+        });
+        let states = format!(
+            "ROWS FROM ({}) AS n ({})",
+            arrays.collect::<Vec<_>>().join(", "),
+            columns.map(|(name, _)| name).join(", ")
+        );
+        args.extend([
+            self.documents.into(),
+            self.hashes.into(),
+            self.chunk_ids.into(),
+            self.char_starts.into(),
+            self.char_ends.into(),
+            self.pages.into(),
+            self.expected.into(),
+        ]);
+        let written = execute(&keyed(target, template, &[("states", &states)]), &args);
+        if written == count {
+            return Ok(());
+        }
+        // Another spelling of a key, such as 1.0 for 1.00, was applied between reading and now.
+        Err(Error::conflict("a document changed while it was being indexed"))
+    }
+}
+
+/// Names of parameters that follow the first `before`.
+fn parameters(names: &[&'static str], before: usize) -> Vec<(&'static str, String)> {
+    names.iter().enumerate().map(|(i, name)| (*name, format!("${}", before + 1 + i))).collect()
+}
+
+fn array<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+    format!("{{{}}}", values.join(","))
+}

@@ -1,0 +1,286 @@
+//! One claim of jobs: read, chunk and embed without a snapshot, apply, and account for failures.
+use super::apply::{Applied, Change, Outcome, State, apply};
+use super::collection::Target;
+use super::failed::Failed;
+use super::host::Host;
+use super::lease::Lease;
+use super::read::{self, Found, Read};
+use crate::chunk::Options;
+use crate::model::LocalModel;
+use crate::pg::interrupt::checkpoint;
+use crate::pg::model;
+use crate::queue::batch::{halves, runs};
+use crate::queue::diff::{ChunkHash, diff};
+use crate::queue::failure::Failure;
+use crate::queue::plan::{self, Chunk, Document, Embedded};
+use crate::queue::rate::Rate;
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::Instant;
+
+/// Most jobs of a claim.
+const JOBS: i32 = 256;
+/// Bytes of text read, embedded and applied at once: some seconds of work, which is what a crash loses.
+const BYTES: usize = 256 * 1024;
+/// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
+const TEXTS: usize = 64;
+/// Most characters of a document that a dead job shows.
+const EXCERPT: usize = 200;
+
+/// How a claim ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// There was nothing to claim.
+    Nothing,
+    /// The jobs are done, or put back with their failure.
+    Done,
+    /// The collection paused.
+    Paused,
+}
+
+/// A claim being worked off.
+struct Batch<'a> {
+    host: &'a Host,
+    target: Target,
+    model: &'static LocalModel,
+    lease: Lease,
+    rate: &'a mut Rate,
+}
+
+/// Claims jobs of `generation` and works them off. An error is a wish to stop; everything else was
+/// recorded.
+pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Result<End, Failed> {
+    let claimed = host.transaction(|| {
+        let Some(target) = Target::load(generation)? else { return Ok(None) };
+        Ok(Some((target, Lease::claim(generation, JOBS))))
+    })?;
+    let Some((target, lease)) = claimed.filter(|(_, lease)| !lease.is_empty()) else {
+        return Ok(End::Nothing);
+    };
+    let collection = target.collection.id;
+    let opened = host.outside(|| open(&target));
+    let end = match opened {
+        Ok(model) => Batch { host, target, model, lease, rate }.run(),
+        Err(failed) => Err((failed, lease)),
+    };
+    let (failed, lease) = match end {
+        Ok(()) => return Ok(End::Done),
+        Err(failed) => failed,
+    };
+    lease.release(host)?;
+    if failed.is_cancel() || failed.class != Failure::Configuration {
+        return Err(failed);
+    }
+    pause(host, collection, &failed)?;
+    Ok(End::Paused)
+}
+
+/// Stops work on a collection until someone acts.
+pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Result<(), Failed> {
+    pgrx::log!("rag_pg: collection {collection} is paused: {}", failed.reason());
+    host.transaction(|| {
+        super::lease::pause(collection, failed.reason());
+        Ok(())
+    })
+}
+
+fn open(target: &Target) -> Result<&'static LocalModel> {
+    let generation = &target.generation;
+    let model = model::embedder_by_fingerprint(&generation.model, &generation.fingerprint)?;
+    let dimensions = model.manifest().dimensions;
+    if dimensions == generation.dimensions {
+        return Ok(model);
+    }
+    Err(Error::configuration(format!(
+        "model \"{}\" has {dimensions} dimensions where the collection has {}",
+        generation.model, generation.dimensions
+    )))
+}
+
+impl Batch<'_> {
+    fn run(mut self) -> std::result::Result<(), (Failed, Lease)> {
+        match self.all() {
+            Ok(()) => self.lease.release(self.host).map_err(|failed| (failed, self.lease)),
+            Err(failed) => Err((failed, self.lease)),
+        }
+    }
+
+    fn all(&mut self) -> std::result::Result<(), Failed> {
+        let keys = self.lease.keys(0..self.lease.len());
+        let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)))?;
+        for run in runs(&sizes, BYTES) {
+            self.bisect(run)?;
+        }
+        Ok(())
+    }
+
+    /// Indexes a run of claimed documents; when that fails because of one of them, finds it.
+    fn bisect(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
+        let mut excerpt = None;
+        let Err(failed) = self.index(run.clone(), &mut excerpt) else { return Ok(()) };
+        if failed.is_cancel() && !self.host.is_worker() {
+            return Err(failed);
+        }
+        match (failed.class, halves(run.clone())) {
+            (Failure::Configuration, _) => Err(failed),
+            (Failure::Row, Some((first, second))) => {
+                self.bisect(first)?;
+                self.bisect(second)
+            }
+            _ => self.lease.fail(self.host, run, &failed, excerpt.as_deref()),
+        }
+    }
+
+    fn index(
+        &mut self,
+        run: Range<usize>,
+        excerpt: &mut Option<String>,
+    ) -> std::result::Result<(), Failed> {
+        let started = Instant::now();
+        let keys = self.lease.keys(run.clone());
+        let (reads, hashes) = self.host.transaction(|| Ok(self.read(&keys)))?;
+        if let [Read { found: Found::Document(document), .. }] = &reads[..] {
+            let text = document.content.as_deref().unwrap_or_default();
+            *excerpt = Some(text.chars().take(EXCERPT).collect());
+        }
+        let mut outcomes = Vec::with_capacity(run.len());
+        for (position, read) in run.clone().zip(reads) {
+            if let Some(outcome) = self.host.outside(|| self.outcome(position, read, &hashes))? {
+                outcomes.push(outcome);
+            }
+        }
+        self.embed(&mut outcomes)?;
+        let rate = self.rate.per_second();
+        let applied = self.host.transaction(|| apply(&self.target, &outcomes, rate))?;
+        self.lease.done(outcomes.iter().map(|outcome| outcome.token));
+        self.account(applied, started);
+        Ok(())
+    }
+
+    fn account(&mut self, applied: Applied, started: Instant) {
+        self.rate.observe(applied.documents, started.elapsed().as_secs_f64());
+    }
+
+    fn read(&self, keys: &[String]) -> (Vec<Read>, HashMap<i64, ChunkHash>) {
+        let reads = read::documents(&self.target, keys);
+        let changed = reads.iter().filter_map(|read| match (&read.found, &read.stored) {
+            (Found::Document(document), Some(stored)) => {
+                (plan::document_hash(document)[..] != stored.source_hash).then_some(stored)
+            }
+            _ => None,
+        });
+        let ids: Vec<i64> = changed.flat_map(|stored| stored.chunk_ids.iter().copied()).collect();
+        let hashes = if ids.is_empty() { HashMap::new() } else { read::hashes(&self.target, ids) };
+        (reads, hashes)
+    }
+
+    /// What is to be done about one document, or `None` where another job of this run does it: then
+    /// the claim goes back and is looked at again.
+    fn outcome(
+        &self,
+        position: usize,
+        read: Read,
+        hashes: &HashMap<i64, ChunkHash>,
+    ) -> Result<Option<Outcome>> {
+        let change = match read.found {
+            Found::Repeated => return Ok(None),
+            Found::Gone => Change::Erase,
+            Found::Document(document) => self.change(&document, read.stored.as_ref(), hashes)?,
+        };
+        Ok(Some(Outcome {
+            key: self.lease.key(position).to_owned(),
+            token: self.lease.token(position),
+            expected: read.stored.map(|stored| stored.chunk_ids),
+            change,
+        }))
+    }
+
+    fn change(
+        &self,
+        document: &Document,
+        stored: Option<&read::Stored>,
+        hashes: &HashMap<i64, ChunkHash>,
+    ) -> Result<Change> {
+        let source_hash = plan::document_hash(document);
+        if stored.is_some_and(|stored| stored.source_hash == source_hash) {
+            return Ok(Change::Keep);
+        }
+        let generation = &self.target.generation;
+        let options = Options {
+            max_tokens: generation.max_tokens,
+            overlap_tokens: generation.overlap_tokens,
+            format: generation.format.parse()?,
+            heading_tokens: 0,
+        };
+        let chunks = plan::chunks(
+            document,
+            &options,
+            self.model.window(),
+            self.model.tokenizer(),
+            &mut checkpoint,
+        )?;
+        let stored: Vec<(i64, ChunkHash)> = stored
+            .iter()
+            .flat_map(|stored| &stored.chunk_ids)
+            // One without a known hash is nothing to keep.
+            .map(|id| (*id, hashes.get(id).copied().unwrap_or_default()))
+            .collect();
+        let new: Vec<ChunkHash> = chunks.iter().map(|chunk| chunk.hash).collect();
+        let diff = diff(&stored, &new);
+        Ok(Change::Replace(State {
+            source_hash,
+            chunks: chunks.into_iter().zip(diff.kept).collect(),
+            embedded: Vec::new(),
+            removed: diff.removed,
+        }))
+    }
+
+    /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
+    /// model are then about equally long.
+    fn embed(&mut self, outcomes: &mut [Outcome]) -> std::result::Result<(), Failed> {
+        let mut embedded: Vec<Option<Embedded>> = Vec::new();
+        {
+            let chunks = new_chunks(outcomes);
+            let mut order: Vec<usize> = (0..chunks.len()).collect();
+            order.sort_by_key(|&i| {
+                std::cmp::Reverse(chunks[i].heading_tokens + chunks[i].token_count)
+            });
+            embedded.resize_with(chunks.len(), || None);
+            for slice in order.chunks(TEXTS) {
+                self.lease.renew_if_due(self.host)?;
+                let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i]).collect();
+                let results = self.host.outside(|| self.embed_slice(&texts))?;
+                for (&i, result) in slice.iter().zip(results) {
+                    embedded[i] = Some(result);
+                }
+            }
+        }
+        let mut embedded = embedded.into_iter();
+        for outcome in outcomes {
+            if let Change::Replace(state) = &mut outcome.change {
+                let new = state.chunks.iter().filter(|(_, kept)| kept.is_none()).count();
+                state.embedded = embedded.by_ref().take(new).flatten().collect();
+            }
+        }
+        Ok(())
+    }
+
+    fn embed_slice(&self, chunks: &[&Chunk]) -> Result<Vec<Embedded>> {
+        let generation = &self.target.generation;
+        let with_bits = generation.bits.is_some();
+        plan::embed(chunks, self.model, generation.dimensions, with_bits, &mut checkpoint)
+    }
+}
+
+fn new_chunks(outcomes: &[Outcome]) -> Vec<&Chunk> {
+    let states = outcomes.iter().filter_map(|outcome| match &outcome.change {
+        Change::Replace(state) => Some(state),
+        _ => None,
+    });
+    states
+        .flat_map(|state| &state.chunks)
+        .filter(|(_, kept)| kept.is_none())
+        .map(|(chunk, _)| chunk)
+        .collect()
+}

@@ -1,0 +1,62 @@
+//! From changes to jobs, and which generations have any.
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::{column, execute, query, required};
+use pgrx::datum::TimestampWithTimeZone;
+
+/// Most rows of `rag.change` taken at once: up to 100,000 keys.
+const CHANGES: i32 = 100;
+
+/// Turns waiting changes of `collections` (`None`: all) into jobs; says whether there were any.
+pub fn coalesce(collections: Option<&[i32]>) -> bool {
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_coalesce.sql");
+        let args = [collections.map(<[i32]>::to_vec).into(), CHANGES.into()];
+        let row = query(sql, &args, |row| {
+            (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
+        });
+        let (taken, compared) = row.into_iter().next().unwrap_or_default();
+        if !compared.is_empty() {
+            execute(include_str!("../../../sql/run/work_restart.sql"), &[compared.into()]);
+        }
+        taken > 0
+    })
+}
+
+/// A generation and what there is to do for it now.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The generation.
+    pub generation: i32,
+    /// A comparison of source and documents is under way.
+    pub has_scan: bool,
+    /// A job is ready.
+    pub has_jobs: bool,
+    /// The first load is in and the vector index is not.
+    pub needs_index: bool,
+    /// When its next job is ready.
+    pub ready_at: Option<TimestampWithTimeZone>,
+    /// Another backend works on one of its jobs.
+    pub is_claimed: bool,
+}
+
+/// Generations of `collections` (`None`: all) that are not paused.
+pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_list.sql");
+        query(sql, &[collections.map(<[i32]>::to_vec).into()], |row| Work {
+            generation: required(&row, 1),
+            has_scan: required(&row, 2),
+            has_jobs: required(&row, 3),
+            needs_index: required(&row, 4),
+            ready_at: column(&row, 5),
+            is_claimed: required(&row, 6),
+        })
+    })
+}
+
+/// Frees the claims of backends that are gone.
+pub fn release_lost() {
+    as_extension_owner(|| {
+        execute(include_str!("../../../sql/run/work_release_lost.sql"), &[]);
+    });
+}

@@ -1,0 +1,52 @@
+//! A generation to work on, with its tables' names.
+use crate::pg::collection::{Collection, Generation};
+use crate::pg::rights::with_safe_path;
+use crate::pg::spi::{read, required};
+use crate::{Error, Result};
+use pgrx::pg_sys::Oid;
+
+/// A generation, its collection, and the SQL that names its tables now.
+pub struct Target {
+    /// The collection.
+    pub collection: Collection,
+    /// The generation.
+    pub generation: Generation,
+    /// Table of documents, qualified and quoted.
+    pub documents: String,
+    /// Table of chunks, qualified and quoted.
+    pub chunks: String,
+    /// Table of token bits, qualified and quoted, where the generation keeps them.
+    pub bits: Option<String>,
+}
+
+impl Target {
+    /// The generation as the catalog describes it now, or `None` when it was dropped meanwhile.
+    pub fn load(generation: i32) -> Result<Option<Self>> {
+        let Some(generation) = Generation::by_id(generation) else { return Ok(None) };
+        let Some(collection) = Collection::by_id(generation.collection)? else { return Ok(None) };
+        if collection.keys.is_empty() {
+            return Err(Error::not_ready(format!(
+                "the source of collection \"{}\" has no primary key any more",
+                collection.name
+            )));
+        }
+        let documents = table(generation.documents)?;
+        let chunks = table(generation.chunks)?;
+        let bits = generation.bits.map(table).transpose()?;
+        Ok(Some(Self { collection, generation, documents, chunks, bits }))
+    }
+}
+
+/// The qualified name of a table; under the safe path every name comes out qualified.
+fn table(oid: Oid) -> Result<String> {
+    with_safe_path(|| {
+        let sql = "SELECT $1::pg_catalog.oid::pg_catalog.regclass::text, \
+                   EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = $1)";
+        let found =
+            read(sql, &[oid.into()], |row| (required::<String>(&row, 1), required(&row, 2)));
+        match found.into_iter().next() {
+            Some((name, true)) => Ok(name),
+            _ => Err(Error::not_ready("a table of the collection is gone")),
+        }
+    })
+}

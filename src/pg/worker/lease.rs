@@ -1,0 +1,163 @@
+//! Claims of jobs: taken, prolonged, given back, failed.
+use super::failed::Failed;
+use super::host::Host;
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::{execute, query, required};
+use crate::queue::backoff;
+use crate::queue::failure::{Failure, MAX_ATTEMPTS};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// How long a claim lasts without a sign of life: after a crash the jobs come back this late at most.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often it is prolonged.
+const RENEWAL: Duration = Duration::from_secs(15);
+
+struct Claim {
+    key: String,
+    token: i64,
+    attempts: u32,
+    is_open: bool,
+}
+
+/// Claimed jobs of one generation.
+pub struct Lease {
+    generation: i32,
+    claims: Vec<Claim>,
+    renewed: Instant,
+}
+
+impl Lease {
+    /// Claims up to `most` ready jobs.
+    pub fn claim(generation: i32, most: i32) -> Self {
+        let sql = include_str!("../../../sql/run/work_claim.sql");
+        let args = [generation.into(), most.into(), LEASE.as_secs_f64().into()];
+        let claims = as_extension_owner(|| {
+            query(sql, &args, |row| Claim {
+                key: required(&row, 1),
+                token: required(&row, 2),
+                attempts: required::<i32>(&row, 3).unsigned_abs(),
+                is_open: true,
+            })
+        });
+        Self { generation, claims, renewed: Instant::now() }
+    }
+
+    /// Whether there was no job to claim.
+    pub fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Number of jobs claimed.
+    pub fn len(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// The key of a job.
+    pub fn key(&self, position: usize) -> &str {
+        &self.claims[position].key
+    }
+
+    /// The claim of a job.
+    pub fn token(&self, position: usize) -> i64 {
+        self.claims[position].token
+    }
+
+    /// Keys of some of the jobs.
+    pub fn keys(&self, run: Range<usize>) -> Vec<String> {
+        self.claims[run].iter().map(|claim| claim.key.clone()).collect()
+    }
+
+    /// Notes that these claims are no longer ours.
+    pub fn done(&mut self, tokens: impl Iterator<Item = i64>) {
+        let done: HashSet<i64> = tokens.collect();
+        for claim in self.claims.iter_mut().filter(|claim| done.contains(&claim.token)) {
+            claim.is_open = false;
+        }
+    }
+
+    fn open(&self) -> Vec<i64> {
+        self.claims.iter().filter(|claim| claim.is_open).map(|claim| claim.token).collect()
+    }
+
+    /// Prolongs the claims when it is time to.
+    pub fn renew_if_due(&mut self, host: &Host) -> Result<(), Failed> {
+        if self.renewed.elapsed() < RENEWAL {
+            return Ok(());
+        }
+        host.transaction(|| {
+            let sql = include_str!("../../../sql/run/work_renew.sql");
+            let lease = LEASE.as_secs_f64();
+            let args = [self.open().into(), lease.into(), self.generation.into()];
+            as_extension_owner(|| execute(sql, &args));
+            Ok(())
+        })?;
+        self.renewed = Instant::now();
+        Ok(())
+    }
+
+    /// Gives back what is still claimed.
+    pub fn release(&self, host: &Host) -> Result<(), Failed> {
+        let open = self.open();
+        if open.is_empty() {
+            return Ok(());
+        }
+        host.transaction(|| {
+            let sql = include_str!("../../../sql/run/work_release.sql");
+            as_extension_owner(|| execute(sql, &[open.into()]));
+            Ok(())
+        })
+    }
+
+    /// Records that the jobs of `run` failed and when they are tried again, if they are.
+    pub fn fail(
+        &mut self,
+        host: &Host,
+        run: Range<usize>,
+        failed: &Failed,
+        excerpt: Option<&str>,
+    ) -> Result<(), Failed> {
+        let claims = &self.claims[run];
+        let attempts = claims.iter().map(|c| c.attempts + u32::from(failed.class.is_attempt()));
+        let attempts: Vec<i32> = attempts.map(|n| n as i32).collect();
+        let delays: Vec<Option<f64>> =
+            attempts.iter().map(|n| delay(failed.class, n.unsigned_abs())).collect();
+        let tokens: Vec<i64> = claims.iter().map(|claim| claim.token).collect();
+        let excerpts: Vec<Option<String>> = vec![excerpt.map(str::to_owned); tokens.len()];
+        host.transaction(|| {
+            let sql = include_str!("../../../sql/run/work_fail.sql");
+            let args = [
+                tokens.clone().into(),
+                attempts.clone().into(),
+                delays.clone().into(),
+                failed.class.name().into(),
+                failed.reason().into(),
+                excerpts.clone().into(),
+            ];
+            as_extension_owner(|| execute(sql, &args));
+            Ok(())
+        })?;
+        self.done(tokens.into_iter());
+        Ok(())
+    }
+}
+
+/// Seconds until the next attempt; `None` gives up.
+fn delay(class: Failure, attempts: u32) -> Option<f64> {
+    if class == Failure::Row || attempts >= MAX_ATTEMPTS {
+        return None;
+    }
+    // Seeded by the system; what matters is that workers differ.
+    let random = RandomState::new().hash_one(attempts) as f64 / u64::MAX as f64;
+    Some(backoff::delay(attempts.max(1), random).as_secs_f64())
+}
+
+/// Notes why a collection stands still.
+pub fn pause(collection: i32, reason: &str) {
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_pause.sql");
+        execute(sql, &[collection.into(), reason.into()]);
+    });
+}

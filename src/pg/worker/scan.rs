@@ -1,0 +1,94 @@
+//! Comparison of a source with its documents, page by page of keys.
+use super::collection::Target;
+use super::failed::Failed;
+use super::host::Host;
+use crate::pg::collection::key::{self, KeyColumn, behind_sql};
+use crate::pg::rights::{as_extension_owner, as_source_owner};
+use crate::pg::spi::{column, execute, fill, query, required};
+use pgrx::datum::DatumWithOid;
+
+/// Keys compared in one transaction.
+const PAGE: usize = 10_000;
+
+/// Compares one page; does nothing when another worker is at it.
+pub fn page(host: &Host, generation: i32) -> Result<(), Failed> {
+    host.transaction(|| {
+        let Some(target) = Target::load(generation)? else { return Ok(()) };
+        let Some((side, after)) = lock(generation) else { return Ok(()) };
+        let is_source = side == "source";
+        let rows = as_source_owner(target.collection.owner, || {
+            compare(&target, is_source, after.as_deref())
+        });
+        let last = rows.last().map(|row| row.key.clone()).filter(|_| rows.len() == PAGE);
+        let unmatched: Vec<String> =
+            rows.into_iter().filter(|row| row.is_unmatched).map(|row| row.key).collect();
+        let next = match (&last, is_source) {
+            (Some(_), _) => Some(side),
+            (None, true) => Some("documents".to_owned()),
+            (None, false) => None,
+        };
+        as_extension_owner(|| {
+            if !unmatched.is_empty() {
+                let jobs = include_str!("../../../sql/run/work_scan_jobs.sql");
+                execute(jobs, &[generation.into(), unmatched.into(), is_source.into()]);
+            }
+            let advance = include_str!("../../../sql/run/work_scan_next.sql");
+            execute(advance, &[generation.into(), next.into(), last.into()]);
+        });
+        Ok(())
+    })
+}
+
+fn lock(generation: i32) -> Option<(String, Option<String>)> {
+    as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_scan_lock.sql");
+        query(sql, &[generation.into()], |row| (required(&row, 1), column(&row, 2))).pop()
+    })
+}
+
+struct Row {
+    key: String,
+    is_unmatched: bool,
+}
+
+fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
+    let keys = &target.collection.keys;
+    let template = if is_source {
+        include_str!("../../../sql/run/work_scan_source.sql")
+    } else {
+        include_str!("../../../sql/run/work_scan_documents.sql")
+    };
+    let each =
+        |of: &dyn Fn(&KeyColumn) -> String| keys.iter().map(of).collect::<Vec<_>>().join(", ");
+    let in_source = |key: &KeyColumn| format!("s.{}", key.name_sql());
+    let in_documents = |key: &KeyColumn| format!("d.{}", key.stored_name());
+    let text = |column: String| format!("pg_catalog.format('%s', {column})");
+    let behind = match after {
+        None => "true".to_owned(),
+        Some(_) if is_source => behind_sql(keys, in_source),
+        Some(_) => behind_sql(keys, in_documents),
+    };
+    let sql = fill(
+        template,
+        &[
+            ("source_texts", &each(&|key| text(in_source(key)))),
+            ("source_keys", &each(&in_source)),
+            ("document_texts", &each(&|key| text(in_documents(key)))),
+            ("document_keys", &each(&in_documents)),
+            ("first_key", &keys[0].name_sql()),
+            ("source", &target.collection.source_sql),
+            ("documents", &target.documents),
+            ("after", &behind),
+            ("equal", &target.collection.keys_equal("s", "d")),
+            ("limit", &PAGE.to_string()),
+        ],
+    );
+    let after: Vec<String> = after.into_iter().map(str::to_owned).collect();
+    let literals =
+        if after.is_empty() { Vec::new() } else { key::array_literals(&after, keys.len()) };
+    let args: Vec<DatumWithOid<'_>> = literals.into_iter().map(Into::into).collect();
+    query(&sql, &args, |row| {
+        let texts: Vec<String> = required(&row, 1);
+        Row { key: key::encode(texts.iter().map(String::as_str)), is_unmatched: required(&row, 2) }
+    })
+}

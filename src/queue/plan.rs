@@ -1,0 +1,197 @@
+//! From a document as its source row gives it to the chunks it should have.
+use super::diff::{ChunkHash, chunk_hash, source_hash};
+use crate::chunk::{self, Options, PATH_SEPARATOR, embedding_text};
+use crate::model::tokenizer::Tokenizer;
+use crate::model::{Checkpoint, Detail, Embedder, Purpose};
+use crate::rerank::TokenBits;
+use crate::{Error, Result};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A document as it was read.
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    /// Its title, where the collection names a column for it.
+    pub title: Option<String>,
+    /// Its text; `None` for NULL, which makes no chunks.
+    pub content: Option<String>,
+}
+
+/// A chunk that a document should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Verbatim text.
+    pub content: String,
+    /// Heading path, the title first.
+    pub section: Option<Arc<str>>,
+    /// Heading path it is embedded and found with, as far as it fits.
+    pub heading: Arc<str>,
+    /// Tokens of `heading`.
+    pub heading_tokens: usize,
+    /// Tokens of `content`.
+    pub token_count: usize,
+    /// First character of the document, from 0.
+    pub char_start: usize,
+    /// Character behind the last.
+    pub char_end: usize,
+    /// Page of the first character, from 1.
+    pub page: Option<u32>,
+    /// Hash of all that the chunk's row holds.
+    pub hash: ChunkHash,
+}
+
+impl Chunk {
+    /// What is embedded.
+    pub fn embedding_text(&self) -> Cow<'_, str> {
+        embedding_text(&self.heading, &self.content)
+    }
+}
+
+/// Hash of a document, to know it again.
+pub fn document_hash(document: &Document) -> [u8; 32] {
+    source_hash(document.title.as_deref(), document.content.as_deref())
+}
+
+/// Divides a document into chunks. `window` is the most tokens of a text that the model takes,
+/// special tokens not counted: heading path and chunk together stay within it, the path within a
+/// quarter of it.
+pub fn chunks(
+    document: &Document,
+    options: &Options,
+    window: usize,
+    tokenizer: &Tokenizer,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Vec<Chunk>> {
+    let Some(content) = &document.content else { return Ok(Vec::new()) };
+    let title = document.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+    let quarter = window / 4;
+    let head = title.map(|title| Head::new(title, quarter, tokenizer)).transpose()?;
+    let taken = head.as_ref().map_or(0, |head| head.tokens);
+    let options = Options {
+        max_tokens: options.max_tokens.min(window - taken).max(1),
+        heading_tokens: quarter - taken,
+        ..options.clone()
+    };
+    let overlap_tokens = options.overlap_tokens.min(options.max_tokens - 1);
+    let options = Options { overlap_tokens, ..options };
+    let chunked = chunk::chunk(content, &options, tokenizer, checkpoint)?;
+    let mut found = Vec::with_capacity(chunked.chunks.len());
+    // Control characters alone are no tokens: there is nothing to find them by.
+    for chunk in chunked.chunks.iter().filter(|chunk| chunk.token_count > 0) {
+        let content = chunked.content(chunk);
+        let (section, heading, heading_tokens) = match &head {
+            None => (chunk.section.clone(), chunk.heading.clone(), chunk.heading_tokens),
+            Some(head) => head.join(chunk, tokenizer)?,
+        };
+        found.push(Chunk {
+            hash: chunk_hash(section.as_deref().unwrap_or_default(), &heading, content),
+            content: content.to_owned(),
+            section,
+            heading,
+            heading_tokens,
+            token_count: chunk.token_count,
+            char_start: chunk.chars.start,
+            char_end: chunk.chars.end,
+            page: chunk.page,
+        });
+    }
+    Ok(found)
+}
+
+/// A document's title, which heads every heading path.
+struct Head<'a> {
+    title: &'a str,
+    /// As much of it as every chunk is embedded with.
+    cut: &'a str,
+    /// Tokens of `cut` and of what separates it from a path.
+    tokens: usize,
+}
+
+impl<'a> Head<'a> {
+    fn new(title: &'a str, most: usize, tokenizer: &Tokenizer) -> Result<Self> {
+        let separator = tokenizer.count(PATH_SEPARATOR.trim())?;
+        // A title of megabytes is not read to its end: no token has fewer bytes than one.
+        let start = &title[..title.floor_char_boundary(most.saturating_mul(32))];
+        let tokens = tokenizer.tokens(start)?;
+        let most = most.saturating_sub(separator);
+        let end = tokens.offsets.get(most).map_or(start.len(), |&(begin, _)| begin as usize);
+        let cut = start[..start.floor_char_boundary(end)].trim_end();
+        let tokens = if cut.is_empty() { 0 } else { tokenizer.count(cut)? + separator };
+        Ok(Self { title, cut, tokens })
+    }
+
+    /// Section, heading path and its tokens of a chunk below the title. A document whose first
+    /// heading is its title has it once.
+    fn join(
+        &self,
+        chunk: &chunk::Chunk,
+        tokenizer: &Tokenizer,
+    ) -> Result<(Option<Arc<str>>, Arc<str>, usize)> {
+        let section = join(self.title, self.title, chunk.section.as_deref().unwrap_or_default());
+        let heading = join(self.cut, self.title, &chunk.heading);
+        let tokens = tokenizer.count(&heading)?;
+        Ok((Some(section.into()), heading.into(), tokens))
+    }
+}
+
+fn join(head: &str, title: &str, path: &str) -> String {
+    let repeats = path == title
+        || path.strip_prefix(title).is_some_and(|rest| rest.starts_with(PATH_SEPARATOR));
+    match (head.is_empty() || repeats, path.is_empty()) {
+        (true, _) => path.to_owned(),
+        (false, true) => head.to_owned(),
+        (false, false) => [head, PATH_SEPARATOR, path].concat(),
+    }
+}
+
+/// What is stored of a chunk besides its text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// Its vector.
+    pub vector: Vec<f32>,
+    /// Signs of its tokens' vectors, heading path first.
+    pub bits: Option<Vec<u8>>,
+}
+
+/// Embeds chunks in one call of the model. `dimensions` is what the generation's table takes.
+pub fn embed(
+    chunks: &[&Chunk],
+    embedder: &dyn Embedder,
+    dimensions: usize,
+    with_bits: bool,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Vec<Embedded>> {
+    let texts: Vec<Cow<'_, str>> = chunks.iter().map(|chunk| chunk.embedding_text()).collect();
+    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    let detail = if with_bits { Detail::Tokens } else { Detail::Vector };
+    let embeddings = embedder.embed(&texts, Purpose::Document, detail, checkpoint)?;
+    embeddings
+        .into_iter()
+        .map(|embedding| {
+            if embedding.vector.len() != dimensions {
+                return Err(Error::configuration(format!(
+                    "the model returned {} dimensions where the collection has {dimensions}",
+                    embedding.vector.len()
+                )));
+            }
+            let bits = embedding.tokens.as_ref().map(|t| TokenBits::of(t).as_bytes().to_vec());
+            Ok(Embedded { vector: embedding.vector, bits })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn titles_head_paths_once() {
+        assert_eq!(join("T", "T", ""), "T");
+        assert_eq!(join("T", "T", "A > B"), "T > A > B");
+        assert_eq!(join("T", "T", "T > B"), "T > B");
+        assert_eq!(join("T", "T", "T"), "T");
+        assert_eq!(join("T", "T", "Tea > B"), "T > Tea > B");
+        assert_eq!(join("Cut", "Cut title", "Cut title > B"), "Cut title > B");
+        assert_eq!(join("", "Long", "A"), "A");
+    }
+}
