@@ -1,5 +1,8 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 mod bm25;
+pub mod filter;
+pub mod legs;
+pub mod matching;
 mod query;
 mod rank_fusion;
 

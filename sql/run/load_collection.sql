@@ -15,4 +15,4 @@ SELECT c.collection_id,
   FROM rag.collection c
   LEFT JOIN (pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace)
     ON r.oid = c.source
- WHERE CASE WHEN $1 IS NULL THEN c.collection_id = $2 ELSE c.name = $1 COLLATE "C" END
+ WHERE c.name OPERATOR(pg_catalog.=) $1 OR c.collection_id OPERATOR(pg_catalog.=) $2

@@ -1,5 +1,7 @@
 //! The SQL functions, one file a word.
 mod collection;
 mod embed;
+mod grant;
 mod model;
+mod search;
 mod work;

@@ -3,6 +3,8 @@ pub mod create;
 pub mod drop;
 pub mod key;
 
+use super::plan;
+use super::rights::qualified_name;
 use super::spi::{column, read, required};
 use crate::{Error, Result};
 pub use key::KeyColumn;
@@ -87,7 +89,7 @@ impl Collection {
 
     fn load(name: Option<&str>, id: Option<i32>) -> Result<Option<Self>> {
         let sql = include_str!("../../sql/run/load_collection.sql");
-        let found = read(sql, &[name.into(), id.into()], |row| Self::from_row(&row));
+        let found = plan::read_latest(sql, &[name.into(), id.into()], Self::from_row);
         let Some(collection) = found.into_iter().next() else { return Ok(None) };
         let mut collection = collection?;
         collection.keys = key::primary_key(collection.source);
@@ -158,13 +160,20 @@ impl Collection {
     /// `OFFSET 0` keeps the planner from hashing the whole source, and naming the content column
     /// keeps out roles with rights on the key alone.
     pub fn source_visible(&self, other: &str) -> String {
+        self.source_visible_where(other, None)
+    }
+
+    /// As [`Collection::source_visible`], and `condition`, which may name the source row as `s`, holds.
+    pub fn source_visible_where(&self, other: &str, condition: Option<&str>) -> String {
         let columns = self.keys.iter().map(|key| format!("s.{}", key.name_sql()));
         format!(
-            "EXISTS (SELECT {}, s.{} FROM {} s WHERE {} OFFSET 0)",
+            "EXISTS (SELECT {}, s.{} FROM {} s WHERE {}{}{} OFFSET 0)",
             columns.collect::<Vec<_>>().join(", "),
             self.content_sql(),
             self.source_sql,
             self.keys_equal("s", other),
+            if condition.is_some() { " AND " } else { "" },
+            condition.unwrap_or_default(),
         )
     }
 
@@ -176,6 +185,19 @@ impl Collection {
 }
 
 impl Generation {
+    /// Qualified, quoted names of documents, chunks and, where kept, token bits.
+    pub fn tables_sql(&self) -> Result<Vec<String>> {
+        let tables = [Some(self.documents), Some(self.chunks), self.bits];
+        let name = |table| {
+            qualified_name(table).ok_or_else(|| {
+                Error::not_ready("a table of the collection is gone").with_hint(
+                    "Drop the collection with rag_drop_collection() and create it again.",
+                )
+            })
+        };
+        tables.into_iter().flatten().map(name).collect()
+    }
+
     /// The generation of this number, or `None` when it was pruned.
     pub fn by_id(id: i32) -> Option<Self> {
         Self::load(None, Some(id)).into_iter().next()
@@ -183,7 +205,7 @@ impl Generation {
 
     fn load(collection: Option<i32>, id: Option<i32>) -> Vec<Self> {
         let sql = include_str!("../../sql/run/load_generation.sql");
-        read(sql, &[collection.into(), id.into()], |row| Self::from_row(&row))
+        plan::read_latest(sql, &[collection.into(), id.into()], Self::from_row)
     }
 
     fn from_row(row: &SpiHeapTupleData<'_>) -> Self {

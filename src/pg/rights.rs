@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // switching users is a matter of process-wide C state
 
 use pgrx::pg_sys;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// The rights in force before a switch; put back on drop unless a transaction's abort does it.
 struct Previous {
@@ -122,5 +122,63 @@ pub fn relation_owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
         let owner = (*class).relowner;
         pg_sys::ReleaseSysCache(tuple);
         Some(owner)
+    }
+}
+
+/// Whether the caller may read all of a table.
+pub fn may_select(table: pg_sys::Oid) -> bool {
+    // SAFETY: reads catalogs inside a transaction.
+    unsafe {
+        let wanted = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+        pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), wanted)
+            == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// Whether the caller may read these columns of a table.
+pub fn may_select_columns(table: pg_sys::Oid, columns: &[&str]) -> bool {
+    let may_select_column = |column: &&str| {
+        let name = CString::new(*column).expect("names hold no zero byte");
+        // SAFETY: reads catalogs inside a transaction; 0 stands for a column that is gone.
+        unsafe {
+            let number = pg_sys::get_attnum(table, name.as_ptr());
+            let wanted = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+            number != 0
+                && pg_sys::pg_attribute_aclcheck(table, number, pg_sys::GetUserId(), wanted)
+                    == pg_sys::AclResult::ACLCHECK_OK
+        }
+    };
+    may_select(table) || columns.iter().all(may_select_column)
+}
+
+/// Whether policies decide which rows of a table the caller sees. With `row_security` off, the statement
+/// itself raises the error.
+pub fn row_security_applies(table: pg_sys::Oid) -> bool {
+    // SAFETY: reads catalogs inside a transaction; the invalid user stands for the caller.
+    let result = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
+    result == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
+}
+
+/// A relation's name with its schema, quoted; `None` when it is gone.
+pub fn qualified_name(relation: pg_sys::Oid) -> Option<String> {
+    // SAFETY: cache look-ups inside a transaction; both names are copied.
+    unsafe {
+        let name = pg_sys::get_rel_name(relation);
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
+        let quoted = |name: *const std::ffi::c_char| {
+            (!name.is_null()).then(|| {
+                pgrx::spi::quote_identifier(CStr::from_ptr(name).to_string_lossy().into_owned())
+            })
+        };
+        Some(format!("{}.{}", quoted(schema)?, quoted(name)?))
+    }
+}
+
+/// A role's name, unquoted; `None` when there is no such role.
+pub fn role_name(role: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a cache look-up inside a transaction; the name is copied.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, true);
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
     }
 }

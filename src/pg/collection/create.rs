@@ -275,6 +275,7 @@ impl TableNames {
             ("key_definitions", &definitions.join(",\n    ")),
             ("keys", &collection.stored_keys("")),
             ("vector", &format!("{}({})", vector_type(), build.dimensions)),
+            ("vector_storage", vector_storage(build.dimensions)),
             ("documents_visible", &collection.source_visible(&self.documents)),
             ("chunks_visible", &collection.source_visible(&self.chunks)),
             ("documents_comment", &comment("documents")),
@@ -288,6 +289,11 @@ impl TableNames {
             execute(&fill(include_str!("../../../sql/run/create_bits_policy.sql"), &names), &[]);
         }
     }
+}
+
+/// In line while at least two chunks fit into a page with their lexemes.
+fn vector_storage(dimensions: usize) -> &'static str {
+    if dimensions <= 512 { "PLAIN" } else { "EXTERNAL" }
 }
 
 /// Points the collection's view at a generation. Runs as the source's owner.

@@ -3,8 +3,9 @@
 //! A key travels as a JSON array of its columns' text forms, `["42"]` or `["a","2026-01-01"]`, written
 //! by the types' output functions and read by their input functions. Never `to_json`: a cast to json
 //! that a user defined for a type of theirs would run with our rights.
+use crate::pg::plan;
 use crate::pg::rights::with_safe_path;
-use crate::pg::spi::{column, read, required};
+use crate::pg::spi::{column, required};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{SpiHeapTupleData, quote_identifier};
 use std::fmt::Write as _;
@@ -110,7 +111,7 @@ pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
     };
     // The safe path makes types come out qualified.
     with_safe_path(|| {
-        read(sql, &[table.into()], |row| {
+        plan::read_latest(sql, &[table.into()], |row| {
             position += 1;
             KeyColumn {
                 position,

@@ -1,0 +1,6 @@
+-- Run by pg::search: where pgvector lies.
+SELECT pg_catalog.quote_ident(n.nspname), t.oid
+  FROM pg_catalog.pg_extension e
+  JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+  JOIN pg_catalog.pg_type t ON t.typnamespace = e.extnamespace AND t.typname = 'vector'
+ WHERE e.extname = 'vector'

@@ -1,0 +1,2 @@
+-- Run by rag_revoke as the source's owner.
+REVOKE SELECT ON {tables} FROM {role}

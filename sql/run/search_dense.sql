@@ -1,0 +1,7 @@
+    SELECT pg_catalog.string_agg(rag.search_hit($2, x.chunk_id, x.lexemes), ''::pg_catalog.bytea
+                                 ORDER BY x.distance, x.chunk_id) AS hits
+      FROM (SELECT c.chunk_id, c.lexemes, c.embedding OPERATOR({vector}.<=>) $1 AS distance
+              FROM {chunks} c
+             WHERE {visible}{required}
+             ORDER BY c.embedding OPERATOR({vector}.<=>) $1
+             LIMIT {depth}) x

@@ -1,0 +1,37 @@
+//! `jsonb` arguments whose text may be more than a JSON reader takes.
+#![allow(unsafe_code)] // reads a datum
+
+use crate::{Error, Result};
+use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::{impl_sql_translatable, pg_sys};
+use std::ffi::CStr;
+
+/// A `jsonb` argument as text. pgrx's own type panics where its reader gives up, on deep nesting for one.
+pub struct JsonText(String);
+
+impl_sql_translatable!(JsonText, "jsonb");
+
+// SAFETY: PostgreSQL passes a jsonb where the declaration says so.
+unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: as above; jsonb_out returns a C string, which is copied. A NULL never gets here.
+        unsafe {
+            let datum = arg.unbox_arg_using_from_datum::<pgrx::AnyElement>();
+            let datum = datum.expect("an argument that is not NULL").datum();
+            let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(datum)]);
+            let text = CStr::from_ptr(text.expect("jsonb_out returns a text").cast_mut_ptr());
+            Self(text.to_string_lossy().into_owned())
+        }
+    }
+}
+
+impl JsonText {
+    /// The value; an error when it is nested too deeply to read.
+    pub fn parse(&self) -> Result<serde_json::Value> {
+        serde_json::from_str(&self.0).map_err(|error| {
+            Error::invalid_argument("could not read the JSON argument")
+                .with_detail(error.to_string())
+                .with_hint("Nest it less deeply.")
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! Types whose values a filter compares: their operators, and values read by their own input functions.
+#![allow(unsafe_code)] // reads system caches and calls input functions
+
+use crate::search::filter::Comparison;
+use crate::{Error, Result};
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+use serde_json::Value;
+use std::ffi::CString;
+
+/// A type with at least an equality operator.
+pub struct Comparable {
+    column: String,
+    /// The type, beneath any domains.
+    type_oid: pg_sys::Oid,
+    array: pg_sys::Oid,
+    equality: pg_sys::Oid,
+    family: pg_sys::Oid,
+    family_type: pg_sys::Oid,
+}
+
+impl Comparable {
+    /// The type of a column; an error when its values cannot be compared.
+    pub fn of(column: &str, type_oid: pg_sys::Oid) -> Result<Self> {
+        // SAFETY: cache look-ups inside a transaction; the entry lives as long as the backend.
+        let (type_oid, array, entry) = unsafe {
+            let type_oid = pg_sys::getBaseType(type_oid);
+            let flags = pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_BTREE_OPFAMILY;
+            let entry = pg_sys::lookup_type_cache(type_oid, flags as i32);
+            (type_oid, pg_sys::get_array_type(type_oid), &*entry)
+        };
+        if entry.eq_opr == pg_sys::InvalidOid || array == pg_sys::InvalidOid {
+            return Err(Error::wrong_type(format!(
+                "values of column \"{column}\" cannot be compared"
+            ))
+            .with_hint("Filter by a column whose type has an equality operator."));
+        }
+        Ok(Self {
+            column: column.to_owned(),
+            type_oid,
+            array,
+            equality: entry.eq_opr,
+            family: entry.btree_opf,
+            family_type: entry.btree_opintype,
+        })
+    }
+
+    /// SQL of an operator, qualified; an error when the type has no order.
+    pub fn operator(&self, comparison: Comparison) -> Result<String> {
+        let strategy = match comparison {
+            Comparison::Equal | Comparison::Different => return Ok(qualified(self.equality)),
+            Comparison::Less => pg_sys::BTLessStrategyNumber,
+            Comparison::AtMost => pg_sys::BTLessEqualStrategyNumber,
+            Comparison::AtLeast => pg_sys::BTGreaterEqualStrategyNumber,
+            Comparison::Greater => pg_sys::BTGreaterStrategyNumber,
+        };
+        let kind = self.family_type;
+        // SAFETY: a cache look-up inside a transaction; an invalid family has no members.
+        let operator =
+            unsafe { pg_sys::get_opfamily_member(self.family, kind, kind, strategy as i16) };
+        if operator == pg_sys::InvalidOid {
+            return Err(Error::wrong_type(format!(
+                "values of column \"{}\" have no order",
+                self.column
+            ))
+            .with_hint("Test it with eq, ne, in or exists."));
+        }
+        Ok(qualified(operator))
+    }
+
+    /// A JSON scalar as a value of the type. Raises what the type's input function raises.
+    pub fn read(&self, value: &Value) -> DatumWithOid<'static> {
+        input(&self.text_of(value), self.type_oid)
+    }
+
+    /// JSON scalars as an array of the type.
+    pub fn read_list(&self, list: &[&Value]) -> DatumWithOid<'static> {
+        let mut literal = String::from("{");
+        for (i, value) in list.iter().enumerate() {
+            if i > 0 {
+                literal.push(',');
+            }
+            literal.push('"');
+            for c in self.text_of(value).chars() {
+                if matches!(c, '"' | '\\') {
+                    literal.push('\\');
+                }
+                literal.push(c);
+            }
+            literal.push('"');
+        }
+        literal.push('}');
+        input(&literal, self.array)
+    }
+
+    fn text_of(&self, value: &Value) -> String {
+        if self.type_oid == pg_sys::JSONBOID { value.to_string() } else { values::text_of(value) }
+    }
+}
+
+/// Reads a text as a value of a type, without modifier: a filter's value is compared, not stored.
+fn input(text: &str, type_oid: pg_sys::Oid) -> DatumWithOid<'static> {
+    let text = CString::new(text).expect("jsonb holds no zero character");
+    // SAFETY: the input function of the type reads a C string; the value lies in this memory context.
+    unsafe {
+        let (mut function, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+        pg_sys::getTypeInputInfo(type_oid, &raw mut function, &raw mut parameter);
+        let text = text.as_ptr().cast_mut();
+        let datum = pg_sys::OidInputFunctionCall(function, text, parameter, -1);
+        DatumWithOid::new(datum, type_oid)
+    }
+}
+
+/// An operator as SQL that no search path changes.
+fn qualified(operator: pg_sys::Oid) -> String {
+    // SAFETY: a syscache look-up inside a transaction; names are copied before the release.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::OPEROID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, operator.into());
+        assert!(!tuple.is_null(), "operators of cached types exist");
+        let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>();
+        let name = pgrx::name_data_to_str(&form.oprname).to_owned();
+        let schema = std::ffi::CStr::from_ptr(pg_sys::get_namespace_name(form.oprnamespace));
+        let schema = pgrx::spi::quote_identifier(schema.to_string_lossy());
+        pg_sys::ReleaseSysCache(tuple);
+        format!("OPERATOR({schema}.{name})")
+    }
+}
+
+/// Values and columns as the filter's compiler needs them.
+pub mod values {
+    use pgrx::datum::DatumWithOid;
+    use pgrx::{IntoDatum, pg_sys};
+    use serde_json::Value;
+    use std::ffi::CString;
+
+    /// A JSON scalar as the text that input functions read.
+    pub fn text_of(value: &Value) -> String {
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    }
+
+    /// A value as an argument of its type.
+    pub fn typed(value: impl IntoDatum, type_oid: pg_sys::Oid) -> DatumWithOid<'static> {
+        // SAFETY: callers pass the type that the value's datum has.
+        unsafe { DatumWithOid::new(value, type_oid) }
+    }
+
+    /// Type of a column of this name; `None` when there is none that a user could name.
+    pub fn column_type(table: pg_sys::Oid, name: &str) -> Option<pg_sys::Oid> {
+        let name = CString::new(name).ok().filter(|name| name.as_bytes().len() < 64)?;
+        // SAFETY: cache look-ups inside a transaction. System columns have negative numbers.
+        unsafe {
+            let number = pg_sys::get_attnum(table, name.as_ptr());
+            (number > 0).then(|| pg_sys::get_atttype(table, number))
+        }
+    }
+
+    /// Names of a table's columns.
+    pub fn column_names(table: pg_sys::Oid) -> Vec<String> {
+        let sql = include_str!("../../../sql/run/load_columns.sql");
+        crate::pg::plan::read(sql, &[table.into()], |row| crate::pg::spi::required(row, 1))
+    }
+}

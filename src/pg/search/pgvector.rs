@@ -1,0 +1,41 @@
+//! Where pgvector lies, and its values as arguments.
+#![allow(unsafe_code)] // pairs a value with the OID of its type
+
+use crate::pg::vector::Vector;
+use crate::pg::{plan, spi::required};
+use crate::{Error, Result};
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+
+/// pgvector as installed in this database.
+#[derive(Debug, Clone)]
+pub struct PgVector {
+    /// Its schema, quoted.
+    pub schema_sql: String,
+    /// The type `vector`.
+    type_oid: pg_sys::Oid,
+}
+
+impl PgVector {
+    /// Looks it up; it may lie in any schema and be moved.
+    pub fn find() -> Result<Self> {
+        let sql = include_str!("../../../sql/run/load_pgvector.sql");
+        let found = plan::read(sql, &[], |row| Self {
+            schema_sql: required(row, 1),
+            type_oid: required(row, 2),
+        });
+        found.into_iter().next().ok_or_else(|| {
+            Error::not_ready("extension \"vector\" is not installed")
+                .with_hint("CREATE EXTENSION vector;")
+        })
+    }
+
+    /// A vector as an argument of a statement; NULL for none.
+    pub fn argument(&self, vector: Option<&[f32]>) -> DatumWithOid<'static> {
+        match vector {
+            // SAFETY: the value has the layout of this type.
+            Some(vector) => unsafe { DatumWithOid::new(Vector(vector.to_vec()), self.type_oid) },
+            None => DatumWithOid::null_oid(self.type_oid),
+        }
+    }
+}

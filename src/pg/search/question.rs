@@ -1,0 +1,58 @@
+//! A search text as both legs take it.
+use super::text_search::Config;
+use crate::model::{Detail, Embedder, Embedding, Purpose};
+use crate::pg::collection::Generation;
+use crate::pg::{interrupt, model};
+use crate::search::Query;
+use crate::{Error, Result};
+
+/// A search text taken apart.
+pub struct Question {
+    /// What to embed.
+    pub text: String,
+    /// What to look for.
+    pub lexemes: Vec<String>,
+    /// A `tsquery` in its text form: the phrases, and nothing that is excluded.
+    pub required: Option<String>,
+    /// A `tsquery` in its text form: nothing that is excluded.
+    pub excluded: Option<String>,
+    /// Whether `required` asks for phrases.
+    pub has_phrases: bool,
+}
+
+impl Question {
+    /// Takes `text` apart; any text is fine.
+    pub fn read(text: &str, config: &Config) -> Self {
+        let query = Query::parse(text);
+        let conditions = |words: &[String], prefix: &str| -> Vec<String> {
+            let found = words.iter().filter_map(|words| config.phrase(words));
+            found.map(|found| format!("{prefix}({found})")).collect()
+        };
+        let excluded = conditions(&query.excluded, "!");
+        let mut all = conditions(&query.phrases, "");
+        let has_phrases = !all.is_empty();
+        all.extend(excluded.iter().cloned());
+        let joined = |parts: &[String]| (!parts.is_empty()).then(|| parts.join(" & "));
+        Self {
+            lexemes: config.lexemes(&query.text).into_iter().collect(),
+            required: joined(&all),
+            excluded: joined(&excluded),
+            has_phrases,
+            text: query.text,
+        }
+    }
+
+    /// The question in the space of a generation's vectors; `None` when the model sees nothing in it.
+    pub fn embed(&self, generation: &Generation, detail: Detail) -> Result<Option<Embedding>> {
+        let model = model::embedder_by_fingerprint(&generation.model, &generation.fingerprint)?;
+        if model.tokenizer().count(&self.text)? == 0 {
+            return Ok(None);
+        }
+        let texts = [self.text.as_str()];
+        let mut embeddings =
+            model.embed(&texts, Purpose::Query, detail, &mut interrupt::checkpoint)?;
+        let embedding =
+            embeddings.pop().ok_or_else(|| Error::model("the model returned no embedding"))?;
+        Ok(Some(embedding))
+    }
+}

@@ -1,0 +1,69 @@
+//! Settings that hold while a search's statement runs.
+#![allow(unsafe_code)] // nests settings as functions with SET clauses do
+
+use pgrx::pg_sys;
+use std::ffi::{CStr, CString};
+
+/// Least candidates an HNSW scan keeps: below, recall at the depth of a leg suffers.
+const MIN_EF_SEARCH: usize = 100;
+/// pgvector's own limit.
+const MAX_EF_SEARCH: usize = 1_000;
+/// Least lists an ivfflat scan reads first.
+const MIN_PROBES: usize = 10;
+
+/// Settings in force until dropped or until an ERROR. Never the search path: policies need the caller's.
+pub struct Scope {
+    level: i32,
+}
+
+impl Scope {
+    /// For a search whose dense leg is `depth` deep. What the caller set higher stays.
+    pub fn for_search(depth: usize) -> Self {
+        // SAFETY: opens a level of settings, which drop or the end of the transaction closes.
+        let scope = Self { level: unsafe { pg_sys::NewGUCNestLevel() } };
+        let current = |name| Self::current(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+        let ef_search = depth.clamp(MIN_EF_SEARCH, MAX_EF_SEARCH).max(current(c"hnsw.ef_search"));
+        let probes = MIN_PROBES.max(current(c"ivfflat.probes"));
+        scope.set(c"hnsw.ef_search", &ef_search.to_string());
+        scope.set(c"ivfflat.probes", &probes.to_string());
+        // Filters and policies drop rows after the index found them; it must go on until enough are left.
+        scope.set(c"hnsw.iterative_scan", "relaxed_order");
+        scope.set(c"ivfflat.iterative_scan", "relaxed_order");
+        scope.set(c"jit", "off");
+        scope
+    }
+
+    fn current(name: &CStr) -> Option<String> {
+        // SAFETY: returns a string that lasts until the setting changes, or NULL for no such setting.
+        unsafe {
+            let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+            (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().into_owned())
+        }
+    }
+
+    fn set(&self, name: &CStr, value: &str) {
+        let value = CString::new(value).expect("values hold no zero byte");
+        // SAFETY: sets a setting every user may set, for this level.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: levels nest as scopes do, so this one is the innermost.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.level) };
+        }
+    }
+}

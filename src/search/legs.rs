@@ -1,0 +1,304 @@
+//! What the two legs of a search gathered, and which of it is kept.
+//!
+//! PostgreSQL gathers: for every chunk that a leg finds, a packed [`Hit`] with what BM25 must know of
+//! it. [`fuse`] decides: document frequencies, BM25, reciprocal rank fusion. Both sides speak
+//! through [`Request`], packed into one value so that a function called once a row can read it
+//! without allocating.
+use super::{Bm25, RRF_K};
+use std::collections::HashMap;
+
+/// Most terms of a request.
+pub const MAX_TERMS: usize = 64;
+
+/// A lexeme that is searched for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// The lexeme as a `tsvector` holds it.
+    pub lexeme: String,
+    /// Share of all chunks that hold it, from 0 to 1, where planner statistics say.
+    pub frequency: Option<f32>,
+}
+
+/// What [`fuse`] has to know of a search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// At most [`MAX_TERMS`], in ascending order of their bytes, each once.
+    pub terms: Vec<Term>,
+    /// Chunks in the collection, where that is known; else what the legs gathered stands for it.
+    pub documents: Option<f64>,
+    /// Most ranks of the lexical leg that count.
+    pub depth: usize,
+    /// Most candidates to keep.
+    pub limit: usize,
+    /// Weight of the dense leg in the fusion.
+    pub dense_weight: f64,
+    /// Weight of the lexical leg in the fusion.
+    pub lexical_weight: f64,
+}
+
+/// A chunk that a search keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Its number.
+    pub chunk_id: i64,
+    /// Rank by distance, from 1.
+    pub dense_rank: Option<u32>,
+    /// Rank by BM25, from 1.
+    pub lexical_rank: Option<u32>,
+    /// Sum over the legs of `weight / (k + rank)`.
+    pub rrf: f64,
+    /// BM25 of the chunk, 0 when it holds no term.
+    pub bm25: f64,
+}
+
+const HEADER: usize = 8 + 8 + 8 + 4 + 4 + 2;
+const HIT_HEADER: usize = 8 + 2;
+
+impl Request {
+    /// The request as bytes.
+    pub fn pack(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER + self.terms.len() * 16);
+        bytes.extend(self.documents.unwrap_or(f64::NAN).to_le_bytes());
+        bytes.extend(self.dense_weight.to_le_bytes());
+        bytes.extend(self.lexical_weight.to_le_bytes());
+        bytes.extend((self.depth as u32).to_le_bytes());
+        bytes.extend((self.limit as u32).to_le_bytes());
+        let terms = &self.terms[..self.terms.len().min(MAX_TERMS)];
+        bytes.extend((terms.len() as u16).to_le_bytes());
+        for term in terms {
+            bytes.extend(term.frequency.unwrap_or(f32::NAN).to_le_bytes());
+            bytes.extend((term.lexeme.len() as u16).to_le_bytes());
+            bytes.extend(term.lexeme.as_bytes());
+        }
+        bytes
+    }
+
+    /// Reads what [`Request::pack`] wrote; `None` for anything else.
+    pub fn unpack(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(f64::from_le_bytes);
+        let count = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+        let documents = number(0)?;
+        let terms = packed_terms(bytes)?.map(|(frequency, lexeme)| {
+            let lexeme = str::from_utf8(lexeme).ok()?.to_owned();
+            Some(Term { lexeme, frequency: (!frequency.is_nan()).then_some(frequency) })
+        });
+        Some(Self {
+            terms: terms.collect::<Option<_>>()?,
+            documents: documents.is_finite().then_some(documents),
+            dense_weight: number(8)?,
+            lexical_weight: number(16)?,
+            depth: count(24)? as usize,
+            limit: count(28)? as usize,
+        })
+    }
+}
+
+/// Frequency and lexeme of each term of a packed request.
+fn packed_terms(bytes: &[u8]) -> Option<impl Iterator<Item = (f32, &[u8])>> {
+    let count = u16::from_le_bytes(bytes.get(HEADER - 2..HEADER)?.try_into().ok()?);
+    let mut rest = bytes.get(HEADER..)?;
+    (usize::from(count) <= MAX_TERMS).then(|| {
+        (0..count).map_while(move |_| {
+            let frequency = f32::from_le_bytes(rest.get(..4)?.try_into().ok()?);
+            let length = usize::from(u16::from_le_bytes(rest.get(4..6)?.try_into().ok()?));
+            let lexeme = rest.get(6..6 + length)?;
+            rest = &rest[6 + length..];
+            Some((frequency, lexeme))
+        })
+    })
+}
+
+/// Packs what BM25 must know of a chunk: its length in lexemes, and how often it holds each term of
+/// the packed `request`. `lexemes` are those of the chunk in ascending order of their bytes, each
+/// with its occurrences. A request that is none has no terms.
+pub fn pack_hit<'a>(
+    request: &[u8],
+    chunk_id: i64,
+    lexemes: impl Iterator<Item = (&'a [u8], usize)>,
+) -> Vec<u8> {
+    let mut terms = packed_terms(request).into_iter().flatten().map(|(_, lexeme)| lexeme);
+    let mut hit = Vec::with_capacity(HIT_HEADER + MAX_TERMS);
+    hit.extend(chunk_id.to_le_bytes());
+    hit.extend([0, 0]);
+    let mut term = terms.next();
+    let mut length = 0;
+    for (lexeme, occurrences) in lexemes {
+        length += occurrences;
+        while let Some(wanted) = term.filter(|wanted| *wanted <= lexeme) {
+            hit.push(if wanted == lexeme { occurrences.clamp(1, 255) as u8 } else { 0 });
+            term = terms.next();
+        }
+    }
+    while term.is_some() {
+        hit.push(0);
+        term = terms.next();
+    }
+    hit[8..HIT_HEADER].copy_from_slice(&(length.min(usize::from(u16::MAX)) as u16).to_le_bytes());
+    hit
+}
+
+/// The rarest [`MAX_TERMS`] of `terms`, in ascending order of their bytes; those whose frequency is unknown
+/// count as rare.
+pub fn most_telling(mut terms: Vec<Term>) -> Vec<Term> {
+    if terms.len() > MAX_TERMS {
+        let share = |term: &Term| term.frequency.unwrap_or(0.0);
+        terms.sort_by(|a, b| share(a).total_cmp(&share(b)).then_with(|| a.lexeme.cmp(&b.lexeme)));
+        terms.truncate(MAX_TERMS);
+    }
+    terms.sort_by(|a, b| a.lexeme.cmp(&b.lexeme));
+    terms
+}
+
+/// What [`pack_hit`] wrote of one chunk.
+struct Hit<'a> {
+    chunk_id: i64,
+    length: f64,
+    occurrences: &'a [u8],
+}
+
+fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
+    bytes.chunks_exact(HIT_HEADER + terms).map(|hit| Hit {
+        chunk_id: i64::from_le_bytes(hit[..8].try_into().expect("eight bytes")),
+        length: f64::from(u16::from_le_bytes([hit[8], hit[9]])),
+        occurrences: &hit[HIT_HEADER..],
+    })
+}
+
+/// Ranks what the legs gathered and keeps the best. `dense` holds the packed hits of the dense leg in
+/// order of distance, `lexical` those of the lexical leg in any order. Ties go to the lower chunk id.
+pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
+    let terms = request.terms.len();
+    let mut candidates: HashMap<i64, Candidate> = HashMap::new();
+    let mut gathered: Vec<Hit<'_>> = Vec::new();
+    for hit in hits(dense, terms).chain(hits(lexical, terms)) {
+        let chunk_id = hit.chunk_id;
+        candidates.entry(chunk_id).or_insert_with(|| {
+            gathered.push(hit);
+            Candidate { chunk_id, dense_rank: None, lexical_rank: None, rrf: 0.0, bm25: 0.0 }
+        });
+    }
+    if request.dense_weight > 0.0 {
+        for (rank, hit) in (1..).zip(hits(dense, terms)) {
+            let candidate = candidates.get_mut(&hit.chunk_id).expect("every hit is a candidate");
+            if candidate.dense_rank.is_none() {
+                candidate.dense_rank = Some(rank);
+                candidate.rrf += request.dense_weight / (RRF_K + f64::from(rank));
+            }
+        }
+    }
+    for (rank, (bm25, chunk_id)) in (1..).zip(by_bm25(request, &gathered)) {
+        let candidate = candidates.get_mut(&chunk_id).expect("every hit is a candidate");
+        candidate.bm25 = bm25;
+        if rank as usize <= request.depth && request.lexical_weight > 0.0 {
+            candidate.lexical_rank = Some(rank);
+            candidate.rrf += request.lexical_weight / (RRF_K + f64::from(rank));
+        }
+    }
+    let is_ranked = |c: &Candidate| c.dense_rank.is_some() || c.lexical_rank.is_some();
+    let mut kept: Vec<Candidate> = candidates.into_values().filter(is_ranked).collect();
+    kept.sort_by(|a, b| b.rrf.total_cmp(&a.rrf).then(a.chunk_id.cmp(&b.chunk_id)));
+    kept.truncate(request.limit);
+    kept
+}
+
+/// Scores of the chunks that hold any term, highest first.
+fn by_bm25(request: &Request, gathered: &[Hit<'_>]) -> Vec<(f64, i64)> {
+    let count = gathered.len() as f64;
+    let documents = request.documents.unwrap_or(0.0).max(count);
+    let length = gathered.iter().map(|hit| hit.length).sum::<f64>() / count.max(1.0);
+    let bm25 = Bm25::new(documents, length);
+    let weigh = |(position, term): (usize, &Term)| {
+        let seen = gathered.iter().filter(|hit| hit.occurrences[position] > 0).count() as f64;
+        // The legs see every chunk with a rare term, but of a common one only those they came upon.
+        let known = term.frequency.map_or(0.0, |share| f64::from(share) * documents);
+        bm25.idf(seen.max(known))
+    };
+    let idf: Vec<f64> = request.terms.iter().enumerate().map(weigh).collect();
+    let score = |hit: &Hit<'_>| {
+        let parts = idf.iter().zip(hit.occurrences);
+        parts.map(|(&idf, &n)| bm25.score(idf, f64::from(n), hit.length)).sum::<f64>()
+    };
+    let mut scores: Vec<(f64, i64)> =
+        gathered.iter().map(|hit| (score(hit), hit.chunk_id)).collect();
+    scores.retain(|(score, _)| *score > 0.0);
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    scores
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(terms: &[&str]) -> Request {
+        let term = |lexeme: &&str| Term { lexeme: (*lexeme).to_owned(), frequency: None };
+        Request {
+            terms: terms.iter().map(term).collect(),
+            documents: Some(1000.0),
+            depth: 100,
+            limit: 50,
+            dense_weight: 1.0,
+            lexical_weight: 1.0,
+        }
+    }
+
+    fn hit(request: &Request, id: i64, lexemes: &[(&str, usize)]) -> Vec<u8> {
+        pack_hit(&request.pack(), id, lexemes.iter().map(|(l, n)| (l.as_bytes(), *n)))
+    }
+
+    #[test]
+    fn requests_survive_packing() {
+        let mut wanted = request(&["a", "être", "z"]);
+        wanted.terms[1].frequency = Some(0.25);
+        assert_eq!(Request::unpack(&wanted.pack()).as_ref(), Some(&wanted));
+        wanted.documents = None;
+        wanted.terms.clear();
+        assert_eq!(Request::unpack(&wanted.pack()), Some(wanted));
+        assert_eq!(Request::unpack(b"anything"), None);
+        assert_eq!(Request::unpack(&[255; 64]), None);
+    }
+
+    #[test]
+    fn hits_count_terms_wherever_they_lie() {
+        let request = request(&["b", "d", "f"]);
+        let packed = hit(&request, 7, &[("a", 1), ("b", 2), ("c", 1), ("f", 300)]);
+        let found = hits(&packed, 3).next().unwrap();
+        assert_eq!((found.chunk_id, found.length, found.occurrences), (7, 304.0, &[2, 0, 255][..]));
+        assert_eq!(hits(&hit(&request, 7, &[]), 3).next().unwrap().occurrences, [0, 0, 0]);
+    }
+
+    #[test]
+    fn both_legs_count_and_rare_terms_count_more() {
+        let request = request(&["common", "rare"]);
+        let dense: Vec<u8> =
+            [hit(&request, 1, &[("x", 1)]), hit(&request, 2, &[("common", 1)])].concat();
+        let lexical: Vec<u8> = (2..30)
+            .flat_map(|id| {
+                hit(
+                    &request,
+                    id,
+                    &[("common", 1), ("rare", usize::from(id == 9))][..1 + usize::from(id == 9)],
+                )
+            })
+            .collect();
+        let fused = fuse(&request, &dense, &lexical);
+        let of = |id| fused.iter().find(|c| c.chunk_id == id).unwrap();
+        assert_eq!((of(1).dense_rank, of(1).lexical_rank), (Some(1), None));
+        assert_eq!(of(9).lexical_rank, Some(1));
+        assert!(of(2).dense_rank == Some(2) && of(2).lexical_rank == Some(2));
+        assert_eq!(fused[0].chunk_id, 2, "found by both legs");
+    }
+
+    #[test]
+    fn weights_turn_legs_off_and_the_limit_holds() {
+        let mut request = request(&["t"]);
+        let dense = hit(&request, 1, &[]);
+        let lexical: Vec<u8> = (2..9).flat_map(|id| hit(&request, id, &[("t", 1)])).collect();
+        request.limit = 3;
+        assert_eq!(fuse(&request, &dense, &lexical).len(), 3);
+        request.dense_weight = 0.0;
+        assert!(fuse(&request, &dense, &lexical).iter().all(|c| c.chunk_id > 1));
+        request.lexical_weight = 0.0;
+        assert!(fuse(&request, &dense, &lexical).is_empty());
+        assert!(fuse(&request, b"garbage", b"more of it").len() <= 3);
+    }
+}
