@@ -5,17 +5,29 @@ use crate::{Error, Result};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// What a search must know of a chunk that one of its legs found. Part of `rag_search`.
-#[pg_extern(schema = "rag", name = "search_hit", immutable, strict, parallel_safe)]
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.search_hit(request bytea, chunk_id bigint, lexemes tsvector) RETURNS bytea
+    IMMUTABLE STRICT PARALLEL SAFE COST 10 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.search_hit IS 'part of rag_search: what ranking must know of a chunk that a leg found';
+", requires = ["catalog"])]
 fn search_hit(request: &[u8], chunk_id: i64, lexemes: TsVector<'_>) -> Vec<u8> {
     pack_hit(request, chunk_id, lexemes.lexemes())
 }
 
-/// Ranks what the legs of a search found and keeps the best. Part of `rag_search`.
-#[pg_extern(schema = "rag", name = "search_fuse", immutable, parallel_safe)]
+// Without ROWS the planner expects 1,000 candidates, and hashes tables instead of probing them.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.search_fuse(request bytea, dense bytea, lexical bytea) RETURNS TABLE (
+    chunk_id bigint,
+    dense_rank int,
+    lexical_rank int,
+    rrf float8,
+    bm25 float8
+) IMMUTABLE PARALLEL SAFE ROWS 50 COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.search_fuse IS 'part of rag_search: ranks what its legs found and keeps the best';
+", requires = ["catalog"])]
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn search_fuse(
-    request: &[u8],
+    request: Option<&[u8]>,
     dense: Option<&[u8]>,
     lexical: Option<&[u8]>,
 ) -> Result<
@@ -31,7 +43,7 @@ fn search_fuse(
     >,
     ErrorReport,
 > {
-    let request = unpack(request)?;
+    let request = unpack(request.unwrap_or_default())?;
     let candidates = fuse(&request, dense.unwrap_or_default(), lexical.unwrap_or_default());
     let rank = |rank: Option<u32>| rank.and_then(|rank| i32::try_from(rank).ok());
     Ok(TableIterator::new(
@@ -40,16 +52,6 @@ fn search_fuse(
             .map(move |c| (c.chunk_id, rank(c.dense_rank), rank(c.lexical_rank), c.rrf, c.bm25)),
     ))
 }
-
-// Without these the planner expects 1,000 candidates, and hashes tables instead of probing them.
-extension_sql!(
-    r"ALTER FUNCTION rag.search_fuse(bytea, bytea, bytea) ROWS 50 COST 1000;
-ALTER FUNCTION rag.search_hit(bytea, bigint, tsvector) COST 10;
-COMMENT ON FUNCTION rag.search_fuse(bytea, bytea, bytea) IS 'part of rag_search: ranks what its legs found';
-COMMENT ON FUNCTION rag.search_hit(bytea, bigint, tsvector) IS 'part of rag_search: what ranking must know of a chunk';",
-    name = "search_hits",
-    requires = [search_hit, search_fuse]
-);
 
 fn unpack(request: &[u8]) -> Result<Request> {
     Request::unpack(request).ok_or_else(|| {
