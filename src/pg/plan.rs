@@ -24,7 +24,7 @@ struct Plan {
     sql: String,
     types: Vec<pg_sys::Oid>,
     /// Freed only by [`make_room`]: when a backend exits there is nothing left to free it from.
-    plan: pg_sys::SPIPlanPtr,
+    pointer: pg_sys::SPIPlanPtr,
 }
 
 /// Runs a statement that only reads, in the caller's snapshot, and maps each row.
@@ -59,14 +59,16 @@ fn run<T>(
         let mut values: Vec<pg_sys::Datum> = Vec::with_capacity(args.len());
         let mut nulls: Vec<std::ffi::c_char> = Vec::with_capacity(args.len());
         for arg in args {
-            values.push(arg.datum().map_or(pg_sys::Datum::from(0), |datum| datum.sans_lifetime()));
+            values.push(
+                arg.datum().map_or(pg_sys::Datum::from(0), pgrx::datum::Datum::sans_lifetime),
+            );
             nulls.push(if arg.datum().is_some() { b' ' } else { b'n' } as std::ffi::c_char);
         }
         // SAFETY: the plan is alive while `plan` is, and has one type per argument. The rows belong
         // to this connection, which ends after they were mapped.
         unsafe {
             let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
-            let status = pg_sys::SPI_execute_plan(plan.plan, values, nulls, is_read_only, 0);
+            let status = pg_sys::SPI_execute_plan(plan.pointer, values, nulls, is_read_only, 0);
             assert!(status == pg_sys::SPI_OK_SELECT as i32, "SPI runs a kept statement: {status}");
             let table = &*pg_sys::SPI_tuptable;
             let mut rows = Vec::with_capacity(table.numvals as usize);
@@ -104,7 +106,7 @@ fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>) -> Plan {
     let text = CString::new(sql).expect("statements hold no zero byte");
     let options = pg_sys::CURSOR_OPT_GENERIC_PLAN;
     // SAFETY: an SPI connection is open. The statement and the types outlive the call, which copies them.
-    let plan = unsafe {
+    let pointer = unsafe {
         let count = types.len() as i32;
         let plan =
             pg_sys::SPI_prepare_cursor(text.as_ptr(), count, types.as_mut_ptr(), options as i32);
@@ -112,7 +114,7 @@ fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>) -> Plan {
         pg_sys::SPI_keepplan(plan);
         plan
     };
-    Plan { sql: sql.to_owned(), types, plan }
+    Plan { sql: sql.to_owned(), types, pointer }
 }
 
 fn status_name() -> String {
@@ -130,6 +132,6 @@ fn make_room(plans: &mut Vec<Rc<Plan>>) {
         };
         let plan = plans.remove(position);
         // SAFETY: kept by `prepare`, freed once, used by nobody.
-        unsafe { pg_sys::SPI_freeplan(plan.plan) };
+        unsafe { pg_sys::SPI_freeplan(plan.pointer) };
     }
 }

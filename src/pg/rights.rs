@@ -166,9 +166,8 @@ pub fn qualified_name(relation: pg_sys::Oid) -> Option<String> {
         let name = pg_sys::get_rel_name(relation);
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
         let quoted = |name: *const std::ffi::c_char| {
-            (!name.is_null()).then(|| {
-                pgrx::spi::quote_identifier(CStr::from_ptr(name).to_string_lossy().into_owned())
-            })
+            (!name.is_null())
+                .then(|| pgrx::spi::quote_identifier(CStr::from_ptr(name).to_string_lossy()))
         };
         Some(format!("{}.{}", quoted(schema)?, quoted(name)?))
     }

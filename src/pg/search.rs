@@ -1,7 +1,6 @@
 //! Search over a collection: one statement gathers and fuses, then late interaction orders.
 //!
 //! Everything runs with the caller's rights and in the caller's snapshot.
-#![allow(unsafe_code)] // hands a datum to a second statement
 mod comparable;
 mod filter;
 mod frequency;
@@ -23,7 +22,6 @@ use crate::search::legs::{Request, Term};
 use crate::search::matching::matching;
 use crate::{Error, Result};
 use filter::Filter;
-use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgvector::PgVector;
 use question::Question;
@@ -119,7 +117,7 @@ pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome
     let filter = Filter::compile(options.filter.as_ref(), &collection, &names.documents)?;
     let reranks = options.rerank && generation.bits.is_some();
     let wants_vector = reranks || options.dense_weight > 0.0;
-    let question = Question::read(text, &Config::named(&collection.text_search_config));
+    let question = Question::read(text, Config::named(&collection.text_search_config));
     let embedding = if wants_vector {
         let detail = if reranks { Detail::Tokens } else { Detail::Vector };
         question.embed(&generation, detail)?
@@ -140,7 +138,7 @@ pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome
     Ok(Outcome { collection, generation, found, question: embedding })
 }
 
-/// SELECT on the chunks is what rag_grant gives; on the source, what the source's owner gives.
+/// SELECT on the chunks is what `rag_grant` gives; on the source, what the source's owner gives.
 fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
     let name = &collection.name;
     if !rights::may_select(generation.chunks) {
@@ -186,10 +184,10 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn run(&self) -> Result<Vec<Found>> {
-        let mut found = self.gather(self.question.required.as_deref())?;
+        let mut found = self.gather(self.question.required.as_deref());
         // A phrase that no chunk has as it stands should not hide those that come close.
         if found.is_empty() && self.question.has_phrases {
-            found = self.gather(self.question.excluded.as_deref())?;
+            found = self.gather(self.question.excluded.as_deref());
         }
         self.rank(&mut found)?;
         found.truncate(self.options.top_k);
@@ -197,7 +195,7 @@ impl Search<'_> {
     }
 
     /// The candidates in order of reciprocal rank fusion; every one matches `required`.
-    fn gather(&self, required: Option<&str>) -> Result<Vec<Found>> {
+    fn gather(&self, required: Option<&str>) -> Vec<Found> {
         let options = self.options;
         let reranks = options.rerank;
         let terms = self.terms();
@@ -215,7 +213,7 @@ impl Search<'_> {
             with_bits: reranks && self.embedding.is_some_and(|e| e.tokens.is_some()),
         };
         if shape.dense == 0 && shape.lexical == 0 {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let matched = matched.map(|matched| match required {
             Some(required) => format!("({matched}) & {required}"),
@@ -233,10 +231,10 @@ impl Search<'_> {
         let vector = self.pgvector.argument(self.embedding.map(|e| e.vector.as_slice()));
         let mut arguments =
             vec![vector, request.pack().into(), tsquery(matched.as_deref()), tsquery(required)];
-        arguments.extend(self.filter.arguments().iter().map(copied));
+        arguments.extend(self.filter.arguments());
         let _settings = settings::Scope::for_search(options.depth);
         let keys = self.collection.keys.len();
-        Ok(plan::read(&sql, &arguments, |row| found(row, keys)))
+        plan::read(&sql, &arguments, |row| found(row, keys))
     }
 
     /// The question's lexemes with what statistics tell of them, if they may tell.
@@ -329,14 +327,5 @@ fn found(row: &SpiHeapTupleData<'_>, keys: usize) -> Found {
         key: (0..keys).map(|i| column(row, 15 + i).unwrap_or_default()).collect(),
         max_sim: None,
         score: rrf,
-    }
-}
-
-/// An argument again, for a second statement.
-fn copied(argument: &DatumWithOid<'static>) -> DatumWithOid<'static> {
-    match argument.datum() {
-        // SAFETY: the datum lives in the memory context of the function's call, beyond both statements.
-        Some(datum) => unsafe { DatumWithOid::new_from_datum(Some(datum), argument.oid()) },
-        None => DatumWithOid::null_oid(argument.oid()),
     }
 }

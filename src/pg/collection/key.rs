@@ -115,13 +115,13 @@ pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
             position += 1;
             KeyColumn {
                 position,
-                name: required(&row, 1),
-                type_sql: required(&row, 2),
-                equality: operator(&row, 3, 4),
-                greater: operator(&row, 8, 9),
-                attribute: required(&row, 5),
-                type_oid: required(&row, 6),
-                collation_sql: column(&row, 7),
+                name: required(row, 1),
+                type_sql: required(row, 2),
+                equality: operator(row, 3, 4),
+                greater: operator(row, 8, 9),
+                attribute: required(row, 5),
+                type_oid: required(row, 6),
+                collation_sql: column(row, 7),
             }
         })
     })

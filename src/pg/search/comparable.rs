@@ -112,6 +112,7 @@ fn input(text: &str, type_oid: pg_sys::Oid) -> DatumWithOid<'static> {
 }
 
 /// An operator as SQL that no search path changes.
+#[allow(clippy::cast_ptr_alignment)] // tuples are aligned
 fn qualified(operator: pg_sys::Oid) -> String {
     // SAFETY: a syscache look-up inside a transaction; names are copied before the release.
     unsafe {
@@ -143,6 +144,12 @@ pub mod values {
     pub fn typed(value: impl IntoDatum, type_oid: pg_sys::Oid) -> DatumWithOid<'static> {
         // SAFETY: callers pass the type that the value's datum has.
         unsafe { DatumWithOid::new(value, type_oid) }
+    }
+
+    /// The same argument, for another statement of this call.
+    pub fn copied(argument: &DatumWithOid<'static>) -> DatumWithOid<'static> {
+        // SAFETY: the datum lives in the memory context of the function's call, beyond its statements.
+        unsafe { DatumWithOid::new_from_datum(argument.datum(), argument.oid()) }
     }
 
     /// Type of a column of this name; `None` when there is none that a user could name.

@@ -33,8 +33,8 @@ impl Filter {
     }
 
     /// Values of its parameters, in order.
-    pub fn arguments(&self) -> &[DatumWithOid<'static>] {
-        &self.arguments
+    pub fn arguments(&self) -> impl Iterator<Item = DatumWithOid<'static>> {
+        self.arguments.iter().map(values::copied)
     }
 }
 

@@ -7,6 +7,7 @@ use pgrx::{FromDatum, pg_sys};
 use std::ffi::CStr;
 
 /// Number of rows by the last ANALYZE or VACUUM, if there was one.
+#[allow(clippy::cast_ptr_alignment)] // tuples are aligned
 pub fn rows(table: pg_sys::Oid) -> Option<f64> {
     // SAFETY: a syscache look-up inside a transaction; the tuple is released before returning.
     let rows = unsafe {

@@ -10,6 +10,7 @@ CREATE FUNCTION rag.search_hit(request bytea, chunk_id bigint, lexemes tsvector)
     IMMUTABLE STRICT PARALLEL SAFE COST 10 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag.search_hit IS 'part of rag_search: what ranking must know of a chunk that a leg found';
 ", requires = ["catalog"])]
+#[allow(clippy::needless_pass_by_value)] // how arguments come
 fn search_hit(request: &[u8], chunk_id: i64, lexemes: TsVector<'_>) -> Vec<u8> {
     pack_hit(request, chunk_id, lexemes.lexemes())
 }

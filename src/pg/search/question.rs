@@ -22,7 +22,7 @@ pub struct Question {
 
 impl Question {
     /// Takes `text` apart; any text is fine.
-    pub fn read(text: &str, config: &Config) -> Self {
+    pub fn read(text: &str, config: Config) -> Self {
         let query = Query::parse(text);
         let conditions = |words: &[String], prefix: &str| -> Vec<String> {
             let found = words.iter().filter_map(|words| config.phrase(words));

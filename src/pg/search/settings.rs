@@ -24,12 +24,12 @@ impl Scope {
         let current = |name| Self::current(name).and_then(|value| value.parse().ok()).unwrap_or(0);
         let ef_search = depth.clamp(MIN_EF_SEARCH, MAX_EF_SEARCH).max(current(c"hnsw.ef_search"));
         let probes = MIN_PROBES.max(current(c"ivfflat.probes"));
-        scope.set(c"hnsw.ef_search", &ef_search.to_string());
-        scope.set(c"ivfflat.probes", &probes.to_string());
+        Self::set(c"hnsw.ef_search", &ef_search.to_string());
+        Self::set(c"ivfflat.probes", &probes.to_string());
         // Filters and policies drop rows after the index found them; it must go on until enough are left.
-        scope.set(c"hnsw.iterative_scan", "relaxed_order");
-        scope.set(c"ivfflat.iterative_scan", "relaxed_order");
-        scope.set(c"jit", "off");
+        Self::set(c"hnsw.iterative_scan", "relaxed_order");
+        Self::set(c"ivfflat.iterative_scan", "relaxed_order");
+        Self::set(c"jit", "off");
         scope
     }
 
@@ -41,7 +41,7 @@ impl Scope {
         }
     }
 
-    fn set(&self, name: &CStr, value: &str) {
+    fn set(name: &CStr, value: &str) {
         let value = CString::new(value).expect("values hold no zero byte");
         // SAFETY: sets a setting every user may set, for this level.
         unsafe {

@@ -15,7 +15,7 @@ impl Config {
     /// The configuration of this name, qualified and quoted; raises 42704 when it is gone.
     pub fn named(name: &str) -> Self {
         // SAFETY: regconfigin takes a C string and returns an OID.
-        let datum = unsafe { call(pg_sys::regconfigin, &[cstring(name)]) };
+        let datum = unsafe { call(pg_sys::regconfigin, &[Some(cstring(name))]) };
         Self(pg_sys::Oid::from(datum.value() as u32))
     }
 
@@ -58,15 +58,15 @@ pub fn tsquery(text: Option<&str>) -> DatumWithOid<'static> {
     let Some(text) = text else { return DatumWithOid::null_oid(pg_sys::TSQUERYOID) };
     // SAFETY: tsqueryin takes a C string and returns a tsquery of this memory context.
     unsafe {
-        let datum = call(pg_sys::tsqueryin, &[cstring(text)]);
+        let datum = call(pg_sys::tsqueryin, &[Some(cstring(text))]);
         DatumWithOid::new(datum, pg_sys::TSQUERYOID)
     }
 }
 
-fn cstring(text: &str) -> Option<pg_sys::Datum> {
+fn cstring(text: &str) -> pg_sys::Datum {
     let text = CString::new(text).expect("text of PostgreSQL holds no zero byte");
     // SAFETY: copies into this memory context.
-    Some(pg_sys::Datum::from(unsafe { pg_sys::pstrdup(text.as_ptr()) }))
+    pg_sys::Datum::from(unsafe { pg_sys::pstrdup(text.as_ptr()) })
 }
 
 /// # Safety
