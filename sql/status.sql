@@ -31,10 +31,14 @@ SELECT c.name AS collection,
                 WHERE generation_id = g.generation_id) AS j)
        AS j (new, pending, in_flight, dead, oldest)
  CROSS JOIN LATERAL (
-       SELECT COALESCE(pg_catalog.sum(pg_catalog.cardinality(w.keys)), 0)::bigint,
-              pg_catalog.min(w.changed_at)
-         FROM rag.change w
-        WHERE w.collection_id = c.collection_id) AS w (pending, oldest)
+       SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at)
+         FROM (SELECT COALESCE(pg_catalog.cardinality(w.keys), 1) AS documents, w.changed_at
+                 FROM rag.change w
+                WHERE w.collection_id = c.collection_id
+                UNION ALL
+               SELECT 1, s.started_at
+                 FROM rag.scan s
+                WHERE s.generation_id = g.generation_id) AS w) AS w (pending, oldest)
  WHERE EXISTS (SELECT FROM pg_catalog.pg_class r
                 WHERE r.oid = c.source
                   AND (pg_catalog.pg_has_role(r.relowner, 'USAGE')
@@ -42,7 +46,7 @@ SELECT c.name AS collection,
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones and new ones waiting';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
-COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date';
+COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
 COMMENT ON COLUMN rag.status.in_flight IS 'documents being worked on';
 COMMENT ON COLUMN rag.status.dead IS 'documents given up; rag.dead_job says why';
 COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable; NULL when there is none';

@@ -32,4 +32,5 @@ pgrx::extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     guc::init();
     preload::init();
+    worker::init();
 }

@@ -4,15 +4,24 @@
 //! snapshot is held. See `sql/run/work_*.sql` for what each transaction does.
 mod apply;
 mod batch;
+mod board;
+mod call;
 mod changes;
 mod collection;
 pub mod drain;
 pub mod failed;
 pub mod host;
+mod launcher;
 mod lease;
+mod process;
 mod read;
 mod scan;
+mod turnstile;
 mod vector_index;
 
-/// Notes that this transaction wrote to `rag.change`, so that a worker is called when it commits.
-pub fn changes_written() {}
+pub use call::changes_written;
+
+/// Prepares background work; called while the library is loaded.
+pub fn init() {
+    launcher::init();
+}

@@ -35,6 +35,8 @@ pub enum End {
     Nothing,
     /// The jobs are done, or put back with their failure.
     Done,
+    /// The same, and there were more to claim.
+    Full,
     /// The collection paused.
     Paused,
 }
@@ -59,12 +61,14 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
         return Ok(End::Nothing);
     };
     let collection = target.collection.id;
+    let is_full = lease.len() == JOBS as usize;
     let opened = host.outside(|| open(&target));
     let end = match opened {
         Ok(model) => Batch { host, target, model, lease, rate }.run(),
         Err(failed) => Err((failed, lease)),
     };
     let (failed, lease) = match end {
+        Ok(()) if is_full => return Ok(End::Full),
         Ok(()) => return Ok(End::Done),
         Err(failed) => failed,
     };

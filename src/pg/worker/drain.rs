@@ -29,17 +29,23 @@ pub struct Drain {
     collections: Option<Vec<i32>>,
     last: i32,
     rates: HashMap<i32, Rate>,
+    has_much: bool,
 }
 
 impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        Self { host, collections, last: 0, rates: HashMap::new() }
+        Self { host, collections, last: 0, rates: HashMap::new(), has_much: false }
     }
 
     /// Where the work runs.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Whether the last claim left more to claim.
+    pub fn has_much(&self) -> bool {
+        self.has_much
     }
 
     /// Frees the claims of backends that are gone.
@@ -82,7 +88,7 @@ impl Drain {
             scan::page(host, generation)
         } else if work.has_jobs {
             let rate = self.rates.entry(generation).or_default();
-            batch::work(host, generation, rate).map(|_: End| ())
+            batch::work(host, generation, rate).map(|end| self.has_much = end == End::Full)
         } else {
             vector_index::build(host, generation)
         };

@@ -9,7 +9,7 @@ use super::failed::Failed;
 use crate::Result;
 use crate::pg::rights::KEY_TEXT;
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
 
 /// Settings of every transaction besides those that keys are written and read under. A lock that is
@@ -50,6 +50,22 @@ impl Host {
     /// Whether this is a background worker.
     pub fn is_worker(&self) -> bool {
         self.kind == Kind::Worker
+    }
+
+    /// Shows in `pg_stat_activity` what a worker does; `None`: it waits.
+    pub fn show(&self, activity: Option<&str>) {
+        if !self.is_worker() {
+            return; // The procedure's call is shown.
+        }
+        let state = if activity.is_some() {
+            pg_sys::BackendState::STATE_RUNNING
+        } else {
+            pg_sys::BackendState::STATE_IDLE
+        };
+        let text = activity.and_then(|text| CString::new(text).ok());
+        let text = text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
+        // SAFETY: PostgreSQL copies the text.
+        unsafe { pg_sys::pgstat_report_activity(state, text) };
     }
 
     /// Frees what earlier steps allocated outside of transactions.

@@ -1,0 +1,60 @@
+//! Settings of background workers.
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::time::Duration;
+
+/// Most workers that a database may have.
+pub const MOST_WORKERS: usize = 16;
+
+static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
+
+/// Most workers of a database; 0 means that only `rag_work` works.
+pub fn workers() -> usize {
+    usize::try_from(WORKERS.get()).unwrap_or_default().min(MOST_WORKERS)
+}
+
+/// Threads that a worker runs models with.
+pub fn threads() -> usize {
+    usize::try_from(THREADS.get()).unwrap_or(1)
+}
+
+/// Time between looks into databases that nobody called a worker for.
+pub fn naptime() -> Duration {
+    Duration::from_secs(u64::try_from(NAPTIME.get()).unwrap_or(60))
+}
+
+/// Defines the settings. They are read by processes that belong to no session, so the configuration
+/// file sets them and a reload applies them.
+pub fn init() {
+    GucRegistry::define_int_guc(
+        c"rag_pg.workers",
+        c"Most background workers that index documents in one database.",
+        c"0 turns them off: documents are then indexed by CALL rag_work() only. They count against max_worker_processes.",
+        &WORKERS,
+        0,
+        MOST_WORKERS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"rag_pg.worker_threads",
+        c"Threads that a background worker runs a model with.",
+        c"More than one needs memory for a model of the worker's own; more workers use more cores better.",
+        &THREADS,
+        1,
+        64,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"rag_pg.worker_naptime",
+        c"Time after which the launcher looks into every database for work it was not called for.",
+        c"Such as that of prepared transactions. Counts when shared_preload_libraries contains rag_pg.",
+        &NAPTIME,
+        1,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+}

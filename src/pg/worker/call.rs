@@ -1,0 +1,81 @@
+//! Calling a worker when a transaction that wrote changes ends.
+#![allow(unsafe_code)] // callbacks of transactions
+
+use super::board::board;
+use super::turnstile::{RUNNING, WRITING};
+use crate::pg::guc;
+use pgrx::bgworkers::BackgroundWorkerBuilder;
+use pgrx::{pg_guard, pg_sys};
+use std::sync::Once;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Whether this transaction wrote to `rag.change`.
+static WROTE: AtomicBool = AtomicBool::new(false);
+
+/// Notes that this transaction wrote to `rag.change`, so that a worker is called when it commits.
+pub fn changes_written() {
+    static REGISTER: Once = Once::new();
+    REGISTER.call_once(|| {
+        // SAFETY: the callback lives as long as the process: libraries are never unloaded.
+        unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
+    });
+    WROTE.store(true, Relaxed);
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT => {
+            if WROTE.load(Relaxed) && board().is_none() && guc::worker::workers() > 0 {
+                call_unless_running();
+            }
+        }
+        // From here on an error would be a PANIC: flags and latches only.
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => {
+            if WROTE.swap(false, Relaxed)
+                && let Some(board) = board()
+            {
+                // SAFETY: reads this process's variable.
+                board.changes_committed(unsafe { pg_sys::MyDatabaseId });
+            }
+        }
+        // Whoever looks next finds what a prepared transaction committed.
+        pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
+            WROTE.store(false, Relaxed);
+        }
+        _ => {}
+    }
+}
+
+/// Without preloading: registers a worker, which starts at once and waits for this transaction's end.
+/// Where none can be had, documents stay pending, which `rag.status` shows; the user's transaction does
+/// not fail.
+fn call_unless_running() {
+    // SAFETY: reads flags of this process.
+    if unsafe { pg_sys::IsBinaryUpgrade || !pg_sys::IsUnderPostmaster } {
+        return;
+    }
+    // Where even WRITING is not to be had, the worker there is is about to leave.
+    if WRITING.try_shared() {
+        if !RUNNING.try_exclusive() {
+            return;
+        }
+        RUNNING.release();
+    }
+    // SAFETY: in a transaction that has written, so it has an id.
+    let transaction = unsafe { pg_sys::GetTopTransactionIdIfAny() };
+    // SAFETY: reads this process's variable.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    let _ = worker(database).set_extra(&transaction.into_inner().to_string()).load_dynamic();
+}
+
+/// A worker for a database.
+pub fn worker(database: pg_sys::Oid) -> BackgroundWorkerBuilder {
+    BackgroundWorkerBuilder::new("rag_pg worker")
+        .set_library("rag_pg")
+        .set_function("rag_pg_worker_main")
+        .set_argument(Some(pg_sys::Datum::from(database)))
+        .set_restart_time(None)
+        .enable_spi_access()
+}

@@ -1,0 +1,198 @@
+//! The launcher: starts workers where there is work. It is connected to no database.
+#![allow(unsafe_code)] // a process of the server's, which reads a shared catalog by hand
+
+use super::board::{self, Board, board};
+use super::call::worker;
+use super::process::{attach, until, wait};
+use crate::pg::guc;
+use crate::pg::preload::is_preloading;
+use pgrx::bgworkers::{BackgroundWorkerBuilder, DynamicBackgroundWorker};
+use pgrx::{pg_guard, pg_sys};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How long a database's worker may take to look around before the next database's is started.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// Registers the launcher with a server that will serve clients.
+pub fn init() {
+    // SAFETY: reads flags of this process.
+    let serves = unsafe { pg_sys::IsPostmasterEnvironment && !pg_sys::IsBinaryUpgrade };
+    if !is_preloading() || !serves {
+        return;
+    }
+    board::init();
+    BackgroundWorkerBuilder::new("rag_pg launcher")
+        .set_library("rag_pg")
+        .set_function("rag_pg_launcher_main")
+        .set_restart_time(Some(Duration::from_secs(5)))
+        // From the end of recovery on: nothing can be indexed on a standby.
+        .enable_spi_access()
+        .load();
+}
+
+/// Entry point.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+pub unsafe extern "C-unwind" fn rag_pg_launcher_main(_arg: pg_sys::Datum) {
+    attach();
+    // SAFETY: no database: only shared catalogs can be read.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
+    }
+    if let Some(board) = board() {
+        board.register_launcher();
+        Launcher {
+            board,
+            workers: Vec::new(),
+            probes: VecDeque::new(),
+            probing: None,
+            listed: None,
+        }
+        .run();
+    }
+}
+
+struct Launcher {
+    board: &'static Board,
+    workers: Vec<(pg_sys::Oid, DynamicBackgroundWorker)>,
+    /// Databases still to be looked into, one at a time.
+    probes: VecDeque<pg_sys::Oid>,
+    /// The one being looked into, and since when.
+    probing: Option<(pg_sys::Oid, Instant)>,
+    /// When they were last listed.
+    listed: Option<Instant>,
+}
+
+impl Launcher {
+    fn run(mut self) {
+        loop {
+            self.workers.retain(|(_, worker)| is_alive(worker));
+            let most = guc::worker::workers();
+            if most > 0 {
+                self.probe();
+                self.call_due();
+                self.start(most);
+            }
+            wait(self.nap());
+        }
+    }
+
+    /// Looks into every database now and then, one after the other.
+    fn probe(&mut self) {
+        if self.listed.is_none_or(|at| at.elapsed() >= guc::worker::naptime()) {
+            let databases = databases();
+            for (database, entry) in self.board.entries() {
+                if !databases.contains(&database) {
+                    entry.clear();
+                }
+            }
+            self.probes = databases.into();
+            self.listed = Some(Instant::now());
+        }
+        if self.probing.is_some_and(|(database, since)| {
+            self.workers_of(database) > 0 && since.elapsed() < PROBE
+        }) {
+            return;
+        }
+        self.probing = None;
+        while let Some(database) = self.probes.pop_front() {
+            if self.workers_of(database) == 0
+                && let Some(entry) = self.board.entry(database)
+            {
+                entry.want();
+                self.probing = Some((database, Instant::now()));
+                break;
+            }
+        }
+    }
+
+    fn call_due(&self) {
+        for (_, entry) in self.board.entries() {
+            if entry.due().is_some_and(|at| until(at) <= Duration::from_millis(10)) {
+                entry.set_due(None);
+                entry.want();
+            }
+        }
+    }
+
+    fn start(&mut self, most: usize) {
+        for (database, entry) in self.board.entries() {
+            let there = self.workers_of(database);
+            // A worker that is there looks at the flag itself.
+            let wanted = there == 0 && entry.take_wanted();
+            let helps = there > 0 && there < most && entry.take_busy();
+            if !wanted && !helps {
+                continue;
+            }
+            // SAFETY: reads this process's variable.
+            let me = unsafe { pg_sys::MyProcPid };
+            match worker(database).set_notify_pid(me).load_dynamic() {
+                Ok(worker) => self.workers.push((database, worker)),
+                Err(_) => {
+                    // No process is free; the next nap is short.
+                    entry.want();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn workers_of(&self, database: pg_sys::Oid) -> usize {
+        self.workers.iter().filter(|(of, _)| *of == database).count()
+    }
+
+    fn nap(&self) -> Duration {
+        let naptime = guc::worker::naptime();
+        let since = self.listed.map_or(naptime, |at| at.elapsed());
+        let mut nap = naptime.saturating_sub(since).max(Duration::from_millis(100));
+        if !self.probes.is_empty() || self.probing.is_some() {
+            nap = nap.min(PROBE);
+        }
+        for (database, entry) in self.board.entries() {
+            if self.workers_of(database) == 0 && entry.is_wanted() {
+                nap = nap.min(PROBE);
+            }
+            nap = entry.due().map_or(nap, |at| nap.min(until(at)));
+        }
+        nap
+    }
+}
+
+fn is_alive(worker: &DynamicBackgroundWorker) -> bool {
+    use pgrx::bgworkers::BackgroundWorkerStatus::{NotYetStarted, Started};
+    match worker.pid() {
+        Ok(_) => true,
+        Err(status) => matches!(status, NotYetStarted | Started),
+    }
+}
+
+/// Databases that take connections and are no templates.
+fn databases() -> Vec<pg_sys::Oid> {
+    let mut found = Vec::new();
+    // SAFETY: what PostgreSQL's own launchers do: a scan of a shared catalog in a transaction.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        pg_sys::GetTransactionSnapshot();
+        let lock = pg_sys::AccessShareLock.cast_signed();
+        let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, lock);
+        let (none, keys) = (pg_sys::InvalidOid, std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(relation, none, false, std::ptr::null_mut(), 0, keys);
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
+            if row.datallowconn && !row.datistemplate && row.datconnlimit >= -1 {
+                found.push(row.oid);
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, lock);
+        pg_sys::CommitTransactionCommand();
+    }
+    found
+}

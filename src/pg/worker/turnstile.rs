@@ -1,0 +1,72 @@
+//! How writers and a worker find each other without shared memory of ours: by two locks on the database.
+//!
+//! A worker holds `RUNNING`. A writer that is about to commit holds `WRITING`, shared with the others,
+//! until its transaction ends, and looks whether `RUNNING` is held; if not, it registers a worker. A
+//! worker that wants to leave needs `WRITING` for itself: so it stays while somebody is committing who
+//! saw it there.
+#![allow(unsafe_code)] // heavyweight locks
+
+use pgrx::pg_sys;
+
+/// Held by the worker.
+pub const RUNNING: Lock = Lock(1);
+/// Shared by writers between their look and the end of their transaction.
+pub const WRITING: Lock = Lock(2);
+
+/// Distinguishes our locks from users' advisory ones, which have 1 and 2 here.
+const CLASS: u16 = 0x5261;
+
+/// A lock of this database.
+#[derive(Debug, Clone, Copy)]
+pub struct Lock(u32);
+
+impl Lock {
+    fn tag(self) -> pg_sys::LOCKTAG {
+        pg_sys::LOCKTAG {
+            // SAFETY: reads this process's variable.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: 0,
+            locktag_field3: self.0,
+            locktag_field4: CLASS,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+
+    /// Takes the lock for the session, if nobody has it.
+    pub fn try_exclusive(self) -> bool {
+        self.acquire(pg_sys::ExclusiveLock, true)
+    }
+
+    /// Gives back what [`Self::try_exclusive`] took.
+    pub fn release(self) {
+        let tag = self.tag();
+        // SAFETY: a valid tag; releasing what is not held is a WARNING.
+        unsafe { pg_sys::LockRelease(&raw const tag, pg_sys::ExclusiveLock as i32, true) };
+    }
+
+    /// Takes the lock, shared, until the transaction ends, unless somebody has it alone.
+    pub fn try_shared(self) -> bool {
+        self.acquire(pg_sys::ShareLock, false)
+    }
+
+    /// Takes the lock without waiting; a full lock table counts as "not to be had", not as an error.
+    fn acquire(self, mode: u32, for_session: bool) -> bool {
+        let tag = self.tag();
+        let mode = mode.cast_signed();
+        // SAFETY: a valid tag; with these arguments the call neither waits nor raises an error.
+        let result = unsafe {
+            pg_sys::LockAcquireExtended(
+                &raw const tag,
+                mode,
+                for_session,
+                true,
+                false,
+                std::ptr::null_mut(),
+                #[cfg(feature = "pg18")]
+                false,
+            )
+        };
+        result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+}
