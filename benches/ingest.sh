@@ -10,7 +10,7 @@ one_run() {
     sql -c "SELECT rag_drop_collection('manual') FROM rag.collection WHERE name = 'manual'" >/dev/null
     local started
     started=$(date +%s.%N)
-    sql -c "SELECT rag_create_collection('manual', 'manual', 'html', title => 'title')" >/dev/null
+    sql -c "SELECT rag_create_collection('manual', 'manual', 'html')" >/dev/null
     wait_indexed
     echo "$(date +%s.%N) $started" | awk '{ printf "%.2f\n", $1 - $2 }'
 }

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 source "$ROOT/benches/python/venv.sh"
 start_server
 if [ "$(sql -c "SELECT count(*) FROM rag.collection WHERE name = 'manual'")" -eq 0 ]; then
-    sql -c "SELECT rag_create_collection('manual', 'manual', 'html', title => 'title')" >/dev/null
+    sql -c "SELECT rag_create_collection('manual', 'manual', 'html')" >/dev/null
 fi
 wait_indexed
 sql <<'SQL'

@@ -51,7 +51,7 @@ stop_server() {
 wait_indexed() {
     local left
     while :; do
-        left=$(sql -c "SELECT pending + in_flight FROM rag.status WHERE collection = 'manual'")
+        left=$(sql -c "SELECT (lag IS NOT NULL OR EXISTS (SELECT FROM rag.scan))::int FROM rag.status WHERE collection = 'manual'")
         [ "$left" -ne 0 ] || break
         sleep 0.2
     done

@@ -57,12 +57,12 @@ load() {
 
 # ingest: makes the table a collection and watches the worker fill it.
 ingest() {
-    step "SELECT rag_create_collection('manual', 'manual', 'html', title => 'title')"
+    step "SELECT rag_create_collection('manual', 'manual', 'html')"
     local started=$SECONDS line state
-    sql -c "SELECT rag_create_collection('manual', 'manual', 'html', title => 'title')" >/dev/null
+    sql -c "SELECT rag_create_collection('manual', 'manual', 'html')" >/dev/null
     while :; do
         line=$(sql -At -F ' ' -c "
-            SELECT pending + in_flight, format('%s of %s pages searchable, %s chunks, %s pages/s, %s left',
+            SELECT (lag IS NOT NULL OR EXISTS (SELECT FROM rag.scan))::int, format('%s of %s pages searchable, %s chunks, %s pages/s, %s left',
                      indexed, documents, chunks, coalesce(round(rate::numeric, 1)::text, '?'),
                      coalesce(date_trunc('second', eta)::text, '?')), coalesce('paused: ' || paused, '')
               FROM rag.status WHERE collection = 'manual'")
@@ -78,7 +78,7 @@ ingest() {
 
 ask() {
     step "five questions"
-    sql -f "$ROOT/scripts/demo/ask.sql"
+    sql -f - <"$ROOT/scripts/demo/ask.sql"
     local question
     while read -r question; do
         printf '\n%s%s%s\n' "$BOLD" "$question" "$PLAIN"

@@ -22,7 +22,7 @@ DECLARE busy boolean;
 BEGIN
   FOR i IN 1 .. 1200 LOOP
     EXIT WHEN to_regclass('rag.status') IS NULL;
-    EXECUTE 'SELECT EXISTS (SELECT FROM rag.status WHERE paused IS NULL AND pending + in_flight > 0)' INTO busy;
+    EXECUTE 'SELECT EXISTS (SELECT FROM rag.status WHERE paused IS NULL AND lag IS NOT NULL) OR EXISTS (SELECT FROM rag.scan)' INTO busy;
     EXIT WHEN NOT busy;
     PERFORM pg_sleep(0.1);
   END LOOP;

@@ -88,8 +88,9 @@ sub wait_for_log
 		sub { slurp_file($node->logfile, $offset // 0) =~ $pattern });
 }
 
-# wait_for_indexed($node, $collection, %options): until no document of the collection waits. Without
-# a worker pass work => 1, and rag_work does it here. Options: database, patience, work.
+# wait_for_indexed($node, $collection, %options): until no change of the collection waits and no
+# comparison is under way. Without a worker pass work => 1, and rag_work does it here. Options:
+# database, patience, work.
 sub wait_for_indexed
 {
 	my ($node, $collection, %options) = @_;
@@ -100,11 +101,12 @@ sub wait_for_indexed
 		"collection $collection is indexed",
 		sub {
 			$last = $node->safe_psql($database,
-				"SELECT pending, in_flight, indexed, documents, dead, paused FROM rag.status WHERE collection = '$collection'");
-			return $last =~ /^0\|0\|/;
+				"SELECT lag IS NULL AND NOT EXISTS (SELECT FROM rag.scan), pending, in_flight, indexed, documents, dead, paused
+				   FROM rag.status WHERE collection = '$collection'");
+			return $last =~ /^t\|/;
 		},
 		$options{patience});
-	diag("rag.status (pending|in_flight|indexed|documents|dead|paused): $last") unless $done;
+	diag("rag.status (done|pending|in_flight|indexed|documents|dead|paused): $last") unless $done;
 	return $done;
 }
 
