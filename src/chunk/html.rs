@@ -25,6 +25,13 @@ const SKIPPED: [&str; 14] = [
     "style", "svg", "template", "title", "video",
 ];
 
+/// Elements that are also skipped where their attributes say that they are no text of the page. Others
+/// may lack an end tag, and one of these without it would skip the rest.
+const CONTAINERS: [&str; 8] = ["aside", "div", "footer", "header", "ol", "section", "table", "ul"];
+
+/// Classes by which DocBook marks the links to neighbouring pages.
+const NAVIGATION_CLASSES: [&str; 2] = ["navheader", "navfooter"];
+
 /// Extracts the text of `html` and finds its blocks.
 pub(super) fn parse(html: &str, checkpoint: Checkpoint<'_>) -> Result<(String, Document)> {
     let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());
@@ -75,7 +82,7 @@ impl Page {
     fn tag(&mut self, tag: &Tag) -> TokenSinkResult<()> {
         let name: &str = &tag.name;
         let is_start = tag.kind == TagKind::StartTag;
-        if self.skip(name, is_start, tag.self_closing) {
+        if self.skip(tag, name, is_start) {
             return if is_start { raw(name) } else { TokenSinkResult::Continue };
         }
         if is_start {
@@ -87,7 +94,7 @@ impl Page {
     }
 
     /// Whether a tag belongs to an element that is skipped.
-    fn skip(&mut self, name: &str, is_start: bool, is_closed: bool) -> bool {
+    fn skip(&mut self, tag: &Tag, name: &str, is_start: bool) -> bool {
         if let Some((element, open)) = &mut self.skipped {
             if element == name {
                 *open = if is_start { *open + 1 } else { *open - 1 };
@@ -97,9 +104,9 @@ impl Page {
             }
             return true;
         }
-        if is_start && SKIPPED.contains(&name) {
+        if is_start && (SKIPPED.contains(&name) || is_marked(tag, name)) {
             // Only foreign elements can be closed by their own start tag.
-            if !(is_closed && name == "svg") {
+            if !(tag.self_closing && name == "svg") {
                 self.skipped = Some((name.to_owned(), 1));
             }
             return true;
@@ -196,6 +203,19 @@ impl Page {
     }
 }
 
+/// Whether an element says of itself that it is navigation, or not shown.
+fn is_marked(tag: &Tag, name: &str) -> bool {
+    let says = |attribute: &html5ever::Attribute| match &*attribute.name.local {
+        "hidden" => true,
+        "role" => &*attribute.value == "navigation",
+        "class" => {
+            attribute.value.split_whitespace().any(|class| NAVIGATION_CLASSES.contains(&class))
+        }
+        _ => false,
+    };
+    CONTAINERS.contains(&name) && tag.attrs.iter().any(says)
+}
+
 /// How the tokenizer reads what follows a start tag.
 fn raw(name: &str) -> TokenSinkResult<()> {
     match name {
@@ -249,4 +269,26 @@ fn is_block(name: &str) -> bool {
         "figure",
     ];
     BLOCKS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    fn text(html: &str) -> String {
+        parse(html, &mut || Ok(())).expect("a checkpoint that passes").0
+    }
+
+    #[test]
+    fn navigation_and_hidden_parts_are_no_text() {
+        let html = "<div class='navheader wide'><table><tr><td>Prev</table></div><p>Text</p>\
+                    <div role=navigation>Links<div>more</div></div><section hidden>Secret</section>\
+                    <div class=navigate>kept</div>";
+        assert_eq!(text(html).split_whitespace().collect::<Vec<_>>(), ["Text", "kept"]);
+    }
+
+    #[test]
+    fn an_element_without_an_end_tag_hides_nothing() {
+        assert_eq!(text("<p hidden>a<p>b<br hidden>c").split_whitespace().count(), 3);
+    }
 }

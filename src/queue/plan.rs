@@ -63,9 +63,9 @@ pub fn chunks(
     checkpoint: Checkpoint<'_>,
 ) -> Result<Vec<Chunk>> {
     let Some(content) = &document.content else { return Ok(Vec::new()) };
-    let title = document.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+    let title = document.title.as_deref().map(single_spaced).filter(|title| !title.is_empty());
     let quarter = window / 4;
-    let head = title.map(|title| Head::new(title, quarter, tokenizer)).transpose()?;
+    let head = title.as_deref().map(|title| Head::new(title, quarter, tokenizer)).transpose()?;
     let taken = head.as_ref().map_or(0, |head| head.tokens);
     let options = Options {
         max_tokens: options.max_tokens.min(window - taken).max(1),
@@ -134,6 +134,11 @@ impl<'a> Head<'a> {
     }
 }
 
+/// A title as headings are: a no-break space in one of them makes no other title.
+fn single_spaced(title: &str) -> String {
+    title.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn join(head: &str, title: &str, path: &str) -> String {
     let repeats = path == title
         || path.strip_prefix(title).is_some_and(|rest| rest.starts_with(PATH_SEPARATOR));
@@ -182,7 +187,12 @@ pub fn embed(
 
 #[cfg(test)]
 mod tests {
-    use super::join;
+    use super::{join, single_spaced};
+
+    #[test]
+    fn spaces_make_no_other_title() {
+        assert_eq!(single_spaced(" Appendix\u{a0}L. \n Acronyms "), "Appendix L. Acronyms");
+    }
 
     #[test]
     fn titles_head_paths_once() {
