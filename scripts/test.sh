@@ -61,13 +61,15 @@ as_server() {
         RAG_PG_MODEL_BINARY="$TARGET/release/rag-model" "$@")
 }
 
-# server_config FILE PRELOAD: postgresql.conf lines for the temporary servers of pg_regress.
+# server_config FILE PRELOAD: postgresql.conf lines for the temporary servers of pg_regress. Its tests
+# look at the queue and call rag_work() themselves; workers are for the TAP tests.
 server_config() {
     cat >"$1" <<CONF
 $2
 rag_pg.model_path = '$MODELS'
 rag_pg.onnxruntime_path = '$ONNXRUNTIME_LIBRARY'
 max_worker_processes = 16
+rag_pg.workers = 0
 log_line_prefix = '%m [%p] %q%a '
 CONF
 }
