@@ -19,7 +19,7 @@ SELECT c.name AS collection,
   JOIN rag.generation g ON g.collection_id = c.collection_id AND g.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
  CROSS JOIN LATERAL (
-       SELECT pg_catalog.count(*) FILTER (WHERE j.is_new AND NOT j.is_dead),
+       SELECT pg_catalog.count(*) FILTER (WHERE j.is_new),
               pg_catalog.count(*) FILTER (WHERE NOT j.is_dead AND NOT j.is_claimed),
               pg_catalog.count(*) FILTER (WHERE j.is_claimed),
               pg_catalog.count(*) FILTER (WHERE j.is_dead),
@@ -44,7 +44,7 @@ SELECT c.name AS collection,
                   AND (pg_catalog.pg_has_role(r.relowner, 'USAGE')
                        OR pg_catalog.has_table_privilege(g.chunks, 'SELECT')));
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
-COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones and new ones waiting';
+COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
 COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
 COMMENT ON COLUMN rag.status.in_flight IS 'documents being worked on';
