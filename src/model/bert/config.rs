@@ -92,6 +92,17 @@ impl Config {
                 "Supported is the type \"bert\"; any model exported as model.onnx is taken as it is.",
             ));
         }
+        // Encoders saved with a head for training are read without it; other heads change what a
+        // token's vector is for.
+        let architecture = self.architecture();
+        let known =
+            ["BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"];
+        if !known.contains(&architecture) {
+            return Err(Error::unsupported(format!(
+                "the architecture \"{architecture}\" cannot be imported"
+            ))
+            .with_hint(format!("Supported are {}.", known.join(", "))));
+        }
         if self.is_decoder {
             return Err(Error::unsupported("decoders cannot be imported"));
         }

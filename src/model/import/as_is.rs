@@ -30,8 +30,11 @@ pub(super) fn graph(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
         .ok_or_else(|| {
             Error::unsupported("neither model.onnx nor config.json says how long a vector is")
         })?;
-    if kind == Kind::Reranker && last_dimension(output).is_some_and(|n| n != 1) {
-        return Err(labels_error(dimensions));
+    // An exporter may leave the number of labels open.
+    let labels = last_dimension(output)
+        .or_else(|| config.get("id2label").and_then(Value::as_object).map(Map::len));
+    if let (Kind::Reranker, Some(labels)) = (kind, labels.filter(|&n| n != 1)) {
+        return Err(labels_error(labels));
     }
     let architecture = config.get("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
     Ok(Graph {

@@ -33,8 +33,8 @@ pub struct Settings {
     pub document_prefix: String,
     /// What happens to a reranker's score.
     pub activation: Activation,
-    /// What was assumed.
-    pub notes: Vec<String>,
+    /// Whether nothing says how to pool: then it is by the mean, as sentence-transformers does.
+    pub is_plain: bool,
 }
 
 #[derive(Deserialize)]
@@ -97,9 +97,10 @@ impl Settings {
             query_prefix: String::new(),
             document_prefix: String::new(),
             activation: Activation::Identity,
-            notes: Vec::new(),
+            is_plain: false,
         };
         let Some(bytes) = source.read("modules.json")? else {
+            settings.is_plain = true;
             return Ok(settings);
         };
         let modules: Vec<Module> = json("modules.json", &bytes)?;
@@ -170,6 +171,11 @@ impl Settings {
     /// The path of a file that lies where the weights lie.
     pub fn beside_weights(&self, name: &str) -> String {
         format!("{}{name}", self.directory)
+    }
+
+    /// Whether a file lies where the weights lie.
+    pub fn has(&self, source: &Source, name: &str) -> bool {
+        source.has(&self.beside_weights(name))
     }
 
     /// The window: what the settings say, but not more than the graph has `positions`.
