@@ -42,8 +42,8 @@ pub(super) fn word(text: &str, range: Range<usize>, limit: usize) -> Option<usiz
     bound.map(|(i, _)| range.start + i)
 }
 
-/// Where to cut inside the first word of `range`: the ends of its first graphemes, and those of the
-/// first grapheme's characters. Not more than `most` of each.
+/// Where to cut inside the first word of `range`: the ends of graphemes in its first `most`
+/// characters, and those of the first grapheme's characters.
 pub(super) fn inside_word(
     text: &str,
     range: Range<usize>,
@@ -52,10 +52,12 @@ pub(super) fn inside_word(
     let start = range.start;
     let rest = &text[range];
     let word = &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())];
-    let ends = word.grapheme_indices(true).map(|(i, grapheme)| start + i + grapheme.len());
-    let graphemes: Vec<usize> = ends.take(most).collect();
-    let first = &text[start..graphemes.first().copied().unwrap_or(start)];
-    let chars = first.char_indices().map(|(i, c)| start + i + c.len_utf8()).take(most);
+    let cap = word.char_indices().nth(most).map_or(word.len(), |(i, _)| i);
+    let ends = |(i, grapheme): (usize, &str)| start + i + grapheme.len();
+    let graphemes = word.grapheme_indices(true).map(ends);
+    let graphemes: Vec<usize> = graphemes.take_while(|&end| end <= start + cap).collect();
+    let first = graphemes.first().map_or(&word[..cap], |&end| &text[start..end]);
+    let chars = first.char_indices().map(|(i, c)| start + i + c.len_utf8());
     (graphemes, chars.collect())
 }
 
@@ -89,7 +91,7 @@ mod tests {
         let one = text.len() / 2;
         assert_eq!(word(text, 0..text.len(), one), Some(one));
         assert_eq!(word(text, 0..text.len(), 4), None);
-        let (graphemes, chars) = inside_word(text, 0..text.len(), 9);
+        let (graphemes, chars) = inside_word(text, 0..text.len(), 10);
         assert_eq!(graphemes, [one, 2 * one]);
         assert_eq!(chars, [4, 7, 11, 14, 18]);
     }

@@ -121,7 +121,7 @@ impl Page {
                 self.writer.start_heading(name.as_bytes()[1] - b'0');
             }
             "p" | "blockquote" | "dl" | "section" | "article" | "figure" | "hr" => {
-                self.paragraph(Gap::Blank)
+                self.paragraph(Gap::Blank);
             }
             "pre" | "listing" | "xmp" => {
                 self.paragraph(Gap::Blank);
@@ -155,7 +155,7 @@ impl Page {
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.writer.end_heading(),
             "p" | "blockquote" | "dl" | "section" | "article" | "figure" => {
-                self.writer.block(Gap::Blank)
+                self.writer.block(Gap::Blank);
             }
             "pre" | "listing" | "xmp" => self.writer.end_pre(),
             "ul" | "ol" | "menu" | "dir" => {

@@ -1,4 +1,5 @@
 //! The SQL functions, one file a word.
+mod chunk;
 mod collection;
 mod embed;
 mod grant;

@@ -13,6 +13,8 @@ pub(super) enum Gap {
 }
 
 #[derive(Default)]
+// Each flag is a thing HTML can be in the middle of, independent of the others.
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct Writer {
     text: String,
     document: Document,

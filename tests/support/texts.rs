@@ -1,4 +1,7 @@
-//! Tokenizers to test with: made-up ones that need no files, and the installed models' own.
+//! What the tests of tokenizing and chunking work on: made-up tokenizers that need no files, the
+//! installed model's own, the PostgreSQL manual.
+#![allow(dead_code)] // No test needs all of it.
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A `tokenizer.json` of BERT's kind over a small vocabulary that has whole words, single letters
@@ -54,7 +57,6 @@ pub const UNCASED: &str = r#"{"type":"BertNormalizer","clean_text":true,"handle_
 pub const CASED: &str = r#"{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":false,"lowercase":false}"#;
 
 /// The crate on the same file, set up as the extension sets it up.
-#[allow(dead_code)] // Not every test compares.
 pub fn reference(json: &[u8]) -> tokenizers::Tokenizer {
     let mut tokenizer = tokenizers::Tokenizer::from_bytes(json).unwrap();
     tokenizer.with_padding(None);
@@ -68,12 +70,27 @@ pub fn installed() -> Option<Vec<u8>> {
         .map_or_else(|| PathBuf::from("/var/lib/rag_pg/models"), PathBuf::from);
     let found = find(&root.join("all-MiniLM-L6-v2"));
     if found.is_none() {
-        eprintln!(
-            "SKIPPED: no all-MiniLM-L6-v2 in \"{}\" (make setup installs it)",
-            root.display()
-        );
+        report_skipped(&format!("no all-MiniLM-L6-v2 in \"{}\"", root.display()));
     }
     found
+}
+
+/// The PostgreSQL manual's pages; none is reported.
+pub fn manual() -> Vec<String> {
+    let directory = "/usr/share/doc/postgresql-doc-15/html";
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        report_skipped(&format!("no \"{directory}\""));
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "html"));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Says so where the harness does not swallow it.
+fn report_skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} (make setup installs it)");
 }
 
 fn find(model: &Path) -> Option<Vec<u8>> {

@@ -1,0 +1,61 @@
+//! `rag_chunk`: text to chunks.
+use crate::chunk::{Chunk, Format, Options, chunk};
+use crate::pg::{interrupt, model};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use serde_json::{Map, Value};
+
+/// Divides a text into chunks that fit a model, each with its place in the text.
+#[pg_extern(stable, parallel_restricted, cost = 10000)]
+#[allow(clippy::type_complexity)] // The columns are the API.
+fn rag_chunk(
+    content: Option<&str>,
+    max_tokens: default!(Option<i32>, "NULL"),
+    overlap_tokens: default!(Option<i32>, "NULL"),
+    format: default!(Option<&str>, "'auto'"),
+    model: default!(Option<&str>, "NULL"),
+) -> crate::Result<
+    TableIterator<
+        'static,
+        (
+            name!(ordinal, i32),
+            name!(content, String),
+            name!(token_count, i32),
+            name!(char_start, i32),
+            name!(char_end, i32),
+            name!(metadata, JsonB),
+        ),
+    >,
+    pg_sys::panic::ErrorReport,
+> {
+    model::require_utf8()?;
+    // The tokenizer alone: chunking needs no ONNX Runtime.
+    let model = model::tokenizer(model)?;
+    let format = format.map_or(Ok(Format::Auto), str::parse)?;
+    let options = Options::new(max_tokens, overlap_tokens, format, model.window())?;
+    let Some(content) = content else { return Ok(TableIterator::empty()) };
+    let chunked = chunk(content, &options, model.tokenizer(), &mut interrupt::checkpoint)?;
+    let text = chunked.text.into_owned();
+    Ok(TableIterator::new(chunked.chunks.into_iter().map(move |chunk| {
+        (
+            chunk.ordinal as i32,
+            text[chunk.range.clone()].to_owned(),
+            chunk.token_count as i32,
+            chunk.chars.start as i32,
+            chunk.chars.end as i32,
+            JsonB(metadata(&chunk)),
+        )
+    })))
+}
+
+/// What is known of a chunk besides its place: `section`, `page`.
+fn metadata(chunk: &Chunk) -> Value {
+    let mut metadata = Map::new();
+    if let Some(section) = &chunk.section {
+        metadata.insert("section".to_owned(), Value::from(section.as_ref()));
+    }
+    if let Some(page) = chunk.page {
+        metadata.insert("page".to_owned(), Value::from(page));
+    }
+    Value::Object(metadata)
+}
