@@ -29,7 +29,7 @@ const SKIPPED: [&str; 14] = [
 /// may lack an end tag, and one of these without it would skip the rest.
 const CONTAINERS: [&str; 8] = ["aside", "div", "footer", "header", "ol", "section", "table", "ul"];
 
-/// Classes by which DocBook marks the links to neighbouring pages.
+/// Classes by which `DocBook` marks the links to neighbouring pages.
 const NAVIGATION_CLASSES: [&str; 2] = ["navheader", "navfooter"];
 
 /// Extracts the text of `html` and finds its blocks.
