@@ -1,5 +1,5 @@
 //! The laws of chunking, over generated text and whole documents.
-#[path = "support/texts.rs"]
+#[path = "support/tokenizers.rs"]
 mod support;
 
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
 //! Our tokenizer gives exactly what the `tokenizers` crate gives: ids, offsets, special tokens.
-#[path = "support/texts.rs"]
+#[path = "support/tokenizers.rs"]
 mod support;
 
 use proptest::prelude::*;

@@ -10,6 +10,8 @@ const SLICE: usize = 16 * 1024;
 /// token to many models, and some characters are none: tokens alone would not bound a chunk.
 const CHARS_PER_TOKEN: usize = 40;
 const MIN_CHARS: usize = 200;
+/// Most bytes of a character.
+const MAX_UTF8: usize = 4;
 
 /// Counts on `text` from front to back; what lies before the position last forgotten is gone.
 pub(super) struct Meter<'a, 'b> {
@@ -96,22 +98,33 @@ impl<'a, 'b> Meter<'a, 'b> {
     /// before the first word that is too much, which may be no way at all. Inside the range that
     /// is an estimate when the tokenizer is not additive.
     pub fn reach(&mut self, range: Range<usize>, budget: usize) -> Result<usize> {
-        let end = self.cap(range.clone(), budget);
-        let mut filled = range.start;
+        let chars = (budget * CHARS_PER_TOKEN).max(MIN_CHARS);
+        let furthest = self.text.floor_char_boundary(range.start + chars * MAX_UTF8);
+        let limit = self.reach_tokens(range.start, range.end.min(furthest), budget)?;
+        if limit - range.start <= chars {
+            return Ok(limit);
+        }
+        let mut after = self.text[range.start..limit].char_indices().skip(chars);
+        Ok(after.next().map_or(limit, |(i, _)| range.start + i))
+    }
+
+    /// The same by tokens alone.
+    fn reach_tokens(&mut self, start: usize, end: usize, budget: usize) -> Result<usize> {
+        let mut filled = start;
         loop {
             filled = self.filled.max(filled + 1).min(end);
             self.fill(filled)?;
-            let words = self.words_in(&(range.start..filled));
+            let words = self.words_in(&(start..filled));
             // A word that was cut before counts anew: its rest may have more tokens than it had.
-            let (first, head) = self.cut_word(range.start, words.start, end)?;
-            let room = self.sums[first] + (budget as u64).saturating_sub(head);
+            let (first, head) = self.cut_word(start, words.start, end)?;
             if head > budget as u64 {
-                return Ok(range.start);
+                return Ok(start);
             }
-            let over = first
-                + self.sums[first + 1..=words.end.max(first)].partition_point(|&sum| sum <= room);
+            let room = self.sums[first] + budget as u64 - head;
+            let sums = &self.sums[first + 1..=words.end.max(first)];
+            let over = first + sums.partition_point(|&sum| sum <= room);
             if over < words.end {
-                return Ok((self.words[over].start as usize).clamp(range.start, end));
+                return Ok((self.words[over].start as usize).clamp(start, end));
             }
             if filled == end {
                 return Ok(end);
@@ -149,16 +162,6 @@ impl<'a, 'b> Meter<'a, 'b> {
         let start = self.words.partition_point(|word| word.end as usize <= range.start);
         let count = self.words[start..].partition_point(|word| (word.start as usize) < range.end);
         start..start + count
-    }
-
-    /// The end of a range, or where it has as many characters as a chunk may have.
-    fn cap(&self, range: Range<usize>, budget: usize) -> usize {
-        let chars = (budget * CHARS_PER_TOKEN).max(MIN_CHARS);
-        if range.len() <= chars {
-            return range.end;
-        }
-        let mut after = self.text[range.clone()].char_indices().skip(chars);
-        after.next().map_or(range.end, |(i, _)| range.start + i)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Megabytes per second of chunking the PostgreSQL manual, against the `text-splitter` crate with the
 //! same tokenizer, and against tokenising alone. A package of its own, so that what it compares with is
 //! not built for the tests; `benches/chunk.sh` runs it.
-#[path = "../../../tests/support/texts.rs"]
+#[path = "../../../tests/support/tokenizers.rs"]
 mod support;
 
 use rag_pg::chunk::{Chunked, Format, Options, chunk};
