@@ -54,9 +54,11 @@ fn rows(output: &Output, row: usize, length: usize) -> Vec<f32> {
 }
 
 fn assert_encodes(model: &TinyModel) {
+    assert_encodes_as(model, &Reference::new(model), &inputs(model, 5));
+}
+
+fn assert_encodes_as(model: &TinyModel, reference: &Reference, inputs: &[Input]) {
     let session = session(&imported(model, Precision::Fp32));
-    let reference = Reference::new(model);
-    let inputs = inputs(model, 5);
     let output = run(&session, &inputs.iter().collect::<Vec<_>>());
     for (row, input) in inputs.iter().enumerate() {
         let expected = reference.tokens(&input.ids, &input.type_ids).into_iter().flatten();
@@ -80,6 +82,54 @@ fn every_activation_function_is_computed() {
         let mut model = TinyModel::encoder(11);
         model.set("config.json", "hidden_act", json!(activation));
         assert_encodes(&model);
+    }
+}
+
+/// A model whose first token type is zero, and inputs of that type: what families without types
+/// can compute, too.
+fn without_types(mut model: TinyModel) -> (TinyModel, Vec<Input>) {
+    let (_, kinds) = model.tensors.get_mut("embeddings.token_type_embeddings.weight").unwrap();
+    kinds[..HIDDEN].fill(0.0);
+    let mut inputs = inputs(&model, 5);
+    inputs.iter_mut().for_each(|input| input.type_ids.fill(0));
+    (model, inputs)
+}
+
+#[test]
+fn kin_of_bert_compute_the_same_under_other_names() {
+    let (model, inputs) = without_types(TinyModel::encoder(15));
+    let reference = Reference::new(&model);
+    for (model_type, architecture) in [
+        ("roberta", "RobertaModel"),
+        ("xlm-roberta", "XLMRobertaModel"),
+        ("xlm-roberta", "XLMRobertaForMaskedLM"),
+        ("camembert", "CamembertModel"),
+    ] {
+        let kin = model.clone().as_roberta(model_type, architecture);
+        assert_encodes_as(&kin, &reference, &inputs);
+    }
+    assert_encodes_as(&model.clone().as_distilbert(), &reference, &inputs);
+}
+
+#[test]
+fn a_single_token_type_counts() {
+    let model = TinyModel::encoder(16);
+    let mut inputs = inputs(&model, 5);
+    inputs.iter_mut().for_each(|input| input.type_ids.fill(0));
+    let kin = model.clone().as_roberta("roberta", "RobertaModel");
+    assert_encodes_as(&kin, &Reference::new(&model), &inputs);
+}
+
+#[test]
+fn cross_encoders_of_roberta_score_the_same() {
+    let (model, inputs) = without_types(TinyModel::cross_encoder(22));
+    let reference = Reference::new(&model);
+    let kin = model.as_roberta("xlm-roberta", "XLMRobertaForSequenceClassification");
+    let session = session(&imported(&kin, Precision::Fp32));
+    let output = run(&session, &inputs.iter().collect::<Vec<_>>());
+    for (found, input) in output.data.iter().zip(&inputs) {
+        let expected = reference.score(&input.ids, &input.type_ids);
+        assert!((f64::from(*found) - expected).abs() < 1e-4, "{found}, not {expected}");
     }
 }
 

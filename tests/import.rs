@@ -5,8 +5,6 @@ mod tiny_model;
 use prost::Message;
 use rag_pg::model::import::source::Source;
 use rag_pg::model::import::{Imported, Options, import};
-use rag_pg::model::install::{Outcome, install};
-use rag_pg::model::inventory;
 use rag_pg::model::manifest::{Activation, Kind, Manifest, Pooling, Precision};
 use rag_pg::model::onnx::proto;
 use rag_pg::{Error, Result};
@@ -15,8 +13,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use tempfile::TempDir;
 use tiny_model::{HIDDEN, POSITIONS, TinyModel};
 
@@ -322,65 +318,6 @@ fn a_wheel_gives_what_its_directory_gives() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(Source::open(&path).is_err());
-}
-
-#[test]
-fn installing_is_complete_readable_and_repeatable() {
-    let models = tempfile::tempdir().unwrap();
-    let root = models.path().join("below/models");
-    let imported = import_model(&TinyModel::encoder(1)).unwrap();
-    assert_eq!(install(&root, &imported).unwrap(), Outcome::Installed);
-    assert_eq!(install(&root, &imported).unwrap(), Outcome::AlreadyInstalled);
-
-    let place = root.join("tiny").join(&imported.manifest.fingerprint);
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for directory in [&root, &root.join("tiny"), &place] {
-        assert_eq!(mode(directory), 0o755, "{}", directory.display());
-    }
-    for file in ["model.onnx", "tokenizer.json", "manifest.json", "../current"] {
-        assert_eq!(mode(&place.join(file)), 0o644, "{file}");
-    }
-    assert_eq!(inventory::check(&place).unwrap(), imported.manifest);
-
-    let other = import_model(&TinyModel::encoder(2)).unwrap();
-    install(&root, &other).unwrap();
-    let current = inventory::current(&root, "tiny").unwrap();
-    assert_eq!(current.as_deref(), Some(&*other.manifest.fingerprint));
-    let builds = inventory::list(&root).unwrap();
-    assert_eq!(builds.iter().map(|b| b.is_current).collect::<Vec<_>>(), [true, false]);
-}
-
-#[test]
-fn damage_is_found_and_repaired() {
-    let models = tempfile::tempdir().unwrap();
-    let imported = import_model(&TinyModel::encoder(1)).unwrap();
-    install(models.path(), &imported).unwrap();
-    let place = models.path().join("tiny").join(&imported.manifest.fingerprint);
-    let damages: [fn(&mut Vec<u8>); 3] =
-        [|b| b.truncate(b.len() / 2), |b| b.clear(), |b| *b.last_mut().unwrap() ^= 1];
-    for file in ["model.onnx", "tokenizer.json", "manifest.json"] {
-        for damage in damages {
-            let mut bytes = fs::read(place.join(file)).unwrap();
-            damage(&mut bytes);
-            fs::write(place.join(file), bytes).unwrap();
-            let error = inventory::check(&place);
-            // White space at the manifest's end is no damage; all else is.
-            if file != "manifest.json" || error.is_err() {
-                assert_eq!(error.unwrap_err().sqlstate(), "F0000");
-                assert_eq!(install(models.path(), &imported).unwrap(), Outcome::Repaired);
-            }
-            inventory::check(&place).unwrap();
-        }
-        fs::remove_file(place.join(file)).unwrap();
-        assert!(inventory::check(&place).unwrap_err().to_string().contains(file));
-        assert_eq!(install(models.path(), &imported).unwrap(), Outcome::Repaired);
-    }
-    let names = |path: &Path| -> Vec<String> {
-        let entries = fs::read_dir(path).unwrap();
-        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
-    };
-    let leftovers = names(&models.path().join("tiny"));
-    assert_eq!(leftovers.len(), 3, "the build, current and the lock, but {leftovers:?}");
 }
 
 /// A model that brings its own graph: one of ours, changed by `change`.

@@ -1,6 +1,7 @@
-//! BERT encoders and cross-encoders: `config.json` and weights in, ONNX graph out.
+//! Encoders and cross-encoders of the BERT family: `config.json` and weights in, ONNX graph out.
 pub mod config;
 pub mod graph;
+pub mod names;
 pub mod quantize;
 pub mod weights;
 

@@ -193,11 +193,11 @@ fn bert_graph(
         kind,
         architecture: config.architecture().to_owned(),
         dimensions: config.hidden_size,
-        signature: Signature::of(kind),
+        signature: bert::graph::signature(config, kind)?,
         precision: options.precision,
         vocabulary: Some(config.vocab_size),
-        positions: Some(config.max_position_embeddings),
-        types: Some(config.type_vocab_size),
+        positions: Some(config.positions()?),
+        types: config.has_types()?.then_some(config.type_vocab_size),
     })
 }
 

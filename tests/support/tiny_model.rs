@@ -88,6 +88,65 @@ impl TinyModel {
         model
     }
 
+    /// The same computation as RoBERTa has it: positions from 2, one token type that is zero.
+    pub fn as_roberta(mut self, model_type: &str, architecture: &str) -> Self {
+        let fields = [
+            ("model_type", json!(model_type)),
+            ("architectures", json!([architecture])),
+            ("max_position_embeddings", json!(POSITIONS + 2)),
+            ("type_vocab_size", json!(1)),
+            ("pad_token_id", json!(1)),
+        ];
+        fields.into_iter().for_each(|(field, value)| _ = self.set("config.json", field, value));
+        let (shape, values) =
+            self.tensors.get_mut("embeddings.position_embeddings.weight").unwrap();
+        shape[0] += 2;
+        // Rows that no token uses: a graph that read them would compute something else.
+        values.splice(0..0, vec![9.0; 2 * HIDDEN]);
+        let (shape, values) =
+            self.tensors.get_mut("embeddings.token_type_embeddings.weight").unwrap();
+        shape[0] = 1;
+        values.truncate(HIDDEN);
+        for (old, new) in
+            [("pooler.dense", "classifier.dense"), ("classifier", "classifier.out_proj")]
+        {
+            for part in ["weight", "bias"] {
+                let tensor = self.tensors.remove(&format!("{old}.{part}"));
+                self.tensors.extend(tensor.map(|t| (format!("{new}.{part}"), t)));
+            }
+        }
+        self.prefix = "roberta.";
+        self
+    }
+
+    /// The same computation as DistilBERT has it: other names, no token types.
+    pub fn as_distilbert(mut self) -> Self {
+        let (_, kinds) = self.tensors.remove("embeddings.token_type_embeddings.weight").unwrap();
+        assert!(kinds[..HIDDEN].iter().all(|v| *v == 0.0), "DistilBERT has no token types");
+        self.config = json!({
+            "architectures": ["DistilBertModel"], "model_type": "distilbert", "activation": "gelu",
+            "vocab_size": self.config["vocab_size"], "dim": HIDDEN, "n_layers": LAYERS,
+            "n_heads": HEADS, "hidden_dim": INTERMEDIATE, "max_position_embeddings": POSITIONS,
+        });
+        let renamed = |name: &str| {
+            let renames = [
+                ("encoder.layer", "transformer.layer"),
+                ("attention.self.query", "attention.q_lin"),
+                ("attention.self.key", "attention.k_lin"),
+                ("attention.self.value", "attention.v_lin"),
+                ("attention.output.dense", "attention.out_lin"),
+                ("attention.output.LayerNorm", "sa_layer_norm"),
+                ("intermediate.dense", "ffn.lin1"),
+                ("output.dense", "ffn.lin2"),
+                ("output.LayerNorm", "output_layer_norm"),
+            ];
+            renames.iter().fold(name.to_owned(), |name, (old, new)| name.replace(old, new))
+        };
+        self.tensors = self.tensors.into_iter().map(|(name, t)| (renamed(&name), t)).collect();
+        self.prefix = "distilbert.";
+        self
+    }
+
     /// `model.safetensors`.
     pub fn safetensors(&self) -> Vec<u8> {
         let data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = self

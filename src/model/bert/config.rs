@@ -15,15 +15,19 @@ pub struct Config {
     /// Rows of the word embeddings.
     pub vocab_size: usize,
     /// Length of a token's vector.
+    #[serde(alias = "dim")]
     pub hidden_size: usize,
     /// Encoder layers.
+    #[serde(alias = "n_layers")]
     pub num_hidden_layers: usize,
     /// Heads of the attention.
+    #[serde(alias = "n_heads")]
     pub num_attention_heads: usize,
     /// Width of the feed-forward part.
+    #[serde(alias = "hidden_dim")]
     pub intermediate_size: usize,
     /// Its activation function.
-    #[serde(default = "gelu")]
+    #[serde(default = "gelu", alias = "activation")]
     pub hidden_act: String,
     /// Added to the variance in layer normalisation.
     #[serde(default = "bert_epsilon")]
@@ -33,6 +37,9 @@ pub struct Config {
     /// Rows of the token type embeddings.
     #[serde(default = "two")]
     pub type_vocab_size: usize,
+    /// The padding's word; RoBERTa starts counting positions after it.
+    #[serde(default)]
+    pub pad_token_id: Option<usize>,
     /// How positions enter.
     #[serde(default = "absolute")]
     pub position_embedding_type: String,
@@ -60,6 +67,33 @@ fn two() -> usize {
     2
 }
 
+/// Encoders that compute the same and differ in names and in where positions begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// BERT.
+    Bert,
+    /// RoBERTa, XLM-RoBERTa and CamemBERT: positions are counted from after the padding's.
+    Roberta,
+    /// DistilBERT: no token types.
+    DistilBert,
+}
+
+/// Model types and the architectures each can be imported from: encoders saved with a head for
+/// training are read without it; other heads change what a token's vector is for.
+const KNOWN: [(&str, Family, &[&str]); 5] = [
+    (
+        "bert",
+        Family::Bert,
+        &["BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"],
+    ),
+    ("roberta", Family::Roberta, &["RobertaModel", "RobertaForMaskedLM", ROBERTA_CLASSIFIER]),
+    ("xlm-roberta", Family::Roberta, &["XLMRobertaModel", "XLMRobertaForMaskedLM", XLM_CLASSIFIER]),
+    ("camembert", Family::Roberta, &["CamembertModel", "CamembertForMaskedLM"]),
+    ("distilbert", Family::DistilBert, &["DistilBertModel", "DistilBertForMaskedLM"]),
+];
+const ROBERTA_CLASSIFIER: &str = "RobertaForSequenceClassification";
+const XLM_CLASSIFIER: &str = "XLMRobertaForSequenceClassification";
+
 /// The activation function between the two halves of a feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HiddenActivation {
@@ -83,26 +117,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        if self.model_type != "bert" {
-            return Err(Error::unsupported(format!(
-                "models of type \"{}\" cannot be imported",
-                self.model_type
-            ))
-            .with_hint(
-                "Supported is the type \"bert\"; any model exported as model.onnx is taken as it is.",
-            ));
-        }
-        // Encoders saved with a head for training are read without it; other heads change what a
-        // token's vector is for.
-        let architecture = self.architecture();
-        let known =
-            ["BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"];
-        if !known.contains(&architecture) {
-            return Err(Error::unsupported(format!(
-                "the architecture \"{architecture}\" cannot be imported"
-            ))
-            .with_hint(format!("Supported are {}.", known.join(", "))));
-        }
+        self.family()?;
         if self.is_decoder {
             return Err(Error::unsupported("decoders cannot be imported"));
         }
@@ -136,6 +151,51 @@ impl Config {
         Ok(())
     }
 
+    /// The family, if the type and the architecture are known.
+    pub fn family(&self) -> Result<Family> {
+        let known = KNOWN.iter().find(|(model_type, ..)| *model_type == self.model_type);
+        let Some((_, family, architectures)) = known else {
+            let types: Vec<_> = KNOWN.iter().map(|(model_type, ..)| *model_type).collect();
+            let error = format!("models of type \"{}\" cannot be imported", self.model_type);
+            return Err(Error::unsupported(error).with_hint(format!(
+                "Supported are {}; any model exported as model.onnx is taken as it is.",
+                types.join(", ")
+            )));
+        };
+        // A file without architectures was saved from the plain encoder.
+        let name = self.architectures.first().map_or(architectures[0], String::as_str);
+        if architectures.contains(&name) {
+            return Ok(*family);
+        }
+        let error = format!("the architecture \"{name}\" cannot be imported");
+        Err(Error::unsupported(error)
+            .with_hint(format!("Supported are {}.", architectures.join(", "))))
+    }
+
+    /// Rows of the position table before the first token's.
+    pub fn first_position(&self) -> Result<usize> {
+        Ok(match self.family()? {
+            Family::Roberta => self.pad_token_id.unwrap_or(1) + 1,
+            Family::Bert | Family::DistilBert => 0,
+        })
+    }
+
+    /// Most tokens the position table has rows for.
+    pub fn positions(&self) -> Result<usize> {
+        let positions = self.max_position_embeddings.checked_sub(self.first_position()?);
+        positions.filter(|&n| n > 0).ok_or_else(|| {
+            Error::unsupported(format!(
+                "config.json says max_position_embeddings is {}",
+                self.max_position_embeddings
+            ))
+        })
+    }
+
+    /// Whether the graph tells a pair's second text from the first.
+    pub fn has_types(&self) -> Result<bool> {
+        Ok(self.family()? != Family::DistilBert && self.type_vocab_size > 1)
+    }
+
     /// The activation function.
     pub fn activation(&self) -> Result<HiddenActivation> {
         match self.hidden_act.as_str() {
@@ -156,7 +216,7 @@ impl Config {
 
     /// The architecture's name; what the weights were saved from.
     pub fn architecture(&self) -> &str {
-        self.architectures.first().map_or("BertModel", String::as_str)
+        self.architectures.first().map_or("unknown", String::as_str)
     }
 
     /// Whether the model scores pairs instead of embedding texts.

@@ -4,9 +4,11 @@
 //! sees texts apart.
 mod activation;
 mod attention;
+mod embeddings;
 mod linear;
 
-use super::config::Config;
+use super::config::{Config, Family};
+use super::names::Names;
 use super::quantize;
 use super::weights::{Linear, Matrix, Weights};
 use crate::Result;
@@ -17,7 +19,7 @@ use linear::Range;
 
 /// The graph of an encoder: `token_embeddings`, `float [batch, sequence, hidden_size]`.
 pub fn encoder(config: &Config, weights: &Weights, precision: Precision) -> Result<Vec<u8>> {
-    let (mut writer, tokens) = Writer::new(config, precision);
+    let (mut writer, tokens) = Writer::new(config, precision)?;
     let hidden = writer.hidden_states(weights, &tokens)?;
     let shape = writer.token_shape(&tokens.ids, &[config.hidden_size]);
     let output = writer.graph.op("Reshape", &[&hidden, &shape], &[]);
@@ -27,11 +29,20 @@ pub fn encoder(config: &Config, weights: &Weights, precision: Precision) -> Resu
 
 /// The graph of a cross-encoder: `scores`, `float [batch, labels]`, before any activation.
 pub fn cross_encoder(config: &Config, weights: &Weights, precision: Precision) -> Result<Vec<u8>> {
-    let (mut writer, tokens) = Writer::new(config, precision);
+    let (mut writer, tokens) = Writer::new(config, precision)?;
     let hidden = writer.hidden_states(weights, &tokens)?;
     let scores = writer.classify(weights, &tokens, &hidden)?;
     let shape = [Axis::Named("batch"), Axis::Fixed(config.labels())];
     Ok(writer.graph.finish(&scores, &Signature::of(Kind::Reranker).output, &shape))
+}
+
+/// How a graph written here is fed.
+pub fn signature(config: &Config, kind: Kind) -> Result<Signature> {
+    let mut signature = Signature::of(kind);
+    if !config.has_types()? {
+        signature.token_type_ids = None;
+    }
+    Ok(signature)
 }
 
 const TO_FLOAT: Attr = Attr::Int("to", data_type::FLOAT as i64);
@@ -40,7 +51,8 @@ const TO_FLOAT: Attr = Attr::Int("to", data_type::FLOAT as i64);
 struct Tokens {
     ids: Value,
     mask: Value,
-    types: Value,
+    /// Only where the family tells texts of a pair apart.
+    types: Option<Value>,
 }
 
 /// Values that every layer shares.
@@ -56,21 +68,23 @@ struct Shared {
 
 struct Writer<'a> {
     config: &'a Config,
+    names: &'static Names,
     is_int8: bool,
     graph: Builder,
 }
 
 impl<'a> Writer<'a> {
-    fn new(config: &'a Config, precision: Precision) -> (Self, Tokens) {
+    fn new(config: &'a Config, precision: Precision) -> Result<(Self, Tokens)> {
         let mut graph = Builder::new(config.architecture());
-        let names = Signature::of(Kind::Embedder);
+        let signature = signature(config, Kind::Embedder)?;
         let shape = [Axis::Named("batch"), Axis::Named("sequence")];
         let tokens = Tokens {
-            ids: graph.input(&names.input_ids, &shape),
-            mask: graph.input(&names.attention_mask, &shape),
-            types: graph.input(names.token_type_ids.as_deref().unwrap_or_default(), &shape),
+            ids: graph.input(&signature.input_ids, &shape),
+            mask: graph.input(&signature.attention_mask, &shape),
+            types: signature.token_type_ids.map(|name| graph.input(&name, &shape)),
         };
-        (Self { config, is_int8: precision == Precision::Int8, graph }, tokens)
+        let is_int8 = precision == Precision::Int8;
+        Ok((Self { config, names: Names::of(config.family()?), is_int8, graph }, tokens))
     }
 
     fn hidden_states(&mut self, weights: &Weights, tokens: &Tokens) -> Result<Value> {
@@ -82,44 +96,6 @@ impl<'a> Writer<'a> {
         Ok(hidden)
     }
 
-    fn embeddings(&mut self, weights: &Weights, tokens: &Tokens) -> Result<Value> {
-        let Config { hidden_size, vocab_size, max_position_embeddings, type_vocab_size, .. } =
-            *self.config;
-        let table = |name: &str, rows| {
-            weights.matrix(&format!("embeddings.{name}_embeddings.weight"), rows, hidden_size)
-        };
-        let word = self.words(&table("word", vocab_size)?, &tokens.ids);
-        let kinds = self.matrix("embeddings.token_type", &table("token_type", type_vocab_size)?);
-        let kind = self.graph.op("Gather", &[&kinds, &tokens.types], &[]);
-        let sum = self.graph.op("Add", &[&word, &kind], &[]);
-
-        let positions = table("position", max_position_embeddings)?;
-        let positions = self.matrix("embeddings.position", &positions);
-        let length = self.graph.op("Shape", &[&tokens.ids], &[Attr::Int("start", 1)]);
-        let zero = self.graph.integers_once("zero", &[0]);
-        let position = self.graph.op("Slice", &[&positions, &zero, &length, &zero], &[]);
-        let sum = self.graph.op("Add", &[&sum, &position], &[]);
-        let sum = self.flat(&sum);
-        self.normalize(weights, "embeddings.LayerNorm", &sum)
-    }
-
-    /// The words' rows; half of a small model's weights are here, so they are 8 bits, too.
-    fn words(&mut self, table: &Matrix, ids: &Value) -> Value {
-        if !self.is_int8 {
-            let table = self.matrix("embeddings.word", table);
-            return self.graph.op("Gather", &[&table, ids], &[]);
-        }
-        let quantized = quantize::by_row(table);
-        let dims = [table.rows, table.columns];
-        let rows = self.graph.bytes("embeddings.word", &dims, &quantized.data);
-        let scales =
-            self.graph.floats("embeddings.word.scales", &[table.rows, 1], &quantized.scales);
-        let row = self.graph.op("Gather", &[&rows, ids], &[]);
-        let row = self.graph.op("Cast", &[&row], &[TO_FLOAT]);
-        let scale = self.graph.op("Gather", &[&scales, ids], &[]);
-        self.graph.op("Mul", &[&row, &scale], &[])
-    }
-
     fn layer(
         &mut self,
         weights: &Weights,
@@ -128,15 +104,15 @@ impl<'a> Writer<'a> {
         shared: &Shared,
     ) -> Result<Value> {
         let Config { hidden_size, intermediate_size, .. } = *self.config;
-        let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-        let (out, up, down) =
-            (name("attention.output.dense"), name("intermediate.dense"), name("output.dense"));
+        let names = self.names;
+        let name = |part| names.layer(layer, part);
+        let (out, up, down) = (name(names.out), name(names.up), name(names.down));
 
         let context = self.attention(weights, layer, hidden, shared)?;
         let out_weights = weights.linear(&out, hidden_size, hidden_size)?;
         let attended = self.linear(&out, (&context, Range::Any), &out_weights, shared);
         let sum = self.graph.op("Add", &[&attended, hidden], &[]);
-        let hidden = self.normalize(weights, &name("attention.output.LayerNorm"), &sum)?;
+        let hidden = self.normalize(weights, &name(names.out_norm), &sum)?;
 
         let up_weights = weights.linear(&up, intermediate_size, hidden_size)?;
         let wide = self.linear(&up, (&hidden, Range::Any), &up_weights, shared);
@@ -144,7 +120,7 @@ impl<'a> Writer<'a> {
         let down_weights = weights.linear(&down, hidden_size, intermediate_size)?;
         let narrow = self.linear(&down, (&wide, Range::Activated), &down_weights, shared);
         let sum = self.graph.op("Add", &[&narrow, &hidden], &[]);
-        self.normalize(weights, &name("output.LayerNorm"), &sum)
+        self.normalize(weights, &name(names.down_norm), &sum)
     }
 
     fn shared(&mut self, tokens: &Tokens) -> Shared {
@@ -181,11 +157,20 @@ impl<'a> Writer<'a> {
         let hidden = self.graph.op("Reshape", &[hidden, &shape], &[]);
         let first = self.graph.integers("first", &[], &[0]);
         let first = self.graph.op("Gather", &[&hidden, &first], &[Attr::Int("axis", 1)]);
-        let dense = weights.linear("pooler.dense", size, size)?;
+        let labels = self.config.labels();
+        let (dense, out) = match self.config.family()? {
+            Family::Roberta => (
+                weights.head("classifier.dense", size, size)?,
+                weights.head("classifier.out_proj", labels, size)?,
+            ),
+            Family::Bert | Family::DistilBert => (
+                weights.linear("pooler.dense", size, size)?,
+                weights.head("classifier", labels, size)?,
+            ),
+        };
         let pooled = self.linear_f32("pooler.dense", &first, &dense);
         let pooled = self.graph.op("Tanh", &[&pooled], &[]);
-        let classifier = weights.head("classifier", self.config.labels(), size)?;
-        Ok(self.linear_f32("classifier", &pooled, &classifier))
+        Ok(self.linear_f32("classifier", &pooled, &out))
     }
 
     /// `[batch, sequence, tail...]`, as a shape for `Reshape`.

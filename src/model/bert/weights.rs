@@ -60,6 +60,11 @@ impl<'a> Weights<'a> {
         Ok(Self { tensors, prefix })
     }
 
+    /// Whether the encoder has a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.tensor(&format!("{}{name}", self.prefix)).is_ok()
+    }
+
     /// The matrix `name` of the encoder.
     pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
         let data = self.read(&format!("{}{name}", self.prefix), &[rows, columns])?;

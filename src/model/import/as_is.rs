@@ -41,11 +41,11 @@ pub(super) fn graph(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
         kind,
         architecture: architecture.unwrap_or("unknown").to_owned(),
         dimensions,
-        signature,
         precision: Precision::AsIs,
         vocabulary: number("vocab_size"),
         positions: positions(&config),
-        types: number("type_vocab_size"),
+        types: signature.token_type_ids.as_ref().and_then(|_| number("type_vocab_size")),
+        signature,
         bytes,
     })
 }

@@ -19,8 +19,8 @@ impl Writer<'_> {
         hidden: &Value,
         shared: &Shared,
     ) -> Result<Value> {
+        let all = self.query_key_value(weights, layer)?;
         let name = format!("encoder.layer.{layer}.attention.self");
-        let all = self.query_key_value(weights, &name)?;
         // One product for the three: their input is quantised and read once.
         let all = self.linear(&name, (hidden, Range::Any), &all, shared);
         let size = self.config.hidden_size as i64;
@@ -59,11 +59,12 @@ impl Writer<'_> {
     }
 
     /// Query, key and value as one layer, query with its additional component in each head.
-    fn query_key_value(&self, weights: &Weights, name: &str) -> Result<Linear> {
+    fn query_key_value(&self, weights: &Weights, layer: usize) -> Result<Linear> {
         let size = self.config.hidden_size;
-        let part = |part| weights.linear(&format!("{name}.{part}"), size, size);
-        let query = self.with_ones(&part("query")?);
-        let parts = [query, part("key")?, part("value")?];
+        let names = self.names;
+        let part = |part| weights.linear(&names.layer(layer, part), size, size);
+        let query = self.with_ones(&part(names.query)?);
+        let parts = [query, part(names.key)?, part(names.value)?];
         let rows = parts.iter().map(|p| p.weight.rows).sum();
         let data = parts.iter().flat_map(|p| p.weight.data.iter().copied()).collect();
         let bias = parts.iter().flat_map(|p| p.bias.iter().copied()).collect();
