@@ -58,19 +58,27 @@ load() {
 # ingest: makes the table a collection and watches the worker fill it.
 ingest() {
     step "SELECT rag_create_collection('manual', 'manual', 'html')"
-    local started=$SECONDS line state
+    local started=$SECONDS moved=$SECONDS status busy paused line last=""
     sql -c "SELECT rag_create_collection('manual', 'manual', 'html')" >/dev/null
     while :; do
-        line=$(sql -At -F ' ' -c "
-            SELECT (lag IS NOT NULL OR EXISTS (SELECT FROM rag.scan))::int, format('%s of %s pages searchable, %s chunks, %s pages/s, %s left',
-                     indexed, documents, chunks, coalesce(round(rate::numeric, 1)::text, '?'),
-                     coalesce(date_trunc('second', eta)::text, '?')), coalesce('paused: ' || paused, '')
+        status=$(sql -At -c "
+            SELECT lag IS NOT NULL OR EXISTS (SELECT FROM rag.scan), paused,
+                   format('%s of %s pages searchable, %s chunks', indexed, greatest(documents, (SELECT count(*) FROM manual)), chunks)
+                   || coalesce(format(', %s pages/s', round(rate::numeric, 1)), '')
+                   || coalesce(format(', %s s left', extract(epoch FROM eta)::int), '')
               FROM rag.status WHERE collection = 'manual'")
-        state=${line%% *}
-        if [ -t 1 ]; then printf '\r    %-90s' "${line#* }"; else note "${line#* }"; fi
-        [ "$state" -ne 0 ] || break
-        case $line in *paused:*) fail "ingestion stands still: ${line##*paused: }" "see rag.status and $DEMO_DIR/log" ;; esac
-        if [ -t 1 ]; then sleep 0.5; else sleep 3; fi
+        IFS='|' read -r busy paused line <<<"$status"
+        if [ -t 1 ]; then
+            printf '\r    %-80s' "$line"
+        elif [ "$line" != "$last" ]; then
+            note "$line"
+        fi
+        [ "$line" = "$last" ] || moved=$SECONDS
+        last=$line
+        [ -z "$paused" ] || fail "ingestion stands still: $paused" "see rag.status and $DEMO_DIR/log"
+        [ "$busy" = t ] || break
+        [ $((SECONDS - moved)) -lt 120 ] || fail "nothing was ingested for two minutes" "see rag.status and $DEMO_DIR/log"
+        sleep 0.5
     done
     [ ! -t 1 ] || echo
     note "done in $((SECONDS - started)) s"

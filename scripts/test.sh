@@ -114,7 +114,7 @@ unit() {
 
 # cargo_test ARGUMENT...: output to the log, and all but the passed tests to the terminal.
 cargo_test() {
-    RAG_PG_MODEL_PATH="$MODELS" ORT_DYLIB_PATH="$ONNXRUNTIME_LIBRARY" \
+    RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME_PATH="$ONNXRUNTIME_LIBRARY" ORT_DYLIB_PATH="$ONNXRUNTIME_LIBRARY" \
         cargo test --no-fail-fast "${FEATURES[@]}" "$@" 2>&1 | tee -a "$log" |
         { grep -vE --line-buffered '^(test .* \.\.\. ok)?$' || true; }
 }

@@ -184,8 +184,8 @@ sub kill_process
 sub private_kilobytes
 {
 	my ($pid) = @_;
-	my $sum = 0;
-	$sum += $1 while slurp_file("/proc/$pid/smaps_rollup") =~ /^Private_\w+:\s+(\d+) kB/mg;
+	my ($sum, $rollup) = (0, slurp_file("/proc/$pid/smaps_rollup"));
+	$sum += $1 while $rollup =~ /^Private_\w+:\s+(\d+) kB/mg;
 	return $sum;
 }
 
