@@ -1,7 +1,9 @@
 //! Laws of token bits, MaxSim and score fusion.
 use proptest::prelude::*;
 use rag_pg::model::{Checkpoint, Detail, Embedder, Embedding, Purpose, TokenVectors};
-use rag_pg::rerank::{TokenBits, cosine, fuse, late_interaction, max_sim, order, standard_scores};
+use rag_pg::rerank::{
+    MaxSim, TokenBits, cosine, fuse, late_interaction, order, score_filled, standard_scores,
+};
 use rag_pg::{Error, Result};
 
 /// Token vectors of unit length.
@@ -49,6 +51,11 @@ fn naive(query: &TokenVectors, bits: &TokenBits<'_>) -> f64 {
     rows.map(best).sum::<f64>() / count / (dimensions as f64).sqrt()
 }
 
+fn max_sim(query: &TokenVectors, documents: &[TokenBits<'_>]) -> Vec<f32> {
+    MaxSim::new(query, documents, &mut unhurried).unwrap().means()
+}
+
+#[allow(clippy::unnecessary_wraps)] // A checkpoint's signature.
 fn unhurried() -> Result<()> {
     Ok(())
 }
@@ -57,7 +64,7 @@ proptest! {
     #[test]
     fn look_up_tables_equal_the_definition((query, documents) in query_and_documents()) {
         let bits: Vec<TokenBits> = documents.iter().map(TokenBits::of).collect();
-        let scores = max_sim(&query, &bits, &mut unhurried).unwrap();
+        let scores = max_sim(&query, &bits);
         prop_assert_eq!(scores.len(), bits.len());
         for (score, bits) in scores.iter().zip(&bits) {
             let expected = naive(&query, bits);
@@ -103,8 +110,28 @@ proptest! {
         query in token_vectors(16, 1..8), document in token_vectors(16, 2..20), cut in 1_usize..20,
     ) {
         let bits = TokenBits::of(&document);
-        let scores = max_sim(&query, &[bits.tokens(0..cut), bits.clone()], &mut unhurried).unwrap();
+        let scores = max_sim(&query, &[bits.tokens(0..cut), bits.clone()]);
         prop_assert!(scores[0] <= scores[1]);
+    }
+
+    #[test]
+    fn weights_follow_what_tells_documents_apart((query, documents) in query_and_documents()) {
+        let bits: Vec<TokenBits> = documents.iter().map(TokenBits::of).collect();
+        let max_sim = MaxSim::new(&query, &bits, &mut unhurried).unwrap();
+        let contrasts = max_sim.contrasts();
+        prop_assert!(contrasts.iter().all(|contrast| (0.0..=2.0).contains(contrast)));
+        // Between the lowest and the highest match, whatever the weights are.
+        for (document, score) in max_sim.contrasted().into_iter().enumerate() {
+            let matches = max_sim.of(document);
+            let lowest = matches.iter().copied().fold(f32::MAX, f32::min);
+            let highest = matches.iter().copied().fold(f32::MIN, f32::max);
+            prop_assert!(matches.is_empty() || (lowest - 1e-5..=highest + 1e-5).contains(&score));
+        }
+        // With one document nothing can be told apart, and weights are alike.
+        if let [only] = bits.as_slice() {
+            let alone = MaxSim::new(&query, std::slice::from_ref(only), &mut unhurried).unwrap();
+            prop_assert_eq!(alone.contrasted(), alone.means());
+        }
     }
 
     #[test]
@@ -117,7 +144,7 @@ proptest! {
             TokenVectors { dimensions: 24, data }
         };
         let bits = TokenBits::of(&whole(document));
-        let score = max_sim(&whole(query), &[bits], &mut unhurried).unwrap()[0];
+        let score = max_sim(&whole(query), &[bits])[0];
         prop_assert!((-1.0..=1.0).contains(&score), "{}", score);
     }
 
@@ -193,7 +220,7 @@ fn equal_values_have_no_standard_score() {
 fn dimensions_must_agree() {
     let query = TokenVectors { dimensions: 8, data: vec![1.0; 8] };
     let other = TokenBits::from_bytes(16, vec![0; 2]).unwrap();
-    let error = max_sim(&query, &[other], &mut unhurried).unwrap_err();
+    let error = MaxSim::new(&query, &[other], &mut unhurried).unwrap_err();
     assert_eq!(error.sqlstate(), "22023");
     assert!(error.hint().is_some());
 }
@@ -203,7 +230,7 @@ fn a_cancel_ends_a_long_comparison() {
     let query = TokenVectors { dimensions: 8, data: vec![1.0; 8] };
     let long = TokenBits::from_bytes(8, vec![7; 60_000]).unwrap();
     let error =
-        max_sim(&query, &[long.clone(), long], &mut || Err(Error::cancelled())).unwrap_err();
+        MaxSim::new(&query, &[long.clone(), long], &mut || Err(Error::cancelled())).unwrap_err();
     assert!(error.is_cancelled());
 }
 
@@ -240,25 +267,26 @@ impl Embedder for FirstLetters {
     }
 }
 
+fn rerank(query: &str, documents: &[&str]) -> Result<Vec<f64>> {
+    let has_token = |text: &str| Ok(!text.trim().is_empty());
+    score_filled(documents, has_token, |filled| {
+        late_interaction(&FirstLetters, query, filled, &mut unhurried)
+    })
+}
+
 #[test]
 fn the_fitting_document_comes_first_and_blank_ones_last() {
     let documents = ["xylophone", "", "apple banana", "  \n", "apple zebra"];
-    let scores =
-        late_interaction(&FirstLetters, "apple banana", &documents, &mut unhurried).unwrap();
+    let scores = rerank("apple banana", &documents).unwrap();
     assert_eq!(order(&scores, |i| i), [2, 4, 0, 1, 3]);
     assert!(scores[1] < scores[0]);
 }
 
 #[test]
 fn a_blank_query_is_the_embedders_error_and_no_documents_no_scores() {
-    let scores = late_interaction(&FirstLetters, "a", &[], &mut unhurried).unwrap();
-    assert!(scores.is_empty());
-    assert_eq!(
-        late_interaction(&FirstLetters, "a", &["", " "], &mut unhurried).unwrap(),
-        [-1.0; 2]
-    );
-    let error = late_interaction(&FirstLetters, " ", &["a"], &mut unhurried).unwrap_err();
-    assert_eq!(error.sqlstate(), "22023");
+    assert!(rerank("a", &[]).unwrap().is_empty());
+    assert_eq!(rerank("a", &["", " "]).unwrap(), [-1.0; 2]);
+    assert_eq!(rerank(" ", &["a"]).unwrap_err().sqlstate(), "22023");
 }
 
 #[test]
@@ -266,7 +294,7 @@ fn many_documents_are_scored_as_few_are() {
     let texts: Vec<String> =
         (0..300).map(|i| format!("w{i} {}", char::from(b'a' + (i % 26) as u8))).collect();
     let documents: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let scores = late_interaction(&FirstLetters, "w c", &documents, &mut unhurried).unwrap();
+    let scores = rerank("w c", &documents).unwrap();
     let best: Vec<usize> = order(&scores, |i| i).into_iter().take(12).collect();
     assert_eq!(best, (0..12).map(|i| 2 + 26 * i).collect::<Vec<_>>());
 }

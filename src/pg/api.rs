@@ -1,8 +1,10 @@
 //! The SQL functions, one file a word.
+mod answer;
 mod chunk;
 mod collection;
 mod embed;
 mod grant;
 mod model;
+mod rerank;
 mod search;
 mod work;

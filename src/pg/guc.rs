@@ -1,10 +1,12 @@
 //! Settings: private statics behind typed accessors, one file a subject. Who may set each, and why,
 //! stands beside it.
+pub mod answer;
 pub mod model;
 pub mod worker;
 
 /// Defines every setting; called while the library is loaded.
 pub fn init() {
+    answer::init();
     model::init();
     worker::init();
     reserve_prefix();

@@ -9,8 +9,8 @@ use crate::{Error, Result};
 const DOCUMENTS_PER_CALL: usize = 128;
 
 /// How well each of `documents` answers `query`: MaxSim and the cosine of their vectors, fused.
-/// Scores compare the documents of one call; higher is better. A blank document scores one less
-/// than the lowest that is not. An error when the query has no token.
+/// Scores compare the documents of one call; higher is better. An error when the query or a
+/// document has no token.
 pub fn late_interaction(
     embedder: &dyn Embedder,
     query: &str,
@@ -18,27 +18,32 @@ pub fn late_interaction(
     checkpoint: Checkpoint<'_>,
 ) -> Result<Vec<f64>> {
     let query = embed_query(embedder, query, checkpoint)?;
-    let filled: Vec<usize> =
-        (0..documents.len()).filter(|&i| !documents[i].trim().is_empty()).collect();
-    let (mut cosines, mut max_sims) = (Vec::new(), Vec::new());
-    for call in filled.chunks(DOCUMENTS_PER_CALL) {
-        let texts: Vec<&str> = call.iter().map(|&i| documents[i]).collect();
-        let embeddings = embedder.embed(&texts, Purpose::Document, Detail::Tokens, checkpoint)?;
-        let mut bits = Vec::with_capacity(embeddings.len());
-        for embedding in &embeddings {
+    let (mut cosines, mut bits) = (Vec::new(), Vec::new());
+    for texts in documents.chunks(DOCUMENTS_PER_CALL) {
+        for embedding in embedder.embed(texts, Purpose::Document, Detail::Tokens, checkpoint)? {
             cosines.push(f64::from(cosine(&query.vector, &embedding.vector)));
-            bits.push(TokenBits::of(token_vectors(embedding)?));
+            bits.push(TokenBits::of(token_vectors(&embedding)?));
         }
-        let scores = max_sim(token_vectors(&query)?, &bits, checkpoint)?;
-        max_sims.extend(scores.into_iter().map(f64::from));
     }
-    let fused = fuse(&[&max_sims, &cosines]);
-    let lowest = fused.iter().copied().reduce(f64::min).unwrap_or(0.0);
-    let mut scores = vec![lowest - 1.0; documents.len()];
-    for (i, score) in filled.into_iter().zip(fused) {
-        scores[i] = score;
-    }
-    Ok(scores)
+    let max_sim = max_sim(token_vectors(&query)?, &bits, checkpoint)?;
+    let max_sim: Vec<f64> = max_sim.into_iter().map(f64::from).collect();
+    Ok(fuse(&[&max_sim, &cosines]))
+}
+
+/// The scores that `score` gives to the documents that `has_token`; one without, which no model can
+/// read, gets one less than the lowest of them.
+pub fn score_filled(
+    documents: &[&str],
+    has_token: impl Fn(&str) -> Result<bool>,
+    score: impl FnOnce(&[&str]) -> Result<Vec<f64>>,
+) -> Result<Vec<f64>> {
+    let is_filled = documents.iter().map(|text| has_token(text)).collect::<Result<Vec<bool>>>()?;
+    let filled = documents.iter().zip(&is_filled).filter_map(|(&text, &is)| is.then_some(text));
+    let scores = score(&filled.collect::<Vec<_>>())?;
+    let lowest = scores.iter().copied().reduce(f64::min).unwrap_or(0.0);
+    let mut scores = scores.into_iter();
+    let next = |is: bool| if is { scores.next() } else { None };
+    Ok(is_filled.into_iter().map(next).map(|score| score.unwrap_or(lowest - 1.0)).collect())
 }
 
 /// The question's vector and token vectors.

@@ -36,13 +36,10 @@ impl Table {
         Self { blocks, query_tokens: query.len() / dimensions }
     }
 
-    /// For each query token the highest dot product with a row of `rows`; their sum. 0 without rows.
-    pub(super) fn sum_of_best(&self, rows: &[u8]) -> f32 {
-        if rows.is_empty() || self.blocks.is_empty() {
-            return 0.0;
-        }
-        let best = best(&self.blocks, rows);
-        best.0[..self.query_tokens].iter().sum()
+    /// For each query token the highest dot product with a row of `rows`, of which there must be
+    /// one.
+    pub(super) fn best(&self, rows: &[u8]) -> impl Iterator<Item = f32> {
+        best(&self.blocks, rows).0.into_iter().take(self.query_tokens)
     }
 }
 

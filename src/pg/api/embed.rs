@@ -70,7 +70,8 @@ fn parse_purpose(purpose: Option<&str>) -> Result<Purpose> {
     }
 }
 
-fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
+/// The embedder, checked for what a vector and this database can hold.
+pub(super) fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
     model::require_utf8()?;
     let model = model::embedder(name)?;
     let (name, dimensions) = (&model.manifest().name, model.manifest().dimensions);
@@ -89,7 +90,11 @@ fn embed(model: &LocalModel, texts: &[&str], purpose: Purpose) -> Result<Vec<Emb
 }
 
 /// Does what `rag_pg.truncation` says when texts did not fit the window.
-fn report_truncated(model: &LocalModel, purpose: Purpose, embeddings: &[Embedding]) -> Result<()> {
+pub(super) fn report_truncated(
+    model: &LocalModel,
+    purpose: Purpose,
+    embeddings: &[Embedding],
+) -> Result<()> {
     let mut cut = embeddings.iter().filter(|embedding| embedding.truncated);
     let (Some(first), more) = (cut.next(), cut.count()) else { return Ok(()) };
     let (name, room) = (&model.manifest().name, model.room(purpose)?);

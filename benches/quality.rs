@@ -1,0 +1,214 @@
+//! Quality of retrieval and answers on judged questions, with the default model.
+//!
+//! RAG_PG_SQUAD names a directory with `passages.jsonl` (`id`, `title`, `text`) and
+//! `questions.jsonl` (`question`, `passage`, `answers`): the development set of `SQuAD` 1.1 in that
+//! shape is what the bars are for. Every `RAG_PG_SQUAD_STEP`th question is asked (7 by default).
+//! The lexical leg is a BM25 of this bench's own; in the database it is PostgreSQL's text search.
+#[path = "quality/corpus.rs"]
+mod corpus;
+#[path = "quality/lexical.rs"]
+mod lexical;
+
+use corpus::{Corpus, Question};
+use rag_pg::answer::{Answer, Options, Passage, Status, extract};
+use rag_pg::model::Embedding;
+use rag_pg::rerank::{cosine, fuse, max_sim, order};
+use rag_pg::search::{RRF_K, reciprocal_rank_fusion};
+use std::env::var;
+
+/// Candidates that each leg names, and that are reranked.
+const LEG_DEPTH: usize = 100;
+const CANDIDATES: usize = 50;
+/// Passages an answer is taken from.
+const TOP_K: usize = 5;
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let Ok(directory) = var("RAG_PG_SQUAD") else {
+        println!("figure\tquality on judged questions\tnot measured\tset RAG_PG_SQUAD");
+        return;
+    };
+    let step = var("RAG_PG_SQUAD_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(7);
+    let corpus = Corpus::read(&directory, step);
+    let mut retrieval = Retrieval::default();
+    let mut answers = Answers::default();
+    for question in &corpus.questions {
+        let legs = search(&corpus, question, |_| true);
+        retrieval.add(&legs, question.passage);
+        if legs.reranked[..TOP_K].iter().any(|(passage, _)| *passage == question.passage) {
+            answers.add(&corpus, question, &legs);
+        }
+        let title = &corpus.passages[question.passage].title;
+        let elsewhere =
+            search(&corpus, question, |passage| corpus.passages[passage].title != *title);
+        answers.confidence_elsewhere.push(confidence(&corpus, question, &elsewhere.reranked));
+    }
+    retrieval.report();
+    answers.report();
+}
+
+/// What each stage of a search found, best first.
+struct Legs {
+    dense: Vec<usize>,
+    lexical: Vec<usize>,
+    hybrid: Vec<usize>,
+    reranked: Vec<(usize, f64)>,
+}
+
+/// A search as the database runs it: both legs, reciprocal ranks, token bits.
+fn search(corpus: &Corpus, question: &Question, is_allowed: impl Fn(usize) -> bool) -> Legs {
+    let best = |scores: &[f64]| -> Vec<usize> {
+        let order = order(scores, |passage| passage).into_iter();
+        order.filter(|&passage| is_allowed(passage)).take(LEG_DEPTH).collect()
+    };
+    let Embedding { vector, tokens, .. } = &question.embedding;
+    let cosines: Vec<f64> =
+        corpus.passages.iter().map(|p| f64::from(cosine(vector, &p.vector))).collect();
+    let bm25 = corpus.lexical.scores(&question.text);
+    let dense = best(&cosines);
+    let mut lexical = best(&bm25);
+    lexical.retain(|&passage| bm25[passage] > 0.0);
+    let hybrid = reciprocal_rank_fusion(&[&dense[..], &lexical[..]], RRF_K);
+    let hybrid: Vec<usize> = hybrid.into_iter().map(|(p, _)| p).take(CANDIDATES).collect();
+    let bits: Vec<_> = hybrid.iter().map(|&p| corpus.passages[p].bits.clone()).collect();
+    let tokens = tokens.as_ref().expect("token vectors were asked for");
+    let late = max_sim(tokens, &bits, &mut || Ok(())).expect("one model");
+    let late: Vec<f64> = late.into_iter().map(f64::from).collect();
+    let of = |leg: &[f64]| -> Vec<f64> { hybrid.iter().map(|&p| leg[p]).collect() };
+    let fused = fuse(&[&late, &of(&cosines), &of(&bm25)]);
+    let reranked =
+        order(&fused, |i| hybrid[i]).into_iter().map(|i| (hybrid[i], fused[i])).collect();
+    Legs { dense, lexical, hybrid, reranked }
+}
+
+/// Reciprocal ranks and hits per stage.
+#[derive(Default)]
+struct Retrieval {
+    questions: usize,
+    stages: [(f64, usize); 4],
+}
+
+impl Retrieval {
+    fn add(&mut self, legs: &Legs, relevant: usize) {
+        self.questions += 1;
+        let reranked: Vec<usize> = legs.reranked.iter().map(|(passage, _)| *passage).collect();
+        let found = [&legs.dense, &legs.lexical, &legs.hybrid, &reranked];
+        for ((reciprocal, hits), found) in self.stages.iter_mut().zip(found) {
+            match found.iter().position(|&passage| passage == relevant) {
+                Some(at @ 0..10) => {
+                    *reciprocal += 1.0 / (at + 1) as f64;
+                    *hits += usize::from(at < 5);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn report(&self) {
+        let count = self.questions as f64;
+        let bars = ["", "", "", "MRR@10 >= 0.89, recall@5 >= 0.96"];
+        let names = ["dense", "lexical", "hybrid", "reranked"];
+        for (((reciprocal, hits), name), bar) in self.stages.iter().zip(names).zip(bars) {
+            let (mrr, recall) = (reciprocal / count, *hits as f64 / count);
+            println!("figure\tretrieval, {name}\tMRR@10 {mrr:.3}, recall@5 {recall:.3}\t{bar}");
+        }
+        println!("figure\tquestions asked\t{}\t", self.questions);
+    }
+}
+
+/// Accepted texts in what was quoted, where the passage was found.
+#[derive(Default)]
+struct Answers {
+    found: usize,
+    in_best_of_passage: usize,
+    in_three_of_passage: usize,
+    in_best: usize,
+    in_answer: usize,
+    confidence: Vec<f64>,
+    confidence_elsewhere: Vec<f64>,
+}
+
+impl Answers {
+    fn add(&mut self, corpus: &Corpus, question: &Question, legs: &Legs) {
+        self.found += 1;
+        let own: Vec<_> =
+            legs.reranked.iter().copied().filter(|(p, _)| *p == question.passage).collect();
+        let first = |answer: &Answer| question.is_accepted(best_quote(answer));
+        let any = |answer: &Answer| answer.citations.iter().any(|c| question.is_accepted(&c.quote));
+        let within = answer(corpus, question, &own);
+        self.in_best_of_passage += usize::from(first(&within));
+        self.in_three_of_passage += usize::from(any(&within));
+        let over_all = answer(corpus, question, &legs.reranked);
+        self.in_best += usize::from(first(&over_all));
+        self.in_answer += usize::from(any(&over_all));
+        self.confidence.push(f64::from(over_all.confidence));
+    }
+
+    fn report(&mut self) {
+        let share = |hits: usize| format!("{:.1} %", 100.0 * hits as f64 / self.found as f64);
+        for (what, hits, bar) in [
+            (
+                "accepted text in the best sentence of the passage",
+                self.in_best_of_passage,
+                ">= 85 %",
+            ),
+            (
+                "accepted text in three sentences of the passage",
+                self.in_three_of_passage,
+                ">= 95 %",
+            ),
+            ("accepted text in the best sentence of five passages", self.in_best, ""),
+            ("accepted text in an answer from five passages", self.in_answer, ""),
+        ] {
+            println!("figure\t{what}\t{}\t{bar}", share(hits));
+        }
+        self.confidence.sort_by(f64::total_cmp);
+        let threshold = Options::default().threshold;
+        let below = |values: &[f64], at: f64| {
+            100.0 * values.iter().filter(|value| **value < at).count() as f64 / values.len() as f64
+        };
+        for (what, values, bar) in [
+            ("abstains where an answer was found", &self.confidence, "<= 10 %"),
+            ("abstains on other articles' questions", &self.confidence_elsewhere, ">= 80 %"),
+        ] {
+            println!("figure\t{what}\t{:.1} %\t{bar}", below(values, threshold));
+        }
+        for percent in [3, 5, 7, 10] {
+            let at = self.confidence[self.confidence.len() * percent / 100];
+            let elsewhere = below(&self.confidence_elsewhere, at);
+            println!("threshold {at:.3}: abstains on {percent} % and {elsewhere:.1} %");
+        }
+    }
+}
+
+/// The quote that was chosen first.
+fn best_quote(answer: &Answer) -> &str {
+    answer.citations.iter().find(|citation| citation.is_best).map_or("", |citation| &citation.quote)
+}
+
+fn confidence(corpus: &Corpus, question: &Question, found: &[(usize, f64)]) -> f64 {
+    f64::from(answer(corpus, question, found).confidence)
+}
+
+/// The answer from the best passages, whatever its confidence.
+fn answer(corpus: &Corpus, question: &Question, found: &[(usize, f64)]) -> Answer {
+    let passage = |&(passage, score): &(usize, f64)| {
+        let passage = &corpus.passages[passage];
+        Passage {
+            text: &passage.text,
+            span: 0..passage.text.len(),
+            bits: passage.bits.clone(),
+            heading_tokens: 0,
+            tokens: corpus.tokens(&passage.text),
+            score,
+        }
+    };
+    let passages: Vec<Passage> = found.iter().take(TOP_K).map(passage).collect();
+    let tokens = question.embedding.tokens.as_ref().expect("token vectors were asked for");
+    let options = Options { threshold: -1.0, ..Options::default() };
+    let answer = extract(tokens, &passages, &options, &mut || Ok(())).expect("one model");
+    assert_eq!(answer.status, Status::Answered);
+    answer
+}

@@ -1,0 +1,101 @@
+//! `rag_rerank`: bare documents in the order in which they answer a query.
+use super::embed::{embedder, report_truncated};
+use crate::model::manifest::Kind;
+use crate::model::{Checkpoint, Detail, Embedder, Embedding, LocalModel, Purpose, Reranker as _};
+use crate::pg::{interrupt, model};
+use crate::rerank::{late_interaction, order, score_filled};
+use crate::{Error, Result};
+use pgrx::prelude::*;
+
+extension_sql_file!("../../../sql/rerank.sql", name = "rerank", requires = [rag_rerank]);
+
+/// Scores documents against a query, best first.
+///
+/// STABLE because it reads a model; PARALLEL RESTRICTED because only the leader inherits or loads one.
+#[pg_extern(stable, parallel_restricted, cost = 100000, name = "rag_rerank")]
+fn rag_rerank(
+    query: Option<&str>,
+    documents: Option<Array<'_, &str>>,
+    top_k: default!(Option<i32>, "NULL"),
+    model: default!(Option<&str>, "NULL"),
+) -> Result<
+    TableIterator<'static, (name!(ordinal, i32), name!(document, String), name!(score, f64))>,
+    pg_sys::panic::ErrorReport,
+> {
+    let top_k = parse_top_k(top_k)?;
+    let (Some(query), Some(documents)) = (query, documents) else {
+        return Ok(TableIterator::new(Vec::new()));
+    };
+    if query.trim().is_empty() {
+        return Err(Error::invalid_argument("cannot rerank for an empty query")
+            .with_hint("Pass NULL for a query that is missing; it gives no rows.")
+            .into());
+    }
+    let present: Vec<(i32, &str)> = (1..)
+        .zip(documents.iter())
+        .filter_map(|(ordinal, document)| Some((ordinal, document?)))
+        .collect();
+    let texts: Vec<&str> = present.iter().map(|(_, document)| *document).collect();
+    let scores = score(query, &texts, model)?;
+    let rows: Vec<(i32, String, f64)> = order(&scores, |i| present[i].0)
+        .into_iter()
+        .take(top_k)
+        .map(|i| (present[i].0, present[i].1.to_owned(), scores[i]))
+        .collect();
+    Ok(TableIterator::new(rows))
+}
+
+/// How many rows are wanted; NULL means all.
+fn parse_top_k(top_k: Option<i32>) -> Result<usize> {
+    match top_k {
+        None => Ok(usize::MAX),
+        Some(top_k @ 1..) => Ok(top_k as usize),
+        Some(top_k) => {
+            Err(Error::invalid_argument(format!("top_k must be at least 1, not {top_k}"))
+                .with_hint("Pass NULL for all documents."))
+        }
+    }
+}
+
+/// One score per document: by a reranker when `model` names one, else by late interaction.
+fn score(query: &str, documents: &[&str], model: Option<&str>) -> Result<Vec<f64>> {
+    model::require_utf8()?;
+    let named = model.map(|name| model::tokenizer(Some(name))).transpose()?;
+    if let Some(reranker) = named.filter(|model| model.manifest().kind == Kind::Reranker) {
+        return score_filled(documents, has_token(reranker), |filled| {
+            let scores = reranker.rerank(query, filled, &mut interrupt::checkpoint)?;
+            Ok(scores.into_iter().map(f64::from).collect())
+        });
+    }
+    let model = embedder(model)?;
+    score_filled(documents, has_token(model), |filled| {
+        late_interaction(&Reporting(model), query, filled, &mut interrupt::checkpoint)
+    })
+}
+
+/// Whether `model` makes a token of a text. Any letter or digit gives one; of a text without, the
+/// beginning is looked at.
+fn has_token(model: &LocalModel) -> impl Fn(&str) -> Result<bool> {
+    |text| {
+        let beginning = text.trim_start();
+        let beginning = &beginning[..beginning.floor_char_boundary(4096)];
+        Ok(text.contains(char::is_alphanumeric) || model.tokenizer().count(beginning)? > 0)
+    }
+}
+
+/// An embedder that does what `rag_pg.truncation` says about texts that do not fit.
+struct Reporting(&'static LocalModel);
+
+impl Embedder for Reporting {
+    fn embed(
+        &self,
+        texts: &[&str],
+        purpose: Purpose,
+        detail: Detail,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<Vec<Embedding>> {
+        let embeddings = self.0.embed(texts, purpose, detail, checkpoint)?;
+        report_truncated(self.0, purpose, &embeddings)?;
+        Ok(embeddings)
+    }
+}
