@@ -91,7 +91,9 @@ fn without_types(mut model: TinyModel) -> (TinyModel, Vec<Input>) {
     let (_, kinds) = model.tensors.get_mut("embeddings.token_type_embeddings.weight").unwrap();
     kinds[..HIDDEN].fill(0.0);
     let mut inputs = inputs(&model, 5);
-    inputs.iter_mut().for_each(|input| input.type_ids.fill(0));
+    for input in &mut inputs {
+        input.type_ids.fill(0);
+    }
     (model, inputs)
 }
 
@@ -105,18 +107,20 @@ fn kin_of_bert_compute_the_same_under_other_names() {
         ("xlm-roberta", "XLMRobertaForMaskedLM"),
         ("camembert", "CamembertModel"),
     ] {
-        let kin = model.clone().as_roberta(model_type, architecture);
+        let kin = model.clone().roberta(model_type, architecture);
         assert_encodes_as(&kin, &reference, &inputs);
     }
-    assert_encodes_as(&model.clone().as_distilbert(), &reference, &inputs);
+    assert_encodes_as(&model.clone().distilbert(), &reference, &inputs);
 }
 
 #[test]
 fn a_single_token_type_counts() {
     let model = TinyModel::encoder(16);
     let mut inputs = inputs(&model, 5);
-    inputs.iter_mut().for_each(|input| input.type_ids.fill(0));
-    let kin = model.clone().as_roberta("roberta", "RobertaModel");
+    for input in &mut inputs {
+        input.type_ids.fill(0);
+    }
+    let kin = model.clone().roberta("roberta", "RobertaModel");
     assert_encodes_as(&kin, &Reference::new(&model), &inputs);
 }
 
@@ -124,7 +128,7 @@ fn a_single_token_type_counts() {
 fn cross_encoders_of_roberta_score_the_same() {
     let (model, inputs) = without_types(TinyModel::cross_encoder(22));
     let reference = Reference::new(&model);
-    let kin = model.as_roberta("xlm-roberta", "XLMRobertaForSequenceClassification");
+    let kin = model.roberta("xlm-roberta", "XLMRobertaForSequenceClassification");
     let session = session(&imported(&kin, Precision::Fp32));
     let output = run(&session, &inputs.iter().collect::<Vec<_>>());
     for (found, input) in output.data.iter().zip(&inputs) {

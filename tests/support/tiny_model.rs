@@ -89,7 +89,7 @@ impl TinyModel {
     }
 
     /// The same computation as RoBERTa has it: positions from 2, one token type that is zero.
-    pub fn as_roberta(mut self, model_type: &str, architecture: &str) -> Self {
+    pub fn roberta(mut self, model_type: &str, architecture: &str) -> Self {
         let fields = [
             ("model_type", json!(model_type)),
             ("architectures", json!([architecture])),
@@ -97,7 +97,9 @@ impl TinyModel {
             ("type_vocab_size", json!(1)),
             ("pad_token_id", json!(1)),
         ];
-        fields.into_iter().for_each(|(field, value)| _ = self.set("config.json", field, value));
+        for (field, value) in fields {
+            self.set("config.json", field, value);
+        }
         let (shape, values) =
             self.tensors.get_mut("embeddings.position_embeddings.weight").unwrap();
         shape[0] += 2;
@@ -120,7 +122,7 @@ impl TinyModel {
     }
 
     /// The same computation as DistilBERT has it: other names, no token types.
-    pub fn as_distilbert(mut self) -> Self {
+    pub fn distilbert(mut self) -> Self {
         let (_, kinds) = self.tensors.remove("embeddings.token_type_embeddings.weight").unwrap();
         assert!(kinds[..HIDDEN].iter().all(|v| *v == 0.0), "DistilBERT has no token types");
         self.config = json!({
