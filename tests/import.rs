@@ -244,6 +244,11 @@ fn damaged_and_missing_files_are_refused() {
             assert!(error.to_string().contains(name), "{name} cut to {keep}: {error}");
         }
     }
+    let mut pointer = files.clone();
+    let text = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+    pointer.insert("model.safetensors".into(), text.to_vec());
+    let error = assert_refused(import_files(&pointer), "F0000", "git LFS");
+    assert!(error.hint().unwrap().contains("git lfs pull"));
     let mut pickled = files.clone();
     let weights = pickled.remove("model.safetensors").unwrap();
     pickled.insert("pytorch_model.bin".into(), weights);

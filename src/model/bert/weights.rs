@@ -44,6 +44,10 @@ pub struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// Reads the file's header and checks that it describes the whole file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        if bytes.starts_with(b"version https://git-lfs") {
+            return Err(Error::configuration("model.safetensors is only a pointer of git LFS")
+                .with_hint("Run \"git lfs pull\" in the model's clone, then import again."));
+        }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
             Error::configuration("model.safetensors is damaged or truncated")
                 .with_detail(e.to_string())
