@@ -3,6 +3,9 @@
 
 set -euo pipefail
 umask 022
+# make's own flags are not for cargo and the makefiles that set-up runs; its variables arrive as
+# environment anyway.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}

@@ -169,12 +169,12 @@ pgvector_from_source() {
     }
     source=$(find "$WORK/pgvector" -maxdepth 1 -type d -name 'pgvector-*')
     # OPTFLAGS empty as in Debian's own build: the library then runs on any processor of this kind.
-    make -C "$source" OPTFLAGS="" with_llvm=no PG_CONFIG="$PG_CONFIG" >"$WORK/pgvector.log" 2>&1 || {
+    local build=(make -C "$source" OPTFLAGS="" with_llvm=no PG_CONFIG="$PG_CONFIG" DESTDIR=)
+    "${build[@]}" >"$WORK/pgvector.log" 2>&1 || {
         tail -n 20 "$WORK/pgvector.log" >&2
         fail "pgvector did not compile (the last lines are above)" "mend that, then run the same command again"
     }
-    writing "$("$PG_CONFIG" --pkglibdir)" \
-        make -C "$source" OPTFLAGS="" with_llvm=no PG_CONFIG="$PG_CONFIG" install >"$WORK/pgvector.log" 2>&1 || {
+    writing "$("$PG_CONFIG" --pkglibdir)" "${build[@]}" install >"$WORK/pgvector.log" 2>&1 || {
         tail -n 20 "$WORK/pgvector.log" >&2
         fail "pgvector did not install (the last lines are above)" "mend that, then run the same command again"
     }
