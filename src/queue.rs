@@ -6,5 +6,6 @@ pub mod diff;
 pub mod failure;
 pub mod plan;
 pub mod rate;
+pub mod spool;
 
 pub use failure::Failure;

@@ -11,6 +11,7 @@ use crate::pg::{interrupt, model, worker};
 use crate::{Error, Result};
 use pgrx::pg_sys::{self, panic::ErrorReport};
 use pgrx::prelude::*;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 use std::time::Duration;
 
 /// How often to look whether the jobs that others are at are done.
@@ -57,29 +58,49 @@ fn drain(collections: &[i32]) -> Result<(), Failed> {
             Turn::Idle { .. } => break,
         }
     }
-    let left = drain.host().transaction(|| Ok(left_behind(collections)))?;
-    for warning in left {
-        pgrx::ereport!(PgLogLevel::WARNING, PgSqlErrorCode::ERRCODE_WARNING, warning);
+    for warning in drain.host().transaction(|| Ok(left_behind(collections)))? {
+        warning.report(PgLogLevel::WARNING);
     }
     Ok(())
 }
 
 /// What could not be indexed, said at the end.
-fn left_behind(collections: &[i32]) -> Vec<String> {
+fn left_behind(collections: &[i32]) -> Vec<ErrorReport> {
     let sql = include_str!("../../../sql/run/work_left.sql");
-    as_extension_owner(|| {
+    let rows = as_extension_owner(|| {
         query(sql, &[collections.to_vec().into()], |row| {
             let name: String = required(&row, 1);
-            let (dead, later): (i64, i64) = (required(&row, 3), required(&row, 4));
-            match column::<String>(&row, 2) {
-                Some(reason) => format!("collection \"{name}\" is paused: {reason}"),
-                None => format!(
-                    "collection \"{name}\": {dead} documents could not be indexed, \
-                     {later} are tried again later; see rag.dead_job and rag.status"
-                ),
-            }
+            (name, column::<String>(&row, 2), required::<i64>(&row, 3), required::<i64>(&row, 4))
         })
-    })
+    });
+    let mut warnings = Vec::new();
+    for (name, paused, dead, later) in rows {
+        let mut warn = |message: String, hint: String| {
+            let code = PgSqlErrorCode::ERRCODE_WARNING;
+            warnings.push(ErrorReport::new(code, message, function_name!()).set_hint(hint));
+        };
+        if let Some(reason) = paused {
+            warn(
+                format!("collection \"{name}\" is paused: {reason}"),
+                format!("When that is settled, rag_retry('{name}') lets it go on."),
+            );
+        }
+        if dead > 0 {
+            warn(
+                format!("{dead} documents of collection \"{name}\" could not be indexed"),
+                "The view rag.dead_job says why.".to_owned(),
+            );
+        }
+        if later > 0 {
+            warn(
+                format!(
+                    "{later} documents of collection \"{name}\" failed and wait for another try"
+                ),
+                format!("rag_retry('{name}') makes them ready at once."),
+            );
+        }
+    }
+    warnings
 }
 
 /// A procedure called by a function or inside a transaction block cannot commit.

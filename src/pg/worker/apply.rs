@@ -3,9 +3,13 @@ use super::collection::Target;
 use super::read::{key_args, keyed};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, required};
-use crate::queue::plan::{Chunk, Embedded};
+use crate::queue::plan::Chunk;
+use crate::queue::spool::Spool;
 use crate::{Error, Result};
 use std::collections::HashSet;
+
+/// Chunks inserted by one statement: some megabytes with their token bits.
+const CHUNKS: usize = 500;
 
 /// What becomes of one claimed document.
 pub struct Outcome {
@@ -35,8 +39,6 @@ pub struct State {
     pub source_hash: [u8; 32],
     /// Its chunks in order, with the row that already is one.
     pub chunks: Vec<(Chunk, Option<i64>)>,
-    /// Vectors of the chunks that have no row, in their order.
-    pub embedded: Vec<Embedded>,
     /// Stored chunks to delete.
     pub removed: Vec<i64>,
 }
@@ -57,18 +59,30 @@ pub struct Applied {
 }
 
 /// Applies `outcomes` whose claims still hold. Runs in a transaction, as its first statement.
-pub fn apply(target: &Target, outcomes: &[Outcome], rate: Option<f64>) -> Result<Applied> {
+/// `embedded` holds the results of all their new chunks, in order.
+pub fn apply(
+    target: &Target,
+    outcomes: &[Outcome],
+    embedded: &Spool,
+    rate: Option<f64>,
+) -> Result<Applied> {
     let held = lock(outcomes);
-    let outcomes: Vec<&Outcome> = outcomes.iter().filter(|o| held.contains(&o.token)).collect();
-    let mut applied = Applied { documents: outcomes.len(), ..Applied::default() };
-    let mut rows = Rows::default();
-    let new = outcomes.iter().map(|outcome| outcome.new_chunks()).sum();
-    let mut ids = allocate(new).into_iter();
-    for outcome in &outcomes {
-        rows.add(outcome, &mut ids, &mut applied);
+    let mut applied = Applied { documents: held.len(), ..Applied::default() };
+    if held.is_empty() {
+        return Ok(applied);
     }
-    as_source_owner(target.collection.owner, || rows.write(target))?;
-    done(target, &outcomes, applied, rate);
+    let mut rows = Rows::default();
+    let mut position = 0;
+    let new = outcomes.iter().filter(|o| held.contains(&o.token)).map(Outcome::new_chunks).sum();
+    let mut ids = allocate(new).into_iter();
+    for outcome in outcomes {
+        if held.contains(&outcome.token) {
+            rows.add(outcome, position, &mut ids, &mut applied);
+        }
+        position += outcome.new_chunks();
+    }
+    as_source_owner(target.collection.owner, || rows.write(target, embedded))?;
+    done(target, held, applied, rate);
     Ok(applied)
 }
 
@@ -90,8 +104,8 @@ fn allocate(count: usize) -> Vec<i64> {
     })
 }
 
-fn done(target: &Target, outcomes: &[&Outcome], applied: Applied, rate: Option<f64>) {
-    let tokens: Vec<i64> = outcomes.iter().map(|outcome| outcome.token).collect();
+fn done(target: &Target, tokens: HashSet<i64>, applied: Applied, rate: Option<f64>) {
+    let tokens: Vec<i64> = tokens.into_iter().collect();
     as_extension_owner(|| {
         let sql = include_str!("../../../sql/run/work_done.sql");
         let args = [
@@ -109,7 +123,8 @@ fn done(target: &Target, outcomes: &[&Outcome], applied: Applied, rate: Option<f
 
 impl Outcome {
     fn new_chunks(&self) -> usize {
-        if let Change::Replace(state) = &self.change { state.embedded.len() } else { 0 }
+        let Change::Replace(state) = &self.change else { return 0 };
+        state.chunks.iter().filter(|(_, kept)| kept.is_none()).count()
     }
 }
 
@@ -117,31 +132,21 @@ impl Outcome {
 #[derive(Default)]
 struct Rows<'a> {
     keys: Vec<String>,
-    chunks: ChunkRows<'a>,
-    bits: BitsRows,
+    chunks: Vec<NewChunk<'a>>,
     inserted: DocumentRows,
     updated: DocumentRows,
     erased: DocumentRows,
     removed: Vec<i64>,
 }
 
-#[derive(Default)]
-struct ChunkRows<'a> {
-    ids: Vec<i64>,
-    documents: Vec<i64>,
-    contents: Vec<&'a str>,
-    hashes: Vec<&'a [u8]>,
-    sections: Vec<Option<&'a str>>,
-    headings: Vec<&'a str>,
-    token_counts: Vec<i32>,
-    embeddings: Vec<f32>,
-}
-
-#[derive(Default)]
-struct BitsRows {
-    ids: Vec<i64>,
-    heading_tokens: Vec<i32>,
-    bits: Vec<Vec<u8>>,
+/// A chunk to insert.
+struct NewChunk<'a> {
+    id: i64,
+    /// Its document, by ordinal.
+    document: i64,
+    chunk: &'a Chunk,
+    /// Where its vector lies.
+    position: usize,
 }
 
 #[derive(Default)]
@@ -159,6 +164,7 @@ impl<'a> Rows<'a> {
     fn add(
         &mut self,
         outcome: &'a Outcome,
+        position: usize,
         ids: &mut impl Iterator<Item = i64>,
         applied: &mut Applied,
     ) {
@@ -174,7 +180,7 @@ impl<'a> Rows<'a> {
             }
             (Change::Replace(state), expected) => {
                 self.keys.push(outcome.key.clone());
-                self.replace(state, expected.as_deref(), ids, applied);
+                self.replace(state, expected.as_deref(), position, ids, applied);
             }
         }
     }
@@ -183,18 +189,18 @@ impl<'a> Rows<'a> {
         &mut self,
         state: &'a State,
         expected: Option<&[i64]>,
+        mut position: usize,
         ids: &mut impl Iterator<Item = i64>,
         applied: &mut Applied,
     ) {
         let ordinal = self.keys.len() as i64;
-        let mut embedded = state.embedded.iter();
         let mut chunk_ids = Vec::with_capacity(state.chunks.len());
         for (chunk, kept) in &state.chunks {
             chunk_ids.push(kept.unwrap_or_else(|| {
                 let id = ids.next().expect("an id was allocated for every new chunk");
-                let embedded = embedded.next().expect("every new chunk was embedded");
-                self.chunks.add(id, ordinal, chunk, embedded);
-                self.bits.add(id, chunk, embedded);
+                self.chunks.push(NewChunk { id, document: ordinal, chunk, position });
+                position += 1;
+                applied.chunks += 1;
                 applied.embedded += 1;
                 applied.tokens += (chunk.heading_tokens + chunk.token_count) as i64;
                 id
@@ -213,10 +219,10 @@ impl<'a> Rows<'a> {
         rows.expected.push(expected.map(array));
         self.removed.extend(&state.removed);
         applied.indexed += i64::from(expected.is_none());
-        applied.chunks += state.embedded.len() as i64 - state.removed.len() as i64;
+        applied.chunks -= state.removed.len() as i64;
     }
 
-    fn write(self, target: &Target) -> Result<()> {
+    fn write(self, target: &Target, embedded: &Spool) -> Result<()> {
         let keys = self.keys;
         self.erased.write(
             target,
@@ -229,8 +235,9 @@ impl<'a> Rows<'a> {
                 execute(&fill(template, &[("table", table)]), &[self.removed.clone().into()]);
             }
         }
-        self.chunks.write(target, &keys);
-        self.bits.write(target);
+        for chunks in self.chunks.chunks(CHUNKS) {
+            insert_chunks(target, &keys, chunks, embedded)?;
+        }
         self.inserted.write(
             target,
             &keys,
@@ -244,63 +251,59 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl<'a> ChunkRows<'a> {
-    fn add(&mut self, id: i64, document: i64, chunk: &'a Chunk, embedded: &Embedded) {
-        self.ids.push(id);
-        self.documents.push(document);
-        self.contents.push(&chunk.content);
-        self.hashes.push(&chunk.hash);
-        self.sections.push(chunk.section.as_deref());
-        self.headings.push(&chunk.heading);
-        self.token_counts.push(chunk.token_count as i32);
-        self.embeddings.extend_from_slice(&embedded.vector);
+/// Inserts chunks and their token bits.
+fn insert_chunks(
+    target: &Target,
+    keys: &[String],
+    chunks: &[NewChunk<'_>],
+    embedded: &Spool,
+) -> Result<()> {
+    let mut embeddings = Vec::with_capacity(chunks.len() * target.generation.dimensions);
+    let mut bits = Vec::with_capacity(chunks.len());
+    for new in chunks {
+        let embedded = embedded.get(new.position)?;
+        embeddings.extend(embedded.vector);
+        bits.push(embedded.bits);
     }
-
-    fn write(self, target: &Target, keys: &[String]) {
-        if self.ids.is_empty() {
-            return;
-        }
-        let config = pgrx::spi::quote_literal(&target.collection.text_search_config);
-        let dimensions = target.generation.dimensions.to_string();
-        let names =
-            ["chunk_ids", "of", "contents", "hashes", "sections", "headings", "token_counts"];
-        let mut args = key_args(target, keys);
-        let mut names = parameters(&names, args.len());
-        let embeddings = format!("${}", args.len() + 8);
-        names.extend([("config", config), ("dimensions", dimensions), ("embeddings", embeddings)]);
-        let sql = keyed(
-            target,
-            include_str!("../../../sql/run/work_insert_chunks.sql"),
-            &names.iter().map(|(name, sql)| (*name, sql.as_str())).collect::<Vec<_>>(),
-        );
-        args.extend([
-            self.ids.into(),
-            self.documents.into(),
-            self.contents.into(),
-            self.hashes.into(),
-            self.sections.into(),
-            self.headings.into(),
-            self.token_counts.into(),
-            self.embeddings.into(),
-        ]);
-        execute(&sql, &args);
+    let config = pgrx::spi::quote_literal(&target.collection.text_search_config);
+    let dimensions = target.generation.dimensions.to_string();
+    let mut args = key_args(target, keys);
+    let arrays = [
+        "chunk_ids",
+        "of",
+        "contents",
+        "hashes",
+        "sections",
+        "headings",
+        "token_counts",
+        "embeddings",
+    ];
+    let mut names: Vec<(&str, String)> = arrays
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (*name, format!("${}", args.len() + 1 + i)))
+        .collect();
+    names.extend([("config", config), ("dimensions", dimensions)]);
+    let names: Vec<(&str, &str)> = names.iter().map(|(name, sql)| (*name, sql.as_str())).collect();
+    let sql = keyed(target, include_str!("../../../sql/run/work_insert_chunks.sql"), &names);
+    let ids: Vec<i64> = chunks.iter().map(|new| new.id).collect();
+    args.extend([
+        ids.clone().into(),
+        chunks.iter().map(|new| new.document).collect::<Vec<_>>().into(),
+        chunks.iter().map(|new| new.chunk.content.as_str()).collect::<Vec<_>>().into(),
+        chunks.iter().map(|new| &new.chunk.hash[..]).collect::<Vec<_>>().into(),
+        chunks.iter().map(|new| new.chunk.section.as_deref()).collect::<Vec<_>>().into(),
+        chunks.iter().map(|new| &*new.chunk.heading).collect::<Vec<_>>().into(),
+        chunks.iter().map(|new| new.chunk.token_count as i32).collect::<Vec<_>>().into(),
+        embeddings.into(),
+    ]);
+    execute(&sql, &args);
+    if let Some(table) = &target.bits {
+        let headings: Vec<i32> = chunks.iter().map(|new| new.chunk.heading_tokens as i32).collect();
+        let sql = fill(include_str!("../../../sql/run/work_insert_bits.sql"), &[("bits", table)]);
+        execute(&sql, &[ids.into(), headings.into(), bits.into()]);
     }
-}
-
-impl BitsRows {
-    fn add(&mut self, id: i64, chunk: &Chunk, embedded: &Embedded) {
-        if let Some(bits) = &embedded.bits {
-            self.ids.push(id);
-            self.heading_tokens.push(chunk.heading_tokens as i32);
-            self.bits.push(bits.clone());
-        }
-    }
-
-    fn write(self, target: &Target) {
-        let Some(bits) = target.bits.as_ref().filter(|_| !self.ids.is_empty()) else { return };
-        let sql = fill(include_str!("../../../sql/run/work_insert_bits.sql"), &[("bits", bits)]);
-        execute(&sql, &[self.ids.into(), self.heading_tokens.into(), self.bits.into()]);
-    }
+    Ok(())
 }
 
 impl DocumentRows {
@@ -343,11 +346,6 @@ impl DocumentRows {
         // Another spelling of a key, such as 1.0 for 1.00, was applied between reading and now.
         Err(Error::conflict("a document changed while it was being indexed"))
     }
-}
-
-/// Names of parameters that follow the first `before`.
-fn parameters(names: &[&'static str], before: usize) -> Vec<(&'static str, String)> {
-    names.iter().enumerate().map(|(i, name)| (*name, format!("${}", before + 1 + i))).collect()
 }
 
 fn array<T: ToString>(values: impl IntoIterator<Item = T>) -> String {

@@ -1,5 +1,5 @@
 //! One claim of jobs: read, chunk and embed without a snapshot, apply, and account for failures.
-use super::apply::{Applied, Change, Outcome, State, apply};
+use super::apply::{Change, Outcome, State, apply};
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
@@ -14,7 +14,9 @@ use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
 use crate::queue::plan::{self, Chunk, Document, Embedded};
 use crate::queue::rate::Rate;
+use crate::queue::spool::Spool;
 use crate::{Error, Result};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
@@ -25,6 +27,8 @@ const JOBS: i32 = 256;
 const BYTES: usize = 256 * 1024;
 /// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
 const TEXTS: usize = 64;
+/// Where a server keeps temporary files, from its working directory.
+const TEMPORARY: &str = "base/pgsql_tmp";
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
 
@@ -61,6 +65,7 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
         return Ok(End::Nothing);
     };
     let collection = target.collection.id;
+    let names = target.names();
     let is_full = lease.len() == JOBS as usize;
     let opened = host.outside(|| open(&target));
     let end = match opened {
@@ -75,6 +80,11 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
     lease.release(host)?;
     if failed.is_cancel() || failed.class != Failure::Configuration {
         return Err(failed);
+    }
+    // What was renamed or dropped while a statement was on its way is not a reason to stop.
+    let now = host.transaction(|| Target::load(generation))?;
+    if now.is_none_or(|now| now.names() != names) {
+        return Ok(End::Done);
     }
     pause(host, collection, &failed)?;
     Ok(End::Paused)
@@ -143,7 +153,13 @@ impl Batch<'_> {
     ) -> std::result::Result<(), Failed> {
         let started = Instant::now();
         let keys = self.lease.keys(run.clone());
-        let (reads, hashes) = self.host.transaction(|| Ok(self.read(&keys)))?;
+        let generation = self.target.generation.id;
+        let (target, reads, hashes) = self.host.transaction(|| {
+            let target = Target::reload(generation)?;
+            let (reads, hashes) = read_all(&target, &keys);
+            Ok((target, reads, hashes))
+        })?;
+        self.target = target;
         if let [Read { found: Found::Document(document), .. }] = &reads[..] {
             let text = document.content.as_deref().unwrap_or_default();
             *excerpt = Some(text.chars().take(EXCERPT).collect());
@@ -154,29 +170,21 @@ impl Batch<'_> {
                 outcomes.push(outcome);
             }
         }
-        self.embed(&mut outcomes)?;
-        let rate = self.rate.per_second();
-        let applied = self.host.transaction(|| apply(&self.target, &outcomes, rate))?;
+        let embedded = self.embed(&outcomes)?;
+        let mut rate = *self.rate;
+        rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
+        self.show(|name| format!("rag_pg: storing {} chunks of \"{name}\"", embedded.len()));
+        self.host.transaction(|| {
+            let target = Target::reload(generation)?;
+            apply(&target, &outcomes, &embedded, rate.per_second())
+        })?;
         self.lease.done(outcomes.iter().map(|outcome| outcome.token));
-        self.account(applied, started);
+        self.rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
         Ok(())
     }
 
-    fn account(&mut self, applied: Applied, started: Instant) {
-        self.rate.observe(applied.documents, started.elapsed().as_secs_f64());
-    }
-
-    fn read(&self, keys: &[String]) -> (Vec<Read>, HashMap<i64, ChunkHash>) {
-        let reads = read::documents(&self.target, keys);
-        let changed = reads.iter().filter_map(|read| match (&read.found, &read.stored) {
-            (Found::Document(document), Some(stored)) => {
-                (plan::document_hash(document)[..] != stored.source_hash).then_some(stored)
-            }
-            _ => None,
-        });
-        let ids: Vec<i64> = changed.flat_map(|stored| stored.chunk_ids.iter().copied()).collect();
-        let hashes = if ids.is_empty() { HashMap::new() } else { read::hashes(&self.target, ids) };
-        (reads, hashes)
+    fn show(&self, activity: impl FnOnce(&str) -> String) {
+        self.host.show(Some(&activity(&self.target.collection.name)));
     }
 
     /// What is to be done about one document, or `None` where another job of this run does it: then
@@ -235,39 +243,29 @@ impl Batch<'_> {
         Ok(Change::Replace(State {
             source_hash,
             chunks: chunks.into_iter().zip(diff.kept).collect(),
-            embedded: Vec::new(),
             removed: diff.removed,
         }))
     }
 
     /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
     /// model are then about equally long.
-    fn embed(&mut self, outcomes: &mut [Outcome]) -> std::result::Result<(), Failed> {
-        let mut embedded: Vec<Option<Embedded>> = Vec::new();
-        {
-            let chunks = new_chunks(outcomes);
-            let mut order: Vec<usize> = (0..chunks.len()).collect();
-            order.sort_by_key(|&i| {
-                std::cmp::Reverse(chunks[i].heading_tokens + chunks[i].token_count)
-            });
-            embedded.resize_with(chunks.len(), || None);
-            for slice in order.chunks(TEXTS) {
-                self.lease.renew_if_due(self.host)?;
-                let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i]).collect();
-                let results = self.host.outside(|| self.embed_slice(&texts))?;
-                for (&i, result) in slice.iter().zip(results) {
-                    embedded[i] = Some(result);
+    fn embed(&mut self, outcomes: &[Outcome]) -> std::result::Result<Spool, Failed> {
+        let chunks = new_chunks(outcomes);
+        let mut embedded = Spool::new(chunks.len(), TEMPORARY);
+        let mut order: Vec<usize> = (0..chunks.len()).collect();
+        order.sort_by_key(|&i| Reverse(chunks[i].heading_tokens + chunks[i].token_count));
+        for slice in order.chunks(TEXTS) {
+            self.lease.renew_if_due(self.host)?;
+            self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
+            let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i]).collect();
+            self.host.outside(|| {
+                for (&i, result) in slice.iter().zip(self.embed_slice(&texts)?) {
+                    embedded.put(i, &result)?;
                 }
-            }
+                Ok(())
+            })?;
         }
-        let mut embedded = embedded.into_iter();
-        for outcome in outcomes {
-            if let Change::Replace(state) = &mut outcome.change {
-                let new = state.chunks.iter().filter(|(_, kept)| kept.is_none()).count();
-                state.embedded = embedded.by_ref().take(new).flatten().collect();
-            }
-        }
-        Ok(())
+        Ok(embedded)
     }
 
     fn embed_slice(&self, chunks: &[&Chunk]) -> Result<Vec<Embedded>> {
@@ -275,6 +273,19 @@ impl Batch<'_> {
         let with_bits = generation.bits.is_some();
         plan::embed(chunks, self.model, generation.dimensions, with_bits, &mut checkpoint)
     }
+}
+
+fn read_all(target: &Target, keys: &[String]) -> (Vec<Read>, HashMap<i64, ChunkHash>) {
+    let reads = read::documents(target, keys);
+    let changed = reads.iter().filter_map(|read| match (&read.found, &read.stored) {
+        (Found::Document(document), Some(stored)) => {
+            (plan::document_hash(document)[..] != stored.source_hash).then_some(stored)
+        }
+        _ => None,
+    });
+    let ids: Vec<i64> = changed.flat_map(|stored| stored.chunk_ids.iter().copied()).collect();
+    let hashes = if ids.is_empty() { HashMap::new() } else { read::hashes(target, ids) };
+    (reads, hashes)
 }
 
 fn new_chunks(outcomes: &[Outcome]) -> Vec<&Chunk> {

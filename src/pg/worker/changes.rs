@@ -39,6 +39,13 @@ pub struct Work {
     pub is_claimed: bool,
 }
 
+impl Work {
+    /// Whether something can be done now.
+    pub fn is_ready(&self) -> bool {
+        self.has_scan || self.has_jobs || self.needs_index
+    }
+}
+
 /// Generations of `collections` (`None`: all) that are not paused.
 pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
     as_extension_owner(|| {

@@ -35,6 +35,23 @@ impl Target {
         let bits = generation.bits.map(table).transpose()?;
         Ok(Some(Self { collection, generation, documents, chunks, bits }))
     }
+
+    /// The same for a generation that was there a moment ago; an error when it is not.
+    pub fn reload(generation: i32) -> Result<Self> {
+        let gone = || Error::not_ready("the collection was dropped");
+        Self::load(generation)?.ok_or_else(gone)
+    }
+
+    /// Every name that statements are made of.
+    pub fn names(&self) -> Vec<String> {
+        let collection = &self.collection;
+        let mut names = vec![collection.source_sql.clone(), collection.content.clone()];
+        names.extend(collection.title.clone());
+        names.extend(collection.keys.iter().map(|key| key.name.clone()));
+        names.extend([self.documents.clone(), self.chunks.clone()]);
+        names.extend(self.bits.clone());
+        names
+    }
 }
 
 /// The qualified name of a table; under the safe path every name comes out qualified.

@@ -65,46 +65,57 @@ impl Drain {
             let changed = changes::coalesce(collections);
             Ok((changed, changes::list(collections)))
         })?;
-        let busy = |work: &&Work| work.has_scan || work.has_jobs || work.needs_index;
         // In a circle: a collection with millions of jobs does not keep the others waiting.
-        let next = work.iter().filter(busy).find(|work| work.generation > self.last);
-        let Some(next) = next.or_else(|| work.iter().find(busy)).copied() else {
-            if changed {
+        let last = self.last;
+        let (behind, before): (Vec<&Work>, Vec<&Work>) =
+            work.iter().partition(|work| work.generation > last);
+        let mut is_locked = false;
+        for next in behind.into_iter().chain(before).filter(|work| work.is_ready()) {
+            self.last = next.generation;
+            if self.step(*next)? {
                 return Ok(Turn::Worked);
             }
-            let ready_at = work.iter().filter_map(|work| work.ready_at).min();
-            let is_claimed = work.iter().any(|work| work.is_claimed);
-            return Ok(Turn::Idle { ready_at, is_claimed });
-        };
-        self.last = next.generation;
-        self.step(next)?;
-        Ok(Turn::Worked)
+            is_locked = true;
+        }
+        if changed {
+            return Ok(Turn::Worked);
+        }
+        let ready_at = work.iter().filter_map(|work| work.ready_at).min();
+        let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
+        Ok(Turn::Idle { ready_at, is_claimed })
     }
 
-    fn step(&mut self, work: Work) -> Result<(), Failed> {
+    /// Does what is next for a generation; false when another backend is just at it.
+    fn step(&mut self, work: Work) -> Result<bool, Failed> {
         let generation = work.generation;
         let host = &self.host;
         let result = if work.has_scan {
             scan::page(host, generation)
         } else if work.has_jobs {
             let rate = self.rates.entry(generation).or_default();
-            batch::work(host, generation, rate).map(|end| self.has_much = end == End::Full)
+            batch::work(host, generation, rate).map(|end| {
+                self.has_much = end == End::Full;
+                end != End::Nothing
+            })
         } else {
-            vector_index::build(host, generation)
+            vector_index::build(host, generation).map(|()| true)
         };
         match result {
-            Err(failed) if failed.class == Failure::Configuration => self.pause(generation, failed),
+            Err(failed) if failed.class == Failure::Configuration => {
+                self.pause(generation, &failed)?;
+                Ok(true)
+            }
             other => other,
         }
     }
 
-    fn pause(&self, generation: i32, failed: Failed) -> Result<(), Failed> {
+    fn pause(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         let collection = self.host.transaction(|| {
             let generation = crate::pg::collection::Generation::by_id(generation);
             Ok(generation.map(|generation| generation.collection))
         })?;
         match collection {
-            Some(collection) => batch::pause(&self.host, collection, &failed),
+            Some(collection) => batch::pause(&self.host, collection, failed),
             None => Ok(()),
         }
     }

@@ -156,8 +156,6 @@ fn delay(class: Failure, attempts: u32) -> Option<f64> {
 
 /// Notes why a collection stands still.
 pub fn pause(collection: i32, reason: &str) {
-    as_extension_owner(|| {
-        let sql = include_str!("../../../sql/run/work_pause.sql");
-        execute(sql, &[collection.into(), reason.into()]);
-    });
+    let sql = include_str!("../../../sql/run/work_pause.sql");
+    as_extension_owner(|| execute(sql, &[collection.into(), reason.into()]));
 }

@@ -10,11 +10,11 @@ use pgrx::datum::DatumWithOid;
 /// Keys compared in one transaction.
 const PAGE: usize = 10_000;
 
-/// Compares one page; does nothing when another worker is at it.
-pub fn page(host: &Host, generation: i32) -> Result<(), Failed> {
+/// Compares one page. False when there is nothing to compare or another worker is at it.
+pub fn page(host: &Host, generation: i32) -> Result<bool, Failed> {
     host.transaction(|| {
-        let Some(target) = Target::load(generation)? else { return Ok(()) };
-        let Some((side, after)) = lock(generation) else { return Ok(()) };
+        let Some(target) = Target::load(generation)? else { return Ok(false) };
+        let Some((side, after)) = lock(generation) else { return Ok(false) };
         let is_source = side == "source";
         let rows = as_source_owner(target.collection.owner, || {
             compare(&target, is_source, after.as_deref())
@@ -35,7 +35,7 @@ pub fn page(host: &Host, generation: i32) -> Result<(), Failed> {
             let advance = include_str!("../../../sql/run/work_scan_next.sql");
             execute(advance, &[generation.into(), next.into(), last.into()]);
         });
-        Ok(())
+        Ok(true)
     })
 }
 
