@@ -27,15 +27,16 @@ SELECT i, 'Page ' || i, format(E'# Part one\n\nPage %s is about tables. It has r
   FROM generate_series(1, 20) i;
 INSERT INTO page VALUES (21, 'empty', ''), (22, 'null', NULL), (23, NULL, E'  \n '), (24, 'controls', E'\x01\x02');
 SELECT rag_create_collection('page', 'page', 'body', title => 'title', format => 'markdown');
+SELECT documents, chunks, bits FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'page' \gset
 SELECT counts('page');
 CALL rag_work();
 SELECT counts('page');
 SELECT * FROM differences('page', 'id', 'body', 'page_chunks');
-SELECT chunk_id, ordinal, content, char_start, char_end, metadata FROM page_chunks WHERE id = 3 ORDER BY ordinal;
+SELECT ordinal, content, char_start, char_end, metadata FROM page_chunks WHERE id = 3 ORDER BY ordinal;
 -- The vector index is there from the end of the first load on.
 SELECT amname FROM pg_index i JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam
- WHERE indrelid = 'page_g1_chunks'::regclass AND amname NOT IN ('btree', 'gin');
-SELECT loaded_at IS NOT NULL AS is_loaded FROM rag.generation;
+ WHERE indrelid = :'chunks'::regclass AND amname NOT IN ('btree', 'gin');
+SELECT loaded_at IS NOT NULL AS is_loaded FROM rag.generation WHERE chunks = :'chunks'::regclass;
 -- Nothing to do.
 CALL rag_work('page');
 -- The stored vector is the one of the title and headings above the chunk, and its text.
@@ -43,7 +44,7 @@ SELECT max(c.embedding <=> rag_embed('Page 4' || E'\n' || c.content, purpose => 
   FROM page_chunks c WHERE id = 4 AND ordinal = 2;
 -- One row of bits per chunk, 48 bytes per token of heading path and chunk.
 SELECT count(*), bool_and(octet_length(b.bits) = 48 * (b.heading_tokens + c.token_count)) AS whole
-  FROM page_g1_token_bits b JOIN page_g1_chunks c USING (chunk_id);
+  FROM :bits b JOIN :chunks c USING (chunk_id);
 
 -- An edit at the end leaves the chunks before it alone, with their ids.
 SELECT array_agg(chunk_id ORDER BY ordinal) AS before FROM page_chunks WHERE id = 5 \gset
@@ -86,13 +87,13 @@ BEGIN; DELETE FROM page; ROLLBACK;
 CALL rag_work();
 SELECT counts('page');
 SELECT * FROM differences('page', 'id', 'body', 'page_chunks');
-SELECT count(*) AS orphans FROM page_g1_chunks c
- WHERE NOT EXISTS (SELECT FROM page_g1_documents d WHERE c.chunk_id = ANY (d.chunk_ids));
-SELECT (SELECT count(*) FROM page_g1_chunks) = (SELECT count(*) FROM page_g1_token_bits) AS bits_of_all,
-       (SELECT count(*) FROM page_g1_chunks) = (SELECT chunks FROM rag.status) AS counted,
-       (SELECT count(*) FROM page_g1_documents) = (SELECT indexed FROM rag.status) AS documents_counted,
-       (SELECT count(*) FROM page) = (SELECT documents FROM rag.status) AS all_counted;
-SELECT count(*) AS left_over FROM rag.job;
+SELECT count(*) AS orphans FROM :chunks c
+ WHERE NOT EXISTS (SELECT FROM :documents d WHERE c.chunk_id = ANY (d.chunk_ids));
+SELECT (SELECT count(*) FROM :chunks) = (SELECT count(*) FROM :bits) AS bits_of_all,
+       (SELECT count(*) FROM :chunks) = (SELECT chunks FROM rag.status WHERE collection = 'page') AS counted,
+       (SELECT count(*) FROM :documents) = (SELECT indexed FROM rag.status WHERE collection = 'page') AS documents_counted,
+       (SELECT count(*) FROM page) = (SELECT documents FROM rag.status WHERE collection = 'page') AS all_counted;
+SELECT count(*) AS left_over FROM rag.job JOIN rag.generation USING (generation_id) WHERE chunks = :'chunks'::regclass;
 -- The same text twice in a document is two chunks.
 INSERT INTO page VALUES (300, 'twins', E'# A\n\nSame words.\n\n# B\n\nOther words.\n\n# A\n\nSame words.');
 CALL rag_work();
@@ -103,9 +104,9 @@ SELECT count(*) FROM page_chunks;
 INSERT INTO page VALUES (1, 'after', 'After the flood.');
 CALL rag_work();
 SELECT counts('page');
-SELECT count(*) FROM page_g1_chunks;
+SELECT count(*) FROM :chunks;
 SELECT rag_drop_collection('page');
-SELECT count(*) AS left_over FROM rag.progress;
+SELECT count(*) AS left_over FROM rag.progress WHERE generation_id NOT IN (SELECT generation_id FROM rag.generation);
 
 -- A source larger than a page of the comparison.
 CREATE TABLE many (a int, b int, body text, PRIMARY KEY (a, b));
@@ -150,12 +151,13 @@ SELECT rag_drop_collection('odd');
 CREATE TABLE spelled (id numeric PRIMARY KEY, body text);
 INSERT INTO spelled VALUES (1.0, 'One.');
 SELECT rag_create_collection('spelled', 'spelled', 'body');
+SELECT documents, chunks, bits FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'spelled' \gset
 CALL rag_work();
 UPDATE spelled SET id = 1.00, body = 'One, again.';
 CALL rag_work();
 SELECT counts('spelled');
 SELECT id, content FROM spelled_chunks;
-SELECT count(*) FROM spelled_g4_chunks;
+SELECT count(*) FROM :chunks;
 SELECT rag_drop_collection('spelled');
 
 -- Partitions, and moves between them.
@@ -180,11 +182,11 @@ SELECT rag_drop_collection('part');
 CREATE TABLE fussy (id int PRIMARY KEY, body text);
 INSERT INTO fussy SELECT i, 'Text ' || i FROM generate_series(1, 9) i;
 SELECT rag_create_collection('fussy', 'fussy', 'body');
-SELECT chunks AS chunks FROM rag.generation \gset
-ALTER TABLE :chunks ADD CHECK (content <> 'Text 4');
+SELECT documents, chunks, bits FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'fussy' \gset
+ALTER TABLE :chunks ADD CONSTRAINT fussy CHECK (content <> 'Text 4');
 CALL rag_work();
 SELECT counts('fussy');
-SELECT collection, document_key, failure, regexp_replace(reason, ':.*', '') AS reason, attempts, excerpt FROM rag.dead_job;
+SELECT collection, document_key, failure, substring(reason FROM 'violates.*?:') AS reason, attempts, excerpt FROM rag.dead_job WHERE collection = 'fussy';
 -- It comes back when it changes, or when told to.
 UPDATE fussy SET body = 'Text four' WHERE id = 4;
 CALL rag_work();
@@ -194,19 +196,19 @@ CALL rag_work();
 SELECT rag_retry('fussy');
 CALL rag_work();
 SELECT id, content FROM fussy_chunks WHERE id = 4;
-ALTER TABLE :chunks DROP CONSTRAINT fussy_g6_chunks_content_check;
+ALTER TABLE :chunks DROP CONSTRAINT fussy;
 SELECT rag_retry('fussy');
 CALL rag_work();
 SELECT counts('fussy');
 SELECT id, content FROM fussy_chunks WHERE id = 4;
 -- A model that is not there pauses the collection and costs no document an attempt.
-SELECT fingerprint FROM rag.generation \gset
-UPDATE rag.generation SET fingerprint = repeat('0', 64);
+SELECT fingerprint FROM rag.generation WHERE chunks = :'chunks'::regclass \gset
+UPDATE rag.generation SET fingerprint = repeat('0', 64) WHERE chunks = :'chunks'::regclass;
 UPDATE fussy SET body = body || '.';
 CALL rag_work();
-SELECT pending, in_flight, dead, paused IS NOT NULL AS is_paused FROM rag.status;
-SELECT max(attempts) FROM rag.job;
-UPDATE rag.generation SET fingerprint = :'fingerprint';
+SELECT pending, in_flight, dead, paused IS NOT NULL AS is_paused FROM rag.status WHERE collection = 'fussy';
+SELECT max(attempts) FROM rag.job JOIN rag.generation USING (generation_id) WHERE chunks = :'chunks'::regclass;
+UPDATE rag.generation SET fingerprint = :'fingerprint' WHERE chunks = :'chunks'::regclass;
 SELECT rag_retry('fussy');
 CALL rag_work();
 SELECT counts('fussy');
@@ -226,17 +228,20 @@ SELECT counts('work');
 SET ROLE work_reader;
 SELECT count(*) FROM rag.status;
 SELECT count(*) FROM rag.dead_job;
-\set VERBOSITY verbose
 \set SHOW_CONTEXT never
 CALL rag_work('work');
+\echo :LAST_ERROR_SQLSTATE
 SELECT rag_retry('work');
+\echo :LAST_ERROR_SQLSTATE
 CALL rag_work('no such');
+\echo :LAST_ERROR_SQLSTATE
 CALL rag_work();
 RESET ROLE;
 BEGIN; CALL rag_work(); ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
 CREATE FUNCTION calls_work() RETURNS void LANGUAGE plpgsql AS 'BEGIN CALL rag_work(); END';
 SELECT calls_work();
-\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
 DO $$ BEGIN CALL rag_work(); COMMIT; CALL rag_work('work'); END $$;
 SET default_transaction_isolation = 'serializable';
 INSERT INTO work.doc VALUES (2, 'More.');
@@ -244,6 +249,7 @@ CALL rag_work();
 SELECT counts('work');
 RESET default_transaction_isolation;
 SELECT rag_drop_collection('work');
+SET client_min_messages = warning;
 DROP SCHEMA work CASCADE; DROP ROLE work_owner, work_reader;
 DROP TABLE page, many, spelled, part, fussy; DROP SCHEMA "My Schema" CASCADE;
 DROP FUNCTION differences, counts, calls_work;
