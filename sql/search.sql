@@ -21,3 +21,4 @@ CREATE OPERATOR CLASS rag.tsvector_ops FOR TYPE tsvector USING gin AS
     FUNCTION 6 pg_catalog.gin_tsquery_triconsistent(internal, int2, tsvector, int4, internal, internal, internal),
     STORAGE text;
 COMMENT ON OPERATOR CLASS rag.tsvector_ops USING gin IS 'full-text index of chunks, usable under row security';
+COMMENT ON OPERATOR FAMILY rag.tsvector_ops USING gin IS 'full-text index of chunks, usable under row security';

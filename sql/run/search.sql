@@ -2,7 +2,8 @@
 -- caller's search path stays: it belongs to the caller's policies.
 -- $1 the question's vector, $2 the packed request (search::legs), $3 what the lexical leg matches,
 -- $4 what every chunk must match, $5 and on the values of the filter.
--- The legs gather what ranking must know of each chunk, rag.search_fuse ranks and keeps the best.
+-- The legs gather what ranking must know of each chunk, rag.search_fuse ranks and keeps the best, and only
+-- what the caller may see of those comes out. The last column before the keys counts those kept.
 WITH dense AS MATERIALIZED (
 {dense}
 ), lexical AS MATERIALIZED (
@@ -12,24 +13,33 @@ WITH dense AS MATERIALIZED (
       FROM dense
      CROSS JOIN lexical
      CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, lexical.hits) f
+), found AS MATERIALIZED (
+    SELECT k.chunk_id, k.dense_rank, k.lexical_rank, k.rrf, k.bm25,
+           1 OPERATOR(pg_catalog.-) (c.embedding OPERATOR({vector}.<=>) $1) AS similarity,
+           c.content, c.section, {keys}
+      FROM kept k
+      JOIN {chunks} c ON c.chunk_id OPERATOR(pg_catalog.=) k.chunk_id
+     WHERE {visible}
+     ORDER BY k.rrf DESC, k.chunk_id
+     LIMIT {limit}
 )
-SELECT k.chunk_id,
-       k.dense_rank,
-       k.lexical_rank,
-       k.rrf,
-       k.bm25,
-       1 OPERATOR(pg_catalog.-) (c.embedding OPERATOR({vector}.<=>) $1),
-       c.content,
-       c.section,
+SELECT f.chunk_id,
+       f.dense_rank,
+       f.lexical_rank,
+       f.rrf,
+       f.bm25,
+       f.similarity,
+       f.content,
+       f.section,
        p.ordinal,
        d.char_starts[p.ordinal],
        d.char_ends[p.ordinal],
        d.pages[p.ordinal],
        {bits},
-       {keys}
-  FROM kept k
-  JOIN {chunks} c ON c.chunk_id OPERATOR(pg_catalog.=) k.chunk_id
+       (SELECT pg_catalog.count(*) FROM kept),
+       {found_keys}
+  FROM found f
   JOIN {documents} d ON {same_document}
- CROSS JOIN LATERAL (SELECT pg_catalog.array_position(d.chunk_ids, c.chunk_id) AS ordinal) p
+ CROSS JOIN LATERAL (SELECT pg_catalog.array_position(d.chunk_ids, f.chunk_id) AS ordinal) p
  {join_bits}
- ORDER BY k.rrf DESC, k.chunk_id
+ ORDER BY f.rrf DESC, f.chunk_id

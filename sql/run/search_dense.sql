@@ -2,6 +2,6 @@
                                  ORDER BY x.distance, x.chunk_id) AS hits
       FROM (SELECT c.chunk_id, c.lexemes, c.embedding OPERATOR({vector}.<=>) $1 AS distance
               FROM {chunks} c
-             WHERE {visible}{required}
+             WHERE {conditions}
              ORDER BY c.embedding OPERATOR({vector}.<=>) $1
-             LIMIT {depth}) x
+             LIMIT {count}) x

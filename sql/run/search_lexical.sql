@@ -1,5 +1,5 @@
     SELECT pg_catalog.string_agg(rag.search_hit($2, x.chunk_id, x.lexemes), ''::pg_catalog.bytea) AS hits
       FROM (SELECT c.chunk_id, c.lexemes
               FROM {chunks} c
-             WHERE c.lexemes OPERATOR(rag.@@) $3 AND {visible}
-             LIMIT {matches}) x
+             WHERE {conditions}
+             LIMIT {count}) x

@@ -2,7 +2,7 @@
 mod answer;
 mod chunk;
 mod collection;
-mod embed;
+pub mod embed;
 mod grant;
 mod model;
 mod rerank;

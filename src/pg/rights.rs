@@ -79,6 +79,13 @@ pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// The settings of [`with_key_text`], until the result is dropped.
+pub fn key_text_settings() -> impl Drop {
+    // SAFETY: reads this backend's state.
+    let user = unsafe { pg_sys::GetUserId() };
+    Previous::switch(user, 0, &KEY_TEXT)
+}
+
 /// Runs `body` with the caller's rights and a search path nobody else can write to.
 pub fn with_safe_path<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: reads this backend's state.

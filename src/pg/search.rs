@@ -3,28 +3,31 @@
 //! Everything runs with the caller's rights and in the caller's snapshot.
 mod comparable;
 mod filter;
+mod found;
 mod frequency;
 mod hits;
 mod pgvector;
 mod question;
+mod rank;
 mod settings;
 mod statement;
 mod text_search;
 mod tsvector;
 
 use super::collection::{Collection, Generation};
-use super::spi::{column, required};
+use super::spi::required;
 use super::{plan, rights};
 use crate::model::{Detail, Embedding};
-use crate::rerank::{TokenBits, max_sim, order, standard_scores};
 use crate::search::filter::Filter as Tree;
 use crate::search::legs::{Request, Term};
 use crate::search::matching::matching;
 use crate::{Error, Result};
 use filter::Filter;
-use pgrx::spi::SpiHeapTupleData;
+pub use found::Found;
 use pgvector::PgVector;
 use question::Question;
+pub use question::embedder;
+use rank::rank;
 use statement::{Names, Shape, statement};
 use text_search::{Config, tsquery};
 
@@ -33,6 +36,9 @@ pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["
 /// Chunks the lexical leg is meant to look at, and the most it does when estimates are off. About 2 µs each.
 const MATCHES: usize = 1_500;
 const MOST_MATCHES: usize = 4_000;
+
+/// Candidates kept beyond those wanted, in case some of their documents are gone.
+const SPARE: usize = 20;
 
 /// How to search.
 #[derive(Debug, Clone)]
@@ -55,43 +61,23 @@ pub struct Options {
     pub rerank_weight: f64,
 }
 
-/// A chunk that was found.
-#[derive(Debug)]
-pub struct Found {
-    /// Its number.
-    pub chunk_id: i64,
-    /// Its document's key, column by column, as text.
-    pub key: Vec<String>,
-    /// Its place in the document, from 1.
-    pub ordinal: i32,
-    /// Its text.
-    pub content: String,
-    /// Heading path.
-    pub section: Option<String>,
-    /// Page it starts on, from 1.
-    pub page: Option<i32>,
-    /// Where it starts in the document, in characters.
-    pub char_start: i32,
-    /// Where it ends.
-    pub char_end: i32,
-    /// Rank by distance, from 1.
-    pub dense_rank: Option<i32>,
-    /// Rank by BM25, from 1.
-    pub lexical_rank: Option<i32>,
-    /// Reciprocal rank fusion of both.
-    pub rrf: f64,
-    /// BM25.
-    pub bm25: f64,
-    /// Cosine of question and chunk.
-    pub similarity: Option<f64>,
-    /// Mean over the question's tokens of the best cosine with a token of the chunk.
-    pub max_sim: Option<f64>,
-    /// What the order is by: standard scores added up when reranked, else reciprocal ranks.
-    pub score: f64,
-    /// Tokens of the heading path that come first in `bits`.
-    pub heading_tokens: usize,
-    /// Signs of the token vectors, where the collection keeps them.
-    pub bits: Option<Vec<u8>>,
+/// Chunks to return when none are asked for.
+pub const DEFAULT_TOP_K: i32 = 5;
+
+impl Options {
+    /// The default way to find the best `top_k` chunks.
+    pub fn top(top_k: usize) -> Self {
+        Self {
+            top_k,
+            filter: None,
+            rerank: true,
+            depth: 100.max(top_k),
+            candidates: 50.max(top_k),
+            dense_weight: 1.0,
+            lexical_weight: 1.0,
+            rerank_weight: 1.0,
+        }
+    }
 }
 
 /// What a search found, and the question as the model sees it.
@@ -184,20 +170,40 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn run(&self) -> Result<Vec<Found>> {
-        let mut found = self.gather(self.question.required.as_deref());
+        let mut found = self.candidates(self.question.required.as_deref());
         // A phrase that no chunk has as it stands should not hide those that come close.
         if found.is_empty() && self.question.has_phrases {
-            found = self.gather(self.question.excluded.as_deref());
+            found = self.candidates(self.question.excluded.as_deref());
         }
-        self.rank(&mut found)?;
+        rank(&mut found, self.options, self.generation, self.embedding)?;
         found.truncate(self.options.top_k);
         Ok(found)
     }
 
     /// The candidates in order of reciprocal rank fusion; every one matches `required`.
-    fn gather(&self, required: Option<&str>) -> Vec<Found> {
+    ///
+    /// To ask the source about every chunk that a leg comes upon costs as much as all the rest. Where
+    /// nothing but deleted rows can be missing from it, or the chunks' own policy asks already, only
+    /// the candidates are asked for, some more than wanted; if too many are gone, all are.
+    fn candidates(&self, required: Option<&str>) -> Vec<Found> {
+        let is_strict = self.filter.sql().is_some()
+            || (rights::row_security_applies(self.collection.source)
+                && !rights::row_security_applies(self.generation.chunks));
+        let (found, kept) = self.gather(required, is_strict);
+        if is_strict || found.len() == self.wanted() || (found.len() == kept && kept > 0) {
+            return found;
+        }
+        self.gather(required, true).0
+    }
+
+    /// Candidates that ranking goes on with.
+    fn wanted(&self) -> usize {
+        if self.options.rerank { self.options.candidates } else { self.options.top_k }
+    }
+
+    /// The candidates that come out, and how many the fusion kept.
+    fn gather(&self, must_match: Option<&str>, is_strict: bool) -> (Vec<Found>, usize) {
         let options = self.options;
-        let reranks = options.rerank;
         let terms = self.terms();
         let documents = self.documents();
         let matched = if options.lexical_weight > 0.0 {
@@ -209,32 +215,42 @@ impl Search<'_> {
         let shape = Shape {
             dense: if is_dense { options.depth } else { 0 },
             lexical: if matched.is_some() { MOST_MATCHES } else { 0 },
-            is_required: required.is_some(),
-            with_bits: reranks && self.embedding.is_some_and(|e| e.tokens.is_some()),
+            limit: self.wanted(),
+            is_required: must_match.is_some(),
+            is_strict,
+            with_bits: options.rerank && self.embedding.is_some_and(|e| e.tokens.is_some()),
         };
         if shape.dense == 0 && shape.lexical == 0 {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
-        let matched = matched.map(|matched| match required {
-            Some(required) => format!("({matched}) & {required}"),
+        let matched = matched.map(|matched| match must_match {
+            Some(must_match) => format!("({matched}) & {must_match}"),
             None => matched,
         });
         let request = Request {
             terms,
             documents,
             depth: options.depth,
-            limit: if reranks { options.candidates } else { options.top_k },
+            limit: self.wanted() + if is_strict { 0 } else { SPARE },
             dense_weight: options.dense_weight,
             lexical_weight: options.lexical_weight,
         };
         let sql = statement(self.collection, &self.names, &self.filter, shape);
         let vector = self.pgvector.argument(self.embedding.map(|e| e.vector.as_slice()));
         let mut arguments =
-            vec![vector, request.pack().into(), tsquery(matched.as_deref()), tsquery(required)];
+            vec![vector, request.pack().into(), tsquery(matched.as_deref()), tsquery(must_match)];
         arguments.extend(self.filter.arguments());
         let _settings = settings::Scope::for_search(options.depth);
         let keys = self.collection.keys.len();
-        plan::read(&sql, &arguments, |row| found(row, keys))
+        let mut kept = 0;
+        let mut key_text = None;
+        let found = plan::read(&sql, &arguments, |row| {
+            // Policies have run under the caller's settings; keys come out the same whatever those are.
+            key_text.get_or_insert_with(rights::key_text_settings);
+            kept = usize::try_from(required::<i64>(row, 15)).unwrap_or_default();
+            Found::read(row, keys)
+        });
+        (found, kept)
     }
 
     /// The question's lexemes with what statistics tell of them, if they may tell.
@@ -259,73 +275,5 @@ impl Search<'_> {
     /// Statistics count rows that others may not see: only for callers whom no policy holds back.
     fn may_use_statistics(&self) -> bool {
         !rights::row_security_applies(self.collection.source)
-    }
-
-    /// Orders the candidates: the standard scores of MaxSim, cosine and BM25 added up, or reciprocal ranks.
-    fn rank(&self, found: &mut Vec<Found>) -> Result<()> {
-        if !self.options.rerank || found.is_empty() {
-            return Ok(());
-        }
-        self.set_max_sim(found)?;
-        let scores_of = |score: &dyn Fn(&Found) -> Option<f64>| {
-            let values: Vec<f64> = found.iter().map(|f| score(f).unwrap_or(f64::NAN)).collect();
-            standard_scores(&values)
-        };
-        let options = self.options;
-        let legs = [
-            (options.rerank_weight, scores_of(&|f| f.max_sim)),
-            (options.dense_weight, scores_of(&|f| f.similarity)),
-            (options.lexical_weight, scores_of(&|f| Some(f.bm25))),
-        ];
-        for (position, found) in found.iter_mut().enumerate() {
-            found.score = legs.iter().map(|(weight, scores)| weight * scores[position]).sum();
-        }
-        let scores: Vec<f64> = found.iter().map(|f| f.score).collect();
-        let order = order(&scores, |position| found[position].chunk_id);
-        let mut slots: Vec<Option<Found>> = found.drain(..).map(Some).collect();
-        found.extend(order.into_iter().filter_map(|position| slots[position].take()));
-        Ok(())
-    }
-
-    fn set_max_sim(&self, found: &mut [Found]) -> Result<()> {
-        let Some(tokens) = self.embedding.and_then(|e| e.tokens.as_ref()) else { return Ok(()) };
-        let with_bits: Vec<usize> = (0..found.len()).filter(|&i| found[i].bits.is_some()).collect();
-        let bits = with_bits.iter().map(|&i| {
-            TokenBits::from_bytes(
-                self.generation.dimensions,
-                found[i].bits.as_deref().unwrap_or_default(),
-            )
-        });
-        let bits: Vec<TokenBits<'_>> = bits.collect::<Result<_>>()?;
-        let scores = max_sim(tokens, &bits, &mut super::interrupt::checkpoint)?;
-        for (i, score) in with_bits.into_iter().zip(scores) {
-            found[i].max_sim = Some(f64::from(score));
-        }
-        Ok(())
-    }
-}
-
-/// Reads a row of `sql/run/search.sql`, whose last `keys` columns are the document's key.
-fn found(row: &SpiHeapTupleData<'_>, keys: usize) -> Found {
-    let rrf = required(row, 4);
-    Found {
-        chunk_id: required(row, 1),
-        dense_rank: column(row, 2),
-        lexical_rank: column(row, 3),
-        rrf,
-        bm25: required(row, 5),
-        similarity: column(row, 6),
-        content: required(row, 7),
-        section: column(row, 8),
-        ordinal: column(row, 9).unwrap_or_default(),
-        char_start: column(row, 10).unwrap_or_default(),
-        char_end: column(row, 11).unwrap_or_default(),
-        page: column(row, 12),
-        heading_tokens: column::<i32>(row, 13)
-            .map_or(0, |n| usize::try_from(n).unwrap_or_default()),
-        bits: column(row, 14),
-        key: (0..keys).map(|i| column(row, 15 + i).unwrap_or_default()).collect(),
-        max_sim: None,
-        score: rrf,
     }
 }

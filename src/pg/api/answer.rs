@@ -1,4 +1,6 @@
 //! `rag_answer`: sentences that answer a question, quoted with their places.
+mod collection;
+
 use super::embed::embedder;
 use crate::answer::{self, Answer, Citation, Options, Status};
 use crate::model::Purpose;

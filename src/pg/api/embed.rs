@@ -90,7 +90,7 @@ fn embed(model: &LocalModel, texts: &[&str], purpose: Purpose) -> Result<Vec<Emb
 }
 
 /// Does what `rag_pg.truncation` says when texts did not fit the window.
-pub(super) fn report_truncated(
+pub fn report_truncated(
     model: &LocalModel,
     purpose: Purpose,
     embeddings: &[Embedding],

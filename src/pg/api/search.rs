@@ -1,7 +1,7 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::collection::Collection;
 use crate::pg::json::JsonText;
-use crate::pg::search::{Found, Options, Outcome, search};
+use crate::pg::search::{DEFAULT_TOP_K, Found, Options, Outcome, search};
 use crate::search::filter::Filter;
 use crate::{Error, Result};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -68,17 +68,25 @@ fn rag_search(
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(TableIterator::new(Vec::new()));
     };
-    let top_k = count("top_k", top_k.unwrap_or(5))?;
-    let options = Options {
-        top_k,
-        filter: read_filter(filter)?,
-        rerank: rerank.unwrap_or(true),
-        depth: count("depth", depth.unwrap_or(100))?.max(top_k),
-        candidates: count("candidates", candidates.unwrap_or(50))?.max(top_k),
-        dense_weight: weight("dense_weight", dense_weight.unwrap_or(1.0))?,
-        lexical_weight: weight("lexical_weight", lexical_weight.unwrap_or(1.0))?,
-        rerank_weight: weight("rerank_weight", rerank_weight.unwrap_or(1.0))?,
-    };
+    let mut options = Options::top(count("top_k", top_k.unwrap_or(DEFAULT_TOP_K))?);
+    options.filter = read_filter(filter)?;
+    options.rerank = rerank.unwrap_or(options.rerank);
+    for (name, chosen, option) in
+        [("depth", depth, &mut options.depth), ("candidates", candidates, &mut options.candidates)]
+    {
+        if let Some(chosen) = chosen {
+            *option = count(name, chosen)?.max(options.top_k);
+        }
+    }
+    for (name, chosen, option) in [
+        ("dense_weight", dense_weight, &mut options.dense_weight),
+        ("lexical_weight", lexical_weight, &mut options.lexical_weight),
+        ("rerank_weight", rerank_weight, &mut options.rerank_weight),
+    ] {
+        if let Some(chosen) = chosen {
+            *option = weight(name, chosen)?;
+        }
+    }
     if options.dense_weight == 0.0 && options.lexical_weight == 0.0 {
         return Err(Error::invalid_argument("dense_weight and lexical_weight are both 0")
             .with_hint("Give at least one of them a weight above 0.")

@@ -29,7 +29,7 @@ impl Comparable {
             let entry = pg_sys::lookup_type_cache(type_oid, flags as i32);
             (type_oid, pg_sys::get_array_type(type_oid), &*entry)
         };
-        if entry.eq_opr == pg_sys::InvalidOid || array == pg_sys::InvalidOid {
+        if entry.eq_opr == pg_sys::InvalidOid {
             return Err(Error::wrong_type(format!(
                 "values of column \"{column}\" cannot be compared"
             ))
@@ -73,8 +73,11 @@ impl Comparable {
         input(&self.text_of(value), self.type_oid)
     }
 
-    /// JSON scalars as an array of the type.
-    pub fn read_list(&self, list: &[&Value]) -> DatumWithOid<'static> {
+    /// JSON scalars as an array of the type; `None` for types that have no arrays, as arrays themselves.
+    pub fn read_list(&self, list: &[&Value]) -> Option<DatumWithOid<'static>> {
+        if self.array == pg_sys::InvalidOid {
+            return None;
+        }
         let mut literal = String::from("{");
         for (i, value) in list.iter().enumerate() {
             if i > 0 {
@@ -90,7 +93,7 @@ impl Comparable {
             literal.push('"');
         }
         literal.push('}');
-        input(&literal, self.array)
+        Some(input(&literal, self.array))
     }
 
     fn text_of(&self, value: &Value) -> String {
@@ -131,9 +134,9 @@ fn qualified(operator: pg_sys::Oid) -> String {
 /// Values and columns as the filter's compiler needs them.
 pub mod values {
     use pgrx::datum::DatumWithOid;
-    use pgrx::{IntoDatum, pg_sys};
+    use pgrx::{FromDatum, IntoDatum, pg_sys};
     use serde_json::Value;
-    use std::ffi::CString;
+    use std::ffi::{CStr, CString};
 
     /// A JSON scalar as the text that input functions read.
     pub fn text_of(value: &Value) -> String {
@@ -150,6 +153,43 @@ pub mod values {
     pub fn copied(argument: &DatumWithOid<'static>) -> DatumWithOid<'static> {
         // SAFETY: the datum lives in the memory context of the function's call, beyond its statements.
         unsafe { DatumWithOid::new_from_datum(argument.datum(), argument.oid()) }
+    }
+
+    /// A value of any type as text, by the type's output function and never by a cast that somebody defined.
+    pub struct Output(pub String);
+
+    impl FromDatum for Output {
+        unsafe fn from_polymorphic_datum(
+            datum: pg_sys::Datum,
+            is_null: bool,
+            type_oid: pg_sys::Oid,
+        ) -> Option<Self> {
+            if is_null {
+                return None;
+            }
+            // SAFETY: the output function of a value's own type reads it; the C string is copied.
+            unsafe {
+                let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+                pg_sys::getTypeOutputInfo(type_oid, &raw mut function, &raw mut is_varlena);
+                let text = CStr::from_ptr(pg_sys::OidOutputFunctionCall(function, datum));
+                Some(Self(text.to_string_lossy().into_owned()))
+            }
+        }
+    }
+
+    // pgrx asks for this to read a column, although none is ever written.
+    impl IntoDatum for Output {
+        fn into_datum(self) -> Option<pg_sys::Datum> {
+            self.0.into_datum()
+        }
+
+        fn type_oid() -> pg_sys::Oid {
+            pg_sys::TEXTOID
+        }
+
+        fn is_compatible_with(_: pg_sys::Oid) -> bool {
+            true
+        }
     }
 
     /// Type of a column of this name; `None` when there is none that a user could name.

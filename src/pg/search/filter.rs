@@ -84,7 +84,7 @@ impl Compiler<'_> {
                 let sql = format!(
                     "(SELECT d.pages[pg_catalog.array_position(d.chunk_ids, c.chunk_id)] FROM {} d WHERE {})",
                     self.documents,
-                    super::statement::same_document(self.collection),
+                    super::statement::same_document(self.collection, "c"),
                 );
                 Ok(Field::Value { sql, values: Comparable::of(name, pg_sys::INT4OID)? })
             }
@@ -150,12 +150,20 @@ impl Compiler<'_> {
             Test::OneOf(list) => {
                 let present: Vec<&Value> = list.iter().filter(|v| !v.is_null()).collect();
                 let operator = values.operator(Comparison::Equal)?;
-                let array = values.read_list(&present);
-                let mut any = format!("{sql} {operator} ANY ({})", self.bind(array));
+                let mut parts = if let Some(array) = values.read_list(&present) {
+                    vec![format!("{sql} {operator} ANY ({})", self.bind(array))]
+                } else {
+                    let bound = present.iter().map(|value| self.bind(values.read(value)));
+                    bound.map(|parameter| format!("{sql} {operator} {parameter}")).collect()
+                };
                 if present.len() < list.len() {
-                    any = format!("({any} OR {sql} IS NULL)");
+                    parts.push(format!("{sql} IS NULL"));
                 }
-                Ok(any)
+                Ok(if parts.is_empty() {
+                    "false".to_owned()
+                } else {
+                    format!("({})", parts.join(" OR "))
+                })
             }
         }
     }

@@ -1,10 +1,24 @@
 //! A search text as both legs take it.
 use super::text_search::Config;
-use crate::model::{Detail, Embedder, Embedding, Purpose};
+use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
+use crate::pg::api::embed::report_truncated;
 use crate::pg::collection::Generation;
 use crate::pg::{interrupt, model};
 use crate::search::Query;
 use crate::{Error, Result};
+
+/// The model a generation was made with, and no other build of it: its vectors lie in another space.
+pub fn embedder(generation: &Generation) -> Result<&'static LocalModel> {
+    let Generation { model, fingerprint, .. } = generation;
+    model::embedder_by_fingerprint(model, fingerprint).map_err(|error| {
+        if error.sqlstate() != "42704" {
+            return error;
+        }
+        Error::configuration(format!("model \"{model}\" of the collection is not installed"))
+            .with_detail(format!("The collection was made with build {fingerprint}."))
+            .with_hint("Import the same files again with \"rag-model import\".")
+    })
+}
 
 /// A search text taken apart.
 pub struct Question {
@@ -44,13 +58,14 @@ impl Question {
 
     /// The question in the space of a generation's vectors; `None` when the model sees nothing in it.
     pub fn embed(&self, generation: &Generation, detail: Detail) -> Result<Option<Embedding>> {
-        let model = model::embedder_by_fingerprint(&generation.model, &generation.fingerprint)?;
+        let model = embedder(generation)?;
         if model.tokenizer().count(&self.text)? == 0 {
             return Ok(None);
         }
         let texts = [self.text.as_str()];
         let mut embeddings =
             model.embed(&texts, Purpose::Query, detail, &mut interrupt::checkpoint)?;
+        report_truncated(model, Purpose::Query, &embeddings)?;
         let embedding =
             embeddings.pop().ok_or_else(|| Error::model("the model returned no embedding"))?;
         Ok(Some(embedding))

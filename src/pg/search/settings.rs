@@ -11,6 +11,9 @@ const MAX_EF_SEARCH: usize = 1_000;
 /// Least lists an ivfflat scan reads first.
 const MIN_PROBES: usize = 10;
 
+/// Cost of a page of an index, where a page read in order costs 1.
+const RANDOM_PAGE_COST: f64 = 1.1;
+
 /// Settings in force until dropped or until an ERROR. Never the search path: policies need the caller's.
 pub struct Scope {
     level: i32,
@@ -30,6 +33,13 @@ impl Scope {
         Self::set(c"hnsw.iterative_scan", "relaxed_order");
         Self::set(c"ivfflat.iterative_scan", "relaxed_order");
         Self::set(c"jit", "off");
+        // Counts when the plan is made. Searches come again and again, so that indexes are in memory; the
+        // usual 4 makes the planner compute every distance of a few thousand chunks instead.
+        let page_cost: Option<f64> =
+            Self::current(c"random_page_cost").and_then(|c| c.parse().ok());
+        if page_cost.is_none_or(|cost| cost > RANDOM_PAGE_COST) {
+            Self::set(c"random_page_cost", &RANDOM_PAGE_COST.to_string());
+        }
         scope
     }
 

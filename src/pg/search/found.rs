@@ -1,0 +1,70 @@
+//! A chunk that was found, as the statement gives it.
+use super::comparable::values;
+use crate::pg::spi::{column, required};
+use pgrx::spi::SpiHeapTupleData;
+
+/// A chunk that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Its number.
+    pub chunk_id: i64,
+    /// Its document's key, column by column, as text.
+    pub key: Vec<String>,
+    /// Its place in the document, from 1.
+    pub ordinal: i32,
+    /// Its text.
+    pub content: String,
+    /// Heading path.
+    pub section: Option<String>,
+    /// Page it starts on, from 1.
+    pub page: Option<i32>,
+    /// Where it starts in the document, in characters.
+    pub char_start: i32,
+    /// Where it ends.
+    pub char_end: i32,
+    /// Rank by distance, from 1.
+    pub dense_rank: Option<i32>,
+    /// Rank by BM25, from 1.
+    pub lexical_rank: Option<i32>,
+    /// Reciprocal rank fusion of both.
+    pub rrf: f64,
+    /// BM25.
+    pub bm25: f64,
+    /// Cosine of question and chunk.
+    pub similarity: Option<f64>,
+    /// Mean over the question's tokens of the best cosine with a token of the chunk.
+    pub max_sim: Option<f64>,
+    /// What the order is by: standard scores added up when reranked, else reciprocal ranks.
+    pub score: f64,
+    /// Tokens of the heading path that come first in `bits`.
+    pub heading_tokens: usize,
+    /// Signs of the token vectors, where the collection keeps them.
+    pub bits: Option<Vec<u8>>,
+}
+
+impl Found {
+    /// Reads a row of `sql/run/search.sql`, whose last `keys` columns are the document's key.
+    pub fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Self {
+        let rrf = required(row, 4);
+        Self {
+            chunk_id: required(row, 1),
+            dense_rank: column(row, 2),
+            lexical_rank: column(row, 3),
+            rrf,
+            bm25: required(row, 5),
+            similarity: column(row, 6),
+            content: required(row, 7),
+            section: column(row, 8),
+            ordinal: column(row, 9).unwrap_or_default(),
+            char_start: column(row, 10).unwrap_or_default(),
+            char_end: column(row, 11).unwrap_or_default(),
+            page: column(row, 12),
+            heading_tokens: column::<i32>(row, 13)
+                .map_or(0, |n| usize::try_from(n).unwrap_or_default()),
+            bits: column(row, 14),
+            key: (0..keys).map(|i| required::<values::Output>(row, 16 + i).0).collect(),
+            max_sim: None,
+            score: rrf,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+# rag_search beside others: on a standby, where nothing can be written; with the indexes it needs, also for a
+# role under row-level security (PostgreSQL's own @@ would not use the GIN index there); with tenants
+# that search at the same time through one connection pool.
+use strict;
+use warnings;
+use RagPg;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = new_node('primary', allows_streaming => 1);
+$primary->safe_psql('postgres', <<'SQL');
+CREATE TABLE docs (id int PRIMARY KEY, tenant text, body text);
+INSERT INTO docs SELECT g, 'tenant_' || g % 2,
+    format('Note %s of tenant %s is about %s. It was written in week %s.', g, g % 2,
+           (ARRAY['vacuum', 'indexes', 'replication', 'backups', 'locks'])[g % 5 + 1], g)
+  FROM generate_series(1, 300) g;
+SELECT rag_create_collection('docs', 'docs', 'body', text_search_config => 'english');
+CREATE ROLE tenant_0 LOGIN;
+CREATE ROLE tenant_1 LOGIN;
+GRANT SELECT ON docs TO tenant_0, tenant_1;
+SELECT rag_grant('docs', 'tenant_0'), rag_grant('docs', 'tenant_1');
+ALTER TABLE docs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON docs USING (tenant = current_user);
+SQL
+wait_for_indexed($primary, 'docs');
+
+my $backup = 'backup';
+$primary->backup($backup);
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, $backup, has_streaming => 1);
+$standby->start;
+$primary->wait_for_catchup($standby);
+
+my $search = q{SELECT document_key, round(score::numeric, 6) FROM rag_search('docs', 'what was written about replication?', 5)};
+my $found = $primary->safe_psql('postgres', $search);
+is(scalar(split /\n/, $found), 5, 'five chunks are found');
+is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
+is($standby->safe_psql('postgres', $search), $found, 'a standby finds what its primary finds');
+is($standby->safe_psql('postgres', q{SELECT status FROM rag_answer('docs', 'which note was written in week 7?')}),
+	'answered', 'a standby answers');
+$standby->stop;
+
+# The plan of the search itself, as a tenant.
+my $plan = sub {
+	my ($user, $options) = @_;
+	my $offset = -s $primary->logfile;
+	$primary->safe_psql('postgres', <<"SQL");
+LOAD 'auto_explain';
+SET auto_explain.log_nested_statements = on;
+SET auto_explain.log_min_duration = 0;
+SET enable_seqscan = off;
+SET enable_sort = off;
+SET ROLE $user;
+SELECT count(*) FROM rag_search('docs', 'vacuum', rerank => false $options);
+SQL
+	wait_for_log($primary, qr/rag_search\('docs'/, $offset);
+	return slurp_file($primary->logfile, $offset);
+};
+for my $user ('postgres', 'tenant_0')
+{
+	like($plan->($user, ', lexical_weight => 0'), qr/Index Scan using \S*embedding\S* on \S*chunks/,
+		"$user: the vector index finds the nearest");
+	like($plan->($user, ', dense_weight => 0'), qr/Bitmap Index Scan on \S*lexemes\S*/,
+		"$user: the full-text index finds the words");
+}
+
+# One session that serves both tenants in turn: its kept plans must not carry rows over.
+my $turns = join "\n", map {
+	my $tenant = $_ % 2;
+	"SET ROLE tenant_$tenant; SELECT count(*) FILTER (WHERE content NOT LIKE '%tenant $tenant %'), count(*) > 0 FROM rag_search('docs', 'locks and backups', 20); RESET ROLE;"
+} 1 .. 20;
+my $rows = $primary->safe_psql('postgres', $turns);
+is($rows, join("\n", ('0|t') x 20), 'tenants in turn see their own rows alone');
+
+# Many sessions at once.
+my $sql = $PostgreSQL::Test::Utils::tmp_check . '/tenant.sql';
+append_to_file($sql, <<'SQL');
+SELECT 1 / (count(*) FILTER (WHERE content NOT LIKE '%tenant ' || right(current_user, 1) || ' %') = 0)::int FROM rag_search('docs', 'vacuum and locks', 10);
+SQL
+for my $tenant (0, 1)
+{
+	$primary->command_ok([ 'pgbench', '-n', '-U', "tenant_$tenant", '-c', '4', '-t', '25', '-f', $sql, 'postgres' ],
+		"tenant_$tenant: 100 searches by four clients show no foreign row");
+}
+$primary->stop;
+done_testing();
