@@ -193,7 +193,8 @@ cargo_pgrx() {
     have=$(command -v cargo-pgrx || true)
     [ -z "$have" ] || where=(--root "$CACHE/cargo-pgrx-$PGRX_VERSION")
     note "compiling it (about 5 minutes on two cores)${have:+, beside the other version in $have}"
-    (cd / && env -u CARGO_TARGET_DIR cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked "${where[@]}") ||
+    # Without its default features it needs no OpenSSL headers; they serve downloads of `cargo pgrx init`.
+    (cd / && env -u CARGO_TARGET_DIR cargo install cargo-pgrx --version "=$PGRX_VERSION" --locked --no-default-features "${where[@]}") ||
         fail "cargo-pgrx $PGRX_VERSION did not build (cargo's messages are above)" \
             "mend what cargo complains about, then run the same command again"
     [ -n "$(find_cargo_pgrx)" ] ||
