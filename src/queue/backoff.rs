@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// How long to wait after failure number `attempts` (from 1): doubling from a second to ten minutes,
 /// drawn from its upper half by `random` in `[0, 1)`, so that what failed together does not come

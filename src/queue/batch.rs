@@ -23,7 +23,7 @@ pub fn runs(sizes: &[usize], budget: usize) -> Vec<Range<usize>> {
 /// fails in log2(n) steps, and the others go through.
 pub fn halves(run: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let middle = run.start + run.len() / 2;
-    (run.len() > 1).then(|| (run.start..middle, middle..run.end))
+    (run.len() > 1).then_some((run.start..middle, middle..run.end))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ CREATE PROCEDURE rag_work(collection text = NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON PROCEDURE rag_work IS 'brings chunks up to date in this session, committing as it goes';
 ", requires = ["catalog"])]
+#[allow(clippy::needless_pass_by_value)] // its memory may not outlive the first commit
 fn rag_work(
     collection: Option<String>,
     fcinfo: pg_sys::FunctionCallInfo,

@@ -26,10 +26,10 @@ pub fn changes_written() {
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
     match event {
-        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT => {
-            if WROTE.load(Relaxed) && board().is_none() && guc::worker::workers() > 0 {
-                call_unless_running();
-            }
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT
+            if WROTE.load(Relaxed) && board().is_none() && guc::worker::workers() > 0 =>
+        {
+            call_unless_running();
         }
         // From here on an error would be a PANIC: flags and latches only.
         pg_sys::XactEvent::XACT_EVENT_COMMIT => {

@@ -22,28 +22,28 @@ pub fn coalesce(collections: Option<&[i32]>) -> bool {
     })
 }
 
+/// What can be done for a generation, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A comparison of source and documents is under way.
+    Scan,
+    /// Jobs are ready.
+    Jobs,
+    /// The first load is in and the vector index is not.
+    Index,
+}
+
 /// A generation and what there is to do for it now.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// The generation.
     pub generation: i32,
-    /// A comparison of source and documents is under way.
-    pub has_scan: bool,
-    /// A job is ready.
-    pub has_jobs: bool,
-    /// The first load is in and the vector index is not.
-    pub needs_index: bool,
+    /// What can be done for it now.
+    pub step: Option<Step>,
     /// When its next job is ready.
     pub ready_at: Option<TimestampWithTimeZone>,
     /// Another backend works on one of its jobs.
     pub is_claimed: bool,
-}
-
-impl Work {
-    /// Whether something can be done now.
-    pub fn is_ready(&self) -> bool {
-        self.has_scan || self.has_jobs || self.needs_index
-    }
 }
 
 /// Generations of `collections` (`None`: all) that are not paused.
@@ -52,9 +52,10 @@ pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
         let sql = include_str!("../../../sql/run/work_list.sql");
         query(sql, &[collections.map(<[i32]>::to_vec).into()], |row| Work {
             generation: required(&row, 1),
-            has_scan: required(&row, 2),
-            has_jobs: required(&row, 3),
-            needs_index: required(&row, 4),
+            step: [Step::Scan, Step::Jobs, Step::Index]
+                .into_iter()
+                .zip(2..)
+                .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
             ready_at: column(&row, 5),
             is_claimed: required(&row, 6),
         })

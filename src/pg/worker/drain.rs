@@ -1,6 +1,6 @@
 //! The queue's loop: one step a turn, generations in turn.
 use super::batch::{self, End};
-use super::changes::{self, Work};
+use super::changes::{self, Step, Work};
 use super::failed::Failed;
 use super::host::Host;
 use super::{scan, vector_index};
@@ -70,9 +70,10 @@ impl Drain {
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = false;
-        for next in behind.into_iter().chain(before).filter(|work| work.is_ready()) {
+        for next in behind.into_iter().chain(before) {
+            let Some(step) = next.step else { continue };
             self.last = next.generation;
-            if self.step(*next)? {
+            if self.step(next.generation, step)? {
                 return Ok(Turn::Worked);
             }
             is_locked = true;
@@ -86,19 +87,18 @@ impl Drain {
     }
 
     /// Does what is next for a generation; false when another backend is just at it.
-    fn step(&mut self, work: Work) -> Result<bool, Failed> {
-        let generation = work.generation;
+    fn step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
         let host = &self.host;
-        let result = if work.has_scan {
-            scan::page(host, generation)
-        } else if work.has_jobs {
-            let rate = self.rates.entry(generation).or_default();
-            batch::work(host, generation, rate).map(|end| {
-                self.has_much = end == End::Full;
-                end != End::Nothing
-            })
-        } else {
-            vector_index::build(host, generation).map(|()| true)
+        let result = match step {
+            Step::Scan => scan::page(host, generation),
+            Step::Jobs => {
+                let rate = self.rates.entry(generation).or_default();
+                batch::work(host, generation, rate).map(|end| {
+                    self.has_much = end == End::Full;
+                    end != End::Nothing
+                })
+            }
+            Step::Index => vector_index::build(host, generation).map(|()| true),
         };
         match result {
             Err(failed) if failed.class == Failure::Configuration => {

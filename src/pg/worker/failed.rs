@@ -14,7 +14,7 @@ pub struct Failed {
 
 enum Cause {
     Ours(Error),
-    Caught(CaughtError),
+    Caught(Box<CaughtError>),
 }
 
 impl Failed {
@@ -58,7 +58,7 @@ impl From<CaughtError> for Failed {
             class: Failure::of_sqlstate(&sqlstate),
             sqlstate,
             reason: with_detail(report.message(), report.detail()),
-            cause: Cause::Caught(caught),
+            cause: Cause::Caught(Box::new(caught)),
         }
     }
 }

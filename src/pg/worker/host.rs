@@ -169,9 +169,9 @@ impl Host {
             // SAFETY: the procedure is connected to SPI as non-atomic; otherwise these raise an error.
             unsafe {
                 if commits {
-                    pg_sys::SPI_commit()
+                    pg_sys::SPI_commit();
                 } else {
-                    pg_sys::SPI_rollback()
+                    pg_sys::SPI_rollback();
                 }
                 // Before the transaction's first snapshot. Under a stricter default every claim beside
                 // another worker's would fail.

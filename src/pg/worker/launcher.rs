@@ -128,14 +128,12 @@ impl Launcher {
             }
             // SAFETY: reads this process's variable.
             let me = unsafe { pg_sys::MyProcPid };
-            match worker(database).set_notify_pid(me).load_dynamic() {
-                Ok(worker) => self.workers.push((database, worker)),
-                Err(_) => {
-                    // No process is free; the next nap is short.
-                    entry.want();
-                    return;
-                }
-            }
+            let Ok(worker) = worker(database).set_notify_pid(me).load_dynamic() else {
+                // No process is free; the next nap is short.
+                entry.want();
+                return;
+            };
+            self.workers.push((database, worker));
         }
     }
 
@@ -185,6 +183,7 @@ fn databases() -> Vec<pg_sys::Oid> {
             if tuple.is_null() {
                 break;
             }
+            #[allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns tuples
             let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
             if row.datallowconn && !row.datistemplate && row.datconnlimit >= -1 {
                 found.push(row.oid);

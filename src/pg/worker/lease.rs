@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// How long a claim lasts without a sign of life: after a crash the jobs come back this late at most.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// How often it is prolonged.
 const RENEWAL: Duration = Duration::from_secs(15);
 

@@ -78,7 +78,7 @@ fn prepare(transaction: u32) -> bool {
             let none = pg_sys::XLTW_Oper::XLTW_None;
             // SAFETY: in a transaction; an id that is no longer running returns at once.
             unsafe {
-                pg_sys::XactLockTableWait(xid, std::ptr::null_mut(), std::ptr::null_mut(), none)
+                pg_sys::XactLockTableWait(xid, std::ptr::null_mut(), std::ptr::null_mut(), none);
             };
         }
         // SAFETY: a catalog look-up in a transaction.

@@ -60,21 +60,21 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
     };
     let each =
         |of: &dyn Fn(&KeyColumn) -> String| keys.iter().map(of).collect::<Vec<_>>().join(", ");
-    let in_source = |key: &KeyColumn| format!("s.{}", key.name_sql());
-    let in_documents = |key: &KeyColumn| format!("d.{}", key.stored_name());
+    let of_source = |key: &KeyColumn| format!("s.{}", key.name_sql());
+    let of_documents = |key: &KeyColumn| format!("d.{}", key.stored_name());
     let text = |column: String| format!("pg_catalog.format('%s', {column})");
     let behind = match after {
         None => "true".to_owned(),
-        Some(_) if is_source => behind_sql(keys, in_source),
-        Some(_) => behind_sql(keys, in_documents),
+        Some(_) if is_source => behind_sql(keys, of_source),
+        Some(_) => behind_sql(keys, of_documents),
     };
     let sql = fill(
         template,
         &[
-            ("source_texts", &each(&|key| text(in_source(key)))),
-            ("source_keys", &each(&in_source)),
-            ("document_texts", &each(&|key| text(in_documents(key)))),
-            ("document_keys", &each(&in_documents)),
+            ("source_texts", &each(&|key| text(of_source(key)))),
+            ("source_keys", &each(&of_source)),
+            ("document_texts", &each(&|key| text(of_documents(key)))),
+            ("document_keys", &each(&of_documents)),
             ("first_key", &keys[0].name_sql()),
             ("source", &target.collection.source_sql),
             ("documents", &target.documents),
