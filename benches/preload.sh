@@ -73,7 +73,7 @@ figure "private memory of a backend that embeds, preloaded / each loads, MB more
 # Texts of every length that a collection's chunks have.
 rate() {
     sql <<'SQL'
-SELECT array_agg(left(content, 100 + n * 37 % 900)) AS texts
+SELECT array_agg(left(content, (100 + n * 37 % 900)::int)) AS texts
   FROM (SELECT row_number() OVER () AS n, regexp_replace(html, '<[^>]*>', ' ', 'g') AS content FROM manual LIMIT 200) AS page \gset
 SELECT sum(token_count) AS tokens FROM unnest(:'texts'::text[]) AS t, rag_chunk(t, format => 'plain', overlap_tokens => 0) \gset
 SELECT clock_timestamp() AS started \gset
