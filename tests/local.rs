@@ -45,10 +45,9 @@ fn mean(rows: &[Vec<f32>]) -> Vec<f32> {
     (0..HIDDEN).map(column).collect()
 }
 
-fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+fn unit(vector: Vec<f32>) -> Vec<f32> {
     let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    vector.iter_mut().for_each(|x| *x /= norm);
-    vector
+    vector.into_iter().map(|x| x / norm).collect()
 }
 
 #[track_caller]
