@@ -30,12 +30,12 @@ thread_local! {
 /// The embedder `name` (or `name@fingerprint`); `None` stands for `rag_pg.default_model`. A model
 /// whose files were replaced since the last call is opened anew.
 pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
-    ready(tokenizer(name)?, Kind::Embedder)
+    ready_embedder(tokenizer(name)?)
 }
 
-/// The reranker `name` (or `name@fingerprint`).
-pub fn reranker(name: &str) -> Result<&'static LocalModel> {
-    ready(tokenizer(Some(name))?, Kind::Reranker)
+/// A model of either kind, ready to run.
+pub fn runnable(name: &str) -> Result<&'static LocalModel> {
+    ready(tokenizer(Some(name))?)
 }
 
 /// A model of either kind, of which manifest and tokenizer are wanted; its graph is read on the
@@ -55,12 +55,16 @@ pub fn embedder_by_fingerprint(name: &str, fingerprint: &str) -> Result<&'static
         Some(model) => model,
         None => open(store().locate(&format!("{name}@{fingerprint}"))?)?,
     };
-    ready(model, Kind::Embedder)
+    ready_embedder(model)
 }
 
-/// The model with its graph loaded, if it is of `kind`.
-fn ready(model: &'static LocalModel, kind: Kind) -> Result<&'static LocalModel> {
-    model.require(kind)?;
+fn ready_embedder(model: &'static LocalModel) -> Result<&'static LocalModel> {
+    model.require(Kind::Embedder)?;
+    ready(model)
+}
+
+/// The model with its graph loaded.
+fn ready(model: &'static LocalModel) -> Result<&'static LocalModel> {
     model.session()?;
     exit::install();
     Ok(model)

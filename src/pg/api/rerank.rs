@@ -60,7 +60,7 @@ fn parse_top_k(top_k: Option<i32>) -> Result<usize> {
 /// One score per document: by a reranker when `model` names one, else by late interaction.
 fn score(query: &str, documents: &[&str], model: Option<&str>) -> Result<Vec<f64>> {
     model::require_utf8()?;
-    let named = model.map(|name| model::tokenizer(Some(name))).transpose()?;
+    let named = model.map(model::runnable).transpose()?;
     if let Some(reranker) = named.filter(|model| model.manifest().kind == Kind::Reranker) {
         return score_filled(documents, has_token(reranker), |filled| {
             let scores = reranker.rerank(query, filled, &mut interrupt::checkpoint)?;
