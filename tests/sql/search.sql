@@ -37,6 +37,9 @@ SELECT document_key FROM rag_search('animals', '"waggle dance"');
 SELECT document_key FROM rag_search('animals', 'egg -penguin', rerank => false) WHERE content ~ 'penguin|egg' ORDER BY 1;
 SELECT document_key FROM rag_search('animals', 'dance -"waggle dance"') WHERE content ~ 'dance';
 SELECT document_key FROM rag_search('animals', '"dance of the honey bees"', 1);
+SET client_min_messages = notice;
+SELECT document_key FROM rag_search('animals', 'waggle "of the" -and', 1);
+SET client_min_messages = warning;
 -- Any text is fine.
 SELECT text, (SELECT count(*) > 0 FROM rag_search('animals', text)) AS found
   FROM (VALUES ('''') , ('\'), ('&|!():*<->'), ('a & | b'), ('"'), ('""'), ('-'), ('the of and'), ('!!!'), ('égg 蛋 🥚'),

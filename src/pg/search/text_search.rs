@@ -35,7 +35,10 @@ impl Config {
     /// A `tsquery` in its text form for `words` as they stand, one behind the other; `None` when none
     /// of them means anything.
     pub fn phrase(self, words: &str) -> Option<String> {
-        // Of the functions that read queries, only this one says nothing about stop words.
+        // Of stop words alone nothing would be left, and PostgreSQL would say so in a NOTICE.
+        if self.lexemes(words).is_empty() {
+            return None;
+        }
         let quoted = format!("\"{}\"", words.replace('"', " "));
         // SAFETY: takes a configuration and a text, returns a tsquery; tsqueryout takes that and
         // returns a C string of this memory context.
