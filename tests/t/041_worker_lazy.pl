@@ -52,9 +52,6 @@ wait_until('the database can be dropped', sub { $node->psql('postgres', 'DROP DA
 pass('the database was dropped');
 
 # Cancelling rag_work gives the claims back at once.
-$node->safe_psql('postgres', 'ALTER SYSTEM SET rag_pg.workers = 0');
-$node->reload;
-wait_until('no worker', sub { !backend_pids($node, 'rag_pg worker') }, 30);
 $node->safe_psql('postgres', "UPDATE doc SET body = (SELECT string_agg('Many words about ' || id || ' and ' || w || '.', ' ') FROM generate_series(1, 300) w)");
 my $err;
 $node->psql('postgres', "SET statement_timeout = '1s'; CALL rag_work()", stderr => \$err);
