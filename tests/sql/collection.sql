@@ -97,7 +97,8 @@ SELECT * FROM refused($$SELECT rag_create_collection('', 'notes', 'body')$$);
 SELECT * FROM refused($$SELECT rag_create_collection(repeat('x', 57), 'notes', 'body')$$);
 SELECT * FROM refused($$SELECT rag_create_collection(NULL, 'notes', 'body')$$);
 SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', NULL)$$);
-SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', model => 'no-such-model')$$);
+SELECT state, message, regexp_replace(hint, '"/.*', '...') AS hint
+  FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', model => 'no-such-model')$$);
 SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', max_tokens => 0)$$);
 SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', max_tokens => 100000)$$);
 SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', max_tokens => 10, overlap_tokens => 10)$$);
