@@ -7,7 +7,6 @@ SELECT c.collection_id,
        c.content_column::text,
        c.title_column::text,
        c.text_search_config,
-       c.paused,
        pg_catalog.quote_ident(n.nspname),
        (SELECT pg_catalog.quote_ident(vn.nspname) || '.' || pg_catalog.quote_ident(v.relname)
           FROM pg_catalog.pg_class v JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace

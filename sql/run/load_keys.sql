@@ -4,7 +4,6 @@ SELECT a.attname::text,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
        pg_catalog.quote_ident(en.nspname),
        o.oprname::text,
-       a.attnum,
        a.atttypid,
        CASE WHEN a.attcollation <> 0
             THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) END,

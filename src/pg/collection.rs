@@ -39,8 +39,6 @@ pub struct Collection {
     pub keys: Vec<KeyColumn>,
     /// Text search configuration, qualified and quoted.
     pub text_search_config: String,
-    /// Why ingestion stands still.
-    pub paused: Option<String>,
 }
 
 /// One immutable build of a collection.
@@ -102,8 +100,8 @@ impl Collection {
             return Err(Error::not_ready(format!("the source of collection \"{name}\" is gone"))
                 .with_hint(format!("Drop the collection with rag_drop_collection('{name}').")));
         };
-        let schema_sql: String = required(row, 10);
-        let view_sql = column(row, 11).unwrap_or_else(|| {
+        let schema_sql: String = required(row, 9);
+        let view_sql = column(row, 10).unwrap_or_else(|| {
             format!("{schema_sql}.{}", quote_identifier(format!("{name}{VIEW_SUFFIX}")))
         });
         Ok(Self {
@@ -115,7 +113,6 @@ impl Collection {
             title: column(row, 7),
             keys: Vec::new(),
             text_search_config: required(row, 8),
-            paused: column(row, 9),
             schema_sql,
             view_sql,
             name,

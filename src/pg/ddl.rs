@@ -2,6 +2,7 @@
 //!
 //! Renamed columns, a new owner, attached and detached partitions are taken over; a dropped source
 //! takes its collection along; a collection that can no longer be kept up is paused and says why.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
 use super::collection::create::{Source, create_table_triggers, relation_sql};

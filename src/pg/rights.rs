@@ -1,4 +1,5 @@
 //! Whose rights a statement runs with.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // switching users is a matter of process-wide C state
 
 use pgrx::pg_sys;

@@ -50,8 +50,8 @@ pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     Spi::connect_mut(|client| client.update(sql, None, args).expect("SPI runs a statement").len())
 }
 
-fn rows<'c, T>(table: SpiTupleTable<'c>, mut map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
-    table.map(|row| map(row)).collect()
+fn rows<'c, T>(table: SpiTupleTable<'c>, map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
+    table.map(map).collect()
 }
 
 /// A column that may be NULL, by position from 1.

@@ -3,6 +3,7 @@
 //! It appends the keys of changed rows to `rag.change` and touches nothing else, so it can neither wait
 //! for nor fail because of another transaction. It runs with the user's rights but for that one INSERT
 //! of finished values.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads trigger data and transition tables, which pgrx does not wrap
 
 mod rows;
@@ -168,7 +169,8 @@ impl Changes<'_> {
 
     fn flush(&mut self) {
         if !self.keys.is_empty() {
-            append(self.targets, Some(std::mem::take(&mut self.keys)), self.is_insert);
+            append(self.targets, Some(&self.keys), self.is_insert);
+            self.keys.clear();
         }
     }
 }
@@ -178,7 +180,7 @@ thread_local! {
 }
 
 /// Appends one row per collection; no keys means "compare the whole source".
-fn append(targets: &Targets, keys: Option<Vec<String>>, is_insert: bool) {
+fn append(targets: &Targets, keys: Option<&[String]>, is_insert: bool) {
     let keys_type = PgOid::BuiltIn(PgBuiltInOids::TEXTARRAYOID);
     let is_insert_type = PgOid::BuiltIn(PgBuiltInOids::BOOLOID);
     let types = [PgOid::BuiltIn(PgBuiltInOids::INT4OID), keys_type, is_insert_type];
@@ -191,7 +193,11 @@ fn append(targets: &Targets, keys: Option<Vec<String>>, is_insert: bool) {
                     client.prepare_mut(sql, &types).expect("SPI prepares an INSERT").keep()
                 });
                 for collection in &targets.collections {
-                    let args = [(*collection).into(), keys.clone().into(), is_insert.into()];
+                    let args = [
+                        (*collection).into(),
+                        keys.map(<[String]>::to_vec).into(),
+                        is_insert.into(),
+                    ];
                     client.update(&*statement, None, &args).expect("SPI runs an INSERT");
                 }
             });

@@ -276,7 +276,7 @@ mod tests {
                 hit(
                     &request,
                     id,
-                    &[("common", 1), ("rare", usize::from(id == 9))][..1 + usize::from(id == 9)],
+                    &[("common", 1), ("rare", usize::from(id == 9))][..=usize::from(id == 9)],
                 )
             })
             .collect();

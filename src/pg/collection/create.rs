@@ -4,7 +4,7 @@ use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
-use pgrx::spi::{quote_identifier, quote_literal};
+use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
 
 /// Longest identifier PostgreSQL keeps, in bytes.
 const NAME_BYTES: usize = 63;
@@ -56,21 +56,10 @@ pub struct Source {
     pub sql: String,
     /// Its schema, quoted.
     pub schema_sql: String,
-    /// Its owner.
-    pub owner: Oid,
     /// Whether it has partitions.
     pub is_partitioned: bool,
     /// Whether a trigger of its own may change a row before it is stored.
     pub has_before_update: bool,
-}
-
-/// What a table is, beyond what a source of it needs to know.
-struct Facts {
-    is_usable: bool,
-    is_temporary: bool,
-    is_partition: bool,
-    may_own: bool,
-    may_create: bool,
 }
 
 impl Source {
@@ -81,62 +70,56 @@ impl Source {
 
     /// Describes `table`, or says why it cannot be a source or not by this caller.
     pub fn describe(table: Oid) -> Result<Self> {
-        let (source, facts) =
+        let (source, refusal) =
             Self::load(table).ok_or_else(|| Error::undefined("the source does not exist"))?;
-        let sql = &source.sql;
-        if !facts.is_usable || facts.is_partition {
-            return Err(Error::wrong_object(format!("{sql} cannot be the source of a collection"))
-                .with_hint(if facts.is_partition {
-                    "Name the partitioned table itself: its partitions come with it."
-                } else {
-                    "A source is a table or partitioned table of a user, with a primary key."
-                }));
+        match refusal {
+            None => Ok(source),
+            Some(error) => Err(error),
         }
-        if facts.is_temporary {
-            return Err(Error::wrong_object(
-                "a temporary table cannot be the source of a collection",
-            )
-            .with_hint("A source is read by background workers: use a permanent table."));
-        }
-        if !facts.may_own {
-            return Err(Error::forbidden(format!("must be owner of table {sql}"))
-                .with_hint("Ask the table's owner, or a superuser, to create the collection."));
-        }
-        if !facts.may_create {
-            let hint =
-                format!("GRANT CREATE ON SCHEMA {} to the table's owner.", source.schema_sql);
-            return Err(Error::forbidden(format!(
-                "the owner of {sql} may not create tables in its schema"
-            ))
-            .with_hint(hint));
-        }
-        Ok(source)
     }
 
-    fn load(table: Oid) -> Option<(Self, Facts)> {
+    /// The table and, where it can be no source or not by this caller, why.
+    fn load(table: Oid) -> Option<(Self, Option<Error>)> {
         let sql = include_str!("../../../sql/run/describe_source.sql");
         let rows = read(sql, &[table.into()], |row| {
-            let kind: String = required(&row, 1);
-            let persistence: String = required(&row, 2);
-            let flag = |position| required::<bool>(&row, position);
             let source = Self {
                 table,
                 sql: required(&row, 3),
                 schema_sql: required(&row, 4),
-                owner: required(&row, 5),
-                is_partitioned: kind == "p",
-                has_before_update: flag(9),
+                is_partitioned: required::<String>(&row, 1) == "p",
+                has_before_update: required(&row, 8),
             };
-            let facts = Facts {
-                is_usable: matches!(kind.as_str(), "r" | "p") && !flag(10),
-                is_temporary: persistence == "t",
-                is_partition: flag(8),
-                may_own: flag(6),
-                may_create: flag(7),
-            };
-            (source, facts)
+            let refusal = source.refusal(&row);
+            (source, refusal)
         });
         rows.into_iter().next()
+    }
+
+    fn refusal(&self, row: &SpiHeapTupleData<'_>) -> Option<Error> {
+        let (sql, flag) = (&self.sql, |position| required::<bool>(row, position));
+        let kind: String = required(row, 1);
+        let unusable =
+            || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
+        let refusal = if flag(7) {
+            unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
+        } else if !matches!(kind.as_str(), "r" | "p") || flag(9) {
+            unusable().with_hint(
+                "A source is a table or partitioned table of a user, with a primary key.",
+            )
+        } else if required::<String>(row, 2) == "t" {
+            Error::wrong_object("a temporary table cannot be the source of a collection")
+                .with_hint("A source is read by background workers: use a permanent table.")
+        } else if !flag(5) {
+            Error::forbidden(format!("must be owner of table {sql}"))
+                .with_hint("Ask the table's owner, or a superuser, to create the collection.")
+        } else if !flag(6) {
+            let schema = &self.schema_sql;
+            Error::forbidden(format!("the owner of {sql} may not create tables in its schema"))
+                .with_hint(format!("GRANT CREATE ON SCHEMA {schema} to the table's owner."))
+        } else {
+            return None;
+        };
+        Some(refusal)
     }
 
     /// Checks that `column` exists and holds text.

@@ -21,8 +21,6 @@ pub struct KeyColumn {
     pub type_sql: String,
     /// Collation as SQL, where the type has one.
     pub collation_sql: Option<String>,
-    /// Attribute number in the source.
-    pub attribute: i16,
     /// Type.
     pub type_oid: Oid,
     equality: String,
@@ -118,10 +116,9 @@ pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
                 name: required(row, 1),
                 type_sql: required(row, 2),
                 equality: operator(row, 3, 4),
-                greater: operator(row, 8, 9),
-                attribute: required(row, 5),
-                type_oid: required(row, 6),
-                collation_sql: column(row, 7),
+                greater: operator(row, 7, 8),
+                type_oid: required(row, 5),
+                collation_sql: column(row, 6),
             }
         })
     })
