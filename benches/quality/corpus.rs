@@ -87,7 +87,7 @@ fn default_model() -> LocalModel {
     let store = Store::new(path("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models").into());
     let library = path("RAG_PG_ONNXRUNTIME", "/usr/local/lib/rag_pg/libonnxruntime.so").into();
     let located = store.locate("all-MiniLM-L6-v2").expect("make setup installs the model");
-    LocalModel::open(located, Options { library, threads: 1 }).expect("the model opens")
+    LocalModel::open(located, Options::new(library)).expect("the model opens")
 }
 
 /// Embeds in groups, so that token vectors do not pile up.
