@@ -53,7 +53,9 @@ fn vectors(tokens: usize, seed: u64) -> TokenVectors {
         .collect();
     for row in data.chunks_exact_mut(DIMENSIONS) {
         let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-        row.iter_mut().for_each(|x| *x /= length);
+        for x in row.iter_mut() {
+            *x /= length;
+        }
     }
     TokenVectors { dimensions: DIMENSIONS, data }
 }
