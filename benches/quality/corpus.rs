@@ -84,8 +84,8 @@ impl Corpus {
 fn default_model() -> LocalModel {
     let path =
         |variable: &str, default: &str| env::var(variable).unwrap_or_else(|_| default.into());
-    let store = Store::new(path("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models").into());
-    let library = path("RAG_PG_ONNXRUNTIME", "/usr/local/lib/rag_pg/libonnxruntime.so").into();
+    let store = Store::new(path("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models"));
+    let library = path("RAG_PG_ONNXRUNTIME", "/usr/local/lib/rag_pg/libonnxruntime.so");
     let located = store.locate("all-MiniLM-L6-v2").expect("make setup installs the model");
     LocalModel::open(located, Options::new(library)).expect("the model opens")
 }
