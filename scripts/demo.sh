@@ -64,8 +64,8 @@ ingest() {
         status=$(sql -At -c "
             SELECT lag IS NOT NULL OR EXISTS (SELECT FROM rag.scan), paused,
                    format('%s of %s pages searchable, %s chunks', indexed, greatest(documents, (SELECT count(*) FROM manual)), chunks)
-                   || coalesce(format(', %s pages/s', round(rate::numeric, 1)), '')
-                   || coalesce(format(', %s s left', extract(epoch FROM eta)::int), '')
+                   || coalesce(', ' || round(rate::numeric, 1) || ' pages/s', '')
+                   || coalesce(', ' || extract(epoch FROM eta)::int || ' s left', '')
               FROM rag.status WHERE collection = 'manual'")
         IFS='|' read -r busy paused line <<<"$status"
         if [ -t 1 ]; then
