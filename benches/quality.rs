@@ -1,6 +1,6 @@
 //! Quality of retrieval and answers on judged questions, with the default model.
 //!
-//! RAG_PG_SQUAD names a directory with `passages.jsonl` (`id`, `title`, `text`) and
+//! `RAG_PG_SQUAD` names a directory with `passages.jsonl` (`id`, `title`, `text`) and
 //! `questions.jsonl` (`question`, `passage`, `answers`): the development set of `SQuAD` 1.1 in that
 //! shape is what the bars are for. Every `RAG_PG_SQUAD_STEP`th question is asked (7 by default).
 //! The lexical leg is a BM25 of this bench's own; in the database it is PostgreSQL's text search.
@@ -96,12 +96,9 @@ impl Retrieval {
         let reranked: Vec<usize> = legs.reranked.iter().map(|(passage, _)| *passage).collect();
         let found = [&legs.dense, &legs.lexical, &legs.hybrid, &reranked];
         for ((reciprocal, hits), found) in self.stages.iter_mut().zip(found) {
-            match found.iter().position(|&passage| passage == relevant) {
-                Some(at @ 0..10) => {
-                    *reciprocal += 1.0 / (at + 1) as f64;
-                    *hits += usize::from(at < 5);
-                }
-                _ => {}
+            if let Some(at @ 0..10) = found.iter().position(|&passage| passage == relevant) {
+                *reciprocal += 1.0 / (at + 1) as f64;
+                *hits += usize::from(at < 5);
             }
         }
     }
