@@ -338,6 +338,14 @@ fn words_without_end_are_cut_and_bounded() {
 }
 
 #[test]
+fn an_overlap_of_too_many_characters_is_left_out() {
+    // One token of 300 characters: the first chunk may have 320, the next, with a heading path, 280.
+    let text = format!("# A\n\n{}\n\n{}", "a".repeat(300), "b".repeat(90));
+    let options = Options { heading_tokens: 1, ..options(8, 1, Format::Markdown) };
+    check(&text, &options, &COUNTERS[0]);
+}
+
+#[test]
 fn an_edit_changes_few_chunks() {
     let paragraph = |i: usize| -> String {
         let sentence = |j: usize| format!("Row {i} of the table {j} is in the index with select. ");

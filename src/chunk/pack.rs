@@ -134,6 +134,10 @@ impl<'a, 'b> Packer<'a, 'b> {
             let mut allowed = budget;
             while allowed > 0 {
                 let limit = self.meter.reach(start..end, allowed)?;
+                // Too many characters: the overlap leaves no room for anything new.
+                if limit <= fresh {
+                    break;
+                }
                 let stop = if limit >= end {
                     Some(end)
                 } else {
