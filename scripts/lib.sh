@@ -128,10 +128,12 @@ require_postgres() {
     fi
 }
 
-# pgrx_home: points pgrx at PG_CONFIG without touching the user's ~/.pgrx. Debian's own paths are in
-# a file of this repository (so that plain cargo finds them too); others get a file under target/.
+# pgrx_home: points pgrx at PG_CONFIG without touching the user's ~/.pgrx. Debian's path of PostgreSQL
+# 15, the default feature, is in a file of this repository, so that plain cargo finds it too; others
+# get a file under target/. A file names one version only: pgrx runs the others it names to find the
+# one it wants, in no fixed order, and gives up at one that is missing.
 pgrx_home() {
-    if [ "$PG_CONFIG" = "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" ]; then
+    if [ "$PG_CONFIG" = /usr/lib/postgresql/15/bin/pg_config ]; then
         export PGRX_HOME=$ROOT/.cargo/pgrx
     else
         export PGRX_HOME=$TARGET/pgrx
