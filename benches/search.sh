@@ -10,6 +10,7 @@ if [ "$(sql -c "SELECT count(*) FROM rag.collection WHERE name = 'manual'")" -eq
 fi
 wait_indexed
 sql <<'SQL'
+SET client_min_messages = warning;
 DROP TABLE IF EXISTS question;
 CREATE TABLE question AS
   SELECT row_number() OVER (ORDER BY id)::int AS n, regexp_replace(title, '^[0-9A-Z.]+\s+', '') AS question FROM manual;
@@ -38,7 +39,7 @@ latency() {
 # throughput NAME: calls a second by eight clients.
 throughput() {
     as_server "$BINDIR/pgbench" -n -f "$work/$1.sql" -c 8 -j 2 -T 10 bench 2>/dev/null |
-        sed -n 's/^tps = \([0-9.]*\).*/\1/p'
+        sed -n 's/^tps = \([0-9]*\).*/\1/p'
 }
 
 script embed "(SELECT rag_embed(q.question))"
