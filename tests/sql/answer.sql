@@ -27,7 +27,7 @@ SELECT bool_and(quote = substr(documents[passage], char_start + 1, char_end - ch
        jsonb_to_recordset(citations) AS c (marker int, passage int, quote text, char_start int, char_end int);
 -- Nothing fits.
 SELECT answer, citations, status FROM passages, rag_answer('How do I renew my passport abroad?', documents);
-SELECT answer, citations, status FROM rag_answer('How do I renew my passport?', '{}');
+SELECT answer, citations, status FROM rag_answer('How do I renew my passport?', '{}'::text[]);
 SELECT answer, citations, status FROM rag_answer('How do I renew my passport?', ARRAY[NULL, '', E' \n', U&'\200B']);
 SELECT answer, citations, status FROM rag_answer('How do I renew my passport?', NULL::text[]);
 SELECT answer, citations, status, confidence FROM rag_answer(NULL, ARRAY['Bread.'], NULL);

@@ -23,7 +23,7 @@ SELECT * FROM rag_chunk(E'One two three. Four five six.\fSeven eight nine. Ten.'
 WITH doc(body) AS (SELECT repeat('Ein schöner Satz über die Straße nach 東京. ', 200)),
      chunk AS (SELECT * FROM doc, rag_chunk(body, 40, 10, 'plain'))
 SELECT count(*) > 20 AS many, bool_and(content = substr(body, char_start + 1, char_end - char_start)) AS verbatim,
-       max(token_count) <= 40 AS fit, array_agg(ordinal) = array(SELECT generate_series(1, count(*)::int)) AS numbered,
+       max(token_count) <= 40 AS fit, array_agg(ordinal ORDER BY char_start) = array(SELECT generate_series(1, (SELECT count(*) FROM chunk)::int)) AS numbered,
        max(char_end) = length(rtrim(min(body))) AS complete
   FROM chunk;
 -- By default a chunk is what the model takes, and overlaps by 50 tokens.
@@ -43,7 +43,7 @@ SELECT r.* FROM unnest(ARRAY[
 SELECT state FROM pg_temp.refused('SELECT rag_chunk(''x'', model => ''nope'')');
 -- A timeout ends it in the middle.
 SET statement_timeout = '100ms';
-SELECT state FROM pg_temp.refused('SELECT count(*) FROM rag_chunk(repeat(''Lorem ipsum dolor sit amet. '', 1800000))');
+SELECT count(*) FROM rag_chunk(repeat('Lorem ipsum dolor sit amet. ', 1800000));
 RESET statement_timeout;
 -- It needs no ONNX Runtime: a session that has none chunks all the same.
 SELECT prosrc IS NOT NULL AS there, provolatile, proparallel, proisstrict FROM pg_proc WHERE proname = 'rag_chunk';
