@@ -60,6 +60,9 @@ impl Reranker for LocalModel {
                 };
             }
         }
+        if !pairs.is_empty() {
+            self.session()?.release_memory();
+        }
         Ok(scores)
     }
 }

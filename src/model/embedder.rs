@@ -161,6 +161,9 @@ impl Embedder for LocalModel {
                     Some(self.pool(&output, row, batch.width(), &prepared[i], detail)?);
             }
         }
+        if !prepared.is_empty() {
+            self.session()?.release_memory();
+        }
         Ok(embeddings.into_iter().flatten().collect())
     }
 }

@@ -2,7 +2,7 @@
 use super::manifest::Signature;
 use super::tokenizer::Input;
 use super::watch::{run_watched, with_signals_blocked};
-use super::{Checkpoint, runtime};
+use super::{Checkpoint, memory, runtime};
 use crate::{Error, Result};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, SessionInputValue};
@@ -39,6 +39,9 @@ const GUESSED_PACE: f64 = 6.5e-12;
 /// Smaller runs say little about the pace of large ones.
 const FEWEST_MEASURED: f64 = 128.0;
 
+/// Tokens of a run from which on it leaves memory behind that is worth giving back.
+const FEWEST_RELEASED: usize = 512;
+
 /// A loaded graph. It is never released: ONNX Runtime's destructors must not run in a process forked
 /// after loading.
 pub struct Session {
@@ -47,6 +50,8 @@ pub struct Session {
     watch_after: Duration,
     /// Seconds per token, padding included, as last measured.
     pace: Cell<f64>,
+    /// Tokens of the largest run since memory was given back.
+    largest: Cell<usize>,
 }
 
 /// Inputs of one run, padded to the longest: three row-major `[rows, width]` tensors.
@@ -121,6 +126,7 @@ impl Session {
             signature: signature.clone(),
             watch_after: options.watch_after,
             pace: Cell::new(graph.len() as f64 * GUESSED_PACE),
+            largest: Cell::new(0),
         })
     }
 
@@ -129,6 +135,7 @@ impl Session {
     pub fn run(&self, batch: &Batch, checkpoint: Checkpoint<'_>) -> Result<Output> {
         checkpoint()?;
         let options = RunOptions::new().map_err(|e| failed(&e))?;
+        self.largest.set(self.largest.get().max(batch.rows * batch.width));
         let tokens = (batch.rows * batch.width) as f64;
         let mut session = self
             .inner
@@ -150,6 +157,26 @@ impl Session {
             self.note_pace(started.elapsed().as_secs_f64() / tokens);
         }
         result.map_err(|e| failed(&e))
+    }
+
+    /// Gives the memory of large runs back to the system: tens of megabytes, which every session of a
+    /// connection pool would keep otherwise. ONNX Runtime does so at the end of a run that asks for
+    /// it; this is one of a single token. Small runs need little and are not worth it.
+    pub fn release_memory(&self) {
+        if self.largest.replace(0) < FEWEST_RELEASED {
+            return;
+        }
+        let input = Input { ids: vec![0], type_ids: vec![0], text: 0..0, token_count: 0 };
+        let batch = Batch::new(&[&input], 0);
+        let released = RunOptions::new().and_then(|mut options| {
+            options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+            Ok(options)
+        });
+        if let (Ok(options), Ok(mut session)) = (released, self.inner.try_borrow_mut()) {
+            // What fails here fails where its result is wanted.
+            let _ = run_once(&mut session, &self.signature, &batch, &options);
+            memory::trim();
+        }
     }
 
     /// Takes slower runs at once and faster ones gradually: too much watching costs little.
