@@ -43,6 +43,8 @@ prepare_work() {
     chmod 755 "$WORK"
     cp -R "$ROOT/tests" "$WORK/tests"
     cp "$ROOT/README.md" "$WORK/" 2>/dev/null || true
+    # The servers' user may be unable to enter the build directory.
+    cp "$TARGET/release/rag-model" "$WORK/" || fail "rag-model is not built" "run: make install"
     # pg_regress gives up on a test without an expected file; an empty one makes it a plain failure.
     local file
     for file in "$WORK"/tests/sql/*.sql; do touch -a "$WORK/tests/expected/$(basename "$file" .sql).out"; done
@@ -58,7 +60,7 @@ prepare_work() {
 as_server() {
     (cd "$WORK" && "${SERVER_USER[@]}" env RUST_BACKTRACE=0 LC_ALL=C.UTF-8 PATH="$BINDIR:$PATH" \
         RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" \
-        RAG_PG_MODEL_BINARY="$TARGET/release/rag-model" "$@")
+        RAG_PG_MODEL_BINARY="$WORK/rag-model" "$@")
 }
 
 # server_config FILE PRELOAD: postgresql.conf lines for the temporary servers of pg_regress. Its tests

@@ -75,8 +75,11 @@ for my $round (1 .. 2)
 			$node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'rag_pg worker' AND query LIKE 'rag_pg: %'");
 		});
 	$node->safe_psql('postgres', "UPDATE doc SET body = body || ' Round $round.' WHERE id % 10 = $round; DELETE FROM doc WHERE id = 20 + $round");
+	my $log_end = -s $node->logfile;
 	kill 'KILL', $pid;
-	wait_until('the server is back', sub { $node->psql('postgres', 'SELECT 1') == 0 && !kill 0, $pid });
+	# The postmaster notices a moment after the process is gone.
+	wait_for_log($node, qr/ready to accept connections/, $log_end);
+	wait_until('the server is back', sub { $node->psql('postgres', 'SELECT 1') == 0 });
 }
 wait_for_indexed($node, 'doc');
 is($node->safe_psql('postgres', 'SELECT what, count(*) FROM wrong GROUP BY 1'), '', 'after kill -9 the chunks are those of the source');
