@@ -146,14 +146,22 @@ fn row(collection: &Collection, found: Found) -> Row {
         found.ordinal,
         found.content,
         found.score,
-        JsonB(json!({
+        JsonB(without_nulls(json!({
             "section": found.section,
             "page": found.page,
             "char_start": found.char_start,
             "char_end": found.char_end,
-        })),
+        }))),
         JsonB(ranks),
     )
+}
+
+/// What a chunk lacks, such as a page, has no key in its metadata: as `rag_chunk` and the view show it.
+pub(super) fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(entries) = &mut value {
+        entries.retain(|_, value| !value.is_null());
+    }
+    value
 }
 
 /// The key's columns under their own names: whole numbers as numbers, everything else as text.

@@ -1,7 +1,7 @@
 //! `rag_answer` on a collection: search, then quote what was found.
 use crate::answer::{self, Answer, Citation, Options, Passage, Status};
 use crate::model::{LocalModel, Purpose};
-use crate::pg::api::search::{count, document_key, read_filter, require_text};
+use crate::pg::api::search::{count, document_key, read_filter, require_text, without_nulls};
 use crate::pg::json::JsonText;
 use crate::pg::search::{self, Found, Outcome};
 use crate::pg::{guc, interrupt};
@@ -123,7 +123,7 @@ fn passage<'a>(model: &LocalModel, dimensions: usize, found: &'a Found) -> Resul
 fn citation(outcome: &Outcome, citation: &Citation) -> Value {
     let found = &outcome.found[citation.passage];
     let place = |chars: usize| i64::from(found.char_start) + chars as i64;
-    json!({
+    without_nulls(json!({
         "marker": citation.marker,
         "chunk_id": found.chunk_id,
         "document_key": document_key(&outcome.collection, found),
@@ -133,5 +133,5 @@ fn citation(outcome: &Outcome, citation: &Citation) -> Value {
         "section": found.section,
         "page": found.page,
         "score": (f64::from(citation.score) * 1e4).round() / 1e4,
-    })
+    }))
 }
