@@ -30,6 +30,7 @@ pgrx::extension_sql_file!(
 #[pgrx::pg_guard]
 #[allow(unsafe_code)] // An exported name.
 pub extern "C-unwind" fn _PG_init() {
+    error::init();
     guc::init();
     preload::init();
     worker::init();

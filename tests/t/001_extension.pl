@@ -48,6 +48,15 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->co
 	'restore');
 is($node->safe_psql('restored', $traces), count_objects(), 'the restored database has the same objects');
 
+# A server started from a shell of a Rust programmer says no more than any other.
+{
+	local $ENV{RUST_BACKTRACE} = 1;
+	$node->restart;
+	my ($status, $out, $message) = $node->psql('postgres',
+		q{SET statement_timeout = 100; SELECT count(*) FROM rag_chunk(repeat('A sentence of five words. ', 2000000))});
+	is($message, 'psql:<stdin>:1: ERROR:  canceling statement due to statement timeout', 'no backtrace in an error');
+}
+
 $node->append_conf('postgresql.conf', q{shared_preload_libraries = 'rag_pg'});
 $node->restart;
 is($node->safe_psql('restored', 'SELECT count(*) FROM rag.collection'), '0', 'works when preloaded');
