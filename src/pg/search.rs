@@ -1,4 +1,5 @@
-//! Search over a collection: one statement gathers and fuses, then late interaction orders.
+//! Search over a collection: one statement gathers candidates and fuses them by rank, then their scores
+//! order them.
 //!
 //! Everything runs with the caller's rights and in the caller's snapshot.
 mod comparable;
@@ -47,11 +48,11 @@ pub struct Options {
     pub top_k: usize,
     /// Which documents and chunks it is about.
     pub filter: Option<Tree>,
-    /// Whether late interaction orders the candidates.
+    /// Whether late interaction counts beside the legs' own scores.
     pub rerank: bool,
     /// Ranks of each leg that count.
     pub depth: usize,
-    /// Candidates to rerank.
+    /// Candidates whose scores are compared.
     pub candidates: usize,
     /// Weight of the dense leg; 0 leaves it out.
     pub dense_weight: f64,
@@ -190,15 +191,10 @@ impl Search<'_> {
             || (rights::row_security_applies(self.collection.source)
                 && !rights::row_security_applies(self.generation.chunks));
         let (found, kept) = self.gather(required, is_strict);
-        if is_strict || found.len() == self.wanted() || (found.len() == kept && kept > 0) {
+        if is_strict || found.len() == self.options.candidates || (found.len() == kept && kept > 0) {
             return found;
         }
         self.gather(required, true).0
-    }
-
-    /// Candidates that ranking goes on with.
-    fn wanted(&self) -> usize {
-        if self.options.rerank { self.options.candidates } else { self.options.top_k }
     }
 
     /// The candidates that come out, and how many the fusion kept.
@@ -215,7 +211,7 @@ impl Search<'_> {
         let shape = Shape {
             dense: if is_dense { options.depth } else { 0 },
             lexical: if matched.is_some() { MOST_MATCHES } else { 0 },
-            limit: self.wanted(),
+            limit: options.candidates,
             is_required: must_match.is_some(),
             is_strict,
             with_bits: options.rerank && self.embedding.is_some_and(|e| e.tokens.is_some()),
@@ -231,7 +227,7 @@ impl Search<'_> {
             terms,
             documents,
             depth: options.depth,
-            limit: self.wanted() + if is_strict { 0 } else { SPARE },
+            limit: options.candidates + if is_strict { 0 } else { SPARE },
             dense_weight: options.dense_weight,
             lexical_weight: options.lexical_weight,
         };

@@ -29,6 +29,19 @@ SELECT document_key, ranks ->> 'dense' AS dense, ranks ->> 'lexical' AS lexical,
   FROM rag_search('animals', 'Which animal is the tallest?', 1, rerank => false);
 SELECT (ranks ->> 'maxsim')::float8 BETWEEN 0 AND 1 AS maxsim FROM rag_search('animals', 'Which animal is the tallest?', 1);
 SELECT count(*) FROM rag_search('animals', 'egg', 100);
+-- The score is that of the signals' standard scores, weighted and added up.
+CREATE FUNCTION z(value float8, mean float8, deviation float8) RETURNS float8 LANGUAGE sql AS $$ SELECT coalesce((value - mean) / nullif(deviation, 0), 0) $$;
+SELECT rerank, dense, lexical, count(*), max(abs(score - expected)) < 1e-9 AS is_as_documented, bool_and(place = expected_place) AS is_the_order
+  FROM (VALUES (true, 1, 1), (false, 1, 1), (false, 2, 0.5), (false, 0, 1), (false, 1, 0), (true, 0, 0.1)) AS o (rerank, dense, lexical)
+ CROSS JOIN LATERAL (
+    SELECT score, place, expected, row_number() OVER (ORDER BY expected DESC, chunk_id) AS expected_place
+      FROM (SELECT score, place, chunk_id,
+                   dense * z(similarity, avg(similarity) OVER (), stddev_pop(similarity) OVER ()) + lexical * z(bm25, avg(bm25) OVER (), stddev_pop(bm25) OVER ())
+                   + z(maxsim, avg(maxsim) OVER (), stddev_pop(maxsim) OVER ()) AS expected
+              FROM (SELECT score, place, chunk_id, (ranks ->> 'similarity')::float8 AS similarity, (ranks ->> 'bm25')::float8 AS bm25, (ranks ->> 'maxsim')::float8 AS maxsim
+                      FROM rag_search('animals', 'which birds lay an egg?', 100, rerank => rerank, dense_weight => dense, lexical_weight => lexical)
+                      WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, place)) AS found) AS scored) AS ordered
+ GROUP BY rerank, dense, lexical ORDER BY rerank, dense, lexical;
 -- A leg alone.
 SELECT document_key, ranks -> 'dense' AS dense, ranks -> 'lexical' AS lexical FROM rag_search('animals', 'litres', dense_weight => 0, rerank => false);
 SELECT document_key FROM rag_search('animals', 'a bird of the South Pole', 1, lexical_weight => 0, rerank => false);
@@ -165,6 +178,6 @@ SELECT rag_drop_collection('odd'), rag_drop_collection('animals');
 DROP SCHEMA "odd ""schema" CASCADE;
 DROP TABLE animals;
 DROP SCHEMA one, two CASCADE;
-DROP FUNCTION refused_search, plan_of;
+DROP FUNCTION refused_search, plan_of, z;
 DROP OWNED BY search_zoo, search_farm, search_keys;
 DROP ROLE search_zoo, search_farm, search_keys;

@@ -32,9 +32,10 @@ pub struct Found {
     pub bm25: f64,
     /// Cosine of question and chunk.
     pub similarity: Option<f64>,
-    /// Mean over the question's tokens of the best cosine with a token of the chunk.
+    /// Mean over the question's tokens of the best cosine with a token of the chunk, tokens weighted by
+    /// how well they tell these candidates apart: compares the candidates of one search only.
     pub max_sim: Option<f64>,
-    /// What the order is by: standard scores added up when reranked, else reciprocal ranks.
+    /// What the order is by: standard scores over the candidates, added up; 0 until they are ranked.
     pub score: f64,
     /// Tokens of the heading path that come first in `bits`.
     pub heading_tokens: usize,
@@ -45,12 +46,11 @@ pub struct Found {
 impl Found {
     /// Reads a row of `sql/run/search.sql`, whose last `keys` columns are the document's key.
     pub fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Self {
-        let rrf = required(row, 4);
         Self {
             chunk_id: required(row, 1),
             dense_rank: column(row, 2),
             lexical_rank: column(row, 3),
-            rrf,
+            rrf: required(row, 4),
             bm25: required(row, 5),
             similarity: column(row, 6),
             content: required(row, 7),
@@ -64,7 +64,7 @@ impl Found {
             bits: column(row, 14),
             key: (0..keys).map(|i| required::<values::Output>(row, 16 + i).0).collect(),
             max_sim: None,
-            score: rrf,
+            score: 0.0,
         }
     }
 }

