@@ -7,5 +7,6 @@ pub mod failure;
 pub mod plan;
 pub mod rate;
 pub mod spool;
+pub mod throttle;
 
 pub use failure::Failure;

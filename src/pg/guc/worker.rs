@@ -1,5 +1,6 @@
 //! Settings of background workers.
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::ffi::CString;
 use std::time::Duration;
 
 /// Most workers that a database may have.
@@ -8,6 +9,8 @@ pub const MOST_WORKERS: usize = 16;
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
+static MAX_TOKENS_PER_SECOND: GucSetting<i32> = GucSetting::<i32>::new(0);
+static DEBUG_STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Most workers of a database; 0 means that only `rag_work` works.
 pub fn workers() -> usize {
@@ -22,6 +25,16 @@ pub fn threads() -> usize {
 /// Time between looks into databases that nobody called a worker for.
 pub fn naptime() -> Duration {
     Duration::from_secs(u64::try_from(NAPTIME.get()).unwrap_or(60))
+}
+
+/// Most tokens a second that documents are embedded with; `None` for no limit.
+pub fn max_tokens_per_second() -> Option<u32> {
+    u32::try_from(MAX_TOKENS_PER_SECOND.get()).ok().filter(|most| *most > 0)
+}
+
+/// Whether workers stop at this step of their loop, which tests of crashes ask for.
+pub fn stops_at(step: &str) -> bool {
+    DEBUG_STOP_AT.get().is_some_and(|wanted| wanted.to_bytes() == step.as_bytes())
 }
 
 /// Defines the settings. They are read by processes that belong to no session, so the configuration
@@ -56,5 +69,23 @@ pub fn init() {
         86_400,
         GucContext::Sighup,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"rag_pg.max_tokens_per_second",
+        c"Most tokens that documents are embedded with in a second; 0 for no limit.",
+        c"One limit for all workers and CALL rag_work() of the server, so that a backfill leaves it time for others. Without preloading each process keeps to it by itself.",
+        &MAX_TOKENS_PER_SECOND,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"rag_pg.debug_stop_at",
+        c"Step of the loop at which background workers stop until this setting changes.",
+        c"For tests of what happens when they are killed there.",
+        &DEBUG_STOP_AT,
+        GucContext::Sighup,
+        GucFlags::NO_SHOW_ALL,
     );
 }

@@ -13,6 +13,10 @@ const CHUNKS: usize = 500;
 
 /// What becomes of one claimed document.
 pub struct Outcome {
+    /// Its place in the claim.
+    pub position: usize,
+    /// Where the results of its new chunks begin.
+    pub first_result: usize,
     /// Its key.
     pub key: String,
     /// The claim.
@@ -59,7 +63,7 @@ pub struct Applied {
 }
 
 /// Applies `outcomes` whose claims still hold. Runs in a transaction, as its first statement.
-/// `embedded` holds the results of all their new chunks, in order.
+/// `embedded` holds the results of their new chunks.
 pub fn apply(
     target: &Target,
     outcomes: &[Outcome],
@@ -72,14 +76,12 @@ pub fn apply(
         return Ok(applied);
     }
     let mut rows = Rows::default();
-    let mut position = 0;
     let new = outcomes.iter().filter(|o| held.contains(&o.token)).map(Outcome::new_chunks).sum();
     let mut ids = allocate(new).into_iter();
     for outcome in outcomes {
         if held.contains(&outcome.token) {
-            rows.add(outcome, position, &mut ids, &mut applied);
+            rows.add(outcome, &mut ids, &mut applied);
         }
-        position += outcome.new_chunks();
     }
     as_source_owner(target.collection.owner, || rows.write(target, embedded))?;
     done(target, held, applied, rate);
@@ -122,7 +124,8 @@ fn done(target: &Target, tokens: HashSet<i64>, applied: Applied, rate: Option<f6
 }
 
 impl Outcome {
-    fn new_chunks(&self) -> usize {
+    /// How many of its chunks are embedded.
+    pub fn new_chunks(&self) -> usize {
         let Change::Replace(state) = &self.change else { return 0 };
         state.chunks.iter().filter(|(_, kept)| kept.is_none()).count()
     }
@@ -164,7 +167,6 @@ impl<'a> Rows<'a> {
     fn add(
         &mut self,
         outcome: &'a Outcome,
-        position: usize,
         ids: &mut impl Iterator<Item = i64>,
         applied: &mut Applied,
     ) {
@@ -180,7 +182,7 @@ impl<'a> Rows<'a> {
             }
             (Change::Replace(state), expected) => {
                 self.keys.push(outcome.key.clone());
-                self.replace(state, expected.as_deref(), position, ids, applied);
+                self.replace(state, expected.as_deref(), outcome.first_result, ids, applied);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One claim of jobs: read, chunk and embed without a snapshot, apply, and account for failures.
 use super::apply::{Change, Outcome, State, apply};
 use super::collection::Target;
+use super::embed::Embeddings;
 use super::failed::Failed;
 use super::host::Host;
 use super::lease::Lease;
@@ -12,11 +13,10 @@ use crate::pg::model;
 use crate::queue::batch::{halves, runs};
 use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
-use crate::queue::plan::{self, Chunk, Document, Embedded};
+use crate::queue::plan::{self, Document};
 use crate::queue::rate::Rate;
 use crate::queue::spool::Spool;
 use crate::{Error, Result};
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
@@ -25,10 +25,6 @@ use std::time::Instant;
 const JOBS: i32 = 256;
 /// Bytes of text read, embedded and applied at once: some seconds of work, which is what a crash loses.
 const BYTES: usize = 256 * 1024;
-/// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
-const TEXTS: usize = 64;
-/// Where a server keeps temporary files, from its working directory.
-const TEMPORARY: &str = "base/pgsql_tmp";
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
 
@@ -46,11 +42,11 @@ pub enum End {
 }
 
 /// A claim being worked off.
-struct Batch<'a> {
-    host: &'a Host,
-    target: Target,
-    model: &'static LocalModel,
-    lease: Lease,
+pub(super) struct Batch<'a> {
+    pub(super) host: &'a Host,
+    pub(super) target: Target,
+    pub(super) model: &'static LocalModel,
+    pub(super) lease: Lease,
     rate: &'a mut Rate,
 }
 
@@ -121,9 +117,18 @@ impl Batch<'_> {
     }
 
     fn all(&mut self) -> std::result::Result<(), Failed> {
+        self.reached("claimed");
         let keys = self.lease.keys(0..self.lease.len());
-        let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)))?;
-        for run in runs(&sizes, BYTES) {
+        let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
+        let runs = match sizes {
+            Ok(sizes) => runs(&sizes, BYTES),
+            // Whichever it is: one after the other.
+            Err(failed) if failed.class == Failure::Row => {
+                (0..keys.len()).map(|position| position..position + 1).collect()
+            }
+            Err(failed) => return self.failed(0..keys.len(), failed),
+        };
+        for run in runs {
             self.bisect(run)?;
         }
         Ok(())
@@ -131,60 +136,110 @@ impl Batch<'_> {
 
     /// Indexes a run of claimed documents; when that fails because of one of them, finds it.
     fn bisect(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
-        let mut excerpt = None;
-        let Err(failed) = self.index(run.clone(), &mut excerpt) else { return Ok(()) };
+        let Err(failed) = self.index(run.clone()) else { return Ok(()) };
+        self.failed(run, failed)
+    }
+
+    fn failed(&mut self, run: Range<usize>, failed: Failed) -> std::result::Result<(), Failed> {
         if failed.is_cancel() && !self.host.is_worker() {
             return Err(failed);
         }
+        self.reached("failing");
         match (failed.class, halves(run.clone())) {
             (Failure::Configuration, _) => Err(failed),
             (Failure::Row, Some((first, second))) => {
                 self.bisect(first)?;
                 self.bisect(second)
             }
-            _ => self.lease.fail(self.host, run, &failed, excerpt.as_deref()),
+            _ => self.lease.fail(self.host, run, &failed),
         }
     }
 
-    fn index(
-        &mut self,
-        run: Range<usize>,
-        excerpt: &mut Option<String>,
-    ) -> std::result::Result<(), Failed> {
+    fn index(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
         let started = Instant::now();
-        let keys = self.lease.keys(run.clone());
         let generation = self.target.generation.id;
+        // Those given up are not looked at again.
+        let open: Vec<usize> = run.filter(|position| self.lease.is_open(*position)).collect();
+        let keys: Vec<String> = open.iter().map(|p| self.lease.key(*p).to_owned()).collect();
         let (target, reads, hashes) = self.host.transaction(|| {
             let target = Target::reload(generation)?;
             let (reads, hashes) = read_all(&target, &keys);
             Ok((target, reads, hashes))
         })?;
         self.target = target;
-        if let [Read { found: Found::Document(document), .. }] = &reads[..] {
-            let text = document.content.as_deref().unwrap_or_default();
-            *excerpt = Some(text.chars().take(EXCERPT).collect());
-        }
-        let mut outcomes = Vec::with_capacity(run.len());
-        for (position, read) in run.clone().zip(reads) {
-            if let Some(outcome) = self.host.outside(|| self.outcome(position, read, &hashes))? {
-                outcomes.push(outcome);
+        self.reached("read");
+        let outcomes = self.outcomes(&open, reads, &hashes)?;
+        self.reached("chunked");
+        let Embeddings { spool, mut rejected } = self.embed(&outcomes)?;
+        let mut accepted = Vec::with_capacity(outcomes.len());
+        for (i, outcome) in outcomes.into_iter().enumerate() {
+            match rejected.remove(&i) {
+                None => accepted.push(outcome),
+                Some(failed) => self.give_up(outcome.position, &failed)?,
             }
         }
-        let embedded = self.embed(&outcomes)?;
+        self.store(&accepted, &spool, started)
+    }
+
+    fn store(
+        &mut self,
+        outcomes: &[Outcome],
+        embedded: &Spool,
+        started: Instant,
+    ) -> std::result::Result<(), Failed> {
         let mut rate = *self.rate;
         rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
         self.show(|name| format!("rag_pg: storing {} chunks of \"{name}\"", embedded.len()));
         self.host.transaction(|| {
-            let target = Target::reload(generation)?;
-            apply(&target, &outcomes, &embedded, rate.per_second())
+            let target = Target::reload(self.target.generation.id)?;
+            let applied = apply(&target, outcomes, embedded, rate.per_second());
+            self.reached("applying");
+            applied
         })?;
+        self.reached("applied");
         self.lease.done(outcomes.iter().map(|outcome| outcome.token));
         self.rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
         Ok(())
     }
 
-    fn show(&self, activity: impl FnOnce(&str) -> String) {
+    fn give_up(&mut self, position: usize, failed: &Failed) -> std::result::Result<(), Failed> {
+        self.lease.fail(self.host, position..position + 1, failed)
+    }
+
+    /// See [`Host::reached`].
+    pub(super) fn reached(&self, step: &str) {
+        self.host.reached(step);
+    }
+
+    pub(super) fn show(&self, activity: impl FnOnce(&str) -> String) {
         self.host.show(Some(&activity(&self.target.collection.name)));
+    }
+
+    /// What is to be done about the documents that were read. One that cannot be divided into chunks
+    /// is given up at once.
+    fn outcomes(
+        &mut self,
+        positions: &[usize],
+        reads: Vec<Read>,
+        hashes: &HashMap<i64, ChunkHash>,
+    ) -> std::result::Result<Vec<Outcome>, Failed> {
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(positions.len());
+        let mut first_result = 0;
+        for (&position, read) in positions.iter().zip(reads) {
+            if let Found::Document(Document { content: Some(text), .. }) = &read.found {
+                self.lease.note(position, text.chars().take(EXCERPT).collect());
+            }
+            match self.host.outside(|| self.outcome(position, read, hashes)) {
+                Ok(None) => {}
+                Ok(Some(outcome)) => {
+                    outcomes.push(Outcome { first_result, ..outcome });
+                    first_result += outcomes[outcomes.len() - 1].new_chunks();
+                }
+                Err(failed) if failed.class == Failure::Row => self.give_up(position, &failed)?,
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(outcomes)
     }
 
     /// What is to be done about one document, or `None` where another job of this run does it: then
@@ -201,6 +256,8 @@ impl Batch<'_> {
             Found::Document(document) => self.change(&document, read.stored.as_ref(), hashes)?,
         };
         Ok(Some(Outcome {
+            position,
+            first_result: 0,
             key: self.lease.key(position).to_owned(),
             token: self.lease.token(position),
             expected: read.stored.map(|stored| stored.chunk_ids),
@@ -246,33 +303,6 @@ impl Batch<'_> {
             removed: diff.removed,
         }))
     }
-
-    /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
-    /// model are then about equally long.
-    fn embed(&mut self, outcomes: &[Outcome]) -> std::result::Result<Spool, Failed> {
-        let chunks = new_chunks(outcomes);
-        let mut embedded = Spool::new(chunks.len(), TEMPORARY);
-        let mut order: Vec<usize> = (0..chunks.len()).collect();
-        order.sort_by_key(|&i| Reverse(chunks[i].heading_tokens + chunks[i].token_count));
-        for slice in order.chunks(TEXTS) {
-            self.lease.renew_if_due(self.host)?;
-            self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
-            let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i]).collect();
-            self.host.outside(|| {
-                for (&i, result) in slice.iter().zip(self.embed_slice(&texts)?) {
-                    embedded.put(i, &result)?;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(embedded)
-    }
-
-    fn embed_slice(&self, chunks: &[&Chunk]) -> Result<Vec<Embedded>> {
-        let generation = &self.target.generation;
-        let with_bits = generation.bits.is_some();
-        plan::embed(chunks, self.model, generation.dimensions, with_bits, &mut checkpoint)
-    }
 }
 
 fn read_all(target: &Target, keys: &[String]) -> (Vec<Read>, HashMap<i64, ChunkHash>) {
@@ -286,16 +316,4 @@ fn read_all(target: &Target, keys: &[String]) -> (Vec<Read>, HashMap<i64, ChunkH
     let ids: Vec<i64> = changed.flat_map(|stored| stored.chunk_ids.iter().copied()).collect();
     let hashes = if ids.is_empty() { HashMap::new() } else { read::hashes(target, ids) };
     (reads, hashes)
-}
-
-fn new_chunks(outcomes: &[Outcome]) -> Vec<&Chunk> {
-    let states = outcomes.iter().filter_map(|outcome| match &outcome.change {
-        Change::Replace(state) => Some(state),
-        _ => None,
-    });
-    states
-        .flat_map(|state| &state.chunks)
-        .filter(|(_, kept)| kept.is_none())
-        .map(|(chunk, _)| chunk)
-        .collect()
 }

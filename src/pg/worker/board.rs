@@ -19,6 +19,8 @@ static BOARD: PgAtomic<Board> =
 /// One entry per database, and the launcher's latch.
 pub struct Board {
     launcher: AtomicUsize,
+    /// See [`Board::pace`].
+    pace: AtomicI64,
     entries: [Entry; DATABASES],
 }
 
@@ -41,7 +43,11 @@ pub struct Entry {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { launcher: AtomicUsize::new(0), entries: std::array::from_fn(|_| Entry::default()) }
+        Self {
+            launcher: AtomicUsize::new(0),
+            pace: AtomicI64::new(0),
+            entries: std::array::from_fn(|_| Entry::default()),
+        }
     }
 }
 
@@ -94,6 +100,12 @@ impl Board {
             0 => None,
             oid => Some((pg_sys::Oid::from(oid), entry)),
         })
+    }
+
+    /// Until when the rate of `rag_pg.max_tokens_per_second` is filled, as a `timestamptz`: see
+    /// [`crate::queue::throttle`].
+    pub fn pace(&self) -> &AtomicI64 {
+        &self.pace
     }
 
     /// Notes the launcher's latch, this process's.

@@ -2,6 +2,7 @@
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{column, execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
 
 /// Most rows of `rag.change` taken at once: up to 100,000 keys.
 const CHANGES: i32 = 100;
@@ -40,8 +41,8 @@ pub struct Work {
     pub generation: i32,
     /// What can be done for it now.
     pub step: Option<Step>,
-    /// When its next job is ready.
-    pub ready_at: Option<TimestampWithTimeZone>,
+    /// When its next job is ready, as a `timestamptz`.
+    pub ready_at: Option<i64>,
     /// Another backend works on one of its jobs.
     pub is_claimed: bool,
 }
@@ -56,7 +57,7 @@ pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
                 .into_iter()
                 .zip(2..)
                 .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
-            ready_at: column(&row, 5),
+            ready_at: column::<TimestampWithTimeZone>(&row, 5).map(pg_sys::TimestampTz::from),
             is_claimed: required(&row, 6),
         })
     })

@@ -3,11 +3,15 @@ use super::batch::{self, End};
 use super::changes::{self, Step, Work};
 use super::failed::Failed;
 use super::host::Host;
+use super::process;
 use super::{scan, vector_index};
+use crate::queue::backoff;
 use crate::queue::failure::Failure;
 use crate::queue::rate::Rate;
-use pgrx::datum::TimestampWithTimeZone;
 use std::collections::HashMap;
+
+/// How often in a row a step that clashed with another backend's is repeated at once.
+const CLASHES: u32 = 5;
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +20,8 @@ pub enum Turn {
     Worked,
     /// Nothing can be done now.
     Idle {
-        /// When the next job is ready, if there is one.
-        ready_at: Option<TimestampWithTimeZone>,
+        /// When the next job is ready, as a `timestamptz`, if there is one.
+        ready_at: Option<i64>,
         /// Other backends are at work on some.
         is_claimed: bool,
     },
@@ -29,13 +33,18 @@ pub struct Drain {
     collections: Option<Vec<i32>>,
     last: i32,
     rates: HashMap<i32, Rate>,
+    /// Generations whose last step failed for a reason that passes: how often, and until when others
+    /// go first.
+    resting: HashMap<i32, (u32, i64)>,
+    clashes: u32,
     has_much: bool,
 }
 
 impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        Self { host, collections, last: 0, rates: HashMap::new(), has_much: false }
+        let (rates, resting) = (HashMap::new(), HashMap::new());
+        Self { host, collections, last: 0, rates, resting, clashes: 0, has_much: false }
     }
 
     /// Where the work runs.
@@ -59,12 +68,28 @@ impl Drain {
     /// Does one step. A failure that concerns a document or a collection is recorded there; what comes
     /// back is a wish to stop, or a failure of the queue itself.
     pub fn turn(&mut self) -> Result<Turn, Failed> {
+        match self.one_turn() {
+            Err(failed) if failed.is_clash() && self.clashes < CLASHES => {
+                self.clashes += 1;
+                Ok(Turn::Worked)
+            }
+            other => {
+                self.clashes = 0;
+                other
+            }
+        }
+    }
+
+    fn one_turn(&mut self) -> Result<Turn, Failed> {
         self.host.reset_memory();
         let collections = self.collections.as_deref();
+        self.host.reached("called");
         let (changed, work) = self.host.transaction(|| {
             let changed = changes::coalesce(collections);
+            self.host.reached("coalescing");
             Ok((changed, changes::list(collections)))
         })?;
+        self.host.reached("coalesced");
         // In a circle: a collection with millions of jobs does not keep the others waiting.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
@@ -72,6 +97,9 @@ impl Drain {
         let mut is_locked = false;
         for next in behind.into_iter().chain(before) {
             let Some(step) = next.step else { continue };
+            if self.rests_until(next.generation).is_some() {
+                continue;
+            }
             self.last = next.generation;
             if self.step(next.generation, step)? {
                 return Ok(Turn::Worked);
@@ -81,7 +109,11 @@ impl Drain {
         if changed {
             return Ok(Turn::Worked);
         }
-        let ready_at = work.iter().filter_map(|work| work.ready_at).min();
+        let ready = |work: &Work| match self.rests_until(work.generation) {
+            Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
+            None => work.ready_at,
+        };
+        let ready_at = work.iter().filter_map(ready).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(Turn::Idle { ready_at, is_claimed })
     }
@@ -100,13 +132,36 @@ impl Drain {
             }
             Step::Index => vector_index::build(host, generation).map(|()| true),
         };
-        match result {
-            Err(failed) if failed.class == Failure::Configuration => {
-                self.pause(generation, &failed)?;
-                Ok(true)
-            }
-            other => other,
+        let Err(failed) = result else {
+            self.resting.remove(&generation);
+            return result;
+        };
+        if failed.is_cancel() && !host.is_worker() {
+            return Err(failed);
         }
+        match failed.class {
+            // No single document is at fault, so there is none to give up.
+            Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
+            Failure::Transient | Failure::RateLimited if host.is_worker() => {
+                self.rest(generation, &failed);
+            }
+            _ => return Err(failed),
+        }
+        Ok(true)
+    }
+
+    /// Lets other generations go first for a while.
+    fn rest(&mut self, generation: i32, failed: &Failed) {
+        failed.warn();
+        let (failures, until) = self.resting.entry(generation).or_default();
+        *failures += 1;
+        let delay = backoff::delay(*failures, super::lease::random());
+        *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+    }
+
+    fn rests_until(&self, generation: i32) -> Option<i64> {
+        let (_, until) = self.resting.get(&generation)?;
+        Some(*until).filter(|until| *until > process::now())
     }
 
     fn pause(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {

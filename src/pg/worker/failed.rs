@@ -28,6 +28,16 @@ impl Failed {
         matches!(self.sqlstate.as_str(), "57014" | "57P01" | "57P02" | "57P03")
     }
 
+    /// Whether another backend changed or locked the same rows: at once is soon enough to try again.
+    pub fn is_clash(&self) -> bool {
+        self.sqlstate.starts_with("40")
+    }
+
+    /// Says in the server's log what a worker failed with.
+    pub fn warn(&self) {
+        pgrx::warning!("rag_pg worker: {}", self.reason);
+    }
+
     /// Raises the error as it was.
     pub fn rethrow(self) -> ! {
         match self.cause {

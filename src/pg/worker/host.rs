@@ -6,11 +6,15 @@
 #![allow(unsafe_code)] // transaction control has no safe interface
 
 use super::failed::Failed;
+use super::process;
 use crate::Result;
+use crate::pg::guc;
+use crate::pg::interrupt::checkpoint;
 use crate::pg::rights::KEY_TEXT;
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 /// Settings of every transaction besides those that keys are written and read under. A lock that is
 /// not to be had is tried again later, small statements are not compiled, and a notice about a word too
@@ -66,6 +70,27 @@ impl Host {
         let text = text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
         // SAFETY: PostgreSQL copies the text.
         unsafe { pg_sys::pgstat_report_activity(state, text) };
+    }
+
+    /// A step of the loop that has a name, so that tests can stop a worker there and kill it: see
+    /// `rag_pg.debug_stop_at`.
+    pub fn reached(&self, step: &str) {
+        while self.is_worker() && guc::worker::stops_at(step) {
+            self.show(Some(&format!("rag_pg: stopped at {step}")));
+            process::wait(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits outside of transactions; an interrupt or, in a worker, a call ends it early.
+    pub fn sleep(&self, most: Duration) -> std::result::Result<(), Failed> {
+        self.outside(|| {
+            if self.is_worker() {
+                process::wait(most);
+                return Ok(());
+            }
+            std::thread::sleep(most);
+            checkpoint()
+        })
     }
 
     /// Frees what earlier steps allocated outside of transactions.

@@ -20,6 +20,7 @@ struct Claim {
     token: i64,
     attempts: u32,
     is_open: bool,
+    excerpt: Option<String>,
 }
 
 /// Claimed jobs of one generation.
@@ -40,6 +41,7 @@ impl Lease {
                 token: required(&row, 2),
                 attempts: required::<i32>(&row, 3).unsigned_abs(),
                 is_open: true,
+                excerpt: None,
             })
         });
         Self { generation, claims, renewed: Instant::now() }
@@ -63,6 +65,16 @@ impl Lease {
     /// The claim of a job.
     pub fn token(&self, position: usize) -> i64 {
         self.claims[position].token
+    }
+
+    /// Whether a job is still claimed.
+    pub fn is_open(&self, position: usize) -> bool {
+        self.claims[position].is_open
+    }
+
+    /// Notes the start of a document, to be shown should it fail.
+    pub fn note(&mut self, position: usize, excerpt: String) {
+        self.claims[position].excerpt = Some(excerpt);
     }
 
     /// Keys of some of the jobs.
@@ -111,21 +123,15 @@ impl Lease {
         })
     }
 
-    /// Records that the jobs of `run` failed and when they are tried again, if they are.
-    pub fn fail(
-        &mut self,
-        host: &Host,
-        run: Range<usize>,
-        failed: &Failed,
-        excerpt: Option<&str>,
-    ) -> Result<(), Failed> {
-        let claims = &self.claims[run];
+    /// Records that the jobs of `run` that are still claimed failed and when they are tried again, if they are.
+    pub fn fail(&mut self, host: &Host, run: Range<usize>, failed: &Failed) -> Result<(), Failed> {
+        let claims: Vec<&Claim> = self.claims[run].iter().filter(|claim| claim.is_open).collect();
         let attempts = claims.iter().map(|c| c.attempts + u32::from(failed.class.is_attempt()));
         let attempts: Vec<i32> = attempts.map(|n| n as i32).collect();
         let delays: Vec<Option<f64>> =
             attempts.iter().map(|n| delay(failed.class, n.unsigned_abs())).collect();
         let tokens: Vec<i64> = claims.iter().map(|claim| claim.token).collect();
-        let excerpts: Vec<Option<String>> = vec![excerpt.map(str::to_owned); tokens.len()];
+        let excerpts: Vec<_> = claims.iter().map(|claim| claim.excerpt.clone()).collect();
         host.transaction(|| {
             let sql = include_str!("../../../sql/run/work_fail.sql");
             let args = [
@@ -149,9 +155,12 @@ fn delay(class: Failure, attempts: u32) -> Option<f64> {
     if class == Failure::Row || attempts >= MAX_ATTEMPTS {
         return None;
     }
-    // Seeded by the system; what matters is that workers differ.
-    let random = RandomState::new().hash_one(attempts) as f64 / u64::MAX as f64;
-    Some(backoff::delay(attempts.max(1), random).as_secs_f64())
+    Some(backoff::delay(attempts.max(1), random()).as_secs_f64())
+}
+
+/// A number in `[0, 1)`. Seeded by the system; what matters is that workers differ.
+pub fn random() -> f64 {
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
 /// Notes why a collection stands still.

@@ -152,14 +152,14 @@ unsafe extern "C-unwind" fn unregister(_code: std::ffi::c_int, entry: pg_sys::Da
 struct Worker {
     drain: Drain,
     post: Post,
-    /// When the next job is due, as far as is known.
-    next: Option<pgrx::datum::TimestampWithTimeZone>,
+    /// When the next job is due, as a `timestamptz`, as far as is known.
+    next: Option<i64>,
 }
 
 impl Worker {
     fn run(mut self) {
         if let Err(failed) = self.drain.release_lost() {
-            report(&failed);
+            failed.warn();
         }
         // One that was called for nothing leaves at once.
         let mut worked_at: Option<Instant> = None;
@@ -174,14 +174,14 @@ impl Worker {
                 }
                 Ok(false) => {
                     let has_waited = worked_at.is_none_or(|at| at.elapsed() >= IDLE);
-                    if has_waited && self.post.leave(self.due_at()) {
+                    if has_waited && self.post.leave(self.next) {
                         break;
                     }
                     self.drain.host().show(None);
                     wait(self.nap(worked_at));
                 }
                 Err(failed) => {
-                    report(&failed);
+                    failed.warn();
                     wait(PAUSE);
                 }
             }
@@ -210,10 +210,6 @@ impl Worker {
         }
     }
 
-    fn due_at(&self) -> Option<i64> {
-        self.next.map(pg_sys::TimestampTz::from)
-    }
-
     /// How long to wait for a call.
     fn nap(&self, worked_at: Option<Instant>) -> Duration {
         let waited = worked_at.map_or(IDLE, |at| at.elapsed());
@@ -221,7 +217,7 @@ impl Worker {
         if matches!(self.post, Post::Turnstile) {
             nap = POLL;
         }
-        match self.due_at() {
+        match self.next {
             Some(at) => nap.min(until(at)),
             None => nap,
         }
@@ -230,11 +226,11 @@ impl Worker {
 
 /// Time until a timestamp; a little when it is past.
 pub fn until(at: i64) -> Duration {
-    // SAFETY: reads the clock.
-    let now = unsafe { pg_sys::GetCurrentTimestamp() };
-    Duration::from_micros(u64::try_from(at - now).unwrap_or(0)).max(Duration::from_millis(10))
+    Duration::from_micros(u64::try_from(at - now()).unwrap_or(0)).max(Duration::from_millis(10))
 }
 
-fn report(failed: &Failed) {
-    pgrx::warning!("rag_pg worker: {}", failed.reason());
+/// The time, as a `timestamptz`.
+pub fn now() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
 }

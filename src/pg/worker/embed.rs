@@ -1,0 +1,133 @@
+//! Embedding the new chunks of a batch: in calls of the model that can be cut short, slowed down, and
+//! narrowed to the text that fails.
+use super::apply::{Change, Outcome};
+use super::batch::Batch;
+use super::failed::Failed;
+use super::pace;
+use crate::pg::interrupt::checkpoint;
+use crate::queue::batch::halves;
+use crate::queue::failure::Failure;
+use crate::queue::plan::{self, Chunk};
+use crate::queue::spool::Spool;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+/// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
+const TEXTS: usize = 64;
+/// Where a server keeps temporary files, from its working directory.
+const TEMPORARY: &str = "base/pgsql_tmp";
+
+/// What the model made of a batch.
+pub struct Embeddings {
+    /// Results of the new chunks of all outcomes, in order.
+    pub spool: Spool,
+    /// Outcomes, by position, with a text that the model cannot take.
+    pub rejected: HashMap<usize, Failed>,
+}
+
+/// A new chunk and whose it is.
+struct New<'a> {
+    chunk: &'a Chunk,
+    outcome: usize,
+}
+
+impl New<'_> {
+    fn tokens(&self) -> usize {
+        self.chunk.heading_tokens + self.chunk.token_count
+    }
+}
+
+impl Batch<'_> {
+    /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
+    /// model are then about equally long. A text that fails costs its document, and two calls for
+    /// each time that a call is halved; nothing is embedded twice.
+    pub fn embed(&mut self, outcomes: &[Outcome]) -> Result<Embeddings, Failed> {
+        let chunks = new_chunks(outcomes);
+        let spool = Spool::new(chunks.len(), TEMPORARY);
+        let mut embeddings = Embeddings { spool, rejected: HashMap::new() };
+        let mut order: Vec<usize> = (0..chunks.len()).collect();
+        order.sort_by_key(|&i| Reverse(chunks[i].tokens()));
+        let mut rest = &order[..];
+        while !rest.is_empty() {
+            let (slice, behind) = rest.split_at(call_size(&chunks, rest));
+            self.call(&chunks, slice, &mut embeddings)?;
+            rest = behind;
+        }
+        Ok(embeddings)
+    }
+
+    /// One call of the model, or as many as it takes to find the texts that fail.
+    fn call(
+        &mut self,
+        chunks: &[New<'_>],
+        slice: &[usize],
+        embeddings: &mut Embeddings,
+    ) -> Result<(), Failed> {
+        let is_wanted = |&i: &usize| !embeddings.rejected.contains_key(&chunks[i].outcome);
+        let wanted: Vec<usize> = slice.iter().copied().filter(is_wanted).collect();
+        let Err(failed) = self.call_once(chunks, &wanted, &mut embeddings.spool) else {
+            return Ok(());
+        };
+        match (failed.class, halves(0..wanted.len())) {
+            (Failure::Row, Some((first, second))) => {
+                self.call(chunks, &wanted[first], embeddings)?;
+                self.call(chunks, &wanted[second], embeddings)
+            }
+            (Failure::Row, None) => {
+                embeddings.rejected.insert(chunks[wanted[0]].outcome, failed);
+                Ok(())
+            }
+            _ => Err(failed),
+        }
+    }
+
+    fn call_once(
+        &mut self,
+        chunks: &[New<'_>],
+        slice: &[usize],
+        spool: &mut Spool,
+    ) -> Result<(), Failed> {
+        if slice.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i].chunk).collect();
+        let tokens = slice.iter().map(|&i| chunks[i].tokens()).sum();
+        let (host, lease, most) = (self.host, &mut self.lease, self.model.window());
+        lease.renew_if_due(host)?;
+        pace::wait(host, tokens, most, || lease.renew_if_due(host))?;
+        self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
+        let generation = &self.target.generation;
+        host.outside(|| {
+            pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", texts.len());
+            let with_bits = generation.bits.is_some();
+            let dimensions = generation.dimensions;
+            let embedded = plan::embed(&texts, self.model, dimensions, with_bits, &mut checkpoint)?;
+            for (&i, result) in slice.iter().zip(embedded) {
+                spool.put(i, &result)?;
+            }
+            Ok(())
+        })?;
+        self.reached("embedded");
+        Ok(())
+    }
+}
+
+/// How many of the texts `rest` go into the next call.
+fn call_size(chunks: &[New<'_>], rest: &[usize]) -> usize {
+    let (most, mut total) = (pace::most_tokens(), 0_usize);
+    let fits = |&&i: &&usize| {
+        total = total.saturating_add(chunks[i].tokens());
+        total <= most
+    };
+    rest.iter().take(TEXTS).take_while(fits).count().max(1)
+}
+
+fn new_chunks(outcomes: &[Outcome]) -> Vec<New<'_>> {
+    let mut new = Vec::new();
+    for (outcome, one) in outcomes.iter().enumerate() {
+        let Change::Replace(state) = &one.change else { continue };
+        let unkept = state.chunks.iter().filter(|(_, kept)| kept.is_none());
+        new.extend(unkept.map(|(chunk, _)| New { chunk, outcome }));
+    }
+    new
+}
