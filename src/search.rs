@@ -1,5 +1,6 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 mod bm25;
+pub mod explain;
 pub mod filter;
 pub mod legs;
 pub mod matching;

@@ -3,6 +3,7 @@ mod answer;
 mod chunk;
 mod collection;
 pub mod embed;
+mod explain;
 mod grant;
 mod model;
 mod rerank;

@@ -5,6 +5,8 @@
 //! on a standby and in a parallel query's leader.
 #![allow(unsafe_code)] // SPI as pgrx wraps it neither keeps generic plans nor stays read-only
 
+pub mod scans;
+
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{Spi, pg_sys};

@@ -3,6 +3,7 @@
 //!
 //! Everything runs with the caller's rights and in the caller's snapshot.
 mod comparable;
+mod explain;
 mod filter;
 mod found;
 mod frequency;
@@ -13,6 +14,7 @@ mod rank;
 mod settings;
 mod statement;
 mod text_search;
+mod trace;
 mod tsvector;
 
 use super::collection::{Collection, Generation};
@@ -23,14 +25,19 @@ use crate::search::filter::Filter as Tree;
 use crate::search::legs::{Request, Term};
 use crate::search::matching::matching;
 use crate::{Error, Result};
+pub use explain::{Explained, explain};
 use filter::Filter;
-pub use found::Found;
+pub use found::{Fate, Found};
+use pgrx::datum::DatumWithOid;
 use pgvector::PgVector;
 use question::Question;
 pub use question::embedder;
 use rank::rank;
 use statement::{Names, Shape, statement};
+use std::time::Instant;
 use text_search::{Config, tsquery};
+pub use trace::Trace;
+use trace::{Gathering, timed};
 
 pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
 
@@ -89,6 +96,10 @@ pub struct Outcome {
     pub generation: Generation,
     /// Best first.
     pub found: Vec<Found>,
+    /// The other candidates that were ranked, best first.
+    pub others: Vec<Found>,
+    /// How the search went.
+    pub trace: Trace,
     /// The question's embedding, with token vectors when reranked; `None` when no part of it needed
     /// or allowed one.
     pub question: Option<Embedding>,
@@ -96,33 +107,10 @@ pub struct Outcome {
 
 /// Searches `collection` for `text`.
 pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome> {
-    let collection = Collection::by_name(collection)?;
-    let generation = collection.active_generation()?;
-    require_rights(&collection, &generation)?;
-    let pgvector = PgVector::find()?;
-    let names = names(&generation, &pgvector)?;
-    let filter = Filter::compile(options.filter.as_ref(), &collection, &names.documents)?;
-    let reranks = options.rerank && generation.bits.is_some();
-    let wants_vector = reranks || options.dense_weight > 0.0;
-    let question = Question::read(text, Config::named(&collection.text_search_config));
-    let embedding = if wants_vector {
-        let detail = if reranks { Detail::Tokens } else { Detail::Vector };
-        question.embed(&generation, detail)?
-    } else {
-        None
-    };
-    let found = Search {
-        collection: &collection,
-        generation: &generation,
-        pgvector,
-        names,
-        filter,
-        options,
-        question: &question,
-        embedding: embedding.as_ref(),
-    }
-    .run()?;
-    Ok(Outcome { collection, generation, found, question: embedding })
+    let started = Instant::now();
+    let mut search = Search::prepare(collection, text, options)?;
+    let ranked = search.run()?;
+    Ok(search.outcome(ranked, started))
 }
 
 /// SELECT on the chunks is what `rag_grant` gives; on the source, what the source's owner gives.
@@ -158,27 +146,74 @@ fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
     })
 }
 
+/// A search that is ready to run.
 struct Search<'a> {
-    collection: &'a Collection,
-    generation: &'a Generation,
+    collection: Collection,
+    generation: Generation,
     pgvector: PgVector,
     names: Names,
     filter: Filter,
     options: &'a Options,
-    question: &'a Question,
-    embedding: Option<&'a Embedding>,
+    question: Question,
+    embedding: Option<Embedding>,
+    trace: Trace,
 }
 
-impl Search<'_> {
-    fn run(&self) -> Result<Vec<Found>> {
-        let mut found = self.candidates(self.question.required.as_deref());
+impl<'a> Search<'a> {
+    fn prepare(collection: &str, text: &str, options: &'a Options) -> Result<Self> {
+        let collection = Collection::by_name(collection)?;
+        let generation = collection.active_generation()?;
+        require_rights(&collection, &generation)?;
+        let pgvector = PgVector::find()?;
+        let names = names(&generation, &pgvector)?;
+        let filter = Filter::compile(options.filter.as_ref(), &collection, &names.documents)?;
+        let reranks = options.rerank && generation.bits.is_some();
+        let question = Question::read(text, Config::named(&collection.text_search_config));
+        let mut trace = Trace::default();
+        let embedding = if reranks || options.dense_weight > 0.0 {
+            let detail = if reranks { Detail::Tokens } else { Detail::Vector };
+            timed(&mut trace.embed, || question.embed(&generation, detail))?
+        } else {
+            None
+        };
+        Ok(Self {
+            collection,
+            generation,
+            pgvector,
+            names,
+            filter,
+            options,
+            question,
+            embedding,
+            trace,
+        })
+    }
+
+    /// All candidates, best first.
+    fn run(&mut self) -> Result<Vec<Found>> {
+        let started = Instant::now();
+        let mut found = self.candidates(self.question.required.clone());
         // A phrase that no chunk has as it stands should not hide those that come close.
         if found.is_empty() && self.question.has_phrases {
-            found = self.candidates(self.question.excluded.as_deref());
+            self.trace.is_relaxed = true;
+            found = self.candidates(self.question.excluded.clone());
         }
-        rank(&mut found, self.options, self.generation, self.embedding)?;
-        found.truncate(self.options.top_k);
+        self.trace.gather = started.elapsed();
+        let started = Instant::now();
+        rank(&mut found, self.options, &self.generation, self.embedding.as_ref())?;
+        self.trace.rank = started.elapsed();
         Ok(found)
+    }
+
+    /// Parts the best from the rest.
+    fn outcome(mut self, mut ranked: Vec<Found>, started: Instant) -> Outcome {
+        let others = ranked.split_off(ranked.len().min(self.options.top_k));
+        for found in &mut ranked {
+            found.fate = Fate::Kept;
+        }
+        self.trace.total = started.elapsed();
+        let Self { collection, generation, embedding: question, trace, .. } = self;
+        Outcome { collection, generation, found: ranked, others, question, trace }
     }
 
     /// The candidates in order of reciprocal rank fusion; every one matches `required`.
@@ -186,57 +221,24 @@ impl Search<'_> {
     /// To ask the source about every chunk that a leg comes upon costs as much as all the rest. Where
     /// nothing but deleted rows can be missing from it, or the chunks' own policy asks already, only
     /// the candidates are asked for, some more than wanted; if too many are gone, all are.
-    fn candidates(&self, required: Option<&str>) -> Vec<Found> {
+    fn candidates(&mut self, required: Option<String>) -> Vec<Found> {
+        let wanted = self.options.candidates;
         let is_strict = self.filter.sql().is_some()
             || (rights::row_security_applies(self.collection.source)
                 && !rights::row_security_applies(self.generation.chunks));
-        let (found, kept) = self.gather(required, is_strict);
-        if is_strict || found.len() == self.options.candidates || (found.len() == kept && kept > 0) {
+        self.trace.gathered = Gathering { must_match: required, is_strict, limit: wanted };
+        let (found, kept) = self.gather(&self.trace.gathered);
+        if is_strict || found.len() == wanted || (found.len() == kept && kept > 0) {
             return found;
         }
-        self.gather(required, true).0
+        self.trace.gathered.is_strict = true;
+        self.gather(&self.trace.gathered).0
     }
 
     /// The candidates that come out, and how many the fusion kept.
-    fn gather(&self, must_match: Option<&str>, is_strict: bool) -> (Vec<Found>, usize) {
-        let options = self.options;
-        let terms = self.terms();
-        let documents = self.documents();
-        let matched = if options.lexical_weight > 0.0 {
-            matching(&terms, documents.unwrap_or(0.0), MATCHES as f64)
-        } else {
-            None
-        };
-        let is_dense = options.dense_weight > 0.0 && self.embedding.is_some();
-        let shape = Shape {
-            dense: if is_dense { options.depth } else { 0 },
-            lexical: if matched.is_some() { MOST_MATCHES } else { 0 },
-            limit: options.candidates,
-            is_required: must_match.is_some(),
-            is_strict,
-            with_bits: options.rerank && self.embedding.is_some_and(|e| e.tokens.is_some()),
-        };
-        if shape.dense == 0 && shape.lexical == 0 {
-            return (Vec::new(), 0);
-        }
-        let matched = matched.map(|matched| match must_match {
-            Some(must_match) => format!("({matched}) & {must_match}"),
-            None => matched,
-        });
-        let request = Request {
-            terms,
-            documents,
-            depth: options.depth,
-            limit: options.candidates + if is_strict { 0 } else { SPARE },
-            dense_weight: options.dense_weight,
-            lexical_weight: options.lexical_weight,
-        };
-        let sql = statement(self.collection, &self.names, &self.filter, shape);
-        let vector = self.pgvector.argument(self.embedding.map(|e| e.vector.as_slice()));
-        let mut arguments =
-            vec![vector, request.pack().into(), tsquery(matched.as_deref()), tsquery(must_match)];
-        arguments.extend(self.filter.arguments());
-        let _settings = settings::Scope::for_search(options.depth);
+    fn gather(&self, gathering: &Gathering) -> (Vec<Found>, usize) {
+        let Some((sql, arguments)) = self.statement(gathering) else { return (Vec::new(), 0) };
+        let _settings = settings::Scope::for_search(self.options.depth);
         let keys = self.collection.keys.len();
         let mut kept = 0;
         let mut key_text = None;
@@ -247,6 +249,56 @@ impl Search<'_> {
             Found::read(row, keys)
         });
         (found, kept)
+    }
+
+    /// The statement that gathers, with its arguments; `None` when neither leg has anything to go by.
+    fn statement(&self, gathering: &Gathering) -> Option<(String, Vec<DatumWithOid<'static>>)> {
+        let Gathering { must_match, is_strict, limit } = gathering;
+        let options = self.options;
+        let terms = self.terms();
+        let documents = self.documents();
+        let matched = self.matched(&terms, documents);
+        let is_dense = options.dense_weight > 0.0 && self.embedding.is_some();
+        let shape = Shape {
+            dense: if is_dense { options.depth } else { 0 },
+            lexical: if matched.is_some() { MOST_MATCHES } else { 0 },
+            limit: *limit,
+            is_required: must_match.is_some(),
+            is_strict: *is_strict,
+            with_bits: options.rerank
+                && self.embedding.as_ref().is_some_and(|e| e.tokens.is_some()),
+        };
+        if shape.dense == 0 && shape.lexical == 0 {
+            return None;
+        }
+        let matched = matched.map(|matched| match must_match {
+            Some(must_match) => format!("({matched}) & {must_match}"),
+            None => matched,
+        });
+        let request = Request {
+            terms,
+            documents,
+            depth: options.depth,
+            limit: limit + if *is_strict { 0 } else { SPARE },
+            dense_weight: options.dense_weight,
+            lexical_weight: options.lexical_weight,
+        };
+        let sql = statement(&self.collection, &self.names, &self.filter, shape);
+        let vector = self.embedding.as_ref().map(|e| e.vector.as_slice());
+        let vector = self.pgvector.argument(vector);
+        let (matched, must_match) = (tsquery(matched.as_deref()), tsquery(must_match.as_deref()));
+        let mut arguments = vec![vector, request.pack().into(), matched, must_match];
+        arguments.extend(self.filter.arguments());
+        Some((sql, arguments))
+    }
+
+    /// What the lexical leg matches; `None` leaves it out.
+    fn matched(&self, terms: &[Term], documents: Option<f64>) -> Option<String> {
+        if self.options.lexical_weight > 0.0 {
+            matching(terms, documents.unwrap_or(0.0), MATCHES as f64)
+        } else {
+            None
+        }
     }
 
     /// The question's lexemes with what statistics tell of them, if they may tell.

@@ -1,16 +1,16 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::collection::Collection;
 use crate::pg::json::JsonText;
-use crate::pg::search::{DEFAULT_TOP_K, Found, Options, Outcome, search};
-use crate::search::filter::Filter;
+use crate::pg::search::{Found, Outcome, search};
 use crate::{Error, Result};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
-/// Most chunks that one search returns, and most that one leg finds.
-const MOST: i32 = 1_000;
+mod options;
+
+pub(super) use options::{Given, count, read_filter};
 
 /// A row of the result, in the order of its columns.
 type Row = (i64, JsonB, i32, String, f64, JsonB, JsonB);
@@ -68,58 +68,21 @@ fn rag_search(
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(TableIterator::new(Vec::new()));
     };
-    let mut options = Options::top(count("top_k", top_k.unwrap_or(DEFAULT_TOP_K))?);
-    options.filter = read_filter(filter)?;
-    options.rerank = rerank.unwrap_or(options.rerank);
-    for (name, chosen, option) in
-        [("depth", depth, &mut options.depth), ("candidates", candidates, &mut options.candidates)]
-    {
-        if let Some(chosen) = chosen {
-            *option = count(name, chosen)?.max(options.top_k);
-        }
-    }
-    for (name, chosen, option) in [
-        ("dense_weight", dense_weight, &mut options.dense_weight),
-        ("lexical_weight", lexical_weight, &mut options.lexical_weight),
-        ("rerank_weight", rerank_weight, &mut options.rerank_weight),
-    ] {
-        if let Some(chosen) = chosen {
-            *option = weight(name, chosen)?;
-        }
-    }
-    if options.dense_weight == 0.0 && options.lexical_weight == 0.0 {
-        return Err(Error::invalid_argument("dense_weight and lexical_weight are both 0")
-            .with_hint("Give at least one of them a weight above 0.")
-            .into());
-    }
+    let given = Given {
+        top_k,
+        filter,
+        rerank,
+        depth,
+        candidates,
+        dense_weight,
+        lexical_weight,
+        rerank_weight,
+    };
+    let options = given.read()?;
     require_text("query", query)?;
     let Outcome { collection, found, .. } = search(collection, query, &options)?;
     let rows: Vec<Row> = found.into_iter().map(|found| row(&collection, found)).collect();
     Ok(TableIterator::new(rows))
-}
-
-/// Reads a filter; NULL is none.
-pub(super) fn read_filter(filter: Option<JsonText>) -> Result<Option<Filter>> {
-    filter.map(|filter| Filter::parse(&filter.parse()?)).transpose()
-}
-
-/// A number of things to find.
-pub(super) fn count(name: &str, value: i32) -> Result<usize> {
-    if !(1..=MOST).contains(&value) {
-        return Err(Error::invalid_argument(format!("{name} must be between 1 and {MOST}"))
-            .with_detail(format!("It is {value}."))
-            .with_hint(format!("Ask for up to {MOST}, or filter for fewer documents.")));
-    }
-    Ok(usize::try_from(value).unwrap_or_default())
-}
-
-fn weight(name: &str, value: f64) -> Result<f64> {
-    if (0.0..=1e6).contains(&value) {
-        return Ok(value);
-    }
-    Err(Error::invalid_argument(format!("{name} must be between 0 and 1000000"))
-        .with_detail(format!("It is {value}."))
-        .with_hint("1 is the default; 0 leaves the signal out."))
 }
 
 /// An error when there is nothing in a text to search for.
@@ -142,7 +105,7 @@ fn row(collection: &Collection, found: Found) -> Row {
     });
     (
         found.chunk_id,
-        JsonB(document_key(collection, &found)),
+        JsonB(document_key(collection, &found.key)),
         found.ordinal,
         found.content,
         found.score,
@@ -165,8 +128,8 @@ pub(super) fn without_nulls(mut value: Value) -> Value {
 }
 
 /// The key's columns under their own names: whole numbers as numbers, everything else as text.
-pub(super) fn document_key(collection: &Collection, found: &Found) -> Value {
-    let columns = collection.keys.iter().zip(&found.key).map(|(column, text)| {
+pub(super) fn document_key(collection: &Collection, key: &[String]) -> Value {
+    let columns = collection.keys.iter().zip(key).map(|(column, text)| {
         let number = match column.type_oid {
             pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => text.parse::<i64>().ok(),
             _ => None,

@@ -3,6 +3,17 @@ use super::comparable::values;
 use crate::pg::spi::{column, required};
 use pgrx::spi::SpiHeapTupleData;
 
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is part of the result.
+    Kept,
+    /// Others are better.
+    Lower,
+    /// It was not ranked: other candidates have better reciprocal ranks.
+    NotRanked,
+}
+
 /// A chunk that was found.
 #[derive(Debug)]
 pub struct Found {
@@ -37,6 +48,8 @@ pub struct Found {
     pub max_sim: Option<f64>,
     /// What the order is by: standard scores over the candidates, added up; 0 until they are ranked.
     pub score: f64,
+    /// What became of it.
+    pub fate: Fate,
     /// Tokens of the heading path that come first in `bits`.
     pub heading_tokens: usize,
     /// Signs of the token vectors, where the collection keeps them.
@@ -65,6 +78,7 @@ impl Found {
             key: (0..keys).map(|i| required::<values::Output>(row, 16 + i).0).collect(),
             max_sim: None,
             score: 0.0,
+            fate: Fate::Lower,
         }
     }
 }

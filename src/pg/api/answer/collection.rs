@@ -126,7 +126,7 @@ fn citation(outcome: &Outcome, citation: &Citation) -> Value {
     without_nulls(json!({
         "marker": citation.marker,
         "chunk_id": found.chunk_id,
-        "document_key": document_key(&outcome.collection, found),
+        "document_key": document_key(&outcome.collection, &found.key),
         "quote": citation.quote,
         "char_start": place(citation.chars.start),
         "char_end": place(citation.chars.end),

@@ -1,0 +1,237 @@
+//! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
+//! result or not.
+use super::search::{Given, document_key, require_text};
+use crate::Result;
+use crate::pg::json::JsonText;
+use crate::pg::search::{self, Explained, Fate, Found, Options};
+use crate::search::explain::{Candidate, Explanation, Leg};
+use pgrx::JsonB;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use serde_json::{Value, json};
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_explain(
+    collection text,
+    query text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth int = 100,
+    candidates int = 50,
+    dense_weight float8 = 1,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = 1
+) RETURNS TABLE (
+    rank int,
+    chunk_id bigint,
+    document_key jsonb,
+    ordinal int,
+    content text,
+    kept boolean,
+    reason text,
+    score float8,
+    dense_rank int,
+    lexical_rank int,
+    rrf float8,
+    similarity float8,
+    bm25 float8,
+    maxsim float8,
+    search jsonb
+) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
+", requires = ["search", search_hit, search_fuse])]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
+fn rag_explain(
+    collection: Option<&str>,
+    query: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    rerank: Option<bool>,
+    depth: Option<i32>,
+    candidates: Option<i32>,
+    dense_weight: Option<f64>,
+    lexical_weight: Option<f64>,
+    rerank_weight: Option<f64>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rank, Option<i32>),
+            name!(chunk_id, i64),
+            name!(document_key, JsonB),
+            name!(ordinal, i32),
+            name!(content, String),
+            name!(kept, bool),
+            name!(reason, String),
+            name!(score, Option<f64>),
+            name!(dense_rank, Option<i32>),
+            name!(lexical_rank, Option<i32>),
+            name!(rrf, f64),
+            name!(similarity, Option<f64>),
+            name!(bm25, f64),
+            name!(maxsim, Option<f64>),
+            name!(search, JsonB),
+        ),
+    >,
+    ErrorReport,
+> {
+    let (Some(collection), Some(query)) = (collection, query) else {
+        return Ok(TableIterator::new(Vec::new()));
+    };
+    let given = Given {
+        top_k,
+        filter,
+        rerank,
+        depth,
+        candidates,
+        dense_weight,
+        lexical_weight,
+        rerank_weight,
+    };
+    let options = given.read()?;
+    require_text("query", query)?;
+    let explained = search::explain(collection, query, &options)?;
+    let summary = summary(&explained);
+    let explanation = explanation(query, &options, &explained);
+    let rows: Vec<_> = candidates_of(&explained)
+        .zip(explanation.candidates)
+        .map(|(found, candidate)| {
+            (
+                candidate.rank.and_then(|rank| i32::try_from(rank).ok()),
+                candidate.chunk_id,
+                JsonB(document_key(&explained.outcome.collection, &found.key)),
+                found.ordinal,
+                candidate.content,
+                candidate.is_kept,
+                candidate.reason,
+                candidate.score,
+                candidate.dense_rank,
+                candidate.lexical_rank,
+                candidate.rrf,
+                candidate.similarity,
+                candidate.bm25,
+                candidate.max_sim,
+                JsonB(summary.clone()),
+            )
+        })
+        .collect();
+    Ok(TableIterator::new(rows))
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_explain_text(
+    collection text,
+    query text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth int = 100,
+    candidates int = 50,
+    dense_weight float8 = 1,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = 1
+) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_explain_text IS 'rag_explain as lines to read';
+", requires = ["search", search_hit, search_fuse])]
+#[allow(clippy::too_many_arguments)] // a SQL function's named options
+fn rag_explain_text(
+    collection: Option<&str>,
+    query: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    rerank: Option<bool>,
+    depth: Option<i32>,
+    candidates: Option<i32>,
+    dense_weight: Option<f64>,
+    lexical_weight: Option<f64>,
+    rerank_weight: Option<f64>,
+) -> Result<SetOfIterator<'static, String>, ErrorReport> {
+    let (Some(collection), Some(query)) = (collection, query) else {
+        return Ok(SetOfIterator::new(Vec::new()));
+    };
+    let given = Given {
+        top_k,
+        filter,
+        rerank,
+        depth,
+        candidates,
+        dense_weight,
+        lexical_weight,
+        rerank_weight,
+    };
+    let options = given.read()?;
+    require_text("query", query)?;
+    let explained = search::explain(collection, query, &options)?;
+    Ok(SetOfIterator::new(explanation(query, &options, &explained).lines()))
+}
+
+/// All candidates, in the order of the result and beyond.
+fn candidates_of(explained: &Explained) -> impl Iterator<Item = &Found> {
+    let outcome = &explained.outcome;
+    outcome.found.iter().chain(&outcome.others).chain(&explained.not_ranked)
+}
+
+fn explanation(query: &str, options: &Options, explained: &Explained) -> Explanation {
+    let outcome = &explained.outcome;
+    let candidates = (1..).zip(candidates_of(explained));
+    Explanation {
+        collection: outcome.collection.name.clone(),
+        query: query.to_owned(),
+        model: outcome.generation.model.clone(),
+        fingerprint: outcome.generation.fingerprint.clone(),
+        generation: outcome.generation.id,
+        legs: explained.legs.clone(),
+        order: explained.order.clone(),
+        notes: explained.notes.clone(),
+        times: times(explained).to_vec(),
+        candidates: candidates.map(|(rank, found)| candidate(rank, found, options)).collect(),
+    }
+}
+
+fn candidate(rank: usize, found: &Found, options: &Options) -> Candidate {
+    let is_ranked = found.fate != Fate::NotRanked;
+    Candidate {
+        rank: is_ranked.then_some(rank),
+        chunk_id: found.chunk_id,
+        score: is_ranked.then_some(found.score),
+        dense_rank: found.dense_rank,
+        lexical_rank: found.lexical_rank,
+        rrf: found.rrf,
+        similarity: found.similarity,
+        bm25: found.bm25,
+        max_sim: found.max_sim,
+        is_kept: found.fate == Fate::Kept,
+        reason: reason(found.fate, options),
+        content: found.content.clone(),
+    }
+}
+
+fn reason(fate: Fate, options: &Options) -> String {
+    match fate {
+        Fate::Kept => format!("one of the best {}", options.top_k),
+        Fate::Lower => format!("below the best {}", options.top_k),
+        Fate::NotRanked => format!("beyond the {} candidates that were ranked", options.candidates),
+    }
+}
+
+fn times(explained: &Explained) -> [(&'static str, f64); 4] {
+    let trace = &explained.outcome.trace;
+    [("embed", trace.embed), ("gather", trace.gather), ("rank", trace.rank), ("total", trace.total)]
+        .map(|(step, time)| (step, (time.as_secs_f64() * 1e6).round() / 1e3))
+}
+
+/// What there is to say of the search as a whole.
+fn summary(explained: &Explained) -> Value {
+    let generation = &explained.outcome.generation;
+    let leg = |leg: &Leg| json!({ "leg": leg.name, "access": leg.access, "wanted": leg.wanted, "candidates": leg.found });
+    json!({
+        "model": generation.model,
+        "fingerprint": generation.fingerprint,
+        "generation": generation.id,
+        "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
+        "order": explained.order,
+        "notes": explained.notes,
+        "milliseconds": times(explained).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}

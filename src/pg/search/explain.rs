@@ -1,0 +1,147 @@
+//! A search that tells what it did: the same search, and the candidates it went no further with.
+use super::trace::Gathering;
+use super::{Fate, Found, Options, Outcome, Search};
+use crate::Result;
+use crate::pg::plan::scans::{self, Scan};
+use crate::pg::spi::{read, required};
+use crate::search::explain::Leg;
+use std::time::Instant;
+
+/// A search and what there is to say about it.
+pub struct Explained {
+    /// The search.
+    pub outcome: Outcome,
+    /// Candidates of either leg that were not ranked, best first.
+    pub not_ranked: Vec<Found>,
+    /// How each leg got at its chunks.
+    pub legs: Vec<Leg>,
+    /// What the order is by.
+    pub order: String,
+    /// What went otherwise than asked.
+    pub notes: Vec<String>,
+}
+
+/// Searches `collection` for `text` as [`super::search`] does, then gathers once more what both legs
+/// came upon, by the same statement with a higher limit.
+pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explained> {
+    let started = Instant::now();
+    let mut search = Search::prepare(collection, text, options)?;
+    let ranked = search.run()?;
+    search.trace.total = started.elapsed();
+    let everything = Gathering { limit: 2 * options.depth, ..search.trace.gathered.clone() };
+    let (all, kept) = search.gather(&everything);
+    let gone = kept - all.len();
+    let legs = vec![search.dense_leg(&all), search.lexical_leg(&all)];
+    let notes = search.notes(&legs, gone);
+    let order = search.order().to_owned();
+    let is_new = |found: &Found| ranked.iter().all(|other| other.chunk_id != found.chunk_id);
+    let mut not_ranked: Vec<Found> = all.into_iter().filter(is_new).collect();
+    for found in &mut not_ranked {
+        found.fate = Fate::NotRanked;
+    }
+    let total = search.trace.total;
+    let mut outcome = search.outcome(ranked, started);
+    outcome.trace.total = total;
+    Ok(Explained { outcome, not_ranked, legs, order, notes })
+}
+
+impl Search<'_> {
+    fn dense_leg(&self, all: &[Found]) -> Leg {
+        let has_leg = self.embedding.is_some() && self.options.dense_weight > 0.0;
+        Leg {
+            name: "dense",
+            access: has_leg.then(|| self.access("dense")).flatten(),
+            wanted: has_leg.then(|| format!("the nearest {}", self.options.depth)),
+            found: all.iter().filter(|found| found.dense_rank.is_some()).count(),
+        }
+    }
+
+    fn lexical_leg(&self, all: &[Found]) -> Leg {
+        let matched = self.matched(&self.terms(), self.documents());
+        Leg {
+            name: "lexical",
+            access: matched.as_ref().and_then(|_| self.access("lexical")),
+            wanted: matched.map(|matched| format!("chunks with {matched}")),
+            found: all.iter().filter(|found| found.lexical_rank.is_some()).count(),
+        }
+    }
+
+    /// How the plan of the statement that ran gets at a leg's chunks.
+    fn access(&self, leg: &str) -> Option<String> {
+        let (sql, arguments) = self.statement(&self.trace.gathered)?;
+        let names = scans::of_cte(&sql, &arguments, leg).into_iter().map(|scan| {
+            let (Scan::Index(relation) | Scan::Table(relation)) = scan;
+            let sql = include_str!("../../../sql/run/explain_relation.sql");
+            read(sql, &[relation.into()], |row| required::<String>(&row, 1)).join("")
+        });
+        let names: Vec<String> = names.collect();
+        (!names.is_empty()).then(|| names.join(" and "))
+    }
+
+    /// What the order is by.
+    fn order(&self) -> &'static str {
+        if self.reranks() {
+            "late interaction, similarity and BM25 as standard scores"
+        } else {
+            "similarity and BM25 as standard scores"
+        }
+    }
+
+    fn reranks(&self) -> bool {
+        self.embedding.as_ref().is_some_and(|embedding| embedding.tokens.is_some())
+    }
+
+    fn notes(&self, legs: &[Leg], gone: usize) -> Vec<String> {
+        let options = self.options;
+        let mut notes = Vec::new();
+        let mut note = |applies: bool, text: String| {
+            if applies {
+                notes.push(text);
+            }
+        };
+        let wants_vector = options.dense_weight > 0.0 || options.rerank;
+        note(
+            wants_vector && self.embedding.is_none(),
+            "the model sees nothing in the query, so there is no dense leg".to_owned(),
+        );
+        note(
+            self.embedding.as_ref().is_some_and(|embedding| embedding.truncated),
+            "the query is longer than the model's window, and its end did not count".to_owned(),
+        );
+        note(
+            options.lexical_weight > 0.0 && self.question.lexemes.is_empty(),
+            format!(
+                "text search configuration {} finds no lexeme in the query, so there is no lexical leg",
+                self.collection.text_search_config
+            ),
+        );
+        note(
+            self.trace.is_relaxed,
+            "no chunk has the phrases of the query, so their words count like others".to_owned(),
+        );
+        note(
+            options.rerank && self.generation.bits.is_none(),
+            "the collection keeps no token bits, so there is no late interaction".to_owned(),
+        );
+        note(
+            options.lexical_weight > 0.0 && !self.may_use_statistics(),
+            "row-level security applies: document frequencies are those of the chunks found"
+                .to_owned(),
+        );
+        note(
+            !self.generation.is_loaded && self.generation.index_method != "none",
+            "the vector index is not built yet".to_owned(),
+        );
+        let dense = &legs[0];
+        let is_indexed = dense.access.as_deref().is_some_and(|access| access.contains("index"));
+        note(
+            is_indexed && self.trace.gathered.is_strict && dense.found < options.depth,
+            format!(
+                "the vector index gave {} of {} chunks: there are no more, or hnsw.max_scan_tuples ended its scan",
+                dense.found, options.depth
+            ),
+        );
+        note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
+        notes
+    }
+}

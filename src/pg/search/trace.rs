@@ -1,0 +1,38 @@
+//! How a search went: times, and what it did otherwise than asked.
+use std::time::{Duration, Instant};
+
+/// How a search went.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    /// Embedding the question.
+    pub embed: Duration,
+    /// Running the statement that gathers candidates.
+    pub gather: Duration,
+    /// Ordering the candidates.
+    pub rank: Duration,
+    /// Everything.
+    pub total: Duration,
+    /// Whether phrases were taken as words, because no chunk has them.
+    pub is_relaxed: bool,
+    /// The statement that gathered the candidates.
+    pub(super) gathered: Gathering,
+}
+
+/// What a gathering statement is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gathering {
+    /// A `tsquery` in its text form that every chunk must match.
+    pub must_match: Option<String>,
+    /// Whether the legs themselves ask the source which rows there are.
+    pub is_strict: bool,
+    /// Candidates wanted.
+    pub limit: usize,
+}
+
+/// Adds the time that `body` takes to `time`.
+pub(super) fn timed<T>(time: &mut Duration, body: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = body();
+    *time += started.elapsed();
+    result
+}
