@@ -130,7 +130,10 @@ impl Drain {
                     end != End::Nothing
                 })
             }
-            Step::Index => vector_index::build(host, generation).map(|()| true),
+            Step::Index => {
+                host.reached("indexing");
+                vector_index::build(host, generation).map(|()| true)
+            }
         };
         let Err(failed) = result else {
             self.resting.remove(&generation);

@@ -38,8 +38,13 @@ pub fn attach() {
 }
 
 /// Waits for this process's latch; acts on interrupts and reads the configuration again when asked to.
+/// Ends the process when the postmaster is gone: nobody else would, and the server could not be started
+/// again beside it.
 pub fn wait(most: Duration) {
-    BackgroundWorker::wait_latch(Some(most));
+    if !BackgroundWorker::wait_latch(Some(most)) {
+        // SAFETY: leaves the way every process of the server does.
+        unsafe { pg_sys::proc_exit(1) };
+    }
     if BackgroundWorker::sighup_received() {
         // SAFETY: outside of a transaction, as PostgreSQL's own processes do it.
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };

@@ -35,6 +35,7 @@ pub fn page(host: &Host, generation: i32) -> Result<bool, Failed> {
             let advance = include_str!("../../../sql/run/work_scan_next.sql");
             execute(advance, &[generation.into(), next.into(), last.into()]);
         });
+        host.reached("comparing");
         Ok(true)
     })
 }
