@@ -9,10 +9,11 @@ CREATE TABLE rag.collection (
     content_column     name NOT NULL,
     title_column       name,
     key_columns        name[] NOT NULL,
-    -- Column numbers of content, title (0: none) and keys, by which a rename is noticed; they hold for
-    -- the table they were read from, and a restored table is another.
+    -- Column numbers of content, title (0: none) and keys, by which a rename is noticed.
     column_numbers     int2[] NOT NULL,
-    numbered_for       oid NOT NULL,
+    -- A restored table has other column numbers, and nobody asked a cloned database to pay for a model:
+    -- where rag.home(source) is another, the collection stands still until rag_verify.
+    home               text NOT NULL,
     view               regclass,
     -- Text, not regconfig: pg_upgrade refuses tables with regconfig columns.
     text_search_config text NOT NULL,
@@ -22,6 +23,7 @@ CREATE TABLE rag.collection (
 CREATE INDEX ON rag.collection (source);
 COMMENT ON TABLE rag.collection IS 'one row per collection: a source table kept searchable';
 COMMENT ON COLUMN rag.collection.title_column IS 'column whose text heads every heading path, or NULL';
+COMMENT ON COLUMN rag.collection.home IS 'cluster, database and table for which it was created or last verified';
 COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL';
 
 CREATE SEQUENCE rag.generation_id AS int;
@@ -118,11 +120,13 @@ CREATE TABLE rag.progress (
 COMMENT ON TABLE rag.progress IS 'counters that workers keep, so that rag.status is cheap at any size';
 COMMENT ON COLUMN rag.progress.rate IS 'documents a second, smoothed';
 
+-- Everything that is dumped can be read by everyone: a database's owner, who need not be a superuser, must be
+-- able to dump it. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.
 GRANT SELECT ON rag.collection, rag.generation TO PUBLIC;
+GRANT SELECT ON SEQUENCE rag.collection_id, rag.generation_id, rag.chunk_id, rag.token TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rag.collection', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.generation', '');
-SELECT pg_catalog.pg_extension_config_dump('rag.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.collection_id', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.generation_id', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.chunk_id', '');

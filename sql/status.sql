@@ -2,19 +2,21 @@
 -- owner's rights; each shows a caller only what concerns them.
 CREATE VIEW rag.status AS
 SELECT c.name AS collection,
-       COALESCE(p.indexed, 0) + j.new AS documents,
-       COALESCE(p.indexed, 0) AS indexed,
+       p.indexed + j.new AS documents,
+       p.indexed,
        j.pending + w.pending AS pending,
        j.in_flight,
        j.dead,
-       COALESCE(p.chunks, 0) AS chunks,
+       p.chunks,
        pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) AS lag,
        p.rate,
-       CASE WHEN p.rate > 0 AND c.paused IS NULL
+       CASE WHEN p.rate > 0 AND c.paused IS NULL AND c.home = rag.home(c.source)
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
                      ((j.pending + j.in_flight + w.pending) / p.rate)::numeric)::float8) END AS eta,
        p.heartbeat AS worker_heartbeat,
-       c.paused
+       COALESCE(c.paused,
+                CASE WHEN c.home <> rag.home(c.source)
+                     THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused
   FROM rag.collection c
   JOIN rag.generation g ON g.collection_id = c.collection_id AND g.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
@@ -44,7 +46,7 @@ SELECT c.name AS collection,
                   AND (pg_catalog.pg_has_role(r.relowner, 'USAGE')
                        OR pg_catalog.has_table_privilege(g.chunks, 'SELECT')));
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
-COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up';
+COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
 COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
 COMMENT ON COLUMN rag.status.in_flight IS 'documents being worked on';
@@ -53,7 +55,7 @@ COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable
 COMMENT ON COLUMN rag.status.rate IS 'documents a second, smoothed';
 COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
-COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_retry lets it go on';
+COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_retry lets it go on, rag_verify a restored one';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 CREATE VIEW rag.dead_job AS

@@ -1,10 +1,12 @@
 //! Everything that knows PostgreSQL.
 mod api;
 mod collection;
+mod cursor;
 mod ddl;
 mod error;
 mod exit;
 mod guc;
+mod home;
 mod interrupt;
 mod json;
 mod model;
@@ -15,11 +17,12 @@ mod search;
 mod spi;
 mod trigger;
 mod vector;
+mod verify;
 mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
-pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["catalog"]);
+pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["catalog", home]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",

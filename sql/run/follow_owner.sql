@@ -1,4 +1,4 @@
--- Run by rag_follow_ddl: the collection's objects that do not belong to the source's owner.
+-- Run by rag_follow_ddl and rag_verify: the collection's objects that do not belong to the source's owner.
 SELECT r.oid, r.relkind::text, pg_catalog.quote_ident(w.rolname)
   FROM rag.collection c
   JOIN pg_catalog.pg_class s ON s.oid = c.source

@@ -16,6 +16,6 @@ SELECT g.generation_id,
                   AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp())
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id = g.collection_id
- WHERE g.state <> 'retired' AND c.paused IS NULL
+ WHERE g.state <> 'retired' AND c.paused IS NULL AND c.home = rag.home(c.source)
    AND ($1::int[] IS NULL OR c.collection_id = ANY ($1::int[]))
  ORDER BY g.generation_id

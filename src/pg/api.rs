@@ -8,4 +8,5 @@ mod grant;
 mod model;
 mod rerank;
 mod search;
+mod verify;
 mod work;

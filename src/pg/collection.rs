@@ -50,6 +50,8 @@ pub struct Generation {
     pub collection: i32,
     /// Whether searches run on it.
     pub is_active: bool,
+    /// Whether it is kept up to date: active, or being built.
+    pub is_live: bool,
     /// Name of the embedder.
     pub model: String,
     /// Fingerprint of the embedder.
@@ -141,6 +143,13 @@ impl Collection {
         quote_identifier(&self.content)
     }
 
+    /// The title of the row `row` as text, NULL where the collection has no title column.
+    pub fn title_text(&self, row: &str) -> String {
+        self.title.as_deref().map_or("NULL::pg_catalog.text".to_owned(), |title| {
+            format!("{row}.{}::pg_catalog.text", quote_identifier(title))
+        })
+    }
+
     /// SQL that is true when the row `source` and the row `other` (of a table whose key columns are
     /// named by [`KeyColumn::stored_name`]) have the same key.
     pub fn keys_equal(&self, source: &str, other: &str) -> String {
@@ -212,6 +221,7 @@ impl Generation {
             id: required(row, 1),
             collection: required(row, 2),
             is_active: required::<String>(row, 3) == "active",
+            is_live: required::<String>(row, 3) != "retired",
             model: required(row, 4),
             fingerprint: required(row, 5),
             dimensions: size(6),

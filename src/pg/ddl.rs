@@ -5,11 +5,11 @@
 #![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
-use super::collection::create::{Source, create_table_triggers, relation_sql};
+use super::collection::create::{Source, create_table_triggers, follow_owner, relation_sql};
 use super::collection::{Collection, drop};
 use super::error::raise;
 use super::rights::{as_extension_owner, as_source_owner};
-use super::spi::{column, execute, fill, query, required};
+use super::spi::{column, execute, query, required};
 use super::worker;
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
@@ -83,21 +83,6 @@ fn follow(id: i32) -> Result<()> {
     let Some(collection) = Collection::by_id(id)? else { return Ok(()) };
     follow_partitions(&collection);
     Ok(())
-}
-
-/// Chunks belong to whom the source belongs.
-fn follow_owner(id: i32) {
-    let sql = include_str!("../../sql/run/follow_owner.sql");
-    as_extension_owner(|| {
-        let foreign = query(sql, &[id.into()], |row| {
-            (required::<Oid>(&row, 1), required::<String>(&row, 2), required::<String>(&row, 3))
-        });
-        for (relation, kind, owner) in foreign {
-            let kind = if kind == "v" { "VIEW" } else { "TABLE" };
-            let names = [("kind", kind), ("name", &relation_sql(relation)), ("owner", &owner)];
-            execute(&fill("ALTER {kind} {name} OWNER TO {owner}", &names), &[]);
-        }
-    });
 }
 
 fn follow_partitions(collection: &Collection) {

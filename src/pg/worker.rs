@@ -7,7 +7,7 @@ mod batch;
 mod board;
 mod call;
 mod changes;
-mod collection;
+pub mod collection;
 pub mod drain;
 mod embed;
 pub mod failed;

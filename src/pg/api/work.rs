@@ -70,17 +70,23 @@ fn left_behind(collections: &[i32]) -> Vec<ErrorReport> {
     let sql = include_str!("../../../sql/run/work_left.sql");
     let rows = as_extension_owner(|| {
         query(sql, &[collections.to_vec().into()], |row| {
-            let name: String = required(&row, 1);
-            (name, column::<String>(&row, 2), required::<i64>(&row, 3), required::<i64>(&row, 4))
+            let (name, paused): (String, _) = (required(&row, 1), column::<String>(&row, 2));
+            let count = |position| required::<i64>(&row, position);
+            (name, paused, count(3), count(4), required::<bool>(&row, 5))
         })
     });
     let mut warnings = Vec::new();
-    for (name, paused, dead, later) in rows {
+    for (name, paused, dead, later, is_at_home) in rows {
         let mut warn = |message: String, hint: String| {
             let code = PgSqlErrorCode::ERRCODE_WARNING;
             warnings.push(ErrorReport::new(code, message, function_name!()).set_hint(hint));
         };
-        if let Some(reason) = paused {
+        if !is_at_home {
+            warn(
+                format!("collection \"{name}\" is paused: it was restored or cloned"),
+                format!("SELECT * FROM rag_verify('{name}') lets it go on."),
+            );
+        } else if let Some(reason) = paused {
             warn(
                 format!("collection \"{name}\" is paused: {reason}"),
                 format!("When that is settled, rag_retry('{name}') lets it go on."),

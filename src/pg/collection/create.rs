@@ -159,10 +159,30 @@ pub fn create(plan: &Plan) -> Result<i32> {
         create_view(&collection, &generation);
         create_triggers(&collection, &plan.source);
     });
+    note_view(&collection);
+    Ok(id)
+}
+
+/// Notes which relation is the collection's view.
+pub fn note_view(collection: &Collection) {
     let view = collection.view_sql.as_str();
     let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
-    as_extension_owner(|| execute(sql, &[id.into(), view.into()]));
-    Ok(id)
+    as_extension_owner(|| execute(sql, &[collection.id.into(), view.into()]));
+}
+
+/// Gives the collection's objects to the owner of its source.
+pub fn follow_owner(id: i32) {
+    let sql = include_str!("../../../sql/run/follow_owner.sql");
+    as_extension_owner(|| {
+        let foreign = query(sql, &[id.into()], |row| {
+            (required::<Oid>(&row, 1), required::<String>(&row, 2), required::<String>(&row, 3))
+        });
+        for (relation, kind, owner) in foreign {
+            let kind = if kind == "v" { "VIEW" } else { "TABLE" };
+            let names = [("kind", kind), ("name", &relation_sql(relation)), ("owner", &owner)];
+            execute(&fill("ALTER {kind} {name} OWNER TO {owner}", &names), &[]);
+        }
+    });
 }
 
 fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {

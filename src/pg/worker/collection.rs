@@ -63,7 +63,8 @@ fn table(oid: Oid) -> Result<String> {
             read(sql, &[oid.into()], |row| (required::<String>(&row, 1), required(&row, 2)));
         match found.into_iter().next() {
             Some((name, true)) => Ok(name),
-            _ => Err(Error::not_ready("a table of the collection is gone")),
+            _ => Err(Error::not_ready("a table of the collection is gone")
+                .with_hint("Drop the collection with rag_drop_collection() and create it again.")),
         }
     })
 }

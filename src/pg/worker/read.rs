@@ -6,7 +6,6 @@ use crate::pg::spi::{column, fill, query, required};
 use crate::queue::diff::ChunkHash;
 use crate::queue::plan::Document;
 use pgrx::datum::DatumWithOid;
-use pgrx::spi::quote_identifier;
 use std::collections::{HashMap, HashSet};
 
 /// What a key stands for.
@@ -47,9 +46,7 @@ pub fn sizes(target: &Target, keys: &[String]) -> Vec<usize> {
 
 /// Reads the documents of `keys`, in their order.
 pub fn documents(target: &Target, keys: &[String]) -> Vec<Read> {
-    let title = target.collection.title.as_deref();
-    let title =
-        title.map_or("NULL::text".to_owned(), |t| format!("s.{}::text", quote_identifier(t)));
+    let title = target.collection.title_text("s");
     let sql = keyed(target, include_str!("../../../sql/run/work_read.sql"), &[("title", &title)]);
     let mut seen = HashSet::new();
     as_source_owner(target.collection.owner, || {
@@ -72,7 +69,10 @@ pub fn documents(target: &Target, keys: &[String]) -> Vec<Read> {
 /// Hashes of stored chunks.
 pub fn hashes(target: &Target, chunk_ids: Vec<i64>) -> HashMap<i64, ChunkHash> {
     let template = include_str!("../../../sql/run/work_read_hashes.sql");
-    let sql = fill(template, &[("chunks", &target.chunks)]);
+    let is_whole = target.bits.as_ref().map_or("true".to_owned(), |bits| {
+        format!("EXISTS (SELECT FROM {bits} b WHERE b.chunk_id = c.chunk_id)")
+    });
+    let sql = fill(template, &[("chunks", &target.chunks), ("is_whole", &is_whole)]);
     as_source_owner(target.collection.owner, || {
         let rows = query(&sql, &[chunk_ids.into()], |row| {
             (required::<i64>(&row, 1), required::<Vec<u8>>(&row, 2))

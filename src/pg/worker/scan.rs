@@ -6,9 +6,10 @@ use crate::pg::collection::key::{self, KeyColumn, behind_sql};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, execute, fill, query, required};
 use pgrx::datum::DatumWithOid;
+use pgrx::spi::quote_identifier;
 
 /// Keys compared in one transaction.
-const PAGE: usize = 10_000;
+const PAGE: usize = 2_000;
 
 /// Compares one page. False when there is nothing to compare or another worker is at it.
 pub fn page(host: &Host, generation: i32) -> Result<bool, Failed> {
@@ -20,17 +21,20 @@ pub fn page(host: &Host, generation: i32) -> Result<bool, Failed> {
             compare(&target, is_source, after.as_deref())
         });
         let last = rows.last().map(|row| row.key.clone()).filter(|_| rows.len() == PAGE);
-        let unmatched: Vec<String> =
-            rows.into_iter().filter(|row| row.is_unmatched).map(|row| row.key).collect();
+        let (changed, rest): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| row.is_changed);
+        let keys = |rows: Vec<Row>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
+        let unmatched = keys(rest.into_iter().filter(|row| row.is_unmatched).collect());
+        let found = [(unmatched, is_source), (keys(changed), false)];
         let next = match (&last, is_source) {
             (Some(_), _) => Some(side),
             (None, true) => Some("documents".to_owned()),
             (None, false) => None,
         };
         as_extension_owner(|| {
-            if !unmatched.is_empty() {
+            for (keys, is_new) in found.into_iter().filter(|(keys, _)| !keys.is_empty()) {
                 let jobs = include_str!("../../../sql/run/work_scan_jobs.sql");
-                execute(jobs, &[generation.into(), unmatched.into(), is_source.into()]);
+                execute(jobs, &[generation.into(), keys.into(), is_new.into()]);
             }
             let advance = include_str!("../../../sql/run/work_scan_next.sql");
             execute(advance, &[generation.into(), next.into(), last.into()]);
@@ -49,7 +53,22 @@ fn lock(generation: i32) -> Option<(String, Option<String>)> {
 
 struct Row {
     key: String,
+    /// It stands on one side only.
     is_unmatched: bool,
+    /// It stands on both, with another text.
+    is_changed: bool,
+}
+
+/// Columns of the source that a comparison needs, each once.
+fn source_columns(target: &Target) -> String {
+    let collection = &target.collection;
+    let mut names: Vec<&String> = collection.keys.iter().map(|key| &key.name).collect();
+    names.push(&collection.content);
+    names.extend(&collection.title);
+    names.sort();
+    names.dedup();
+    let column = |name: &&String| format!("s.{}", quote_identifier(name));
+    names.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
 fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
@@ -74,6 +93,9 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
         &[
             ("source_texts", &each(&|key| text(of_source(key)))),
             ("source_keys", &each(&of_source)),
+            ("source_columns", &source_columns(target)),
+            ("title", &target.collection.title_text("s")),
+            ("content", &target.collection.content_sql()),
             ("document_texts", &each(&|key| text(of_documents(key)))),
             ("document_keys", &each(&of_documents)),
             ("first_key", &keys[0].name_sql()),
@@ -90,6 +112,10 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
     let args: Vec<DatumWithOid<'_>> = literals.into_iter().map(Into::into).collect();
     query(&sql, &args, |row| {
         let texts: Vec<String> = required(&row, 1);
-        Row { key: key::encode(texts.iter().map(String::as_str)), is_unmatched: required(&row, 2) }
+        Row {
+            key: key::encode(texts.iter().map(String::as_str)),
+            is_unmatched: required(&row, 2),
+            is_changed: required(&row, 3),
+        }
     })
 }

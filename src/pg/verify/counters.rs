@@ -1,0 +1,36 @@
+//! The counters behind `rag.status`.
+use super::{Finding, as_owner};
+use crate::pg::cursor::Snapshot;
+use crate::pg::plan;
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::{execute, fill, required};
+use crate::pg::worker::collection::Target;
+use pgrx::spi::SpiHeapTupleData;
+
+fn pair(row: &SpiHeapTupleData<'_>) -> (i64, i64) {
+    (required(row, 1), required(row, 2))
+}
+
+/// Counts what is there. Workers add to the counters meanwhile, so that a wrong one is put right by
+/// adding what it lacks.
+pub fn verify(target: &Target, repairs: bool) -> Finding {
+    let generation = target.generation.id;
+    let names = [("documents", target.documents.as_str()), ("chunks", &target.chunks)];
+    let count = fill(include_str!("../../../sql/run/verify_count.sql"), &names);
+    let counters = include_str!("../../../sql/run/verify_counters.sql");
+    let ((documents, chunks), known) = {
+        let _snapshot = Snapshot::take();
+        let counted = as_owner(target, || plan::read(&count, &[], pair)[0]);
+        let known = as_extension_owner(|| plan::read(counters, &[generation.into()], pair));
+        (counted, known.first().copied())
+    };
+    let (indexed, stored) = known.unwrap_or_default();
+    let lacks = (documents - indexed, chunks - stored);
+    let found = i64::from(known.is_none()) + i64::from(lacks.0 != 0) + i64::from(lacks.1 != 0);
+    if repairs && found > 0 {
+        let sql = include_str!("../../../sql/run/verify_count_up.sql");
+        let args = [generation.into(), lacks.0.into(), lacks.1.into()];
+        as_extension_owner(|| execute(sql, &args));
+    }
+    Finding::new("counter wrong", found, repairs.then_some("corrected"))
+}

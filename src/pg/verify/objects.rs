@@ -1,0 +1,163 @@
+//! The objects of a collection: owners, triggers, policies, indexes, the view, rights.
+use super::Finding;
+use crate::Result;
+use crate::pg::collection::create::{self, Source};
+use crate::pg::collection::{Collection, Generation, drop};
+use crate::pg::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::pg::spi::{execute, fill, query, read, required};
+use crate::pg::worker::collection::Target;
+use pgrx::pg_sys::Oid;
+use pgrx::spi::quote_identifier;
+
+/// A table of the source whose triggers do not tell of every change.
+pub const TRIGGER: &str = "table without triggers";
+
+/// Looks at every object; what another check needs comes before it.
+pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Result<Vec<Finding>> {
+    let mut findings = vec![owners(collection, repairs), triggers(collection, repairs)];
+    let policies = targets.iter().map(|target| policies(target, repairs)).sum();
+    let indexes = targets.iter().map(|target| indexes(target, repairs)).sum();
+    let view = view(collection, repairs)?;
+    let mut grants = 0;
+    for target in targets {
+        grants += self::grants(collection, &target.generation, repairs)?;
+    }
+    let created = repairs.then_some("created");
+    findings.extend([
+        Finding::new("policy missing", policies, created),
+        Finding::new("index missing", indexes, created),
+        Finding::new("view missing", view, created),
+        Finding::new("right missing", grants, repairs.then_some("granted")),
+    ]);
+    Ok(findings)
+}
+
+fn owners(collection: &Collection, repairs: bool) -> Finding {
+    let sql = include_str!("../../../sql/run/follow_owner.sql");
+    let foreign = as_extension_owner(|| read(sql, &[collection.id.into()], |_| ()).len());
+    if repairs && foreign > 0 {
+        create::follow_owner(collection.id);
+    }
+    Finding::new("object of another owner", foreign as i64, repairs.then_some("given to the owner"))
+}
+
+fn triggers(collection: &Collection, repairs: bool) -> Finding {
+    let source = Source::of(collection);
+    let sql = include_str!("../../../sql/run/verify_triggers.sql");
+    let args = [
+        collection.id.into(),
+        collection.source.into(),
+        collection.name.as_str().into(),
+        source.has_before_update.into(),
+    ];
+    let wrong = read(sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)));
+    if repairs {
+        for (table, is_foreign) in &wrong {
+            let table_sql = create::relation_sql(*table);
+            // A detached partition may have another owner by now.
+            let owner = relation_owner(*table).unwrap_or(collection.owner);
+            as_source_owner(owner, || {
+                drop::drop_triggers(collection.id, &table_sql);
+                if !is_foreign {
+                    create::create_table_triggers(collection, &source, &table_sql);
+                }
+            });
+        }
+    }
+    Finding::new(TRIGGER, wrong.len() as i64, repairs.then_some("created"))
+}
+
+fn policies(target: &Target, repairs: bool) -> i64 {
+    let sql = include_str!("../../../sql/run/verify_policies.sql");
+    let generation = &target.generation;
+    let tables = |all: Vec<Oid>| read(sql, &[all.into()], |row| required::<Oid>(&row, 1));
+    let texts = tables(vec![generation.documents, generation.chunks]);
+    let bits = tables(generation.bits.into_iter().collect());
+    let names = [
+        ("documents", target.documents.as_str()),
+        ("chunks", &target.chunks),
+        ("bits", target.bits.as_deref().unwrap_or_default()),
+        ("documents_visible", &target.collection.source_visible(&target.documents)),
+        ("chunks_visible", &target.collection.source_visible(&target.chunks)),
+    ];
+    if repairs {
+        let drop_policy = |table: &str| {
+            let template = "DROP POLICY IF EXISTS source_visible ON {table}";
+            execute(&fill(template, &[("table", table)]), &[]);
+        };
+        as_source_owner(target.collection.owner, || {
+            if !texts.is_empty() {
+                drop_policy(&target.documents);
+                drop_policy(&target.chunks);
+                let sql = include_str!("../../../sql/run/create_policies.sql");
+                execute(&fill(sql, &names), &[]);
+            }
+            if let (Some(table), false) = (&target.bits, bits.is_empty()) {
+                drop_policy(table);
+                let sql = include_str!("../../../sql/run/create_bits_policy.sql");
+                execute(&fill(sql, &names), &[]);
+            }
+        });
+    }
+    (texts.len() + bits.len()) as i64
+}
+
+/// The indexes that searches and workers count on, but for the vector index, which has its own care.
+fn indexes(target: &Target, repairs: bool) -> i64 {
+    let sql = include_str!("../../../sql/run/verify_indexes.sql");
+    let generation = &target.generation;
+    let keys = target.collection.keys.len() as i32;
+    let args = [
+        generation.documents.into(),
+        generation.chunks.into(),
+        generation.bits.into(),
+        keys.into(),
+    ];
+    let missing = read(sql, &args, |row| required::<String>(&row, 1));
+    if repairs {
+        let names = [
+            ("documents", target.documents.as_str()),
+            ("chunks", &target.chunks),
+            ("bits", target.bits.as_deref().unwrap_or_default()),
+            ("keys", &target.collection.stored_keys("")),
+        ];
+        as_source_owner(target.collection.owner, || {
+            for template in &missing {
+                execute(&fill(template, &names), &[]);
+            }
+        });
+    }
+    missing.len() as i64
+}
+
+fn view(collection: &Collection, repairs: bool) -> Result<i64> {
+    let sql = include_str!("../../../sql/run/verify_view.sql");
+    let is_there = !read(sql, &[collection.id.into()], |_| ()).is_empty();
+    if repairs && !is_there {
+        let generation = collection.active_generation()?;
+        as_source_owner(collection.owner, || create::create_view(collection, &generation));
+        create::note_view(collection);
+    }
+    Ok(i64::from(!is_there))
+}
+
+/// Roles that may read the chunks, which is what `rag_grant` is about, but not all else that a search reads.
+fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Result<i64> {
+    let sql = include_str!("../../../sql/run/verify_grants.sql");
+    let roles = query(sql, &[generation.id.into()], |row| required::<String>(&row, 1));
+    if repairs && !roles.is_empty() {
+        // Read again: the view may have been created just now.
+        let collection = Collection::by_name(&collection.name)?;
+        let mut tables = generation.tables_sql()?;
+        tables.push(collection.view_sql.clone());
+        let tables = tables.join(", ");
+        as_source_owner(collection.owner, || {
+            for role in &roles {
+                let role = quote_identifier(role);
+                let names = [("tables", tables.as_str()), ("role", &role)];
+                execute(&fill(include_str!("../../../sql/run/grant.sql"), &names), &[]);
+            }
+        });
+    }
+    Ok(roles.len() as i64)
+}
