@@ -1,11 +1,16 @@
 //! Answers from passages: sentences quoted verbatim, or the admission that none fits.
 //!
 //! [`extract`] works on passages whose token bits are known, as a collection keeps them;
-//! [`from_passages`] computes them for bare text first.
+//! [`from_passages`] computes them for bare text first; [`generate`] has a model write, and keeps what
+//! it can prove.
 mod bare;
+mod claims;
 mod compose;
+pub mod generate;
+mod prompt;
 mod quotable;
 mod select;
+mod verify;
 
 pub use bare::from_passages;
 pub use quotable::{Sentence, sentences};

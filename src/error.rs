@@ -50,6 +50,12 @@ enum Kind {
     Model,
     /// The network or a remote side failed.
     Remote,
+    /// A remote side answered with something else than it was asked for.
+    Malformed,
+    /// A remote side does not accept who we are.
+    Unauthorized,
+    /// A remote side asked to slow down.
+    RateLimited,
     /// Called where it cannot commit.
     InvalidTermination,
     /// Somebody else changed the same thing meanwhile.
@@ -127,6 +133,18 @@ impl Error {
     pub fn remote(message: impl Into<String>) -> Self {
         Self::new(Kind::Remote, message)
     }
+    /// A remote side answered with something else than it was asked for (08P01).
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Malformed, message)
+    }
+    /// A remote side does not accept who we are (28000).
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unauthorized, message)
+    }
+    /// A remote side asked to slow down (53R01, which PostgreSQL itself does not use).
+    pub fn rate_limited(message: impl Into<String>) -> Self {
+        Self::new(Kind::RateLimited, message)
+    }
     /// Called where it cannot commit (2D000).
     pub fn invalid_termination(message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidTermination, message)
@@ -193,6 +211,9 @@ impl Error {
             Kind::Io => "58030",
             Kind::Model => "38000",
             Kind::Remote => "08000",
+            Kind::Malformed => "08P01",
+            Kind::Unauthorized => "28000",
+            Kind::RateLimited => "53R01",
             Kind::InvalidTermination => "2D000",
             Kind::Conflict => "40001",
             Kind::Cancelled => "57014",

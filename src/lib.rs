@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod error;
 pub mod model;
 pub mod queue;
+pub mod remote;
 pub mod rerank;
 pub mod search;
 

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod bert;
 mod cross_encoder;
 mod embedder;
+pub mod generator;
 pub mod hub;
 pub mod import;
 pub mod install;

@@ -21,6 +21,8 @@ impl Failure {
     /// The class of a failure by its five-character SQLSTATE.
     pub fn of_sqlstate(sqlstate: &str) -> Self {
         match sqlstate {
+            // Ours for a provider that asks to wait.
+            "53R01" => Self::RateLimited,
             // Serialization and deadlocks, resources, operator intervention, I/O, connections,
             // a lock not to be had, an object in use, a server that is read-only for now, and a
             // key somebody else inserted at the same time.
@@ -68,6 +70,9 @@ mod tests {
             ("55P03", Failure::Transient),
             ("57014", Failure::Transient),
             ("08006", Failure::Transient),
+            ("08P01", Failure::Transient),
+            ("53R01", Failure::RateLimited),
+            ("28000", Failure::Configuration),
             ("42501", Failure::Configuration),
             ("42P01", Failure::Configuration),
             ("F0000", Failure::Configuration),

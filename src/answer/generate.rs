@@ -1,0 +1,226 @@
+//! Answers that a generator writes, of which only what can be checked is kept.
+//!
+//! The model must give a verbatim quote for all it says. Each quote is looked up in its passage; a claim
+//! none of whose quotes is there is dropped, and when nothing is left there is no answer. So
+//! whatever a passage talks the model into, what is cited as found was found.
+use super::claims::{self, Claim};
+use super::prompt::{self, Prompt};
+use super::verify::find_quote;
+use super::{NO_ANSWER, Status};
+use crate::model::Checkpoint;
+use crate::model::generator::{Conversation, Generated, Generator, Turn};
+use crate::{Error, Result};
+use std::fmt::Write as _;
+use std::ops::Range;
+
+/// An answer that a model wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// Whether there is an answer.
+    pub status: Status,
+    /// The claims that hold, each with markers; or [`NO_ANSWER`].
+    pub text: String,
+    /// One per marker, in their order.
+    pub citations: Vec<Found>,
+    /// All that the model said, in its order.
+    pub claims: Vec<Checked>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// A quote that stands in its passage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The number in brackets, from 1.
+    pub marker: usize,
+    /// Position of the passage among those given.
+    pub passage: usize,
+    /// The passage's own words, whose white space and case the model may have changed.
+    pub quote: String,
+    /// Where they stand in the passage, in characters.
+    pub chars: Range<usize>,
+}
+
+/// A claim, and what became of its quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What the model says.
+    pub text: String,
+    /// Markers of its quotes that were found; without any it is no part of the answer.
+    pub markers: Vec<usize>,
+    /// Its quotes that were not found.
+    pub dropped: Vec<String>,
+}
+
+/// Requests and tokens that an answer took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests, a repair included.
+    pub requests: u32,
+    /// Passages that fit the model's context.
+    pub passages: usize,
+    /// Tokens read, as far as the provider counts them.
+    pub input_tokens: Option<u64>,
+    /// Tokens written, as far as the provider counts them.
+    pub output_tokens: Option<u64>,
+}
+
+/// Has `generator` answer `question` from `passages`, the best first. `instructions` are added to the
+/// rules. Without any text in the passages there is no answer, and no call.
+///
+/// An error when the context has no room for the question, and when the model does not keep to the
+/// form of an answer even after it was reminded.
+pub fn generate(
+    generator: &dyn Generator,
+    question: &str,
+    passages: &[&str],
+    instructions: Option<&str>,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Written> {
+    if passages.iter().all(|passage| passage.trim().is_empty()) {
+        return Ok(compose(Vec::new(), passages, Usage::default()));
+    }
+    let Prompt { system, user, included } =
+        prompt::build(generator, question, passages, instructions, &prompt::nonce()?)?;
+    let mut usage = Usage { passages: included.len(), ..Usage::default() };
+    let user = Turn { is_model: false, text: user };
+    let mut conversation = Conversation { system, turns: vec![user] };
+    let reply = say(generator, &conversation, &mut usage, checkpoint)?;
+    let claims = match claims::read(&reply) {
+        Ok(claims) => claims,
+        Err(why) => {
+            let reminder = prompt::reminder(&why);
+            conversation.turns.push(Turn { is_model: true, text: reply });
+            conversation.turns.push(Turn { is_model: false, text: reminder });
+            let reply = say(generator, &conversation, &mut usage, checkpoint)?;
+            claims::read(&reply).map_err(|why| {
+                Error::malformed("the model did not answer in the form it was told to")
+                    .with_detail(why)
+                    .with_hint("Try again, or use a model that follows instructions better.")
+            })?
+        }
+    };
+    Ok(compose(with_positions(claims, &included), passages, usage))
+}
+
+/// One turn of the model.
+fn say(
+    generator: &dyn Generator,
+    conversation: &Conversation,
+    usage: &mut Usage,
+    checkpoint: Checkpoint<'_>,
+) -> Result<String> {
+    let Generated { text, is_cut, input_tokens, output_tokens } =
+        generator.generate(conversation, checkpoint)?;
+    usage.requests += 1;
+    let sum = |total: Option<u64>, more: Option<u64>| match (total, more) {
+        (None, None) => None,
+        (total, more) => Some(total.unwrap_or(0) + more.unwrap_or(0)),
+    };
+    usage.input_tokens = sum(usage.input_tokens, input_tokens);
+    usage.output_tokens = sum(usage.output_tokens, output_tokens);
+    if is_cut {
+        return Err(Error::model("the model's answer is longer than it may be")
+            .with_hint("Create the model with more max_output_tokens."));
+    }
+    Ok(text)
+}
+
+/// Claims name passages by the numbers they had in the prompt; from here on it is their positions.
+fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<Claim> {
+    for quote in claims.iter_mut().flat_map(|claim| &mut claim.quotes) {
+        quote.passage =
+            quote.passage.and_then(|number| included.get(number.checked_sub(1)?)).copied();
+    }
+    claims
+}
+
+/// Looks every quote up and puts together what holds.
+fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> Written {
+    let mut citations: Vec<Found> = Vec::new();
+    let mut checked = Vec::with_capacity(claims.len());
+    for claim in claims {
+        let (mut markers, mut dropped) = (Vec::new(), Vec::new());
+        for quote in claim.quotes {
+            let passage = quote.passage.filter(|passage| *passage < passages.len());
+            let place = passage.and_then(|p| Some((p, find_quote(passages[p], &quote.text)?)));
+            match place {
+                Some((passage, bytes)) => {
+                    let marker = cite(&mut citations, passages[passage], passage, bytes);
+                    if !markers.contains(&marker) {
+                        markers.push(marker);
+                    }
+                }
+                None => dropped.push(quote.text),
+            }
+        }
+        checked.push(Checked { text: claim.text, markers, dropped });
+    }
+    let text = text(&checked);
+    let status = if text.is_empty() { Status::NoAnswer } else { Status::Answered };
+    let text = if text.is_empty() { NO_ANSWER.to_owned() } else { text };
+    Written { status, text, citations, claims: checked, usage }
+}
+
+/// The marker of a quote, a new one unless it was cited before.
+fn cite(citations: &mut Vec<Found>, text: &str, passage: usize, bytes: Range<usize>) -> usize {
+    let start = text[..bytes.start].chars().count();
+    let quote = text[bytes].to_owned();
+    let chars = start..start + quote.chars().count();
+    if let Some(known) = citations.iter().find(|c| c.passage == passage && c.chars == chars) {
+        return known.marker;
+    }
+    let marker = citations.len() + 1;
+    citations.push(Found { marker, passage, quote, chars });
+    marker
+}
+
+/// Claims that hold, with their markers. Brackets with numbers that the model itself wrote would look
+/// like markers, so they lose theirs.
+fn text(claims: &[Checked]) -> String {
+    let mut text = String::new();
+    for claim in claims.iter().filter(|claim| !claim.markers.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&without_markers(claim.text.trim()));
+        for marker in &claim.markers {
+            let _ = write!(text, " [{marker}]");
+        }
+    }
+    text
+}
+
+/// `text` without `[1]` and the like.
+fn without_markers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        let inside = &rest[open + 1..];
+        let digits = inside.find(|c: char| !matches!(c, '0'..='9' | ',' | ' '));
+        match digits {
+            Some(end @ 1..) if inside[end..].starts_with(']') => {
+                out.push_str(rest[..open].trim_end());
+                rest = &inside[end + 1..];
+            }
+            _ => {
+                out.push_str(&rest[..=open]);
+                rest = inside;
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_markers;
+
+    #[test]
+    fn markers_of_the_model_are_taken_out() {
+        assert_eq!(
+            without_markers("It is so [1]. And [2, 3] so [a] a[0]x [] ["),
+            "It is so. And so [a] ax [] ["
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! One request until it succeeds, fails for good, or its time is over.
+use super::cancel::Cancel;
+use super::client::Client;
+use super::failure::{Class, Failure};
+use super::limit;
+use super::provider::Ask;
+use super::retry::{asked_pause, backoff, random, used_up};
+use super::secret::Secret;
+use crate::Error;
+use serde_json::Value;
+use std::io::Read;
+use std::time::{Duration, Instant, SystemTime};
+use ureq::http::{HeaderMap, Response};
+use ureq::{Body, Timeout};
+
+/// Most bytes of a refusal that are read; a provider's reasons are shorter.
+const REFUSAL: u64 = 64 * 1024;
+
+/// A call that was made, for the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Texts or documents in it.
+    pub items: usize,
+    /// Tokens estimated before it was sent.
+    pub tokens: usize,
+    /// Requests sent, the one that succeeded included.
+    pub attempts: u32,
+    /// From the first request to the end, pauses included.
+    pub duration: Duration,
+    /// Status of the last response, if any came.
+    pub status: Option<u16>,
+    /// What the provider calls the last request.
+    pub request_id: Option<String>,
+    /// Whether it succeeded.
+    pub is_success: bool,
+}
+
+/// What to send, and what may come back.
+pub(super) struct Errand {
+    pub ask: Ask,
+    /// Texts or documents in it.
+    pub items: usize,
+    /// Tokens of it, estimated.
+    pub tokens: usize,
+    /// Most bytes of the response.
+    pub most_bytes: u64,
+}
+
+/// Where and as whom to send it; the key lives no longer than the call.
+struct Envelope {
+    url: String,
+    secret: Option<Secret>,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// Sends a request, again where that may help, and returns the body of the response. One deadline
+    /// bounds all of it.
+    pub(super) fn run(&self, errand: Errand, cancel: &Cancel) -> Result<Vec<u8>, Failure> {
+        let started = Instant::now();
+        let deadline = started + self.spec().timeout;
+        let Errand { ask, items, tokens, most_bytes } = errand;
+        let envelope = self.envelope(ask).map_err(Failure::last)?;
+        let mut call = Call {
+            items,
+            tokens,
+            attempts: 0,
+            duration: Duration::ZERO,
+            status: None,
+            request_id: None,
+            is_success: false,
+        };
+        let result = loop {
+            if let Err(failure) = self.wait_turn(tokens, deadline, cancel) {
+                break Err(failure);
+            }
+            call.attempts += 1;
+            let attempt = cancel.scope(deadline, || self.attempt(&envelope, most_bytes, &mut call));
+            let failure = match attempt {
+                Err(failure) if !cancel.is_set() => failure,
+                Err(_) => break Err(Failure::last(Error::cancelled())),
+                done => break done,
+            };
+            if let Err(failure) = self.before_next(failure, call.attempts, deadline, cancel) {
+                break Err(failure);
+            }
+        };
+        call.duration = started.elapsed();
+        call.is_success = result.is_ok();
+        if call.attempts > 0 {
+            self.note(call);
+        }
+        result
+    }
+
+    fn envelope(&self, ask: Ask) -> crate::Result<Envelope> {
+        let spec = self.spec();
+        let address = spec.url.below(ask.path);
+        self.check(&address)?;
+        let secret = spec.credential.as_ref().map(|c| c.read(&address)).transpose()?;
+        let mut headers = self.provider().headers(secret.as_ref());
+        // Providers that know it do not charge a repeated request twice; others ignore it.
+        let (left, right) = (random().to_bits(), random().to_bits());
+        headers.push(("idempotency-key", format!("rag_pg-{left:016x}{right:016x}")));
+        let mut body = ask.body;
+        for (name, value) in &spec.parameters {
+            match value {
+                Value::Null => body.remove(name),
+                value => body.insert(name.clone(), value.clone()),
+            };
+        }
+        let body = Value::Object(body).to_string().into_bytes();
+        Ok(Envelope { url: address.to_string(), secret, headers, body })
+    }
+
+    /// Waits until the model's limits let a request leave.
+    fn wait_turn(&self, tokens: usize, deadline: Instant, cancel: &Cancel) -> Result<(), Failure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let turn = self.pace().reserve(self.spec().limits, tokens as u64, limit::now(), left);
+        let wait = turn.map_err(|wait| {
+            let who = self.spec().who();
+            Failure::last(
+                Error::rate_limited(format!("{who} has no turn left before its timeout"))
+                    .with_detail(format!("The next one is in {:.1} s.", wait.as_secs_f64()))
+                    .with_hint("Try again later, or create the model with a longer timeout."),
+            )
+        })?;
+        cancel.sleep(wait).map_err(Failure::last)
+    }
+
+    /// Decides whether there is a next attempt, and waits for its time.
+    fn before_next(
+        &self,
+        failure: Failure,
+        attempts: u32,
+        deadline: Instant,
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
+        if let (Class::Transient | Class::RateLimited, Some(pause)) = (failure.class, failure.pause)
+        {
+            self.pace().hold(limit::now(), pause);
+        }
+        let may_help = matches!(failure.class, Class::Transient | Class::RateLimited);
+        if !may_help || attempts > self.spec().retries {
+            return Err(failure);
+        }
+        let pause = failure.pause.unwrap_or_default().max(backoff(attempts, random()));
+        if Instant::now() + pause >= deadline {
+            return Err(failure);
+        }
+        cancel.sleep(pause).map_err(Failure::last)
+    }
+
+    /// Sends the request once.
+    fn attempt(
+        &self,
+        envelope: &Envelope,
+        most_bytes: u64,
+        call: &mut Call,
+    ) -> Result<Vec<u8>, Failure> {
+        let who = self.spec().who();
+        let mut request =
+            self.agent().post(&envelope.url).header("content-type", "application/json");
+        for (name, value) in &envelope.headers {
+            request = request.header(*name, value);
+        }
+        let response =
+            request.send(&envelope.body[..]).map_err(|e| Failure::of_network(&who, e))?;
+        let (now, status) = (SystemTime::now(), response.status());
+        let headers = response.headers().clone();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        call.status = Some(status.as_u16());
+        call.request_id = request_id(&headers);
+        if status.is_success() {
+            if let Some(pause) = used_up(header, now) {
+                self.pace().hold(limit::now(), pause);
+            }
+            return read(response, most_bytes, &who);
+        }
+        let pause = asked_pause(header, now);
+        let body = read(response, REFUSAL, &who).unwrap_or_default();
+        Err(Failure::of_status(&who, status.as_u16(), &body, pause, envelope.secret.as_ref()))
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let names = ["x-request-id", "request-id", "apim-request-id"];
+    let value = names.iter().find_map(|name| headers.get(*name)?.to_str().ok())?;
+    Some(value.chars().take(200).collect())
+}
+
+/// Reads a body, but no more than so many bytes.
+fn read(response: Response<Body>, most: u64, who: &str) -> Result<Vec<u8>, Failure> {
+    let too_long = || Failure::malformed(who, &format!("It is longer than {most} bytes."));
+    if response.body().content_length().is_some_and(|length| length > most) {
+        return Err(too_long());
+    }
+    let mut body = Vec::new();
+    let reader = response.into_body().into_reader();
+    let read = reader.take(most + 1).read_to_end(&mut body);
+    read.map_err(|error| interrupted(who, error))?;
+    if body.len() as u64 > most {
+        return Err(too_long());
+    }
+    Ok(body)
+}
+
+/// A response that did not arrive completely.
+fn interrupted(who: &str, error: std::io::Error) -> Failure {
+    match error.downcast::<ureq::Error>() {
+        Ok(ureq::Error::Timeout(Timeout::Global)) => Failure::timed_out(who),
+        Ok(error) => Failure::of_network(who, error),
+        Err(error) => Failure::of_network(who, ureq::Error::Io(error)),
+    }
+}

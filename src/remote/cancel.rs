@@ -1,0 +1,81 @@
+//! Stopping calls that another thread waits for.
+use crate::{Error, Result};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longest time that passes before a wait notices that it was cancelled.
+pub(super) const NOTICE: Duration = Duration::from_millis(50);
+
+/// Set by whoever no longer wants the result; looked at by those who work on it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+/// As long as a call's result is wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    cancel: Cancel,
+    deadline: Instant,
+}
+
+thread_local! {
+    /// What the call on this thread belongs to. A connection outlives calls, so it cannot hold this
+    /// itself.
+    static CURRENT: RefCell<Option<Wanted>> = const { RefCell::new(None) };
+}
+
+impl Cancel {
+    /// Asks for the end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error when the end was asked for.
+    pub fn check(&self) -> Result<()> {
+        if self.is_set() { Err(Error::cancelled()) } else { Ok(()) }
+    }
+
+    /// Sleeps, unless the end is asked for.
+    pub fn sleep(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(NOTICE));
+        }
+    }
+
+    /// Runs `body`, whose connections give up at the deadline or when this is set.
+    pub(super) fn scope<R>(&self, deadline: Instant, body: impl FnOnce() -> R) -> R {
+        let before = CURRENT.replace(Some(Wanted { cancel: self.clone(), deadline }));
+        let result = body();
+        CURRENT.set(before);
+        result
+    }
+}
+
+impl Wanted {
+    /// What the call on this thread belongs to.
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_set()
+    }
+
+    /// Whether the time is over.
+    pub fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+}

@@ -1,0 +1,62 @@
+//! Whether what a provider sent can be what was asked for.
+use super::provider::Scores;
+use crate::{Error, Result};
+
+/// Why vectors or scores are not usable.
+pub(super) enum Wrong {
+    /// The response as such.
+    Malformed(String),
+    /// The model is not the one that was described.
+    Configuration(Error),
+}
+
+/// Checks number, lengths and values of vectors.
+pub(super) fn vectors(
+    vectors: &[Vec<f32>],
+    texts: usize,
+    dimensions: Option<usize>,
+    who: &str,
+) -> Result<(), Wrong> {
+    if vectors.len() != texts {
+        let found = vectors.len();
+        return Err(Wrong::Malformed(format!("It holds {found} vectors for {texts} texts.")));
+    }
+    for vector in vectors {
+        let found = vector.len();
+        if let Some(dimensions) = dimensions.filter(|wanted| *wanted != found) {
+            let message =
+                format!("{who} returned {found} dimensions where it should have {dimensions}");
+            return Err(Wrong::Configuration(Error::configuration(message).with_hint(
+                "Create the model with the dimensions it has, or ask for others through its parameters.",
+            )));
+        }
+        if !vector.iter().all(|x| x.is_finite()) {
+            return Err(Wrong::Malformed("A vector holds a number that is none.".to_owned()));
+        }
+        if vector.iter().all(|x| *x == 0.0) {
+            return Err(Wrong::Malformed("A vector is all zeros.".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Puts scores into the documents' order; there must be one for each.
+pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wrong> {
+    let mut found = vec![None; documents];
+    for (position, score) in &scores.scores {
+        match found.get_mut(*position) {
+            Some(place @ None) if score.is_finite() => *place = Some(*score as f32),
+            Some(None) => return Err(Wrong::Malformed("A score is no number.".to_owned())),
+            _ => {
+                return Err(Wrong::Malformed(
+                    "Its positions are not those of the documents.".to_owned(),
+                ));
+            }
+        }
+    }
+    let complete: Option<Vec<f32>> = found.into_iter().collect();
+    complete.ok_or_else(|| {
+        let found = scores.scores.len();
+        Wrong::Malformed(format!("It holds {found} scores for {documents} documents."))
+    })
+}

@@ -1,0 +1,73 @@
+//! Calls a model: key, address, connection and pace put together.
+use super::address::Address;
+use super::call::Call;
+use super::egress::Egress;
+use super::limit::Pace;
+use super::provider::Provider;
+use super::spec::Spec;
+use super::transport::{self, Settings};
+use crate::Result;
+use std::sync::{Mutex, PoisonError};
+use ureq::Agent;
+
+/// Connections to providers, kept open between calls. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    agent: Agent,
+    egress: Egress,
+}
+
+impl Connection {
+    /// Connections by these rules; none is opened yet.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        Ok(Self { agent: transport::agent(settings)?, egress: settings.egress.clone() })
+    }
+}
+
+/// Calls one model.
+pub struct Client {
+    spec: Spec,
+    provider: &'static dyn Provider,
+    connection: Connection,
+    pace: &'static Pace,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Client {
+    /// A client of a model. `pace` is shared by all that call it.
+    pub fn new(spec: Spec, connection: Connection, pace: &'static Pace) -> Result<Self> {
+        let provider = spec.provider()?;
+        Ok(Self { spec, provider, connection, pace, calls: Mutex::default() })
+    }
+
+    /// What the model is.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The calls made since this was last asked.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn note(&self, call: Call) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    pub(super) fn provider(&self) -> &'static dyn Provider {
+        self.provider
+    }
+
+    pub(super) fn agent(&self) -> &Agent {
+        &self.connection.agent
+    }
+
+    pub(super) fn pace(&self) -> &'static Pace {
+        self.pace
+    }
+
+    /// An error when an address may not be called at all; where it leads is checked when it is resolved.
+    pub(super) fn check(&self, address: &Address) -> Result<()> {
+        self.connection.egress.check(address)
+    }
+}

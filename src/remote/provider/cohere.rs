@@ -1,0 +1,102 @@
+//! Cohere, version 2 of its API.
+use super::shape;
+use super::{Ask, Conversation, Generated, Manner, Provider, Read, Scores, Vectors};
+use crate::model::Purpose;
+use serde::Deserialize;
+use serde_json::json;
+
+pub struct Cohere;
+
+impl Provider for Cohere {
+    fn name(&self) -> &'static str {
+        "cohere"
+    }
+    fn default_url(&self) -> Option<&'static str> {
+        Some("https://api.cohere.com/v2")
+    }
+    fn max_items(&self) -> usize {
+        96
+    }
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+        let input_type = match purpose {
+            Purpose::Query => "search_query",
+            Purpose::Document => "search_document",
+        };
+        let body = json!({
+            "model": model, "texts": texts, "input_type": input_type,
+            "embedding_types": ["float"], "truncate": "NONE",
+        });
+        Ask::new("/embed", body)
+    }
+    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+        let Embedded { embeddings, meta } = shape::json(body)?;
+        Ok(Vectors { vectors: embeddings.float, tokens: meta.and_then(Meta::input) })
+    }
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
+        let body = json!({
+            "model": model, "query": query, "documents": documents, "top_n": documents.len(),
+        });
+        Ask::new("/rerank", body)
+    }
+    fn scores(&self, body: &[u8]) -> Read<Scores> {
+        shape::indexed_scores(body)
+    }
+    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
+        let mut body = json!({
+            "model": model,
+            "messages": shape::messages(conversation),
+            "max_tokens": manner.max_output_tokens,
+            "response_format": {"type": "json_object"},
+        });
+        if let Some(temperature) = manner.temperature {
+            body["temperature"] = json!(temperature);
+        }
+        Ask::new("/chat", body)
+    }
+    fn said(&self, body: &[u8]) -> Read<Generated> {
+        let Reply { message, finish_reason, usage } = shape::json(body)?;
+        let is_cut = finish_reason.as_deref() == Some("MAX_TOKENS");
+        let tokens = usage.and_then(|usage| usage.tokens);
+        Ok(shape::said(message.content, is_cut, tokens.as_ref()))
+    }
+}
+
+#[derive(Deserialize)]
+struct Embedded {
+    embeddings: ByType,
+    meta: Option<Meta>,
+}
+
+#[derive(Deserialize)]
+struct ByType {
+    float: Vec<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    billed_units: Option<shape::Usage>,
+}
+
+impl Meta {
+    fn input(self) -> Option<u64> {
+        self.billed_units?.input()
+    }
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    message: Message,
+    finish_reason: Option<String>,
+    usage: Option<Counts>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(deserialize_with = "shape::parts")]
+    content: String,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    tokens: Option<shape::Usage>,
+}

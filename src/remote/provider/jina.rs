@@ -1,0 +1,40 @@
+//! Jina AI.
+use super::shape;
+use super::{Ask, Provider, Read, Scores, Vectors};
+use crate::model::Purpose;
+use serde_json::json;
+
+pub struct Jina;
+
+impl Provider for Jina {
+    fn name(&self) -> &'static str {
+        "jina"
+    }
+    fn default_url(&self) -> Option<&'static str> {
+        Some("https://api.jina.ai/v1")
+    }
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+        let task = match purpose {
+            Purpose::Query => "retrieval.query",
+            Purpose::Document => "retrieval.passage",
+        };
+        let body = json!({
+            "model": model, "input": texts, "task": task, "truncate": false,
+            "embedding_type": "float",
+        });
+        Ask::new("/embeddings", body)
+    }
+    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+        shape::indexed_vectors(body)
+    }
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
+        let body = json!({
+            "model": model, "query": query, "documents": documents, "top_n": documents.len(),
+            "return_documents": false,
+        });
+        Ask::new("/rerank", body)
+    }
+    fn scores(&self, body: &[u8]) -> Read<Scores> {
+        shape::indexed_scores(body)
+    }
+}

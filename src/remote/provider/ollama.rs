@@ -1,0 +1,69 @@
+//! Ollama's own API.
+use super::shape;
+use super::{Ask, Conversation, Generated, Manner, Provider, Read, Vectors};
+use crate::model::Purpose;
+use serde::Deserialize;
+use serde_json::json;
+
+pub struct Ollama;
+
+impl Provider for Ollama {
+    fn name(&self) -> &'static str {
+        "ollama"
+    }
+    fn default_url(&self) -> Option<&'static str> {
+        Some("http://localhost:11434")
+    }
+    fn embed(&self, model: &str, texts: &[&str], _: Purpose) -> Option<Ask> {
+        Ask::new("/api/embed", json!({"model": model, "input": texts, "truncate": false}))
+    }
+    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+        let Embedded { embeddings, prompt_eval_count } = shape::json(body)?;
+        Ok(Vectors { vectors: embeddings, tokens: prompt_eval_count })
+    }
+    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
+        let mut body = json!({
+            "model": model,
+            "messages": shape::messages(conversation),
+            "stream": false,
+            "format": "json",
+            // Without the first it cuts what is longer than a few thousand tokens, and does not say so.
+            "options": {
+                "num_ctx": manner.context,
+                "num_predict": manner.max_output_tokens,
+            },
+        });
+        if let Some(temperature) = manner.temperature {
+            body["options"]["temperature"] = json!(temperature);
+        }
+        Ask::new("/api/chat", body)
+    }
+    fn said(&self, body: &[u8]) -> Read<Generated> {
+        let Reply { message, done_reason, prompt_eval_count, eval_count } = shape::json(body)?;
+        Ok(Generated {
+            text: message.content,
+            is_cut: done_reason.as_deref() == Some("length"),
+            input_tokens: prompt_eval_count,
+            output_tokens: eval_count,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Embedded {
+    embeddings: Vec<Vec<f32>>,
+    prompt_eval_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    message: Message,
+    done_reason: Option<String>,
+    prompt_eval_count: Option<u64>,
+    eval_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: String,
+}

@@ -1,0 +1,99 @@
+//! `OpenAI`, and the many servers that speak its format: vLLM, llama.cpp, LM Studio, gateways, and
+//! Azure, whose key goes in a header of its own.
+use super::shape::{self, Usage};
+use super::{Ask, Conversation, Generated, Manner, Provider, Read, Scores, Secret, Vectors};
+use crate::model::Purpose;
+use serde::Deserialize;
+use serde_json::json;
+
+pub struct OpenAi;
+
+/// Deployments below `…/openai/deployments/NAME`, or `…/openai/v1`.
+pub struct Azure;
+
+impl Provider for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+    fn default_url(&self) -> Option<&'static str> {
+        Some("https://api.openai.com/v1")
+    }
+    fn embed(&self, model: &str, texts: &[&str], _: Purpose) -> Option<Ask> {
+        let body = json!({"model": model, "input": texts, "encoding_format": "float"});
+        Ask::new("/embeddings", body)
+    }
+    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+        shape::indexed_vectors(body)
+    }
+    /// `OpenAI` itself has no such thing; the servers that speak its format do, in one form.
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
+        let body = json!({
+            "model": model, "query": query, "documents": documents, "top_n": documents.len(),
+        });
+        Ask::new("/rerank", body)
+    }
+    fn scores(&self, body: &[u8]) -> Read<Scores> {
+        shape::indexed_scores(body)
+    }
+    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
+        let mut body = json!({
+            "model": model,
+            "messages": shape::messages(conversation),
+            "max_tokens": manner.max_output_tokens,
+            "response_format": {"type": "json_object"},
+        });
+        if let Some(temperature) = manner.temperature {
+            body["temperature"] = json!(temperature);
+        }
+        Ask::new("/chat/completions", body)
+    }
+    fn said(&self, body: &[u8]) -> Read<Generated> {
+        let Completion { choices, usage } = shape::json(body)?;
+        let Choice { message, finish_reason } = shape::first(choices)?;
+        let is_cut = finish_reason.as_deref() == Some("length");
+        match (message.content, message.refusal) {
+            (Some(text), _) => Ok(shape::said(text, is_cut, usage.as_ref())),
+            (None, Some(_)) => Err("The model declines to answer.".to_owned()),
+            (None, None) => Err("It holds no text.".to_owned()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Completion {
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Message,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: Option<String>,
+    refusal: Option<String>,
+}
+
+impl Provider for Azure {
+    fn name(&self) -> &'static str {
+        "azure"
+    }
+    fn headers(&self, secret: Option<&Secret>) -> Vec<(&'static str, String)> {
+        secret.map(|secret| ("api-key", secret.header(""))).into_iter().collect()
+    }
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+        OpenAi.embed(model, texts, purpose)
+    }
+    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+        OpenAi.vectors(body)
+    }
+    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
+        OpenAi.chat(model, conversation, manner)
+    }
+    fn said(&self, body: &[u8]) -> Read<Generated> {
+        OpenAi.said(body)
+    }
+}

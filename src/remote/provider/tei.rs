@@ -1,0 +1,30 @@
+//! Hugging Face's Text Embeddings Inference. A server has one model, so requests name none.
+use super::shape;
+use super::{Ask, Provider, Read, Scores, Vectors};
+use crate::model::Purpose;
+use serde_json::json;
+
+pub struct Tei;
+
+impl Provider for Tei {
+    fn name(&self) -> &'static str {
+        "tei"
+    }
+    /// Its own default.
+    fn max_items(&self) -> usize {
+        32
+    }
+    fn embed(&self, _: &str, texts: &[&str], _: Purpose) -> Option<Ask> {
+        Ask::new("/embed", json!({"inputs": texts, "truncate": false}))
+    }
+    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+        Ok(Vectors { vectors: shape::json(body)?, tokens: None })
+    }
+    fn rerank(&self, _: &str, query: &str, documents: &[&str]) -> Option<Ask> {
+        let body = json!({"query": query, "texts": documents, "truncate": true});
+        Ask::new("/rerank", body)
+    }
+    fn scores(&self, body: &[u8]) -> Read<Scores> {
+        Ok(Scores { scores: shape::pairs(shape::json(body)?)?, tokens: None })
+    }
+}

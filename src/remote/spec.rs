@@ -1,0 +1,169 @@
+//! What a remote model is: the row of the catalog as an owned value.
+use super::address::Address;
+use super::limit::Limits;
+use super::provider::{self, Kind, Provider};
+use super::secret::Credential;
+use crate::model::manifest::sha256_hex;
+use crate::{Error, Result};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// A remote model.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// As SQL names it.
+    pub name: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Whose format it speaks.
+    pub provider: String,
+    /// Where it is; the provider's own address where NULL was given.
+    pub url: Address,
+    /// The name its provider knows it by.
+    pub model: String,
+    /// The key it is called with, and where that may go.
+    pub credential: Option<Credential>,
+    /// Length of its vectors; an embedder has one.
+    pub dimensions: Option<usize>,
+    /// Most tokens of a text or, for a generator, of rules, passages and answer together.
+    pub max_tokens: usize,
+    /// Most tokens of a generator's answer.
+    pub max_output_tokens: u32,
+    /// Put before a text that asks.
+    pub query_prefix: String,
+    /// Put before a text that is searched.
+    pub document_prefix: String,
+    /// Most texts of a request.
+    pub max_items: usize,
+    /// Most tokens of a request, all texts together.
+    pub max_request_tokens: usize,
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// What the provider allows.
+    pub limits: Limits,
+    /// How freely a generator chooses words; `None` for models that take no such value.
+    pub temperature: Option<f64>,
+    /// For all of a call, retries included.
+    pub timeout: Duration,
+    /// How often a request is tried again.
+    pub retries: u32,
+    /// Put into every request's body; NULL takes out what would be there.
+    pub parameters: Map<String, Value>,
+}
+
+impl Spec {
+    /// The module that knows the provider's format.
+    pub(super) fn provider(&self) -> Result<&'static dyn Provider> {
+        find_provider(&self.provider)
+    }
+
+    /// How errors name it.
+    pub(super) fn who(&self) -> String {
+        format!("model \"{}\"", self.name)
+    }
+
+    /// Stands for what its vectors depend on, as far as one can know from here: vectors of models that
+    /// differ in it never meet in one search.
+    pub fn fingerprint(&self) -> String {
+        let dimensions = self.dimensions.unwrap_or_default().to_string();
+        let parameters = Value::Object(self.parameters.clone()).to_string();
+        let url = self.url.to_string();
+        let parts = [
+            "remote",
+            &*self.provider,
+            &*url,
+            &*self.model,
+            &*dimensions,
+            &*self.query_prefix,
+            &*self.document_prefix,
+            &*parameters,
+        ];
+        // Each with its length, so that no two lists of parts look the same.
+        let parts = parts.map(|part| format!("{}:{part}", part.len()));
+        sha256_hex(parts.concat().as_bytes())
+    }
+
+    /// Checks what the parts must be, also to each other.
+    pub fn check(&self) -> Result<()> {
+        let provider = self.provider()?;
+        if !provider::offers(provider, self.kind) {
+            let (name, kind) = (&self.provider, self.kind.as_str());
+            return Err(Error::unsupported(format!("provider \"{name}\" has no {kind}s"))
+                .with_hint("Choose another provider or kind."));
+        }
+        if let Some(credential) = &self.credential {
+            credential.require(&self.url)?;
+        }
+        let least = |what: &str, given: usize, least: usize, most: usize| {
+            if (least..=most).contains(&given) {
+                return Ok(());
+            }
+            Err(Error::invalid_argument(format!(
+                "{what} must be from {least} to {most}, not {given}"
+            ))
+            .with_hint("Leave it NULL for its default."))
+        };
+        match (self.kind, self.dimensions) {
+            (Kind::Embedder, None) => {
+                return Err(Error::invalid_argument("an embedder needs its dimensions")
+                    .with_hint("Give the length of its vectors, which the provider documents."));
+            }
+            (Kind::Embedder, Some(dimensions)) => least("dimensions", dimensions, 1, 16_000)?,
+            (_, Some(_)) => {
+                return Err(Error::invalid_argument("only an embedder has dimensions")
+                    .with_hint("Leave dimensions NULL."));
+            }
+            (_, None) => {}
+        }
+        least("max_tokens", self.max_tokens, 16, 100_000_000)?;
+        let room = self.max_tokens.saturating_sub(1).max(1);
+        least("max_output_tokens", self.max_output_tokens as usize, 1, room)?;
+        least("max_items", self.max_items, 1, provider.max_items())?;
+        least("max_request_tokens", self.max_request_tokens, 16, 100_000_000)?;
+        least("concurrency", self.concurrency, 1, 32)?;
+        least(
+            "requests_per_minute",
+            self.limits.requests.map_or(1, |n| n as usize),
+            1,
+            10_000_000,
+        )?;
+        least("tokens_per_minute", self.limits.tokens.map_or(1, |n| n as usize), 1, 1_000_000_000)?;
+        least("retries", self.retries as usize, 0, 20)?;
+        if !self.temperature.is_none_or(|t| (0.0..=2.0).contains(&t)) {
+            return Err(Error::invalid_argument("temperature must be from 0 to 2")
+                .with_hint("0.1 is the default."));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&self.timeout) {
+            return Err(Error::invalid_argument(
+                "timeout must be from 100 milliseconds to an hour",
+            )
+            .with_hint("Leave it NULL for its default."));
+        }
+        Ok(())
+    }
+
+    /// Most texts of a request that a provider takes.
+    pub fn default_max_items(provider: &str) -> Result<usize> {
+        Ok(find_provider(provider)?.max_items())
+    }
+
+    /// Address of a provider that is in one place.
+    pub fn default_url(provider: &str) -> Result<Address> {
+        let found = find_provider(provider)?;
+        let url = found.default_url().ok_or_else(|| {
+            Error::invalid_argument(format!("provider \"{provider}\" needs a URL"))
+                .with_hint("Give the URL of your server.")
+        })?;
+        Address::parse(url)
+    }
+}
+
+fn find_provider(name: &str) -> Result<&'static dyn Provider> {
+    provider::by_name(name).ok_or_else(|| {
+        let names: Vec<String> = provider::names().iter().map(|n| format!("\"{n}\"")).collect();
+        Error::invalid_argument(format!("unknown provider \"{name}\"")).with_hint(format!(
+            "It is one of {}; \"openai\" is for every server that speaks its format.",
+            names.join(", ")
+        ))
+    })
+}
