@@ -58,7 +58,8 @@ COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever w
 COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_retry lets it go on, rag_verify a restored one';
 GRANT SELECT ON rag.status TO PUBLIC;
 
-CREATE VIEW rag.dead_job AS
+-- security_barrier: no function of a user's sees a row before the condition has let it through.
+CREATE VIEW rag.dead_job WITH (security_barrier) AS
 SELECT c.name AS collection,
        j.key::jsonb AS document_key,
        j.failure,

@@ -12,6 +12,7 @@ mod json;
 mod model;
 mod plan;
 mod preload;
+mod query_log;
 mod rights;
 mod search;
 mod spi;
@@ -23,6 +24,7 @@ mod worker;
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
 pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["catalog", home]);
+pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",

@@ -2,12 +2,14 @@
 //! stands beside it.
 pub mod answer;
 pub mod model;
+pub mod query_log;
 pub mod worker;
 
 /// Defines every setting; called while the library is loaded.
 pub fn init() {
     answer::init();
     model::init();
+    query_log::init();
     worker::init();
     reserve_prefix();
 }

@@ -181,6 +181,12 @@ pub fn qualified_name(relation: pg_sys::Oid) -> Option<String> {
     }
 }
 
+/// Name of the role whose rights are in force, unquoted.
+pub fn current_role() -> String {
+    // SAFETY: reads this backend's state.
+    role_name(unsafe { pg_sys::GetUserId() }).unwrap_or_default()
+}
+
 /// A role's name, unquoted; `None` when there is no such role.
 pub fn role_name(role: pg_sys::Oid) -> Option<String> {
     // SAFETY: a cache look-up inside a transaction; the name is copied.

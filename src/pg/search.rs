@@ -27,12 +27,13 @@ use crate::search::matching::matching;
 use crate::{Error, Result};
 pub use explain::{Explained, explain};
 use filter::Filter;
-pub use found::{Fate, Found};
+pub use found::{Fate, Found, key_of};
 use pgrx::datum::DatumWithOid;
 use pgvector::PgVector;
 use question::Question;
 pub use question::embedder;
 use rank::rank;
+use serde_json::Value;
 use statement::{Names, Shape, statement};
 use std::time::Instant;
 use text_search::{Config, tsquery};
@@ -55,6 +56,8 @@ pub struct Options {
     pub top_k: usize,
     /// Which documents and chunks it is about.
     pub filter: Option<Tree>,
+    /// The same as the caller wrote it.
+    pub filter_text: Option<Value>,
     /// Whether late interaction counts beside the legs' own scores.
     pub rerank: bool,
     /// Ranks of each leg that count.
@@ -78,6 +81,7 @@ impl Options {
         Self {
             top_k,
             filter: None,
+            filter_text: None,
             rerank: true,
             depth: 100.max(top_k),
             candidates: 50.max(top_k),
@@ -114,7 +118,7 @@ pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome
 }
 
 /// SELECT on the chunks is what `rag_grant` gives; on the source, what the source's owner gives.
-fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
+pub fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
     let name = &collection.name;
     if !rights::may_select(generation.chunks) {
         return Err(Error::forbidden(format!("permission denied for collection \"{name}\""))

@@ -1,6 +1,7 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::collection::Collection;
 use crate::pg::json::JsonText;
+use crate::pg::query_log::{self, Entry};
 use crate::pg::search::{Found, Outcome, search};
 use crate::{Error, Result};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 mod options;
 
-pub(super) use options::{Given, count, read_filter};
+pub(super) use options::Given;
 
 /// A row of the result, in the order of its columns.
 type Row = (i64, JsonB, i32, String, f64, JsonB, JsonB);
@@ -37,7 +38,7 @@ CREATE FUNCTION rag_search(
     ranks jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_search IS 'the chunks of a collection that fit a query best, best first';
-", requires = ["search", search_hit, search_fuse])]
+", requires = ["search", "query_log", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_search(
     collection: Option<&str>,
@@ -80,7 +81,9 @@ fn rag_search(
     };
     let options = given.read()?;
     require_text("query", query)?;
-    let Outcome { collection, found, .. } = search(collection, query, &options)?;
+    let outcome = search(collection, query, &options)?;
+    query_log::record(&Entry { query, options: &options, outcome: &outcome, answer: None });
+    let Outcome { collection, found, .. } = outcome;
     let rows: Vec<Row> = found.into_iter().map(|found| row(&collection, found)).collect();
     Ok(TableIterator::new(rows))
 }
@@ -128,7 +131,7 @@ pub(super) fn without_nulls(mut value: Value) -> Value {
 }
 
 /// The key's columns under their own names: whole numbers as numbers, everything else as text.
-pub(super) fn document_key(collection: &Collection, key: &[String]) -> Value {
+pub fn document_key(collection: &Collection, key: &[String]) -> Value {
     let columns = collection.keys.iter().zip(key).map(|(column, text)| {
         let number = match column.type_oid {
             pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => text.parse::<i64>().ok(),

@@ -75,10 +75,15 @@ impl Found {
             heading_tokens: column::<i32>(row, 13)
                 .map_or(0, |n| usize::try_from(n).unwrap_or_default()),
             bits: column(row, 14),
-            key: (0..keys).map(|i| required::<values::Output>(row, 16 + i).0).collect(),
+            key: key_of(row, 16, keys),
             max_sim: None,
             score: 0.0,
             fate: Fate::Lower,
         }
     }
+}
+
+/// A document's key, whose `keys` columns begin at column `first` of a row, as text.
+pub fn key_of(row: &SpiHeapTupleData<'_>, first: usize, keys: usize) -> Vec<String> {
+    (first..first + keys).map(|column| required::<values::Output>(row, column).0).collect()
 }

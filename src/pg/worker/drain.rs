@@ -5,10 +5,15 @@ use super::failed::Failed;
 use super::host::Host;
 use super::process;
 use super::{scan, vector_index};
+use crate::pg::query_log;
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
 use crate::queue::rate::Rate;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How often to look for old entries of the query log.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// How often in a row a step that clashed with another backend's is repeated at once.
 const CLASHES: u32 = 5;
@@ -38,13 +43,24 @@ pub struct Drain {
     resting: HashMap<i32, (u32, i64)>,
     clashes: u32,
     has_much: bool,
+    /// When the query log was last looked at.
+    pruned: Option<Instant>,
 }
 
 impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
         let (rates, resting) = (HashMap::new(), HashMap::new());
-        Self { host, collections, last: 0, rates, resting, clashes: 0, has_much: false }
+        Self {
+            host,
+            collections,
+            last: 0,
+            rates,
+            resting,
+            clashes: 0,
+            has_much: false,
+            pruned: None,
+        }
     }
 
     /// Where the work runs.
@@ -109,6 +125,9 @@ impl Drain {
         if changed {
             return Ok(Turn::Worked);
         }
+        if self.prune()? {
+            return Ok(Turn::Worked);
+        }
         let ready = |work: &Work| match self.rests_until(work.generation) {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
@@ -116,6 +135,18 @@ impl Drain {
         let ready_at = work.iter().filter_map(ready).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(Turn::Idle { ready_at, is_claimed })
+    }
+
+    /// Deletes old entries of the query log, now and then; whether there may be more.
+    fn prune(&mut self) -> Result<bool, Failed> {
+        if self.pruned.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
+            return Ok(false);
+        }
+        let has_more = self.host.transaction(|| Ok(query_log::prune()))?;
+        if !has_more {
+            self.pruned = Some(Instant::now());
+        }
+        Ok(has_more)
     }
 
     /// Does what is next for a generation; false when another backend is just at it.

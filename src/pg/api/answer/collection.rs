@@ -1,8 +1,9 @@
 //! `rag_answer` on a collection: search, then quote what was found.
 use crate::answer::{self, Answer, Citation, Options, Passage, Status};
 use crate::model::{LocalModel, Purpose};
-use crate::pg::api::search::{count, document_key, read_filter, require_text, without_nulls};
+use crate::pg::api::search::{Given, document_key, require_text, without_nulls};
 use crate::pg::json::JsonText;
+use crate::pg::query_log::{self, Entry};
 use crate::pg::search::{self, Found, Outcome};
 use crate::pg::{guc, interrupt};
 use crate::rerank::TokenBits;
@@ -11,6 +12,7 @@ use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION rag_answer(
@@ -23,10 +25,11 @@ CREATE FUNCTION rag_answer(
     answer text,
     citations jsonb,
     status text,
-    confidence float8
+    confidence float8,
+    query_id bigint
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text) IS 'sentences of a collection that answer a question, quoted with their places';
-", requires = ["catalog"])]
+", requires = ["catalog", "query_log"])]
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn rag_answer_collection(
     collection: Option<&str>,
@@ -42,26 +45,34 @@ fn rag_answer_collection(
             name!(citations, JsonB),
             name!(status, String),
             name!(confidence, Option<f64>),
+            name!(query_id, Option<i64>),
         ),
     >,
     ErrorReport,
 > {
     let (Some(collection), Some(question)) = (collection, question) else {
         let status = Status::NoAnswer.as_str().to_owned();
-        return Ok(TableIterator::once((None, JsonB(json!([])), status, None)));
+        return Ok(TableIterator::once((None, JsonB(json!([])), status, None, None)));
     };
     refuse_generator(model)?;
     require_text("question", question)?;
-    let top_k = count("top_k", top_k.unwrap_or(search::DEFAULT_TOP_K))?;
-    let options = search::Options { filter: read_filter(filter)?, ..search::Options::top(top_k) };
+    let options = Given { top_k, filter, ..Given::default() }.read()?;
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    let started = Instant::now();
     let answer = answer(question, &outcome)?;
+    let query_id = query_log::record(&Entry {
+        query: question,
+        options: &options,
+        outcome: &outcome,
+        answer: Some((&answer, started.elapsed())),
+    });
     let citations = answer.citations.iter().map(|c| citation(&outcome, c)).collect();
     Ok(TableIterator::once((
         Some(answer.text),
         JsonB(Value::Array(citations)),
         answer.status.as_str().to_owned(),
         Some(f64::from(answer.confidence)),
+        query_id,
     )))
 }
 

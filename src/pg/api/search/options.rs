@@ -32,7 +32,8 @@ impl Given {
     /// The options, checked.
     pub fn read(self) -> Result<Options> {
         let mut options = Options::top(count("top_k", self.top_k.unwrap_or(DEFAULT_TOP_K))?);
-        options.filter = read_filter(self.filter)?;
+        options.filter_text = self.filter.map(|filter| filter.parse()).transpose()?;
+        options.filter = options.filter_text.as_ref().map(Filter::parse).transpose()?;
         options.rerank = self.rerank.unwrap_or(options.rerank);
         for (name, chosen, option) in [
             ("depth", self.depth, &mut options.depth),
@@ -57,11 +58,6 @@ impl Given {
         }
         Ok(options)
     }
-}
-
-/// Reads a filter; NULL is none.
-pub fn read_filter(filter: Option<JsonText>) -> Result<Option<Filter>> {
-    filter.map(|filter| Filter::parse(&filter.parse()?)).transpose()
 }
 
 /// A number of things to find.

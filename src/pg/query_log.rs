@@ -1,0 +1,150 @@
+//! The log of searches and answers: written by whoever asks, read by the collection's owner.
+//!
+//! The caller may not write the table. Rights are raised around the INSERT of finished values alone, as
+//! they are where a trigger records a change.
+#![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
+
+use super::guc;
+use super::rights::{as_extension_owner, current_role};
+use super::search::{Fate, Found, Options, Outcome};
+use super::spi::{execute, query, required};
+use crate::answer::Answer;
+use crate::pg::api::search::document_key;
+use pgrx::{JsonB, pg_sys};
+use serde_json::{Map, Value, json};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Most queries deleted at once.
+const BATCH: i32 = 1_000;
+
+thread_local! {
+    static LAST: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
+/// Something to log.
+pub struct Entry<'a> {
+    /// What was asked.
+    pub query: &'a str,
+    /// How it was searched for.
+    pub options: &'a Options,
+    /// What the search found.
+    pub outcome: &'a Outcome,
+    /// The answer, where one was asked for, and the time it took to find in what was found.
+    pub answer: Option<(&'a Answer, Duration)>,
+}
+
+/// Number of the last query of this session; `None` when that was not logged.
+pub fn last() -> Option<i64> {
+    LAST.get()
+}
+
+/// Logs an entry and returns its number; `None` when this one is not logged, or cannot be: a read-only
+/// transaction, a standby and the leader of a parallel query write nothing.
+pub fn record(entry: &Entry<'_>) -> Option<i64> {
+    let id = is_wanted().then(|| insert(entry)).flatten();
+    LAST.set(id);
+    id
+}
+
+fn is_wanted() -> bool {
+    let sample = guc::query_log::sample();
+    // SAFETY: reads this backend's state, and draws from its random numbers.
+    unsafe {
+        sample > 0.0
+            && !pg_sys::XactReadOnly
+            && !pg_sys::RecoveryInProgress()
+            && !pg_sys::IsInParallelMode()
+            && pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) < sample
+    }
+}
+
+fn insert(entry: &Entry<'_>) -> Option<i64> {
+    let outcome = entry.outcome;
+    let generation = &outcome.generation;
+    let role = current_role();
+    let candidates = outcome.found.iter().chain(&outcome.others);
+    let candidates: Vec<Value> = candidates.map(|found| candidate(outcome, found)).collect();
+    let answer = entry.answer.map(|(answer, _)| answer);
+    let arguments = [
+        outcome.collection.id.into(),
+        generation.id.into(),
+        role.into(),
+        if answer.is_some() { "answer" } else { "search" }.into(),
+        entry.query.into(),
+        JsonB(options(entry.options)).into(),
+        generation.model.as_str().into(),
+        generation.fingerprint.as_str().into(),
+        i32::try_from(outcome.found.len()).unwrap_or(i32::MAX).into(),
+        JsonB(Value::Array(candidates)).into(),
+        answer.map(|answer| answer.text.as_str()).into(),
+        answer.map(|answer| answer.status.as_str()).into(),
+        answer.map(|answer| f64::from(answer.confidence)).into(),
+        JsonB(milliseconds(entry)).into(),
+    ];
+    let sql = include_str!("../../sql/run/query_log_insert.sql");
+    as_extension_owner(|| query(sql, &arguments, |row| required(&row, 1))).into_iter().next()
+}
+
+/// What differs from the defaults.
+fn options(options: &Options) -> Value {
+    let default = Options::top(options.top_k);
+    let mut object = Map::new();
+    object.insert("top_k".to_owned(), options.top_k.into());
+    let mut differing = |name: &str, value: Value, default: Value| {
+        if value != default {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    differing("filter", options.filter_text.clone().unwrap_or_default(), Value::Null);
+    differing("rerank", options.rerank.into(), default.rerank.into());
+    differing("depth", options.depth.into(), default.depth.into());
+    differing("candidates", options.candidates.into(), default.candidates.into());
+    differing("dense_weight", options.dense_weight.into(), default.dense_weight.into());
+    differing("lexical_weight", options.lexical_weight.into(), default.lexical_weight.into());
+    differing("rerank_weight", options.rerank_weight.into(), default.rerank_weight.into());
+    Value::Object(object)
+}
+
+fn candidate(outcome: &Outcome, found: &Found) -> Value {
+    let rounded = |value: f64| (value * 1e6).round() / 1e6;
+    let mut object = json!({
+        "chunk_id": found.chunk_id,
+        "document_key": document_key(&outcome.collection, &found.key),
+        "ordinal": found.ordinal,
+        "kept": found.fate == Fate::Kept,
+        "score": rounded(found.score),
+        "dense": found.dense_rank,
+        "lexical": found.lexical_rank,
+        "similarity": found.similarity.map(rounded),
+        "bm25": rounded(found.bm25),
+        "maxsim": found.max_sim.map(rounded),
+    });
+    if let Value::Object(object) = &mut object {
+        object.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
+fn milliseconds(entry: &Entry<'_>) -> Value {
+    let trace = &entry.outcome.trace;
+    let answering = entry.answer.map_or(Duration::ZERO, |(_, time)| time);
+    let shown = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    let mut times = json!({
+        "embed": shown(trace.embed),
+        "gather": shown(trace.gather),
+        "rank": shown(trace.rank),
+        "total": shown(trace.total + answering),
+    });
+    if entry.answer.is_some() {
+        times["answer"] = shown(answering).into();
+    }
+    times
+}
+
+/// Deletes a batch of queries that are older than the setting keeps; says whether there may be more.
+pub fn prune() -> bool {
+    let Some(seconds) = guc::query_log::retention() else { return false };
+    let sql = include_str!("../../sql/run/query_log_prune.sql");
+    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
+}
