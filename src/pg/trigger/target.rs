@@ -1,5 +1,6 @@
 //! Which collections a table feeds, remembered per backend.
-use crate::pg::spi::{column, read, required};
+use crate::pg::plan;
+use crate::pg::spi::{column, required};
 use crate::{Error, Result};
 use pgrx::{PgRelation, pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
@@ -68,11 +69,14 @@ pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<Targets>>
 
 fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
     let sql = include_str!("../../../sql/run/load_targets.sql");
-    let mut found = read(sql, &[relation.into()], |row| {
-        let mut watched: Vec<String> = vec![required(&row, 4)];
-        watched.extend(column::<String>(&row, 5));
-        let keys: Vec<String> = required(&row, 3);
-        (required::<i32>(&row, 1), required::<String>(&row, 2), keys, watched)
+    let mut found = with_latest_snapshot(|| {
+        // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
+        plan::read(sql, &[relation.into()], |row| {
+            let mut watched: Vec<String> = vec![required(row, 4)];
+            watched.extend(column::<String>(row, 5));
+            let keys: Vec<String> = required(row, 3);
+            (required::<i32>(row, 1), required::<String>(row, 2), keys, watched)
+        })
     });
     found.retain(|(_, collection, ..)| name.is_none_or(|name| name == collection));
     let Some((_, _, keys, _)) = found.first() else { return Err(no_source(relation, name)) };
@@ -88,6 +92,17 @@ fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
         columns,
         watched,
     })
+}
+
+/// Runs `body`, which only reads, with a snapshot of now: the trigger that was fired may be younger than
+/// the transaction's, and so may its collection.
+fn with_latest_snapshot<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: in a transaction; an abort takes the snapshot away, like any other.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let result = body();
+    // SAFETY: pushed above, and whatever body pushed is gone.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
 }
 
 fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
