@@ -30,7 +30,7 @@ CREATE SEQUENCE rag.generation_id AS int;
 CREATE TABLE rag.generation (
     generation_id  int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.generation_id'),
     collection_id  int NOT NULL REFERENCES rag.collection ON DELETE CASCADE,
-    state          text NOT NULL CHECK (state IN ('building', 'active', 'retired')),
+    state          text NOT NULL CHECK (state IN ('building', 'active', 'standby', 'retired')),
     model          text NOT NULL,
     fingerprint    text NOT NULL,
     dimensions     int NOT NULL,
@@ -44,13 +44,20 @@ CREATE TABLE rag.generation (
     bits           regclass,
     -- The vector index is built once the first load is in: row by row into an empty one costs more.
     loaded_at      timestamptz,
+    -- Why this generation alone stands still: its model is missing, or someone said so.
+    paused         text,
+    switches       boolean NOT NULL DEFAULT false,
     created_at     timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-CREATE UNIQUE INDEX ON rag.generation (collection_id) WHERE state = 'active';
+-- At most one generation in each of these states; any number can be retired.
+CREATE UNIQUE INDEX ON rag.generation (collection_id, state) WHERE state <> 'retired';
 COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunking settings and model fingerprint, with its own tables';
+COMMENT ON COLUMN rag.generation.state IS 'building: filled beside the active one; active: what searches run on; standby: was active, and still follows the source; retired: follows no more';
 COMMENT ON COLUMN rag.generation.max_tokens IS 'most tokens of a chunk, special tokens excluded';
 COMMENT ON COLUMN rag.generation.bits IS 'table of token bits for reranking, or NULL';
 COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
+COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation stands still, or NULL';
+COMMENT ON COLUMN rag.generation.switches IS 'searches switch to it by themselves once it is complete';
 
 CREATE SEQUENCE rag.chunk_id;
 COMMENT ON SEQUENCE rag.chunk_id IS 'chunk ids of all collections: an id is never used again';
@@ -111,6 +118,7 @@ CREATE TABLE rag.progress (
     indexed       bigint NOT NULL DEFAULT 0,
     chunks        bigint NOT NULL DEFAULT 0,
     embedded      bigint NOT NULL DEFAULT 0,
+    reused        bigint NOT NULL DEFAULT 0,
     tokens        bigint NOT NULL DEFAULT 0,
     rate          float8,
     worker        int,
@@ -118,6 +126,10 @@ CREATE TABLE rag.progress (
     error         text
 );
 COMMENT ON TABLE rag.progress IS 'counters that workers keep, so that rag.status is cheap at any size';
+COMMENT ON COLUMN rag.progress.embedded IS 'chunks embedded since the generation was made';
+COMMENT ON COLUMN rag.progress.reused IS 'chunks whose vectors another generation had already';
+COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation was made';
+COMMENT ON COLUMN rag.progress.error IS 'what went wrong last with the generation as a whole, or NULL';
 COMMENT ON COLUMN rag.progress.rate IS 'documents a second, smoothed';
 
 -- Everything that is dumped can be read by everyone: a database's owner, who need not be a superuser, must be

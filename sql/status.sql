@@ -1,24 +1,57 @@
 -- What the queue is doing. Run by CREATE EXTENSION. The views read tables that users may not, with their
 -- owner's rights; each shows a caller only what concerns them.
-CREATE VIEW rag.status AS
+CREATE VIEW rag.generation_status AS
 SELECT c.name AS collection,
+       g.generation_id AS generation,
+       g.state,
+       g.model,
+       g.fingerprint,
+       g.dimensions,
+       g.max_tokens,
+       g.overlap_tokens,
+       g.format,
+       g.token_bits,
+       g.index_method AS index,
        p.indexed + j.new AS documents,
        p.indexed,
        j.pending + w.pending AS pending,
        j.in_flight,
        j.dead,
        p.chunks,
+       p.embedded,
+       p.reused,
+       p.tokens,
        pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) AS lag,
        p.rate,
-       CASE WHEN p.rate > 0 AND c.paused IS NULL AND c.home = rag.home(c.source)
+       CASE WHEN p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
+             AND c.home = rag.home(c.source)
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
                      ((j.pending + j.in_flight + w.pending) / p.rate)::numeric)::float8) END AS eta,
+       COALESCE(pg_catalog.pg_total_relation_size(g.documents), 0)
+           + COALESCE(pg_catalog.pg_total_relation_size(g.chunks), 0)
+           + COALESCE(pg_catalog.pg_total_relation_size(g.bits), 0) AS bytes,
+       g.loaded_at IS NOT NULL AS is_loaded,
+       (SELECT pg_catalog.count(*) FROM rag.job mine
+         WHERE mine.generation_id = g.generation_id AND NOT mine.is_dead AND g.state <> 'active'
+           AND NOT EXISTS (SELECT FROM rag.job j WHERE j.generation_id = a.generation_id AND j.key = mine.key))
+           + (SELECT pg_catalog.count(*) FROM rag.scan mine
+               WHERE mine.generation_id = g.generation_id AND g.state <> 'active'
+                 AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = a.generation_id)) AS behind,
+       (SELECT pg_catalog.count(*) FROM rag.job mine
+         WHERE mine.generation_id = g.generation_id AND mine.is_dead AND g.state <> 'active'
+           AND NOT EXISTS (SELECT FROM rag.job j
+                            WHERE j.generation_id = a.generation_id AND j.key = mine.key AND j.is_dead)) AS missing,
+       g.switches,
        p.heartbeat AS worker_heartbeat,
-       COALESCE(c.paused,
+       COALESCE(c.paused, g.paused,
                 CASE WHEN c.home <> rag.home(c.source)
-                     THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused
+                     THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused,
+       p.error,
+       g.created_at,
+       g.loaded_at
   FROM rag.collection c
-  JOIN rag.generation g ON g.collection_id = c.collection_id AND g.state = 'active'
+  JOIN rag.generation g ON g.collection_id = c.collection_id
+  LEFT JOIN rag.generation a ON a.collection_id = c.collection_id AND a.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
  CROSS JOIN LATERAL (
        SELECT pg_catalog.count(*) FILTER (WHERE j.is_new),
@@ -36,7 +69,7 @@ SELECT c.name AS collection,
        SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at)
          FROM (SELECT COALESCE(pg_catalog.cardinality(w.keys), 1) AS documents, w.changed_at
                  FROM rag.change w
-                WHERE w.collection_id = c.collection_id
+                WHERE w.collection_id = c.collection_id AND g.state <> 'retired'
                 UNION ALL
                SELECT 1, s.started_at
                  FROM rag.scan s
@@ -45,6 +78,26 @@ SELECT c.name AS collection,
                 WHERE r.oid = c.source
                   AND (pg_catalog.pg_has_role(r.relowner, 'USAGE')
                        OR pg_catalog.has_table_privilege(g.chunks, 'SELECT')));
+COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted';
+COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
+COMMENT ON COLUMN rag.generation_status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
+COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
+COMMENT ON COLUMN rag.generation_status.embedded IS 'chunks embedded for it so far';
+COMMENT ON COLUMN rag.generation_status.reused IS 'chunks whose vectors another generation had already';
+COMMENT ON COLUMN rag.generation_status.tokens IS 'tokens embedded for it so far';
+COMMENT ON COLUMN rag.generation_status.bytes IS 'its tables with their indexes';
+COMMENT ON COLUMN rag.generation_status.is_loaded IS 'whether the first load is in and the vector index built';
+COMMENT ON COLUMN rag.generation_status.behind IS 'documents waiting here that the active generation has up to date';
+COMMENT ON COLUMN rag.generation_status.missing IS 'documents given up here that the active generation has';
+COMMENT ON COLUMN rag.generation_status.switches IS 'whether searches switch to it by themselves once it is complete';
+COMMENT ON COLUMN rag.generation_status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on';
+COMMENT ON COLUMN rag.generation_status.error IS 'what went wrong last with the generation as a whole, or NULL';
+GRANT SELECT ON rag.generation_status TO PUBLIC;
+
+CREATE VIEW rag.status AS
+SELECT collection, documents, indexed, pending, in_flight, dead, chunks, lag, rate, eta, worker_heartbeat, paused
+  FROM rag.generation_status
+ WHERE state = 'active';
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
@@ -55,7 +108,7 @@ COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable
 COMMENT ON COLUMN rag.status.rate IS 'documents a second, smoothed';
 COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
-COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_retry lets it go on, rag_verify a restored one';
+COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on, rag_verify a restored one';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 -- security_barrier: no function of a user's sees a row before the condition has let it through.

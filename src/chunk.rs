@@ -15,7 +15,7 @@ mod pack;
 mod plain;
 mod sentence;
 
-pub use options::{Format, Options};
+pub use options::{Format, Options, default_overlap};
 pub use sentence::sentences;
 
 use crate::model::Checkpoint;

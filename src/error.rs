@@ -60,6 +60,8 @@ enum Kind {
     InvalidTermination,
     /// Somebody else changed the same thing meanwhile.
     Conflict,
+    /// Somebody holds a lock for too long.
+    Busy,
     /// The work was told to stop.
     Cancelled,
 }
@@ -153,6 +155,10 @@ impl Error {
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }
+    /// Somebody holds a lock for too long (55P03).
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::new(Kind::Busy, message)
+    }
     /// The work was told to stop (57014).
     pub fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "canceling work due to user request")
@@ -216,6 +222,7 @@ impl Error {
             Kind::RateLimited => "53R01",
             Kind::InvalidTermination => "2D000",
             Kind::Conflict => "40001",
+            Kind::Busy => "55P03",
             Kind::Cancelled => "57014",
         }
     }

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod chunk;
 pub mod error;
+pub mod generation;
 pub mod model;
 pub mod queue;
 pub mod remote;

@@ -1,10 +1,12 @@
 //! Everything that knows PostgreSQL.
 mod api;
+mod attempt;
 mod collection;
 mod cursor;
 mod ddl;
 mod error;
 mod exit;
+mod generation;
 mod guc;
 mod home;
 mod interrupt;

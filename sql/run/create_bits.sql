@@ -1,4 +1,4 @@
--- Run by rag_create_collection as the source's owner. Read by chunk id only, so out of line of the
+-- Run by rag_create_collection and rag_rebuild as the source's owner. Read by chunk id only, so out of line of the
 -- chunks that index scans visit; not compressed, since signs of vectors do not compress.
 CREATE TABLE {bits} (
     chunk_id       bigint PRIMARY KEY,

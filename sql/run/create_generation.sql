@@ -1,4 +1,4 @@
--- Run by rag_create_collection as the source's owner, in the source's schema.
+-- Run by rag_create_collection and rag_rebuild as the source's owner, in the source's schema.
 -- Rows of chunks and bits are inserted and deleted, never updated: an update would put every
 -- vector into the index again. Order and offsets lie in the one row of documents that an edit rewrites.
 CREATE TABLE {documents} (

@@ -1,4 +1,4 @@
--- Run by rag_create_collection as the source's owner. What a role may see of the source decides
+-- Run by rag_create_collection and rag_rebuild as the source's owner. What a role may see of the source decides
 -- what it sees of the chunks. Never FORCE: the owner's pg_dump would fail.
 ALTER TABLE {documents} ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {chunks} ENABLE ROW LEVEL SECURITY;

@@ -1,2 +1,8 @@
--- Run by rag_retry as the extension's owner.
-UPDATE rag.collection SET paused = NULL WHERE collection_id = $1 AND paused IS NOT NULL
+-- Run by rag_retry and rag_resume as the extension's owner. $2 generation, or NULL for the collection
+-- with all of them.
+WITH collection AS (
+    UPDATE rag.collection SET paused = NULL
+     WHERE collection_id = $1 AND paused IS NOT NULL AND $2::int IS NULL
+)
+UPDATE rag.generation SET paused = NULL
+ WHERE collection_id = $1 AND paused IS NOT NULL AND ($2::int IS NULL OR generation_id = $2)

@@ -1,11 +1,13 @@
 -- Run by rag_work as the extension's owner, at its end: collections of $1 that are not up to date.
-SELECT c.name, c.paused, j.dead, j.later, c.home = rag.home(c.source)
+SELECT c.name, COALESCE(c.paused, j.paused), j.dead, j.later, c.home = rag.home(c.source)
   FROM rag.collection c
  CROSS JOIN LATERAL (
        SELECT pg_catalog.count(*) FILTER (WHERE j.is_dead),
-              pg_catalog.count(*) FILTER (WHERE NOT j.is_dead AND j.attempts > 0)
-         FROM rag.generation g JOIN rag.job j USING (generation_id)
-        WHERE g.collection_id = c.collection_id AND g.state <> 'retired') AS j (dead, later)
+              pg_catalog.count(*) FILTER (WHERE NOT j.is_dead AND j.attempts > 0),
+              pg_catalog.min(g.paused)
+         FROM rag.generation g LEFT JOIN rag.job j USING (generation_id)
+        WHERE g.collection_id = c.collection_id AND g.state <> 'retired') AS j (dead, later, paused)
  WHERE c.collection_id = ANY ($1)
-   AND (c.paused IS NOT NULL OR c.home <> rag.home(c.source) OR j.dead > 0 OR j.later > 0)
+   AND (c.paused IS NOT NULL OR j.paused IS NOT NULL OR c.home <> rag.home(c.source) OR j.dead > 0
+        OR j.later > 0)
  ORDER BY c.name

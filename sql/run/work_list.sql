@@ -13,9 +13,12 @@ SELECT g.generation_id,
          WHERE j.generation_id = g.generation_id AND NOT j.is_dead),
        EXISTS (SELECT FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND j.worker <> pg_catalog.pg_backend_pid()
-                  AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp())
+                  AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp()),
+       g.switches AND g.state = 'building' AND g.loaded_at IS NOT NULL
+           AND EXISTS (SELECT FROM rag.generation_status s
+                        WHERE s.generation = g.generation_id AND s.behind = 0)
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id = g.collection_id
- WHERE g.state <> 'retired' AND c.paused IS NULL AND c.home = rag.home(c.source)
+ WHERE g.state <> 'retired' AND c.paused IS NULL AND g.paused IS NULL AND c.home = rag.home(c.source)
    AND ($1::int[] IS NULL OR c.collection_id = ANY ($1::int[]))
  ORDER BY g.generation_id

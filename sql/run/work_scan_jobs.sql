@@ -1,7 +1,7 @@
 -- Run by pg::worker as the extension's owner: jobs for what a page found. A job that is there already
--- will read the document later than this page did.
-INSERT INTO rag.job (generation_id, key, is_new, queued_at)
+-- will read the document later than this page did; it may not have known that the document has no chunks.
+INSERT INTO rag.job AS j (generation_id, key, is_new, queued_at)
 SELECT $1, k.key, $3, pg_catalog.now()
   FROM pg_catalog.unnest($2::text[]) AS k (key)
  ORDER BY k.key COLLATE "C"
-    ON CONFLICT (generation_id, key) DO NOTHING
+    ON CONFLICT (generation_id, key) DO UPDATE SET is_new = true WHERE EXCLUDED.is_new AND NOT j.is_new

@@ -63,7 +63,7 @@ impl Options {
                 .ok_or_else(|| out_of_bounds(given, window))?,
         };
         let overlap_tokens = match overlap_tokens {
-            None => (max_tokens / 5).min(50),
+            None => default_overlap(max_tokens),
             Some(given) => usize::try_from(given)
                 .ok()
                 .filter(|overlap| *overlap < max_tokens)
@@ -71,6 +71,11 @@ impl Options {
         };
         Ok(Self { max_tokens, overlap_tokens, format, heading_tokens: 0 })
     }
+}
+
+/// The overlap where none is asked for: a fifth of `max_tokens` or 50, whichever is less.
+pub fn default_overlap(max_tokens: usize) -> usize {
+    (max_tokens / 5).min(50)
 }
 
 fn out_of_bounds(given: i32, window: usize) -> Error {

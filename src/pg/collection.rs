@@ -1,12 +1,15 @@
 //! A collection and its generations as the catalog describes them now.
+pub mod build;
 pub mod create;
 pub mod drop;
+pub mod hold;
 pub mod key;
 
 use super::plan;
 use super::rights::qualified_name;
 use super::spi::{column, read, required};
 use crate::{Error, Result};
+pub use build::Build;
 pub use key::KeyColumn;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{SpiHeapTupleData, quote_identifier};
@@ -41,6 +44,43 @@ pub struct Collection {
     pub text_search_config: String,
 }
 
+/// A generation's part in its collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Being filled beside the active one.
+    Building,
+    /// What searches run on.
+    Active,
+    /// Was active; still follows the source, so that one can go back to it.
+    Standby,
+    /// Follows the source no more.
+    Retired,
+}
+
+impl State {
+    const ALL: [Self; 4] = [Self::Building, Self::Active, Self::Standby, Self::Retired];
+
+    /// The word the catalog keeps.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Active => "active",
+            Self::Standby => "standby",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Whether the generation follows the source.
+    pub fn is_live(self) -> bool {
+        self != Self::Retired
+    }
+
+    fn of(name: &str) -> Self {
+        let found = Self::ALL.into_iter().find(|state| state.name() == name);
+        found.expect("the catalog keeps no other state")
+    }
+}
+
 /// One immutable build of a collection.
 #[derive(Debug, Clone)]
 pub struct Generation {
@@ -48,10 +88,10 @@ pub struct Generation {
     pub id: i32,
     /// The collection's number.
     pub collection: i32,
-    /// Whether searches run on it.
-    pub is_active: bool,
-    /// Whether it is kept up to date: active, or being built.
-    pub is_live: bool,
+    /// Its part in the collection.
+    pub state: State,
+    /// Whether ingestion into it stands still, or into the whole collection.
+    pub is_paused: bool,
     /// Name of the embedder.
     pub model: String,
     /// Fingerprint of the embedder.
@@ -80,6 +120,17 @@ impl Collection {
     /// The collection of this name, or an error that says what to do.
     pub fn by_name(name: &str) -> Result<Self> {
         Self::load(Some(name), None)?.ok_or_else(|| no_collection(name))
+    }
+
+    /// The collection of this name, for a caller who owns it.
+    pub fn owned(name: Option<&str>, to_do: &str) -> Result<Self> {
+        let name = name.ok_or_else(|| {
+            Error::invalid_argument("argument \"collection\" must not be null")
+                .with_hint("SELECT name FROM rag.collection lists the collections.")
+        })?;
+        let collection = Self::by_name(name)?;
+        collection.require_owner(to_do)?;
+        Ok(collection)
     }
 
     /// The collection of this number, or `None` when it was dropped.
@@ -123,9 +174,14 @@ impl Collection {
 
     /// The generation that searches run on.
     pub fn active_generation(&self) -> Result<Generation> {
-        self.generations().into_iter().find(|generation| generation.is_active).ok_or_else(|| {
+        self.generation_in(State::Active).ok_or_else(|| {
             Error::not_ready(format!("collection \"{}\" has no active generation", self.name))
         })
+    }
+
+    /// The generation in a state that only one can be in.
+    pub fn generation_in(&self, state: State) -> Option<Generation> {
+        self.generations().into_iter().find(|generation| generation.state == state)
     }
 
     /// All generations, oldest first.
@@ -158,6 +214,15 @@ impl Collection {
                 &format!("{source}.{}", key.name_sql()),
                 &format!("{other}.{}", key.stored_name()),
             )
+        };
+        self.keys.iter().map(equal).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// SQL that is true when two rows of tables of the collection have the same key.
+    pub fn stored_keys_equal(&self, left: &str, right: &str) -> String {
+        let equal = |key: &KeyColumn| {
+            let name = key.stored_name();
+            key.equal(&format!("{left}.{name}"), &format!("{right}.{name}"))
         };
         self.keys.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
@@ -220,8 +285,8 @@ impl Generation {
         Self {
             id: required(row, 1),
             collection: required(row, 2),
-            is_active: required::<String>(row, 3) == "active",
-            is_live: required::<String>(row, 3) != "retired",
+            state: State::of(&required::<String>(row, 3)),
+            is_paused: required(row, 16),
             model: required(row, 4),
             fingerprint: required(row, 5),
             dimensions: size(6),

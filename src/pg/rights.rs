@@ -95,6 +95,14 @@ pub fn with_safe_path<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// Runs `body` so that a statement in it waits for a lock no longer than this.
+pub fn with_lock_timeout<R>(timeout: &CStr, body: impl FnOnce() -> R) -> R {
+    // SAFETY: reads this backend's state.
+    let user = unsafe { pg_sys::GetUserId() };
+    let _previous = Previous::switch(user, 0, &[(c"lock_timeout", timeout)]);
+    body()
+}
+
 /// The settings that types' output functions heed.
 pub const KEY_TEXT: [(&CStr, &CStr); 6] = [
     (c"DateStyle", c"ISO, YMD"),

@@ -11,6 +11,7 @@ mod hits;
 mod pgvector;
 mod question;
 mod rank;
+mod resolve;
 mod settings;
 mod statement;
 mod text_search;
@@ -18,6 +19,7 @@ mod trace;
 mod tsvector;
 
 use super::collection::{Collection, Generation};
+use super::cursor::Snapshot;
 use super::spi::required;
 use super::{plan, rights};
 use crate::model::{Detail, Embedding};
@@ -33,6 +35,7 @@ use pgvector::PgVector;
 use question::Question;
 pub use question::embedder;
 use rank::rank;
+use resolve::{Resolved, resolve};
 use serde_json::Value;
 use statement::{Names, Shape, statement};
 use std::time::Instant;
@@ -161,12 +164,13 @@ struct Search<'a> {
     question: Question,
     embedding: Option<Embedding>,
     trace: Trace,
+    /// Kept in force while the search lasts.
+    _snapshot: Option<Snapshot>,
 }
 
 impl<'a> Search<'a> {
     fn prepare(collection: &str, text: &str, options: &'a Options) -> Result<Self> {
-        let collection = Collection::by_name(collection)?;
-        let generation = collection.active_generation()?;
+        let Resolved { collection, generation, snapshot } = resolve(collection)?;
         require_rights(&collection, &generation)?;
         let pgvector = PgVector::find()?;
         let names = names(&generation, &pgvector)?;
@@ -190,6 +194,7 @@ impl<'a> Search<'a> {
             question,
             embedding,
             trace,
+            _snapshot: snapshot,
         })
     }
 

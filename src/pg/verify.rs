@@ -40,7 +40,7 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
     let targets: Vec<Target> = collection
         .generations()
         .iter()
-        .filter(|generation| generation.is_live)
+        .filter(|generation| generation.state.is_live())
         .map(|generation| Target::reload(generation.id))
         .collect::<Result<_>>()?;
     // First, since dropping a trigger asks for a comparison, behind which every difference would hide.

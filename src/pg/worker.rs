@@ -17,6 +17,7 @@ mod lease;
 mod pace;
 mod process;
 mod read;
+mod reuse;
 mod scan;
 mod turnstile;
 mod vector_index;

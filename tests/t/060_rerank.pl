@@ -6,91 +6,13 @@ use warnings;
 
 use RagPg;
 use File::Path qw(make_path);
-use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TinyModel;
 
 my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
 
-# --- A cross-encoder of two heads and one layer, with weights that look random -----------------------
-my ($hidden, $inner, $positions) = (8, 16, 64);
-my @special = qw([PAD] [UNK] [CLS] [SEP] [MASK]);
-my @vocabulary = (@special, 'a' .. 'z', (map { "##$_" } 'a' .. 'z'), qw(? .));
-my $state = 42;
-
-sub tensor
-{
-	my ($centre, @shape) = @_;
-	my $count = 1;
-	$count *= $_ for @shape;
-	my @values = map { $state = ($state * 16807) % 2147483647; $centre + $state / 2147483647 - 0.5 } 1 .. $count;
-	return { shape => \@shape, bytes => pack('f<*', @values) };
-}
-
-my %tensors = (
-	'bert.embeddings.word_embeddings.weight' => tensor(0, scalar(@vocabulary), $hidden),
-	'bert.embeddings.position_embeddings.weight' => tensor(0, $positions, $hidden),
-	'bert.embeddings.token_type_embeddings.weight' => tensor(0, 2, $hidden),
-	'classifier.weight' => tensor(0, 1, $hidden),
-	'classifier.bias' => tensor(0, 1));
-my $layer = 'bert.encoder.layer.0';
-for (["$layer.attention.self.query", $hidden, $hidden], ["$layer.attention.self.key", $hidden, $hidden],
-	["$layer.attention.self.value", $hidden, $hidden], ["$layer.attention.output.dense", $hidden, $hidden],
-	["$layer.intermediate.dense", $inner, $hidden], ["$layer.output.dense", $hidden, $inner],
-	['bert.pooler.dense', $hidden, $hidden])
-{
-	my ($name, $outputs, $inputs) = @$_;
-	$tensors{"$name.weight"} = tensor(0, $outputs, $inputs);
-	$tensors{"$name.bias"} = tensor(0, $outputs);
-}
-for ('bert.embeddings.LayerNorm', "$layer.attention.output.LayerNorm", "$layer.output.LayerNorm")
-{
-	$tensors{"$_.weight"} = tensor(1, $hidden);
-	$tensors{"$_.bias"} = tensor(0, $hidden);
-}
-
-sub write_file
-{
-	my ($path, $bytes) = @_;
-	open my $file, '>:raw', $path or die "$path: $!";
-	print $file $bytes;
-	close $file or die $!;
-}
-
-my ($header, $data) = ({}, '');
-for my $name (sort keys %tensors)
-{
-	my $end = length($data) + length($tensors{$name}{bytes});
-	$header->{$name} = { dtype => 'F32', shape => $tensors{$name}{shape}, data_offsets => [ length($data), $end ] };
-	$data .= $tensors{$name}{bytes};
-}
-make_path("$tmp/source");
-$header = encode_json($header);
-write_file("$tmp/source/model.safetensors", pack('Q<', length($header)) . $header . $data);
-
-write_file("$tmp/source/config.json", encode_json({
-	architectures => ['BertForSequenceClassification'], model_type => 'bert', hidden_act => 'gelu',
-	vocab_size => scalar(@vocabulary), hidden_size => $hidden, num_hidden_layers => 1,
-	num_attention_heads => 2, intermediate_size => $inner, max_position_embeddings => $positions,
-	type_vocab_size => 2, layer_norm_eps => 1e-12, position_embedding_type => 'absolute',
-	id2label => { 0 => 'LABEL_0' } }));
-
-my %ids = map { $vocabulary[$_] => $_ } 0 .. $#vocabulary;
-sub special { return { SpecialToken => { id => $_[0], type_id => $_[1] } } }
-sub sequence { return { Sequence => { id => $_[0], type_id => $_[1] } } }
-my @first = (special('[CLS]', 0), sequence('A', 0), special('[SEP]', 0));
-write_file("$tmp/source/tokenizer.json", encode_json({
-	version => '1.0', truncation => undef, padding => undef, decoder => undef,
-	added_tokens => [ map { { id => $ids{$_}, content => $_, single_word => JSON::PP::false, lstrip => JSON::PP::false,
-		rstrip => JSON::PP::false, normalized => JSON::PP::false, special => JSON::PP::true } } @special ],
-	normalizer => { type => 'BertNormalizer', clean_text => JSON::PP::true, handle_chinese_chars => JSON::PP::true,
-		strip_accents => undef, lowercase => JSON::PP::true },
-	pre_tokenizer => { type => 'BertPreTokenizer' },
-	post_processor => { type => 'TemplateProcessing', single => \@first,
-		pair => [ @first, sequence('B', 1), special('[SEP]', 1) ],
-		special_tokens => { map { $_ => { id => $_, ids => [ $ids{$_} ], tokens => [$_] } } '[CLS]', '[SEP]' } },
-	model => { type => 'WordPiece', unk_token => '[UNK]', continuing_subword_prefix => '##',
-		max_input_chars_per_word => 100, vocab => \%ids } }));
+write_tiny_model("$tmp/source", kind => 'reranker');
 
 # Both models in one directory: the default one is linked to where it lies.
 make_path("$tmp/models");

@@ -1,7 +1,6 @@
 //! `rag_create_collection()` and `rag_drop_collection()`.
-use crate::model::manifest::Kind;
-use crate::pg::collection::create::{Build, Plan, Source, create};
-use crate::pg::collection::{VIEW_SUFFIX, drop};
+use crate::pg::collection::create::{Plan, Source, create};
+use crate::pg::collection::{Build, VIEW_SUFFIX, build, drop};
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, fill, read, required};
 use crate::pg::{model, worker};
@@ -54,10 +53,10 @@ fn rag_create_collection(
         source.require_text(column)?;
     }
     let build = Build {
-        format: one_of("format", format.unwrap_or("auto"), &["auto", "plain", "markdown", "html"])?,
-        index_method: one_of("index", index.unwrap_or("hnsw"), &["hnsw", "ivfflat", "none"])?,
+        format: build::format(format.unwrap_or("auto"))?,
+        index_method: build::index_method(index.unwrap_or("hnsw"))?,
         token_bits: token_bits.unwrap_or(true),
-        ..sized(model, max_tokens, overlap_tokens)?
+        ..Build::sized(model::tokenizer(model)?, max_tokens, overlap_tokens)?
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let plan = Plan { name, source, content, title, text_search_config, build };
@@ -103,57 +102,11 @@ fn utf8(name: &CStr) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn one_of(argument: &str, value: &str, allowed: &[&str]) -> Result<String> {
-    if allowed.contains(&value) {
-        return Ok(value.to_owned());
-    }
-    Err(Error::invalid_argument(format!("unrecognized {argument} \"{value}\""))
-        .with_hint(format!("Use one of: {}.", allowed.join(", "))))
-}
-
 /// Conflicts with every writer and every other `CREATE TRIGGER`, not with readers: no row can slip
 /// between the comparison of the whole source and the triggers.
 fn lock(source: &Source) {
     let sql = fill("LOCK TABLE {source} IN SHARE ROW EXCLUSIVE MODE", &[("source", &source.sql)]);
     execute(&sql, &[]);
-}
-
-fn sized(model: Option<&str>, max_tokens: Option<i32>, overlap: Option<i32>) -> Result<Build> {
-    let embedder = model::tokenizer(model)?;
-    embedder.require(Kind::Embedder)?;
-    let manifest = embedder.manifest();
-    let window = embedder.window();
-    let max_tokens = match max_tokens {
-        None => window,
-        Some(n) => {
-            usize::try_from(n).ok().filter(|n| (1..=window).contains(n)).ok_or_else(|| {
-                Error::invalid_argument(format!(
-                    "max_tokens must be between 1 and {window}, not {n}"
-                ))
-                .with_hint(format!("Model \"{}\" reads {window} tokens at most.", manifest.name))
-            })?
-        }
-    };
-    let overlap_tokens = match overlap {
-        None => 50.min(max_tokens / 5),
-        Some(n) => usize::try_from(n).ok().filter(|n| *n < max_tokens).ok_or_else(|| {
-            Error::invalid_argument(format!(
-                "overlap_tokens must be between 0 and {}, not {n}",
-                max_tokens - 1
-            ))
-            .with_hint("Chunks must advance: overlap less than max_tokens.")
-        })?,
-    };
-    Ok(Build {
-        model: manifest.name.clone(),
-        fingerprint: manifest.fingerprint.clone(),
-        dimensions: manifest.dimensions,
-        max_tokens,
-        overlap_tokens,
-        format: String::new(),
-        token_bits: true,
-        index_method: String::new(),
-    })
 }
 
 /// The configuration's qualified name: its number would not survive a dump.

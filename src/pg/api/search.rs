@@ -83,8 +83,9 @@ fn rag_search(
     require_text("query", query)?;
     let outcome = search(collection, query, &options)?;
     query_log::record(&Entry { query, options: &options, outcome: &outcome, answer: None });
-    let Outcome { collection, found, .. } = outcome;
-    let rows: Vec<Row> = found.into_iter().map(|found| row(&collection, found)).collect();
+    let Outcome { collection, generation, found, .. } = outcome;
+    let rows: Vec<Row> =
+        found.into_iter().map(|found| row(&collection, generation.id, found)).collect();
     Ok(TableIterator::new(rows))
 }
 
@@ -97,7 +98,7 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn row(collection: &Collection, found: Found) -> Row {
+fn row(collection: &Collection, generation: i32, found: Found) -> Row {
     let ranks = json!({
         "dense": found.dense_rank,
         "lexical": found.lexical_rank,
@@ -105,6 +106,7 @@ fn row(collection: &Collection, found: Found) -> Row {
         "similarity": found.similarity,
         "bm25": found.bm25,
         "maxsim": found.max_sim,
+        "generation": generation,
     });
     (
         found.chunk_id,

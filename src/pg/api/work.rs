@@ -146,7 +146,7 @@ fn rag_retry(collection: &str) -> Result<i64, ErrorReport> {
     collection.require_owner("retry it")?;
     let revived = as_extension_owner(|| {
         let resume = include_str!("../../../sql/run/retry_resume.sql");
-        execute(resume, &[collection.id.into()]);
+        execute(resume, &[collection.id.into(), None::<i32>.into()]);
         execute(include_str!("../../../sql/run/retry_jobs.sql"), &[collection.id.into()])
     });
     worker::changes_written();

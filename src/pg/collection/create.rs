@@ -1,5 +1,5 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
-use super::{Collection, Generation, key};
+use super::{Build, Collection, Generation, State, key};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
 use crate::{Error, Result};
@@ -24,27 +24,6 @@ pub struct Plan {
     pub text_search_config: String,
     /// How the first generation is built.
     pub build: Build,
-}
-
-/// How a generation is built.
-#[derive(Debug)]
-pub struct Build {
-    /// Name of the embedder.
-    pub model: String,
-    /// Its fingerprint.
-    pub fingerprint: String,
-    /// Length of its vectors.
-    pub dimensions: usize,
-    /// Most tokens of a chunk.
-    pub max_tokens: usize,
-    /// Most tokens neighbouring chunks share.
-    pub overlap_tokens: usize,
-    /// Format of the documents.
-    pub format: String,
-    /// Whether token bits are kept for reranking.
-    pub token_bits: bool,
-    /// Method of the vector index.
-    pub index_method: String,
 }
 
 /// A table that can be a source.
@@ -154,7 +133,7 @@ pub fn create(plan: &Plan) -> Result<i32> {
     let key_names: Vec<String> = keys.iter().map(|key| key.name.clone()).collect();
     let id = insert_collection(plan, key_names)?;
     let collection = Collection::by_id(id)?.expect("the row was just inserted");
-    let generation = create_generation(&collection, &plan.build, "active")?;
+    let generation = create_generation(&collection, &plan.build, State::Active, false)?;
     as_source_owner(collection.owner, || {
         create_view(&collection, &generation);
         create_triggers(&collection, &plan.source);
@@ -205,11 +184,13 @@ fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
     Ok(ids[0])
 }
 
-/// Creates a generation's tables as the source's owner, and its catalog row.
+/// Creates a generation's tables as the source's owner, and its catalog row. `switches`: searches switch
+/// to it once it is complete.
 pub fn create_generation(
     collection: &Collection,
     build: &Build,
-    state: &str,
+    state: State,
+    switches: bool,
 ) -> Result<Generation> {
     let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
     let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
@@ -222,7 +203,7 @@ pub fn create_generation(
     let args = [
         id.into(),
         collection.id.into(),
-        state.into(),
+        state.name().into(),
         build.model.as_str().into(),
         build.fingerprint.as_str().into(),
         size(build.dimensions).into(),
@@ -233,6 +214,7 @@ pub fn create_generation(
         table(&names.documents).into(),
         table(&names.chunks).into(),
         build.token_bits.then(|| table(&names.bits)).into(),
+        switches.into(),
     ];
     as_extension_owner(|| {
         execute(include_str!("../../../sql/run/insert_generation.sql"), &args);
@@ -311,12 +293,18 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
         "metadata",
         "embedding",
     ];
+    // A view that is replaced keeps the names of its columns.
+    let columns = include_str!("../../../sql/run/load_view_columns.sql");
+    let present: Vec<String> =
+        read(columns, &[collection.view_sql.as_str().into()], |row| required(&row, 1));
     let view_keys: Vec<String> = collection
         .keys
         .iter()
-        .map(|key| {
+        .enumerate()
+        .map(|(position, key)| {
             let is_taken = COLUMNS.contains(&key.name.as_str());
             let name = if is_taken { format!("{}_key", key.name) } else { key.name.clone() };
+            let name = present.get(position).unwrap_or(&name);
             format!("d.{} AS {}", key.stored_name(), quote_identifier(name))
         })
         .collect();

@@ -14,6 +14,7 @@ struct Remains {
     view: Option<Oid>,
     tables: Vec<Oid>,
     with_triggers: Vec<Oid>,
+    generations: Vec<i32>,
 }
 
 /// Drops the collection of this name, also when its source is gone.
@@ -25,11 +26,13 @@ pub fn drop(name: &str) -> Result<()> {
         view: column(&row, 3),
         tables: required(&row, 4),
         with_triggers: required(&row, 5),
+        generations: required(&row, 6),
     });
     let remains = found.into_iter().next().ok_or_else(|| no_collection(name))?;
     require_owner(remains.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
+    delete_generations(&remains.generations);
     as_extension_owner(|| {
         for sql in include_str!("../../../sql/run/delete_collection.sql").split(";\n") {
             execute(sql, &[remains.id.into()]);
@@ -47,11 +50,25 @@ impl Remains {
         for table in self.with_triggers.iter().map(|table| relation_sql(*table)) {
             drop_triggers(self.id, &table);
         }
-        // All at once: the policies of one name another.
-        let tables: Vec<_> = self.tables.iter().map(|table| relation_sql(*table)).collect();
-        if !tables.is_empty() {
-            execute(&fill("DROP TABLE {tables}", &[("tables", &tables.join(", "))]), &[]);
+        drop_tables(&self.tables);
+    }
+}
+
+/// Deletes generations from the catalog, with all that is to be done for them.
+pub fn delete_generations(generations: &[i32]) {
+    as_extension_owner(|| {
+        for sql in include_str!("../../../sql/run/delete_generations.sql").split(";\n") {
+            execute(sql, &[generations.to_vec().into()]);
         }
+    });
+}
+
+/// Drops tables of generations. Runs as their owner.
+pub fn drop_tables(tables: &[Oid]) {
+    // All at once: the policies of one name another.
+    let tables: Vec<_> = tables.iter().map(|table| relation_sql(*table)).collect();
+    if !tables.is_empty() {
+        execute(&fill("DROP TABLE {tables}", &[("tables", &tables.join(", "))]), &[]);
     }
 }
 

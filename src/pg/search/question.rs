@@ -1,24 +1,12 @@
 //! A search text as both legs take it.
 use super::text_search::Config;
-use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
+use crate::model::{Detail, Embedder, Embedding, Purpose};
 use crate::pg::api::embed::report_truncated;
 use crate::pg::collection::Generation;
-use crate::pg::{interrupt, model};
+pub use crate::pg::generation::model::embedder;
+use crate::pg::interrupt;
 use crate::search::Query;
 use crate::{Error, Result};
-
-/// The model a generation was made with, and no other build of it: its vectors lie in another space.
-pub fn embedder(generation: &Generation) -> Result<&'static LocalModel> {
-    let Generation { model, fingerprint, .. } = generation;
-    model::embedder_by_fingerprint(model, fingerprint).map_err(|error| {
-        if error.sqlstate() != "42704" {
-            return error;
-        }
-        Error::configuration(format!("model \"{model}\" of the collection is not installed"))
-            .with_detail(format!("The collection was made with build {fingerprint}."))
-            .with_hint("Import the same files again with \"rag-model import\".")
-    })
-}
 
 /// A search text taken apart.
 pub struct Question {

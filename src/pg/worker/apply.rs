@@ -1,5 +1,6 @@
 //! The one transaction that makes new chunks visible and old ones vanish.
 use super::collection::Target;
+use super::embed::Embeddings;
 use super::read::{key_args, keyed};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, required};
@@ -60,6 +61,8 @@ pub struct Applied {
     pub embedded: i64,
     /// Tokens embedded.
     pub tokens: i64,
+    /// Chunks whose vectors another generation had.
+    pub reused: i64,
 }
 
 /// Applies `outcomes` whose claims still hold. Runs in a transaction, as its first statement.
@@ -67,7 +70,7 @@ pub struct Applied {
 pub fn apply(
     target: &Target,
     outcomes: &[Outcome],
-    embedded: &Spool,
+    embedded: &Embeddings,
     rate: Option<f64>,
 ) -> Result<Applied> {
     let held = lock(outcomes);
@@ -75,7 +78,7 @@ pub fn apply(
     if held.is_empty() {
         return Ok(applied);
     }
-    let mut rows = Rows::default();
+    let mut rows = Rows { is_reused: &embedded.is_reused, ..Rows::default() };
     let new = outcomes.iter().filter(|o| held.contains(&o.token)).map(Outcome::new_chunks).sum();
     let mut ids = allocate(new).into_iter();
     for outcome in outcomes {
@@ -83,7 +86,7 @@ pub fn apply(
             rows.add(outcome, &mut ids, &mut applied);
         }
     }
-    as_source_owner(target.collection.owner, || rows.write(target, embedded))?;
+    as_source_owner(target.collection.owner, || rows.write(target, &embedded.spool))?;
     done(target, held, applied, rate);
     Ok(applied)
 }
@@ -118,6 +121,7 @@ fn done(target: &Target, tokens: HashSet<i64>, applied: Applied, rate: Option<f6
             applied.embedded.into(),
             applied.tokens.into(),
             rate.into(),
+            applied.reused.into(),
         ];
         execute(sql, &args);
     });
@@ -140,6 +144,8 @@ struct Rows<'a> {
     updated: DocumentRows,
     erased: DocumentRows,
     removed: Vec<i64>,
+    /// By position, which vectors another generation had.
+    is_reused: &'a [bool],
 }
 
 /// A chunk to insert.
@@ -201,10 +207,14 @@ impl<'a> Rows<'a> {
             chunk_ids.push(kept.unwrap_or_else(|| {
                 let id = ids.next().expect("an id was allocated for every new chunk");
                 self.chunks.push(NewChunk { id, document: ordinal, chunk, position });
-                position += 1;
                 applied.chunks += 1;
-                applied.embedded += 1;
-                applied.tokens += (chunk.heading_tokens + chunk.token_count) as i64;
+                if self.is_reused[position] {
+                    applied.reused += 1;
+                } else {
+                    applied.embedded += 1;
+                    applied.tokens += (chunk.heading_tokens + chunk.token_count) as i64;
+                }
+                position += 1;
                 id
             }));
         }

@@ -8,14 +8,14 @@ use super::lease::Lease;
 use super::read::{self, Found, Read};
 use crate::chunk::Options;
 use crate::model::LocalModel;
+use crate::pg::collection::Generation;
+use crate::pg::generation::model::embedder;
 use crate::pg::interrupt::checkpoint;
-use crate::pg::model;
 use crate::queue::batch::{halves, runs};
 use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
 use crate::queue::plan::{self, Document};
 use crate::queue::rate::Rate;
-use crate::queue::spool::Spool;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -64,6 +64,7 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
     let names = target.names();
     let is_full = lease.len() == JOBS as usize;
     let opened = host.outside(|| open(&target));
+    let is_models_fault = opened.is_err();
     let end = match opened {
         Ok(model) => Batch { host, target, model, lease, rate }.run(),
         Err(failed) => Err((failed, lease)),
@@ -82,8 +83,25 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
     if now.is_none_or(|now| now.names() != names) {
         return Ok(End::Done);
     }
-    pause(host, collection, &failed)?;
+    if is_models_fault {
+        pause_generation(host, generation, &failed)?;
+    } else {
+        pause(host, collection, &failed)?;
+    }
     Ok(End::Paused)
+}
+
+/// Stops work on one generation, whose model cannot be used: one that is made with another goes on.
+fn pause_generation(
+    host: &Host,
+    generation: i32,
+    failed: &Failed,
+) -> std::result::Result<(), Failed> {
+    pgrx::log!("rag_pg: generation {generation} is paused: {}", failed.reason());
+    host.transaction(|| {
+        super::lease::pause_generation(generation, failed.reason());
+        Ok(())
+    })
 }
 
 /// Stops work on a collection until someone acts.
@@ -97,7 +115,7 @@ pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Resu
 
 fn open(target: &Target) -> Result<&'static LocalModel> {
     let generation = &target.generation;
-    let model = model::embedder_by_fingerprint(&generation.model, &generation.fingerprint)?;
+    let model = embedder(generation)?;
     let dimensions = model.manifest().dimensions;
     if dimensions == generation.dimensions {
         return Ok(model);
@@ -129,9 +147,18 @@ impl Batch<'_> {
             Err(failed) => return self.failed(0..keys.len(), failed),
         };
         for run in runs {
+            if self.is_paused()? {
+                break; // What is left goes back.
+            }
             self.bisect(run)?;
         }
         Ok(())
+    }
+
+    fn is_paused(&self) -> std::result::Result<bool, Failed> {
+        let generation = self.target.generation.id;
+        let now = self.host.transaction(|| Ok(Generation::by_id(generation)))?;
+        Ok(now.is_none_or(|generation| generation.is_paused))
     }
 
     /// Indexes a run of claimed documents; when that fails because of one of them, finds it.
@@ -170,26 +197,27 @@ impl Batch<'_> {
         self.reached("read");
         let outcomes = self.outcomes(&open, reads, &hashes)?;
         self.reached("chunked");
-        let Embeddings { spool, mut rejected } = self.embed(&outcomes)?;
+        let mut embeddings = self.embed(&outcomes)?;
         let mut accepted = Vec::with_capacity(outcomes.len());
         for (i, outcome) in outcomes.into_iter().enumerate() {
-            match rejected.remove(&i) {
+            match embeddings.rejected.remove(&i) {
                 None => accepted.push(outcome),
                 Some(failed) => self.give_up(outcome.position, &failed)?,
             }
         }
-        self.store(&accepted, &spool, started)
+        self.store(&accepted, &embeddings, started)
     }
 
     fn store(
         &mut self,
         outcomes: &[Outcome],
-        embedded: &Spool,
+        embedded: &Embeddings,
         started: Instant,
     ) -> std::result::Result<(), Failed> {
         let mut rate = *self.rate;
         rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
-        self.show(|name| format!("rag_pg: storing {} chunks of \"{name}\"", embedded.len()));
+        let chunks = embedded.spool.len();
+        self.show(|name| format!("rag_pg: storing {chunks} chunks of \"{name}\""));
         self.host.transaction(|| {
             let target = Target::reload(self.target.generation.id)?;
             let applied = apply(&target, outcomes, embedded, rate.per_second());

@@ -10,8 +10,15 @@ const CHANGES: i32 = 100;
 /// Turns waiting changes of `collections` (`None`: all) into jobs; says whether there were any.
 pub fn coalesce(collections: Option<&[i32]>) -> bool {
     as_extension_owner(|| {
+        let collections = || collections.map(<[i32]>::to_vec);
+        let has_changes = include_str!("../../../sql/run/work_has_changes.sql");
+        if !query(has_changes, &[collections().into()], |row| required::<bool>(&row, 1))[0] {
+            return false;
+        }
+        let hold = include_str!("../../../sql/run/work_hold_generations.sql");
+        execute(hold, &[collections().into()]);
         let sql = include_str!("../../../sql/run/work_coalesce.sql");
-        let args = [collections.map(<[i32]>::to_vec).into(), CHANGES.into()];
+        let args = [collections().into(), CHANGES.into()];
         let row = query(sql, &args, |row| {
             (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
         });
@@ -28,6 +35,8 @@ pub fn coalesce(collections: Option<&[i32]>) -> bool {
 pub enum Step {
     /// A comparison of source and documents is under way.
     Scan,
+    /// A new generation is complete, and searches are to switch to it.
+    Switch,
     /// Jobs are ready.
     Jobs,
     /// The first load is in and the vector index is not.
@@ -53,9 +62,8 @@ pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
         let sql = include_str!("../../../sql/run/work_list.sql");
         query(sql, &[collections.map(<[i32]>::to_vec).into()], |row| Work {
             generation: required(&row, 1),
-            step: [Step::Scan, Step::Jobs, Step::Index]
+            step: [(Step::Scan, 2), (Step::Switch, 7), (Step::Jobs, 3), (Step::Index, 4)]
                 .into_iter()
-                .zip(2..)
                 .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
             ready_at: column::<TimestampWithTimeZone>(&row, 5).map(pg_sys::TimestampTz::from),
             is_claimed: required(&row, 6),

@@ -5,6 +5,7 @@ use super::failed::Failed;
 use super::host::Host;
 use super::process;
 use super::{scan, vector_index};
+use crate::pg::generation::switch;
 use crate::pg::query_log;
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
@@ -161,6 +162,7 @@ impl Drain {
                     end != End::Nothing
                 })
             }
+            Step::Switch => switch::by_itself(host, generation),
             Step::Index => {
                 host.reached("indexing");
                 vector_index::build(host, generation).map(|()| true)

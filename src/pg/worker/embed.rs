@@ -4,6 +4,7 @@ use super::apply::{Change, Outcome};
 use super::batch::Batch;
 use super::failed::Failed;
 use super::pace;
+use super::reuse;
 use crate::pg::interrupt::checkpoint;
 use crate::queue::batch::halves;
 use crate::queue::failure::Failure;
@@ -21,6 +22,8 @@ const TEMPORARY: &str = "base/pgsql_tmp";
 pub struct Embeddings {
     /// Results of the new chunks of all outcomes, in order.
     pub spool: Spool,
+    /// Which of these another generation had.
+    pub is_reused: Vec<bool>,
     /// Outcomes, by position, with a text that the model cannot take.
     pub rejected: HashMap<usize, Failed>,
 }
@@ -40,12 +43,16 @@ impl New<'_> {
 impl Batch<'_> {
     /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
     /// model are then about equally long. A text that fails costs its document, and two calls for
-    /// each time that a call is halved; nothing is embedded twice.
+    /// each time that a call is halved; nothing is embedded twice. What another generation has is taken
+    /// from there.
     pub fn embed(&mut self, outcomes: &[Outcome]) -> Result<Embeddings, Failed> {
         let chunks = new_chunks(outcomes);
         let spool = Spool::new(chunks.len(), TEMPORARY);
-        let mut embeddings = Embeddings { spool, rejected: HashMap::new() };
-        let mut order: Vec<usize> = (0..chunks.len()).collect();
+        let is_reused = vec![false; chunks.len()];
+        let mut embeddings = Embeddings { spool, is_reused, rejected: HashMap::new() };
+        self.reuse(outcomes, &chunks, &mut embeddings)?;
+        let is_fresh = |i: &usize| !embeddings.is_reused[*i];
+        let mut order: Vec<usize> = (0..chunks.len()).filter(is_fresh).collect();
         order.sort_by_key(|&i| Reverse(chunks[i].tokens()));
         let mut rest = &order[..];
         while !rest.is_empty() {
@@ -54,6 +61,29 @@ impl Batch<'_> {
             rest = behind;
         }
         Ok(embeddings)
+    }
+
+    fn reuse(
+        &mut self,
+        outcomes: &[Outcome],
+        chunks: &[New<'_>],
+        embeddings: &mut Embeddings,
+    ) -> Result<(), Failed> {
+        for (slice, start) in chunks.chunks(reuse::CHUNKS).zip((0..).step_by(reuse::CHUNKS)) {
+            self.lease.renew_if_due(self.host)?;
+            let wanted: Vec<(&str, &Chunk)> =
+                slice.iter().map(|new| (outcomes[new.outcome].key.as_str(), new.chunk)).collect();
+            let found = self.host.transaction(|| reuse::find(&self.target, &wanted))?;
+            let Some(found) = found else { return Ok(()) };
+            self.host.outside(|| {
+                for (position, embedded) in found {
+                    embeddings.spool.put(start + position, &embedded)?;
+                    embeddings.is_reused[start + position] = true;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// One call of the model, or as many as it takes to find the texts that fail.

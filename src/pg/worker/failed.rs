@@ -38,6 +38,11 @@ impl Failed {
         pgrx::warning!("rag_pg worker: {}", self.reason);
     }
 
+    /// Whether a lock was not to be had.
+    pub fn is_lock(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "55P03" | "40P01")
+    }
+
     /// Raises the error as it was.
     pub fn rethrow(self) -> ! {
         match self.cause {

@@ -166,26 +166,14 @@ impl Host {
         &self,
         body: impl FnOnce() -> Result<R>,
     ) -> std::result::Result<R, Failed> {
-        // SAFETY: what PL/pgSQL's exception blocks do. A subtransaction undoes a failed body; the
-        // whole transaction cannot be aborted under a running procedure's resources.
-        unsafe {
-            let context = pg_sys::CurrentMemoryContext;
-            let owner = pg_sys::CurrentResourceOwner;
-            pg_sys::BeginInternalSubTransaction(std::ptr::null());
-            let result = catch(|| {
-                begin();
-                body()
-            });
-            if result.is_ok() {
-                pg_sys::ReleaseCurrentSubTransaction();
-            } else {
-                pg_sys::RollbackAndReleaseCurrentSubTransaction();
-            }
-            pg_sys::MemoryContextSwitchTo(context);
-            pg_sys::CurrentResourceOwner = owner;
-            self.end_procedure_transaction(result.is_ok())?;
-            result
-        }
+        // The whole transaction cannot be aborted under a running procedure's resources.
+        let result = subtransaction(|| {
+            // SAFETY: in a subtransaction of the procedure's transaction.
+            unsafe { begin() };
+            body()
+        });
+        self.end_procedure_transaction(result.is_ok())?;
+        result
     }
 
     /// Commits or rolls back the procedure's transaction and leaves it in a new one, without snapshot.
@@ -204,6 +192,25 @@ impl Host {
             }
             Ok(())
         })
+    }
+}
+
+/// Runs `body` in a subtransaction, which is undone when `body` fails.
+pub fn subtransaction<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+    // SAFETY: what PL/pgSQL's exception blocks do.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        let result = catch(body);
+        if result.is_ok() {
+            pg_sys::ReleaseCurrentSubTransaction();
+        } else {
+            pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
     }
 }
 

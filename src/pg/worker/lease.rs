@@ -168,3 +168,9 @@ pub fn pause(collection: i32, reason: &str) {
     let sql = include_str!("../../../sql/run/work_pause.sql");
     as_extension_owner(|| execute(sql, &[collection.into(), reason.into()]));
 }
+
+/// Notes why a generation stands still.
+pub fn pause_generation(generation: i32, reason: &str) {
+    let sql = include_str!("../../../sql/run/work_pause_generation.sql");
+    as_extension_owner(|| execute(sql, &[generation.into(), reason.into()]));
+}

@@ -1,0 +1,7 @@
+-- Run by rag_pause as the extension's owner: $1 collection, $3 why. $2 generation, or NULL for all of
+-- the collection. What stands still already keeps its reason.
+WITH collection AS (
+    UPDATE rag.collection SET paused = $3
+     WHERE collection_id = $1 AND paused IS NULL AND $2::int IS NULL
+)
+UPDATE rag.generation SET paused = $3 WHERE collection_id = $1 AND paused IS NULL AND generation_id = $2
