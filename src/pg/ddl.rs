@@ -56,7 +56,7 @@ CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTE
     EXECUTE FUNCTION rag_follow_ddl();
 CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION rag_follow_ddl();",
     name = "rag_follow_ddl",
-    requires = ["catalog"]
+    requires = ["catalog", "query_log", home]
 );
 
 /// After ALTER TABLE or CREATE TABLE.
