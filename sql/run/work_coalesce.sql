@@ -1,10 +1,13 @@
 -- Run by pg::worker as the extension's owner, in a transaction of its own: changes become jobs.
--- $1 collections to look at, or NULL for all; $2 most rows of rag.change.
+-- $1 collections to look at, or NULL for all; $2 most rows of rag.change; $3 the
+-- generations that are held. Where one is not, because it is being pruned, the changes wait: the others go on.
 -- A changed document that is waiting, claimed or dead starts anew under a new token, so that work on its
 -- previous state is thrown away. Rows are locked in the order of keys, as everywhere.
 WITH first AS (
     SELECT change_id FROM rag.change
-     WHERE $1::int[] IS NULL OR collection_id = ANY ($1::int[])
+     WHERE ($1::int[] IS NULL OR collection_id = ANY ($1::int[]))
+       AND collection_id <> ALL (ARRAY (SELECT g.collection_id FROM rag.generation g
+                                         WHERE g.state <> 'retired' AND g.generation_id <> ALL ($3::int[])))
      ORDER BY change_id LIMIT $2 FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM rag.change c USING first WHERE c.change_id = first.change_id

@@ -75,6 +75,11 @@ impl State {
         self != Self::Retired
     }
 
+    /// Whether nobody searches the generation yet.
+    pub fn is_building(self) -> bool {
+        self == Self::Building
+    }
+
     fn of(name: &str) -> Self {
         let found = Self::ALL.into_iter().find(|state| state.name() == name);
         found.expect("the catalog keeps no other state")

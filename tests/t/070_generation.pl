@@ -23,7 +23,7 @@ rag_pg.model_path = '$models'
 rag_pg.worker_naptime = 2s
 CONF
 sub sql { return $node->safe_psql('postgres', shift) }
-sub of { my ($columns, $state) = @_; return sql("SELECT $columns FROM rag.generation_status WHERE state = '$state'") }
+sub of { my ($columns, $state) = @_; return sql("SELECT $columns FROM rag.generation_status WHERE collection = 'doc' AND state = '$state'") }
 sub wait_for_build { return wait_until('the build is complete', sub { of('is_loaded AND behind = 0', 'building') eq 't' }) }
 
 sql(<<'SQL');
@@ -123,8 +123,11 @@ sub kill_after
 my @redone = kill_after(1, sub { my ($pid) = @_; my $end = -s $node->logfile; kill 'KILL', $pid; wait_for_log($node, qr/ready to accept connections/, $end) });
 is("@redone", '', 'a worker was killed: what was built stays');
 @redone = kill_after(of('indexed', 'building') + 1, sub {
+		my ($worker) = @_;
+		my @processes = ($worker, backend_pids($node, 'rag_pg launcher'), slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/);
 		$node->kill9;
-		$node->start;
+		wait_until('the processes leave', sub { !grep { kill 0, $_ } @processes });
+		wait_until('the server starts again', sub { $node->start(fail_ok => 1) });
 	});
 is("@redone", '', 'the postmaster was killed: what was built stays');
 wait_for_build();
@@ -144,7 +147,19 @@ sql("SELECT rag_resume('doc', $build)");
 wait_for_build();
 sql("SELECT rag_switch('doc')");
 is(sql('SELECT what, count(*) FROM wrong GROUP BY 1'), '', 'a resumed one is complete');
-sql("SELECT rag_prune('doc')");
+# A prune that is not committed holds up the changes of its collection alone.
+sql("CREATE TABLE pad (id int PRIMARY KEY, body text); SELECT rag_create_collection('pad', 'pad', 'body')");
+wait_for_indexed($node, 'pad');
+my $pruner = start_session($node, "BEGIN; SELECT rag_prune('doc'); SELECT pg_sleep(600)");
+wait_until('it has pruned', sub { sql("SELECT wait_event FROM pg_stat_activity WHERE pid = $pruner->{pid}") eq 'PgSleep' });
+sql("UPDATE doc SET body = body || ' While pruned.' WHERE id = 1; INSERT INTO pad VALUES (1, 'Beside a prune.')");
+wait_until('another collection goes on', sub { sql('SELECT count(*) FROM pad_chunks') == 1 });
+is(sql("SELECT count(*) FROM doc_chunks WHERE content LIKE '%While pruned.%'"), 0, 'this one waits');
+sql("SELECT pg_cancel_backend($pruner->{pid})");
+$pruner->{finish}->();
+wait_until('changes went to both generations', sub { sql("SELECT count(*) FROM rag.generation_status WHERE collection = 'doc' AND pending + in_flight = 0") == 2 });
+is(sql("SELECT count(*) FROM doc_chunks WHERE content LIKE '%While pruned.%'"), 1, 'nothing was lost');
+is(sql("SELECT rag_prune('doc')"), 1, 'pruned after all');
 
 # --- A model replaced under its name ------------------------------------------------------------------------------
 write_tiny_model("$tmp/other", hidden => 16, seed => 7);

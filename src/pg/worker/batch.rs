@@ -23,6 +23,9 @@ use std::time::Instant;
 
 /// Most jobs of a claim.
 const JOBS: i32 = 256;
+/// The same for a generation that nobody searches yet: an edit of what is searched waits no longer than
+/// these take.
+const BUILDING_JOBS: i32 = 32;
 /// Bytes of text read, embedded and applied at once: some seconds of work, which is what a crash loses.
 const BYTES: usize = 256 * 1024;
 /// Most characters of a document that a dead job shows.
@@ -55,14 +58,15 @@ pub(super) struct Batch<'a> {
 pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
-        Ok(Some((target, Lease::claim(generation, JOBS))))
+        let lease = Lease::claim(generation, most_jobs(&target));
+        Ok(Some((target, lease)))
     })?;
     let Some((target, lease)) = claimed.filter(|(_, lease)| !lease.is_empty()) else {
         return Ok(End::Nothing);
     };
     let collection = target.collection.id;
     let names = target.names();
-    let is_full = lease.len() == JOBS as usize;
+    let is_full = lease.len() == most_jobs(&target) as usize;
     let opened = host.outside(|| open(&target));
     let is_models_fault = opened.is_err();
     let end = match opened {
@@ -111,6 +115,10 @@ pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Resu
         super::lease::pause(collection, failed.reason());
         Ok(())
     })
+}
+
+fn most_jobs(target: &Target) -> i32 {
+    if target.generation.state.is_building() { BUILDING_JOBS } else { JOBS }
 }
 
 fn open(target: &Target) -> Result<&'static LocalModel> {

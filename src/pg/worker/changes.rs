@@ -7,18 +7,29 @@ use pgrx::pg_sys;
 /// Most rows of `rag.change` taken at once: up to 100,000 keys.
 const CHANGES: i32 = 100;
 
-/// Turns waiting changes of `collections` (`None`: all) into jobs; says whether there were any.
-pub fn coalesce(collections: Option<&[i32]>) -> bool {
+/// What became of waiting changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changes {
+    /// There were none.
+    None,
+    /// They are jobs now, or some of them are.
+    Taken,
+    /// Others are taking them, or are pruning the generations that they are for.
+    HeldUp,
+}
+
+/// Turns waiting changes of `collections` (`None`: all) into jobs.
+pub fn coalesce(collections: Option<&[i32]>) -> Changes {
     as_extension_owner(|| {
         let collections = || collections.map(<[i32]>::to_vec);
         let has_changes = include_str!("../../../sql/run/work_has_changes.sql");
         if !query(has_changes, &[collections().into()], |row| required::<bool>(&row, 1))[0] {
-            return false;
+            return Changes::None;
         }
-        let hold = include_str!("../../../sql/run/work_hold_generations.sql");
-        execute(hold, &[collections().into()]);
+        let lock = include_str!("../../../sql/run/work_hold_generations.sql");
+        let held: Vec<i32> = query(lock, &[collections().into()], |row| required(&row, 1));
         let sql = include_str!("../../../sql/run/work_coalesce.sql");
-        let args = [collections().into(), CHANGES.into()];
+        let args = [collections().into(), CHANGES.into(), held.into()];
         let row = query(sql, &args, |row| {
             (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
         });
@@ -26,7 +37,7 @@ pub fn coalesce(collections: Option<&[i32]>) -> bool {
         if !compared.is_empty() {
             execute(include_str!("../../../sql/run/work_restart.sql"), &[compared.into()]);
         }
-        taken > 0
+        if taken > 0 { Changes::Taken } else { Changes::HeldUp }
     })
 }
 

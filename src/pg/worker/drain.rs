@@ -1,6 +1,6 @@
 //! The queue's loop: one step a turn, generations in turn.
 use super::batch::{self, End};
-use super::changes::{self, Step, Work};
+use super::changes::{self, Changes, Step, Work};
 use super::failed::Failed;
 use super::host::Host;
 use super::process;
@@ -111,7 +111,7 @@ impl Drain {
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
             work.iter().partition(|work| work.generation > last);
-        let mut is_locked = false;
+        let mut is_locked = changed == Changes::HeldUp;
         for next in behind.into_iter().chain(before) {
             let Some(step) = next.step else { continue };
             if self.rests_until(next.generation).is_some() {
@@ -123,7 +123,7 @@ impl Drain {
             }
             is_locked = true;
         }
-        if changed {
+        if changed == Changes::Taken {
             return Ok(Turn::Worked);
         }
         if self.prune()? {
