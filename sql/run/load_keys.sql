@@ -8,11 +8,15 @@ SELECT a.attname::text,
        CASE WHEN a.attcollation <> 0
             THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname) END,
        pg_catalog.quote_ident(gn.nspname),
-       go.oprname::text
+       go.oprname::text,
+       pg_catalog.right(pg_catalog.format_type(a.atttypid, a.atttypmod), 1) = ']'
+           OR EXISTS (SELECT FROM pg_catalog.pg_type b
+                       WHERE b.oid IN (ty.oid, ty.typbasetype) AND b.typtype = 'c')
   FROM pg_catalog.pg_index i
  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),
                                pg_catalog.unnest(i.indclass::pg_catalog.oid[])) WITH ORDINALITY AS k (attnum, opclass, position)
   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+  JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
   JOIN pg_catalog.pg_opclass oc ON oc.oid = k.opclass
   JOIN pg_catalog.pg_amop am ON am.amopfamily = oc.opcfamily
        AND am.amoplefttype = oc.opcintype AND am.amoprighttype = oc.opcintype AND am.amopstrategy = 3

@@ -25,6 +25,8 @@ pub struct KeyColumn {
     pub type_oid: Oid,
     equality: String,
     greater: String,
+    /// An array or a row: PostgreSQL has no arrays of arrays, and takes rows apart in `unnest`.
+    is_compound: bool,
 }
 
 impl KeyColumn {
@@ -49,13 +51,14 @@ impl KeyColumn {
     }
 
     /// Type of the elements of an array parameter that carries this column's values, and what turns
-    /// such an element into a value. PostgreSQL has no arrays of arrays, so a column that is an array
-    /// travels as text.
+    /// such an element into a value: a compound one travels as text.
     fn element(&self) -> (&str, String) {
-        let is_array = self.type_sql.ends_with(']');
-        let cast = if is_array { format!("::{}", self.type_sql) } else { String::new() };
+        let cast = if self.is_compound { format!("::{}", self.type_sql) } else { String::new() };
         let collate = self.collation_sql.as_ref().map(|name| format!(" COLLATE {name}"));
-        (if is_array { "text" } else { &self.type_sql }, cast + &collate.unwrap_or_default())
+        (
+            if self.is_compound { "text" } else { &self.type_sql },
+            cast + &collate.unwrap_or_default(),
+        )
     }
 }
 
@@ -118,6 +121,7 @@ pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
                 equality: operator(row, 3, 4),
                 greater: operator(row, 7, 8),
                 type_oid: required(row, 5),
+                is_compound: required(row, 9),
                 collation_sql: column(row, 6),
             }
         })

@@ -1,5 +1,6 @@
 //! One claim of jobs: read, chunk and embed without a snapshot, apply, and account for failures.
 use super::apply::{Change, Outcome, State, apply};
+use super::board::ask_for_help;
 use super::collection::Target;
 use super::embed::Embeddings;
 use super::failed::Failed;
@@ -38,8 +39,6 @@ pub enum End {
     Nothing,
     /// The jobs are done, or put back with their failure.
     Done,
-    /// The same, and there were more to claim.
-    Full,
     /// The collection paused.
     Paused,
 }
@@ -66,7 +65,10 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
     };
     let collection = target.collection.id;
     let names = target.names();
-    let is_full = lease.len() == most_jobs(&target) as usize;
+    if host.is_worker() && lease.len() == most_jobs(&target) as usize {
+        // Others can begin with the rest at once.
+        ask_for_help();
+    }
     let opened = host.outside(|| open(&target));
     let is_models_fault = opened.is_err();
     let end = match opened {
@@ -74,7 +76,6 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
         Err(failed) => Err((failed, lease)),
     };
     let (failed, lease) = match end {
-        Ok(()) if is_full => return Ok(End::Full),
         Ok(()) => return Ok(End::Done),
         Err(failed) => failed,
     };

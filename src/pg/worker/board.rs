@@ -77,6 +77,18 @@ pub fn board() -> Option<&'static Board> {
     HAS_BOARD.load(SeqCst).then(|| BOARD.get())
 }
 
+/// Asks for another worker of this database, where there can be any.
+pub fn ask_for_help() {
+    // SAFETY: reads this process's variable.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    if let Some(board) = board()
+        && let Some(entry) = board.entry(database)
+    {
+        entry.is_busy.store(true, SeqCst);
+        board.wake_launcher();
+    }
+}
+
 impl Board {
     /// The entry of a database, made if there is room.
     pub fn entry(&self, database: pg_sys::Oid) -> Option<&Entry> {
@@ -157,11 +169,6 @@ impl Entry {
     /// Whether a worker was asked for since this was last called.
     pub fn take_wanted(&self) -> bool {
         self.is_wanted.swap(false, SeqCst)
-    }
-
-    /// Asks for another worker beside this one.
-    pub fn ask_for_help(&self) {
-        self.is_busy.store(true, SeqCst);
     }
 
     /// Whether a worker asked for another since this was last called.

@@ -43,7 +43,6 @@ pub struct Drain {
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
     clashes: u32,
-    has_much: bool,
     /// When the query log was last looked at.
     pruned: Option<Instant>,
 }
@@ -52,26 +51,12 @@ impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
         let (rates, resting) = (HashMap::new(), HashMap::new());
-        Self {
-            host,
-            collections,
-            last: 0,
-            rates,
-            resting,
-            clashes: 0,
-            has_much: false,
-            pruned: None,
-        }
+        Self { host, collections, last: 0, rates, resting, clashes: 0, pruned: None }
     }
 
     /// Where the work runs.
     pub fn host(&self) -> &Host {
         &self.host
-    }
-
-    /// Whether the last claim left more to claim.
-    pub fn has_much(&self) -> bool {
-        self.has_much
     }
 
     /// Frees the claims of backends that are gone.
@@ -157,10 +142,7 @@ impl Drain {
             Step::Scan => scan::page(host, generation),
             Step::Jobs => {
                 let rate = self.rates.entry(generation).or_default();
-                batch::work(host, generation, rate).map(|end| {
-                    self.has_much = end == End::Full;
-                    end != End::Nothing
-                })
+                batch::work(host, generation, rate).map(|end| end != End::Nothing)
             }
             Step::Switch => switch::by_itself(host, generation),
             Step::Index => {

@@ -199,14 +199,7 @@ impl Worker {
             // Before looking: what is written from here on sets it again.
             entry.take_wanted();
         }
-        let turn = self.drain.turn()?;
-        if let (Post::Board(entry), true) = (self.post, self.drain.has_much()) {
-            entry.ask_for_help();
-            if let Some(board) = board() {
-                board.wake_launcher();
-            }
-        }
-        match turn {
+        match self.drain.turn()? {
             Turn::Worked => Ok(true),
             Turn::Idle { ready_at, .. } => {
                 self.next = ready_at;
