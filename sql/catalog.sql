@@ -29,7 +29,8 @@ COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL'
 CREATE SEQUENCE rag.generation_id AS int;
 CREATE TABLE rag.generation (
     generation_id  int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.generation_id'),
-    collection_id  int NOT NULL REFERENCES rag.collection ON DELETE CASCADE,
+    -- No foreign key: a parallel pg_restore loads both tables at once.
+    collection_id  int NOT NULL,
     state          text NOT NULL CHECK (state IN ('building', 'active', 'standby', 'retired')),
     model          text NOT NULL,
     fingerprint    text NOT NULL,
@@ -44,11 +45,16 @@ CREATE TABLE rag.generation (
     bits           regclass,
     -- The vector index is built once the first load is in: row by row into an empty one costs more.
     loaded_at      timestamptz,
+    -- By these rag_maintain tells whether the vector index is stale.
+    index_rows     bigint,
+    index_size     bigint,
+    index_wanted   boolean NOT NULL DEFAULT false,
     -- Why this generation alone stands still: its model is missing, or someone said so.
     paused         text,
     switches       boolean NOT NULL DEFAULT false,
     created_at     timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+CREATE INDEX ON rag.generation (collection_id);
 -- At most one generation in each of these states; any number can be retired.
 CREATE UNIQUE INDEX ON rag.generation (collection_id, state) WHERE state <> 'retired';
 COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunking settings and model fingerprint, with its own tables';
@@ -58,6 +64,9 @@ COMMENT ON COLUMN rag.generation.bits IS 'table of token bits for reranking, or 
 COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation stands still, or NULL';
 COMMENT ON COLUMN rag.generation.switches IS 'searches switch to it by themselves once it is complete';
+COMMENT ON COLUMN rag.generation.index_rows IS 'chunks there were when the vector index was built';
+COMMENT ON COLUMN rag.generation.index_size IS 'bytes of the vector index when it was built';
+COMMENT ON COLUMN rag.generation.index_wanted IS 'the vector index is to be built anew';
 
 CREATE SEQUENCE rag.chunk_id;
 COMMENT ON SEQUENCE rag.chunk_id IS 'chunk ids of all collections: an id is never used again';

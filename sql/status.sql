@@ -46,6 +46,12 @@ SELECT c.name AS collection,
        COALESCE(c.paused, g.paused,
                 CASE WHEN c.home <> rag.home(c.source)
                      THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused,
+       CASE rag.worker_state()
+            WHEN 'none'
+            THEN CASE WHEN LEAST(j.ready_at, w.oldest) < pg_catalog.clock_timestamp() - interval '10 seconds'
+                           AND c.paused IS NULL AND g.paused IS NULL AND c.home = rag.home(c.source)
+                      THEN 'missing' ELSE 'idle' END
+            ELSE rag.worker_state() END AS worker,
        p.error,
        g.created_at,
        g.loaded_at
@@ -58,13 +64,16 @@ SELECT c.name AS collection,
               pg_catalog.count(*) FILTER (WHERE NOT j.is_dead AND NOT j.is_claimed),
               pg_catalog.count(*) FILTER (WHERE j.is_claimed),
               pg_catalog.count(*) FILTER (WHERE j.is_dead),
-              pg_catalog.min(j.queued_at) FILTER (WHERE NOT j.is_dead)
-         FROM (SELECT is_new, is_dead, queued_at,
+              pg_catalog.min(j.queued_at) FILTER (WHERE NOT j.is_dead),
+              pg_catalog.min(j.ready_at) FILTER (WHERE NOT j.is_dead AND NOT j.is_claimed)
+         FROM (SELECT is_new, is_dead, queued_at, ready_at,
                       NOT is_dead AND worker IS NOT NULL
                           AND ready_at > pg_catalog.clock_timestamp() AS is_claimed
                  FROM rag.job
-                WHERE generation_id = g.generation_id) AS j)
-       AS j (new, pending, in_flight, dead, oldest)
+                -- Not =: where most jobs are of one generation, the planner takes every generation's for as many
+                -- and reads them all each time.
+                WHERE generation_id BETWEEN g.generation_id AND g.generation_id) AS j)
+       AS j (new, pending, in_flight, dead, oldest, ready_at)
  CROSS JOIN LATERAL (
        SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at)
          FROM (SELECT COALESCE(pg_catalog.cardinality(w.keys), 1) AS documents, w.changed_at
@@ -95,7 +104,8 @@ COMMENT ON COLUMN rag.generation_status.error IS 'what went wrong last with the 
 GRANT SELECT ON rag.generation_status TO PUBLIC;
 
 CREATE VIEW rag.status AS
-SELECT collection, documents, indexed, pending, in_flight, dead, chunks, lag, rate, eta, worker_heartbeat, paused
+SELECT collection, documents, indexed, pending, in_flight, dead, chunks, lag, rate, eta, worker_heartbeat, paused,
+       worker
   FROM rag.generation_status
  WHERE state = 'active';
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
@@ -108,6 +118,7 @@ COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable
 COMMENT ON COLUMN rag.status.rate IS 'documents a second, smoothed';
 COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
+COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0';
 COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on, rag_verify a restored one';
 GRANT SELECT ON rag.status TO PUBLIC;
 

@@ -11,6 +11,7 @@ mod guc;
 mod home;
 mod interrupt;
 mod json;
+mod maintain;
 mod model;
 mod plan;
 mod preload;
@@ -20,12 +21,17 @@ mod search;
 mod spi;
 mod trigger;
 mod vector;
+mod vector_index;
 mod verify;
 mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
-pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["catalog", home]);
+pgrx::extension_sql_file!(
+    "../sql/status.sql",
+    name = "status",
+    requires = ["catalog", home, worker_state]
+);
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",

@@ -1,10 +1,8 @@
 -- Run as the owner of a source that is a plain table. Inserts and deletes come as whole statements, so
--- that COPY of a million rows stays cheap; an update of other columns fires nothing.
+-- that COPY of a million rows stays cheap.
 CREATE TRIGGER {insert} AFTER INSERT ON {table} REFERENCING NEW TABLE AS rag_pg_new
     FOR EACH STATEMENT EXECUTE FUNCTION {ingest}({collection});
 CREATE TRIGGER {delete} AFTER DELETE ON {table} REFERENCING OLD TABLE AS rag_pg_old
     FOR EACH STATEMENT EXECUTE FUNCTION {ingest}({collection});
-CREATE TRIGGER {update} AFTER UPDATE {of} ON {table}
-    FOR EACH ROW WHEN ({changed}) EXECUTE FUNCTION {ingest}({collection});
 CREATE TRIGGER {truncate} AFTER TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION {ingest}({collection});

@@ -8,6 +8,10 @@ SELECT CASE
                            WHERE i.indrelid = c.source AND i.indisprimary
                              AND (i.indkey::int2[])[0:i.indnkeyatts - 1] = c.column_numbers[3:])
            THEN 'the source has another primary key than the collection, or none'
+         WHEN EXISTS (SELECT FROM pg_catalog.pg_class r JOIN pg_catalog.pg_inherits h
+                          ON h.inhparent = r.oid OR h.inhrelid = r.oid
+                       WHERE r.oid = c.source AND r.relkind = 'r')
+           THEN 'the source inherits from a table or is inherited from'
        END
   FROM rag.collection c
  WHERE c.collection_id = $1

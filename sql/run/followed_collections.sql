@@ -1,9 +1,20 @@
--- Run by rag_follow_ddl at the end of a command: collections whose source, or a partition of it, the
--- command altered or created, or took away from it. Not while a dump is being restored: column numbers of
--- a restored table are others, until rag_verify.
+-- Run by rag_follow_ddl at the end of a command: collections whose source, or a partition or child of it, the
+-- command altered or created, or took away from it, or gave a trigger. Not while a dump is being restored: column
+-- numbers of a restored table are others, until rag_verify.
+WITH touched AS (
+    SELECT d.objid AS relid
+      FROM pg_catalog.pg_event_trigger_ddl_commands() d
+     WHERE d.classid = 'pg_catalog.pg_class'::regclass
+     UNION
+    SELECT t.tgrelid
+      FROM pg_catalog.pg_event_trigger_ddl_commands() d
+      JOIN pg_catalog.pg_trigger t ON t.oid = d.objid
+     WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND t.tgname::text NOT LIKE 'rag\_pg\_%'
+)
 SELECT DISTINCT c.collection_id
-  FROM pg_catalog.pg_event_trigger_ddl_commands() d
+  FROM touched t
   JOIN rag.collection c
-    ON c.source::oid = d.objid
-    OR c.source::oid IN (SELECT a.relid::oid FROM pg_catalog.pg_partition_ancestors(d.objid::regclass) a)
- WHERE d.classid = 'pg_catalog.pg_class'::regclass AND c.home = rag.home(c.source)
+    ON c.source::oid = t.relid
+    OR c.source::oid IN (SELECT a.relid::oid FROM pg_catalog.pg_partition_ancestors(t.relid::regclass) a)
+    OR c.source::oid IN (SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = t.relid)
+ WHERE c.home = rag.home(c.source)

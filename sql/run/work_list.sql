@@ -5,7 +5,8 @@ SELECT g.generation_id,
        EXISTS (SELECT FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND NOT j.is_dead
                   AND j.ready_at <= pg_catalog.clock_timestamp()),
-       g.loaded_at IS NULL
+       g.loaded_at IS NOT NULL AND g.index_wanted
+           OR g.loaded_at IS NULL
            AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = g.generation_id)
            AND NOT EXISTS (SELECT FROM rag.job j
                             WHERE j.generation_id = g.generation_id AND NOT j.is_dead AND j.is_new),

@@ -1,2 +1,6 @@
--- Run by pg::worker as the extension's owner, in the transaction that builds the index.
-UPDATE rag.generation SET loaded_at = pg_catalog.clock_timestamp() WHERE generation_id = $1
+-- Run by pg::worker as the extension's owner, when the index is there. $1 generation, $2 chunks and $3 bytes of
+-- the index, NULL where the generation has none.
+UPDATE rag.generation
+   SET loaded_at = COALESCE(loaded_at, pg_catalog.clock_timestamp()), index_wanted = false,
+       index_rows = $2, index_size = $3
+ WHERE generation_id = $1

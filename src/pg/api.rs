@@ -7,6 +7,7 @@ mod explain;
 mod feedback;
 mod generation;
 mod grant;
+mod maintain;
 mod model;
 mod pause;
 mod rerank;

@@ -4,6 +4,7 @@ pub mod create;
 pub mod drop;
 pub mod hold;
 pub mod key;
+pub mod triggers;
 
 use super::plan;
 use super::rights::qualified_name;
@@ -113,6 +114,8 @@ pub struct Generation {
     pub index_method: String,
     /// Whether the first load is in and the vector index built.
     pub is_loaded: bool,
+    /// Whether the vector index is to be built anew.
+    pub wants_index: bool,
     /// Table of documents.
     pub documents: Oid,
     /// Table of chunks.
@@ -300,6 +303,7 @@ impl Generation {
             format: required(row, 9),
             index_method: required(row, 11),
             is_loaded: required(row, 12),
+            wants_index: required(row, 17),
             documents: required(row, 13),
             chunks: required(row, 14),
             bits,

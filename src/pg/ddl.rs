@@ -5,11 +5,12 @@
 #![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
-use super::collection::create::{Source, create_table_triggers, follow_owner, relation_sql};
+use super::collection::create::{Source, follow_owner, relation_sql};
+use super::collection::triggers::{create_table_triggers, create_update_trigger};
 use super::collection::{Collection, drop};
 use super::error::raise;
 use super::rights::{as_extension_owner, as_source_owner};
-use super::spi::{column, execute, query, required};
+use super::spi::{column, execute, query, read, required};
 use super::worker;
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
@@ -52,14 +53,14 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
 extension_sql!(
     r"CREATE FUNCTION rag_follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_follow_ddl';
 COMMENT ON FUNCTION rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
-CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
+CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
     EXECUTE FUNCTION rag_follow_ddl();
 CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION rag_follow_ddl();",
     name = "rag_follow_ddl",
     requires = ["catalog", "query_log", home]
 );
 
-/// After ALTER TABLE or CREATE TABLE.
+/// After ALTER TABLE, CREATE TABLE or CREATE TRIGGER.
 fn after_command() -> Result<()> {
     let sql = include_str!("../../sql/run/followed_collections.sql");
     let ids: Vec<i32> = as_extension_owner(|| query(sql, &[], |row| required(&row, 1)));
@@ -81,13 +82,26 @@ fn follow(id: i32) -> Result<()> {
     as_extension_owner(|| execute(columns, &[id.into()]));
     follow_owner(id);
     let Some(collection) = Collection::by_id(id)? else { return Ok(()) };
-    follow_partitions(&collection);
+    let source = Source::of(&collection);
+    follow_triggers(&collection, &source);
+    follow_partitions(&collection, &source);
     Ok(())
 }
 
-fn follow_partitions(collection: &Collection) {
+/// A trigger of the source's own that changes rows on their way in can change the text when another column
+/// is set: from then on an update of any column counts.
+fn follow_triggers(collection: &Collection, source: &Source) {
+    let sql = include_str!("../../sql/run/follow_update_trigger.sql");
+    let args = [collection.id.into(), collection.source.into()];
+    if source.has_before_update && !read(sql, &args, |_| ()).is_empty() {
+        as_source_owner(collection.owner, || {
+            create_update_trigger(collection, source, &source.sql);
+        });
+    }
+}
+
+fn follow_partitions(collection: &Collection, source: &Source) {
     let sql = include_str!("../../sql/run/follow_partitions.sql");
-    let source = Source::of(collection);
     if !source.is_partitioned {
         return;
     }
@@ -106,7 +120,7 @@ fn follow_partitions(collection: &Collection) {
             if is_foreign {
                 drop::drop_triggers(collection.id, &table_sql);
             } else {
-                create_table_triggers(collection, &source, &table_sql);
+                create_table_triggers(collection, source, &table_sql);
             }
         });
     }

@@ -12,7 +12,7 @@ mod pgvector;
 mod question;
 mod rank;
 mod resolve;
-mod settings;
+pub mod settings;
 mod statement;
 mod text_search;
 mod trace;
@@ -21,7 +21,7 @@ mod tsvector;
 use super::collection::{Collection, Generation};
 use super::cursor::Snapshot;
 use super::spi::required;
-use super::{plan, rights};
+use super::{plan, rights, vector_index};
 use crate::model::{Detail, Embedding};
 use crate::search::filter::Filter as Tree;
 use crate::search::legs::{Request, Term};
@@ -147,6 +147,7 @@ fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
     let mut next = || tables.next().unwrap_or_default();
     Ok(Names {
         vector: pgvector.schema_sql.clone(),
+        distance: vector_index::distance("c", "$1", generation.dimensions, &pgvector.schema_sql),
         documents: next(),
         chunks: next(),
         bits: generation.bits.map(|_| next()),
@@ -247,7 +248,7 @@ impl<'a> Search<'a> {
     /// The candidates that come out, and how many the fusion kept.
     fn gather(&self, gathering: &Gathering) -> (Vec<Found>, usize) {
         let Some((sql, arguments)) = self.statement(gathering) else { return (Vec::new(), 0) };
-        let _settings = settings::Scope::for_search(self.options.depth);
+        let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
         let keys = self.collection.keys.len();
         let mut kept = 0;
         let mut key_text = None;

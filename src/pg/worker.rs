@@ -5,6 +5,7 @@
 mod apply;
 mod batch;
 mod board;
+mod builder;
 mod call;
 mod changes;
 pub mod collection;
@@ -19,8 +20,9 @@ mod process;
 mod read;
 mod reuse;
 mod scan;
+pub mod state;
 mod turnstile;
-mod vector_index;
+pub mod vector_index;
 
 pub use call::changes_written;
 

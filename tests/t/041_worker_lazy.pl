@@ -40,7 +40,11 @@ is(scalar backend_pids($node, 'rag_pg worker'), 0, 'a rollback calls no worker')
 $node->safe_psql('postgres', 'ALTER SYSTEM SET max_worker_processes = 0');
 $node->restart;
 $node->safe_psql('postgres', "INSERT INTO doc VALUES (5002, 'Written anyway.')");
+wait_until('status says that no worker could be had',
+	sub { $node->safe_psql('postgres', 'SELECT worker FROM rag.status') eq 'missing' }, 30);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM doc_chunks WHERE id = 5002'), 0, 'the document waits');
 $node->safe_psql('postgres', 'CALL rag_work()');
+is($node->safe_psql('postgres', 'SELECT worker FROM rag.status'), 'idle', 'there is nothing to do then');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM doc_chunks WHERE id = 5002'), 1, 'rag_work indexes it');
 
 # DROP DATABASE works once the worker is idle.

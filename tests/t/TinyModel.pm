@@ -16,18 +16,23 @@ my @special = qw([PAD] [UNK] [CLS] [SEP] [MASK]);
 my @vocabulary = (@special, 'a' .. 'z', (map { "##$_" } 'a' .. 'z'), qw(? .));
 my $positions = 64;
 
-# write_tiny_model($directory, %options): kind => 'embedder' (default) or 'reranker', hidden => 8, seed => 42.
+# Larger tensors repeat themselves: drawing millions of numbers would take longer than the test.
+my $drawn = 65_521;
+
+# write_tiny_model($directory, %options): kind => 'embedder' (default) or 'reranker', hidden => 8, seed => 42, inner =>
+# the width between the layers, twice hidden by default.
 sub write_tiny_model
 {
 	my ($directory, %options) = @_;
 	my $hidden = $options{hidden} // 8;
+	my $inner = $options{inner} // 2 * $hidden;
 	my $is_reranker = ($options{kind} // 'embedder') eq 'reranker';
 	make_path($directory);
-	write_tensors("$directory/model.safetensors", $hidden, $is_reranker, $options{seed} // 42);
+	write_tensors("$directory/model.safetensors", $hidden, $inner, $is_reranker, $options{seed} // 42);
 	write_json("$directory/config.json", {
 		architectures => [ $is_reranker ? 'BertForSequenceClassification' : 'BertModel' ], model_type => 'bert',
 		hidden_act => 'gelu', vocab_size => scalar(@vocabulary), hidden_size => $hidden, num_hidden_layers => 1,
-		num_attention_heads => 2, intermediate_size => 2 * $hidden, max_position_embeddings => $positions,
+		num_attention_heads => 2, intermediate_size => $inner, max_position_embeddings => $positions,
 		type_vocab_size => 2, layer_norm_eps => 1e-12, position_embedding_type => 'absolute',
 		$is_reranker ? (id2label => { 0 => 'LABEL_0' }) : () });
 	write_tokenizer("$directory/tokenizer.json");
@@ -59,13 +64,15 @@ sub write_json { my ($path, $value) = @_; return write_file($path, encode_json($
 
 sub write_tensors
 {
-	my ($path, $hidden, $is_reranker, $state) = @_;
+	my ($path, $hidden, $inner, $is_reranker, $state) = @_;
 	my $tensor = sub {
 		my ($centre, @shape) = @_;
 		my $count = 1;
 		$count *= $_ for @shape;
-		my @values = map { $state = ($state * 16807) % 2147483647; $centre + $state / 2147483647 - 0.5 } 1 .. $count;
-		return { shape => \@shape, bytes => pack('f<*', @values) };
+		my $some = $count < $drawn ? $count : $drawn;
+		my $bytes = pack 'f<*',
+		  map { $state = ($state * 16807) % 2147483647; $centre + $state / 2147483647 - 0.5 } 1 .. $some;
+		return { shape => \@shape, bytes => substr($bytes x (int($count / $some) + 1), 0, 4 * $count) };
 	};
 	my %tensors = (
 		'bert.embeddings.word_embeddings.weight' => $tensor->(0, scalar(@vocabulary), $hidden),
@@ -74,7 +81,7 @@ sub write_tensors
 	my $layer = 'bert.encoder.layer.0';
 	my @dense = (
 		(map { [ "$layer.attention.$_", $hidden, $hidden ] } qw(self.query self.key self.value output.dense)),
-		[ "$layer.intermediate.dense", 2 * $hidden, $hidden ], [ "$layer.output.dense", $hidden, 2 * $hidden ]);
+		[ "$layer.intermediate.dense", $inner, $hidden ], [ "$layer.output.dense", $hidden, $inner ]);
 	push @dense, [ 'bert.pooler.dense', $hidden, $hidden ], [ 'classifier', 1, $hidden ] if $is_reranker;
 	for (@dense)
 	{

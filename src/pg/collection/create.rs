@@ -1,7 +1,9 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+use super::triggers::{create_triggers, drop_leftovers};
 use super::{Build, Collection, Generation, State, key};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
+use crate::pg::vector_index;
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
@@ -88,6 +90,11 @@ impl Source {
         } else if required::<String>(row, 2) == "t" {
             Error::wrong_object("a temporary table cannot be the source of a collection")
                 .with_hint("A source is read by background workers: use a permanent table.")
+        } else if flag(10) {
+            // A statement that names the one fires no statement trigger of the other.
+            unusable()
+                .with_detail("The table inherits from another or is inherited from.")
+                .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
         } else if !flag(5) {
             Error::forbidden(format!("must be owner of table {sql}"))
                 .with_hint("Ask the table's owner, or a superuser, to create the collection.")
@@ -136,6 +143,7 @@ pub fn create(plan: &Plan) -> Result<i32> {
     let generation = create_generation(&collection, &plan.build, State::Active, false)?;
     as_source_owner(collection.owner, || {
         create_view(&collection, &generation);
+        drop_leftovers(&collection);
         create_triggers(&collection, &plan.source);
     });
     note_view(&collection);
@@ -192,9 +200,7 @@ pub fn create_generation(
     state: State,
     switches: bool,
 ) -> Result<Generation> {
-    let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
-    let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
-    let names = TableNames::new(collection, id);
+    let (id, names) = free_names(collection);
     as_source_owner(collection.owner, || names.create(collection, build));
     let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let table = |name: &str| -> Oid {
@@ -210,7 +216,7 @@ pub fn create_generation(
         size(build.max_tokens).into(),
         size(build.overlap_tokens).into(),
         build.format.as_str().into(),
-        build.index_method.as_str().into(),
+        vector_index::method_for(&build.index_method, build.dimensions).into(),
         table(&names.documents).into(),
         table(&names.chunks).into(),
         build.token_bits.then(|| table(&names.bits)).into(),
@@ -222,6 +228,22 @@ pub fn create_generation(
         execute(progress, &[id.into()]);
     });
     Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
+}
+
+/// The next number under which a generation's tables can be created: a dump of the schema alone brings
+/// tables of generations that this catalog does not know.
+fn free_names(collection: &Collection) -> (i32, TableNames) {
+    let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
+    let taken = "SELECT 1 FROM pg_catalog.unnest($1::text[]) AS t (name) \
+                 WHERE pg_catalog.to_regclass(t.name) IS NOT NULL";
+    loop {
+        let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
+        let names = TableNames::new(collection, id);
+        let all = vec![names.documents.clone(), names.chunks.clone(), names.bits.clone()];
+        if read(taken, &[all.into()], |_| ()).is_empty() {
+            return (id, names);
+        }
+    }
 }
 
 /// Qualified, quoted names of a generation's tables.
@@ -318,61 +340,6 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
     ];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     execute(&fill(include_str!("../../../sql/run/create_view.sql"), &names), &[]);
-}
-
-/// Creates the triggers on the source and, where it has any, on its partitions. Runs as the owner.
-fn create_triggers(collection: &Collection, source: &Source) {
-    if !source.is_partitioned {
-        create_table_triggers(collection, source, &source.sql);
-        return;
-    }
-    let partitions = "SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass)";
-    for table in read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1)) {
-        create_table_triggers(collection, source, &relation_sql(table));
-    }
-}
-
-/// Creates the triggers of one table. Runs as its owner.
-pub fn create_table_triggers(collection: &Collection, source: &Source, table: &str) {
-    let template = if source.is_partitioned {
-        include_str!("../../../sql/run/create_partition_triggers.sql")
-    } else {
-        include_str!("../../../sql/run/create_triggers.sql")
-    };
-    let mut columns: Vec<String> = collection.keys.iter().map(super::KeyColumn::name_sql).collect();
-    let mut changed: Vec<String> = collection
-        .keys
-        .iter()
-        .map(|key| {
-            let name = key.name_sql();
-            format!("NOT (OLD.{name} {} NEW.{name})", key.equality())
-        })
-        .collect();
-    for text in std::iter::once(&collection.content).chain(&collection.title) {
-        let name = quote_identifier(text);
-        // Byte for byte: a collation may call different texts equal.
-        changed.push(format!(
-            "OLD.{name}::text COLLATE pg_catalog.\"C\" IS DISTINCT FROM NEW.{name}::text COLLATE pg_catalog.\"C\""
-        ));
-        columns.push(name);
-    }
-    // A trigger that changes rows on their way in can change the text when another column is set.
-    let of =
-        if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
-    let trigger = |event: &str| format!("rag_pg_{}_{event}", collection.id);
-    let names = [
-        ("insert", trigger("insert")),
-        ("update", trigger("update")),
-        ("delete", trigger("delete")),
-        ("truncate", trigger("truncate")),
-        ("table", table.to_owned()),
-        ("of", of),
-        ("changed", changed.join(" OR ")),
-        ("ingest", format!("{}.rag_ingest", extension_schema("rag_pg"))),
-        ("collection", quote_literal(&collection.name)),
-    ];
-    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
-    execute(&fill(template, &names), &[]);
 }
 
 /// Qualified, quoted name of a relation.

@@ -1,6 +1,9 @@
 //! Settings that hold while a search's statement runs.
 #![allow(unsafe_code)] // nests settings as functions with SET clauses do
 
+use super::frequency;
+use crate::pg::collection::Generation;
+use crate::pg::vector_index;
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
 
@@ -21,14 +24,17 @@ pub struct Scope {
 
 impl Scope {
     /// For a search whose dense leg is `depth` deep. What the caller set higher stays.
-    pub fn for_search(depth: usize) -> Self {
+    pub fn for_search(depth: usize, generation: &Generation) -> Self {
         // SAFETY: opens a level of settings, which drop or the end of the transaction closes.
         let scope = Self { level: unsafe { pg_sys::NewGUCNestLevel() } };
         let current = |name| Self::current(name).and_then(|value| value.parse().ok()).unwrap_or(0);
         let ef_search = depth.clamp(MIN_EF_SEARCH, MAX_EF_SEARCH).max(current(c"hnsw.ef_search"));
-        let probes = MIN_PROBES.max(current(c"ivfflat.probes"));
         Self::set(c"hnsw.ef_search", &ef_search.to_string());
-        Self::set(c"ivfflat.probes", &probes.to_string());
+        if generation.index_method == "ivfflat" {
+            let rows = frequency::rows(generation.chunks).unwrap_or_default();
+            let probes = MIN_PROBES.max(vector_index::probes(rows)).max(current(c"ivfflat.probes"));
+            Self::set(c"ivfflat.probes", &probes.to_string());
+        }
         // Filters and policies drop rows after the index found them; it must go on until enough are left.
         Self::set(c"hnsw.iterative_scan", "relaxed_order");
         Self::set(c"ivfflat.iterative_scan", "relaxed_order");
@@ -40,6 +46,14 @@ impl Scope {
         if page_cost.is_none_or(|cost| cost > RANDOM_PAGE_COST) {
             Self::set(c"random_page_cost", &RANDOM_PAGE_COST.to_string());
         }
+        scope
+    }
+
+    /// The same, and the planner takes an index if there is one.
+    pub fn for_index(depth: usize, generation: &Generation) -> Self {
+        let scope = Self::for_search(depth, generation);
+        Self::set(c"enable_seqscan", "off");
+        Self::set(c"enable_bitmapscan", "off");
         scope
     }
 

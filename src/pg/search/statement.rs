@@ -25,6 +25,8 @@ pub struct Shape {
 pub struct Names {
     /// The schema of pgvector.
     pub vector: String,
+    /// SQL of a chunk's distance from the question, as the vector index orders by it.
+    pub distance: String,
     /// The generation's tables.
     pub documents: String,
     /// See `documents`.
@@ -48,7 +50,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         let conditions =
             if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
         let parts = [
-            ("vector", names.vector.as_str()),
+            ("distance", names.distance.as_str()),
             ("chunks", &names.chunks),
             ("conditions", &conditions),
             ("count", &count.to_string()),

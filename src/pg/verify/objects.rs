@@ -2,7 +2,7 @@
 use super::Finding;
 use crate::Result;
 use crate::pg::collection::create::{self, Source};
-use crate::pg::collection::{Collection, Generation, drop};
+use crate::pg::collection::{Collection, Generation, drop, triggers};
 use crate::pg::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
 use crate::pg::worker::collection::Target;
@@ -14,7 +14,7 @@ pub const TRIGGER: &str = "table without triggers";
 
 /// Looks at every object; what another check needs comes before it.
 pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Result<Vec<Finding>> {
-    let mut findings = vec![owners(collection, repairs), triggers(collection, repairs)];
+    let mut findings = vec![owners(collection, repairs), tables(collection, repairs)];
     let policies = targets.iter().map(|target| policies(target, repairs)).sum();
     let indexes = targets.iter().map(|target| indexes(target, repairs)).sum();
     let view = view(collection, repairs)?;
@@ -41,7 +41,7 @@ fn owners(collection: &Collection, repairs: bool) -> Finding {
     Finding::new("object of another owner", foreign as i64, repairs.then_some("given to the owner"))
 }
 
-fn triggers(collection: &Collection, repairs: bool) -> Finding {
+fn tables(collection: &Collection, repairs: bool) -> Finding {
     let source = Source::of(collection);
     let sql = include_str!("../../../sql/run/verify_triggers.sql");
     let args = [
@@ -59,7 +59,7 @@ fn triggers(collection: &Collection, repairs: bool) -> Finding {
             as_source_owner(owner, || {
                 drop::drop_triggers(collection.id, &table_sql);
                 if !is_foreign {
-                    create::create_table_triggers(collection, &source, &table_sql);
+                    triggers::create_table_triggers(collection, &source, &table_sql);
                 }
             });
         }

@@ -120,6 +120,14 @@ impl Board {
         &self.pace
     }
 
+    /// Whether a worker of this process's database is running.
+    pub fn has_worker(&self) -> bool {
+        // SAFETY: reads this process's variable.
+        let here = unsafe { pg_sys::MyDatabaseId };
+        let has = |entry: &Entry| entry.workers.iter().any(|worker| worker.load(SeqCst) != 0);
+        self.entries().any(|(database, entry)| database == here && has(entry))
+    }
+
     /// Notes the launcher's latch, this process's.
     pub fn register_launcher(&self) {
         self.launcher.store(my_latch(), SeqCst);

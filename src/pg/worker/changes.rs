@@ -61,6 +61,8 @@ pub struct Work {
     pub generation: i32,
     /// What can be done for it now.
     pub step: Option<Step>,
+    /// Its vector index is to be built, whether or not there is other work.
+    pub wants_index: bool,
     /// When its next job is ready, as a `timestamptz`.
     pub ready_at: Option<i64>,
     /// Another backend works on one of its jobs.
@@ -76,6 +78,7 @@ pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
             step: [(Step::Scan, 2), (Step::Switch, 7), (Step::Jobs, 3), (Step::Index, 4)]
                 .into_iter()
                 .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
+            wants_index: required(&row, 4),
             ready_at: column::<TimestampWithTimeZone>(&row, 5).map(pg_sys::TimestampTz::from),
             is_claimed: required(&row, 6),
         })

@@ -92,6 +92,12 @@ impl Drain {
             Ok((changed, changes::list(collections)))
         })?;
         self.host.reached("coalesced");
+        if self.host.is_worker() {
+            // Before anything else, since there may always be jobs.
+            for work in work.iter().filter(|work| work.wants_index) {
+                vector_index::build(&self.host, work.generation)?;
+            }
+        }
         // In a circle: a collection with millions of jobs does not keep the others waiting.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
@@ -106,7 +112,8 @@ impl Drain {
             if self.step(next.generation, step)? {
                 return Ok(Turn::Worked);
             }
-            is_locked = true;
+            // An index is nothing to wait for: searches find everything without it.
+            is_locked |= step != Step::Index;
         }
         if changed == Changes::Taken {
             return Ok(Turn::Worked);
@@ -147,7 +154,7 @@ impl Drain {
             Step::Switch => switch::by_itself(host, generation),
             Step::Index => {
                 host.reached("indexing");
-                vector_index::build(host, generation).map(|()| true)
+                vector_index::build(host, generation)
             }
         };
         let Err(failed) = result else {

@@ -124,6 +124,28 @@ impl Host {
         }
     }
 
+    /// Runs a utility statement as a client sends it, in a worker: it may commit as it goes.
+    pub fn utility(&self, sql: &str) -> std::result::Result<(), Failed> {
+        let result = self.outside(|| {
+            let text = CString::new(sql).expect("statements hold no zero byte");
+            // SAFETY: no transaction runs in a worker between steps. What is parsed outlives the commits
+            // inside the statement: it lies in this host's memory.
+            unsafe {
+                pg_sys::SetCurrentStatementStartTimestamp();
+                pg_sys::StartTransactionCommand();
+                pg_sys::MemoryContextSwitchTo(self.context.value());
+                run_in_portal(&text);
+                pg_sys::CommitTransactionCommand();
+            }
+            Ok(())
+        });
+        if result.is_err() {
+            // SAFETY: aborting is how a worker leaves whatever state an error left it in.
+            unsafe { pg_sys::AbortCurrentTransaction() };
+        }
+        result
+    }
+
     fn worker_transaction<R>(
         &self,
         body: impl FnOnce() -> Result<R>,
@@ -233,6 +255,39 @@ unsafe fn begin() {
                 false,
             );
         }
+    }
+}
+
+/// Runs one utility statement in a portal of its own, as the server does with a client's: event triggers, which
+/// may be anybody's, find a snapshot by it also after the statement committed.
+///
+/// # Safety
+/// In a transaction, and in memory that outlives those the statement commits.
+unsafe fn run_in_portal(text: &CStr) {
+    // SAFETY: as promised. A utility statement needs no analysis; an ERROR drops the portal with its transaction.
+    unsafe {
+        let parsed = pg_sys::pg_parse_query(text.as_ptr());
+        let raw = (*(*parsed).elements).ptr_value.cast::<pg_sys::RawStmt>();
+        let mut statement =
+            pgrx::PgBox::<pg_sys::PlannedStmt>::alloc_node(pg_sys::NodeTag::T_PlannedStmt);
+        statement.commandType = pg_sys::CmdType::CMD_UTILITY;
+        statement.canSetTag = true;
+        statement.utilityStmt = (*raw).stmt;
+        let tag = pg_sys::CreateCommandTag((*raw).stmt);
+        let statements = pg_sys::lappend(std::ptr::null_mut(), statement.into_pg().cast());
+        let portal = pg_sys::CreateNewPortal();
+        (*portal).visible = false;
+        let (unnamed, no_plan) = (std::ptr::null(), std::ptr::null_mut());
+        pg_sys::PortalDefineQuery(portal, unnamed, text.as_ptr(), tag, statements, no_plan);
+        pg_sys::PortalStart(portal, std::ptr::null_mut(), 0, std::ptr::null_mut());
+        let nowhere = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestNone);
+        let nothing = std::ptr::null_mut();
+        let all = std::ffi::c_long::MAX;
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::PortalRun(portal, all, true, true, nowhere, nowhere, nothing);
+        #[cfg(feature = "pg18")]
+        pg_sys::PortalRun(portal, all, true, nowhere, nowhere, nothing);
+        pg_sys::PortalDrop(portal, false);
     }
 }
 

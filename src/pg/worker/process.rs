@@ -92,7 +92,8 @@ fn prepare(transaction: u32) -> bool {
     has_extension.unwrap_or_default()
 }
 
-fn set(name: &std::ffi::CStr, value: &std::ffi::CStr) {
+/// Settles a setting for the life of this process, whatever the database's defaults are.
+pub fn set(name: &std::ffi::CStr, value: &std::ffi::CStr) {
     let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
     // SAFETY: static texts; a database's defaults do not bind a worker.
     unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };

@@ -6,36 +6,61 @@
 //! saw it there.
 #![allow(unsafe_code)] // heavyweight locks
 
+use crate::pg::spi::{read, required};
 use pgrx::pg_sys;
 
 /// Held by the worker.
-pub const RUNNING: Lock = Lock(1);
+pub const RUNNING: Lock = Lock(0, 1);
 /// Shared by writers between their look and the end of their transaction.
-pub const WRITING: Lock = Lock(2);
+pub const WRITING: Lock = Lock(0, 2);
+
+/// Held by who builds the vector index of a generation.
+pub fn building(generation: i32) -> Lock {
+    Lock(1, generation.unsigned_abs())
+}
 
 /// Distinguishes our locks from users' advisory ones, which have 1 and 2 here.
 const CLASS: u16 = 0x5261;
 
 /// A lock of this database.
 #[derive(Debug, Clone, Copy)]
-pub struct Lock(u32);
+pub struct Lock(u32, u32);
 
 impl Lock {
     fn tag(self) -> pg_sys::LOCKTAG {
         pg_sys::LOCKTAG {
             // SAFETY: reads this process's variable.
             locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-            locktag_field2: 0,
-            locktag_field3: self.0,
+            locktag_field2: self.0,
+            locktag_field3: self.1,
             locktag_field4: CLASS,
             locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
             locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
         }
     }
 
+    /// Whether somebody has it. Looks without taking it, so that nobody else fails to.
+    pub fn is_held(self) -> bool {
+        let sql = include_str!("../../../sql/run/status_lock.sql");
+        let tag = self.tag();
+        let number = |field: u32| i64::from(field);
+        let args = [
+            number(tag.locktag_field1).into(),
+            number(tag.locktag_field2).into(),
+            number(tag.locktag_field3).into(),
+            i32::from(tag.locktag_field4).into(),
+        ];
+        read(sql, &args, |row| required::<bool>(&row, 1)) == [true]
+    }
+
     /// Takes the lock for the session, if nobody has it.
     pub fn try_exclusive(self) -> bool {
         self.acquire(pg_sys::ExclusiveLock, true)
+    }
+
+    /// Takes the lock until the transaction ends, if nobody has it.
+    pub fn try_exclusive_for_transaction(self) -> bool {
+        self.acquire(pg_sys::ExclusiveLock, false)
     }
 
     /// Gives back what [`Self::try_exclusive`] took.

@@ -1,0 +1,87 @@
+# The vector index is built concurrently by a process of its own: documents are indexed meanwhile, however long
+# another transaction keeps the build waiting; a build that is killed leaves nothing invalid for ever. Long vectors
+# are indexed in half precision, and searches use that index.
+use strict;
+use warnings;
+use RagPg;
+use TinyModel;
+use File::Path qw(make_path);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
+make_path("$tmp/models");
+symlink "$ENV{RAG_PG_MODEL_PATH}/all-MiniLM-L6-v2", "$tmp/models/all-MiniLM-L6-v2" or die $!;
+write_tiny_model("$tmp/wide", hidden => 2_048, inner => 16);
+command_ok([ $ENV{RAG_PG_MODEL_BINARY}, 'import', "$tmp/wide", '--name', 'wide', '--models', "$tmp/models" ],
+	'a model of 2,048 dimensions is imported');
+
+my $node = new_node('index', conf => <<"CONF");
+rag_pg.model_path = '$tmp/models'
+rag_pg.worker_naptime = 1s
+restart_after_crash = on
+CONF
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE doc (id int PRIMARY KEY, body text);
+INSERT INTO doc SELECT i, format('Document %s tells of the number %s.', i, i) FROM generate_series(1, 60) i;
+CREATE VIEW vector_index AS
+SELECT c.name, i.indexrelid, i.indisvalid, pg_get_indexdef(i.indexrelid) AS definition
+  FROM rag.collection c JOIN rag.generation g USING (collection_id) JOIN pg_index i ON i.indrelid = g.chunks
+  JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_am a ON a.oid = r.relam
+ WHERE amname IN ('hnsw', 'ivfflat');
+SQL
+my $builders = sub { return backend_pids($node, 'rag_pg index builder') };
+my $loaded = sub { return $node->safe_psql('postgres', "SELECT bool_and(loaded_at IS NOT NULL AND NOT index_wanted) FROM rag.generation") eq 't' };
+
+# A transaction with an old snapshot keeps the build waiting.
+my ($in, $out) = ('', '');
+my $timer = IPC::Run::timer($RagPg::PATIENCE);
+my $session = IPC::Run::start([ psql_command($node) ], '<', \$in, '>', \$out, $timer);
+$in .= "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'began', count(*) FROM doc;\n";
+$session->pump until $out =~ /began/;
+$node->safe_psql('postgres', "SELECT rag_create_collection('doc', 'doc', 'body')");
+wait_until('the build waits for an old snapshot', sub {
+	$node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rag_pg index builder' AND wait_event_type = 'Lock'") });
+is($node->safe_psql('postgres', 'SELECT indisvalid FROM vector_index'), 'f', 'the index is being built');
+like($node->safe_psql('postgres', "SELECT query FROM pg_stat_activity WHERE backend_type = 'rag_pg index builder'"),
+	qr/building the vector index of "doc"/, 'pg_stat_activity says so');
+$node->safe_psql('postgres', "INSERT INTO doc VALUES (1000, 'Written while the index is built.'); UPDATE doc SET body = body || ' More.' WHERE id = 1");
+wait_for_indexed($node, 'doc');
+is($node->safe_psql('postgres', 'SELECT content FROM doc_chunks WHERE id = 1000'), 'Written while the index is built.',
+	'documents are indexed meanwhile');
+is($node->safe_psql('postgres', "SELECT document_key->>'id' FROM rag_search('doc', 'Written while the index is built', top_k => 1)"), '1000', 'and found');
+is(scalar($builders->()), 1, 'one process builds');
+
+# It is killed; the server restarts, and another finishes what it began.
+my $log = -s $node->logfile;
+kill_process(($builders->())[0]);
+$session->kill_kill;
+wait_for_log($node, qr/database system is ready to accept connections/, $log);
+wait_until('the server is back', sub { $node->psql('postgres', 'SELECT 1') == 0 });
+wait_until('the index is built after all', $loaded);
+is($node->safe_psql('postgres', 'SELECT count(*), bool_and(indisvalid) FROM vector_index'), '1|t', 'the one the kill left is gone');
+is($node->safe_psql('postgres', 'SELECT rows = rows_indexed, reason, action FROM rag_maintain(\'doc\')'), 't||none', 'and all is well');
+
+# Built anew on request, beside the old one.
+my $old = $node->safe_psql('postgres', 'SELECT indexrelid FROM vector_index');
+is($node->safe_psql('postgres', "SELECT action FROM rag_maintain('doc', rebuild => true)"), 'requested', 'rag_maintain asks for another');
+wait_until('another index', sub { $loaded->() && $node->safe_psql('postgres', 'SELECT indexrelid FROM vector_index') ne $old });
+is($node->safe_psql('postgres', 'SELECT count(*), bool_and(indisvalid) FROM vector_index'), '1|t', 'it takes the place of the old one');
+wait_until('the builder has left', sub { !$builders->() });
+
+# Long vectors.
+my ($stdout, $stderr);
+$node->psql('postgres', "SELECT rag_create_collection('wide', 'doc', 'body', model => 'wide')", stdout => \$stdout, stderr => \$stderr);
+like($stderr, qr/NOTICE:  vectors of 2048 dimensions are indexed in half precision/, 'a notice says so');
+wait_for_indexed($node, 'wide');
+wait_until('the index of long vectors', $loaded);
+like($node->safe_psql('postgres', "SELECT definition FROM vector_index WHERE name = 'wide'"),
+	qr/embedding\)::halfvec\(2048\)\) (?:\w+\.)?halfvec_cosine_ops/, 'it is of half precision');
+my $search = "SELECT string_agg(document_key->>'id', ' ' ORDER BY score DESC, chunk_id) FROM rag_search('wide', 'number 17', top_k => 5, lexical_weight => 0, rerank => false)";
+my $exact = $node->safe_psql('postgres', "SET enable_indexscan = off; $search");
+is($node->safe_psql('postgres', "SET enable_seqscan = off; SET enable_sort = off; $search"), $exact, 'searches find the same by it');
+is($node->safe_psql('postgres', "SELECT idx_scan > 0 FROM pg_stat_user_indexes s JOIN vector_index v USING (indexrelid) WHERE name = 'wide'"),
+	't', 'and used it');
+is($node->safe_psql('postgres', "SELECT recall >= 0.9, reason FROM rag_maintain('wide')"), 't|', 'its recall can be measured');
+$node->stop;
+done_testing();
