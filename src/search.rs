@@ -4,6 +4,7 @@ pub mod explain;
 pub mod filter;
 pub mod legs;
 pub mod matching;
+pub mod quality;
 mod query;
 mod rank_fusion;
 

@@ -97,7 +97,7 @@ fn check_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-fn utf8(name: &CStr) -> Result<String> {
+pub(super) fn utf8(name: &CStr) -> Result<String> {
     let text = name.to_str().map_err(|_| Error::invalid_argument("a name is not valid UTF-8"))?;
     Ok(text.to_owned())
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 mod options;
 
-pub(super) use options::Given;
+pub(super) use options::{Given, count};
 
 /// A row of the result, in the order of its columns.
 type Row = (i64, JsonB, i32, String, f64, JsonB, JsonB);

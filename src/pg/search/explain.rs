@@ -69,13 +69,7 @@ impl Search<'_> {
     /// How the plan of the statement that ran gets at a leg's chunks.
     fn access(&self, leg: &str) -> Option<String> {
         let (sql, arguments) = self.statement(&self.trace.gathered)?;
-        let names = scans::of_cte(&sql, &arguments, leg).into_iter().map(|scan| {
-            let (Scan::Index(relation) | Scan::Table(relation)) = scan;
-            let sql = include_str!("../../../sql/run/explain_relation.sql");
-            read(sql, &[relation.into()], |row| required::<String>(&row, 1)).join("")
-        });
-        let names: Vec<String> = names.collect();
-        (!names.is_empty()).then(|| names.join(" and "))
+        described(&scans::of_cte(&sql, &arguments, leg))
     }
 
     /// What the order is by.
@@ -144,4 +138,15 @@ impl Search<'_> {
         note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
         notes
     }
+}
+
+/// What scans read, by name; `None` for none.
+pub(super) fn described(scans: &[Scan]) -> Option<String> {
+    let name = |scan: &Scan| {
+        let (Scan::Index(relation) | Scan::Table(relation)) = *scan;
+        let sql = include_str!("../../../sql/run/explain_relation.sql");
+        read(sql, &[relation.into()], |row| required::<String>(&row, 1)).join("")
+    };
+    let names: Vec<String> = scans.iter().map(name).collect();
+    (!names.is_empty()).then(|| names.join(" and "))
 }

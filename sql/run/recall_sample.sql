@@ -1,0 +1,16 @@
+-- Run by rag_recall as the caller: vectors of up to $1 chunks, evenly spread over the chunk ids, so that two
+-- runs ask the same.
+WITH bounds AS (
+    SELECT pg_catalog.min(c.chunk_id) AS lowest, pg_catalog.max(c.chunk_id) AS highest FROM {chunks} c
+), places AS (
+    SELECT b.lowest OPERATOR(pg_catalog.+) (b.highest OPERATOR(pg_catalog.-) b.lowest OPERATOR(pg_catalog.+) 1)
+               OPERATOR(pg_catalog.*) n OPERATOR(pg_catalog./) $1 AS place
+      FROM bounds b CROSS JOIN pg_catalog.generate_series(0, $1 OPERATOR(pg_catalog.-) 1) n
+)
+SELECT DISTINCT ON (c.chunk_id) c.chunk_id, c.embedding
+  FROM places p
+ CROSS JOIN LATERAL (SELECT c.chunk_id, c.embedding
+                       FROM {chunks} c
+                      WHERE c.chunk_id OPERATOR(pg_catalog.>=) p.place
+                      ORDER BY c.chunk_id
+                      LIMIT 1) c

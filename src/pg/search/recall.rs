@@ -1,0 +1,74 @@
+//! The dense leg against an exact scan, on vectors that the collection holds.
+use super::pgvector::PgVector;
+use super::resolve::{Resolved, resolve};
+use super::{names, require_rights, settings};
+use crate::Result;
+use crate::pg::interrupt;
+use crate::pg::plan::{self, scans};
+use crate::pg::spi::{fill, read, required};
+use crate::pg::vector::Vector;
+use crate::search::quality::recall_of_nearest;
+use std::time::Instant;
+
+/// What came of asking for stored vectors, one entry each.
+pub struct Measured {
+    /// Shares of the nearest that the leg found.
+    pub recalls: Vec<f64>,
+    /// Milliseconds of the leg.
+    pub index_times: Vec<f64>,
+    /// Milliseconds of the exact scan.
+    pub exact_times: Vec<f64>,
+    /// How the leg's plan gets at its chunks.
+    pub access: Option<String>,
+}
+
+/// Asks for the vectors of up to `queries` chunks, as the dense leg of a search `depth` deep does and once
+/// more without an index, and compares the `k` nearest.
+pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result<Measured> {
+    let Resolved { collection, generation, snapshot: _snapshot } = resolve(collection)?;
+    require_rights(&collection, &generation)?;
+    let pgvector = PgVector::find()?;
+    let names = names(&generation, &pgvector)?;
+    let sample = fill(
+        include_str!("../../../sql/run/recall_sample.sql"),
+        &[("chunks", names.chunks.as_str())],
+    );
+    let vectors = read(&sample, &[queries.into()], |row| {
+        (required::<i64>(&row, 1), required::<Vector>(&row, 2))
+    });
+    let statement = |order: &str| {
+        let depth = (depth + 1).to_string();
+        let parts = [
+            ("vector", names.vector.as_str()),
+            ("chunks", &names.chunks),
+            ("order", order),
+            ("depth", &depth),
+        ];
+        fill(include_str!("../../../sql/run/recall_nearest.sql"), &parts)
+    };
+    let distance = format!("c.embedding OPERATOR({}.<=>) $1", names.vector);
+    let leg = statement(&distance);
+    // No index is on this expression.
+    let exact = statement(&format!("({distance}) OPERATOR(pg_catalog.+) 0"));
+    let _settings = settings::Scope::for_search(depth);
+    let mut measured =
+        Measured { recalls: vec![], index_times: vec![], exact_times: vec![], access: None };
+    for (chunk_id, Vector(vector)) in vectors {
+        interrupt::checkpoint()?;
+        let arguments = [pgvector.argument(Some(&vector)), chunk_id.into()];
+        let distances = |sql: &str, times: &mut Vec<f64>| {
+            let started = Instant::now();
+            let found = plan::read(sql, &arguments, |row| required::<f64>(row, 1));
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+            found
+        };
+        let found = distances(&leg, &mut measured.index_times);
+        let nearest = distances(&exact, &mut measured.exact_times);
+        measured.recalls.push(recall_of_nearest(&found, &nearest, k));
+        if measured.access.is_none() {
+            let scans = scans::of_cte(&leg, &arguments, "dense");
+            measured.access = super::explain::described(&scans);
+        }
+    }
+    Ok(measured)
+}
