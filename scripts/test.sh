@@ -60,7 +60,7 @@ prepare_work() {
 as_server() {
     (cd "$WORK" && "${SERVER_USER[@]}" env RUST_BACKTRACE=0 LC_ALL=C.UTF-8 PATH="$BINDIR:$PATH" \
         RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" \
-        RAG_PG_MODEL_BINARY="$WORK/rag-model" "$@")
+        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" "$@")
 }
 
 # server_config FILE PRELOAD: postgresql.conf lines for the temporary servers of pg_regress. Its tests
@@ -175,6 +175,7 @@ tap() {
     local log=$WORK/tap.log status=0 name files=()
     for name in $(names tests/t pl); do files+=("tests/t/$name.pl"); done
     [ ${#files[@]} -gt 0 ] || { count tap 0 0 0 0 && return; }
+    provider || return
     as_server env PG_REGRESS="$TESTBIN/regress/pg_regress" PERL5LIB="$TESTBIN/perl:$WORK/tests/t" \
         TESTDATADIR="$WORK/tmp_check" TESTLOGDIR="$WORK/tap-log" \
         prove --verbose --timer --nocolor "${files[@]}" 2>&1 | tee "$log" |
@@ -188,6 +189,13 @@ tap() {
     failed=$((failed + $(matches '^tests/t/.*\(Wstat: .* Failed: 0\)' "$log")))
     [ "$status" -eq 0 ] || tail -n 15 "$WORK"/tap-log/*.log 2>/dev/null || true
     count tap "$passed" "$failed" "$skipped" "$status"
+}
+
+# provider: the tests' provider of models, where a test that calls one was chosen.
+provider() {
+    case " $(names tests/t pl) " in *remote*) ;; *) return 0 ;; esac
+    cargo build --quiet "${FEATURES[@]}" --example provider || { count tap 0 1 0 1 && return 1; }
+    cp "$TARGET/debug/examples/provider" "$WORK/provider"
 }
 
 # --- All of them ---------------------------------------------------------------------------------

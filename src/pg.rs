@@ -16,6 +16,7 @@ mod model;
 mod plan;
 mod preload;
 mod query_log;
+mod remote;
 mod rights;
 mod search;
 mod spi;
@@ -36,8 +37,9 @@ pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires =
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",
-    requires = ["bootstrap", rag_models, rag_embed, rag_embed_array]
+    requires = ["bootstrap", "remote", rag_models, rag_embed, rag_embed_array]
 );
+pgrx::extension_sql_file!("../sql/remote.sql", name = "remote", requires = ["bootstrap"]);
 
 /// Called once per process that loads the library; in the postmaster when it is preloaded.
 #[pgrx::pg_guard]
@@ -47,4 +49,5 @@ pub extern "C-unwind" fn _PG_init() {
     guc::init();
     preload::init();
     worker::init();
+    remote::init();
 }

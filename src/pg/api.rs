@@ -2,6 +2,7 @@
 mod answer;
 mod chunk;
 mod collection;
+mod credential;
 pub mod embed;
 mod evaluate;
 mod explain;

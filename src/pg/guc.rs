@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod model;
 pub mod query_log;
+pub mod remote;
 pub mod worker;
 
 /// Defines every setting; called while the library is loaded.
@@ -10,6 +11,7 @@ pub fn init() {
     answer::init();
     model::init();
     query_log::init();
+    remote::init();
     worker::init();
     reserve_prefix();
 }

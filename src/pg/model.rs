@@ -1,8 +1,9 @@
 //! The models this process has open: inherited from the postmaster, or loaded on first use.
-use super::{exit, guc};
+use super::{exit, guc, remote};
 use crate::model::LocalModel;
 use crate::model::manifest::Kind;
 use crate::model::store::{Located, Store};
+use crate::remote::Client;
 use crate::{Error, Result};
 use std::cell::{Cell, RefCell};
 
@@ -33,11 +34,6 @@ pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
     ready_embedder(tokenizer(name)?)
 }
 
-/// A model of either kind, ready to run.
-pub fn runnable(name: &str) -> Result<&'static LocalModel> {
-    ready(tokenizer(Some(name))?)
-}
-
 /// A model of either kind, of which manifest and tokenizer are wanted; its graph is read on the
 /// first run only, so this needs no ONNX Runtime.
 pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
@@ -58,13 +54,14 @@ pub fn embedder_by_fingerprint(name: &str, fingerprint: &str) -> Result<&'static
     ready_embedder(model)
 }
 
-fn ready_embedder(model: &'static LocalModel) -> Result<&'static LocalModel> {
+/// An embedder, ready to run; an error when the model is none.
+pub fn ready_embedder(model: &'static LocalModel) -> Result<&'static LocalModel> {
     model.require(Kind::Embedder)?;
     ready(model)
 }
 
 /// The model with its graph loaded.
-fn ready(model: &'static LocalModel) -> Result<&'static LocalModel> {
+pub fn ready(model: &'static LocalModel) -> Result<&'static LocalModel> {
     model.session()?;
     exit::install();
     Ok(model)
@@ -94,6 +91,41 @@ pub fn state(fingerprint: &str) -> State {
 /// start: with more than one, sessions inherited from the postmaster are not used.
 pub fn set_threads(threads: usize) {
     THREADS.set(threads.max(1));
+}
+
+/// What a model's name stands for.
+pub enum Named {
+    /// Files of this machine.
+    Local(&'static LocalModel),
+    /// A server.
+    Remote(Box<Client>),
+}
+
+/// The model `name`, or `rag_pg.default_model`. A name of both kinds stands for the files.
+pub fn named(name: Option<&str>) -> Result<Named> {
+    let wanted = name.map_or_else(guc::model::default_model, str::to_owned);
+    let missing = match store().locate(&wanted) {
+        Ok(located) => return Ok(Named::Local(open(located)?)),
+        Err(error) if error.sqlstate() == "42704" => error,
+        Err(error) => return Err(error),
+    };
+    match remote::find(&wanted)? {
+        Some(client) => Ok(Named::Remote(Box::new(client))),
+        // Its hint names the setting.
+        None if name.is_none() => Err(locate_default().err().unwrap_or(missing)),
+        None => Err(missing),
+    }
+}
+
+/// An error when files of this machine have this name.
+pub fn check_free(name: &str) -> Result<()> {
+    match store().locate(name) {
+        Err(error) if error.sqlstate() == "42704" => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(Error::duplicate(format!("model \"{name}\" already exists"))
+            .with_detail("It is installed on this machine.")
+            .with_hint("Choose another name.")),
+    }
 }
 
 /// The models directory.

@@ -8,7 +8,6 @@ use super::guc;
 use super::rights::{as_extension_owner, current_role};
 use super::search::{Fate, Found, Options, Outcome};
 use super::spi::{execute, query, required};
-use crate::answer::Answer;
 use crate::pg::api::search::document_key;
 use pgrx::{JsonB, pg_sys};
 use serde_json::{Map, Value, json};
@@ -30,8 +29,21 @@ pub struct Entry<'a> {
     pub options: &'a Options,
     /// What the search found.
     pub outcome: &'a Outcome,
-    /// The answer, where one was asked for, and the time it took to find in what was found.
-    pub answer: Option<(&'a Answer, Duration)>,
+    /// The answer, where one was asked for.
+    pub answer: Option<Answered<'a>>,
+}
+
+/// An answer as it is logged.
+#[derive(Clone, Copy)]
+pub struct Answered<'a> {
+    /// What the caller got.
+    pub text: &'a str,
+    /// Whether it is one.
+    pub status: &'a str,
+    /// How sure, where that is known.
+    pub confidence: Option<f64>,
+    /// Time it took to find in what was found.
+    pub took: Duration,
 }
 
 /// Number of the last query of this session; `None` when that was not logged.
@@ -65,7 +77,7 @@ fn insert(entry: &Entry<'_>) -> Option<i64> {
     let role = current_role();
     let candidates = outcome.found.iter().chain(&outcome.others);
     let candidates: Vec<Value> = candidates.map(|found| candidate(outcome, found)).collect();
-    let answer = entry.answer.map(|(answer, _)| answer);
+    let answer = entry.answer;
     let arguments = [
         outcome.collection.id.into(),
         generation.id.into(),
@@ -77,9 +89,9 @@ fn insert(entry: &Entry<'_>) -> Option<i64> {
         generation.fingerprint.as_str().into(),
         i32::try_from(outcome.found.len()).unwrap_or(i32::MAX).into(),
         JsonB(Value::Array(candidates)).into(),
-        answer.map(|answer| answer.text.as_str()).into(),
-        answer.map(|answer| answer.status.as_str()).into(),
-        answer.map(|answer| f64::from(answer.confidence)).into(),
+        answer.map(|answer| answer.text).into(),
+        answer.map(|answer| answer.status).into(),
+        answer.and_then(|answer| answer.confidence).into(),
         JsonB(milliseconds(entry)).into(),
     ];
     let sql = include_str!("../../sql/run/query_log_insert.sql");
@@ -128,7 +140,7 @@ fn candidate(outcome: &Outcome, found: &Found) -> Value {
 
 fn milliseconds(entry: &Entry<'_>) -> Value {
     let trace = &entry.outcome.trace;
-    let answering = entry.answer.map_or(Duration::ZERO, |(_, time)| time);
+    let answering = entry.answer.map_or(Duration::ZERO, |answer| answer.took);
     let shown = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let mut times = json!({
         "embed": shown(trace.embed),

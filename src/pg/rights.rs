@@ -115,6 +115,12 @@ pub const KEY_TEXT: [(&CStr, &CStr); 6] = [
 
 const SAFE_PATH: (&CStr, &CStr) = (c"search_path", c"pg_catalog, pg_temp");
 
+/// The role whose rights are in force.
+pub fn current_user() -> pg_sys::Oid {
+    // SAFETY: reads this backend's state.
+    unsafe { pg_sys::GetUserId() }
+}
+
 /// Owner of the extension, taken from one of its tables.
 fn extension_owner() -> pg_sys::Oid {
     // SAFETY: syscache look-ups inside a transaction; the tuple is released before returning.

@@ -98,10 +98,8 @@ impl Spec {
             if (least..=most).contains(&given) {
                 return Ok(());
             }
-            Err(Error::invalid_argument(format!(
-                "{what} must be from {least} to {most}, not {given}"
-            ))
-            .with_hint("Leave it NULL for its default."))
+            Err(Error::invalid_argument(format!("{what} must be from {least} to {most}"))
+                .with_hint("Leave it NULL for its default."))
         };
         match (self.kind, self.dimensions) {
             (Kind::Embedder, None) => {
@@ -117,7 +115,9 @@ impl Spec {
         }
         least("max_tokens", self.max_tokens, 16, 100_000_000)?;
         let room = self.max_tokens.saturating_sub(1).max(1);
-        least("max_output_tokens", self.max_output_tokens as usize, 1, room)?;
+        if self.kind == Kind::Generator {
+            least("max_output_tokens", self.max_output_tokens as usize, 1, room)?;
+        }
         least("max_items", self.max_items, 1, provider.max_items())?;
         least("max_request_tokens", self.max_request_tokens, 16, 100_000_000)?;
         least("concurrency", self.concurrency, 1, 32)?;

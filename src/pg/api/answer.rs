@@ -1,10 +1,13 @@
 //! `rag_answer`: sentences that answer a question, quoted with their places.
 mod collection;
+mod generated;
 
-use super::embed::embedder;
+use super::embed::{checked, embedder};
 use crate::answer::{self, Answer, Citation, Options, Status};
-use crate::model::Purpose;
-use crate::pg::{guc, interrupt};
+use crate::model::{LocalModel, Purpose};
+use crate::pg::model::{self, Named};
+use crate::pg::{guc, interrupt, remote};
+use crate::remote::{Client, Kind};
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -22,6 +25,7 @@ fn rag_answer_passages(
     question: Option<&str>,
     passages: Option<Array<'_, &str>>,
     model: default!(Option<&str>, "NULL"),
+    instructions: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -30,13 +34,14 @@ fn rag_answer_passages(
             name!(citations, JsonB),
             name!(status, String),
             name!(confidence, Option<f64>),
+            name!(claims, Option<JsonB>),
+            name!(usage, Option<JsonB>),
         ),
     >,
     pg_sys::panic::ErrorReport,
 > {
     let Some(question) = question else {
-        let status = Status::NoAnswer.as_str().to_owned();
-        return Ok(TableIterator::once((None, JsonB(json!([])), status, None)));
+        return Ok(TableIterator::once(unasked()));
     };
     if question.trim().is_empty() {
         return Err(Error::invalid_argument("cannot answer an empty question")
@@ -49,19 +54,75 @@ fn rag_answer_passages(
         .filter_map(|(ordinal, passage)| Some((ordinal, passage?)))
         .collect();
     let texts: Vec<&str> = present.iter().map(|(_, passage)| *passage).collect();
-    let Answer { status, text, citations, confidence } = answer(question, &texts, model)?;
-    let citations = citations.iter().map(|c| citation(present[c.passage].0, c)).collect();
-    Ok(TableIterator::once((
-        Some(text),
-        JsonB(citations),
-        status.as_str().to_owned(),
-        Some(f64::from(confidence)),
-    )))
+    let ordinal = |passage: usize| present[passage].0;
+    let row = match chosen(model)? {
+        Chosen::Generator(client) => {
+            generated::row(&client, question, &texts, instructions, |found| {
+                json!({
+                    "marker": found.marker,
+                    "passage": ordinal(found.passage),
+                    "quote": found.quote,
+                    "char_start": found.chars.start,
+                    "char_end": found.chars.end,
+                    "verified": true,
+                })
+            })?
+        }
+        Chosen::Embedder(model) => {
+            refuse_instructions(instructions)?;
+            let answer = answer(question, &texts, model)?;
+            extracted(&answer, |cited| citation(ordinal(cited.passage), cited))
+        }
+    };
+    Ok(TableIterator::once(row))
 }
 
-fn answer(question: &str, passages: &[&str], model: Option<&str>) -> Result<Answer> {
+/// Columns of the result.
+type Row = (Option<String>, JsonB, String, Option<f64>, Option<JsonB>, Option<JsonB>);
+
+/// The row for a question that is NULL.
+fn unasked() -> Row {
+    (None, JsonB(json!([])), Status::NoAnswer.as_str().to_owned(), None, None, None)
+}
+
+/// The row of an answer in the passages' own sentences.
+fn extracted(answer: &Answer, show: impl Fn(&Citation) -> serde_json::Value) -> Row {
+    let citations = answer.citations.iter().map(show).collect();
+    let (status, confidence) = (answer.status.as_str().to_owned(), f64::from(answer.confidence));
+    (Some(answer.text.clone()), JsonB(citations), status, Some(confidence), None, None)
+}
+
+/// Who answers.
+enum Chosen {
+    /// Picks sentences.
+    Embedder(&'static LocalModel),
+    /// Writes.
+    Generator(Box<Client>),
+}
+
+fn chosen(name: Option<&str>) -> Result<Chosen> {
+    model::require_utf8()?;
+    match name.map(|name| model::named(Some(name))).transpose()? {
+        None => Ok(Chosen::Embedder(embedder(None)?)),
+        Some(Named::Local(model)) => Ok(Chosen::Embedder(checked(model::ready_embedder(model)?)?)),
+        Some(Named::Remote(client)) => {
+            remote::require(&client, Kind::Generator)?;
+            Ok(Chosen::Generator(client))
+        }
+    }
+}
+
+/// Instructions are for those who can read them.
+fn refuse_instructions(instructions: Option<&str>) -> Result<()> {
+    if instructions.is_none() {
+        return Ok(());
+    }
+    Err(Error::invalid_argument("instructions need a model that writes")
+        .with_hint("Name a generator, or leave instructions NULL."))
+}
+
+fn answer(question: &str, passages: &[&str], model: &LocalModel) -> Result<Answer> {
     let options = Options { threshold: guc::answer::threshold(), ..Options::default() };
-    let model = embedder(model)?;
     let window = model.room(Purpose::Document)?;
     let tokenizer = model.tokenizer();
     let checkpoint = &mut interrupt::checkpoint;

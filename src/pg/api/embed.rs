@@ -1,17 +1,21 @@
 //! `rag_embed`: texts to vectors.
 use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
 use crate::pg::guc::model::{Truncation, truncation};
+use crate::pg::model::Named;
+use crate::pg::remote::planning::is_estimating;
 use crate::pg::vector::{MAX_DIMENSIONS, Vector, VectorArray};
-use crate::pg::{interrupt, model};
+use crate::pg::{interrupt, model, remote};
+use crate::remote::{self as remotely, Client, Kind};
 use crate::{Error, Result};
 use pgrx::prelude::*;
+use std::borrow::Cow;
 
 mod memo;
 
 /// Embeds one text.
 ///
 /// STABLE, so that it can drive an index scan; a text that a statement asks for again (once per
-/// row, for example) is embedded once.
+/// row, for example) is embedded once. No provider is called for the planner's estimates.
 #[pg_extern(stable, parallel_restricted, cost = 10000, name = "rag_embed")]
 fn rag_embed(
     content: Option<&str>,
@@ -20,14 +24,17 @@ fn rag_embed(
 ) -> Result<Option<Vector>, pg_sys::panic::ErrorReport> {
     let purpose = parse_purpose(purpose)?;
     let Some(content) = content else { return Ok(None) };
-    let model = embedder(model)?;
+    let model = any_embedder(model)?;
     if content.trim().is_empty() {
         return Err(Error::invalid_argument("cannot embed an empty text")
             .with_hint(PASS_NULL)
             .into());
     }
-    let vector = memo::once_per_statement(model, purpose, content, || {
-        Ok(embed(model, &[content], purpose)?.swap_remove(0).vector)
+    if matches!(model, Any::Remote(..)) && is_estimating() {
+        return Ok(None);
+    }
+    let vector = memo::once_per_statement(&model.fingerprint(), purpose, content, || {
+        Ok(model.embed(&[content], purpose)?.swap_remove(0).vector)
     })?;
     Ok(Some(Vector(vector)))
 }
@@ -41,14 +48,17 @@ fn rag_embed_array(
 ) -> Result<Option<VectorArray>, pg_sys::panic::ErrorReport> {
     let purpose = parse_purpose(purpose)?;
     let Some(contents) = contents else { return Ok(None) };
-    let model = embedder(model)?;
+    let model = any_embedder(model)?;
     let contents: Vec<Option<&str>> = contents.iter().collect();
     if let Some(i) = contents.iter().position(|c| c.is_some_and(|c| c.trim().is_empty())) {
         let message = format!("cannot embed an empty text: element {} of the array", i + 1);
         return Err(Error::invalid_argument(message).with_hint(PASS_NULL).into());
     }
+    if matches!(model, Any::Remote(..)) && is_estimating() {
+        return Ok(None);
+    }
     let texts: Vec<&str> = contents.iter().copied().flatten().collect();
-    let mut embeddings = embed(model, &texts, purpose)?.into_iter();
+    let mut embeddings = model.embed(&texts, purpose)?.into_iter();
     let vectors = contents.iter().map(|content| {
         content.and_then(|_| embeddings.next()).map(|embedding| Vector(embedding.vector))
     });
@@ -70,10 +80,50 @@ fn parse_purpose(purpose: Option<&str>) -> Result<Purpose> {
     }
 }
 
+/// An embedder of either place.
+enum Any {
+    Local(&'static LocalModel),
+    Remote(Box<Client>),
+}
+
+impl Any {
+    fn fingerprint(&self) -> Cow<'_, str> {
+        match self {
+            Self::Local(model) => Cow::Borrowed(model.fingerprint()),
+            Self::Remote(client) => Cow::Owned(client.spec().fingerprint()),
+        }
+    }
+
+    fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Embedding>> {
+        match self {
+            Self::Local(model) => embed(model, texts, purpose),
+            Self::Remote(client) => {
+                let embedder = remotely::Embedder(client);
+                embedder.embed(texts, purpose, Detail::Vector, &mut interrupt::checkpoint)
+            }
+        }
+    }
+}
+
+fn any_embedder(name: Option<&str>) -> Result<Any> {
+    model::require_utf8()?;
+    match model::named(name)? {
+        Named::Local(model) => Ok(Any::Local(checked(model::ready_embedder(model)?)?)),
+        Named::Remote(client) => {
+            remote::require(&client, Kind::Embedder)?;
+            Ok(Any::Remote(client))
+        }
+    }
+}
+
 /// The embedder, checked for what a vector and this database can hold.
 pub(super) fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
     model::require_utf8()?;
-    let model = model::embedder(name)?;
+    checked(model::embedder(name)?)
+}
+
+/// A local embedder, checked for what a vector can hold.
+pub(super) fn checked(model: &'static LocalModel) -> Result<&'static LocalModel> {
     let (name, dimensions) = (&model.manifest().name, model.manifest().dimensions);
     if dimensions > MAX_DIMENSIONS {
         return Err(Error::unsupported(format!(

@@ -1,7 +1,11 @@
-//! `rag_models`, the function behind the view `rag.model`: what is installed.
+//! `rag_models`, the function behind the view `rag.model`: what is installed. Beside it, in `remote`,
+//! models that other servers run.
+mod remote;
+
 use crate::model::inventory::Entry;
-use crate::model::manifest::{Kind, MODEL_FILE, Precision, TOKENIZER_FILE};
+use crate::model::manifest::{Kind, MODEL_FILE, Precision, TOKENIZER_FILE, check_name};
 use crate::pg::{guc, model};
+use crate::{Error, Result};
 use pgrx::prelude::*;
 use std::path::Path;
 
@@ -74,4 +78,13 @@ fn precision(precision: Precision) -> &'static str {
         Precision::Fp32 => "fp32",
         Precision::AsIs => "as-is",
     }
+}
+
+/// A name that something of the catalog can have: what is the name of a model's directory.
+pub(super) fn named<'n>(what: &str, name: Option<&'n str>) -> Result<&'n str> {
+    let name = name.ok_or_else(|| {
+        Error::invalid_argument(format!("a {what} needs a name")).with_hint("Give its name.")
+    })?;
+    check_name(name)?;
+    Ok(name)
 }

@@ -1,8 +1,10 @@
 //! `rag_rerank`: bare documents in the order in which they answer a query.
 use super::embed::{embedder, report_truncated};
-use crate::model::manifest::Kind;
+use crate::model::manifest;
 use crate::model::{Checkpoint, Detail, Embedder, Embedding, LocalModel, Purpose, Reranker as _};
-use crate::pg::{interrupt, model};
+use crate::pg::model::Named;
+use crate::pg::{interrupt, model, remote};
+use crate::remote::{Client, Kind, Reranker};
 use crate::rerank::{late_interaction, order, score_filled};
 use crate::{Error, Result};
 use pgrx::prelude::*;
@@ -60,8 +62,16 @@ fn parse_top_k(top_k: Option<i32>) -> Result<usize> {
 /// One score per document: by a reranker when `model` names one, else by late interaction.
 fn score(query: &str, documents: &[&str], model: Option<&str>) -> Result<Vec<f64>> {
     model::require_utf8()?;
-    let named = model.map(model::runnable).transpose()?;
-    if let Some(reranker) = named.filter(|model| model.manifest().kind == Kind::Reranker) {
+    let named = match model.map(|name| model::named(Some(name))).transpose()? {
+        Some(Named::Remote(client)) => {
+            remote::require(&client, Kind::Reranker)?;
+            return score_remotely(&client, query, documents);
+        }
+        Some(Named::Local(model)) => Some(model::ready(model)?),
+        None => None,
+    };
+    let is_reranker = |model: &&LocalModel| model.manifest().kind == manifest::Kind::Reranker;
+    if let Some(reranker) = named.filter(is_reranker) {
         return score_filled(documents, has_token(reranker), |filled| {
             let scores = reranker.rerank(query, filled, &mut interrupt::checkpoint)?;
             Ok(scores.into_iter().map(f64::from).collect())
@@ -70,6 +80,16 @@ fn score(query: &str, documents: &[&str], model: Option<&str>) -> Result<Vec<f64
     let model = embedder(model)?;
     score_filled(documents, has_token(model), |filled| {
         late_interaction(&Reporting(model), query, filled, &mut interrupt::checkpoint)
+    })
+}
+
+/// One score per document, by a reranker that another server runs.
+fn score_remotely(client: &Client, query: &str, documents: &[&str]) -> Result<Vec<f64>> {
+    // What is a token there is not known here; providers refuse what is blank.
+    let has_token = |text: &str| Ok(!text.trim().is_empty());
+    score_filled(documents, has_token, |filled| {
+        let scores = Reranker(client).rerank(query, filled, &mut interrupt::checkpoint)?;
+        Ok(scores.into_iter().map(f64::from).collect())
     })
 }
 

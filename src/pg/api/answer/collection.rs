@@ -1,17 +1,22 @@
 //! `rag_answer` on a collection: search, then quote what was found.
-use crate::answer::{self, Answer, Citation, Options, Passage, Status};
+use super::{extracted, generated, refuse_instructions, unasked};
+use crate::answer::generate::Found as Quoted;
+use crate::answer::{self, Answer, Citation, Options, Passage};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::api::search::{Given, document_key, require_text, without_nulls};
 use crate::pg::json::JsonText;
-use crate::pg::query_log::{self, Entry};
+use crate::pg::model::{self, Named};
+use crate::pg::query_log::{self, Answered, Entry};
 use crate::pg::search::{self, Found, Outcome};
-use crate::pg::{guc, interrupt};
+use crate::pg::{guc, interrupt, remote};
+use crate::remote::{Client, Kind};
 use crate::rerank::TokenBits;
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::time::Instant;
 
 #[pg_extern(sql = r"
@@ -20,15 +25,18 @@ CREATE FUNCTION rag_answer(
     question text,
     top_k int = 5,
     filter jsonb = NULL,
-    model text = NULL
+    model text = NULL,
+    instructions text = NULL
 ) RETURNS TABLE (
     answer text,
     citations jsonb,
     status text,
     confidence float8,
-    query_id bigint
+    query_id bigint,
+    claims jsonb,
+    usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text) IS 'sentences of a collection that answer a question, quoted with their places';
+COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text, text) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn rag_answer_collection(
@@ -37,6 +45,7 @@ fn rag_answer_collection(
     top_k: Option<i32>,
     filter: Option<JsonText>,
     model: Option<&str>,
+    instructions: Option<&str>,
 ) -> Result<
     TableIterator<
         'static,
@@ -46,41 +55,72 @@ fn rag_answer_collection(
             name!(status, String),
             name!(confidence, Option<f64>),
             name!(query_id, Option<i64>),
+            name!(claims, Option<JsonB>),
+            name!(usage, Option<JsonB>),
         ),
     >,
     ErrorReport,
 > {
     let (Some(collection), Some(question)) = (collection, question) else {
-        let status = Status::NoAnswer.as_str().to_owned();
-        return Ok(TableIterator::once((None, JsonB(json!([])), status, None, None)));
+        let (answer, citations, status, confidence, claims, usage) = unasked();
+        let row = (answer, citations, status, confidence, None, claims, usage);
+        return Ok(TableIterator::once(row));
     };
-    refuse_generator(model)?;
+    let generator = model.map(generator).transpose()?;
+    if generator.is_none() {
+        refuse_instructions(instructions)?;
+    }
     require_text("question", question)?;
     let options = Given { top_k, filter, ..Given::default() }.read()?;
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
     let started = Instant::now();
-    let answer = answer(question, &outcome)?;
+    let row = match generator {
+        Some(client) => {
+            let texts: Vec<&str> = outcome.found.iter().map(|f| f.content.as_str()).collect();
+            generated::row(&client, question, &texts, instructions, |found| {
+                let Quoted { marker, passage, quote, chars } = found;
+                cited(&outcome, (*passage, *marker), quote, chars, ("verified", json!(true)))
+            })?
+        }
+        None => extracted(&answer(question, &outcome)?, |citation| {
+            let Citation { marker, passage, quote, chars, score, .. } = citation;
+            let score = json!((f64::from(*score) * 1e4).round() / 1e4);
+            cited(&outcome, (*passage, *marker), quote, chars, ("score", score))
+        }),
+    };
+    let (answer, citations, status, confidence, claims, usage) = row;
+    let answered = Answered {
+        text: answer.as_deref().unwrap_or_default(),
+        status: &status,
+        confidence,
+        took: started.elapsed(),
+    };
     let query_id = query_log::record(&Entry {
         query: question,
         options: &options,
         outcome: &outcome,
-        answer: Some((&answer, started.elapsed())),
+        answer: Some(answered),
     });
-    let citations = answer.citations.iter().map(|c| citation(&outcome, c)).collect();
-    Ok(TableIterator::once((
-        Some(answer.text),
-        JsonB(Value::Array(citations)),
-        answer.status.as_str().to_owned(),
-        Some(f64::from(answer.confidence)),
-        query_id,
-    )))
+    let row = (answer, citations, status, confidence, query_id, claims, usage);
+    Ok(TableIterator::once(row))
 }
 
-/// Answers here are quoted, not generated.
-fn refuse_generator(model: Option<&str>) -> Result<()> {
-    let Some(model) = model else { return Ok(()) };
-    Err(Error::undefined(format!("generator \"{model}\" does not exist"))
-        .with_hint("Leave model NULL for an answer in the documents' own sentences."))
+/// A generator by name. What quotes is not named: it is the collection's own model.
+fn generator(name: &str) -> Result<Box<Client>> {
+    let hint = "Leave model NULL for an answer in the documents' own sentences.";
+    match model::named(Some(name)) {
+        Ok(Named::Remote(client)) => {
+            remote::require(&client, Kind::Generator)?;
+            Ok(client)
+        }
+        Ok(Named::Local(_)) => {
+            Err(Error::wrong_type(format!("model \"{name}\" is no generator")).with_hint(hint))
+        }
+        Err(error) if error.sqlstate() == "42704" => {
+            Err(Error::undefined(format!("generator \"{name}\" does not exist")).with_hint(hint))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Untyped literals mean the collection form; who meant the other one learns how to say so.
@@ -130,19 +170,26 @@ fn passage<'a>(model: &LocalModel, dimensions: usize, found: &'a Found) -> Resul
     })
 }
 
-/// A citation as SQL shows it; offsets count characters of the document from 0.
-fn citation(outcome: &Outcome, citation: &Citation) -> Value {
-    let found = &outcome.found[citation.passage];
+/// A citation as SQL shows it: which passage's, its marker, its words and their place, and what else
+/// there is to say. Offsets count characters of the document from 0.
+fn cited(
+    outcome: &Outcome,
+    (passage, marker): (usize, usize),
+    quote: &str,
+    chars: &Range<usize>,
+    (name, value): (&str, Value),
+) -> Value {
+    let found = &outcome.found[passage];
     let place = |chars: usize| i64::from(found.char_start) + chars as i64;
     without_nulls(json!({
-        "marker": citation.marker,
+        "marker": marker,
         "chunk_id": found.chunk_id,
         "document_key": document_key(&outcome.collection, &found.key),
-        "quote": citation.quote,
-        "char_start": place(citation.chars.start),
-        "char_end": place(citation.chars.end),
+        "quote": quote,
+        "char_start": place(chars.start),
+        "char_end": place(chars.end),
         "section": found.section,
         "page": found.page,
-        "score": (f64::from(citation.score) * 1e4).round() / 1e4,
+        name: value,
     }))
 }

@@ -1,6 +1,6 @@
 //! What a statement has embedded already.
 use crate::Result;
-use crate::model::{LocalModel, Purpose};
+use crate::model::Purpose;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -28,7 +28,7 @@ thread_local! {
 
 /// The vector of `content`, from `compute` unless this statement has asked for it before.
 pub fn once_per_statement(
-    model: &LocalModel,
+    fingerprint: &str,
     purpose: Purpose,
     content: &str,
     compute: impl FnOnce() -> Result<Vec<f32>>,
@@ -43,7 +43,7 @@ pub fn once_per_statement(
             memo.known.clear();
         }
         let fits = |k: &&Known| {
-            k.content == content && k.purpose == purpose && k.fingerprint == model.fingerprint()
+            k.content == content && k.purpose == purpose && k.fingerprint == fingerprint
         };
         memo.known.iter().find(fits).map(|k| k.vector.clone())
     });
@@ -55,7 +55,7 @@ pub fn once_per_statement(
         if memo.known.len() == MOST {
             memo.known.remove(0);
         }
-        let (fingerprint, content) = (model.fingerprint().to_owned(), content.to_owned());
+        let (fingerprint, content) = (fingerprint.to_owned(), content.to_owned());
         memo.known.push(Known { fingerprint, purpose, content, vector: vector.clone() });
     });
     Ok(vector)

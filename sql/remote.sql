@@ -1,0 +1,55 @@
+-- Remote models, and the keys they are called with. Run by CREATE EXTENSION; owned by the extension's owner.
+-- Nobody else reads these tables: URLs and paths are the administrator's. No key is ever stored.
+CREATE TABLE rag.credential (
+    name       text COLLATE "C" PRIMARY KEY,
+    url_prefix text NOT NULL,
+    file       text,
+    env        text,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    CHECK ((file IS NULL) <> (env IS NULL))
+);
+COMMENT ON TABLE rag.credential IS 'where keys are read from when a remote model is called, and where they may be sent; never the keys';
+COMMENT ON COLUMN rag.credential.url_prefix IS 'the key is sent to this URL and those below';
+COMMENT ON COLUMN rag.credential.file IS 'file of the server''s operating system user, mode 0600 or 0400';
+COMMENT ON COLUMN rag.credential.env IS 'variable of the server''s environment';
+
+CREATE TABLE rag.remote_model (
+    name                text COLLATE "C" PRIMARY KEY,
+    kind                text NOT NULL CHECK (kind IN ('embedder', 'reranker', 'generator')),
+    provider            text NOT NULL,
+    url                 text NOT NULL,
+    model               text NOT NULL,
+    credential          text COLLATE "C" REFERENCES rag.credential,
+    dimensions          int,
+    max_tokens          int NOT NULL,
+    max_output_tokens   int NOT NULL,
+    query_prefix        text NOT NULL,
+    document_prefix     text NOT NULL,
+    max_items           int NOT NULL,
+    max_request_tokens  int NOT NULL,
+    concurrency         int NOT NULL,
+    requests_per_minute int,
+    tokens_per_minute   int,
+    temperature         float8,
+    timeout             interval NOT NULL,
+    retries             int NOT NULL,
+    parameters          jsonb NOT NULL,
+    fingerprint         text NOT NULL,
+    created_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rag.remote_model IS 'models that other servers run';
+COMMENT ON COLUMN rag.remote_model.model IS 'the name its provider knows it by';
+COMMENT ON COLUMN rag.remote_model.parameters IS 'put into the body of every request; null takes out what would be there';
+COMMENT ON COLUMN rag.remote_model.fingerprint IS 'sha256 over what its vectors depend on';
+
+CREATE TABLE rag.model_use (
+    model text COLLATE "C" REFERENCES rag.remote_model ON DELETE CASCADE,
+    role  regrole,
+    PRIMARY KEY (model, role)
+);
+COMMENT ON TABLE rag.model_use IS 'who may call which remote model';
+COMMENT ON COLUMN rag.model_use.role IS 'a role and its members; - for everyone';
+
+SELECT pg_catalog.pg_extension_config_dump('rag.credential', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.remote_model', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.model_use', '');

@@ -1,0 +1,106 @@
+//! Remote models of the catalog, as something that can be called.
+mod connection;
+mod pace;
+pub mod planning;
+
+use super::rights::{as_extension_owner, current_user};
+use super::spi::{column, required};
+use super::{guc, plan};
+use crate::remote::{Address, Client, Credential, Kind, Limits, Source, Spec};
+use crate::{Error, Result};
+use pgrx::spi::SpiHeapTupleData;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Prepares what processes share; called while the library is loaded.
+pub fn init() {
+    pace::init();
+    planning::init();
+}
+
+/// The remote model `name`, or `None`. An error when the caller may not use it.
+pub fn find(name: &str) -> Result<Option<Client>> {
+    let args = [name.into(), current_user().into()];
+    let sql = include_str!("../../sql/run/remote_load.sql");
+    let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, |row| read(name, row)));
+    let Some((spec, may_use)) = rows.pop().transpose()? else { return Ok(None) };
+    if !may_use {
+        return Err(Error::forbidden(format!("permission denied for model \"{name}\"")).with_hint(
+            format!(
+                "An administrator can let a role use it: SELECT rag_grant_model({}, 'role').",
+                pgrx::spi::quote_literal(name)
+            ),
+        ));
+    }
+    open(spec).map(Some)
+}
+
+/// A client of a model.
+fn open(spec: Spec) -> Result<Client> {
+    let connection = connection::connection(guc::remote::egress()?, guc::remote::ca_file())?;
+    let pace = pace::of(&spec);
+    Client::new(spec, connection, pace)
+}
+
+/// An error unless a model is of a kind.
+pub fn require(client: &Client, kind: Kind) -> Result<()> {
+    let spec = client.spec();
+    if spec.kind == kind {
+        return Ok(());
+    }
+    let article = |kind: Kind| if kind == Kind::Embedder { "an" } else { "a" };
+    let (is, wanted) = (spec.kind, kind);
+    Err(Error::wrong_type(format!(
+        "model \"{}\" is {} {}, not {} {}",
+        spec.name,
+        article(is),
+        is.as_str(),
+        article(wanted),
+        wanted.as_str()
+    ))
+    .with_hint("The view rag.model lists the models and their kinds."))
+}
+
+/// A row of `remote_load.sql`: the model, and whether the caller may use it.
+fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool)> {
+    let text = |position| required::<String>(row, position);
+    let number = |position| required::<i32>(row, position).unsigned_abs();
+    let damaged = || Error::configuration(format!("model \"{name}\" is damaged in the catalog"));
+    let parameters = serde_json::from_str(&text(18)).map_err(|_| damaged())?;
+    let spec = Spec {
+        name: name.to_owned(),
+        kind: Kind::parse(&text(1)).ok_or_else(damaged)?,
+        provider: text(2),
+        url: Address::parse(&text(3))?,
+        model: text(4),
+        credential: credential(row, 19)?,
+        dimensions: column::<i32>(row, 5).map(|n| n.unsigned_abs() as usize),
+        max_tokens: number(6) as usize,
+        max_output_tokens: number(7),
+        query_prefix: text(8),
+        document_prefix: text(9),
+        max_items: number(10) as usize,
+        max_request_tokens: number(11) as usize,
+        concurrency: number(12) as usize,
+        limits: Limits {
+            requests: column::<i32>(row, 13).map(i32::unsigned_abs),
+            tokens: column::<i32>(row, 14).map(i32::unsigned_abs),
+        },
+        temperature: column(row, 15),
+        timeout: Duration::from_millis(required::<i64>(row, 16).unsigned_abs()),
+        retries: number(17),
+        parameters,
+    };
+    Ok((spec, required(row, 23)))
+}
+
+/// Name, prefix, file and variable from four columns; `None` where the name is NULL.
+pub fn credential(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Option<Credential>> {
+    let Some(name) = column::<String>(row, first) else { return Ok(None) };
+    let url_prefix = Address::parse(&required::<String>(row, first + 1))?;
+    let source = match column::<String>(row, first + 2) {
+        Some(file) => Source::File(PathBuf::from(file)),
+        None => Source::Environment(required(row, first + 3)),
+    };
+    Ok(Some(Credential { name, url_prefix, source }))
+}

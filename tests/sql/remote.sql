@@ -1,0 +1,121 @@
+-- Remote models: who may make and use them, what they may be, what they show. Nothing here is called: the
+-- tests with a provider are 100_remote.pl.
+CREATE ROLE remote_user;
+CREATE ROLE remote_admin;
+GRANT USAGE, CREATE ON SCHEMA public TO remote_admin;
+
+-- Credentials name a place, and hold no key.
+SELECT rag_create_credential('acme', 'https://API.acme.example:443/v1/', file => '/etc/rag_pg/acme.key');
+SELECT rag_create_credential('acme-env', 'https://api.acme.example', env => 'ACME_KEY');
+SELECT name, url_prefix, file, env FROM rag.credential ORDER BY name;
+SELECT rag_create_credential('acme', 'https://api.acme.example', env => 'X');
+SELECT rag_create_credential('both', 'https://api.acme.example', file => '/x', env => 'X');
+SELECT rag_create_credential('none', 'https://api.acme.example');
+SELECT rag_create_credential('x', 'file:///etc/passwd', env => 'X');
+SELECT rag_create_credential('x', 'https://user:secret@api.acme.example', env => 'X');
+SELECT rag_create_credential('x', 'https://api.acme.example', file => '../x');
+SELECT rag_create_credential('x', 'https://api.acme.example', env => 'A B');
+SELECT rag_create_credential('x y', 'https://api.acme.example', env => 'X');
+SELECT rag_create_credential(NULL, 'https://api.acme.example', env => 'X');
+SELECT rag_create_credential('x', NULL, env => 'X');
+
+-- Models are checked when they are made.
+SELECT rag_create_model('remote-embedder', 'embedder', 'openai', url => 'https://api.acme.example/v1', credential => 'acme', dimensions => 3);
+SELECT rag_create_model('remote-reranker', 'reranker', 'cohere');
+SELECT rag_create_model('remote-generator', 'generator', 'anthropic', model => 'some-model', temperature => 0, timeout => '1 min', parameters => '{"top_p": 0.5}');
+SELECT name, kind, dimensions, max_tokens, precision, is_current, is_default, is_loaded, error, provider, may_use, length(fingerprint)
+  FROM rag.model WHERE provider <> 'local' ORDER BY name;
+SELECT name, url, model, credential, max_items, temperature, timeout, retries, parameters FROM rag.remote_model ORDER BY name;
+SELECT rag_create_model('remote-embedder', 'embedder', 'openai', dimensions => 3);
+SELECT rag_create_model('all-MiniLM-L6-v2', 'embedder', 'openai', dimensions => 3);
+SELECT rag_create_model('a b', 'embedder', 'openai', dimensions => 3);
+SELECT rag_create_model('m', 'oracle', 'openai');
+SELECT rag_create_model('m', 'embedder', 'acme', dimensions => 3);
+SELECT rag_create_model('m', 'embedder', 'anthropic', dimensions => 3);
+SELECT rag_create_model('m', 'embedder', 'openai');
+SELECT rag_create_model('m', 'reranker', 'cohere', dimensions => 3);
+SELECT rag_create_model('m', 'embedder', 'tei', dimensions => 3);
+SELECT rag_create_model('m', 'embedder', 'openai', url => 'file:///etc/passwd', dimensions => 3);
+SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, credential => 'nobody');
+SELECT rag_create_model('m', 'embedder', 'openai', url => 'https://api.acme.example.evil/v1', dimensions => 3, credential => 'acme');
+SELECT rag_create_model('m', 'embedder', 'openai', dimensions => -3);
+SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, max_items => 101);
+SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, retries => -1, timeout => '-1 s');
+SELECT rag_create_model('m', 'generator', 'openai', temperature => 'NaN');
+SELECT rag_create_model('m', 'generator', 'openai', parameters => '[1]');
+SELECT rag_create_model(NULL, 'generator', 'openai');
+
+-- A model is used as what it is.
+SELECT rag_embed('x', model => 'remote-reranker');
+SELECT * FROM rag_rerank('x', ARRAY['y'], model => 'remote-embedder');
+SELECT * FROM rag_answer('x', ARRAY['y'], model => 'remote-embedder');
+SELECT * FROM rag_answer('x', ARRAY['y'], instructions => 'be brief');
+SELECT rag_embed('x', model => 'nobody');
+-- Addresses are checked before anything is sent.
+SELECT rag_create_model('inside', 'embedder', 'ollama', dimensions => 3);
+SELECT rag_create_model('metadata', 'embedder', 'openai', url => 'https://169.254.169.254/latest', dimensions => 3);
+SELECT rag_embed('x', model => 'inside');
+SELECT rag_embed('x', model => 'metadata');
+SET rag_pg.allowed_hosts = 'localhost:1, not a host';
+SELECT rag_embed('x', model => 'inside');
+RESET rag_pg.allowed_hosts;
+-- NULL and nothing to do make no call.
+SELECT rag_embed(NULL::text, model => 'remote-embedder'), rag_embed('{}'::text[], model => 'remote-embedder');
+SELECT count(*) FROM rag_rerank('x', '{}'::text[], model => 'remote-reranker');
+SELECT status, claims, usage FROM rag_answer('x', ARRAY[' ', NULL], model => 'remote-generator');
+-- The planner's estimates make none either.
+CREATE TABLE remote_vectors (v vector(3));
+EXPLAIN (COSTS OFF) SELECT FROM remote_vectors WHERE v = rag_embed('x', model => 'remote-embedder');
+EXPLAIN (COSTS OFF) SELECT FROM remote_vectors ORDER BY v <=> rag_embed('x', model => 'remote-embedder');
+
+-- Users may use what they are granted, and nothing else.
+SET ROLE remote_user;
+SELECT name, may_use FROM rag.model WHERE provider <> 'local' ORDER BY name;
+SELECT rag_embed('x', model => 'remote-embedder');
+SELECT * FROM rag_rerank('x', ARRAY['y'], model => 'remote-reranker');
+SELECT * FROM rag_answer('x', ARRAY['y'], model => 'remote-generator');
+SELECT rag_create_credential('mine', 'https://evil.example', file => '/etc/passwd');
+SELECT rag_create_model('mine', 'embedder', 'openai', url => 'https://evil.example', dimensions => 3);
+SELECT rag_drop_model('remote-embedder');
+SELECT rag_drop_credential('acme');
+SELECT rag_grant_model('remote-embedder', 'remote_user');
+SELECT FROM rag.credential;
+SELECT FROM rag.remote_model;
+INSERT INTO rag.model_use VALUES ('remote-embedder', 'remote_user');
+SET rag_pg.allowed_hosts = 'localhost';
+SET rag_pg.ca_file = '/etc/passwd';
+SET rag_pg.default_model = 'remote-embedder';
+SELECT rag_embed('x');
+RESET rag_pg.default_model;
+RESET ROLE;
+SELECT rag_grant_model('inside', 'remote_user');
+SELECT rag_grant_model('inside', 'remote_user');
+SELECT rag_grant_model('remote-generator', '-');
+SELECT rag_grant_model('nobody', 'remote_user');
+SET ROLE remote_user;
+SELECT name FROM rag.model WHERE provider <> 'local' AND may_use ORDER BY name;
+SELECT rag_embed('x', model => 'inside');
+RESET ROLE;
+SELECT rag_revoke_model('inside', 'remote_user');
+SET ROLE remote_user;
+SELECT rag_embed('x', model => 'inside');
+RESET ROLE;
+-- An administrator need not be a superuser.
+GRANT EXECUTE ON FUNCTION rag_create_model TO remote_admin;
+SET ROLE remote_admin;
+SELECT rag_create_model('theirs', 'generator', 'openai');
+SELECT FROM rag.remote_model;
+RESET ROLE;
+
+-- What is in use stays.
+SELECT rag_drop_credential('acme');
+SELECT rag_drop_model('remote-embedder');
+SELECT rag_drop_credential('acme');
+SELECT rag_drop_credential('acme');
+SELECT rag_drop_model('remote-embedder');
+SELECT rag_drop_model(name) FROM rag.remote_model ORDER BY name;
+SELECT rag_drop_credential('acme-env');
+REVOKE EXECUTE ON FUNCTION rag_create_model FROM remote_admin;
+REVOKE ALL ON SCHEMA public FROM remote_admin;
+DROP TABLE remote_vectors;
+DROP ROLE remote_user, remote_admin;
