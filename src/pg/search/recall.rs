@@ -50,7 +50,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
     let leg = statement(&distance);
     // No index is on this expression.
     let exact = statement(&format!("({distance}) OPERATOR(pg_catalog.+) 0"));
-    let _settings = settings::Scope::for_search(depth);
+    let _settings = settings::Scope::for_search(depth, &generation);
     let mut measured =
         Measured { recalls: vec![], index_times: vec![], exact_times: vec![], access: None };
     for (chunk_id, Vector(vector)) in vectors {
