@@ -75,7 +75,7 @@ impl Call<'_> {
             append(&targets, None, false);
         } else {
             let is_insert = event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_INSERT;
-            let mut changes = Changes { targets: &targets, keys: Vec::new(), is_insert };
+            let mut changes = Changes { targets: &targets, keys: String::new(), count: 0, is_insert };
             let mut record = || {
                 if event & pg_sys::TRIGGER_EVENT_ROW == 0 {
                     self.record_statement(&mut changes);
@@ -115,9 +115,9 @@ impl Call<'_> {
         };
         let key = old.key(columns);
         if let Some(new_key) = new.map(|row| row.key(columns)).filter(|new_key| *new_key != key) {
-            changes.push(new_key);
+            changes.push(&new_key);
         }
-        changes.push(key);
+        changes.push(&key);
     }
 
     fn record_statement(&self, changes: &mut Changes<'_>) {
@@ -134,16 +134,16 @@ impl Call<'_> {
                 while let (Some(before), Some(after)) = (old.next(), new.next()) {
                     let keys = (before.key(&targets.columns), after.key(&targets.columns));
                     if keys.0 != keys.1 {
-                        changes.push(keys.0);
-                        changes.push(keys.1);
+                        changes.push(&keys.0);
+                        changes.push(&keys.1);
                     } else if before.differs(&after, &targets.watched) {
-                        changes.push(keys.0);
+                        changes.push(&keys.0);
                     }
                 }
             }
             (Some(mut only), None) | (None, Some(mut only)) => {
                 while let Some(row) = only.next() {
-                    changes.push(row.key(&targets.columns));
+                    changes.push(&row.key(&targets.columns));
                 }
             }
             // A statement trigger made by hand without REFERENCING cannot say which rows changed.
@@ -155,22 +155,29 @@ impl Call<'_> {
 /// Keys on their way to `rag.change`.
 struct Changes<'a> {
     targets: &'a Targets,
-    keys: Vec<String>,
+    /// One a line: keys hold no control characters.
+    keys: String,
+    count: usize,
     is_insert: bool,
 }
 
 impl Changes<'_> {
-    fn push(&mut self, key: String) {
-        self.keys.push(key);
-        if self.keys.len() >= KEYS_PER_CHANGE {
+    fn push(&mut self, key: &str) {
+        if self.count > 0 {
+            self.keys.push('\n');
+        }
+        self.keys.push_str(key);
+        self.count += 1;
+        if self.count >= KEYS_PER_CHANGE {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
-        if !self.keys.is_empty() {
+        if self.count > 0 {
             append(self.targets, Some(&self.keys), self.is_insert);
             self.keys.clear();
+            self.count = 0;
         }
     }
 }
@@ -180,8 +187,8 @@ thread_local! {
 }
 
 /// Appends one row per collection; no keys means "compare the whole source".
-fn append(targets: &Targets, keys: Option<&[String]>, is_insert: bool) {
-    let keys_type = PgOid::BuiltIn(PgBuiltInOids::TEXTARRAYOID);
+fn append(targets: &Targets, keys: Option<&str>, is_insert: bool) {
+    let keys_type = PgOid::BuiltIn(PgBuiltInOids::TEXTOID);
     let is_insert_type = PgOid::BuiltIn(PgBuiltInOids::BOOLOID);
     let types = [PgOid::BuiltIn(PgBuiltInOids::INT4OID), keys_type, is_insert_type];
     rights::as_extension_owner(|| {
@@ -189,15 +196,11 @@ fn append(targets: &Targets, keys: Option<&[String]>, is_insert: bool) {
             INSERT.with_borrow_mut(|kept| {
                 let statement = kept.get_or_insert_with(|| {
                     let sql = "INSERT INTO rag.change (collection_id, keys, is_insert) \
-                               VALUES ($1, $2, $3)";
+                               VALUES ($1, pg_catalog.string_to_array($2, E'\\n'), $3)";
                     client.prepare_mut(sql, &types).expect("SPI prepares an INSERT").keep()
                 });
                 for collection in &targets.collections {
-                    let args = [
-                        (*collection).into(),
-                        keys.map(<[String]>::to_vec).into(),
-                        is_insert.into(),
-                    ];
+                    let args = [(*collection).into(), keys.into(), is_insert.into()];
                     client.update(&*statement, None, &args).expect("SPI runs an INSERT");
                 }
             });

@@ -135,10 +135,21 @@ pub fn encode<'a>(columns: impl IntoIterator<Item = &'a str>) -> String {
         if i > 0 {
             key.push(',');
         }
-        key.push_str(&serde_json::Value::from(column).to_string());
+        push(&mut key, column);
     }
     key.push(']');
     key
+}
+
+/// Appends a column's text to a key as a JSON string. No control character is left in it.
+pub fn push(key: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        key.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        key.push('"');
+        key.push_str(text);
+        key.push('"');
+    }
 }
 
 /// Reads a key written by [`encode`].

@@ -3,6 +3,7 @@ use super::target::Column;
 use crate::pg::collection::key;
 use pgrx::pg_sys::{self, ffi::pg_guard_ffi_boundary};
 use std::ffi::CStr;
+use std::fmt::{Display, Write as _};
 
 /// A row in a slot, valid until the slot holds another.
 #[derive(Clone, Copy)]
@@ -21,26 +22,33 @@ impl Row {
         Self { slot, scratch: unsafe { pg_sys::CurrentMemoryContext } }
     }
 
-    /// The row's key, in the key's order of columns.
+    /// The row's key, in the key's order of columns: as [`key::encode`] writes it.
     pub fn key(&self, columns: &[Column]) -> String {
-        // SAFETY: the slot holds a row; output functions return palloc'd C strings, in a context
-        // that is reset before the next row.
+        let mut key = String::with_capacity(16 * columns.len());
+        for column in columns {
+            key.push(if key.is_empty() { '[' } else { ',' });
+            // SAFETY: the slot holds a row, of the relation the columns were described from.
+            match (unsafe { self.get(column.attribute) }, column.integer) {
+                // A primary key has no NULLs.
+                (None, _) => key::push(&mut key, ""),
+                (Some(datum), 0) => self.push_text(&mut key, datum, column.output),
+                (Some(datum), 2) => push_integer(&mut key, datum.value() as i16),
+                (Some(datum), 4) => push_integer(&mut key, datum.value() as i32),
+                (Some(datum), _) => push_integer(&mut key, datum.value() as i64),
+            }
+        }
+        key.push(']');
+        key
+    }
+
+    fn push_text(&self, key: &mut String, datum: pg_sys::Datum, output: pg_sys::Oid) {
+        // SAFETY: the output function is that of the datum's type, and returns a palloc'd C string, in a
+        // context that is reset before long.
         unsafe {
             let previous = pg_sys::MemoryContextSwitchTo(self.scratch);
-            let texts: Vec<_> = columns
-                .iter()
-                .map(|column| match self.get(column.attribute) {
-                    // A primary key has no NULLs.
-                    None => String::new(),
-                    Some(datum) => {
-                        CStr::from_ptr(pg_sys::OidOutputFunctionCall(column.output, datum))
-                            .to_string_lossy()
-                            .into_owned()
-                    }
-                })
-                .collect();
+            let text = CStr::from_ptr(pg_sys::OidOutputFunctionCall(output, datum));
+            key::push(key, &text.to_string_lossy());
             pg_sys::MemoryContextSwitchTo(previous);
-            key::encode(texts.iter().map(String::as_str))
         }
     }
 
@@ -82,10 +90,18 @@ impl Row {
     }
 }
 
+/// Appends an integer as its type's output function writes it.
+fn push_integer(key: &mut String, value: impl Display) {
+    let _ = write!(key, "\"{value}\"");
+}
+
+/// Rows read between two resets of their memory and looks at interrupts.
+const ROWS: usize = 64;
+
 /// One pass over a transition table.
 pub struct Transition {
     store: *mut pg_sys::Tuplestorestate,
-    pointer: i32,
+    rows: usize,
     slot: *mut pg_sys::TupleTableSlot,
     scratch: pg_sys::MemoryContext,
 }
@@ -119,18 +135,21 @@ impl Transition {
                 pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
                 pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
             );
-            Some(Self { store, pointer, slot, scratch })
+            Some(Self { store, rows: 0, slot, scratch })
         }
     }
 
     /// The next row, valid until the one after it.
     pub fn next(&mut self) -> Option<Row> {
-        pgrx::check_for_interrupts!();
-        // SAFETY: store and slot live as long as the trigger's call; scratch holds nothing that is
-        // used past a row.
+        self.rows += 1;
+        if self.rows.is_multiple_of(ROWS) {
+            pgrx::check_for_interrupts!();
+            // SAFETY: it holds nothing that is used past a row.
+            unsafe { pg_sys::MemoryContextReset(self.scratch) };
+        }
+        // SAFETY: store and slot live as long as the trigger's call, during which nobody else selects
+        // a read pointer of this store.
         unsafe {
-            pg_sys::MemoryContextReset(self.scratch);
-            pg_sys::tuplestore_select_read_pointer(self.store, self.pointer);
             pg_sys::tuplestore_gettupleslot(self.store, true, false, self.slot)
                 .then_some(Row { slot: self.slot, scratch: self.scratch })
         }

@@ -21,6 +21,8 @@ pub struct Column {
     pub length: i16,
     /// Whether its output function heeds no setting.
     is_plain: bool,
+    /// How many bytes its integers have, which are written without that function; 0: it has none.
+    pub integer: u8,
 }
 
 /// The collections of a table and the columns they watch.
@@ -131,6 +133,12 @@ fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
             by_value: attr.attbyval,
             length: attr.attlen,
             is_plain: PLAIN_TYPES.contains(&attr.atttypid),
+            integer: match attr.atttypid {
+                pg_sys::INT2OID => 2,
+                pg_sys::INT4OID => 4,
+                pg_sys::INT8OID => 8,
+                _ => 0,
+            },
         })
     }
 }

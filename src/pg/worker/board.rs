@@ -143,12 +143,15 @@ impl Board {
         if let Some(entry) = self.entry(database) {
             // First the flag, then the latches: a worker that leaves takes its latch back first and
             // reads the flag then, so one of the two sees the other.
-            entry.is_wanted.store(true, SeqCst);
+            let was_wanted = entry.is_wanted.swap(true, SeqCst);
             let latches = entry.workers.iter().map(|worker| worker.load(SeqCst));
             let there: Vec<usize> = latches.filter(|latch| *latch != 0).collect();
             if !there.is_empty() {
                 there.into_iter().for_each(set_latch);
                 return;
+            }
+            if was_wanted {
+                return; // The launcher was woken for it, and has not got to it yet.
             }
         }
         self.wake_launcher();
