@@ -3,8 +3,11 @@ use std::time::Duration;
 
 /// Bytes of a row and its entries in the key's and the primary key's index.
 const ROW: f64 = 110.0;
-/// Bytes of lexemes and of their index for each byte of text.
-const LEXEMES: f64 = 1.3;
+/// Bytes of lexemes and of their index for each byte of text. This figure and the next ones are those
+/// of 300 pages of the PostgreSQL manual, rounded.
+const LEXEMES: f64 = 2.0;
+/// Bytes on disk for each byte of token bits, which lie out of line.
+const OUT_OF_LINE: f64 = 1.09;
 /// Bytes that a document's row has beside 16 for each of its chunks.
 const DOCUMENT: f64 = 160.0;
 /// Bytes of an element of an HNSW index beside its vector: neighbours and what a page leaves empty.
@@ -86,7 +89,7 @@ impl Sample {
             _ => 0.0,
         };
         let bits = if layout.token_bits {
-            self.chunks * ROW + self.tokens * dimensions / 8.0
+            self.chunks * ROW + OUT_OF_LINE * self.tokens * dimensions / 8.0
         } else {
             0.0
         };
