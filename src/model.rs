@@ -12,7 +12,7 @@ pub mod install;
 pub mod inventory;
 pub mod local;
 pub mod manifest;
-mod memory;
+pub(crate) mod memory;
 pub mod onnx;
 pub mod runtime;
 pub mod session;

@@ -10,6 +10,7 @@ use crate::{Error, Result};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 
+mod pages;
 mod trial;
 
 /// Whether the postmaster is loading `shared_preload_libraries` right now.
@@ -26,10 +27,15 @@ pub fn init() {
     if !is_preloading() || !serves {
         return;
     }
+    let mut has_loaded = false;
     for name in guc::model::preload_models() {
-        if let Err(error) = preload(&name) {
-            warn_not_preloaded(&name, &error);
+        match preload(&name) {
+            Ok(()) => has_loaded = true,
+            Err(error) => warn_not_preloaded(&name, &error),
         }
+    }
+    if has_loaded {
+        pages::consolidate();
     }
 }
 

@@ -37,6 +37,17 @@ is($node->safe_psql('postgres', "SELECT vector_dims(rag_embed('x'))"), '384', 'a
 my $error = error_of($node, "SET rag_pg.preload_models = ''");
 is($error->{sqlstate}, '55P02', 'preload_models is for the server start');
 
+SKIP:
+{
+	# Forks copy an entry of the page table per page: the model lies in huge ones.
+	my ($major, $minor) = `uname -r` =~ /^(\d+)\.(\d+)/;
+	my ($free) = slurp_file('/proc/meminfo') =~ /^MemFree:\s+(\d+) kB/m;
+	skip 'no MADV_COLLAPSE, or no memory for huge pages', 1
+	  unless $major * 100 + $minor >= 601 && $free > 500_000 && -e '/sys/kernel/mm/transparent_hugepage';
+	my ($huge) = slurp_file('/proc/' . postmaster_pid() . '/smaps_rollup') =~ /^AnonHugePages:\s+(\d+) kB/m;
+	cmp_ok($huge, '>', 10_000, "the postmaster has $huge kB in huge pages");
+}
+
 # --- Memory --------------------------------------------------------------------------------------
 sub private_after
 {
@@ -64,21 +75,9 @@ like($printed, qr/answer = "42"/, 'single-user mode');
 unlike($printed, qr/preloaded model/, 'single-user mode loads no model');
 $node->start;
 
-# compile($name, $source): a library for the server; undef without a compiler.
-sub compile
-{
-	my ($name, $source) = @_;
-	append_to_file("$tmp/$name.c", $source);
-	my $include = $node->config_data('--includedir-server');
-	my @compiler = grep { system("command -v $_ >/dev/null 2>&1") == 0 } qw(cc gcc clang);
-	return unless @compiler;
-	my @command = ($compiler[0], '-shared', '-fPIC', "-I$include", '-o', "$tmp/$name.so", "$tmp/$name.c", '-ldl', '-lpthread');
-	return system(@command) == 0 ? "$tmp/$name.so" : undef;
-}
-
 SKIP:
 {
-	my $library = compile('leaver', <<'C') or skip 'no C compiler', 3;
+	my $library = compile($node, 'leaver', <<'C') or skip 'no C compiler', 3;
 #include "postgres.h"
 #include "fmgr.h"
 #include <stdlib.h>
@@ -128,7 +127,7 @@ like($log, qr/WARNING:  model "$model" was not preloaded: ONNX Runtime is not in
 
 SKIP:
 {
-	my $crasher = compile('crasher', <<'C') or skip 'no C compiler', 1;
+	my $crasher = compile($node, 'crasher', <<'C') or skip 'no C compiler', 1;
 #include <stdlib.h>
 __attribute__((constructor)) static void crash(void) { abort(); }
 C
@@ -139,7 +138,7 @@ C
 SKIP:
 {
 	# The real library behind one that starts a thread, as ONNX Runtime 1.30's telemetry does.
-	my $threader = compile('threader', <<"C") or skip 'no C compiler', 3;
+	my $threader = compile($node, 'threader', <<"C") or skip 'no C compiler', 3;
 #include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>

@@ -11,6 +11,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use File::Spec;
 use Time::HiRes qw(time sleep);
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
@@ -18,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node init_node create_extension wait_until wait_for_log wait_for_indexed
-  seconds error_of start_session psql_command backend_pids kill_process private_kilobytes manual_pages);
+  seconds error_of start_session psql_command backend_pids kill_process private_kilobytes manual_pages compile);
 
 # Longest time that a test waits for something that should happen.
 our $PATIENCE = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
@@ -187,6 +188,20 @@ sub private_kilobytes
 	my ($sum, $rollup) = (0, slurp_file("/proc/$pid/smaps_rollup"));
 	$sum += $1 while $rollup =~ /^Private_\w+:\s+(\d+) kB/mg;
 	return $sum;
+}
+
+# compile($node, $name, $source): a library from C, for a server or instead of one that it loads;
+# undef where there is no compiler.
+sub compile
+{
+	my ($node, $name, $source) = @_;
+	my $path = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir()) . "/$name";
+	append_to_file("$path.c", $source);
+	my $include = $node->config_data('--includedir-server');
+	my @compiler = grep { system("command -v $_ >/dev/null 2>&1") == 0 } qw(cc gcc clang);
+	return unless @compiler;
+	my @command = ($compiler[0], '-shared', '-fPIC', "-I$include", '-o', "$path.so", "$path.c", '-ldl', '-lpthread');
+	return system(@command) == 0 ? "$path.so" : undef;
 }
 
 # manual_pages(): the HTML pages of the PostgreSQL manual on this machine; empty where it is missing.
