@@ -95,7 +95,8 @@ pub fn chunk<'a>(
     checkpoint: Checkpoint<'_>,
 ) -> Result<Chunked<'a>> {
     if u32::try_from(text.len()).is_err() {
-        return Err(Error::too_large("the text is larger than 4 GB"));
+        return Err(Error::too_large("the text is larger than 4 GB")
+            .with_hint("Divide it into several documents."));
     }
     let format = match options.format {
         Format::Auto => detect::format(text),

@@ -187,11 +187,13 @@ impl Error {
     }
     /// What the user can do.
     pub fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
-    }
-    /// Whether a model or the runtime is not usable as installed: nothing about the input is wrong.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self.0.kind, Kind::Configuration | Kind::Undefined)
+        let usual = match self.0.kind {
+            Kind::Model => {
+                Some("Try again; \"rag-model verify\" tells whether the model's files are intact.")
+            }
+            _ => None,
+        };
+        self.0.hint.as_deref().or(usual)
     }
     /// Whether the work was told to stop.
     pub fn is_cancelled(&self) -> bool {

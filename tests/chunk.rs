@@ -19,7 +19,7 @@ fn run<'a>(text: &'a str, options: &Options, counter: &Tokenizer) -> Chunked<'a>
 }
 
 fn options(max_tokens: usize, overlap_tokens: usize, format: Format) -> Options {
-    Options { max_tokens, overlap_tokens, format, heading_tokens: 0 }
+    Options { max_tokens, overlap_tokens, format, heading_tokens: 0, window: max_tokens }
 }
 
 /// Contents of the chunks, and their sections.
@@ -166,6 +166,17 @@ fn the_heading_path_is_cut_to_its_share_and_leaves_room() {
         assert!(chunked.embedding_text(chunk).split_whitespace().count() <= 8);
     }
     assert!(chunked.embedding_text(&chunked.chunks[1]).starts_with("D e\n"));
+}
+
+#[test]
+fn a_heading_path_takes_nothing_from_chunks_that_leave_room_in_the_window() {
+    let text = "# A\n\none two three four five six seven eight nine ten eleven twelve";
+    let longest = |window| {
+        let options = Options { heading_tokens: 3, window, ..options(6, 0, Format::Markdown) };
+        let chunked = chunk(text, &options, &WordCounter, &mut || Ok(())).unwrap();
+        chunked.chunks[1..].iter().map(|chunk| chunk.token_count).max()
+    };
+    assert_eq!((longest(6), longest(7), longest(100)), (Some(5), Some(6), Some(6)));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn run<'a>(text: &'a str, options: &Options, counter: &Tokenizer) -> Chunked<'a>
 }
 
 fn options(max_tokens: usize, overlap_tokens: usize, format: Format) -> Options {
-    Options { max_tokens, overlap_tokens, format, heading_tokens: 0 }
+    Options { max_tokens, overlap_tokens, format, heading_tokens: 0, window: max_tokens }
 }
 
 /// Everything that holds for every text and every choice.
@@ -65,6 +65,8 @@ fn check_size(text: &str, chunk: &Chunk, content: &str, options: &Options, count
     if options.heading_tokens > 0 {
         assert!(chunk.heading_tokens <= options.heading_tokens);
         assert_eq!(counter.count(&chunk.heading).unwrap(), chunk.heading_tokens);
+        let together = chunk.heading_tokens + chunk.token_count;
+        assert!(together <= options.window || chunk.token_count == 1 || is_one_character);
     }
 }
 
@@ -119,9 +121,11 @@ proptest! {
         max_tokens in prop_oneof![1_usize..8, 8_usize..64],
         overlap in 0_usize..20,
         heading_tokens in 0_usize..12,
+        room in 0_usize..12,
     ) {
         let overlap_tokens = overlap.min(max_tokens - 1);
-        let options = Options { max_tokens, overlap_tokens, format, heading_tokens };
+        let window = max_tokens + room;
+        let options = Options { max_tokens, overlap_tokens, format, heading_tokens, window };
         for counter in COUNTERS.iter() {
             check(&text, &options, counter);
         }

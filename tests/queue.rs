@@ -26,8 +26,8 @@ fn plan(
     tokenizer: &Tokenizer,
 ) -> Vec<Chunk> {
     let overlap_tokens = max_tokens / 5;
-    let options = Options { max_tokens, overlap_tokens, format, heading_tokens: 0 };
-    chunks(document, &options, WINDOW, tokenizer, &mut || Ok(())).unwrap()
+    let options = Options { max_tokens, overlap_tokens, format, heading_tokens: 0, window: WINDOW };
+    chunks(document, &options, tokenizer, &mut || Ok(())).unwrap()
 }
 
 fn document(title: Option<&str>, content: &str) -> Document {

@@ -81,6 +81,7 @@ fn pieces<'a>(
         overlap_tokens: 0,
         format: Format::Plain,
         heading_tokens: 0,
+        window,
     };
     let mut pieces = Vec::new();
     for (passage, &text) in passages.iter().enumerate() {

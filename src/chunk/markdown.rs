@@ -6,24 +6,35 @@ use crate::model::Checkpoint;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::ops::Range;
 
+/// Bytes parsed at once: a few milliseconds of work, and a syntax tree that stays small.
+const PART: usize = 256 * 1024;
+
 /// Events between two calls of the checkpoint.
 const EVENTS: usize = 4096;
 
 /// Finds the blocks of `text`. What the parser does not report, such as link definitions and the
 /// markers of lists and quotes, becomes part of the next block or a block of its own.
 pub(super) fn parse(text: &str, checkpoint: Checkpoint<'_>) -> Result<Document> {
-    let options = Options::ENABLE_TABLES
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
-        | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS;
+    parse_in_parts(text, PART, checkpoint)
+}
+
+/// The same with parts of another size. A part ends with a line; its last block, which may go on,
+/// is parsed again with the next one. What a block is does not depend on the blocks before it; only a link
+/// in a heading whose target stands in another part keeps its brackets.
+fn parse_in_parts(text: &str, size: usize, checkpoint: Checkpoint<'_>) -> Result<Document> {
     let mut blocks = Blocks { text, document: Document::default(), end: 0, open: None };
-    for (i, (event, range)) in Parser::new_ext(text, options).into_offset_iter().enumerate() {
-        if i % EVENTS == 0 {
-            checkpoint()?;
-        }
-        blocks.event(event, range);
+    let mut start = blocks.front_matter();
+    let mut wanted = size;
+    while start < text.len() {
+        checkpoint()?;
+        let end = text.floor_char_boundary(start.saturating_add(wanted));
+        let is_last = end == text.len();
+        let end = if is_last { end } else { text[..end].rfind('\n').map_or(0, |line| line + 1) };
+        let next = if end > start { blocks.part(start..end, checkpoint)? } else { start };
+        // A line or block that fills its part wants a larger one.
+        wanted = if next > start { size } else { wanted.saturating_mul(4) };
+        start = next;
     }
-    blocks.close();
     blocks.gap(text.len());
     Ok(blocks.document)
 }
@@ -51,6 +62,60 @@ enum Leaf {
 }
 
 impl Blocks<'_> {
+    /// Takes the metadata that a text may start with, and returns where it ends. Anywhere else such lines
+    /// are rules and headings.
+    fn front_matter(&mut self) -> usize {
+        if !self.text.starts_with("---") && !self.text.starts_with("+++") {
+            return 0;
+        }
+        let metadata = Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
+            | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS;
+        let part = &self.text[..self.text.floor_char_boundary(PART)];
+        let first = Parser::new_ext(part, metadata).into_offset_iter().next();
+        let Some((Event::Start(Tag::MetadataBlock(_)), range)) = first else { return 0 };
+        let end = range.end;
+        self.open(range, Leaf::Lines);
+        self.close();
+        end
+    }
+
+    /// Takes the blocks of a part of the text but for its last, where the next part starts; of the last
+    /// part all.
+    fn part(&mut self, part: Range<usize>, checkpoint: Checkpoint<'_>) -> Result<usize> {
+        let text = &self.text[part.clone()];
+        let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES;
+        // What there was before the last block.
+        let mut known = None;
+        let mut depth = 0_usize;
+        for (i, (event, range)) in Parser::new_ext(text, options).into_offset_iter().enumerate() {
+            if i % EVENTS == 0 {
+                checkpoint()?;
+            }
+            let range = part.start + range.start..part.start + range.end;
+            if depth == 0 {
+                known = Some((self.document.blocks.len(), self.document.headings.len(), self.end));
+            }
+            match event {
+                Event::Start(_) => depth += 1,
+                Event::End(_) => depth -= 1,
+                _ => {}
+            }
+            self.event(event, range);
+        }
+        if part.end == self.text.len() {
+            self.close();
+            return Ok(part.end);
+        }
+        let Some((blocks, headings, end)) = known else {
+            return Ok(if text.trim().is_empty() { part.end } else { part.start });
+        };
+        self.document.blocks.truncate(blocks);
+        self.document.headings.truncate(headings);
+        self.end = end;
+        // What stands between two blocks, such as link definitions, goes with the second.
+        Ok(end.max(part.start))
+    }
+
     fn event(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
             Event::Start(tag) => self.start(&tag, range),
@@ -154,4 +219,73 @@ impl Blocks<'_> {
 /// Bytes of white space between the last line end and the end of `gap`.
 fn indentation(gap: &str) -> usize {
     gap.rfind('\n').map_or(0, |i| gap.len() - i - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LINES: &[&str] = &[
+        "",
+        "",
+        "# a *b*",
+        "text of a line",
+        "- x",
+        "  - y",
+        "1. n",
+        "```",
+        "~~~~",
+        "    code",
+        "| a | b |",
+        "|---|---|",
+        "> q",
+        ">> r",
+        "===",
+        "---",
+        "+++",
+        "<div>",
+        "</div>",
+        "<!-- c",
+        "-->",
+        "<pre>",
+        "</pre>",
+        "[^1]: note",
+        "[l]: /url",
+        "\t",
+        "***",
+        "## é — ü",
+        "\\",
+        "a  ",
+    ];
+
+    #[test]
+    fn metadata_stands_at_the_start() {
+        let text = "---\na: b\n---\n\n# A\n\n---\n# B\n---\nend";
+        let document = parse(text, &mut || Ok(())).unwrap();
+        let titles: Vec<&str> = document.headings.iter().map(|h| h.title.as_str()).collect();
+        assert_eq!(titles, ["A", "B"]);
+        assert_eq!(&text[document.blocks[0].range()], "---\na: b\n---");
+        assert_eq!(document.blocks[0].kind, Kind::Lines);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn parts_of_any_size_give_the_same_blocks(
+            lines in prop::collection::vec(prop::sample::select(LINES), 0..40),
+            size in 1_usize..80,
+        ) {
+            let text = lines.join("\n");
+            let whole = parse_in_parts(&text, usize::MAX, &mut || Ok(())).unwrap();
+            let parts = parse_in_parts(&text, size, &mut || Ok(())).unwrap();
+            let headings = |document: &Document| -> Vec<(u8, String)> {
+                let plain = |title: &str| title.replace(['[', ']'], "");
+                document.headings.iter().map(|h| (h.level, plain(&h.title))).collect()
+            };
+            prop_assert_eq!(headings(&parts), headings(&whole));
+            prop_assert_eq!(parts.blocks, whole.blocks);
+        }
+    }
 }

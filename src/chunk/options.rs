@@ -40,9 +40,11 @@ pub struct Options {
     pub overlap_tokens: usize,
     /// How the text is marked up.
     pub format: Format,
-    /// Most tokens of the heading path that a chunk is embedded with. They are taken off
-    /// `max_tokens` where a chunk has a heading path; 0 leaves headings out.
+    /// Most tokens of the heading path that a chunk is embedded with; 0 leaves headings out.
     pub heading_tokens: usize,
+    /// Most tokens of a chunk and its heading path together: a chunk below a long path is shorter than
+    /// `max_tokens` where they would not fit otherwise.
+    pub window: usize,
 }
 
 impl Options {
@@ -69,7 +71,7 @@ impl Options {
                 .filter(|overlap| *overlap < max_tokens)
                 .ok_or_else(|| too_much_overlap(given, max_tokens))?,
         };
-        Ok(Self { max_tokens, overlap_tokens, format, heading_tokens: 0 })
+        Ok(Self { max_tokens, overlap_tokens, format, heading_tokens: 0, window })
     }
 }
 

@@ -105,18 +105,24 @@ impl<'a, 'b> Packer<'a, 'b> {
         let mut fresh = start;
         let mut heading = &open.first;
         loop {
-            let budget = self.options.max_tokens.saturating_sub(heading.1).max(1);
+            let budget = self.budget(heading.1);
             let found = self.find(open, start, fresh, budget)?;
             self.emit(open, heading, &found);
             if found.end >= end {
                 return Ok(());
             }
             heading = &open.other;
-            let budget = self.options.max_tokens.saturating_sub(heading.1).max(1);
+            let budget = self.budget(heading.1);
             fresh = self.next_start(open, found.end);
             start = self.overlap(open, found.start..found.end, fresh, budget)?;
             self.meter.forget(start);
         }
+    }
+
+    /// Most tokens of a chunk below a heading path of so many.
+    fn budget(&self, heading_tokens: usize) -> usize {
+        let left = self.options.window.saturating_sub(heading_tokens);
+        self.options.max_tokens.min(left).max(1)
     }
 
     /// The next chunk: it starts at `start` with what the last one had, or at `fresh`, and goes as

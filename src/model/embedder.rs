@@ -41,7 +41,8 @@ impl LocalModel {
             _ => Err(Error::configuration(format!(
                 "the prefix of model \"{}\" fills its window",
                 self.manifest().name
-            ))),
+            ))
+            .with_hint("Import the model with a larger window, or a shorter prefix.")),
         }
     }
 
@@ -176,6 +177,7 @@ impl LocalModel {
             self.manifest().name
         ))
         .with_detail(format!("Expected a tensor of {expected:?}, got {shape:?}."))
+        .with_hint("Import the model again with the \"rag-model\" of this version.")
     }
 }
 

@@ -1,7 +1,7 @@
 //! A model of files: its manifest and tokenizer, and its graph once something runs on it.
 use super::manifest::{Kind, Manifest};
 use super::session::{Options, Session};
-use super::store::Located;
+use super::store::{DAMAGED, Located};
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use std::cell::OnceCell;
@@ -20,7 +20,8 @@ impl LocalModel {
     /// Reads and verifies manifest and tokenizer.
     pub fn open(located: Located, options: Options) -> Result<Self> {
         let manifest = located.manifest()?;
-        let tokenizer = Tokenizer::from_bytes(&located.tokenizer(&manifest)?)?;
+        let tokenizer = Tokenizer::from_bytes(&located.tokenizer(&manifest)?)
+            .map_err(|error| error.with_hint(DAMAGED))?;
         let special = tokenizer.special_tokens();
         if manifest.max_tokens <= special {
             return Err(Error::configuration(format!(
@@ -30,7 +31,8 @@ impl LocalModel {
             .with_detail(format!(
                 "It is {} tokens, and {special} of them are special.",
                 manifest.max_tokens
-            )));
+            ))
+            .with_hint("Import the model with a larger window."));
         }
         Ok(Self { manifest, tokenizer, located, options, session: OnceCell::new() })
     }

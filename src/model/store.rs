@@ -148,9 +148,12 @@ impl Located {
     }
 }
 
+/// What to do about files that are not as they were imported.
+pub(super) const DAMAGED: &str =
+    "\"rag-model verify\" shows what is wrong; import the model again.";
+
 fn damaged(name: &str, how: &str) -> Error {
-    Error::configuration(format!("model \"{name}\" is damaged: {how}"))
-        .with_hint("\"rag-model verify\" shows what is wrong; import the model again.")
+    Error::configuration(format!("model \"{name}\" is damaged: {how}")).with_hint(DAMAGED)
 }
 
 fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -159,7 +162,7 @@ fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> Error {
         ErrorKind::PermissionDenied => {
             "The server's operating system user must be able to read the models directory."
         }
-        _ => "\"rag-model verify\" shows what is wrong; import the model again.",
+        _ => DAMAGED,
     };
     Error::configuration(message).with_detail(error.to_string()).with_hint(hint)
 }

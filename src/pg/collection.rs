@@ -184,6 +184,7 @@ impl Collection {
     pub fn active_generation(&self) -> Result<Generation> {
         self.generation_in(State::Active).ok_or_else(|| {
             Error::not_ready(format!("collection \"{}\" has no active generation", self.name))
+                .with_hint("Drop the collection and create it again.")
         })
     }
 

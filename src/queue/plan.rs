@@ -52,28 +52,24 @@ pub fn document_hash(document: &Document) -> [u8; 32] {
     source_hash(document.title.as_deref(), document.content.as_deref())
 }
 
-/// Divides a document into chunks. `window` is the most tokens of a text that the model takes,
-/// special tokens not counted: heading path and chunk together stay within it, the path within a
-/// quarter of it.
+/// Divides a document into chunks. Heading path and chunk together stay within the window of
+/// `options`, the path, title included, within a quarter of it.
 pub fn chunks(
     document: &Document,
     options: &Options,
-    window: usize,
     tokenizer: &Tokenizer,
     checkpoint: Checkpoint<'_>,
 ) -> Result<Vec<Chunk>> {
     let Some(content) = &document.content else { return Ok(Vec::new()) };
     let title = document.title.as_deref().map(single_spaced).filter(|title| !title.is_empty());
-    let quarter = window / 4;
+    let quarter = options.window / 4;
     let head = title.as_deref().map(|title| Head::new(title, quarter, tokenizer)).transpose()?;
     let taken = head.as_ref().map_or(0, |head| head.tokens);
     let options = Options {
-        max_tokens: options.max_tokens.min(window - taken).max(1),
         heading_tokens: quarter - taken,
+        window: options.window - taken,
         ..options.clone()
     };
-    let overlap_tokens = options.overlap_tokens.min(options.max_tokens - 1);
-    let options = Options { overlap_tokens, ..options };
     let chunked = chunk::chunk(content, &options, tokenizer, checkpoint)?;
     let mut found = Vec::with_capacity(chunked.chunks.len());
     // Control characters alone are no tokens: there is nothing to find them by.

@@ -24,8 +24,13 @@ fn main() {
     let crates = Sizer(support::reference(&json));
     let html: usize = pages.iter().map(String::len).sum();
     let run = |text: &str, overlap, format| {
-        let options =
-            Options { max_tokens: 254, overlap_tokens: overlap, format, heading_tokens: 0 };
+        let options = Options {
+            max_tokens: 254,
+            overlap_tokens: overlap,
+            format,
+            heading_tokens: 0,
+            window: 254,
+        };
         chunk(text, &options, &tokenizer, &mut || Ok(()))
             .map(|c| (c.text.into_owned(), c.chunks))
             .unwrap()
@@ -64,8 +69,13 @@ fn main() {
 
 /// How full chunks are, as deciles of their token counts.
 fn sizes(pages: &[String], tokenizer: &Tokenizer) {
-    let options =
-        Options { max_tokens: 254, overlap_tokens: 50, format: Format::Html, heading_tokens: 0 };
+    let options = Options {
+        max_tokens: 254,
+        overlap_tokens: 50,
+        format: Format::Html,
+        heading_tokens: 0,
+        window: 254,
+    };
     let chunked =
         |page| -> Chunked<'_> { chunk(page, &options, tokenizer, &mut || Ok(())).unwrap() };
     let counts = pages.iter().flat_map(|page| chunked(page).chunks);

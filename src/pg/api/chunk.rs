@@ -1,5 +1,6 @@
 //! `rag_chunk`: text to chunks.
 use crate::chunk::{Chunk, Format, Options, chunk};
+use crate::model::Purpose;
 use crate::pg::{interrupt, model};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -32,7 +33,8 @@ fn rag_chunk(
     // The tokenizer alone: chunking needs no ONNX Runtime.
     let model = model::tokenizer(model)?;
     let format = format.map_or(Ok(Format::Auto), str::parse)?;
-    let options = Options::new(max_tokens, overlap_tokens, format, model.window())?;
+    let window = model.room(Purpose::Document)?;
+    let options = Options::new(max_tokens, overlap_tokens, format, window)?;
     let Some(content) = content else { return Ok(TableIterator::empty()) };
     let chunked = chunk(content, &options, model.tokenizer(), &mut interrupt::checkpoint)?;
     let text = chunked.text.into_owned();

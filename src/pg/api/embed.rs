@@ -128,7 +128,8 @@ pub(super) fn checked(model: &'static LocalModel) -> Result<&'static LocalModel>
     if dimensions > MAX_DIMENSIONS {
         return Err(Error::unsupported(format!(
             "model \"{name}\" has {dimensions} dimensions, and a vector holds at most {MAX_DIMENSIONS}"
-        )));
+        ))
+        .with_hint("Choose another model of rag.model."));
     }
     Ok(model)
 }

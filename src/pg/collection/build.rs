@@ -1,7 +1,7 @@
 //! How a generation is built: options of `rag_create_collection` and `rag_rebuild`, checked.
 use crate::chunk::{Format, Options};
-use crate::model::LocalModel;
 use crate::model::manifest::Kind;
+use crate::model::{LocalModel, Purpose};
 use crate::{Error, Result};
 
 /// How a generation is built.
@@ -35,7 +35,8 @@ impl Build {
     ) -> Result<Self> {
         embedder.require(Kind::Embedder)?;
         let manifest = embedder.manifest();
-        let sizes = Options::new(max_tokens, overlap_tokens, Format::Auto, embedder.window())?;
+        let window = embedder.room(Purpose::Document)?;
+        let sizes = Options::new(max_tokens, overlap_tokens, Format::Auto, window)?;
         Ok(Self {
             model: manifest.name.clone(),
             fingerprint: manifest.fingerprint.clone(),

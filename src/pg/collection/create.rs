@@ -51,8 +51,9 @@ impl Source {
 
     /// Describes `table`, or says why it cannot be a source or not by this caller.
     pub fn describe(table: Oid) -> Result<Self> {
-        let (source, refusal) =
-            Self::load(table).ok_or_else(|| Error::undefined("the source does not exist"))?;
+        let (source, refusal) = Self::load(table).ok_or_else(|| {
+            Error::undefined("the source does not exist").with_hint("It was dropped meanwhile.")
+        })?;
         match refusal {
             None => Ok(source),
             Some(error) => Err(error),

@@ -2,7 +2,7 @@
 use crate::Result;
 use crate::chunk::Options;
 use crate::generation::estimate::{Estimate, Layout, Sample};
-use crate::model::LocalModel;
+use crate::model::{LocalModel, Purpose};
 use crate::pg::collection::key::{KeyColumn, array_literals, encode, keys_sql};
 use crate::pg::collection::{Build, Collection};
 use crate::pg::interrupt::checkpoint;
@@ -44,6 +44,7 @@ pub fn estimate(collection: &Collection, build: &Build) -> Result<Estimate> {
         overlap_tokens: build.overlap_tokens,
         format: build.format.parse()?,
         heading_tokens: 0,
+        window: embedder.room(Purpose::Document)?,
     };
     let (mut sample, mut fresh, mut bytes) = (Sample::default(), Vec::new(), 0);
     for (one, ordinal) in sampled.iter().zip(1..) {
@@ -51,8 +52,7 @@ pub fn estimate(collection: &Collection, build: &Build) -> Result<Estimate> {
             break;
         }
         bytes += one.document.content.as_ref().map_or(0, String::len);
-        let (window, tokenizer) = (embedder.window(), embedder.tokenizer());
-        let chunks = plan::chunks(&one.document, &options, window, tokenizer, &mut checkpoint)?;
+        let chunks = plan::chunks(&one.document, &options, embedder.tokenizer(), &mut checkpoint)?;
         let is_fresh = |chunk: &Chunk| !stored.contains(&(ordinal, chunk.hash));
         let measure = |chunk: &Chunk| {
             (chunk.heading_tokens + chunk.token_count, chunk.content.len(), is_fresh(chunk))

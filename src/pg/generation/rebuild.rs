@@ -1,7 +1,7 @@
 //! A new generation beside the active one.
 use super::{SHORT, lock};
 use crate::generation::{inherited_max_tokens, inherited_overlap};
-use crate::model::LocalModel;
+use crate::model::Purpose;
 use crate::pg::attempt::with_short_locks;
 use crate::pg::collection::create::create_generation;
 use crate::pg::collection::{Build, Collection, Generation, State, build};
@@ -33,10 +33,11 @@ impl Wish<'_> {
     pub fn build(&self, active: &Generation) -> Result<Build> {
         let embedder = model::tokenizer(Some(self.model.unwrap_or(&active.model)))?;
         let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let window = embedder.room(Purpose::Document)?;
         let max_tokens = self.max_tokens.unwrap_or_else(|| {
             let old = format!("{}@{}", active.model, active.fingerprint);
-            let old_window = model::tokenizer(Some(&old)).map(LocalModel::window).ok();
-            number(inherited_max_tokens(active.max_tokens, old_window, embedder.window()))
+            let old = model::tokenizer(Some(&old)).and_then(|old| old.room(Purpose::Document));
+            number(inherited_max_tokens(active.max_tokens, old.ok(), window))
         });
         let overlap_tokens = self.overlap_tokens.unwrap_or_else(|| {
             let new = usize::try_from(max_tokens).unwrap_or_default();

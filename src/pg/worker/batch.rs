@@ -8,7 +8,7 @@ use super::host::Host;
 use super::lease::Lease;
 use super::read::{self, Found, Read};
 use crate::chunk::Options;
-use crate::model::LocalModel;
+use crate::model::{LocalModel, Purpose};
 use crate::pg::collection::Generation;
 use crate::pg::generation::model::embedder;
 use crate::pg::interrupt::checkpoint;
@@ -318,14 +318,9 @@ impl Batch<'_> {
             overlap_tokens: generation.overlap_tokens,
             format: generation.format.parse()?,
             heading_tokens: 0,
+            window: self.model.room(Purpose::Document)?,
         };
-        let chunks = plan::chunks(
-            document,
-            &options,
-            self.model.window(),
-            self.model.tokenizer(),
-            &mut checkpoint,
-        )?;
+        let chunks = plan::chunks(document, &options, self.model.tokenizer(), &mut checkpoint)?;
         let stored: Vec<(i64, ChunkHash)> = stored
             .iter()
             .flat_map(|stored| &stored.chunk_ids)
