@@ -2,7 +2,8 @@
 #![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // switching users is a matter of process-wide C state
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 use std::ffi::{CStr, CString};
 
 /// The rights in force before a switch; put back on drop unless a transaction's abort does it.
@@ -207,5 +208,17 @@ pub fn role_name(role: pg_sys::Oid) -> Option<String> {
     unsafe {
         let name = pg_sys::GetUserNameFromId(role, true);
         (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
+/// An error on a standby. pgrx takes a transaction id before it runs a statement that may write, which
+/// there ends in an internal error of PostgreSQL's.
+pub fn require_writable() {
+    // SAFETY: reads state of the server.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        let code = PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION;
+        ErrorReport::new(code, "cannot change a collection during recovery", function_name!())
+            .set_hint("Do so on the primary server: this standby follows it.")
+            .report(PgLogLevel::ERROR);
     }
 }

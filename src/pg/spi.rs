@@ -1,4 +1,5 @@
 //! Statements kept in `sql/run/`: placeholders in braces stand for quoted identifiers.
+use super::rights::require_writable;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiTupleTable};
 use pgrx::{FromDatum, IntoDatum, Spi};
@@ -27,6 +28,7 @@ pub fn query<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
+    require_writable();
     Spi::connect_mut(|client| {
         let table = client.update(sql, None, args).expect("SPI runs a statement");
         rows(table, map)
@@ -47,6 +49,7 @@ pub fn read<T>(
 
 /// Runs a statement for what it does; returns how many rows it touched.
 pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
+    require_writable();
     Spi::connect_mut(|client| client.update(sql, None, args).expect("SPI runs a statement").len())
 }
 

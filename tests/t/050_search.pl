@@ -39,6 +39,39 @@ is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the stan
 is($standby->safe_psql('postgres', $search), $found, 'a standby finds what its primary finds');
 is($standby->safe_psql('postgres', q{SELECT status FROM rag_answer('docs', 'which note was written in week 7?')}),
 	'answered', 'a standby answers');
+# Everything that only reads: on a standby, and in a read-only transaction of the primary.
+for my $call (
+	q{rag_embed('replication')}, q{rag_embed(ARRAY['replication', 'locks'])}, q{rag_chunk('One. Two.')}, q{rag_rerank('locks', ARRAY['locks', 'keys'])},
+	q{rag_answer('What is locked?', ARRAY['A row is locked.'])}, q{rag_search('docs', 'locks', filter => '{"tenant": "tenant_0"}')},
+	q{rag_search('docs', '"about locks" -vacuum', rerank => false)}, q{rag_explain('docs', 'locks')}, q{rag_explain_text('docs', 'locks')},
+	'rag.status', 'rag.dead_job', 'rag.model', 'docs_chunks')
+{
+	my $expected = $primary->safe_psql('postgres', "BEGIN READ ONLY; SELECT count(*) FROM $call; COMMIT");
+	is($standby->safe_psql('postgres', "SELECT count(*) FROM $call"), $expected, "$call on a standby");
+}
+is($standby->safe_psql('postgres', q{SELECT collection, documents, indexed, pending FROM rag.status}), 'docs|300|300|0', 'its status is the primary\'s');
+is($standby->safe_psql('postgres', $search, extra_params => [ '-U', 'tenant_1' ]), $primary->safe_psql('postgres', $search, extra_params => [ '-U', 'tenant_1' ]),
+	'row-level security holds there too');
+for my $write (q{SELECT rag_create_collection('more', 'docs', 'body')}, q{SELECT rag_drop_collection('docs')}, 'CALL rag_work()', q{SELECT rag_retry('docs')})
+{
+	my $error = error_of($standby, $write);
+	is($error->{sqlstate}, '25006', "$write: a standby is read-only");
+	like($error->{hint}, qr/primary/, '... and the hint says where to go');
+	next if $write =~ /CALL/;
+	$error = error_of($primary, "BEGIN READ ONLY; $write");
+	is($error->{sqlstate}, '25006', "$write: so is a read-only transaction");
+}
+is(scalar backend_pids($standby, 'rag_pg worker'), 0, 'no worker runs on a standby');
+# What is written on the primary is found on the standby once it arrives there.
+$primary->safe_psql('postgres', q{INSERT INTO docs VALUES (1000, 'tenant_0', 'Note 1000 of tenant 0 is about the quokka of Rottnest Island.')});
+wait_for_indexed($primary, 'docs');
+$primary->wait_for_catchup($standby);
+like($standby->safe_psql('postgres', q{SELECT content FROM rag_search('docs', 'quokka', 1)}), qr/Rottnest/, 'a new document is found on the standby');
+# Promoted, it works on.
+$standby->promote;
+$standby->safe_psql('postgres', q{INSERT INTO docs VALUES (1001, 'tenant_0', 'Note 1001 of tenant 0 is about the numbat and termites.')});
+wait_for_indexed($standby, 'docs');
+like($standby->safe_psql('postgres', q{SELECT content FROM rag_search('docs', 'numbat', 1)}), qr/termites/, 'a promoted standby indexes');
 $standby->stop;
 
 # The plan of the search itself, as a tenant.
