@@ -13,7 +13,8 @@ use corpus::{Corpus, Question};
 use rag_pg::answer::{Answer, Options, Passage, Status, extract};
 use rag_pg::model::Embedding;
 use rag_pg::rerank::{cosine, fuse, max_sim, order};
-use rag_pg::search::{RRF_K, reciprocal_rank_fusion};
+use rag_pg::search::legs::RRF_K;
+use std::collections::BTreeMap;
 use std::env::var;
 
 /// Candidates that each leg names, and that are reranked.
@@ -70,17 +71,30 @@ fn search(corpus: &Corpus, question: &Question, is_allowed: impl Fn(usize) -> bo
     let dense = best(&cosines);
     let mut lexical = best(&bm25);
     lexical.retain(|&passage| bm25[passage] > 0.0);
-    let hybrid = reciprocal_rank_fusion(&[&dense[..], &lexical[..]], RRF_K);
-    let hybrid: Vec<usize> = hybrid.into_iter().map(|(p, _)| p).take(CANDIDATES).collect();
-    let bits: Vec<_> = hybrid.iter().map(|&p| corpus.passages[p].bits.clone()).collect();
+    let candidates = by_reciprocal_ranks(&[&dense, &lexical]);
+    let bits: Vec<_> = candidates.iter().map(|&p| corpus.passages[p].bits.clone()).collect();
     let tokens = tokens.as_ref().expect("token vectors were asked for");
     let late = max_sim(tokens, &bits, &mut || Ok(())).expect("one model");
     let late: Vec<f64> = late.into_iter().map(f64::from).collect();
-    let of = |leg: &[f64]| -> Vec<f64> { hybrid.iter().map(|&p| leg[p]).collect() };
-    let fused = fuse(&[&late, &of(&cosines), &of(&bm25)]);
-    let reranked =
-        order(&fused, |i| hybrid[i]).into_iter().map(|i| (hybrid[i], fused[i])).collect();
+    let of = |leg: &[f64]| -> Vec<f64> { candidates.iter().map(|&p| leg[p]).collect() };
+    let ordered = |scores: &[f64]| -> Vec<(usize, f64)> {
+        let order = order(scores, |i| candidates[i]).into_iter();
+        order.map(|i| (candidates[i], scores[i])).collect()
+    };
+    let hybrid = ordered(&fuse(&[&of(&cosines), &of(&bm25)])).into_iter().map(|(p, _)| p).collect();
+    let reranked = ordered(&fuse(&[&late, &of(&cosines), &of(&bm25)]));
     Legs { dense, lexical, hybrid, reranked }
+}
+
+/// The candidates: the best by the sum of `1 / (k + rank)` over the legs, best first.
+fn by_reciprocal_ranks(legs: &[&[usize]]) -> Vec<usize> {
+    let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+    for (rank, &passage) in legs.iter().flat_map(|leg| (1_u32..).zip(leg.iter())) {
+        *sums.entry(passage).or_default() += 1.0 / (RRF_K + f64::from(rank));
+    }
+    let mut fused: Vec<(usize, f64)> = sums.into_iter().collect();
+    fused.sort_by(|a, b| b.1.total_cmp(&a.1));
+    fused.into_iter().map(|(passage, _)| passage).take(CANDIDATES).collect()
 }
 
 /// Reciprocal ranks and hits per stage.

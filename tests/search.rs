@@ -1,9 +1,10 @@
 //! Laws of query analysis, rank fusion and BM25.
 use proptest::prelude::*;
-use rag_pg::search::{Bm25, Query, RRF_K, any_of, reciprocal_rank_fusion};
+use rag_pg::search::legs::{Candidate, Request, Term, fuse, pack_hit};
+use rag_pg::search::{Bm25, Query, any_of};
 
-fn ranking() -> impl Strategy<Value = Vec<u32>> {
-    Just((0..20).collect::<Vec<u32>>())
+fn ranking() -> impl Strategy<Value = Vec<i64>> {
+    Just((0..20).collect::<Vec<i64>>())
         .prop_shuffle()
         .prop_flat_map(|ids| (0..=ids.len()).prop_map(move |length| ids[..length].to_vec()))
 }
@@ -32,24 +33,26 @@ proptest! {
         prop_assume!(from < a.len());
         let mut better = a.clone();
         better.swap(from - 1, from);
-        let score = |fused: &[(u32, f64)]| {
-            fused.iter().find(|(id, _)| *id == a[from]).expect("ranked").1
+        let score = |fused: &[Candidate]| {
+            fused.iter().find(|c| c.chunk_id == a[from]).expect("ranked").rrf
         };
-        let before = score(&reciprocal_rank_fusion(&[&a, &b], RRF_K));
-        prop_assert!(score(&reciprocal_rank_fusion(&[&better, &b], RRF_K)) > before);
+        prop_assert!(score(&fused(&better, &b)) > score(&fused(&a, &b)));
     }
 
     #[test]
     fn fusion_holds_every_id_once_and_descends(a in ranking(), b in ranking()) {
-        let fused = reciprocal_rank_fusion(&[&a, &b], RRF_K);
-        let mut ids: Vec<u32> = fused.iter().map(|(id, _)| *id).collect();
+        let fused_ab = fused(&a, &b);
+        let mut ids: Vec<i64> = fused_ab.iter().map(|c| c.chunk_id).collect();
         ids.sort_unstable();
         let mut expected = [a.clone(), b.clone()].concat();
         expected.sort_unstable();
         expected.dedup();
         prop_assert_eq!(ids, expected);
-        prop_assert!(fused.windows(2).all(|w| (w[1].1, w[0].0) < (w[0].1, w[1].0)));
-        prop_assert_eq!(fused, reciprocal_rank_fusion(&[&b, &a], RRF_K));
+        prop_assert!(fused_ab.windows(2).all(|w| (w[1].rrf, w[0].chunk_id) < (w[0].rrf, w[1].chunk_id)));
+        let sums = |fused: Vec<Candidate>| -> Vec<(i64, f64)> {
+            fused.into_iter().map(|c| (c.chunk_id, c.rrf)).collect()
+        };
+        prop_assert_eq!(sums(fused_ab), sums(fused(&b, &a)), "the legs weigh the same");
     }
 
     #[test]
@@ -154,7 +157,31 @@ fn bm25_by_hand() {
     assert!(Bm25::new(0.0, 0.0).idf(0.0).is_finite());
 }
 
+/// Both legs fused: `dense` in order of distance, `lexical` in order of how often each chunk holds the
+/// term.
+fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
+    let request = Request {
+        terms: vec![Term { lexeme: "t".into(), frequency: None }],
+        documents: Some(1000.0),
+        depth: 100,
+        limit: 100,
+        dense_weight: 1.0,
+        lexical_weight: 1.0,
+    };
+    let packed = request.pack();
+    let hit = |&id: &i64| {
+        let occurrences = lexical.iter().position(|&other| other == id).map(|rank| 100 - rank);
+        let others = 200 - occurrences.unwrap_or(0);
+        let lexemes = [(&b"o"[..], others)].into_iter();
+        pack_hit(&packed, id, lexemes.chain(occurrences.map(|n| (&b"t"[..], n))))
+    };
+    let leg = |ids: &[i64]| ids.iter().flat_map(hit).collect::<Vec<u8>>();
+    fuse(&request, &leg(dense), &leg(lexical))
+}
+
 #[test]
-fn an_id_repeated_in_a_ranking_counts_once() {
-    assert_eq!(reciprocal_rank_fusion(&[&[7, 7, 7]], 10.0), [(7, 1.0 / 11.0)]);
+fn an_id_repeated_in_a_leg_counts_once() {
+    let once = fused(&[7], &[]);
+    assert_eq!(fused(&[7, 7, 7], &[]), once);
+    assert!((once[0].rrf - 1.0 / 11.0).abs() < 1e-12);
 }

@@ -3,11 +3,9 @@
 CREATE TABLE manual (id text PRIMARY KEY, title text NOT NULL, html text NOT NULL);
 COMMENT ON TABLE manual IS 'pages of the PostgreSQL manual';
 
--- The chapters most people read come first; the index of the whole book would answer nothing, and
--- neither would the links to previous and next pages around each page.
+-- The chapters most people read come first; the index of the whole book would answer nothing.
 INSERT INTO manual (id, title, html)
-SELECT name, coalesce(substring(html FROM '<title>(.*?)</title>'), name),
-       regexp_replace(regexp_replace(html, '<div class="navheader">.*?</div>', ''), '<div class="navfooter">.*?</div>', '')
+SELECT name, coalesce(substring(html FROM '<title>(.*?)</title>'), name), html
   FROM (SELECT name
           FROM pg_ls_dir(:'directory') AS name
          WHERE name LIKE '%.html' AND name <> 'bookindex.html'

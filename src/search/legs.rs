@@ -4,8 +4,12 @@
 //! it. [`fuse`] decides: document frequencies, BM25, reciprocal rank fusion. Both sides speak
 //! through [`Request`], packed into one value so that a function called once a row can read it
 //! without allocating.
-use super::{Bm25, RRF_K};
+use super::Bm25;
 use std::collections::HashMap;
+
+/// The constant of reciprocal rank fusion. Small, because the legs are few and their first ranks are
+/// trustworthy.
+pub const RRF_K: f64 = 10.0;
 
 /// Most terms of a request.
 pub const MAX_TERMS: usize = 64;

@@ -109,6 +109,32 @@ $node->psql('postgres', "SET rag_pg.onnxruntime_path = '/nonexistent'; SELECT ra
 	stdout => \$stdout, on_error_stop => 0);
 is($stdout, '384', 'the session works on once the path is right');
 
+SKIP:
+{
+	# Libraries that are something else, or too old: each session loads one, the path counts once.
+	my $foreign = compile($node, 'foreign', 'int nothing_of_note(void) { return 0; }') or skip 'no C compiler', 9;
+	my $old = compile($node, 'old', <<'C');
+struct base { const void *(*api)(unsigned); const char *(*version)(void); };
+static const void *api(unsigned version) { return 0; }
+static const char *version(void) { return "1.15.1"; }
+static const struct base base = { api, version };
+const struct base *OrtGetApiBase(void) { return &base; }
+C
+	my $text = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir()) . '/text.so';
+	append_to_file($text, 'not a library');
+	for ([ $old, qr/ONNX Runtime 1\.15\.1 at ".*old\.so" is too old/ ], [ $foreign, qr/foreign\.so" is not ONNX Runtime/ ],
+		[ $text, qr/could not load ONNX Runtime from ".*text\.so"/ ])
+	{
+		my ($library, $message) = @$_;
+		$error = error_of($node, "SET rag_pg.onnxruntime_path = '$library'; SELECT rag_embed('x')");
+		is($error->{sqlstate}, 'F0000', "$library is refused");
+		like($error->{message}, $message, '... saying why');
+		like($error->{hint}, qr/make setup.*rag_pg\.onnxruntime_path/, '... and what to do');
+	}
+}
+is($node->safe_psql('postgres', "SET rag_pg.onnxruntime_path = '/nonexistent'; SELECT count(*) FROM rag_chunk('One. Two.')"),
+	'1', 'chunking needs no ONNX Runtime');
+
 # --- A model replaced under a running server ------------------------------------------------------
 # Another build of the model: the same files with a prefix put before documents.
 my $json = slurp_file("$source/$fingerprint/manifest.json");
@@ -152,9 +178,14 @@ for my $encoding (qw(LATIN1 SQL_ASCII))
 	my $database = lc $encoding;
 	$node->safe_psql('postgres', "CREATE DATABASE $database ENCODING '$encoding' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
 	create_extension($node, $database);
-	$error = error_of($node, "SELECT rag_embed('x')", database => $database);
-	is($error->{sqlstate}, '0A000', "encoding $encoding is refused");
-	like($error->{hint}, qr/ENCODING 'UTF8'/, "encoding $encoding: hint");
+	$node->safe_psql($database, 'CREATE TABLE docs (id int PRIMARY KEY, body text)');
+	for my $call ("rag_embed('x')", "rag_embed(ARRAY['x'])", "rag_chunk('x')", "rag_rerank('x', ARRAY['y'])",
+		"rag_answer('x?', ARRAY['y'])", "rag_create_collection('docs', 'docs', 'body')")
+	{
+		$error = error_of($node, "SELECT $call", database => $database);
+		is($error->{sqlstate}, '0A000', "$encoding, $call: refused");
+		like($error->{hint}, qr/ENCODING 'UTF8'/, '... with a hint');
+	}
 }
 
 done_testing();

@@ -13,19 +13,22 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(write_tiny_model import_model);
 
 my @special = qw([PAD] [UNK] [CLS] [SEP] [MASK]);
-my @vocabulary = (@special, 'a' .. 'z', (map { "##$_" } 'a' .. 'z'), qw(? .));
-my $positions = 64;
+# Of the model being written.
+my (@vocabulary, $positions);
 
 # Larger tensors repeat themselves: drawing millions of numbers would take longer than the test.
 my $drawn = 65_521;
 
 # write_tiny_model($directory, %options): kind => 'embedder' (default) or 'reranker', hidden => 8, seed => 42, inner =>
-# the width between the layers, twice hidden by default.
+# the width between the layers, twice hidden by default, positions => 64 (its window), words => [...] that it knows
+# besides letters, document_prefix => none.
 sub write_tiny_model
 {
 	my ($directory, %options) = @_;
 	my $hidden = $options{hidden} // 8;
 	my $inner = $options{inner} // 2 * $hidden;
+	$positions = $options{positions} // 64;
+	@vocabulary = (@special, 'a' .. 'z', (map { "##$_" } 'a' .. 'z'), qw(? .), @{ $options{words} // [] });
 	my $is_reranker = ($options{kind} // 'embedder') eq 'reranker';
 	make_path($directory);
 	write_tensors("$directory/model.safetensors", $hidden, $inner, $is_reranker, $options{seed} // 42);
@@ -37,6 +40,8 @@ sub write_tiny_model
 		$is_reranker ? (id2label => { 0 => 'LABEL_0' }) : () });
 	write_tokenizer("$directory/tokenizer.json");
 	write_pooling($directory, $hidden) unless $is_reranker;
+	write_json("$directory/config_sentence_transformers.json", { prompts => { document => $options{document_prefix} } })
+	  if $options{document_prefix};
 	return;
 }
 

@@ -1,0 +1,122 @@
+//! README and reference name everything there is, and nothing that is not: functions, views, settings,
+//! SQLSTATEs, pages. `tests/t/900_readme.pl` runs the README's SQL.
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const README: &str = include_str!("../README.md");
+/// Every member of the extension, as the server lists them.
+const MEMBERS: &str = include_str!("expected/api.out");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Names and texts of the reference's pages.
+fn pages() -> Vec<(String, String)> {
+    let directory = fs::read_dir(root().join("docs/reference")).expect("a readable directory");
+    let paths = directory.map(|entry| entry.expect("a readable entry").path());
+    let page = |path: std::path::PathBuf| {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).expect("UTF-8"))
+    };
+    paths.map(page).collect()
+}
+
+/// What follows each `prefix` in `text`, as far as it is a name.
+fn names<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let after = text.match_indices(prefix).map(|(at, _)| &text[at + prefix.len()..]);
+    after.map(|rest| &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())]).collect()
+}
+
+fn missing<'a>(names: impl IntoIterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
+    let is_named = |name: &str| text.contains(&format!("`{name}`"));
+    names.into_iter().filter(|name| !is_named(name)).collect()
+}
+
+/// Functions and views that users call and read.
+fn members() -> Vec<&'static str> {
+    let functions = names(MEMBERS, "\nfunction ");
+    // What the event trigger calls.
+    let public = |name: &&str| name.starts_with("rag_") && *name != "rag_follow_ddl";
+    let views = names(MEMBERS, "\nview ");
+    functions.into_iter().filter(public).chain(views).collect()
+}
+
+/// Settings as the source defines them, but for those that only tests set.
+fn settings() -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join("src/pg/guc")).expect("a readable directory") {
+        let text = fs::read_to_string(entry.expect("a readable entry").path()).expect("UTF-8");
+        let names =
+            names(&text, "c\"rag_pg.").into_iter().filter(|name| !name.starts_with("debug"));
+        found.extend(names.map(|name| format!("rag_pg.{name}")));
+    }
+    found
+}
+
+#[test]
+fn the_readme_names_every_function_view_and_setting() {
+    let members = members();
+    assert!(members.len() > 15, "{members:?}");
+    assert_eq!(missing(members, README), Vec::<&str>::new());
+    let settings = settings();
+    assert!(settings.len() > 8, "{settings:?}");
+    assert_eq!(missing(settings.iter().map(String::as_str), README), Vec::<&str>::new());
+}
+
+#[test]
+fn the_reference_describes_every_function_and_setting() {
+    let pages: String = pages().into_iter().map(|(_, text)| text).collect();
+    let forms = |name: &str| [format!("{name}("), format!("`{name}`"), format!("## {name}\n")];
+    let is_described = |name: &&str| forms(name).iter().any(|form| pages.contains(form));
+    let undescribed: Vec<_> = members().into_iter().filter(|name| !is_described(name)).collect();
+    assert_eq!(undescribed, Vec::<&str>::new());
+    assert_eq!(missing(settings().iter().map(String::as_str), &pages), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_named_exists() {
+    let settings = settings();
+    let known: BTreeSet<&str> = names(MEMBERS, "function ");
+    for (page, text) in pages().into_iter().chain([("README.md".to_owned(), README.to_owned())]) {
+        for name in names(&text, "`rag_pg.") {
+            assert!(settings.iter().any(|s| s[7..] == *name), "{page} names rag_pg.{name}");
+        }
+        for name in names(&text, "SELECT rag_").into_iter().chain(names(&text, "FROM rag_")) {
+            assert!(known.contains(format!("rag_{name}").as_str()), "{page} calls rag_{name}");
+        }
+    }
+}
+
+#[test]
+fn every_page_is_linked_and_every_link_leads_somewhere() {
+    for (page, text) in pages() {
+        assert!(README.contains(&format!("](docs/reference/{page}")), "{page} is not linked");
+        for link in names(&text, "](") {
+            assert!(root().join("docs/reference").join(link).exists(), "{page} links to {link}");
+        }
+    }
+    for link in names(README, "](docs/reference/") {
+        assert!(root().join("docs/reference").join(link).exists(), "README.md links to {link}");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_sqlstate() {
+    let source = fs::read_to_string(root().join("src/error.rs")).expect("UTF-8");
+    let states = names(&source, "=> \"");
+    assert!(states.len() > 10, "{states:?}");
+    // Workers keep to themselves what another changed meanwhile, and a cancel is PostgreSQL's own.
+    let others = ["40001", "57014"];
+    let unlisted: Vec<_> =
+        states.into_iter().filter(|s| !README.contains(s) && !others.contains(s)).collect();
+    assert_eq!(unlisted, Vec::<&str>::new());
+}
+
+#[test]
+fn the_first_query_comes_soon() {
+    let line = README.lines().position(|line| line == "```sql").expect("SQL");
+    assert!(line < 60, "the first SQL stands in line {}", line + 1);
+}
