@@ -1,9 +1,10 @@
 -- Run by pg::worker as the source's owner: the next page of source rows, which of them have no documents
--- row, and which have one made from another text. format() writes a key with its type's output function.
+-- row, and which have one made from another text. format() writes a key with its type's output function. OFFSET 0
+-- makes it one probe of an index a row: a join would read all documents for each page.
 SELECT ARRAY[{source_texts}],
        d.key_1 IS NULL,
        d.key_1 IS NOT NULL
            AND d.source_hash OPERATOR(pg_catalog.<>) rag.source_hash({title}, s.{content}::text)
   FROM (SELECT {source_columns} FROM {source} s WHERE {after} ORDER BY {source_keys} LIMIT {limit}) s
-  LEFT JOIN {documents} d ON {equal}
+  LEFT JOIN LATERAL (SELECT d.key_1, d.source_hash FROM {documents} d WHERE {equal} OFFSET 0) d ON true
  ORDER BY {source_keys}
