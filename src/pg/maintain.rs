@@ -1,12 +1,10 @@
 //! The state of a collection's vector index, and what makes it stale.
-mod recall;
-
 use super::collection::Collection;
+use super::search::recall::measure;
 use super::spi::{column, read};
 use super::worker::collection::Target;
 use super::worker::vector_index::{self as index, Index};
 use crate::Result;
-pub use recall::Recall;
 
 /// An ivfflat's lists fit the rows it was built over; from this many times as many on they do not.
 const GROWTH: i64 = 4;
@@ -16,6 +14,32 @@ const BLOAT: f64 = 2.0;
 const LARGE: i64 = 16 * 1024 * 1024;
 /// Recall below which searches miss too much.
 const LEAST_RECALL: f64 = 0.9;
+
+/// Nearest chunks that recall is about, and how deep the searches look that it is measured with.
+const NEIGHBOURS: usize = 10;
+const DEPTH: usize = 100;
+
+/// Share of the nearest chunks that searches find by the index.
+#[derive(Debug, Clone, Copy)]
+pub struct Recall {
+    /// Mean over the questions.
+    pub mean: f64,
+    /// Half the width of its 95 % confidence interval.
+    pub margin: f64,
+}
+
+impl Recall {
+    /// `None` where there are too few questions to tell.
+    fn of(shares: &[f64]) -> Option<Self> {
+        let count = shares.len() as f64;
+        if shares.len() < 2 {
+            return None;
+        }
+        let mean = shares.iter().sum::<f64>() / count;
+        let variance = shares.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        Some(Self { mean, margin: 1.96 * (variance / count).sqrt() })
+    }
+}
 
 /// What there is to say about the index of the active generation.
 pub struct Report {
@@ -42,7 +66,7 @@ pub struct Report {
 }
 
 /// Looks at the index; recall is measured with as many `questions`.
-pub fn inspect(collection: &Collection, questions: usize) -> Result<Report> {
+pub fn inspect(collection: &Collection, questions: i32) -> Result<Report> {
     let target = Target::reload(collection.active_generation()?.id)?;
     let generation = &target.generation;
     let indexes = index::of(generation.chunks);
@@ -55,7 +79,9 @@ pub fn inspect(collection: &Collection, questions: usize) -> Result<Report> {
     let rows = index::rows(&target);
     let can_be_built = generation.index_method != "none" && generation.is_loaded;
     let recall = match valid {
-        Some(_) if questions > 0 => recall::measure(&target, questions)?,
+        Some(_) if questions > 0 => {
+            Recall::of(&measure(&collection.name, questions, NEIGHBOURS, DEPTH)?.recalls)
+        }
         _ => None,
     };
     let built = rows_indexed.zip(size_built).filter(|_| valid.is_some());
@@ -133,6 +159,15 @@ mod tests {
         assert_eq!(stale(None, 0, 5, None, None).as_deref(), Some("no index"));
         assert_eq!(stale(None, 1, 5, None, None).as_deref(), Some("only an invalid index"));
         assert!(stale(Some(index(1, None)), 2, 5, None, None).is_some());
+    }
+
+    #[test]
+    fn margin_shrinks_with_agreement() {
+        assert!(Recall::of(&[1.0]).is_none());
+        let agreed = Recall::of(&[0.8; 20]).unwrap();
+        assert!((agreed.mean - 0.8).abs() < 1e-9 && agreed.margin < 1e-9);
+        let split = Recall::of(&[1.0, 0.0, 1.0, 0.0]).unwrap();
+        assert!((split.mean - 0.5).abs() < 1e-9 && (split.margin - 0.566).abs() < 1e-3);
     }
 
     #[test]

@@ -67,14 +67,15 @@ fn rag_maintain(
     )))
 }
 
-fn checked(questions: Option<i32>) -> Result<usize> {
+fn checked(questions: Option<i32>) -> Result<i32> {
     let questions = questions.unwrap_or(20);
-    usize::try_from(questions).ok().filter(|n| *n <= MOST_QUESTIONS as usize).ok_or_else(|| {
-        Error::invalid_argument(format!(
-            "questions must be between 0 and {MOST_QUESTIONS}, not {questions}"
-        ))
-        .with_hint("20 tell an index that misses much; 0 measures no recall.")
-    })
+    if (0..=MOST_QUESTIONS).contains(&questions) {
+        return Ok(questions);
+    }
+    Err(Error::invalid_argument(format!(
+        "questions must be between 0 and {MOST_QUESTIONS}, not {questions}"
+    ))
+    .with_hint("20 tell an index that misses much; 0 measures no recall."))
 }
 
 /// Asks the workers for a new index where one is wanted.

@@ -49,14 +49,6 @@ impl Scope {
         scope
     }
 
-    /// The same, and the planner takes an index if there is one.
-    pub fn for_index(depth: usize, generation: &Generation) -> Self {
-        let scope = Self::for_search(depth, generation);
-        Self::set(c"enable_seqscan", "off");
-        Self::set(c"enable_bitmapscan", "off");
-        scope
-    }
-
     fn current(name: &CStr) -> Option<String> {
         // SAFETY: returns a string that lasts until the setting changes, or NULL for no such setting.
         unsafe {
