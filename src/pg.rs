@@ -16,6 +16,7 @@ mod model;
 mod plan;
 mod preload;
 mod query_log;
+mod question_cache;
 mod remote;
 mod rights;
 mod search;
@@ -48,6 +49,7 @@ pub extern "C-unwind" fn _PG_init() {
     error::init();
     guc::init();
     preload::init();
+    question_cache::init();
     worker::init();
     remote::init();
 }

@@ -6,6 +6,7 @@ pub mod legs;
 pub mod matching;
 pub mod quality;
 mod query;
+pub mod question_cache;
 
 pub use bm25::Bm25;
 pub use query::{Query, any_of};

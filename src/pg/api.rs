@@ -12,6 +12,7 @@ mod grant;
 mod maintain;
 mod model;
 mod pause;
+mod query_cache;
 mod recall;
 mod rerank;
 pub mod search;

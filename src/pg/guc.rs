@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod model;
 pub mod query_log;
+pub mod question_cache;
 pub mod remote;
 pub mod worker;
 
@@ -11,6 +12,7 @@ pub fn init() {
     answer::init();
     model::init();
     query_log::init();
+    question_cache::init();
     remote::init();
     worker::init();
     reserve_prefix();

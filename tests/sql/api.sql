@@ -44,7 +44,7 @@ SELECT pg_describe_object(classid, objid, objsubid)
 \echo settings: type, who may set it and when, default
 SELECT format('%s %s %s: %s', name, vartype,
          -- Without preloading it is too late for this one, and it says sighup.
-         CASE name WHEN 'rag_pg.preload_models' THEN 'postmaster' ELSE context END, coalesce(quote_literal(boot_val), 'NULL'))
+         CASE WHEN name IN ('rag_pg.preload_models', 'rag_pg.query_cache_size') THEN 'postmaster' ELSE context END, coalesce(quote_literal(boot_val), 'NULL'))
   FROM pg_settings WHERE name LIKE 'rag\_pg.%' ORDER BY name COLLATE "C";
 
 \echo members without a comment

@@ -1,12 +1,16 @@
 //! A search text as both legs take it.
 use super::text_search::Config;
-use crate::model::{Detail, Embedder, Embedding, Purpose};
+use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
 use crate::pg::api::embed::report_truncated;
 use crate::pg::collection::Generation;
 pub use crate::pg::generation::model::embedder;
-use crate::pg::interrupt;
+use crate::pg::{interrupt, question_cache as cache};
 use crate::search::Query;
+use crate::search::question_cache;
 use crate::{Error, Result};
+
+/// Longest text, in bytes, that is looked for among known ones.
+const LONGEST_KNOWN: usize = 2_048;
 
 /// A search text taken apart.
 pub struct Question {
@@ -47,15 +51,33 @@ impl Question {
     /// The question in the space of a generation's vectors; `None` when the model sees nothing in it.
     pub fn embed(&self, generation: &Generation, detail: Detail) -> Result<Option<Embedding>> {
         let model = embedder(generation)?;
-        if model.tokenizer().count(&self.text)? == 0 {
+        // Long texts are not asked twice.
+        if self.text.len() > LONGEST_KNOWN {
+            return match model.tokenizer().count(&self.text)? {
+                0 => Ok(None),
+                _ => self.embed_anew(model, detail).map(Some),
+            };
+        }
+        let tokens = model.tokenizer().tokens(&self.text)?.ids;
+        if tokens.is_empty() {
             return Ok(None);
         }
+        let key = question_cache::key(model.fingerprint(), &tokens);
+        let known = cache::with(|cache| cache.get(&key, detail == Detail::Tokens));
+        if let Some(embedding) = known {
+            report_truncated(model, Purpose::Query, std::slice::from_ref(&embedding))?;
+            return Ok(Some(embedding));
+        }
+        let embedding = self.embed_anew(model, detail)?;
+        cache::with(|cache| cache.put(&key, &embedding));
+        Ok(Some(embedding))
+    }
+
+    fn embed_anew(&self, model: &LocalModel, detail: Detail) -> Result<Embedding> {
         let texts = [self.text.as_str()];
         let mut embeddings =
             model.embed(&texts, Purpose::Query, detail, &mut interrupt::checkpoint)?;
         report_truncated(model, Purpose::Query, &embeddings)?;
-        let embedding =
-            embeddings.pop().ok_or_else(|| Error::model("the model returned no embedding"))?;
-        Ok(Some(embedding))
+        embeddings.pop().ok_or_else(|| Error::model("the model returned no embedding"))
     }
 }

@@ -1,0 +1,39 @@
+//! `rag_query_cache`: how often the embedding of a question was known. Behind the view `rag.query_cache`.
+use crate::pg::{guc, question_cache};
+use pgrx::prelude::*;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_query_cache() RETURNS TABLE (size int, entries int, hits bigint, misses bigint, shared boolean)
+    STRICT VOLATILE PARALLEL RESTRICTED ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_query_cache IS 'counters of the cache of question embeddings; behind the view rag.query_cache';
+CREATE VIEW rag.query_cache AS
+    SELECT size, entries, hits, misses,
+           hits / NULLIF(hits + misses, 0)::float8 AS hit_rate,
+           shared
+      FROM rag_query_cache();
+COMMENT ON VIEW rag.query_cache IS 'the cache of question embeddings: of the server where it is shared, else of this session';
+COMMENT ON COLUMN rag.query_cache.size IS 'questions it has room for';
+COMMENT ON COLUMN rag.query_cache.hit_rate IS 'share of questions whose embedding was known, since the start';
+GRANT SELECT ON rag.query_cache TO PUBLIC;
+", requires = ["catalog"])]
+#[allow(clippy::type_complexity)] // the row of a set-returning function
+fn rag_query_cache() -> TableIterator<
+    'static,
+    (
+        name!(size, i32),
+        name!(entries, i32),
+        name!(hits, i64),
+        name!(misses, i64),
+        name!(shared, bool),
+    ),
+> {
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let (entries, counters) = question_cache::with(|cache| (cache.len(), *cache.counters));
+    TableIterator::once((
+        number(guc::question_cache::size()),
+        number(entries),
+        counters.hits.cast_signed(),
+        counters.misses.cast_signed(),
+        question_cache::is_shared(),
+    ))
+}
