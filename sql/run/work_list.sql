@@ -17,7 +17,8 @@ SELECT g.generation_id,
                   AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp()),
        g.switches AND g.state = 'building' AND g.loaded_at IS NOT NULL
            AND EXISTS (SELECT FROM rag.generation_status s
-                        WHERE s.generation = g.generation_id AND s.behind = 0)
+                        WHERE s.generation = g.generation_id AND s.behind = 0),
+       g.state = 'building'
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id = g.collection_id
  WHERE g.state <> 'retired' AND c.paused IS NULL AND g.paused IS NULL AND c.home = rag.home(c.source)

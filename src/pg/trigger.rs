@@ -75,7 +75,8 @@ impl Call<'_> {
             append(&targets, None, false);
         } else {
             let is_insert = event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_INSERT;
-            let mut changes = Changes { targets: &targets, keys: String::new(), count: 0, is_insert };
+            let mut changes =
+                Changes { targets: &targets, keys: String::new(), count: 0, is_insert };
             let mut record = || {
                 if event & pg_sys::TRIGGER_EVENT_ROW == 0 {
                     self.record_statement(&mut changes);

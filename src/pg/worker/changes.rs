@@ -63,6 +63,8 @@ pub struct Work {
     pub step: Option<Step>,
     /// Its vector index is to be built, whether or not there is other work.
     pub wants_index: bool,
+    /// Nobody searches it yet.
+    pub is_building: bool,
     /// When its next job is ready, as a `timestamptz`.
     pub ready_at: Option<i64>,
     /// Another backend works on one of its jobs.
@@ -79,6 +81,7 @@ pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
                 .into_iter()
                 .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
             wants_index: required(&row, 4),
+            is_building: required(&row, 8),
             ready_at: column::<TimestampWithTimeZone>(&row, 5).map(pg_sys::TimestampTz::from),
             is_claimed: required(&row, 6),
         })

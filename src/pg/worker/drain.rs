@@ -112,8 +112,9 @@ impl Drain {
             if self.step(next.generation, step)? {
                 return Ok(Turn::Worked);
             }
-            // An index is nothing to wait for: searches find everything without it.
-            is_locked |= step != Step::Index;
+            // An index is nothing to wait for, since searches find everything without it; but what is
+            // being built is not complete before.
+            is_locked |= step != Step::Index || next.is_building;
         }
         if changed == Changes::Taken {
             return Ok(Turn::Worked);
