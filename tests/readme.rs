@@ -25,7 +25,7 @@ fn pages() -> Vec<(String, String)> {
 
 /// What follows each `prefix` in `text`, as far as it is a name.
 fn names<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let after = text.match_indices(prefix).map(|(at, _)| &text[at + prefix.len()..]);
     after.map(|rest| &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())]).collect()
 }
