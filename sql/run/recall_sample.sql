@@ -3,8 +3,10 @@
 WITH bounds AS (
     SELECT pg_catalog.min(c.chunk_id) AS lowest, pg_catalog.max(c.chunk_id) AS highest FROM {chunks} c
 ), places AS (
-    SELECT b.lowest OPERATOR(pg_catalog.+) (b.highest OPERATOR(pg_catalog.-) b.lowest OPERATOR(pg_catalog.+) 1)
-               OPERATOR(pg_catalog.*) n OPERATOR(pg_catalog./) $1 AS place
+    -- Operators written this way all bind alike, from the left.
+    SELECT b.lowest OPERATOR(pg_catalog.+)
+               ((b.highest OPERATOR(pg_catalog.-) b.lowest OPERATOR(pg_catalog.+) 1)
+                OPERATOR(pg_catalog.*) n OPERATOR(pg_catalog./) $1) AS place
       FROM bounds b CROSS JOIN pg_catalog.generate_series(0, $1 OPERATOR(pg_catalog.-) 1) n
 )
 SELECT DISTINCT ON (c.chunk_id) c.chunk_id, c.embedding
