@@ -38,10 +38,28 @@ pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
 /// first run only, so this needs no ONNX Runtime.
 pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
     let located = match name {
-        Some(name) => store().locate(name)?,
-        None => locate_default()?,
+        Some(name) => store().locate(name),
+        None => locate_default(),
     };
-    open(located)
+    open(located.map_err(|missing| explain_remote(name, missing))?)
+}
+
+/// What is missing here may be a remote model, which has no files to count tokens or make bits with.
+#[allow(unsafe_code)]
+fn explain_remote(name: Option<&str>, missing: Error) -> Error {
+    // SAFETY: reads this process's state. The postmaster, which preloads models, has no catalog.
+    if !unsafe { pgrx::pg_sys::IsTransactionState() } {
+        return missing;
+    }
+    let name = name.map_or_else(guc::model::default_model, str::to_owned);
+    match remote::find(&name) {
+        Ok(Some(_)) if missing.sqlstate() == "42704" => {
+            Error::unsupported(format!("model \"{name}\" runs on another server"))
+                .with_detail("This needs a model of this machine, whose tokens can be counted.")
+                .with_hint("Name a local model; the view rag.model lists them.")
+        }
+        _ => missing,
+    }
 }
 
 /// The build of an embedder that a generation was made with. It is found in this process even when

@@ -51,6 +51,11 @@ SELECT * FROM rag_rerank('x', ARRAY['y'], model => 'remote-embedder');
 SELECT * FROM rag_answer('x', ARRAY['y'], model => 'remote-embedder');
 SELECT * FROM rag_answer('x', ARRAY['y'], instructions => 'be brief');
 SELECT rag_embed('x', model => 'nobody');
+-- Collections and chunks need a model whose tokens can be counted.
+SELECT count(*) FROM rag_chunk('x', model => 'remote-embedder');
+CREATE TABLE remote_docs (id int PRIMARY KEY, body text);
+SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-embedder');
+DROP TABLE remote_docs;
 -- Addresses are checked before anything is sent.
 SELECT rag_create_model('inside', 'embedder', 'ollama', dimensions => 3);
 SELECT rag_create_model('metadata', 'embedder', 'openai', url => 'https://169.254.169.254/latest', dimensions => 3);
