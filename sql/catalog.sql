@@ -98,6 +98,7 @@ CREATE TABLE rag.job (
     -- Not before: now for a waiting job, the end of the lease for a claimed one, later after a failure.
     ready_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
     worker        int,
+    losses        int NOT NULL DEFAULT 0,
     failure       text CHECK (failure IN ('transient', 'rate-limited', 'row', 'configuration')),
     reason        text,
     excerpt       text,
@@ -105,6 +106,7 @@ CREATE TABLE rag.job (
 );
 CREATE UNIQUE INDEX ON rag.job (token);
 CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
+COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they had claimed it';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
 COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';
 COMMENT ON COLUMN rag.job.worker IS 'process id of the claiming backend while its lease lasts';

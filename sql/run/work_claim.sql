@@ -1,9 +1,17 @@
 -- Run by pg::worker as the extension's owner, in a transaction of its own: claims jobs of a generation.
--- $1 generation, $2 most jobs, $3 seconds the lease lasts.
-WITH ready AS (
+-- $1 generation, $2 most jobs, $3 seconds the lease lasts. What was lost with its claimant twice is claimed
+-- alone: should it be at fault, it takes no other along.
+WITH next AS (
+    SELECT losses > 1 AS is_suspect FROM rag.job
+     WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()
+     ORDER BY ready_at LIMIT 1
+), ready AS (
     SELECT generation_id, key FROM rag.job
      WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()
-     ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
+       AND (losses > 1) = (SELECT is_suspect FROM next)
+     ORDER BY ready_at
+     LIMIT CASE WHEN (SELECT is_suspect FROM next) THEN 1 ELSE $2 END
+       FOR UPDATE SKIP LOCKED
 )
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'),

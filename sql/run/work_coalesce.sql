@@ -26,7 +26,7 @@ WITH first AS (
      ORDER BY live.generation_id, c.key COLLATE "C"
         ON CONFLICT (generation_id, key) DO UPDATE
        SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
-           is_dead = false, attempts = 0, failure = NULL, reason = NULL, excerpt = NULL
+           is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
     RETURNING j.key
 ), scans AS (
     INSERT INTO rag.scan AS s (generation_id)

@@ -2,7 +2,7 @@
 -- read before it began must not be applied after it passed, and what was given up gets another chance.
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
-       is_dead = false, attempts = 0, failure = NULL, reason = NULL, excerpt = NULL
+       is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
   FROM (SELECT generation_id, key FROM rag.job
          WHERE generation_id = ANY ($1) AND (worker IS NOT NULL OR is_dead)
          ORDER BY generation_id, key FOR UPDATE) AS stale
