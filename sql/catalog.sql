@@ -143,8 +143,7 @@ COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation w
 COMMENT ON COLUMN rag.progress.error IS 'what went wrong last with the generation as a whole, or NULL';
 COMMENT ON COLUMN rag.progress.rate IS 'documents a second, smoothed';
 
--- Everything that is dumped can be read by everyone: a database's owner, who need not be a superuser, must be
--- able to dump it. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.
+-- What is dumped here can be read by everyone, since pg_dump gives up at the first table it may not read. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.
 GRANT SELECT ON rag.collection, rag.generation TO PUBLIC;
 GRANT SELECT ON SEQUENCE rag.collection_id, rag.generation_id, rag.chunk_id, rag.token TO PUBLIC;
 

@@ -10,7 +10,7 @@ use Test::More;
 my $naptime = 'rag_pg.worker_naptime = 1s';
 my $node = new_node('restore', conf => $naptime, extension => 0);
 my $dumps = PostgreSQL::Test::Utils::tempdir;
-my $roles = 'CREATE ROLE keeper LOGIN; CREATE ROLE reader LOGIN;';
+my $roles = 'CREATE ROLE keeper LOGIN; CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO keeper;';
 $node->safe_psql('postgres', "$roles CREATE DATABASE library OWNER keeper");
 $node->safe_psql('library', <<'SQL');
 CREATE EXTENSION rag_pg CASCADE;
