@@ -81,14 +81,21 @@ fn damage_is_found_and_repaired() {
 
 #[test]
 fn two_imports_at_once_leave_one_good_model() {
-    let models = tempfile::tempdir().unwrap();
     let model = imported(1);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| install(models.path(), &model).unwrap());
-        }
-    });
-    let builds = inventory::builds(models.path(), "tiny").unwrap();
-    assert_eq!(builds.len(), 1);
-    inventory::check(&builds[0].path).unwrap();
+    // Again and again: they clash over the directories in moments.
+    for _ in 0..20 {
+        let models = tempfile::tempdir().unwrap();
+        let (start, directory) = (std::sync::Barrier::new(4), models.path().join("new/models"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    install(&directory, &model).unwrap();
+                });
+            }
+        });
+        let builds = inventory::builds(&directory, "tiny").unwrap();
+        assert_eq!(builds.len(), 1);
+        inventory::check(&builds[0].path).unwrap();
+    }
 }

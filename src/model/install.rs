@@ -89,9 +89,13 @@ fn create_directories(path: &Path) -> Result<()> {
     let missing: Vec<PathBuf> =
         path.ancestors().take_while(|p| !p.exists()).map(Path::to_owned).collect();
     for directory in missing.iter().rev().filter(|d| !d.as_os_str().is_empty()) {
-        fs::create_dir(directory)
-            .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)))
-            .map_err(|e| failed("create", directory, &e))?;
+        match fs::create_dir(directory) {
+            // Another import made it first.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => fs::set_permissions(directory, Permissions::from_mode(0o755)),
+        }
+        .map_err(|e| failed("create", directory, &e))?;
     }
     Ok(())
 }
