@@ -1,5 +1,7 @@
 -- Remote models, and the keys they are called with. Run by CREATE EXTENSION; owned by the extension's owner.
--- Nobody else reads these tables: URLs and paths are the administrator's. No key is ever stored.
+-- No key is ever stored. Models and grants are for all to read and dumped, as foreign servers are; a row that
+-- only administrators could read would keep a database's owner from dumping it. Where keys lie is a matter of the
+-- server: credentials are neither. No foreign keys: parallel restores load tables in any order.
 CREATE TABLE rag.credential (
     name       text COLLATE "C" PRIMARY KEY,
     url_prefix text NOT NULL,
@@ -19,7 +21,7 @@ CREATE TABLE rag.remote_model (
     provider            text NOT NULL,
     url                 text NOT NULL,
     model               text NOT NULL,
-    credential          text COLLATE "C" REFERENCES rag.credential,
+    credential          text COLLATE "C",
     dimensions          int,
     max_tokens          int NOT NULL,
     max_output_tokens   int NOT NULL,
@@ -43,13 +45,14 @@ COMMENT ON COLUMN rag.remote_model.parameters IS 'put into the body of every req
 COMMENT ON COLUMN rag.remote_model.fingerprint IS 'sha256 over what its vectors depend on';
 
 CREATE TABLE rag.model_use (
-    model text COLLATE "C" REFERENCES rag.remote_model ON DELETE CASCADE,
+    model text COLLATE "C",
     role  regrole,
     PRIMARY KEY (model, role)
 );
 COMMENT ON TABLE rag.model_use IS 'who may call which remote model';
 COMMENT ON COLUMN rag.model_use.role IS 'a role and its members; - for everyone';
 
-SELECT pg_catalog.pg_extension_config_dump('rag.credential', '');
+GRANT SELECT ON rag.remote_model, rag.model_use TO PUBLIC;
+
 SELECT pg_catalog.pg_extension_config_dump('rag.remote_model', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.model_use', '');

@@ -73,7 +73,7 @@ fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool)> {
         provider: text(2),
         url: Address::parse(&text(3))?,
         model: text(4),
-        credential: credential(row, 19)?,
+        credential: model_credential(name, row)?,
         dimensions: column::<i32>(row, 5).map(|n| n.unsigned_abs() as usize),
         max_tokens: number(6) as usize,
         max_output_tokens: number(7),
@@ -92,6 +92,17 @@ fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool)> {
         parameters,
     };
     Ok((spec, required(row, 23)))
+}
+
+/// The credential that a model names: dumps bring models along, but not credentials.
+fn model_credential(model: &str, row: &SpiHeapTupleData<'_>) -> Result<Option<Credential>> {
+    match (credential(row, 19)?, column::<String>(row, 24)) {
+        (None, Some(name)) => Err(Error::configuration(format!(
+            "credential \"{name}\" of model \"{model}\" does not exist"
+        ))
+        .with_hint("An administrator can make it again with rag_create_credential().")),
+        (credential, _) => Ok(credential),
+    }
 }
 
 /// Name, prefix, file and variable from four columns; `None` where the name is NULL.

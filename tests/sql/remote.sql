@@ -119,6 +119,7 @@ SELECT rag_drop_credential('acme');
 SELECT rag_drop_credential('acme');
 SELECT rag_drop_model('remote-embedder');
 SELECT rag_drop_model(name) FROM rag.remote_model ORDER BY name;
+SELECT count(*) AS grants FROM rag.model_use;
 SELECT rag_drop_credential('acme-env');
 REVOKE EXECUTE ON FUNCTION rag_create_model FROM remote_admin;
 REVOKE ALL ON SCHEMA public FROM remote_admin;

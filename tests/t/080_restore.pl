@@ -10,10 +10,13 @@ use Test::More;
 my $naptime = 'rag_pg.worker_naptime = 1s';
 my $node = new_node('restore', conf => $naptime, extension => 0);
 my $dumps = PostgreSQL::Test::Utils::tempdir;
-my $roles = 'CREATE ROLE keeper LOGIN; CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO keeper;';
+my $roles = 'CREATE ROLE keeper LOGIN; CREATE ROLE reader LOGIN;';
 $node->safe_psql('postgres', "$roles CREATE DATABASE library OWNER keeper");
 $node->safe_psql('library', <<'SQL');
 CREATE EXTENSION rag_pg CASCADE;
+SELECT rag_create_credential('key', 'https://api.acme.example', env => 'ACME_KEY');
+SELECT rag_create_model('acme', 'generator', 'openai', url => 'https://api.acme.example/v1', credential => 'key');
+SELECT rag_grant_model('acme', 'reader');
 CREATE SCHEMA lib AUTHORIZATION keeper;
 SET ROLE keeper;
 -- A dropped column: the restored table numbers its columns anew.
@@ -92,18 +95,32 @@ SQL
 	return;
 }
 
+# Remote models and their grants are dumped; credentials belong to a server and are not.
+sub restored_models
+{
+	my ($how, $there, $database) = @_;
+	is($there->safe_psql($database, 'SELECT m.name, m.credential, u.role FROM rag.remote_model m JOIN rag.model_use u ON u.model = m.name'),
+		'acme|key|reader', "$how: models and grants");
+	is($there->safe_psql($database, 'SELECT count(*) FROM rag.credential'), 0, "$how: no credentials");
+	my ($status, $stdout, $stderr) = $there->psql($database, "SELECT answer FROM rag_answer('Who?', ARRAY['Ann.'], model => 'acme')");
+	like($stderr, qr/credential "key" of model "acme" does not exist\nHINT:  .*rag_create_credential/, "$how: a call says so");
+	return;
+}
+
 my @all = ('document changed|1|queued', 'counter wrong|3|corrected');
 
 # Another database of the same cluster, restored by two processes.
 $node->safe_psql('postgres', 'CREATE DATABASE copied');
 $node->command_ok([ 'pg_restore', '-e', '-j', '2', '-d', 'copied', "$dumps/all" ], 'pg_restore -j 2');
 restored('pg_restore', $node, 'copied', \@all);
+restored_models('pg_restore', $node, 'copied');
 
 # Another cluster.
 my $other = new_node('restored', conf => $naptime, extension => 0);
 $other->safe_psql('postgres', "$roles CREATE DATABASE library OWNER keeper");
 $other->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'library', '-f', "$dumps/owner.sql" ], "the owner's dump is restored");
 restored("owner's dump", $other, 'library', \@all);
+restored_models("owner's dump", $other, 'library');
 $other->stop;
 
 # A clone; the original goes on meanwhile. What waited in it is in the clone too.

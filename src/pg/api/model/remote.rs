@@ -124,6 +124,8 @@ fn rag_drop_model(name: &str) -> Result<(), ErrorReport> {
     if as_extension_owner(|| execute(delete, &[name.into()])) == 0 {
         return Err(unknown(name).into());
     }
+    let uses = include_str!("../../../../sql/run/remote_delete_uses.sql");
+    as_extension_owner(|| execute(uses, &[name.into()]));
     Ok(())
 }
 
