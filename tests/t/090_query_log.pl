@@ -38,9 +38,8 @@ $primary->safe_psql('postgres', 'CREATE DATABASE copy');
 my $dump = $PostgreSQL::Test::Utils::tmp_check . '/dump.sql';
 $primary->command_ok([ 'pg_dump', '-f', $dump, $primary->connstr('postgres') ], 'the database is dumped');
 $primary->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $primary->connstr('copy') ], 'and restored');
-is($primary->safe_psql('copy', 'SELECT q.query, count(*), bool_or(f.relevant) FROM rag.query_log q JOIN rag.feedback f USING (query_id) GROUP BY 1'),
-	'What does VACUUM reclaim?|2|t', 'log and feedback are in the dump');
-is($primary->safe_psql('copy', q{SELECT query_id > } . $query . q{ FROM rag_answer('docs', 'savepoint')}), 't', 'numbers go on');
+is($primary->safe_psql('copy', q{SELECT count(*) FROM rag.query_log}), '0', 'the log stays where it was written');
+is($primary->safe_psql('copy', q{SELECT query_id IS NOT NULL FROM rag_answer('docs', 'savepoint')}), 't', 'and one begins in the copy');
 
 $primary->append_conf('postgresql.conf', 'rag_pg.query_log_retention = 1s');
 $primary->reload;
