@@ -41,6 +41,12 @@ run_bench() {
     fi
 }
 
+# align: columns of tab-separated lines; column(1) is not on every machine.
+align() {
+    awk -F '\t' '{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } }
+        END { for (row = 1; row <= NR; row++) printf "%-*s  %-*s  %s\n", width[1], cell[row, 1], width[2], cell[row, 2], cell[row, 3] }'
+}
+
 STATUS=0
 for name in ${ONLY:-$(benches)}; do
     step "bench $name"
@@ -54,7 +60,7 @@ done
 {
     printf '\n%s, %s cores, PostgreSQL %s, %s\n\n' "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | tail -n 1)" \
         "$(nproc)" "$("$PG_CONFIG" --version | cut -d' ' -f2)" "$(date +%F)"
-    printf 'what\tmeasured\tbar\n' | cat - "$WORK/figures" | column -t -s $'\t'
+    printf 'what\tmeasured\tbar\n' | cat - "$WORK/figures" | align
 } | tee "$WORK/table"
 mkdir -p "$TARGET"
 cp "$WORK/table" "$TARGET/bench.txt"
