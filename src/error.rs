@@ -200,6 +200,11 @@ impl Error {
         self.0.kind == Kind::Cancelled
     }
 
+    /// Whether what was named does not exist.
+    pub fn is_undefined(&self) -> bool {
+        self.0.kind == Kind::Undefined
+    }
+
     /// The five-character SQLSTATE a client sees.
     pub fn sqlstate(&self) -> &'static str {
         match self.0.kind {

@@ -41,8 +41,13 @@ impl Store {
         &self.root
     }
 
-    /// Finds `name` (its current build) or `name@fingerprint`.
+    /// Finds `name` (its current build) or `name@fingerprint`; an error when it is not installed.
     pub fn locate(&self, reference: &str) -> Result<Located> {
+        self.find(reference)?.ok_or_else(|| self.missing(reference))
+    }
+
+    /// Finds `name` (its current build) or `name@fingerprint`; `None` when it is not installed.
+    pub fn find(&self, reference: &str) -> Result<Option<Located>> {
         let (name, fingerprint) = match reference.split_once('@') {
             Some((name, fingerprint)) => (name, Some(fingerprint)),
             None => (reference, None),
@@ -56,32 +61,45 @@ impl Store {
                 ))
                 .with_hint("A fingerprint has 64 hexadecimal digits; rag.model lists them."));
             }
-            None => self.current(name)?,
+            None => match self.current(name)? {
+                Some(fingerprint) => fingerprint,
+                None => return Ok(None),
+            },
         };
         let directory = self.root.join(name).join(&fingerprint);
-        if !directory.is_dir() {
-            return Err(Error::undefined(format!(
-                "build {fingerprint} of model \"{name}\" is not installed"
-            ))
-            .with_hint("Import the same files again with \"rag-model import\"."));
-        }
-        Ok(Located { name: name.to_owned(), fingerprint, directory })
+        let name = name.to_owned();
+        Ok(directory.is_dir().then_some(Located { name, fingerprint, directory }))
     }
 
-    /// Fingerprint that the bare name stands for.
-    fn current(&self, name: &str) -> Result<String> {
+    /// What to say of a model that is not installed.
+    pub fn missing(&self, reference: &str) -> Error {
+        let (name, fingerprint) = match reference.split_once('@') {
+            Some((name, fingerprint)) => (name, Some(fingerprint.to_owned())),
+            None => (reference, self.current(reference).ok().flatten()),
+        };
+        match fingerprint {
+            Some(fingerprint) => Error::undefined(format!(
+                "build {fingerprint} of model \"{name}\" is not installed"
+            ))
+            .with_hint("Import the same files again with \"rag-model import\"."),
+            None => Error::undefined(format!("model \"{name}\" is not installed"))
+                .with_hint(self.what_is_installed()),
+        }
+    }
+
+    /// Fingerprint that the bare name stands for; `None` when there is no such model.
+    fn current(&self, name: &str) -> Result<Option<String>> {
         let path = self.root.join(name).join(CURRENT_FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == ErrorKind::NotFound && !self.root.join(name).is_dir() => {
-                return Err(Error::undefined(format!("model \"{name}\" is not installed"))
-                    .with_hint(self.what_is_installed()));
+                return Ok(None);
             }
             Err(e) => return Err(unreadable(name, &path, &e)),
         };
         let fingerprint = text.trim_end();
         if is_fingerprint(fingerprint) {
-            Ok(fingerprint.to_owned())
+            Ok(Some(fingerprint.to_owned()))
         } else {
             Err(damaged(name, "its \"current\" file holds no fingerprint"))
         }

@@ -257,6 +257,11 @@ impl Collection {
         )
     }
 
+    /// A document's key as SQL shows it.
+    pub fn document_key(&self, key: &[String]) -> serde_json::Value {
+        key::shown(&self.keys, key)
+    }
+
     /// The stored key columns, separated by commas, each behind `prefix` (`"c."` or nothing).
     pub fn stored_keys(&self, prefix: &str) -> String {
         let names = self.keys.iter().map(|key| format!("{prefix}{}", key.stored_name()));

@@ -1,9 +1,10 @@
-//! `jsonb` arguments whose text may be more than a JSON reader takes.
+//! `jsonb` values: arguments whose text may be more than a JSON reader takes, and results.
 #![allow(unsafe_code)] // reads a datum
 
 use crate::{Error, Result};
 use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::{impl_sql_translatable, pg_sys};
+use serde_json::Value;
 use std::ffi::CStr;
 
 /// A `jsonb` argument as text. pgrx's own type panics where its reader gives up, on deep nesting for one.
@@ -27,11 +28,19 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
 
 impl JsonText {
     /// The value; an error when it is nested too deeply to read.
-    pub fn parse(&self) -> Result<serde_json::Value> {
+    pub fn parse(&self) -> Result<Value> {
         serde_json::from_str(&self.0).map_err(|error| {
             Error::invalid_argument("could not read the JSON argument")
                 .with_detail(error.to_string())
                 .with_hint("Nest it less deeply.")
         })
     }
+}
+
+/// A JSON object without the keys whose value is null: what something lacks, such as a page, is left out.
+pub fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(entries) = &mut value {
+        entries.retain(|_, value| !value.is_null());
+    }
+    value
 }

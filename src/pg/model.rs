@@ -7,6 +7,9 @@ use crate::remote::Client;
 use crate::{Error, Result};
 use std::cell::{Cell, RefCell};
 
+mod truncation;
+pub use truncation::report_truncated;
+
 /// A model of this process. Models are never closed: see [`crate::model::session::Session`].
 struct Open {
     model: &'static LocalModel,
@@ -37,39 +40,36 @@ pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
 /// A model of either kind, of which manifest and tokenizer are wanted; its graph is read on the
 /// first run only, so this needs no ONNX Runtime.
 pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
-    let located = match name {
-        Some(name) => store().locate(name),
-        None => locate_default(),
-    };
-    open(located.map_err(|missing| explain_remote(name, missing))?)
-}
-
-/// What is missing here may be a remote model, which has no files to count tokens or make bits with.
-#[allow(unsafe_code)]
-fn explain_remote(name: Option<&str>, missing: Error) -> Error {
-    // SAFETY: reads this process's state. The postmaster, which preloads models, has no catalog.
-    if !unsafe { pgrx::pg_sys::IsTransactionState() } {
-        return missing;
-    }
-    let name = name.map_or_else(guc::model::default_model, str::to_owned);
-    match remote::find(&name) {
-        Ok(Some(_)) if missing.sqlstate() == "42704" => {
-            Error::unsupported(format!("model \"{name}\" runs on another server"))
+    match files(name)? {
+        Some(located) => open(located),
+        None if is_remote(name) => {
+            Err(Error::unsupported(format!("model \"{}\" runs on another server", wanted(name)))
                 .with_detail("This needs a model of this machine, whose tokens can be counted.")
-                .with_hint("Name a local model; the view rag.model lists them.")
+                .with_hint("Name a local model; the view rag.model lists them."))
         }
-        _ => missing,
+        None => Err(missing(name)),
     }
 }
 
-/// The build of an embedder that a generation was made with. It is found in this process even when
-/// its files are gone.
-pub fn embedder_by_fingerprint(name: &str, fingerprint: &str) -> Result<&'static LocalModel> {
+/// Whether a name is a remote model's, which has no files to count tokens or make bits with.
+#[allow(unsafe_code)]
+fn is_remote(name: Option<&str>) -> bool {
+    // SAFETY: reads this process's state. The postmaster, which preloads models, has no catalog.
+    let has_catalog = unsafe { pgrx::pg_sys::IsTransactionState() };
+    has_catalog && remote::find(&wanted(name)).is_ok_and(|found| found.is_some())
+}
+
+/// The build of an embedder that a generation was made with; `None` when it is not installed. It is found
+/// in this process even when its files are gone.
+pub fn embedder_by_fingerprint(
+    name: &str,
+    fingerprint: &str,
+) -> Result<Option<&'static LocalModel>> {
     let model = match find_loaded(fingerprint) {
-        Some(model) => model,
-        None => open(store().locate(&format!("{name}@{fingerprint}"))?)?,
+        Some(model) => Some(model),
+        None => store().find(&format!("{name}@{fingerprint}"))?.map(open).transpose()?,
     };
-    ready_embedder(model)
+    model.map(ready_embedder).transpose()
 }
 
 /// An embedder, ready to run; an error when the model is none.
@@ -121,26 +121,18 @@ pub enum Named {
 
 /// The model `name`, or `rag_pg.default_model`. A name of both kinds stands for the files.
 pub fn named(name: Option<&str>) -> Result<Named> {
-    let wanted = name.map_or_else(guc::model::default_model, str::to_owned);
-    let missing = match store().locate(&wanted) {
-        Ok(located) => return Ok(Named::Local(open(located)?)),
-        Err(error) if error.sqlstate() == "42704" => error,
-        Err(error) => return Err(error),
-    };
-    match remote::find(&wanted)? {
-        Some(client) => Ok(Named::Remote(Box::new(client))),
-        // Its hint names the setting.
-        None if name.is_none() => Err(locate_default().err().unwrap_or(missing)),
-        None => Err(missing),
+    if let Some(located) = files(name)? {
+        return Ok(Named::Local(open(located)?));
     }
+    let client = remote::find(&wanted(name))?.ok_or_else(|| missing(name))?;
+    Ok(Named::Remote(Box::new(client)))
 }
 
 /// An error when files of this machine have this name.
 pub fn check_free(name: &str) -> Result<()> {
-    match store().locate(name) {
-        Err(error) if error.sqlstate() == "42704" => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(Error::duplicate(format!("model \"{name}\" already exists"))
+    match store().find(name)? {
+        None => Ok(()),
+        Some(_) => Err(Error::duplicate(format!("model \"{name}\" already exists"))
             .with_detail("It is installed on this machine.")
             .with_hint("Choose another name.")),
     }
@@ -165,15 +157,30 @@ pub fn require_utf8() -> Result<()> {
     ))
 }
 
-fn locate_default() -> Result<Located> {
-    let name = guc::model::default_model();
-    store().locate(&name).map_err(|e| match e.hint() {
-        Some(hint) => {
-            let hint = format!("{hint} The setting rag_pg.default_model names \"{name}\".");
-            e.clone().with_hint(hint)
+/// What a name that was given, or was not, stands for.
+fn wanted(name: Option<&str>) -> String {
+    name.map_or_else(guc::model::default_model, str::to_owned)
+}
+
+/// The files of a model of this machine; `None` when it has none.
+fn files(name: Option<&str>) -> Result<Option<Located>> {
+    store().find(&wanted(name)).map_err(|error| naming_setting(name, error))
+}
+
+fn missing(name: Option<&str>) -> Error {
+    naming_setting(name, store().missing(&wanted(name)))
+}
+
+/// Says where the name comes from when the caller gave none.
+fn naming_setting(name: Option<&str>, error: Error) -> Error {
+    match error.hint() {
+        Some(hint) if name.is_none() => {
+            let default = guc::model::default_model();
+            let hint = format!("{hint} The setting rag_pg.default_model names \"{default}\".");
+            error.with_hint(hint)
         }
-        None => e,
-    })
+        _ => error,
+    }
 }
 
 /// The model of this process with its graph in memory.

@@ -6,9 +6,9 @@
 
 use super::guc;
 use super::rights::{as_extension_owner, current_role};
-use super::search::{Fate, Found, Options, Outcome};
+use super::search::{Fate, Found, Options, Outcome, milliseconds};
 use super::spi::{execute, query, required};
-use crate::pg::api::search::document_key;
+use crate::pg::json::without_nulls;
 use pgrx::{JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
@@ -92,7 +92,7 @@ fn insert(entry: &Entry<'_>) -> Option<i64> {
         answer.map(|answer| answer.text).into(),
         answer.map(|answer| answer.status).into(),
         answer.and_then(|answer| answer.confidence).into(),
-        JsonB(milliseconds(entry)).into(),
+        JsonB(times(entry)).into(),
     ];
     let sql = include_str!("../../sql/run/query_log_insert.sql");
     as_extension_owner(|| query(sql, &arguments, |row| required(&row, 1))).into_iter().next()
@@ -120,9 +120,9 @@ fn options(options: &Options) -> Value {
 
 fn candidate(outcome: &Outcome, found: &Found) -> Value {
     let rounded = |value: f64| (value * 1e6).round() / 1e6;
-    let mut object = json!({
+    without_nulls(json!({
         "chunk_id": found.chunk_id,
-        "document_key": document_key(&outcome.collection, &found.key),
+        "document_key": outcome.collection.document_key(&found.key),
         "ordinal": found.ordinal,
         "kept": found.fate == Fate::Kept,
         "score": rounded(found.score),
@@ -131,27 +131,16 @@ fn candidate(outcome: &Outcome, found: &Found) -> Value {
         "similarity": found.similarity.map(rounded),
         "bm25": rounded(found.bm25),
         "maxsim": found.max_sim.map(rounded),
-    });
-    if let Value::Object(object) = &mut object {
-        object.retain(|_, value| !value.is_null());
-    }
-    object
+    }))
 }
 
-fn milliseconds(entry: &Entry<'_>) -> Value {
-    let trace = &entry.outcome.trace;
-    let answering = entry.answer.map_or(Duration::ZERO, |answer| answer.took);
-    let shown = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-    let mut times = json!({
-        "embed": shown(trace.embed),
-        "gather": shown(trace.gather),
-        "rank": shown(trace.rank),
-        "total": shown(trace.total + answering),
-    });
-    if entry.answer.is_some() {
-        times["answer"] = shown(answering).into();
-    }
-    times
+fn times(entry: &Entry<'_>) -> Value {
+    let mut trace = entry.outcome.trace.clone();
+    let answering = entry.answer.map(|answer| answer.took);
+    trace.total += answering.unwrap_or_default();
+    let times =
+        trace.times().into_iter().chain(answering.map(|took| ("answer", milliseconds(took))));
+    Value::Object(times.map(|(step, time)| (step.to_owned(), time.into())).collect())
 }
 
 /// Deletes a batch of queries that are older than the setting keeps; says whether there may be more.

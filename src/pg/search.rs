@@ -42,8 +42,8 @@ use serde_json::Value;
 use statement::{Names, Shape, statement};
 use std::time::Instant;
 use text_search::{Config, tsquery};
-pub use trace::Trace;
 use trace::{Gathering, timed};
+pub use trace::{Trace, milliseconds};
 
 pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
 

@@ -1,6 +1,6 @@
 //! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
 //! result or not.
-use super::search::{Given, document_key, require_text};
+use super::search::{Given, require_text};
 use crate::Result;
 use crate::pg::json::JsonText;
 use crate::pg::search::{self, Explained, Fate, Found, Options};
@@ -9,6 +9,7 @@ use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION rag_explain(
@@ -89,18 +90,15 @@ fn rag_explain(
         lexical_weight,
         rerank_weight,
     };
-    let options = given.read()?;
-    require_text("query", query)?;
-    let explained = search::explain(collection, query, &options)?;
+    let (explained, explanation) = explain(collection, query, given)?;
     let summary = summary(&explained);
-    let explanation = explanation(query, &options, &explained);
     let rows: Vec<_> = candidates_of(&explained)
         .zip(explanation.candidates)
         .map(|(found, candidate)| {
             (
                 candidate.rank.and_then(|rank| i32::try_from(rank).ok()),
                 candidate.chunk_id,
-                JsonB(document_key(&explained.outcome.collection, &found.key)),
+                JsonB(explained.outcome.collection.document_key(&found.key)),
                 found.ordinal,
                 candidate.content,
                 candidate.is_kept,
@@ -160,10 +158,16 @@ fn rag_explain_text(
         lexical_weight,
         rerank_weight,
     };
+    let (_, explanation) = explain(collection, query, given)?;
+    Ok(SetOfIterator::new(explanation.lines()))
+}
+
+fn explain(collection: &str, query: &str, given: Given) -> Result<(Explained, Explanation)> {
     let options = given.read()?;
     require_text("query", query)?;
     let explained = search::explain(collection, query, &options)?;
-    Ok(SetOfIterator::new(explanation(query, &options, &explained).lines()))
+    let explanation = explanation(query, &options, &explained);
+    Ok((explained, explanation))
 }
 
 /// All candidates, in the order of the result and beyond.
@@ -184,7 +188,7 @@ fn explanation(query: &str, options: &Options, explained: &Explained) -> Explana
         legs: explained.legs.clone(),
         order: explained.order.clone(),
         notes: explained.notes.clone(),
-        times: times(explained).to_vec(),
+        times: outcome.trace.times().to_vec(),
         candidates: candidates.map(|(rank, found)| candidate(rank, found, options)).collect(),
     }
 }
@@ -215,12 +219,6 @@ fn reason(fate: Fate, options: &Options) -> String {
     }
 }
 
-fn times(explained: &Explained) -> [(&'static str, f64); 4] {
-    let trace = &explained.outcome.trace;
-    [("embed", trace.embed), ("gather", trace.gather), ("rank", trace.rank), ("total", trace.total)]
-        .map(|(step, time)| (step, (time.as_secs_f64() * 1e6).round() / 1e3))
-}
-
 /// What there is to say of the search as a whole.
 fn summary(explained: &Explained) -> Value {
     let generation = &explained.outcome.generation;
@@ -232,6 +230,6 @@ fn summary(explained: &Explained) -> Value {
         "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
         "order": explained.order,
         "notes": explained.notes,
-        "milliseconds": times(explained).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "milliseconds": explained.outcome.trace.times().into_iter().collect::<BTreeMap<_, _>>(),
     })
 }

@@ -1,5 +1,4 @@
 //! `rag_feedback`: what somebody thought of a chunk that a logged query found; and which query that was.
-use super::search::document_key;
 use crate::pg::collection::Collection;
 use crate::pg::query_log;
 use crate::pg::rights::{as_extension_owner, current_role, key_text_settings};
@@ -28,7 +27,7 @@ fn rag_feedback(query_id: i64, chunk_id: i64, relevant: bool) -> Result<(), Erro
     let role = current_role();
     let collection = judged(query_id, &role)?;
     let key = document_of(&collection, chunk_id)?;
-    let document_key = JsonB(document_key(&collection, &key));
+    let document_key = JsonB(collection.document_key(&key));
     let arguments =
         [query_id.into(), chunk_id.into(), role.into(), document_key.into(), relevant.into()];
     let sql = include_str!("../../../sql/run/feedback_insert.sql");

@@ -1,8 +1,8 @@
 //! `rag_rerank`: bare documents in the order in which they answer a query.
-use super::embed::{embedder, report_truncated};
+use super::embed::embedder;
 use crate::model::manifest;
 use crate::model::{Checkpoint, Detail, Embedder, Embedding, LocalModel, Purpose, Reranker as _};
-use crate::pg::model::Named;
+use crate::pg::model::{Named, report_truncated};
 use crate::pg::{interrupt, model, remote};
 use crate::remote::{Client, Kind, Reranker};
 use crate::rerank::{late_interaction, order, score_filled};

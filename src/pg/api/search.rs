@@ -1,13 +1,14 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::collection::Collection;
-use crate::pg::json::JsonText;
+use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::query_log::{self, Entry};
 use crate::pg::search::{Found, Outcome, search};
 use crate::{Error, Result};
+use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{JsonB, pg_sys};
-use serde_json::{Map, Value, json};
+
+use serde_json::json;
 
 mod options;
 
@@ -110,7 +111,7 @@ fn row(collection: &Collection, generation: i32, found: Found) -> Row {
     });
     (
         found.chunk_id,
-        JsonB(document_key(collection, &found.key)),
+        JsonB(collection.document_key(&found.key)),
         found.ordinal,
         found.content,
         found.score,
@@ -122,24 +123,4 @@ fn row(collection: &Collection, generation: i32, found: Found) -> Row {
         }))),
         JsonB(ranks),
     )
-}
-
-/// What a chunk lacks, such as a page, has no key in its metadata: as `rag_chunk` and the view show it.
-pub(super) fn without_nulls(mut value: Value) -> Value {
-    if let Value::Object(entries) = &mut value {
-        entries.retain(|_, value| !value.is_null());
-    }
-    value
-}
-
-/// The key's columns under their own names: whole numbers as numbers, everything else as text.
-pub fn document_key(collection: &Collection, key: &[String]) -> Value {
-    let columns = collection.keys.iter().zip(key).map(|(column, text)| {
-        let number = match column.type_oid {
-            pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => text.parse::<i64>().ok(),
-            _ => None,
-        };
-        (column.name.clone(), number.map_or_else(|| Value::from(text.as_str()), Value::from))
-    });
-    Value::Object(columns.collect::<Map<_, _>>())
 }

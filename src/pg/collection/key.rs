@@ -6,8 +6,9 @@
 use crate::pg::plan;
 use crate::pg::rights::with_safe_path;
 use crate::pg::spi::{column, required};
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::{SpiHeapTupleData, quote_identifier};
+use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// One column of a source's primary key.
@@ -126,6 +127,19 @@ pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
             }
         })
     })
+}
+
+/// A key as SQL shows it: its columns under their own names, whole numbers as numbers, everything else as
+/// text.
+pub fn shown(columns: &[KeyColumn], key: &[String]) -> Value {
+    let columns = columns.iter().zip(key).map(|(column, text)| {
+        let number = match column.type_oid {
+            pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => text.parse::<i64>().ok(),
+            _ => None,
+        };
+        (column.name.clone(), number.map_or_else(|| Value::from(text.as_str()), Value::from))
+    });
+    Value::Object(columns.collect::<Map<_, _>>())
 }
 
 /// Writes a key as a JSON array of strings.

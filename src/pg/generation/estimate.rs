@@ -156,7 +156,7 @@ fn tokens_per_second(build: &Build, chunks: &[Chunk]) -> Result<f64> {
     });
     let timed: Vec<&Chunk> = enough.collect();
     let Some(first) = timed.first() else { return Ok(0.0) };
-    let embedder = model::embedder_by_fingerprint(&build.model, &build.fingerprint)?;
+    let embedder = model::embedder(Some(&format!("{}@{}", build.model, build.fingerprint)))?;
     // The first run of a session takes memory that the next ones have.
     embed(build, embedder, &[first])?;
     let started = Instant::now();

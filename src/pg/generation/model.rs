@@ -7,16 +7,13 @@ use crate::{Error, Result};
 /// The model a generation was made with, and no other build of it: its vectors lie in another space.
 pub fn embedder(generation: &Generation) -> Result<&'static LocalModel> {
     let Generation { model: name, fingerprint, .. } = generation;
-    model::embedder_by_fingerprint(name, fingerprint).map_err(|error| {
-        if error.sqlstate() != "42704" {
-            return error;
-        }
-        let hint = match model::store().locate(name) {
-            Ok(_) => {
+    model::embedder_by_fingerprint(name, fingerprint)?.ok_or_else(|| {
+        let hint = match model::store().find(name) {
+            Ok(Some(_)) => {
                 "Import the same files again with \"rag-model import\", or make new vectors with the \
                  build installed now: SELECT rag_rebuild(...)."
             }
-            Err(_) => "Import the same files again with \"rag-model import\".",
+            _ => "Import the same files again with \"rag-model import\".",
         };
         Error::configuration(format!("model \"{name}\" of the collection is not installed"))
             .with_detail(format!("The collection was made with build {fingerprint}."))

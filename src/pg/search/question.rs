@@ -1,9 +1,9 @@
 //! A search text as both legs take it.
 use super::text_search::Config;
 use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
-use crate::pg::api::embed::report_truncated;
 use crate::pg::collection::Generation;
 pub use crate::pg::generation::model::embedder;
+use crate::pg::model::report_truncated;
 use crate::pg::{interrupt, question_cache as cache};
 use crate::search::Query;
 use crate::search::question_cache;

@@ -18,6 +18,19 @@ pub struct Trace {
     pub(super) gathered: Gathering,
 }
 
+impl Trace {
+    /// The time of each step and of everything, in milliseconds.
+    pub fn times(&self) -> [(&'static str, f64); 4] {
+        [("embed", self.embed), ("gather", self.gather), ("rank", self.rank), ("total", self.total)]
+            .map(|(step, time)| (step, milliseconds(time)))
+    }
+}
+
+/// Milliseconds, to the microsecond.
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// What a gathering statement is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gathering {

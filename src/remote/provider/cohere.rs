@@ -33,25 +33,13 @@ impl Provider for Cohere {
         Ok(Vectors { vectors: embeddings.float, tokens: meta.and_then(Meta::input) })
     }
     fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
-        let body = json!({
-            "model": model, "query": query, "documents": documents, "top_n": documents.len(),
-        });
-        Ask::new("/rerank", body)
+        Ask::new("/rerank", shape::rerank(model, query, documents))
     }
     fn scores(&self, body: &[u8]) -> Read<Scores> {
         shape::indexed_scores(body)
     }
     fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
-        let mut body = json!({
-            "model": model,
-            "messages": shape::messages(conversation),
-            "max_tokens": manner.max_output_tokens,
-            "response_format": {"type": "json_object"},
-        });
-        if let Some(temperature) = manner.temperature {
-            body["temperature"] = json!(temperature);
-        }
-        Ask::new("/chat", body)
+        Ask::new("/chat", shape::chat(model, conversation, manner))
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
         let Reply { message, finish_reason, usage } = shape::json(body)?;

@@ -28,10 +28,8 @@ impl Provider for Jina {
         shape::indexed_vectors(body)
     }
     fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
-        let body = json!({
-            "model": model, "query": query, "documents": documents, "top_n": documents.len(),
-            "return_documents": false,
-        });
+        let mut body = shape::rerank(model, query, documents);
+        body["return_documents"] = json!(false);
         Ask::new("/rerank", body)
     }
     fn scores(&self, body: &[u8]) -> Read<Scores> {

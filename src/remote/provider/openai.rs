@@ -27,25 +27,13 @@ impl Provider for OpenAi {
     }
     /// `OpenAI` itself has no such thing; the servers that speak its format do, in one form.
     fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
-        let body = json!({
-            "model": model, "query": query, "documents": documents, "top_n": documents.len(),
-        });
-        Ask::new("/rerank", body)
+        Ask::new("/rerank", shape::rerank(model, query, documents))
     }
     fn scores(&self, body: &[u8]) -> Read<Scores> {
         shape::indexed_scores(body)
     }
     fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
-        let mut body = json!({
-            "model": model,
-            "messages": shape::messages(conversation),
-            "max_tokens": manner.max_output_tokens,
-            "response_format": {"type": "json_object"},
-        });
-        if let Some(temperature) = manner.temperature {
-            body["temperature"] = json!(temperature);
-        }
-        Ask::new("/chat/completions", body)
+        Ask::new("/chat/completions", shape::chat(model, conversation, manner))
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
         let Completion { choices, usage } = shape::json(body)?;

@@ -1,5 +1,5 @@
 //! Shapes that several providers share.
-use super::{Conversation, Generated, Read, Scores, Vectors};
+use super::{Conversation, Generated, Manner, Read, Scores, Vectors};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -84,6 +84,25 @@ pub fn indexed_scores(body: &[u8]) -> Read<Scores> {
     let ScoredList { results, data, usage } = json(body)?;
     let scored = results.or(data).ok_or_else(|| "It holds no scores.".to_owned())?;
     Ok(Scores { scores: pairs(scored)?, tokens: usage.as_ref().and_then(Usage::input) })
+}
+
+/// `{"model", "query", "documents", "top_n"}`.
+pub fn rerank(model: &str, query: &str, documents: &[&str]) -> Value {
+    json!({"model": model, "query": query, "documents": documents, "top_n": documents.len()})
+}
+
+/// `{"model", "messages", "max_tokens", "response_format", "temperature"}`, asking for JSON.
+pub fn chat(model: &str, conversation: &Conversation, manner: Manner) -> Value {
+    let mut body = json!({
+        "model": model,
+        "messages": messages(conversation),
+        "max_tokens": manner.max_output_tokens,
+        "response_format": {"type": "json_object"},
+    });
+    if let Some(temperature) = manner.temperature {
+        body["temperature"] = json!(temperature);
+    }
+    body
 }
 
 /// Rules and turns as a list of messages, the rules first.

@@ -3,8 +3,8 @@ use super::{extracted, generated, refuse_instructions, unasked};
 use crate::answer::generate::Found as Quoted;
 use crate::answer::{self, Answer, Citation, Options, Passage};
 use crate::model::{LocalModel, Purpose};
-use crate::pg::api::search::{Given, document_key, require_text, without_nulls};
-use crate::pg::json::JsonText;
+use crate::pg::api::search::{Given, require_text};
+use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::model::{self, Named};
 use crate::pg::query_log::{self, Answered, Entry};
 use crate::pg::search::{self, Found, Outcome};
@@ -116,7 +116,7 @@ fn generator(name: &str) -> Result<Box<Client>> {
         Ok(Named::Local(_)) => {
             Err(Error::wrong_type(format!("model \"{name}\" is no generator")).with_hint(hint))
         }
-        Err(error) if error.sqlstate() == "42704" => {
+        Err(error) if error.is_undefined() => {
             Err(Error::undefined(format!("generator \"{name}\" does not exist")).with_hint(hint))
         }
         Err(error) => Err(error),
@@ -125,7 +125,7 @@ fn generator(name: &str) -> Result<Box<Client>> {
 
 /// Untyped literals mean the collection form; who meant the other one learns how to say so.
 fn explain_overload(error: Error) -> Error {
-    if error.sqlstate() != "42704" || !error.message().starts_with("collection ") {
+    if !error.is_undefined() || !error.message().starts_with("collection ") {
         return error;
     }
     let hint = error.hint().unwrap_or_default().to_owned();
@@ -184,7 +184,7 @@ fn cited(
     without_nulls(json!({
         "marker": marker,
         "chunk_id": found.chunk_id,
-        "document_key": document_key(&outcome.collection, &found.key),
+        "document_key": outcome.collection.document_key(&found.key),
         "quote": quote,
         "char_start": place(chars.start),
         "char_end": place(chars.end),
