@@ -17,6 +17,7 @@ CREATE TABLE rag.collection (
     view               regclass,
     -- Text, not regconfig: pg_upgrade refuses tables with regconfig columns.
     text_search_config text NOT NULL,
+    replicated         boolean NOT NULL,
     paused             text,
     created_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
@@ -24,6 +25,7 @@ CREATE INDEX ON rag.collection (source);
 COMMENT ON TABLE rag.collection IS 'one row per collection: a source table kept searchable';
 COMMENT ON COLUMN rag.collection.title_column IS 'column whose text heads every heading path, or NULL';
 COMMENT ON COLUMN rag.collection.home IS 'cluster, database and table for which it was created or last verified';
+COMMENT ON COLUMN rag.collection.replicated IS 'whether changes that logical replication applies are noticed too';
 COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL';
 
 CREATE SEQUENCE rag.generation_id AS int;

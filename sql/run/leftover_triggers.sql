@@ -3,5 +3,6 @@
 SELECT pg_catalog.quote_ident(t.tgname), t.tgrelid
   FROM pg_catalog.pg_trigger t
  WHERE (t.tgrelid = $1 OR t.tgrelid IN (SELECT p.relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass) p))
+   AND t.tgparentid = 0
    AND t.tgname::text LIKE 'rag\_pg\_%'
    AND t.tgargs = pg_catalog.convert_to($2, pg_catalog.getdatabaseencoding()) || '\x00'::bytea

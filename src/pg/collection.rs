@@ -43,6 +43,8 @@ pub struct Collection {
     pub keys: Vec<KeyColumn>,
     /// Text search configuration, qualified and quoted.
     pub text_search_config: String,
+    /// Whether changes that logical replication applies are noticed too.
+    pub is_replicated: bool,
 }
 
 /// A generation's part in its collection.
@@ -174,6 +176,7 @@ impl Collection {
             title: column(row, 7),
             keys: Vec::new(),
             text_search_config: required(row, 8),
+            is_replicated: required(row, 11),
             schema_sql,
             view_sql,
             name,

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
 use super::collection::create::{Source, follow_owner, relation_sql};
-use super::collection::triggers::{create_table_triggers, create_update_trigger};
+use super::collection::triggers::{create_table_triggers, create_update_trigger, enable_triggers};
 use super::collection::{Collection, drop};
 use super::error::raise;
 use super::rights::{as_extension_owner, as_source_owner};
@@ -112,17 +112,23 @@ fn follow_partitions(collection: &Collection, source: &Source) {
     if differing.is_empty() {
         return;
     }
-    for (table, is_foreign) in differing {
-        let table_sql = relation_sql(table);
+    for (table, is_foreign) in &differing {
+        let table_sql = relation_sql(*table);
         // A detached table may have another owner by now.
-        let owner = super::rights::relation_owner(table).unwrap_or(collection.owner);
+        let owner = super::rights::relation_owner(*table).unwrap_or(collection.owner);
         as_source_owner(owner, || {
-            if is_foreign {
-                drop::drop_triggers(collection.id, &table_sql);
+            if *is_foreign {
+                drop::drop_triggers(collection.id, *table);
             } else {
                 create_table_triggers(collection, source, &table_sql);
             }
         });
+    }
+    if collection.is_replicated {
+        // What a partition inherits is enabled already.
+        let added = differing.iter().filter(|(_, is_foreign)| !is_foreign);
+        let added: Vec<Oid> = added.map(|(table, _)| *table).collect();
+        enable_triggers(collection, &added);
     }
     compare_everything(collection.id);
 }

@@ -17,7 +17,7 @@ const SHORT: Patience = Patience { each: c"100ms", all: Duration::from_secs(30) 
 
 /// Makes other changes of the collection's generations wait until the transaction ends, and reads the
 /// collection as it is then.
-fn lock(collection: &Collection) -> Result<Collection> {
+pub fn lock(collection: &Collection) -> Result<Collection> {
     as_extension_owner(|| {
         execute(include_str!("../../sql/run/lock_collection.sql"), &[collection.id.into()])
     });

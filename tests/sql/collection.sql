@@ -106,6 +106,8 @@ SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', overl
 SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', format => 'pdf')$$);
 SELECT * FROM refused($$SELECT rag_create_collection('x', 'notes', 'body', index => 'btree')$$);
 SELECT * FROM refused($$SELECT rag_drop_collection('unknown')$$);
+SELECT * FROM refused($$SELECT rag_alter_collection('unknown', replicated => true)$$);
+SELECT * FROM refused($$SELECT rag_alter_collection(NULL)$$);
 -- Other roles: the owner may, a stranger may not.
 CREATE ROLE regress_rag_owner;
 CREATE ROLE regress_rag_other;
@@ -122,6 +124,7 @@ RESET ROLE;
 SET ROLE regress_rag_other;
 SELECT * FROM refused($$SELECT rag_create_collection('stolen', 'owned.docs', 'body')$$);
 SELECT * FROM refused($$SELECT rag_drop_collection('owned')$$);
+SELECT * FROM refused($$SELECT rag_alter_collection('owned', replicated => true)$$);
 SELECT * FROM refused($$SELECT * FROM owned.owned_chunks$$);
 RESET ROLE;
 CREATE TABLE owned_by_other (id int PRIMARY KEY, body text);
@@ -132,6 +135,25 @@ SELECT * FROM refused($$SELECT rag_create_collection('nowhere', 'owned_by_other'
 RESET ROLE;
 \pset format aligned
 \pset tuples_only off
+-- An option that needs no rebuild. A source whose rows are changed on their way in keeps it.
+CREATE TABLE replica (id int PRIMARY KEY, body text);
+SELECT rag_create_collection('replica', 'replica', 'body', replicated => true);
+CREATE FUNCTION replica() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.body := upper(NEW.body); RETURN NEW; END';
+CREATE TRIGGER first BEFORE UPDATE ON replica FOR EACH ROW EXECUTE FUNCTION replica();
+CREATE VIEW replica_triggers AS
+    SELECT substring(tgname::text from '[a-z_]+$') AS trigger, tgenabled, (tgtype & 1)::bool AS for_each_row, cardinality(tgattr::int2[]) AS columns
+      FROM pg_trigger WHERE tgrelid = 'replica'::regclass AND tgname LIKE 'rag\_pg\_%' ORDER BY tgname;
+SELECT * FROM replica_triggers;
+SELECT rag_alter_collection('replica', replicated => NULL);
+SELECT replicated FROM rag.collection WHERE name = 'replica';
+SELECT rag_alter_collection('replica', replicated => false);
+SELECT * FROM replica_triggers;
+BEGIN;
+SELECT rag_alter_collection('replica', replicated => true);
+ROLLBACK;
+SELECT count(*) FROM replica_triggers;
+DROP TABLE replica CASCADE;
+DROP FUNCTION replica;
 -- A rolled back creation leaves nothing.
 BEGIN;
 SELECT rag_create_collection('gone', 'notes', 'body');

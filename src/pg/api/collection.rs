@@ -1,9 +1,10 @@
-//! `rag_create_collection()` and `rag_drop_collection()`.
+//! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
 use crate::pg::collection::create::{Plan, Source, create};
-use crate::pg::collection::{Build, VIEW_SUFFIX, build, drop};
+use crate::pg::collection::triggers::heed_replication;
+use crate::pg::collection::{Build, Collection, VIEW_SUFFIX, build, drop};
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, fill, read, required};
-use crate::pg::{model, worker};
+use crate::pg::{generation, model, worker};
 use crate::{Error, Result};
 use pgrx::pg_sys::{self, panic::ErrorReport};
 use pgrx::prelude::*;
@@ -24,7 +25,8 @@ CREATE FUNCTION rag_create_collection(
     format text = 'auto',
     text_search_config regconfig = NULL,
     token_bits boolean = true,
-    index text = 'hnsw'
+    index text = 'hnsw',
+    replicated boolean = false
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
@@ -41,6 +43,7 @@ fn rag_create_collection(
     text_search_config: Option<pg_sys::Oid>,
     token_bits: Option<bool>,
     index: Option<&str>,
+    replicated: Option<bool>,
 ) -> Result<(), ErrorReport> {
     model::require_utf8()?;
     let name = check_name(required_argument(name, "name")?)?;
@@ -59,13 +62,46 @@ fn rag_create_collection(
         ..Build::sized(model::tokenizer(model)?, max_tokens, overlap_tokens)?
     };
     let text_search_config = text_search_config_sql(text_search_config);
-    let plan = Plan { name, source, content, title, text_search_config, build };
+    let is_replicated = replicated.unwrap_or(false);
+    let plan = Plan { name, source, content, title, text_search_config, is_replicated, build };
     let id = create(&plan)?;
     // The whole source is compared with the documents, of which there are none yet.
-    let everything = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
-    as_extension_owner(|| execute(everything, &[id.into()]));
-    worker::changes_written();
+    compare_everything(id);
     Ok(())
+}
+
+/// Changes what may be changed of a collection without building it anew.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_alter_collection(name text, replicated boolean = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication';
+", requires = ["catalog", "rag_ingest"])]
+fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<(), ErrorReport> {
+    let collection = Collection::owned(name, "alter it")?;
+    let Some(is_replicated) = replicated else { return Ok(()) };
+    // The catalog before the source, as rag_drop_collection does it.
+    let mut collection = generation::lock(&collection)?;
+    let source = Source::describe(collection.source)?;
+    lock(&source);
+    if collection.is_replicated == is_replicated {
+        return Ok(());
+    }
+    let sql = "UPDATE rag.collection SET replicated = $2 WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[collection.id.into(), is_replicated.into()]));
+    collection.is_replicated = is_replicated;
+    heed_replication(&collection, &source);
+    if is_replicated {
+        // What was applied until now went unnoticed.
+        compare_everything(collection.id);
+    }
+    Ok(())
+}
+
+/// Has the whole source compared with the documents.
+fn compare_everything(collection: i32) {
+    let everything = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
+    as_extension_owner(|| execute(everything, &[collection.into()]));
+    worker::changes_written();
 }
 
 #[pg_extern(sql = r"

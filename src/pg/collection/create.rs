@@ -1,5 +1,5 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
-use super::triggers::{create_triggers, drop_leftovers};
+use super::triggers::{create_triggers, drop_leftovers, heed_replication};
 use super::{Build, Collection, Generation, State, key};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
@@ -24,6 +24,8 @@ pub struct Plan {
     pub title: Option<String>,
     /// Text search configuration, qualified and quoted.
     pub text_search_config: String,
+    /// Whether changes that logical replication applies are noticed too.
+    pub is_replicated: bool,
     /// How the first generation is built.
     pub build: Build,
 }
@@ -147,6 +149,9 @@ pub fn create(plan: &Plan) -> Result<i32> {
         drop_leftovers(&collection);
         create_triggers(&collection, &plan.source);
     });
+    if plan.is_replicated {
+        heed_replication(&collection, &plan.source);
+    }
     note_view(&collection);
     Ok(id)
 }
@@ -188,6 +193,7 @@ fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
         plan.title.as_deref().into(),
         keys.into(),
         plan.text_search_config.as_str().into(),
+        plan.is_replicated.into(),
     ];
     let ids = as_extension_owner(|| query(sql, &args, |row| required::<i32>(&row, 1)));
     Ok(ids[0])

@@ -5,7 +5,6 @@ use crate::Result;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, execute, fill, read, required};
 use pgrx::pg_sys::Oid;
-use pgrx::spi::quote_identifier;
 
 /// What is left of a collection, source or not.
 struct Remains {
@@ -47,8 +46,8 @@ impl Remains {
         if let Some(view) = self.view.map(relation_sql) {
             execute(&fill("DROP VIEW {view}", &[("view", &view)]), &[]);
         }
-        for table in self.with_triggers.iter().map(|table| relation_sql(*table)) {
-            drop_triggers(self.id, &table);
+        for table in &self.with_triggers {
+            drop_triggers(self.id, *table);
         }
         drop_tables(&self.tables);
     }
@@ -73,10 +72,12 @@ pub fn drop_tables(tables: &[Oid]) {
 }
 
 /// Drops a collection's triggers from one table. Runs as its owner.
-pub fn drop_triggers(collection: i32, table: &str) {
-    for event in ["insert", "update", "delete", "truncate"] {
-        let trigger = quote_identifier(format!("rag_pg_{collection}_{event}"));
-        let names = [("trigger", trigger.as_str()), ("table", table)];
-        execute(&fill("DROP TRIGGER IF EXISTS {trigger} ON {table}", &names), &[]);
+pub fn drop_triggers(collection: i32, table: Oid) {
+    let sql = include_str!("../../../sql/run/triggers_of_table.sql");
+    let triggers = read(sql, &[collection.into(), table.into()], |row| required::<String>(&row, 1));
+    let table = relation_sql(table);
+    for trigger in &triggers {
+        let names = [("trigger", trigger.as_str()), ("table", &table)];
+        execute(&fill("DROP TRIGGER {trigger} ON {table}", &names), &[]);
     }
 }

@@ -1,21 +1,73 @@
 //! The triggers by which a source tells of its changes.
 use super::create::{Source, extension_schema, relation_sql};
 use super::{Collection, KeyColumn};
+use crate::pg::rights::{as_source_owner, relation_owner};
 use crate::pg::spi::{execute, fill, read, required};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
 
 /// Creates the triggers on the source and, where it has any, on its partitions. Runs as the owner.
 pub fn create_triggers(collection: &Collection, source: &Source) {
-    if !source.is_partitioned {
-        create_table_triggers(collection, source, &source.sql);
-        return;
-    }
-    let partitions = "SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass)";
-    for table in read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1)) {
+    for table in tables(source) {
         create_table_triggers(collection, source, &relation_sql(table));
     }
 }
+
+/// The source, before its partitions where it has any.
+fn tables(source: &Source) -> Vec<Oid> {
+    let partitions =
+        "SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass) ORDER BY level";
+    match source.is_partitioned {
+        true => read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1)),
+        false => vec![source.table],
+    }
+}
+
+/// Makes the triggers heed what logical replication applies, or heed it no more, as the collection says.
+/// All other triggers are there: an event trigger that is fired meanwhile finds nothing to create.
+pub fn heed_replication(collection: &Collection, source: &Source) {
+    as_source_owner(collection.owner, || {
+        for event in [REPLICA, REPLICA_UPDATE] {
+            let trigger = trigger_name(collection, event);
+            let names = [("trigger", trigger.as_str()), ("table", &source.sql)];
+            execute(&fill("DROP TRIGGER IF EXISTS {trigger} ON {table}", &names), &[]);
+        }
+        if collection.is_replicated {
+            let template = include_str!("../../../sql/run/create_replica_triggers.sql");
+            create_triggers_from(template, collection, source, &source.sql);
+        }
+    });
+    enable_triggers(collection, &tables(source));
+}
+
+/// Enables the triggers of tables that have all of them, for what the collection says.
+pub fn enable_triggers(collection: &Collection, tables: &[Oid]) {
+    let template = if collection.is_replicated {
+        include_str!("../../../sql/run/enable_replica_triggers.sql")
+    } else {
+        include_str!("../../../sql/run/enable_origin_triggers.sql")
+    };
+    for table in tables {
+        let names = [
+            ("table", relation_sql(*table)),
+            (REPLICA, trigger_name(collection, REPLICA)),
+            (REPLICA_UPDATE, trigger_name(collection, REPLICA_UPDATE)),
+            ("truncate", trigger_name(collection, "truncate")),
+        ];
+        let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+        // A partition may have another owner.
+        let owner = relation_owner(*table).unwrap_or(collection.owner);
+        as_source_owner(owner, || execute(&fill(template, &names), &[]));
+    }
+}
+
+fn trigger_name(collection: &Collection, event: &str) -> String {
+    format!("rag_pg_{}_{event}", collection.id)
+}
+
+/// Inserts and deletes that logical replication applies, and updates.
+const REPLICA: &str = "replica";
+const REPLICA_UPDATE: &str = "replica_update";
 
 /// Creates the triggers of one table. Runs as its owner.
 pub fn create_table_triggers(collection: &Collection, source: &Source, table: &str) {
@@ -56,12 +108,14 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
     // A trigger that changes rows on their way in can change the text when another column is set.
     let of =
         if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
-    let trigger = |event: &str| format!("rag_pg_{}_{event}", collection.id);
+    let trigger = |event| trigger_name(collection, event);
     let names = [
         ("insert", trigger("insert")),
         ("update", trigger("update")),
         ("delete", trigger("delete")),
         ("truncate", trigger("truncate")),
+        (REPLICA, trigger(REPLICA)),
+        (REPLICA_UPDATE, trigger(REPLICA_UPDATE)),
         ("table", table.to_owned()),
         ("of", of),
         ("changed", changed.join(" OR ")),

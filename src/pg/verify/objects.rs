@@ -49,6 +49,7 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
         collection.source.into(),
         collection.name.as_str().into(),
         source.has_before_update.into(),
+        collection.is_replicated.into(),
     ];
     let wrong = read(sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)));
     if repairs {
@@ -57,11 +58,14 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
             // A detached partition may have another owner by now.
             let owner = relation_owner(*table).unwrap_or(collection.owner);
             as_source_owner(owner, || {
-                drop::drop_triggers(collection.id, &table_sql);
+                drop::drop_triggers(collection.id, *table);
                 if !is_foreign {
                     triggers::create_table_triggers(collection, &source, &table_sql);
                 }
             });
+        }
+        if !wrong.is_empty() {
+            triggers::heed_replication(collection, &source);
         }
     }
     Finding::new(TRIGGER, wrong.len() as i64, repairs.then_some("created"))
