@@ -17,9 +17,10 @@ pub fn create_triggers(collection: &Collection, source: &Source) {
 fn tables(source: &Source) -> Vec<Oid> {
     let partitions =
         "SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass) ORDER BY level";
-    match source.is_partitioned {
-        true => read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1)),
-        false => vec![source.table],
+    if source.is_partitioned {
+        read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1))
+    } else {
+        vec![source.table]
     }
 }
 
