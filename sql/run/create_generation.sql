@@ -22,7 +22,7 @@ CREATE TABLE {chunks} (
     embedding    {vector} NOT NULL
 );
 CREATE INDEX ON {chunks} ({keys});
-CREATE INDEX ON {chunks} USING gin (lexemes rag.tsvector_ops);
+CREATE INDEX ON {chunks} USING gin (lexemes rag.tsvector_ops) WITH (gin_pending_list_limit = 512);
 -- Every search reads lexemes and vectors of hundreds of chunks, but texts of the few it returns: those
 -- move out of line first. An exact scan over vectors out of line takes five times as long.
 ALTER TABLE {chunks} ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COLUMN embedding SET STORAGE {vector_storage};

@@ -21,6 +21,7 @@ mod read;
 mod reuse;
 mod scan;
 pub mod state;
+mod text_index;
 mod turnstile;
 pub mod vector_index;
 

@@ -71,6 +71,13 @@ pub struct Work {
     pub is_claimed: bool,
 }
 
+impl Work {
+    /// Whether documents of it are to be indexed now.
+    pub fn has_jobs(&self) -> bool {
+        matches!(self.step, Some(Step::Scan | Step::Jobs))
+    }
+}
+
 /// Generations of `collections` (`None`: all) that are not paused.
 pub fn list(collections: Option<&[i32]>) -> Vec<Work> {
     as_extension_owner(|| {

@@ -4,6 +4,7 @@ use super::changes::{self, Changes, Step, Work};
 use super::failed::Failed;
 use super::host::Host;
 use super::process;
+use super::text_index::Waiting;
 use super::{scan, vector_index};
 use crate::pg::generation::switch;
 use crate::pg::query_log;
@@ -43,6 +44,8 @@ pub struct Drain {
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
     clashes: u32,
+    /// Generations that got chunks since their full-text index was last in order.
+    unmerged: Waiting,
     /// When the query log was last looked at.
     pruned: Option<Instant>,
 }
@@ -51,7 +54,8 @@ impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
         let (rates, resting) = (HashMap::new(), HashMap::new());
-        Self { host, collections, last: 0, rates, resting, clashes: 0, pruned: None }
+        let unmerged = Waiting::default();
+        Self { host, collections, last: 0, rates, resting, clashes: 0, unmerged, pruned: None }
     }
 
     /// Where the work runs.
@@ -98,6 +102,8 @@ impl Drain {
                 vector_index::build(&self.host, work.generation)?;
             }
         }
+        let has_jobs = |id| work.iter().any(|work| work.generation == id && work.has_jobs());
+        self.unmerged.merge_one(&self.host, has_jobs)?;
         // In a circle: a collection with millions of jobs does not keep the others waiting.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
@@ -150,6 +156,7 @@ impl Drain {
             Step::Scan => scan::page(host, generation),
             Step::Jobs => {
                 let rate = self.rates.entry(generation).or_default();
+                self.unmerged.add(generation);
                 batch::work(host, generation, rate).map(|end| end != End::Nothing)
             }
             Step::Switch => switch::by_itself(host, generation),

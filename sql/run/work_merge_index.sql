@@ -1,0 +1,7 @@
+-- Run by pg::worker as the source's owner, when a generation has nothing left to do: brings what the full-text
+-- indexes of its chunks ($1) took aside into their trees. Every search reads through what is aside.
+SELECT pg_catalog.count(pg_catalog.gin_clean_pending_list(i.indexrelid))
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[0]
+  JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace
+ WHERE i.indrelid = $1 AND i.indisvalid AND n.nspname = 'rag' AND o.opcname = 'tsvector_ops'
