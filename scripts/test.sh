@@ -163,11 +163,11 @@ regress() {
 }
 
 isolation() {
-    local chosen
+    local chosen preloaded=$'shared_preload_libraries = \'rag_pg\'\nmax_prepared_transactions = 4'
     chosen=$(names tests/isolation/specs spec)
     [ -n "$chosen" ] || { count isolation 0 0 0 0 && return; }
     # shellcheck disable=SC2086
-    regression isolation "$TESTBIN/isolation/pg_isolation_regress" "$WORK/tests/isolation" "shared_preload_libraries = 'rag_pg'" \
+    regression isolation "$TESTBIN/isolation/pg_isolation_regress" "$WORK/tests/isolation" "$preloaded" \
         --load-extension=vector --load-extension=rag_pg $chosen
 }
 

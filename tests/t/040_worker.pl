@@ -119,11 +119,29 @@ $node->safe_psql('postgres', 'CALL rag_work()');
 is($node->safe_psql('postgres', 'SELECT what, count(*) FROM wrong GROUP BY 1'), '', 'under concurrency the chunks are those of the source');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM rag.job'), 0, 'no job is left');
 
-# A prepared transaction is committed by somebody else: the launcher looks by itself.
+# A prepared transaction is committed by somebody else, while nothing of ours runs: found all the same long before
+# the launcher looks by itself, also after a restart, and what is rolled back calls nobody any more.
+$node->safe_psql('postgres', 'ALTER SYSTEM SET rag_pg.worker_naptime = 3600');
+$node->reload;
+my $prepared = sub { return $node->safe_psql('postgres', "SELECT count(*) FROM doc_chunks WHERE id = $_[0]") };
 $node->safe_psql('postgres', "BEGIN; INSERT INTO doc VALUES (1000, 'Prepared text.'); PREPARE TRANSACTION 'p'");
+sleep 2.5;
 $node->safe_psql('postgres', "COMMIT PREPARED 'p'");
-wait_until('a prepared document appears', sub { $node->safe_psql('postgres', 'SELECT count(*) FROM doc_chunks WHERE id = 1000') == 1 });
-pass('a prepared document appeared');
+my $found = seconds { wait_until('a prepared document appears', sub { $prepared->(1000) }) };
+cmp_ok($found, '<', 10, sprintf('a prepared document appeared after %.1f s', $found));
+$node->safe_psql('postgres', "BEGIN; INSERT INTO doc VALUES (1010, 'Prepared before a restart.'); PREPARE TRANSACTION 'p'");
+$node->restart;
+sleep 2.5;
+$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
+$found = seconds { wait_until('one prepared before a restart appears', sub { $prepared->(1010) }) };
+cmp_ok($found, '<', 10, sprintf('one prepared before a restart appeared after %.1f s', $found));
+$node->safe_psql('postgres', "BEGIN; INSERT INTO doc VALUES (1011, 'Never.'); PREPARE TRANSACTION 'p'; ROLLBACK PREPARED 'p'");
+wait_until('nobody looks any more', sub {
+		my $free = $node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0;
+		$free && !backend_pids($node, 'rag_pg worker');
+	}, 30);
+$node->safe_psql('postgres', 'ALTER SYSTEM SET rag_pg.worker_naptime = 2');
+$node->reload;
 
 # A lock that a user holds costs time, not documents.
 my $locker = start_session($node, 'BEGIN; LOCK TABLE doc; SELECT pg_sleep(12); COMMIT');

@@ -6,7 +6,7 @@ use RagPg;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = new_node('lazy', preload => 0, conf => 'max_worker_processes = 8');
+my $node = new_node('lazy', preload => 0, conf => "max_worker_processes = 8\nmax_prepared_transactions = 2");
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE doc (id int PRIMARY KEY, body text);
 INSERT INTO doc SELECT i, 'Text number ' || i FROM generate_series(1, 20) i;
@@ -35,6 +35,16 @@ wait_until('the worker leaves again', sub { !backend_pids($node, 'rag_pg worker'
 $node->safe_psql('postgres', "BEGIN; INSERT INTO doc VALUES (5001, 'Never.'); ROLLBACK");
 sleep 0.5;
 is(scalar backend_pids($node, 'rag_pg worker'), 0, 'a rollback calls no worker');
+
+# A worker stays until a prepared transaction has ended, holding nothing, and leaves then.
+$node->safe_psql('postgres', "BEGIN; INSERT INTO doc VALUES (5003, 'Prepared.'); PREPARE TRANSACTION 'p'");
+sleep 11;
+is($node->safe_psql('postgres', "SELECT count(*), count(backend_xmin) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker'"), '1|0', 'a worker waits for a prepared transaction');
+$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
+wait_until('a prepared document is indexed', sub { $node->safe_psql('postgres', 'SELECT count(*) FROM doc_chunks WHERE id = 5003') == 1 }, 10);
+pass('a prepared document is indexed');
+$node->safe_psql('postgres', "BEGIN; INSERT INTO doc VALUES (5004, 'Never.'); PREPARE TRANSACTION 'p'; ROLLBACK PREPARED 'p'");
+wait_until('the worker leaves again', sub { !backend_pids($node, 'rag_pg worker') }, 30);
 
 # No process to be had: the user's transaction goes through, rag_work does the work.
 $node->safe_psql('postgres', 'ALTER SYSTEM SET max_worker_processes = 0');

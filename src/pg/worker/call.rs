@@ -29,10 +29,18 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut st
         pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT
             if WROTE.load(Relaxed) && board().is_none() && guc::worker::workers() > 0 =>
         {
-            call_unless_running();
+            // SAFETY: in a transaction that has written, so it has an id.
+            call_unless_running(unsafe { pg_sys::GetTopTransactionIdIfAny() });
+        }
+        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE if WROTE.load(Relaxed) => {
+            WRITING.share();
+            if board().is_none() && guc::worker::workers() > 0 {
+                call_unless_running(pg_sys::InvalidTransactionId); // It may be long until that ends.
+            }
         }
         // From here on an error would be a PANIC: flags and latches only.
-        pg_sys::XactEvent::XACT_EVENT_COMMIT => {
+        pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
+            // A worker that is called for a prepared transaction looks again until that has ended.
             if WROTE.swap(false, Relaxed)
                 && let Some(board) = board()
             {
@@ -40,18 +48,15 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut st
                 board.changes_committed(unsafe { pg_sys::MyDatabaseId });
             }
         }
-        // Whoever looks next finds what a prepared transaction committed.
-        pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
-            WROTE.store(false, Relaxed);
-        }
+        pg_sys::XactEvent::XACT_EVENT_ABORT => WROTE.store(false, Relaxed),
         _ => {}
     }
 }
 
-/// Without preloading: registers a worker, which starts at once and waits for this transaction's end.
+/// Without preloading: registers a worker, which starts at once and waits for the end of `transaction`.
 /// Where none can be had, documents stay pending, which `rag.status` shows; the user's transaction does
 /// not fail.
-fn call_unless_running() {
+fn call_unless_running(transaction: pg_sys::TransactionId) {
     // SAFETY: reads flags of this process.
     if unsafe { pg_sys::IsBinaryUpgrade || !pg_sys::IsUnderPostmaster } {
         return;
@@ -63,8 +68,6 @@ fn call_unless_running() {
         }
         RUNNING.release();
     }
-    // SAFETY: in a transaction that has written, so it has an id.
-    let transaction = unsafe { pg_sys::GetTopTransactionIdIfAny() };
     // SAFETY: reads this process's variable.
     let database = unsafe { pg_sys::MyDatabaseId };
     let _ = worker(database).set_extra(&transaction.into_inner().to_string()).load_dynamic();

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_secs(10);
 /// How often to look for work where nobody can set this process's latch.
 const POLL: Duration = Duration::from_millis(200);
+/// How often to look for what a prepared transaction wrote, while there is one.
+const PREPARED: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the queue itself.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -126,6 +128,18 @@ impl Post {
         Some(Self::Board(entry))
     }
 
+    /// When to look again because changes wait for somebody to commit a prepared transaction.
+    fn prepared_due(self) -> Option<i64> {
+        if matches!(self, Self::Turnstile) {
+            return None; // It stays while somebody writes.
+        }
+        if WRITING.try_exclusive() {
+            WRITING.release();
+            return None;
+        }
+        Some(now() + i64::try_from(PREPARED.as_micros()).unwrap_or(i64::MAX))
+    }
+
     /// Gives the post up, unless somebody has called meanwhile. `due_at` is when work is due again.
     fn leave(self, due_at: Option<i64>) -> bool {
         match self {
@@ -203,7 +217,8 @@ impl Worker {
         match self.drain.turn()? {
             Turn::Worked => Ok(true),
             Turn::Idle { ready_at, .. } => {
-                self.next = ready_at;
+                let times = [ready_at, self.post.prepared_due()];
+                self.next = times.into_iter().flatten().min();
                 Ok(false)
             }
         }

@@ -4,6 +4,9 @@
 //! until its transaction ends, and looks whether `RUNNING` is held; if not, it registers a worker. A
 //! worker that wants to leave needs `WRITING` for itself: so it stays while somebody is committing who
 //! saw it there.
+//!
+//! A prepared transaction keeps `WRITING`, also through a restart, until somebody commits it or rolls it back. Nothing of
+//! ours runs then, so that is how workers know, with a board too, that changes may become visible at any time.
 #![allow(unsafe_code)] // heavyweight locks
 
 use crate::pg::spi::{read, required};
@@ -55,12 +58,12 @@ impl Lock {
 
     /// Takes the lock for the session, if nobody has it.
     pub fn try_exclusive(self) -> bool {
-        self.acquire(pg_sys::ExclusiveLock, true)
+        self.acquire(pg_sys::ExclusiveLock, true, false)
     }
 
     /// Takes the lock until the transaction ends, if nobody has it.
     pub fn try_exclusive_for_transaction(self) -> bool {
-        self.acquire(pg_sys::ExclusiveLock, false)
+        self.acquire(pg_sys::ExclusiveLock, false, false)
     }
 
     /// Gives back what [`Self::try_exclusive`] took.
@@ -72,20 +75,25 @@ impl Lock {
 
     /// Takes the lock, shared, until the transaction ends, unless somebody has it alone.
     pub fn try_shared(self) -> bool {
-        self.acquire(pg_sys::ShareLock, false)
+        self.acquire(pg_sys::ShareLock, false, false)
     }
 
-    /// Takes the lock without waiting; a full lock table counts as "not to be had", not as an error.
-    fn acquire(self, mode: u32, for_session: bool) -> bool {
+    /// Takes the lock, shared, until the transaction ends; waits for a worker that is just looking.
+    pub fn share(self) {
+        self.acquire(pg_sys::ShareLock, false, true);
+    }
+
+    /// Takes the lock; a full lock table counts as "not to be had", not as an error.
+    fn acquire(self, mode: u32, for_session: bool, waits: bool) -> bool {
         let tag = self.tag();
         let mode = mode.cast_signed();
-        // SAFETY: a valid tag; with these arguments the call neither waits nor raises an error.
+        // SAFETY: a valid tag; with these arguments the call raises no error but that of a deadlock.
         let result = unsafe {
             pg_sys::LockAcquireExtended(
                 &raw const tag,
                 mode,
                 for_session,
-                true,
+                !waits,
                 false,
                 std::ptr::null_mut(),
                 #[cfg(feature = "pg18")]
