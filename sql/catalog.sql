@@ -62,6 +62,7 @@ CREATE UNIQUE INDEX ON rag.generation (collection_id, state) WHERE state <> 'ret
 COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunking settings and model fingerprint, with its own tables';
 COMMENT ON COLUMN rag.generation.state IS 'building: filled beside the active one; active: what searches run on; standby: was active, and still follows the source; retired: follows no more';
 COMMENT ON COLUMN rag.generation.max_tokens IS 'most tokens of a chunk, special tokens excluded';
+COMMENT ON COLUMN rag.generation.index_method IS 'vector index asked for; vectors of more than 4,000 dimensions have none';
 COMMENT ON COLUMN rag.generation.bits IS 'table of token bits for reranking, or NULL';
 COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation stands still, or NULL';

@@ -9,6 +9,7 @@ pub mod triggers;
 use super::plan;
 use super::rights::qualified_name;
 use super::spi::{column, read, required};
+use super::vector_index;
 use crate::{Error, Result};
 pub use build::Build;
 pub use key::KeyColumn;
@@ -114,6 +115,8 @@ pub struct Generation {
     pub format: String,
     /// Method of the vector index: `hnsw`, `ivfflat` or `none`.
     pub index_method: String,
+    /// The method that was asked for, which a generation of shorter vectors can have.
+    pub asked_index_method: String,
     /// Whether the first load is in and the vector index built.
     pub is_loaded: bool,
     /// Whether the vector index is to be built anew.
@@ -299,6 +302,7 @@ impl Generation {
     fn from_row(row: &SpiHeapTupleData<'_>) -> Self {
         let size = |position| usize::try_from(required::<i32>(row, position)).unwrap_or_default();
         let bits = if required(row, 10) { column(row, 15) } else { None };
+        let (dimensions, asked_index_method) = (size(6), required::<String>(row, 11));
         Self {
             id: required(row, 1),
             collection: required(row, 2),
@@ -306,11 +310,12 @@ impl Generation {
             is_paused: required(row, 16),
             model: required(row, 4),
             fingerprint: required(row, 5),
-            dimensions: size(6),
+            dimensions,
             max_tokens: size(7),
             overlap_tokens: size(8),
             format: required(row, 9),
-            index_method: required(row, 11),
+            index_method: vector_index::method_for(&asked_index_method, dimensions).to_owned(),
+            asked_index_method,
             is_loaded: required(row, 12),
             wants_index: required(row, 17),
             documents: required(row, 13),

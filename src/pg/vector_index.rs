@@ -6,19 +6,23 @@ const MOST_FULL: usize = 2_000;
 /// Most dimensions of an index over vectors of half precision.
 const MOST_HALF: usize = 4_000;
 
-/// The method for vectors of this length, with a notice where it is not plainly the one asked for.
-pub fn method_for(asked: &str, dimensions: usize) -> String {
+/// The method that vectors of this length can be indexed by, where `asked` was asked for.
+pub fn method_for(asked: &str, dimensions: usize) -> &str {
+    if dimensions > MOST_HALF { "none" } else { asked }
+}
+
+/// Says where an index will not plainly be the one asked for.
+pub fn announce(asked: &str, dimensions: usize) {
     if asked == "none" || dimensions <= MOST_FULL {
-        return asked.to_owned();
+        return;
     }
     if dimensions <= MOST_HALF {
         pgrx::notice!("vectors of {dimensions} dimensions are indexed in half precision");
-        return asked.to_owned();
+    } else {
+        pgrx::notice!(
+            "vectors of {dimensions} dimensions cannot be indexed: searches compare them all"
+        );
     }
-    pgrx::notice!(
-        "vectors of {dimensions} dimensions cannot be indexed: searches compare them all"
-    );
-    "none".to_owned()
 }
 
 /// SQL of a vector as the index has it: the index serves just this expression. `schema` is pgvector's.
@@ -56,7 +60,7 @@ pub fn probes(rows: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{distance, lists, probes};
+    use super::{distance, lists, method_for, probes};
 
     #[test]
     fn half_precision_where_full_is_too_long() {
@@ -64,6 +68,13 @@ mod tests {
         let half = "(c.embedding::v.halfvec(2001)) OPERATOR(v.<=>) ($1::v.halfvec(2001))";
         assert_eq!(distance("c", "$1", 2_001, "v"), half);
         assert_eq!(distance("c", "$1", 4_001, "v"), "c.embedding OPERATOR(v.<=>) $1");
+    }
+
+    #[test]
+    fn what_cannot_be_indexed_is_not() {
+        assert_eq!(method_for("ivfflat", 4_000), "ivfflat");
+        assert_eq!(method_for("ivfflat", 4_001), "none");
+        assert_eq!(method_for("none", 3), "none");
     }
 
     #[test]

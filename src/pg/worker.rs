@@ -5,7 +5,7 @@
 mod apply;
 mod batch;
 mod board;
-mod builder;
+pub mod builder;
 mod call;
 mod changes;
 pub mod collection;

@@ -15,6 +15,10 @@ symlink "$ENV{RAG_PG_MODEL_PATH}/all-MiniLM-L6-v2", "$tmp/models/all-MiniLM-L6-v
 write_tiny_model("$tmp/wide", hidden => 2_048, inner => 16);
 command_ok([ $ENV{RAG_PG_MODEL_BINARY}, 'import', "$tmp/wide", '--name', 'wide', '--models', "$tmp/models" ],
 	'a model of 2,048 dimensions is imported');
+# As wide as it must be, and no more.
+write_tiny_model("$tmp/huge", hidden => 4_002, inner => 2);
+command_ok([ $ENV{RAG_PG_MODEL_BINARY}, 'import', "$tmp/huge", '--name', 'huge', '--models', "$tmp/models" ],
+	'a model of 4,002 dimensions is imported');
 
 my $node = new_node('index', conf => <<"CONF");
 rag_pg.model_path = '$tmp/models'
@@ -83,5 +87,34 @@ is($node->safe_psql('postgres', "SET enable_seqscan = off; SET enable_sort = off
 is($node->safe_psql('postgres', "SELECT idx_scan > 0 FROM pg_stat_user_indexes s JOIN vector_index v USING (indexrelid) WHERE name = 'wide'"),
 	't', 'and used it');
 is($node->safe_psql('postgres', "SELECT recall >= 0.9, reason FROM rag_maintain('wide')"), 't|', 'its recall can be measured');
+
+# Vectors that are too long for any index: searched all the same, and a rebuild with a shorter model has its index.
+$node->psql('postgres', "SELECT rag_create_collection('huge', 'doc', 'body', model => 'huge', index => 'ivfflat')", stdout => \$stdout, stderr => \$stderr);
+like($stderr, qr/NOTICE:  vectors of 4002 dimensions cannot be indexed: searches compare them all/, 'a notice says so');
+wait_for_indexed($node, 'huge');
+wait_until('loaded without an index', $loaded);
+my $of = sub { return $node->safe_psql('postgres', "SELECT string_agg(format('%s %s %s', state, index, (SELECT count(*) FROM vector_index v WHERE v.name = collection)), ', ' ORDER BY generation) FROM rag.generation_status WHERE collection = 'huge'") };
+is($of->(), 'active none 0', 'it has none');
+$search =~ s/'wide'/'huge'/;
+is(scalar(split ' ', $node->safe_psql('postgres', $search)), 5, 'it is searched');
+is($node->safe_psql('postgres', "SELECT method, reason, action FROM rag_maintain('huge')"), 'none||none', 'nothing is missing');
+$node->safe_psql('postgres', "SET client_min_messages = warning; SELECT rag_rebuild('huge', model => 'all-MiniLM-L6-v2', switch => true)");
+wait_until('a rebuild with short vectors', sub { $of->() eq 'standby none 1, active ivfflat 1' }) or diag($of->());
+$node->safe_psql('postgres', "SELECT rag_prune('huge')");
+
+# Whoever drops a collection or a generation does not wait for its index.
+$in = '', $out = '';
+$session = IPC::Run::start([ psql_command($node) ], '<', \$in, '>', \$out, $timer);
+$in .= "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'began', count(*) FROM pg_enum;\n";
+$session->pump until $out =~ /began/;
+my $waits = sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rag_pg index builder' AND wait_event_type = 'Lock' AND query LIKE '%\"$_[0]\"%'") };
+$node->safe_psql('postgres', "SET client_min_messages = warning; SELECT rag_rebuild('doc', max_tokens => 100); SELECT rag_create_collection('late', 'doc', 'body')");
+wait_until("the index of \"$_\" is being built", sub { $waits->($_) }) for 'doc', 'late';
+is($node->safe_psql('postgres', "SET statement_timeout = '20s'; SELECT rag_prune('doc', (SELECT max(generation) FROM rag.generation_status WHERE collection = 'doc'))"), 1, 'a generation is pruned');
+is($waits->('late'), 1, 'the other index goes on');
+$node->safe_psql('postgres', "SET statement_timeout = '20s'; SELECT rag_drop_collection('late')");
+is(scalar($builders->()), 0, 'a collection is dropped, and nobody builds any more');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname LIKE 'late\\_%'"), 0, 'nothing is left of it');
+$session->kill_kill;
 $node->stop;
 done_testing();

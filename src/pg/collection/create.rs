@@ -223,12 +223,13 @@ pub fn create_generation(
         size(build.max_tokens).into(),
         size(build.overlap_tokens).into(),
         build.format.as_str().into(),
-        vector_index::method_for(&build.index_method, build.dimensions).into(),
+        build.index_method.as_str().into(),
         table(&names.documents).into(),
         table(&names.chunks).into(),
         build.token_bits.then(|| table(&names.bits)).into(),
         switches.into(),
     ];
+    vector_index::announce(&build.index_method, build.dimensions);
     as_extension_owner(|| {
         execute(include_str!("../../../sql/run/insert_generation.sql"), &args);
         let progress = "INSERT INTO rag.progress (generation_id) VALUES ($1)";

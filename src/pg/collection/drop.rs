@@ -4,6 +4,7 @@ use super::{no_collection, require_owner};
 use crate::Result;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, execute, fill, read, required};
+use crate::pg::worker::builder;
 use pgrx::pg_sys::Oid;
 
 /// What is left of a collection, source or not.
@@ -32,6 +33,7 @@ pub fn drop(name: &str) -> Result<()> {
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
     delete_generations(&remains.generations);
+    builder::stop(&remains.generations);
     as_extension_owner(|| {
         for sql in include_str!("../../../sql/run/delete_collection.sql").split(";\n") {
             execute(sql, &[remains.id.into()]);

@@ -9,6 +9,7 @@ use crate::pg::interrupt::checkpoint;
 use crate::pg::model;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, fill, query, read, required};
+use crate::pg::vector_index;
 use crate::queue::diff::ChunkHash;
 use crate::queue::plan::{self, Chunk, Document};
 use pgrx::datum::DatumWithOid;
@@ -64,7 +65,7 @@ pub fn estimate(collection: &Collection, build: &Build) -> Result<Estimate> {
     let layout = Layout {
         dimensions: build.dimensions,
         token_bits: build.token_bits,
-        index: &build.index_method,
+        index: vector_index::method_for(&build.index_method, build.dimensions),
     };
     Ok(sample.extrapolate(documents as f64, layout, rate))
 }

@@ -4,6 +4,7 @@ use crate::pg::attempt::{Patience, with_short_locks};
 use crate::pg::collection::drop::{delete_generations, drop_tables};
 use crate::pg::collection::{Collection, Generation, State};
 use crate::pg::rights::{as_source_owner, relation_owner};
+use crate::pg::worker::builder;
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
         let pruned = chosen(&collection, generation)?;
         let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();
         delete_generations(&ids);
+        builder::stop(&ids);
         let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
         let tables: Vec<Oid> =
             tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();

@@ -45,7 +45,7 @@ impl Wish<'_> {
         });
         Ok(Build {
             format: build::format(self.format.unwrap_or(&active.format))?,
-            index_method: build::index_method(self.index.unwrap_or(&active.index_method))?,
+            index_method: build::index_method(self.index.unwrap_or(&active.asked_index_method))?,
             token_bits: self.token_bits.unwrap_or(active.bits.is_some()),
             ..Build::sized(embedder, Some(max_tokens), Some(overlap_tokens))?
         })

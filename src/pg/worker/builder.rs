@@ -9,7 +9,7 @@ use super::process::{attach, set};
 use super::turnstile;
 use super::vector_index::{Plan, note_built};
 use crate::pg::rights::as_extension_owner;
-use crate::pg::spi::execute;
+use crate::pg::spi::{execute, query};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::cell::RefCell;
@@ -50,6 +50,18 @@ pub fn call(generation: i32) -> bool {
         CALLED.with_borrow_mut(|called| called.insert(generation, Instant::now()));
     }
     called
+}
+
+/// Ends whoever builds an index of these generations, whose tables are about to be dropped. Where they are not
+/// dropped after all, another one is called before long.
+pub fn stop(generations: &[i32]) {
+    let Some(first) = generations.first() else { return };
+    let (database, kind, class) = turnstile::building(*first).fields();
+    let all: Vec<i64> = generations.iter().map(|id| i64::from(*id)).collect();
+    let args = [database.into(), kind.into(), class.into(), all.into()];
+    as_extension_owner(|| {
+        query(include_str!("../../../sql/run/stop_builders.sql"), &args, |_| ());
+    });
 }
 
 /// Entry point; the argument is the database, the extra text the generation.

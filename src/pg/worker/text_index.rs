@@ -18,11 +18,7 @@ impl Waiting {
     }
 
     /// Sorts the entries of one generation in that has come to rest.
-    pub fn merge_one(
-        &mut self,
-        host: &Host,
-        is_busy: impl Fn(i32) -> bool,
-    ) -> Result<(), Failed> {
+    pub fn merge_one(&mut self, host: &Host, is_busy: impl Fn(i32) -> bool) -> Result<(), Failed> {
         let Some(generation) = self.0.iter().copied().find(|&id| !is_busy(id)) else {
             return Ok(());
         };

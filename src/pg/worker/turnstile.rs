@@ -56,6 +56,13 @@ impl Lock {
         read(sql, &args, |row| required::<bool>(&row, 1)) == [true]
     }
 
+    /// The fields of its tag that all locks of builders share: database, kind and class.
+    pub fn fields(self) -> (i64, i64, i32) {
+        let tag = self.tag();
+        let (database, kind) = (tag.locktag_field1, tag.locktag_field2);
+        (i64::from(database), i64::from(kind), i32::from(tag.locktag_field4))
+    }
+
     /// Takes the lock for the session, if nobody has it.
     pub fn try_exclusive(self) -> bool {
         self.acquire(pg_sys::ExclusiveLock, true, false)
