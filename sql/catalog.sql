@@ -102,7 +102,7 @@ CREATE TABLE rag.job (
     ready_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
     worker        int,
     losses        int NOT NULL DEFAULT 0,
-    failure       text CHECK (failure IN ('transient', 'rate-limited', 'row', 'configuration')),
+    failure       text CHECK (failure IN ('transient', 'rate-limited', 'outage', 'row', 'configuration')),
     reason        text,
     excerpt       text,
     PRIMARY KEY (generation_id, key)

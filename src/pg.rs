@@ -4,6 +4,7 @@ mod attempt;
 mod collection;
 mod cursor;
 mod ddl;
+mod embedder;
 mod error;
 mod exit;
 mod generation;

@@ -10,7 +10,8 @@ SELECT r.relkind::text,
                 WHERE t.tgrelid = r.oid AND t.tgtype & 19 = 19 AND t.tgenabled <> 'D'),
        (n.nspname IN ('pg_catalog', 'information_schema', 'rag', 'pg_toast')),
        r.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h
-                                    WHERE h.inhparent = r.oid OR h.inhrelid = r.oid)
+                                    WHERE h.inhparent = r.oid OR h.inhrelid = r.oid),
+       r.relowner
   FROM pg_catalog.pg_class r
   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
  WHERE r.oid = $1

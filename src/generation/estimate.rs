@@ -34,6 +34,13 @@ pub struct Sample {
     pub fresh_tokens: f64,
 }
 
+impl Sample {
+    /// Tokens of a chunk that is to be embedded; 0 where there is none.
+    pub fn mean_fresh_tokens(&self) -> f64 {
+        if self.fresh > 0.0 { self.fresh_tokens / self.fresh } else { 0.0 }
+    }
+}
+
 /// What decides about a generation's size besides its chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout<'a> {

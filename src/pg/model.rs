@@ -1,10 +1,12 @@
 //! The models this process has open: inherited from the postmaster, or loaded on first use.
+use super::rights::current_user;
 use super::{exit, guc, remote};
 use crate::model::LocalModel;
 use crate::model::manifest::Kind;
 use crate::model::store::{Located, Store};
 use crate::remote::Client;
 use crate::{Error, Result};
+use pgrx::pg_sys::Oid;
 use std::cell::{Cell, RefCell};
 
 mod truncation;
@@ -72,6 +74,12 @@ pub fn embedder_by_fingerprint(
     model.map(ready_embedder).transpose()
 }
 
+/// Whether this process has this build of a model, or files of this machine are it.
+pub fn is_installed(name: &str, fingerprint: &str) -> bool {
+    let has_files = || store().find(&format!("{name}@{fingerprint}"));
+    find_loaded(fingerprint).is_some() || has_files().is_ok_and(|found| found.is_some())
+}
+
 /// An embedder, ready to run; an error when the model is none.
 pub fn ready_embedder(model: &'static LocalModel) -> Result<&'static LocalModel> {
     model.require(Kind::Embedder)?;
@@ -119,12 +127,18 @@ pub enum Named {
     Remote(Box<Client>),
 }
 
-/// The model `name`, or `rag_pg.default_model`. A name of both kinds stands for the files.
+/// The model `name`, or `rag_pg.default_model`, for use by the caller. A name of both kinds stands for the
+/// files.
 pub fn named(name: Option<&str>) -> Result<Named> {
+    named_for(name, current_user())
+}
+
+/// The same for use by `role`.
+pub fn named_for(name: Option<&str>, role: Oid) -> Result<Named> {
     if let Some(located) = files(name)? {
         return Ok(Named::Local(open(located)?));
     }
-    let client = remote::find(&wanted(name))?.ok_or_else(|| missing(name))?;
+    let client = remote::find_for(&wanted(name), role)?.ok_or_else(|| missing(name))?;
     Ok(Named::Remote(Box::new(client)))
 }
 

@@ -3,11 +3,12 @@ mod connection;
 mod pace;
 pub mod planning;
 
-use super::rights::{as_extension_owner, current_user};
+use super::rights::{as_extension_owner, current_user, role_name};
 use super::spi::{column, required};
 use super::{guc, plan};
 use crate::remote::{Address, Client, Credential, Kind, Limits, Source, Spec};
 use crate::{Error, Result};
+use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,19 +21,39 @@ pub fn init() {
 
 /// The remote model `name`, or `None`. An error when the caller may not use it.
 pub fn find(name: &str) -> Result<Option<Client>> {
-    let args = [name.into(), current_user().into()];
+    find_for(name, current_user())
+}
+
+/// The remote model `name`, or `None`. An error when `role` may not use it.
+pub fn find_for(name: &str, role: Oid) -> Result<Option<Client>> {
+    let args = [name.into(), role.into()];
     let sql = include_str!("../../sql/run/remote_load.sql");
     let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, |row| read(name, row)));
     let Some((spec, may_use)) = rows.pop().transpose()? else { return Ok(None) };
     if !may_use {
-        return Err(Error::forbidden(format!("permission denied for model \"{name}\"")).with_hint(
-            format!(
-                "An administrator can let a role use it: SELECT rag_grant_model({}, 'role').",
-                pgrx::spi::quote_literal(name)
-            ),
-        ));
+        return Err(may_not_use(name, role));
     }
     open(spec).map(Some)
+}
+
+fn may_not_use(name: &str, role: Oid) -> Error {
+    let error =
+        Error::forbidden(format!("permission denied for model \"{name}\"")).with_hint(format!(
+            "An administrator can let a role use it: SELECT rag_grant_model({}, 'role').",
+            pgrx::spi::quote_literal(name)
+        ));
+    match role_name(role).filter(|_| role != current_user()) {
+        Some(owner) => error.with_detail(format!(
+            "The collection calls it on behalf of its owner, role \"{owner}\", who may not use it."
+        )),
+        None => error,
+    }
+}
+
+/// What the vectors of the remote model `name` depend on, as it is now; `None` when there is none.
+pub fn fingerprint(name: &str) -> Option<String> {
+    let sql = include_str!("../../sql/run/remote_fingerprint.sql");
+    plan::read_latest(sql, &[name.into()], |row| required(row, 1)).pop()
 }
 
 /// A client of a model.

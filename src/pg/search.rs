@@ -35,7 +35,6 @@ pub use found::{Fate, Found, key_of};
 use pgrx::datum::DatumWithOid;
 use pgvector::PgVector;
 use question::Question;
-pub use question::embedder;
 use rank::rank;
 use resolve::{Resolved, resolve};
 use serde_json::Value;
@@ -183,7 +182,7 @@ impl<'a> Search<'a> {
         let mut trace = Trace::default();
         let embedding = if reranks || options.dense_weight > 0.0 {
             let detail = if reranks { Detail::Tokens } else { Detail::Vector };
-            timed(&mut trace.embed, || question.embed(&generation, detail))?
+            timed(&mut trace.embed, || question.embed(&collection, &generation, detail))?
         } else {
             None
         };

@@ -18,6 +18,7 @@ mod lease;
 mod pace;
 mod process;
 mod read;
+mod remote;
 mod reuse;
 mod scan;
 pub mod state;

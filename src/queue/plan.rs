@@ -1,7 +1,7 @@
 //! From a document as its source row gives it to the chunks it should have.
 use super::diff::{ChunkHash, chunk_hash, source_hash};
 use crate::chunk::{self, Options, PATH_SEPARATOR, embedding_text};
-use crate::model::tokenizer::Tokenizer;
+use crate::model::tokenizer::{TokenCounter, Word};
 use crate::model::{Checkpoint, Detail, Embedder, Purpose};
 use crate::rerank::TokenBits;
 use crate::{Error, Result};
@@ -57,27 +57,27 @@ pub fn document_hash(document: &Document) -> [u8; 32] {
 pub fn chunks(
     document: &Document,
     options: &Options,
-    tokenizer: &Tokenizer,
+    counter: &dyn TokenCounter,
     checkpoint: Checkpoint<'_>,
 ) -> Result<Vec<Chunk>> {
     let Some(content) = &document.content else { return Ok(Vec::new()) };
     let title = document.title.as_deref().map(single_spaced).filter(|title| !title.is_empty());
     let quarter = options.window / 4;
-    let head = title.as_deref().map(|title| Head::new(title, quarter, tokenizer)).transpose()?;
+    let head = title.as_deref().map(|title| Head::new(title, quarter, counter)).transpose()?;
     let taken = head.as_ref().map_or(0, |head| head.tokens);
     let options = Options {
         heading_tokens: quarter - taken,
         window: options.window - taken,
         ..options.clone()
     };
-    let chunked = chunk::chunk(content, &options, tokenizer, checkpoint)?;
+    let chunked = chunk::chunk(content, &options, counter, checkpoint)?;
     let mut found = Vec::with_capacity(chunked.chunks.len());
     // Control characters alone are no tokens: there is nothing to find them by.
     for chunk in chunked.chunks.iter().filter(|chunk| chunk.token_count > 0) {
         let content = chunked.content(chunk);
         let (section, heading, heading_tokens) = match &head {
             None => (chunk.section.clone(), chunk.heading.clone(), chunk.heading_tokens),
-            Some(head) => head.join(chunk, tokenizer)?,
+            Some(head) => head.join(chunk, counter)?,
         };
         found.push(Chunk {
             hash: chunk_hash(section.as_deref().unwrap_or_default(), &heading, content),
@@ -104,15 +104,21 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn new(title: &'a str, most: usize, tokenizer: &Tokenizer) -> Result<Self> {
-        let separator = tokenizer.count(PATH_SEPARATOR.trim())?;
+    fn new(title: &'a str, most: usize, counter: &dyn TokenCounter) -> Result<Self> {
+        let separator = counter.count(PATH_SEPARATOR.trim())?;
         // A title of megabytes is not read to its end: no token has fewer bytes than one.
         let start = &title[..title.floor_char_boundary(most.saturating_mul(32))];
-        let tokens = tokenizer.tokens(start)?;
-        let most = most.saturating_sub(separator);
-        let end = tokens.offsets.get(most).map_or(start.len(), |&(begin, _)| begin as usize);
+        let mut words = Vec::new();
+        counter.words(start, 0, &mut words)?;
+        let mut room = most.saturating_sub(separator);
+        let fits = |word: &&Word| {
+            let rest = room.checked_sub(word.tokens as usize);
+            room = rest.unwrap_or_default();
+            rest.is_some()
+        };
+        let end = words.iter().take_while(fits).last().map_or(0, |word| word.end as usize);
         let cut = start[..start.floor_char_boundary(end)].trim_end();
-        let tokens = if cut.is_empty() { 0 } else { tokenizer.count(cut)? + separator };
+        let tokens = if cut.is_empty() { 0 } else { counter.count(cut)? + separator };
         Ok(Self { title, cut, tokens })
     }
 
@@ -121,11 +127,11 @@ impl<'a> Head<'a> {
     fn join(
         &self,
         chunk: &chunk::Chunk,
-        tokenizer: &Tokenizer,
+        counter: &dyn TokenCounter,
     ) -> Result<(Option<Arc<str>>, Arc<str>, usize)> {
         let section = join(self.title, self.title, chunk.section.as_deref().unwrap_or_default());
         let heading = join(self.cut, self.title, &chunk.heading);
-        let tokens = tokenizer.count(&heading)?;
+        let tokens = counter.count(&heading)?;
         Ok((Some(section.into()), heading.into(), tokens))
     }
 }

@@ -72,6 +72,11 @@ impl Spool {
         Ok(())
     }
 
+    /// Whether a position's result has been put.
+    pub fn has(&self, position: usize) -> bool {
+        self.places[position].is_some()
+    }
+
     /// The result of a position. It has been put.
     pub fn get(&self, position: usize) -> Result<Embedded> {
         let place = self.places[position].expect("every chunk was embedded");
@@ -137,10 +142,12 @@ mod tests {
                 bits: bits.map(|n| vec![i as u8; n]),
             }).collect();
             let mut spool = Spool::with_limit(embedded.len(), directory.path(), limit);
+            prop_assert!(!spool.has(0));
             for (position, one) in embedded.iter().enumerate().rev() {
                 spool.put(position, one).unwrap();
             }
             for (position, one) in embedded.iter().enumerate() {
+                prop_assert!(spool.has(position));
                 prop_assert_eq!(&spool.get(position).unwrap(), one);
             }
             prop_assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);

@@ -4,7 +4,7 @@ use super::cancel::Cancel;
 use super::check::{self, Wrong};
 use super::client::Client;
 use super::failure::Failure;
-use super::spread::spread;
+use super::spread::{spread, spread_partly};
 use super::tokens::estimate;
 use crate::model::{self, Checkpoint, Detail, Embedding, Purpose};
 use crate::{Error, Result};
@@ -18,6 +18,14 @@ const REST: u64 = 1 << 20;
 /// Turns texts into vectors by a remote model.
 pub struct Embedder<'a>(pub &'a Client);
 
+/// What became of texts of which some failed.
+pub struct Partial {
+    /// One per text; `None` where its request failed or was not made any more.
+    pub embeddings: Vec<Option<Embedding>>,
+    /// The first failure.
+    pub error: Option<Error>,
+}
+
 impl model::Embedder for Embedder<'_> {
     /// Token counts are estimates, and no text is cut: what is too long the provider refuses.
     fn embed(
@@ -27,37 +35,53 @@ impl model::Embedder for Embedder<'_> {
         detail: Detail,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Vec<Embedding>> {
-        let spec = self.0.spec();
         if detail == Detail::Tokens {
-            return Err(Error::unsupported(format!("{} has no vectors of tokens", spec.who()))
-                .with_hint("Use a local model for this."));
+            return Err(Error::unsupported(format!(
+                "{} has no vectors of tokens",
+                self.0.spec().who()
+            ))
+            .with_hint("Use a local model for this."));
         }
-        if let Some(i) = texts.iter().position(|text| text.trim().is_empty()) {
-            return Err(Error::invalid_argument(format!("text {} has no token", i + 1))
-                .with_hint("Leave out texts that are empty."));
-        }
-        let prefix = match purpose {
-            Purpose::Query => &*spec.query_prefix,
-            Purpose::Document => &*spec.document_prefix,
-        };
-        let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| prefixed(prefix, text)).collect();
-        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        let counts: Vec<usize> = texts.iter().map(|text| estimate(text)).collect();
+        let texts = self.prepared(texts, purpose)?;
+        let (texts, counts) = counted(&texts);
         let vectors = spread(self.0, &counts, 0, checkpoint, |range, cancel| {
             let tokens = counts[range.clone()].iter().sum();
             self.request(&texts[range], purpose, tokens, cancel)
         })?;
-        let embeddings = vectors.into_iter().zip(counts).map(|(vector, token_count)| Embedding {
-            vector,
-            tokens: None,
-            token_count,
-            truncated: false,
-        });
-        Ok(embeddings.collect())
+        Ok(vectors.into_iter().zip(counts).map(of_vector).collect())
     }
 }
 
 impl Embedder<'_> {
+    /// Embeds `texts`, keeping what was paid for when a request among several fails. An error is a text
+    /// that is empty, or a cancel.
+    pub fn embed_partly(
+        &self,
+        texts: &[&str],
+        purpose: Purpose,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<Partial> {
+        let texts = self.prepared(texts, purpose)?;
+        let (texts, counts) = counted(&texts);
+        let (vectors, error) = spread_partly(self.0, &counts, 0, checkpoint, |range, cancel| {
+            let tokens = counts[range.clone()].iter().sum();
+            self.request(&texts[range], purpose, tokens, cancel)
+        })?;
+        let embeddings = vectors.into_iter().zip(counts);
+        let embeddings = embeddings.map(|(vector, count)| Some(of_vector((vector?, count))));
+        Ok(Partial { embeddings: embeddings.collect(), error })
+    }
+
+    /// The texts with what is put before them.
+    fn prepared<'t>(&self, texts: &[&'t str], purpose: Purpose) -> Result<Vec<Cow<'t, str>>> {
+        if let Some(i) = texts.iter().position(|text| text.trim().is_empty()) {
+            return Err(Error::invalid_argument(format!("text {} has no token", i + 1))
+                .with_hint("Leave out texts that are empty."));
+        }
+        let prefix = self.0.spec().prefix(purpose);
+        Ok(texts.iter().map(|text| prefixed(prefix, text)).collect())
+    }
+
     /// One request.
     fn request(
         &self,
@@ -80,6 +104,14 @@ impl Embedder<'_> {
             .map_err(|wrong| of_wrong(&who, wrong))?;
         Ok(read.vectors)
     }
+}
+
+fn counted<'t>(texts: &'t [Cow<'_, str>]) -> (Vec<&'t str>, Vec<usize>) {
+    texts.iter().map(|text| (&**text, estimate(text))).unzip()
+}
+
+fn of_vector((vector, token_count): (Vec<f32>, usize)) -> Embedding {
+    Embedding { vector, tokens: None, token_count, truncated: false }
 }
 
 fn prefixed<'t>(prefix: &str, text: &'t str) -> Cow<'t, str> {

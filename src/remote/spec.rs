@@ -3,10 +3,18 @@ use super::address::Address;
 use super::limit::Limits;
 use super::provider::{self, Kind, Provider};
 use super::secret::Credential;
+use super::tokens::estimate;
+use crate::model::Purpose;
 use crate::model::manifest::sha256_hex;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::time::Duration;
+
+/// Tokens that a model puts around a text.
+const SPECIAL_TOKENS: usize = 4;
+
+/// What a request is taken to last where nothing is known: that of an embedder of the public network.
+const REQUEST: Duration = Duration::from_millis(500);
 
 /// A remote model.
 #[derive(Debug, Clone)]
@@ -81,6 +89,37 @@ impl Spec {
         // Each with its length, so that no two lists of parts look the same.
         let parts = parts.map(|part| format!("{}:{part}", part.len()));
         sha256_hex(parts.concat().as_bytes())
+    }
+
+    /// What is put before a text.
+    pub fn prefix(&self, purpose: Purpose) -> &str {
+        match purpose {
+            Purpose::Query => &self.query_prefix,
+            Purpose::Document => &self.document_prefix,
+        }
+    }
+
+    /// Most tokens of a text, by [`estimate`], that the model takes besides its prefix and the tokens that
+    /// it may add itself.
+    pub fn room(&self, purpose: Purpose) -> Result<usize> {
+        let taken = SPECIAL_TOKENS + estimate(self.prefix(purpose));
+        self.max_tokens.checked_sub(taken).filter(|room| *room > 0).ok_or_else(|| {
+            Error::configuration(format!("the prefix of {} fills its window", self.who()))
+                .with_hint("Create the model with a larger max_tokens, or a shorter prefix.")
+        })
+    }
+
+    /// Tokens that can be embedded in a second, in texts of so many tokens: what the limits allow and at most
+    /// what requests of [`REQUEST`] come to.
+    pub fn tokens_per_second(&self, tokens_per_text: f64) -> f64 {
+        let a_request =
+            (self.max_items as f64 * tokens_per_text).min(self.max_request_tokens as f64);
+        let limits = [
+            Some(a_request * self.concurrency as f64 / REQUEST.as_secs_f64()),
+            self.limits.tokens.map(|a_minute| f64::from(a_minute) / 60.0),
+            self.limits.requests.map(|a_minute| f64::from(a_minute) / 60.0 * a_request),
+        ];
+        limits.into_iter().flatten().fold(f64::INFINITY, f64::min)
     }
 
     /// Checks what the parts must be, also to each other.

@@ -20,8 +20,7 @@ struct Shared<T> {
 /// Gives every text its result: `send` handles a range of them in one request.
 ///
 /// Ranges keep the limits of the model, and what the provider turned out to take. A range that is too
-/// much for it is halved; one text that is too much is an error. After an error no further request
-/// begins, while those under way are waited for: they are paid for. `extra` tokens go with each request.
+/// much for it is halved; one text that is too much is an error. `extra` tokens go with each request.
 pub(super) fn spread<T: Send>(
     client: &Client,
     counts: &[usize],
@@ -29,8 +28,24 @@ pub(super) fn spread<T: Send>(
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, &Cancel) -> Result<Vec<T>, Failure> + Sync,
 ) -> Result<Vec<T>> {
+    let (results, error) = spread_partly(client, counts, extra, checkpoint, send)?;
+    match error {
+        Some(error) => Err(error),
+        None => Ok(results.into_iter().flatten().collect()),
+    }
+}
+
+/// The same, with what came before an error and beside it. After an error no further request begins,
+/// while those under way are waited for: they are paid for. `Err` is a cancel alone.
+pub(super) fn spread_partly<T: Send>(
+    client: &Client,
+    counts: &[usize],
+    extra: usize,
+    checkpoint: Checkpoint<'_>,
+    send: impl Fn(Range<usize>, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+) -> Result<(Vec<Option<T>>, Option<Error>)> {
     if counts.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let spec = client.spec();
     let learned = client.pace().most_tokens().map_or(usize::MAX, |most| most as usize);
@@ -53,10 +68,7 @@ pub(super) fn spread<T: Send>(
     };
     run_watched(work, || cancel.set(), checkpoint)?;
     let Shared { results, error, .. } = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match error {
-        Some(error) => Err(error),
-        None => Ok(results.into_iter().flatten().collect()),
-    }
+    Ok((results, error))
 }
 
 fn work_off<T>(

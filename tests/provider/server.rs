@@ -116,6 +116,7 @@ impl Server {
                 let always = state.always.clone();
                 state.script.pop_front().unwrap_or(always)
             };
+            let fault = for_this(&request, fault);
             if !answer(stream, &request, &fault)? {
                 return Ok(());
             }
@@ -147,6 +148,15 @@ impl Server {
             }
         }
     }
+}
+
+/// A fault that `refuse`s a word is one for requests that hold it, and is itself or the `fault` it names.
+fn for_this(request: &Request, fault: Value) -> Value {
+    let Some(word) = fault.get("refuse").and_then(Value::as_str) else { return fault };
+    if !request.body.to_string().contains(word) {
+        return Value::Null;
+    }
+    fault.get("fault").cloned().unwrap_or(fault)
 }
 
 fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> {

@@ -51,10 +51,39 @@ SELECT * FROM rag_rerank('x', ARRAY['y'], model => 'remote-embedder');
 SELECT * FROM rag_answer('x', ARRAY['y'], model => 'remote-embedder');
 SELECT * FROM rag_answer('x', ARRAY['y'], instructions => 'be brief');
 SELECT rag_embed('x', model => 'nobody');
--- Collections and chunks need a model whose tokens can be counted.
-SELECT count(*) FROM rag_chunk('x', model => 'remote-embedder');
+-- Where a tokenizer is not here, tokens are estimated, and that is said.
+SELECT content, token_count, metadata FROM rag_chunk('Internationalisation takes 3 words.', model => 'remote-embedder');
+SELECT max(token_count) <= 20 FROM rag_chunk(repeat('word ', 100), max_tokens => 20, model => 'remote-embedder');
+-- A collection is made with a remote embedder as with a local one, for an owner who may use it. It has no vectors of
+-- tokens, so no bits.
 CREATE TABLE remote_docs (id int PRIMARY KEY, body text);
+SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-reranker');
+SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-embedder', token_bits => true);
+SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-embedder', max_tokens => 600);
+ALTER TABLE remote_docs OWNER TO remote_admin;
 SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-embedder');
+SELECT rag_grant_model('remote-embedder', 'remote_admin');
+SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-embedder');
+SELECT model, dimensions, max_tokens, overlap_tokens, token_bits FROM rag.generation_status WHERE collection = 'remote_docs';
+SELECT rag_drop_model('remote-embedder');
+-- Another model, and back. What a rebuild says of its work has the generation's number.
+SET client_min_messages = warning;
+SELECT rag_rebuild('remote_docs', model => 'remote-embedder', token_bits => true);
+CALL rag_work('remote_docs');
+SELECT rag_rebuild('remote_docs', model => 'all-MiniLM-L6-v2', switch => true) > 0;
+CALL rag_work('remote_docs');
+SELECT state, model, max_tokens, token_bits FROM rag.generation_status WHERE collection = 'remote_docs' ORDER BY state;
+SELECT rag_rebuild('remote_docs', model => 'remote-embedder', switch => true) > 0;
+CALL rag_work('remote_docs');
+SELECT state, model, max_tokens, token_bits FROM rag.generation_status WHERE collection = 'remote_docs' AND state = 'active';
+RESET client_min_messages;
+SELECT rag_revoke_model('remote-embedder', 'remote_admin');
+SET ROLE remote_admin;
+SELECT rag_rebuild('remote_docs');
+SELECT * FROM rag_search('remote_docs', 'anything');
+RESET ROLE;
+SELECT * FROM rag_search('remote_docs', 'anything');
+SELECT rag_drop_collection('remote_docs');
 DROP TABLE remote_docs;
 -- Addresses are checked before anything is sent.
 SELECT rag_create_model('inside', 'embedder', 'ollama', dimensions => 3);

@@ -5,34 +5,15 @@ use strict;
 use warnings;
 
 use RagPg;
+use Provider;
 use File::Spec;
-use HTTP::Tiny;
-use IPC::Run ();
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $program = $ENV{RAG_PG_PROVIDER};
-plan skip_all => 'the provider of the tests is not built (RAG_PG_PROVIDER)' unless $program && -x $program;
-
-# --- The provider ------------------------------------------------------------------------------------
-my ($in, $address) = ('', '');
-my $provider = IPC::Run::start([$program], '<', \$in, '>', \$address, IPC::Run::timer(600));
-$provider->pump until $address =~ /\n/;
-chomp $address;
-my $http = HTTP::Tiny->new(timeout => 10);
-
-sub control
-{
-	my ($what, $value) = @_;
-	my $reply = $http->post("http://$address/control/$what",
-		{ content => defined $value ? JSON::PP->new->allow_nonref->encode($value) : '{}' });
-	die "provider: $reply->{status} $reply->{content}" unless $reply->{success};
-	return decode_json($reply->{content});
-}
-
-sub requests { return @{ control('log')->{requests} }; }
+my $provider = Provider->start or plan skip_all => 'the provider of the tests is not built (RAG_PG_PROVIDER)';
+my $address = $provider->address;
 
 # --- A server whose user holds the key ---------------------------------------------------------------
 my $node = new_node('remote', conf => "rag_pg.allowed_hosts = '$address'\nlog_min_messages = debug5\nlog_statement = all\n");
@@ -59,9 +40,9 @@ $model->('slow', 'embedder', ", dimensions => 8, requests_per_minute => 600, max
 is($sql->("SELECT vector_dims(rag_embed('red apples', 'embedder'))"), 8, 'a text becomes a vector');
 is($sql->(q{SELECT array_length(rag_embed(array_agg('text ' || i), 'embedder'), 1) FROM generate_series(1, 95) i}),
 	95, 'many texts become vectors');
-control('script', []);
+$provider->script;
 $sql->(q{SELECT rag_embed('text', 'embedder') FROM generate_series(1, 20)});
-is(scalar(requests()), 1, 'a statement asks for a text once');
+is(scalar($provider->requests), 1, 'a statement asks for a text once');
 is($sql->(q{SELECT string_agg(ordinal::text, ' ') FROM rag_rerank('ripe red apples', ARRAY['pears', 'the red apples are ripe', 'red'], model => 'reranker')}),
 	'2 3 1', 'documents are reranked');
 my $answer = q{rag_answer('What is the capital of Germany?', ARRAY['Paris is the capital of France.', NULL, 'Berlin is the capital of Germany.'], 'generator')};
@@ -70,12 +51,12 @@ is($sql->("SELECT status, answer, citations->0->>'passage', citations->0->>'quot
 
 # --- EXPLAIN and the planner -------------------------------------------------------------------------
 $sql->('CREATE TABLE vectors AS SELECT i, rag_embed(\'text\', \'embedder\') AS v FROM generate_series(1, 1000) i; ANALYZE vectors');
-control('script', []);
+$provider->script;
 $sql->(q{EXPLAIN SELECT * FROM vectors WHERE v = rag_embed('text', 'embedder')});
 $sql->(q{EXPLAIN SELECT * FROM vectors ORDER BY v <=> rag_embed('text', 'embedder') LIMIT rag_embed('text', 'embedder')::text::vector(8) <=> '[1,1,1,1,1,1,1,1]'});
-is(scalar(requests()), 0, 'EXPLAIN calls nobody');
+is(scalar($provider->requests), 0, 'EXPLAIN calls nobody');
 is($sql->(q{SELECT count(*) FROM vectors WHERE v = rag_embed('text', 'embedder')}), 1000, 'what was estimated is not what is computed');
-is(scalar(requests()), 1, 'and computing it is one call');
+is(scalar($provider->requests), 1, 'and computing it is one call');
 
 # --- Faults ------------------------------------------------------------------------------------------
 my %calls = (
@@ -103,7 +84,7 @@ for (
 	my ($fault, $sqlstate, @kinds) = @$_;
 	for my $kind (@kinds)
 	{
-		control('always', JSON::PP->new->allow_nonref->decode($fault));
+		$provider->always(JSON::PP->new->allow_nonref->decode($fault));
 		my $error = error_of($node, $calls{$kind});
 		is($error->{sqlstate}, $sqlstate, "$kind: $fault") or diag(explain($error));
 		ok($error->{hint}, "$kind: $fault has a hint");
@@ -111,32 +92,32 @@ for (
 }
 
 # --- A cancel ----------------------------------------------------------------------------------------
-control('always', 'hang');
+$provider->always('hang');
 my ($slowest, $times) = (0, 20);
 for (1 .. $times)
 {
 	my $session = start_session($node, q{SELECT rag_embed('x', 'embedder')});
-	wait_until('the call is under way', sub { control('log')->{open} >= 2 });
+	wait_until('the call is under way', sub { $provider->open_connections >= 1 });
 	my $started = time;
 	$sql->("SELECT pg_cancel_backend($session->{pid})");
 	my ($code, undef, $stderr) = $session->{finish}->();
 	my $took = time - $started;
 	$slowest = $took if $took > $slowest;
 	BAIL_OUT("not cancelled: $stderr") unless $stderr =~ /canceling statement due to user request/;
-	wait_until('no connection is left', sub { control('log')->{open} <= 1 });
+	wait_until('no connection is left', sub { $provider->open_connections <= 0 });
 }
 # The client's own way, and two more psql, are part of it.
 cmp_ok($slowest, '<', 0.4, sprintf('a hung call is cancelled at once, %d times: %.3f s', $times, $slowest));
 my $error = error_of($node, q{SET statement_timeout = '200ms'; SELECT rag_embed('x', 'embedder')});
 is($error->{sqlstate}, '57014', 'statement_timeout ends a hung call');
-control('always', undef);
+$provider->always(undef);
 is($sql->(q{SELECT count(rag_embed('x', 'embedder'))}), 1, 'and the next call is fine');
 
 # --- A limit is the server's -------------------------------------------------------------------------
-control('script', []);
+$provider->script;
 my @sessions = map { start_session($node, qq{SELECT rag_embed(array_agg('text ' || i), 'slow') FROM generate_series(1, 10) i}) } 1 .. 3;
 $_->{finish}->() for @sessions;
-my @at = sort { $a <=> $b } map { $_->{at} } requests();
+my @at = sort { $a <=> $b } map { $_->{at} } $provider->requests;
 is(scalar(@at), 30, 'three backends sent all');
 my $took = $at[-1] - $at[0];
 cmp_ok($took, '>=', 2.85, sprintf('ten a second, all backends together: 30 in %.2f s', $took));
@@ -152,7 +133,7 @@ my ($dump) = run_command([ 'pg_dump', $node->connstr('postgres') ]);
 unlike($dump, qr/\Q$key\E/, 'a dump holds no key');
 unlike($dump, qr/\Q$file\E/, 'nor the place of one: credentials belong to the server');
 unlike(slurp_file($node->logfile), qr/\Q$key\E/, 'nor does the log, at any level');
-is((requests())[0]->{headers}{authorization}, "Bearer $key", 'the provider got it');
+is(($provider->requests)[0]->{headers}{authorization}, "Bearer $key", 'the provider got it');
 
 # --- Who may -----------------------------------------------------------------------------------------
 $sql->('CREATE ROLE someone LOGIN');
@@ -165,5 +146,5 @@ is(wait_until('the setting counts', sub { my $e = error_of($node, q{SELECT rag_e
 	'42501', 'a host that is no longer listed is not called');
 
 $node->stop;
-$provider->kill_kill;
+$provider->stop;
 done_testing();

@@ -1,7 +1,10 @@
 //! `rag_chunk`: text to chunks.
 use crate::chunk::{Chunk, Format, Options, chunk};
 use crate::model::Purpose;
+use crate::model::tokenizer::TokenCounter;
+use crate::pg::model::Named;
 use crate::pg::{interrupt, model};
+use crate::remote::Estimator;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -31,12 +34,15 @@ fn rag_chunk(
 > {
     model::require_utf8()?;
     // The tokenizer alone: chunking needs no ONNX Runtime.
-    let model = model::tokenizer(model)?;
+    let model = model::named(model)?;
+    let (window, counter, is_estimate): (_, &dyn TokenCounter, _) = match &model {
+        Named::Local(model) => (model.room(Purpose::Document)?, model.tokenizer(), false),
+        Named::Remote(client) => (client.spec().room(Purpose::Document)?, &Estimator, true),
+    };
     let format = format.map_or(Ok(Format::Auto), str::parse)?;
-    let window = model.room(Purpose::Document)?;
     let options = Options::new(max_tokens, overlap_tokens, format, window)?;
     let Some(content) = content else { return Ok(TableIterator::empty()) };
-    let chunked = chunk(content, &options, model.tokenizer(), &mut interrupt::checkpoint)?;
+    let chunked = chunk(content, &options, counter, &mut interrupt::checkpoint)?;
     let text = chunked.text.into_owned();
     Ok(TableIterator::new(chunked.chunks.into_iter().map(move |chunk| {
         (
@@ -45,19 +51,22 @@ fn rag_chunk(
             chunk.token_count as i32,
             chunk.chars.start as i32,
             chunk.chars.end as i32,
-            JsonB(metadata(&chunk)),
+            JsonB(metadata(&chunk, is_estimate)),
         )
     })))
 }
 
-/// What is known of a chunk besides its place: `section`, `page`.
-fn metadata(chunk: &Chunk) -> Value {
+/// What is known of a chunk besides its place: `section`, `page`, and whether its tokens are estimated.
+fn metadata(chunk: &Chunk, is_estimate: bool) -> Value {
     let mut metadata = Map::new();
     if let Some(section) = &chunk.section {
         metadata.insert("section".to_owned(), Value::from(section.as_ref()));
     }
     if let Some(page) = chunk.page {
         metadata.insert("page".to_owned(), Value::from(page));
+    }
+    if is_estimate {
+        metadata.insert("token_count".to_owned(), Value::from("estimated"));
     }
     Value::Object(metadata)
 }

@@ -2,6 +2,7 @@
 use crate::pg::collection::create::{Plan, Source, create};
 use crate::pg::collection::triggers::heed_replication;
 use crate::pg::collection::{Build, Collection, VIEW_SUFFIX, build, drop};
+use crate::pg::embedder::Embedder;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, fill, read, required};
 use crate::pg::{generation, model, worker};
@@ -24,7 +25,7 @@ CREATE FUNCTION rag_create_collection(
     overlap_tokens int = NULL,
     format text = 'auto',
     text_search_config regconfig = NULL,
-    token_bits boolean = true,
+    token_bits boolean = NULL,
     index text = 'hnsw',
     replicated boolean = false
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -55,11 +56,12 @@ fn rag_create_collection(
     for column in std::iter::once(&content).chain(&title) {
         source.require_text(column)?;
     }
+    let embedder = Embedder::named(model, source.owner)?;
     let build = Build {
         format: build::format(format.unwrap_or("auto"))?,
         index_method: build::index_method(index.unwrap_or("hnsw"))?,
-        token_bits: token_bits.unwrap_or(true),
-        ..Build::sized(model::tokenizer(model)?, max_tokens, overlap_tokens)?
+        token_bits: build::token_bits(token_bits, true, &embedder)?,
+        ..Build::sized(&embedder, max_tokens, overlap_tokens)?
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let is_replicated = replicated.unwrap_or(false);

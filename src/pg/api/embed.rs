@@ -1,13 +1,12 @@
 //! `rag_embed`: texts to vectors.
-use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
-use crate::pg::model::{Named, report_truncated};
+use crate::model::{Detail, LocalModel, Purpose};
+use crate::pg::embedder::Embedder;
+use crate::pg::model;
 use crate::pg::remote::planning::is_estimating;
+use crate::pg::rights::current_user;
 use crate::pg::vector::{MAX_DIMENSIONS, Vector, VectorArray};
-use crate::pg::{interrupt, model, remote};
-use crate::remote::{self as remotely, Client, Kind};
 use crate::{Error, Result};
 use pgrx::prelude::*;
-use std::borrow::Cow;
 
 mod memo;
 
@@ -29,11 +28,11 @@ fn rag_embed(
             .with_hint(PASS_NULL)
             .into());
     }
-    if matches!(model, Any::Remote(..)) && is_estimating() {
+    if !model.is_local() && is_estimating() {
         return Ok(None);
     }
     let vector = memo::once_per_statement(&model.fingerprint(), purpose, content, || {
-        Ok(model.embed(&[content], purpose)?.swap_remove(0).vector)
+        Ok(model.embed_reporting(&[content], purpose, Detail::Vector)?.swap_remove(0).vector)
     })?;
     Ok(Some(Vector(vector)))
 }
@@ -53,11 +52,11 @@ fn rag_embed_array(
         let message = format!("cannot embed an empty text: element {} of the array", i + 1);
         return Err(Error::invalid_argument(message).with_hint(PASS_NULL).into());
     }
-    if matches!(model, Any::Remote(..)) && is_estimating() {
+    if !model.is_local() && is_estimating() {
         return Ok(None);
     }
     let texts: Vec<&str> = contents.iter().copied().flatten().collect();
-    let mut embeddings = model.embed(&texts, purpose)?.into_iter();
+    let mut embeddings = model.embed_reporting(&texts, purpose, Detail::Vector)?.into_iter();
     let vectors = contents.iter().map(|content| {
         content.and_then(|_| embeddings.next()).map(|embedding| Vector(embedding.vector))
     });
@@ -79,40 +78,13 @@ fn parse_purpose(purpose: Option<&str>) -> Result<Purpose> {
     }
 }
 
-/// An embedder of either place.
-enum Any {
-    Local(&'static LocalModel),
-    Remote(Box<Client>),
-}
-
-impl Any {
-    fn fingerprint(&self) -> Cow<'_, str> {
-        match self {
-            Self::Local(model) => Cow::Borrowed(model.fingerprint()),
-            Self::Remote(client) => Cow::Owned(client.spec().fingerprint()),
-        }
-    }
-
-    fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Embedding>> {
-        match self {
-            Self::Local(model) => embed(model, texts, purpose),
-            Self::Remote(client) => {
-                let embedder = remotely::Embedder(client);
-                embedder.embed(texts, purpose, Detail::Vector, &mut interrupt::checkpoint)
-            }
-        }
-    }
-}
-
-fn any_embedder(name: Option<&str>) -> Result<Any> {
+fn any_embedder(name: Option<&str>) -> Result<Embedder> {
     model::require_utf8()?;
-    match model::named(name)? {
-        Named::Local(model) => Ok(Any::Local(checked(model::ready_embedder(model)?)?)),
-        Named::Remote(client) => {
-            remote::require(&client, Kind::Embedder)?;
-            Ok(Any::Remote(client))
-        }
+    let embedder = Embedder::named(name, current_user())?;
+    if let Embedder::Local(model) = &embedder {
+        checked(model::ready(model)?)?;
     }
+    Ok(embedder)
 }
 
 /// The embedder, checked for what a vector and this database can hold.
@@ -131,10 +103,4 @@ pub(super) fn checked(model: &'static LocalModel) -> Result<&'static LocalModel>
         .with_hint("Choose another model of rag.model."));
     }
     Ok(model)
-}
-
-fn embed(model: &LocalModel, texts: &[&str], purpose: Purpose) -> Result<Vec<Embedding>> {
-    let embeddings = model.embed(texts, purpose, Detail::Vector, &mut interrupt::checkpoint)?;
-    report_truncated(model, purpose, &embeddings)?;
-    Ok(embeddings)
 }

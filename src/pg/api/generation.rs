@@ -3,6 +3,7 @@ use crate::Result;
 use crate::generation::estimate::Estimate;
 use crate::pg::collection::create::Source;
 use crate::pg::collection::{Build, Collection};
+use crate::pg::embedder::Embedder;
 use crate::pg::generation::estimate::estimate;
 use crate::pg::generation::rebuild::{Wish, rebuild};
 use crate::pg::generation::{prune, switch};
@@ -37,9 +38,9 @@ fn rag_rebuild(
     switch: Option<bool>,
 ) -> Result<i32, ErrorReport> {
     let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index };
-    let (collection, build) = prepare(collection, "rebuild it", &wish)?;
+    let (collection, build, embedder) = prepare(collection, "rebuild it", &wish)?;
     Source::describe(collection.source)?;
-    let cost = estimate(&collection, &build)?;
+    let cost = estimate(&collection, &build, &embedder)?;
     let generation = rebuild(&collection, &build, switch.unwrap_or(false))?;
     worker::changes_written();
     announce(&collection, generation, &cost);
@@ -89,8 +90,8 @@ fn rag_estimate(
     ErrorReport,
 > {
     let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index };
-    let (collection, build) = prepare(collection, "estimate it", &wish)?;
-    let cost = estimate(&collection, &build)?;
+    let (collection, build, embedder) = prepare(collection, "estimate it", &wish)?;
+    let cost = estimate(&collection, &build, &embedder)?;
     Ok(TableIterator::once((
         whole(cost.documents),
         whole(cost.chunks),
@@ -147,11 +148,15 @@ fn rag_prune(collection: Option<&str>, generation: Option<i32>) -> Result<i32, E
     Ok(i32::try_from(pruned).unwrap_or(i32::MAX))
 }
 
-fn prepare(name: Option<&str>, to_do: &str, wish: &Wish<'_>) -> Result<(Collection, Build)> {
+fn prepare(
+    name: Option<&str>,
+    to_do: &str,
+    wish: &Wish<'_>,
+) -> Result<(Collection, Build, Embedder)> {
     model::require_utf8()?;
     let collection = Collection::owned(name, to_do)?;
-    let build = wish.build(&collection.active_generation()?)?;
-    Ok((collection, build))
+    let (build, embedder) = wish.build(&collection)?;
+    Ok((collection, build, embedder))
 }
 
 /// Says what was begun and what it will cost.

@@ -62,7 +62,7 @@ fn drain(collections: &[i32]) -> Result<(), Failed> {
     for warning in drain.host().transaction(|| Ok(left_behind(collections)))? {
         warning.report(PgLogLevel::WARNING);
     }
-    Ok(())
+    drain.take_outage().map_or(Ok(()), Err)
 }
 
 /// What could not be indexed, said at the end.

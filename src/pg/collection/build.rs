@@ -1,7 +1,7 @@
 //! How a generation is built: options of `rag_create_collection` and `rag_rebuild`, checked.
 use crate::chunk::{Format, Options};
-use crate::model::manifest::Kind;
-use crate::model::{LocalModel, Purpose};
+use crate::model::Purpose;
+use crate::pg::embedder::Embedder;
 use crate::{Error, Result};
 
 /// How a generation is built.
@@ -29,24 +29,35 @@ impl Build {
     /// A build with `embedder` as it is installed now and chunks of these sizes, with defaults for
     /// what is not given and for everything else.
     pub fn sized(
-        embedder: &LocalModel,
+        embedder: &Embedder,
         max_tokens: Option<i32>,
         overlap_tokens: Option<i32>,
     ) -> Result<Self> {
-        embedder.require(Kind::Embedder)?;
-        let manifest = embedder.manifest();
         let window = embedder.room(Purpose::Document)?;
         let sizes = Options::new(max_tokens, overlap_tokens, Format::Auto, window)?;
         Ok(Self {
-            model: manifest.name.clone(),
-            fingerprint: manifest.fingerprint.clone(),
-            dimensions: manifest.dimensions,
+            model: embedder.name().to_owned(),
+            fingerprint: embedder.fingerprint().into_owned(),
+            dimensions: embedder.dimensions(),
             max_tokens: sizes.max_tokens,
             overlap_tokens: sizes.overlap_tokens,
             format: "auto".to_owned(),
-            token_bits: true,
+            token_bits: embedder.is_local(),
             index_method: "hnsw".to_owned(),
         })
+    }
+}
+
+/// Whether token bits are kept where `wanted` says so or, without it, `default`: only files of this machine
+/// give vectors of tokens.
+pub fn token_bits(wanted: Option<bool>, default: bool, embedder: &Embedder) -> Result<bool> {
+    match (wanted, embedder.is_local()) {
+        (Some(true), false) => Err(Error::unsupported(format!(
+            "model \"{}\" runs on another server and has no vectors of tokens",
+            embedder.name()
+        ))
+        .with_hint("Leave token_bits NULL: the order is then by similarity and BM25.")),
+        (wanted, is_local) => Ok(is_local && wanted.unwrap_or(default)),
     }
 }
 

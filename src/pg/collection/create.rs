@@ -39,6 +39,8 @@ pub struct Source {
     pub sql: String,
     /// Its schema, quoted.
     pub schema_sql: String,
+    /// Its owner.
+    pub owner: Oid,
     /// Whether it has partitions.
     pub is_partitioned: bool,
     /// Whether a trigger of its own may change a row before it is stored.
@@ -70,6 +72,7 @@ impl Source {
                 table,
                 sql: required(&row, 3),
                 schema_sql: required(&row, 4),
+                owner: required(&row, 11),
                 is_partitioned: required::<String>(&row, 1) == "p",
                 has_before_update: required(&row, 8),
             };

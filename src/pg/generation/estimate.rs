@@ -5,6 +5,7 @@ use crate::generation::estimate::{Estimate, Layout, Sample};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::collection::key::{KeyColumn, array_literals, encode, keys_sql};
 use crate::pg::collection::{Build, Collection};
+use crate::pg::embedder::Embedder;
 use crate::pg::interrupt::checkpoint;
 use crate::pg::model;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
@@ -35,8 +36,7 @@ struct Sampled {
 }
 
 /// Estimates what a generation built like this comes to.
-pub fn estimate(collection: &Collection, build: &Build) -> Result<Estimate> {
-    let embedder = model::tokenizer(Some(&format!("{}@{}", build.model, build.fingerprint)))?;
+pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
     let documents = documents(collection);
     let sampled = sampled(collection, documents);
     let stored = stored(collection, build, &sampled)?;
@@ -53,7 +53,7 @@ pub fn estimate(collection: &Collection, build: &Build) -> Result<Estimate> {
             break;
         }
         bytes += one.document.content.as_ref().map_or(0, String::len);
-        let chunks = plan::chunks(&one.document, &options, embedder.tokenizer(), &mut checkpoint)?;
+        let chunks = plan::chunks(&one.document, &options, embedder.counter(), &mut checkpoint)?;
         let is_fresh = |chunk: &Chunk| !stored.contains(&(ordinal, chunk.hash));
         let measure = |chunk: &Chunk| {
             (chunk.heading_tokens + chunk.token_count, chunk.content.len(), is_fresh(chunk))
@@ -61,7 +61,11 @@ pub fn estimate(collection: &Collection, build: &Build) -> Result<Estimate> {
         sample.add(one.parts, chunks.iter().map(measure));
         fresh.extend(chunks.into_iter().filter(is_fresh));
     }
-    let rate = tokens_per_second(build, &fresh)?;
+    let rate = match embedder {
+        Embedder::Local(model) => tokens_per_second(build, model, &fresh)?,
+        // Nobody asked to pay for an estimate.
+        Embedder::Remote(client) => client.spec().tokens_per_second(sample.mean_fresh_tokens()),
+    };
     let layout = Layout {
         dimensions: build.dimensions,
         token_bits: build.token_bits,
@@ -148,7 +152,7 @@ fn stored(
 }
 
 /// How fast this session embeds some of the chunks; 0 where there are none.
-fn tokens_per_second(build: &Build, chunks: &[Chunk]) -> Result<f64> {
+fn tokens_per_second(build: &Build, model: &'static LocalModel, chunks: &[Chunk]) -> Result<f64> {
     let mut tokens = 0;
     let enough = chunks.iter().take_while(|chunk| {
         let is_wanted = tokens < TIMED_TOKENS;
@@ -157,7 +161,7 @@ fn tokens_per_second(build: &Build, chunks: &[Chunk]) -> Result<f64> {
     });
     let timed: Vec<&Chunk> = enough.collect();
     let Some(first) = timed.first() else { return Ok(0.0) };
-    let embedder = model::embedder(Some(&format!("{}@{}", build.model, build.fingerprint)))?;
+    let embedder = model::ready_embedder(model)?;
     // The first run of a session takes memory that the next ones have.
     embed(build, embedder, &[first])?;
     let started = Instant::now();

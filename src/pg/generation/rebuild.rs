@@ -1,11 +1,11 @@
 //! A new generation beside the active one.
-use super::{SHORT, lock};
+use super::{SHORT, lock, model};
 use crate::generation::{inherited_max_tokens, inherited_overlap};
 use crate::model::Purpose;
 use crate::pg::attempt::with_short_locks;
 use crate::pg::collection::create::create_generation;
 use crate::pg::collection::{Build, Collection, Generation, State, build};
-use crate::pg::model;
+use crate::pg::embedder::Embedder;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, read, required};
 use crate::{Error, Result};
@@ -29,26 +29,31 @@ pub struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// How a generation that follows `active` is built. The model's build is the one installed now.
-    pub fn build(&self, active: &Generation) -> Result<Build> {
-        let embedder = model::tokenizer(Some(self.model.unwrap_or(&active.model)))?;
+    /// How a generation that follows the active one is built, and with what. The model's build is the one
+    /// installed now.
+    pub fn build(&self, collection: &Collection) -> Result<(Build, Embedder)> {
+        let active = &collection.active_generation()?;
+        let name = self.model.unwrap_or(&active.model);
+        let embedder = Embedder::named(Some(name), collection.owner)?;
         let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let window = embedder.room(Purpose::Document)?;
         let max_tokens = self.max_tokens.unwrap_or_else(|| {
-            let old = format!("{}@{}", active.model, active.fingerprint);
-            let old = model::tokenizer(Some(&old)).and_then(|old| old.room(Purpose::Document));
-            number(inherited_max_tokens(active.max_tokens, old.ok(), window))
+            let old = model::room(collection, active);
+            number(inherited_max_tokens(active.max_tokens, old, window))
         });
         let overlap_tokens = self.overlap_tokens.unwrap_or_else(|| {
             let new = usize::try_from(max_tokens).unwrap_or_default();
             number(inherited_overlap(active.overlap_tokens, active.max_tokens, new))
         });
-        Ok(Build {
+        // A remote model gave none, which was nobody's choice.
+        let had_bits = active.bits.is_some() || model::is_remote(active);
+        let build = Build {
             format: build::format(self.format.unwrap_or(&active.format))?,
             index_method: build::index_method(self.index.unwrap_or(&active.asked_index_method))?,
-            token_bits: self.token_bits.unwrap_or(active.bits.is_some()),
-            ..Build::sized(embedder, Some(max_tokens), Some(overlap_tokens))?
-        })
+            token_bits: build::token_bits(self.token_bits, had_bits, &embedder)?,
+            ..Build::sized(&embedder, Some(max_tokens), Some(overlap_tokens))?
+        };
+        Ok((build, embedder))
     }
 }
 

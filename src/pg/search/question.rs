@@ -1,10 +1,10 @@
 //! A search text as both legs take it.
 use super::text_search::Config;
-use crate::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
-use crate::pg::collection::Generation;
-pub use crate::pg::generation::model::embedder;
-use crate::pg::model::report_truncated;
-use crate::pg::{interrupt, question_cache as cache};
+use crate::model::{Detail, Embedding, Purpose};
+use crate::pg::collection::{Collection, Generation};
+use crate::pg::embedder::Embedder;
+use crate::pg::generation::model::embedder;
+use crate::pg::question_cache as cache;
 use crate::search::Query;
 use crate::search::question_cache;
 use crate::{Error, Result};
@@ -49,23 +49,25 @@ impl Question {
     }
 
     /// The question in the space of a generation's vectors; `None` when the model sees nothing in it.
-    pub fn embed(&self, generation: &Generation, detail: Detail) -> Result<Option<Embedding>> {
-        let model = embedder(generation)?;
+    pub fn embed(
+        &self,
+        collection: &Collection,
+        generation: &Generation,
+        detail: Detail,
+    ) -> Result<Option<Embedding>> {
+        let model = &embedder(collection, generation)?;
         // Long texts are not asked twice.
         if self.text.len() > LONGEST_KNOWN {
-            return match model.tokenizer().count(&self.text)? {
+            return match model.counter().count(&self.text)? {
                 0 => Ok(None),
                 _ => self.embed_anew(model, detail).map(Some),
             };
         }
-        let tokens = model.tokenizer().tokens(&self.text)?.ids;
-        if tokens.is_empty() {
-            return Ok(None);
-        }
-        let key = question_cache::key(model.fingerprint(), &tokens);
+        let Some(seen) = self.seen_by(model)? else { return Ok(None) };
+        let key = question_cache::key(&model.fingerprint(), &seen);
         let known = cache::with(|cache| cache.get(&key, detail == Detail::Tokens));
         if let Some(embedding) = known {
-            report_truncated(model, Purpose::Query, std::slice::from_ref(&embedding))?;
+            model.report(Purpose::Query, std::slice::from_ref(&embedding))?;
             return Ok(Some(embedding));
         }
         let embedding = self.embed_anew(model, detail)?;
@@ -73,11 +75,18 @@ impl Question {
         Ok(Some(embedding))
     }
 
-    fn embed_anew(&self, model: &LocalModel, detail: Detail) -> Result<Embedding> {
-        let texts = [self.text.as_str()];
-        let mut embeddings =
-            model.embed(&texts, Purpose::Query, detail, &mut interrupt::checkpoint)?;
-        report_truncated(model, Purpose::Query, &embeddings)?;
+    /// What the model sees in the text: its tokens, or where they are not known here, its characters.
+    fn seen_by(&self, model: &Embedder) -> Result<Option<Vec<u32>>> {
+        let seen = match model {
+            Embedder::Local(model) => model.tokenizer().tokens(&self.text)?.ids,
+            Embedder::Remote(_) if model.counter().count(&self.text)? == 0 => return Ok(None),
+            Embedder::Remote(_) => self.text.chars().map(u32::from).collect(),
+        };
+        Ok((!seen.is_empty()).then_some(seen))
+    }
+
+    fn embed_anew(&self, model: &Embedder, detail: Detail) -> Result<Embedding> {
+        let mut embeddings = model.embed_reporting(&[&self.text], Purpose::Query, detail)?;
         embeddings.pop().ok_or_else(|| Error::model("the model returned no embedding"))
     }
 }

@@ -8,15 +8,17 @@ use super::host::Host;
 use super::lease::Lease;
 use super::read::{self, Found, Read};
 use crate::chunk::Options;
-use crate::model::{LocalModel, Purpose};
+use crate::model::Purpose;
 use crate::pg::collection::Generation;
-use crate::pg::generation::model::embedder;
+use crate::pg::embedder::Embedder;
+use crate::pg::generation::model::{local, remote};
 use crate::pg::interrupt::checkpoint;
 use crate::queue::batch::{halves, runs};
 use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
 use crate::queue::plan::{self, Document};
 use crate::queue::rate::Rate;
+use crate::remote::Client;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -29,6 +31,8 @@ const JOBS: i32 = 256;
 const BUILDING_JOBS: i32 = 32;
 /// Bytes of text read, embedded and applied at once: some seconds of work, which is what a crash loses.
 const BYTES: usize = 256 * 1024;
+/// The same for a remote model: enough for several full requests at once.
+const REMOTE_BYTES: usize = 1024 * 1024;
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
 
@@ -47,7 +51,7 @@ pub enum End {
 pub(super) struct Batch<'a> {
     pub(super) host: &'a Host,
     pub(super) target: Target,
-    pub(super) model: &'static LocalModel,
+    pub(super) model: Embedder,
     pub(super) lease: Lease,
     rate: &'a mut Rate,
 }
@@ -57,22 +61,30 @@ pub(super) struct Batch<'a> {
 pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
-        let lease = Lease::claim(generation, most_jobs(&target));
-        Ok(Some((target, lease)))
+        let remote = remote(&target.collection, &target.generation);
+        let most = most_jobs(&target, matches!(remote, Ok(Some(_))));
+        Ok(Some((target, remote, most, Lease::claim(generation, most))))
     })?;
-    let Some((target, lease)) = claimed.filter(|(_, lease)| !lease.is_empty()) else {
+    let claimed = claimed.filter(|(_, _, _, lease)| !lease.is_empty());
+    let Some((target, remote, most, lease)) = claimed else {
         return Ok(End::Nothing);
     };
     let collection = target.collection.id;
     let names = target.names();
-    if host.is_worker() && lease.len() == most_jobs(&target) as usize {
+    if host.is_worker() && lease.len() == most as usize {
         // Others can begin with the rest at once.
         ask_for_help();
     }
-    let opened = host.outside(|| open(&target));
-    let is_models_fault = opened.is_err();
+    let opened = host.outside(|| open(&target, remote?));
+    let mut is_models_fault = opened.is_err();
     let end = match opened {
-        Ok(model) => Batch { host, target, model, lease, rate }.run(),
+        Ok(model) => {
+            // What can stand still with a remote model is the model.
+            let is_remote = !model.is_local();
+            let end = Batch { host, target, model, lease, rate }.run();
+            is_models_fault = is_remote && end.as_ref().is_err_and(|(f, _)| f.is_of_provider);
+            end
+        }
         Err(failed) => Err((failed, lease)),
     };
     let (failed, lease) = match end {
@@ -118,14 +130,17 @@ pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Resu
     })
 }
 
-fn most_jobs(target: &Target) -> i32 {
-    if target.generation.state.is_building() { BUILDING_JOBS } else { JOBS }
+fn most_jobs(target: &Target, is_remote: bool) -> i32 {
+    if target.generation.state.is_building() && !is_remote { BUILDING_JOBS } else { JOBS }
 }
 
-fn open(target: &Target) -> Result<&'static LocalModel> {
+fn open(target: &Target, remote: Option<Client>) -> Result<Embedder> {
     let generation = &target.generation;
-    let model = embedder(generation)?;
-    let dimensions = model.manifest().dimensions;
+    let model = match remote {
+        Some(client) => Embedder::Remote(Box::new(client)),
+        None => Embedder::Local(local(generation)?),
+    };
+    let dimensions = model.dimensions();
     if dimensions == generation.dimensions {
         return Ok(model);
     }
@@ -148,7 +163,7 @@ impl Batch<'_> {
         let keys = self.lease.keys(0..self.lease.len());
         let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
         let runs = match sizes {
-            Ok(sizes) => runs(&sizes, BYTES),
+            Ok(sizes) => runs(&sizes, if self.model.is_local() { BYTES } else { REMOTE_BYTES }),
             // Whichever it is: one after the other.
             Err(failed) if failed.class == Failure::Row => {
                 (0..keys.len()).map(|position| position..position + 1).collect()
@@ -182,7 +197,7 @@ impl Batch<'_> {
         }
         self.reached("failing");
         match (failed.class, halves(run.clone())) {
-            (Failure::Configuration, _) => Err(failed),
+            (Failure::Configuration | Failure::RateLimited | Failure::Outage, _) => Err(failed),
             (Failure::Row, Some((first, second))) => {
                 self.bisect(first)?;
                 self.bisect(second)
@@ -210,11 +225,13 @@ impl Batch<'_> {
         let mut accepted = Vec::with_capacity(outcomes.len());
         for (i, outcome) in outcomes.into_iter().enumerate() {
             match embeddings.rejected.remove(&i) {
-                None => accepted.push(outcome),
+                None if embeddings.has_all(&outcome) => accepted.push(outcome),
+                None => {} // Still claimed, for whoever hears of the failure.
                 Some(failed) => self.give_up(outcome.position, &failed)?,
             }
         }
-        self.store(&accepted, &embeddings, started)
+        self.store(&accepted, &embeddings, started)?;
+        embeddings.failed.map_or(Ok(()), Err)
     }
 
     fn store(
@@ -320,7 +337,7 @@ impl Batch<'_> {
             heading_tokens: 0,
             window: self.model.room(Purpose::Document)?,
         };
-        let chunks = plan::chunks(document, &options, self.model.tokenizer(), &mut checkpoint)?;
+        let chunks = plan::chunks(document, &options, self.model.counter(), &mut checkpoint)?;
         let stored: Vec<(i64, ChunkHash)> = stored
             .iter()
             .flat_map(|stored| &stored.chunk_ids)

@@ -8,6 +8,8 @@ use super::text_index::Waiting;
 use super::{scan, vector_index};
 use crate::pg::generation::switch;
 use crate::pg::query_log;
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::execute;
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
 use crate::queue::rate::Rate;
@@ -43,6 +45,8 @@ pub struct Drain {
     /// Generations whose last step failed for a reason that passes: how often, and until when others
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
+    /// Why a remote model's generation was left for later; raised when a session has done the rest.
+    outage: Option<Failed>,
     clashes: u32,
     /// Generations that got chunks since their full-text index was last in order.
     unmerged: Waiting,
@@ -55,12 +59,27 @@ impl Drain {
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
         let (rates, resting) = (HashMap::new(), HashMap::new());
         let unmerged = Waiting::default();
-        Self { host, collections, last: 0, rates, resting, clashes: 0, unmerged, pruned: None }
+        Self {
+            host,
+            collections,
+            last: 0,
+            rates,
+            resting,
+            outage: None,
+            clashes: 0,
+            unmerged,
+            pruned: None,
+        }
     }
 
     /// Where the work runs.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// What kept a generation from being brought up to date, though nothing is wrong with it.
+    pub fn take_outage(&mut self) -> Option<Failed> {
+        self.outage.take()
     }
 
     /// Frees the claims of backends that are gone.
@@ -175,17 +194,31 @@ impl Drain {
         match failed.class {
             // No single document is at fault, so there is none to give up.
             Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
-            Failure::Transient | Failure::RateLimited if host.is_worker() => {
+            class if class.concerns_all() => {
+                self.note_outage(generation, &failed)?;
                 self.rest(generation, &failed);
+                self.outage = Some(failed);
             }
+            Failure::Transient if host.is_worker() => self.rest(generation, &failed),
             _ => return Err(failed),
         }
         Ok(true)
     }
 
+    /// Lets everyone see why a generation makes no progress; what is stored next takes it back.
+    fn note_outage(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
+        self.host.transaction(|| {
+            let sql = "UPDATE rag.progress SET error = $2 WHERE generation_id = $1";
+            as_extension_owner(|| execute(sql, &[generation.into(), failed.reason().into()]));
+            Ok(())
+        })
+    }
+
     /// Lets other generations go first for a while.
     fn rest(&mut self, generation: i32, failed: &Failed) {
-        failed.warn();
+        if self.host.is_worker() {
+            failed.warn();
+        }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
         let delay = backoff::delay(*failures, super::lease::random());

@@ -2,9 +2,12 @@
 //! narrowed to the text that fails.
 use super::apply::{Change, Outcome};
 use super::batch::Batch;
+use super::collection::Target;
 use super::failed::Failed;
-use super::pace;
-use super::reuse;
+use super::host::Host;
+use super::{pace, remote, reuse};
+use crate::model::LocalModel;
+use crate::pg::embedder::Embedder;
 use crate::pg::interrupt::checkpoint;
 use crate::queue::batch::halves;
 use crate::queue::failure::Failure;
@@ -26,6 +29,16 @@ pub struct Embeddings {
     pub is_reused: Vec<bool>,
     /// Outcomes, by position, with a text that the model cannot take.
     pub rejected: HashMap<usize, Failed>,
+    /// What ended it before everything was embedded.
+    pub failed: Option<Failed>,
+}
+
+impl Embeddings {
+    /// Whether all new chunks of an outcome are embedded.
+    pub fn has_all(&self, outcome: &Outcome) -> bool {
+        let first = outcome.first_result;
+        (first..first + outcome.new_chunks()).all(|position| self.spool.has(position))
+    }
 }
 
 /// A new chunk and whose it is.
@@ -44,21 +57,28 @@ impl Batch<'_> {
     /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
     /// model are then about equally long. A text that fails costs its document, and two calls for
     /// each time that a call is halved; nothing is embedded twice. What another generation has is taken
-    /// from there.
+    /// from there. A failure that is no document's ends it, and what was embedded before is kept.
     pub fn embed(&mut self, outcomes: &[Outcome]) -> Result<Embeddings, Failed> {
         let chunks = new_chunks(outcomes);
         let spool = Spool::new(chunks.len(), TEMPORARY);
         let is_reused = vec![false; chunks.len()];
-        let mut embeddings = Embeddings { spool, is_reused, rejected: HashMap::new() };
+        let mut embeddings =
+            Embeddings { spool, is_reused, rejected: HashMap::new(), failed: None };
         self.reuse(outcomes, &chunks, &mut embeddings)?;
         let is_fresh = |i: &usize| !embeddings.is_reused[*i];
         let mut order: Vec<usize> = (0..chunks.len()).filter(is_fresh).collect();
         order.sort_by_key(|&i| Reverse(chunks[i].tokens()));
         let mut rest = &order[..];
         while !rest.is_empty() {
-            let (slice, behind) = rest.split_at(call_size(&chunks, rest));
-            self.call(&chunks, slice, &mut embeddings)?;
-            rest = behind;
+            let (slice, behind) = rest.split_at(self.call_size(&chunks, rest));
+            match self.call(&chunks, slice, &mut embeddings) {
+                Ok(()) => rest = behind,
+                Err(failed) if failed.is_cancel() => return Err(failed),
+                Err(failed) => {
+                    embeddings.failed = Some(failed);
+                    break;
+                }
+            }
         }
         Ok(embeddings)
     }
@@ -94,16 +114,21 @@ impl Batch<'_> {
         embeddings: &mut Embeddings,
     ) -> Result<(), Failed> {
         let is_wanted = |&i: &usize| !embeddings.rejected.contains_key(&chunks[i].outcome);
-        let wanted: Vec<usize> = slice.iter().copied().filter(is_wanted).collect();
+        let mut wanted: Vec<usize> = slice.iter().copied().filter(is_wanted).collect();
         let Err(failed) = self.call_once(chunks, &wanted, &mut embeddings.spool) else {
             return Ok(());
         };
+        // A call of several requests may have brought a part of it.
+        wanted.retain(|&i| !embeddings.spool.has(i));
+        if failed.is_malformed() && wanted.len() > 1 {
+            return self.call_apart(chunks, wanted, embeddings);
+        }
         match (failed.class, halves(0..wanted.len())) {
             (Failure::Row, Some((first, second))) => {
                 self.call(chunks, &wanted[first], embeddings)?;
                 self.call(chunks, &wanted[second], embeddings)
             }
-            (Failure::Row, None) => {
+            (Failure::Row, None) if !wanted.is_empty() => {
                 embeddings.rejected.insert(chunks[wanted[0]].outcome, failed);
                 Ok(())
             }
@@ -126,30 +151,78 @@ impl Batch<'_> {
         lease.renew_if_due(host)?;
         pace::wait(host, tokens, most, || lease.renew_if_due(host))?;
         self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
-        let generation = &self.target.generation;
-        host.outside(|| {
-            pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", texts.len());
-            let with_bits = generation.bits.is_some();
-            let dimensions = generation.dimensions;
-            let embedded = plan::embed(&texts, self.model, dimensions, with_bits, &mut checkpoint)?;
-            for (&i, result) in slice.iter().zip(embedded) {
-                spool.put(i, &result)?;
+        match &self.model {
+            Embedder::Local(model) => {
+                embed_locally(host, &self.target, model, &texts, slice, spool)
             }
-            Ok(())
-        })?;
+            Embedder::Remote(client) => {
+                remote::embed(host, &mut self.lease, client, &texts, slice, spool)
+            }
+        }?;
         self.reached("embedded");
         Ok(())
     }
+
+    /// After a response that is not usable: where one half of the texts gets one that is, a text of the
+    /// other is at fault, and is found that way. Where neither does, it is the provider, who is asked
+    /// no more for now.
+    fn call_apart(
+        &mut self,
+        chunks: &[New<'_>],
+        mut suspects: Vec<usize>,
+        embeddings: &mut Embeddings,
+    ) -> Result<(), Failed> {
+        let mut last = None;
+        while let Some((first, second)) = halves(0..suspects.len()) {
+            let (first, second) = (suspects[first].to_vec(), suspects[second].to_vec());
+            let of_first = self.call_once(chunks, &first, &mut embeddings.spool).err();
+            let of_second = self.call_once(chunks, &second, &mut embeddings.spool).err();
+            (suspects, last) = match (of_first, of_second) {
+                (None, None) => return Ok(()),
+                (Some(failed), None) if failed.is_malformed() => (first, Some(failed)),
+                (None, Some(failed)) if failed.is_malformed() => (second, Some(failed)),
+                (Some(failed), _) | (None, Some(failed)) => return Err(failed),
+            };
+            suspects.retain(|&i| !embeddings.spool.has(i));
+        }
+        if let (Some(&i), Some(mut failed)) = (suspects.first(), last) {
+            failed.class = Failure::Row;
+            embeddings.rejected.insert(chunks[i].outcome, failed);
+        }
+        Ok(())
+    }
+
+    /// How many of the texts `rest` go into the next call.
+    fn call_size(&self, chunks: &[New<'_>], rest: &[usize]) -> usize {
+        // A remote call is divided into requests further on, several of them under way at once.
+        let texts = if self.model.is_local() { TEXTS } else { usize::MAX };
+        let (most, mut total) = (pace::most_tokens(), 0_usize);
+        let fits = |&&i: &&usize| {
+            total = total.saturating_add(chunks[i].tokens());
+            total <= most
+        };
+        rest.iter().take(texts).take_while(fits).count().max(1)
+    }
 }
 
-/// How many of the texts `rest` go into the next call.
-fn call_size(chunks: &[New<'_>], rest: &[usize]) -> usize {
-    let (most, mut total) = (pace::most_tokens(), 0_usize);
-    let fits = |&&i: &&usize| {
-        total = total.saturating_add(chunks[i].tokens());
-        total <= most
-    };
-    rest.iter().take(TEXTS).take_while(fits).count().max(1)
+fn embed_locally(
+    host: &Host,
+    target: &Target,
+    model: &LocalModel,
+    texts: &[&Chunk],
+    positions: &[usize],
+    spool: &mut Spool,
+) -> Result<(), Failed> {
+    let generation = &target.generation;
+    host.outside(|| {
+        pgrx::debug1!("rag_pg: model call with {} texts", texts.len());
+        let (dimensions, with_bits) = (generation.dimensions, generation.bits.is_some());
+        let embedded = plan::embed(texts, model, dimensions, with_bits, &mut checkpoint)?;
+        for (&position, result) in positions.iter().zip(embedded) {
+            spool.put(position, &result)?;
+        }
+        Ok(())
+    })
 }
 
 fn new_chunks(outcomes: &[Outcome]) -> Vec<New<'_>> {

@@ -7,6 +7,8 @@ use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 pub struct Failed {
     /// What it means for the job.
     pub class: Failure,
+    /// Whether a call of a remote model failed.
+    pub is_of_provider: bool,
     sqlstate: String,
     reason: String,
     cause: Cause,
@@ -43,6 +45,20 @@ impl Failed {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01")
     }
 
+    /// The same where a remote model was called: its server's failures are no document's.
+    pub fn of_provider(mut self) -> Self {
+        if matches!(self.cause, Cause::Ours(_)) {
+            self.class = Failure::of_call(&self.sqlstate);
+            self.is_of_provider = true;
+        }
+        self
+    }
+
+    /// Whether the other side answered with something that is not usable.
+    pub fn is_malformed(&self) -> bool {
+        self.sqlstate == "08P01"
+    }
+
     /// Raises the error as it was.
     pub fn rethrow(self) -> ! {
         match self.cause {
@@ -56,6 +72,7 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self {
             class: Failure::of_sqlstate(error.sqlstate()),
+            is_of_provider: false,
             sqlstate: error.sqlstate().to_owned(),
             reason: with_detail(error.message(), error.detail()),
             cause: Cause::Ours(error),
@@ -71,6 +88,7 @@ impl From<CaughtError> for Failed {
         let sqlstate = unpacked(report);
         Self {
             class: Failure::of_sqlstate(&sqlstate),
+            is_of_provider: false,
             sqlstate,
             reason: with_detail(report.message(), report.detail()),
             cause: Cause::Caught(Box::new(caught)),

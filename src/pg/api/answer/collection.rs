@@ -8,7 +8,7 @@ use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::model::{self, Named};
 use crate::pg::query_log::{self, Answered, Entry};
 use crate::pg::search::{self, Found, Outcome};
-use crate::pg::{guc, interrupt, remote};
+use crate::pg::{generation, guc, interrupt, remote};
 use crate::remote::{Client, Kind};
 use crate::rerank::TokenBits;
 use crate::{Error, Result};
@@ -141,16 +141,28 @@ fn answer(question: &str, outcome: &Outcome) -> Result<Answer> {
     else {
         return without_bits(question, outcome, &options);
     };
-    let model = search::embedder(generation)?;
+    let model = reader(outcome)?;
     let passages = outcome.found.iter().map(|found| passage(model, generation.dimensions, found));
     let passages = passages.collect::<Result<Vec<_>>>()?;
     answer::extract(tokens, &passages, &options, &mut interrupt::checkpoint)
 }
 
+/// The model that reads sentences: the collection's own or, since other servers give no vectors of tokens,
+/// the default one.
+fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
+    if !generation::model::is_remote(&outcome.generation) {
+        return generation::model::local(&outcome.generation);
+    }
+    model::embedder(None).map_err(|error| {
+        let hint = "Name a generator as model, or install the default model: it picks the sentences where \
+                    a collection's own runs on another server.";
+        error.with_hint(hint)
+    })
+}
+
 /// For collections that keep no token bits.
 fn without_bits(question: &str, outcome: &Outcome, options: &Options) -> Result<Answer> {
-    let generation = &outcome.generation;
-    let model = search::embedder(generation)?;
+    let model = reader(outcome)?;
     let texts: Vec<&str> = outcome.found.iter().map(|found| found.content.as_str()).collect();
     let window = model.room(Purpose::Document)?;
     let checkpoint = &mut interrupt::checkpoint;

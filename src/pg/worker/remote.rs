@@ -1,0 +1,49 @@
+//! Embedding new chunks by a model that another server runs.
+use super::failed::Failed;
+use super::host::Host;
+use super::lease::Lease;
+use crate::Error;
+use crate::model::Purpose;
+use crate::pg::interrupt::checkpoint;
+use crate::queue::plan::{Chunk, Embedded};
+use crate::queue::spool::Spool;
+use crate::remote::{Client, Embedder};
+use std::borrow::Cow;
+
+/// Embeds `chunks` in as many requests as it takes, several at once, and keeps the results under their
+/// `positions` in the spool. What one request brought is kept when another fails: it is paid for.
+///
+/// No snapshot is held. A provider may take longer than a claim lasts, so claims are prolonged meanwhile.
+pub fn embed(
+    host: &Host,
+    lease: &mut Lease,
+    client: &Client,
+    chunks: &[&Chunk],
+    positions: &[usize],
+    spool: &mut Spool,
+) -> Result<(), Failed> {
+    let mut lost = None;
+    let result = host.outside(|| {
+        let texts: Vec<Cow<'_, str>> = chunks.iter().map(|chunk| chunk.embedding_text()).collect();
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        pgrx::debug1!("rag_pg: remote call with {} texts", texts.len());
+        let mut go_on = || {
+            checkpoint()?;
+            lease.renew_if_due(host).map_err(|failed| {
+                lost = Some(failed);
+                Error::cancelled()
+            })
+        };
+        let made = Embedder(client).embed_partly(&texts, Purpose::Document, &mut go_on)?;
+        for (&position, embedding) in positions.iter().zip(made.embeddings) {
+            if let Some(embedding) = embedding {
+                spool.put(position, &Embedded { vector: embedding.vector, bits: None })?;
+            }
+        }
+        made.error.map_or(Ok(()), Err)
+    });
+    match lost {
+        Some(failed) => Err(failed),
+        None => result.map_err(Failed::of_provider),
+    }
+}
