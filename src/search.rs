@@ -1,6 +1,7 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 mod bm25;
 pub mod explain;
+pub mod few;
 pub mod filter;
 pub mod legs;
 pub mod matching;

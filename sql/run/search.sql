@@ -1,7 +1,8 @@
 -- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
 -- caller's search path stays: it belongs to the caller's policies.
 -- $1 the question's vector, $2 the packed request (search::legs), $3 what the lexical leg matches,
--- $4 what every chunk must match, $5 and on the values of the filter.
+-- $4 what every chunk must match, $5 numbers of the few chunks that search_few.sql left (else NULL, and not
+-- asked for), $6 and on the values of the filter.
 -- The legs gather what ranking must know of each chunk, rag.search_fuse ranks and keeps the best, and only
 -- what the caller may see of those comes out. The last column before the keys counts those kept.
 WITH dense AS MATERIALIZED (

@@ -1,6 +1,7 @@
 //! Statements whose plans a backend keeps, for what runs many times a second.
 //!
-//! A kept plan is generic: made once for all parameters. PostgreSQL makes it anew by itself when a
+//! A kept plan is generic, made once for all parameters, but where [`read_if`] asks what the planner
+//! expects of the values at hand. PostgreSQL makes it anew by itself when a
 //! table it reads, the role under row security or the search path changes. Statements run read-only, also
 //! on a standby and in a parallel query's leader.
 #![allow(unsafe_code)] // SPI as pgrx wraps it neither keeps generic plans nor stays read-only
@@ -57,34 +58,73 @@ fn run<T>(
     mut map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
     Spi::connect(|_| {
-        let plan = kept(sql, args);
-        let mut values: Vec<pg_sys::Datum> = Vec::with_capacity(args.len());
-        let mut nulls: Vec<std::ffi::c_char> = Vec::with_capacity(args.len());
-        for arg in args {
-            values.push(
-                arg.datum().map_or(pg_sys::Datum::from(0), pgrx::datum::Datum::sans_lifetime),
-            );
-            nulls.push(if arg.datum().is_some() { b' ' } else { b'n' } as std::ffi::c_char);
-        }
+        let plan = kept(sql, args, pg_sys::CURSOR_OPT_GENERIC_PLAN);
+        let (mut values, nulls) = values_of(args);
         // SAFETY: the plan is alive while `plan` is, and has one type per argument. The rows belong
         // to this connection, which ends after they were mapped.
         unsafe {
             let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
             let status = pg_sys::SPI_execute_plan(plan.pointer, values, nulls, is_read_only, 0);
             assert!(status == pg_sys::SPI_OK_SELECT as i32, "SPI runs a kept statement: {status}");
-            let table = &*pg_sys::SPI_tuptable;
-            let mut rows = Vec::with_capacity(table.numvals as usize);
-            for position in 0..table.numvals as usize {
-                let row = SpiHeapTupleData::new(table.tupdesc, *table.vals.add(position));
-                rows.push(map(&row.expect("a row").expect("a row")));
-            }
+            mapped(&*pg_sys::SPI_tuptable, &mut map)
+        }
+    })
+}
+
+/// Runs a statement with a `LIMIT` that only reads, in the caller's snapshot, with a plan made for these
+/// very values, provided that the number of rows the planner expects without the limit `is_worth` it.
+/// Wants at least one argument: without, PostgreSQL keeps a plan.
+pub fn read_if<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    is_worth: impl FnOnce(f64) -> bool,
+    mut map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
+) -> Option<Vec<T>> {
+    Spi::connect(|_| {
+        let plan = kept(sql, args, pg_sys::CURSOR_OPT_CUSTOM_PLAN);
+        let (mut values, nulls) = values_of(args);
+        // SAFETY: as in `run`. The portal is open until it is closed; an ERROR closes it too.
+        unsafe {
+            let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
+            let name = std::ptr::null();
+            let portal = pg_sys::SPI_cursor_open(name, plan.pointer, values, nulls, true);
+            let rows = is_worth(scans::expected_rows((*portal).stmts)).then(|| {
+                pg_sys::SPI_cursor_fetch(portal, true, std::ffi::c_long::MAX);
+                mapped(&*pg_sys::SPI_tuptable, &mut map)
+            });
+            pg_sys::SPI_cursor_close(portal);
             rows
         }
     })
 }
 
-/// The plan of a statement for arguments of these types. Wants an SPI connection.
-fn kept(sql: &str, args: &[DatumWithOid<'_>]) -> Rc<Plan> {
+/// Arguments as SPI takes them.
+fn values_of(args: &[DatumWithOid<'_>]) -> (Vec<pg_sys::Datum>, Vec<std::ffi::c_char>) {
+    let value = |arg: &DatumWithOid<'_>| {
+        arg.datum().map_or(pg_sys::Datum::from(0), pgrx::datum::Datum::sans_lifetime)
+    };
+    let null = |arg: &DatumWithOid<'_>| if arg.datum().is_some() { b' ' } else { b'n' };
+    (args.iter().map(value).collect(), args.iter().map(|arg| null(arg) as _).collect())
+}
+
+/// # Safety
+/// The table is that of the SPI call before.
+unsafe fn mapped<T>(
+    table: &pg_sys::SPITupleTable,
+    map: &mut impl FnMut(&SpiHeapTupleData<'_>) -> T,
+) -> Vec<T> {
+    let mut rows = Vec::with_capacity(table.numvals as usize);
+    for position in 0..table.numvals as usize {
+        // SAFETY: as promised.
+        let row = unsafe { SpiHeapTupleData::new(table.tupdesc, *table.vals.add(position)) };
+        rows.push(map(&row.expect("a row").expect("a row")));
+    }
+    rows
+}
+
+/// The plan of a statement for arguments of these types, always asked for with the same options. Wants an
+/// SPI connection.
+fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<Plan> {
     let is_it = |plan: &Rc<Plan>| {
         plan.sql == sql && plan.types.iter().copied().eq(args.iter().map(DatumWithOid::oid))
     };
@@ -95,7 +135,7 @@ fn kept(sql: &str, args: &[DatumWithOid<'_>]) -> Rc<Plan> {
         Some(plan)
     });
     found.unwrap_or_else(|| {
-        let plan = Rc::new(prepare(sql, args.iter().map(DatumWithOid::oid).collect()));
+        let plan = Rc::new(prepare(sql, args.iter().map(DatumWithOid::oid).collect(), options));
         PLANS.with_borrow_mut(|plans| {
             make_room(plans);
             plans.push(Rc::clone(&plan));
@@ -104,9 +144,8 @@ fn kept(sql: &str, args: &[DatumWithOid<'_>]) -> Rc<Plan> {
     })
 }
 
-fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>) -> Plan {
+fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> Plan {
     let text = CString::new(sql).expect("statements hold no zero byte");
-    let options = pg_sys::CURSOR_OPT_GENERIC_PLAN;
     // SAFETY: an SPI connection is open. The statement and the types outlive the call, which copies them.
     let pointer = unsafe {
         let count = types.len() as i32;

@@ -7,6 +7,7 @@ mod explain;
 mod filter;
 mod found;
 mod frequency;
+mod gather;
 mod hits;
 mod pgvector;
 mod question;
@@ -21,37 +22,26 @@ mod tsvector;
 
 use super::collection::{Collection, Generation};
 use super::cursor::Snapshot;
-use super::spi::required;
-use super::{plan, rights, vector_index};
+use super::{rights, vector_index};
 use crate::model::{Detail, Embedding};
 use crate::search::filter::Filter as Tree;
-use crate::search::legs::{Request, Term};
-use crate::search::matching::matching;
 use crate::{Error, Result};
 pub use comparable::values;
 pub use explain::{Explained, explain};
 use filter::Filter;
 pub use found::{Fate, Found, key_of};
-use pgrx::datum::DatumWithOid;
 use pgvector::PgVector;
 use question::Question;
 use rank::rank;
 use resolve::{Resolved, resolve};
 use serde_json::Value;
-use statement::{Names, Shape, statement};
+use statement::Names;
 use std::time::Instant;
-use text_search::{Config, tsquery};
-use trace::{Gathering, timed};
+use text_search::Config;
+use trace::timed;
 pub use trace::{Trace, milliseconds};
 
 pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
-
-/// Chunks the lexical leg is meant to look at, and the most it does when estimates are off. About 2 µs each.
-const MATCHES: usize = 1_500;
-const MOST_MATCHES: usize = 4_000;
-
-/// Candidates kept beyond those wanted, in case some of their documents are gone.
-const SPARE: usize = 20;
 
 /// How to search.
 #[derive(Debug, Clone)]
@@ -118,8 +108,15 @@ pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome
     let started = Instant::now();
     let mut search = Search::prepare(collection, text, options)?;
     let ranked = search.run()?;
+    if search.trace.is_cut {
+        pgrx::notice!("{CUT}");
+    }
     Ok(search.outcome(ranked, started))
 }
+
+/// What is said where a search may have missed chunks.
+const CUT: &str = "the vector index ended its scan before it had enough chunks that pass, and there are \
+                   too many to compare all: raise hnsw.max_scan_tuples or ivfflat.max_probes";
 
 /// SELECT on the chunks is what `rag_grant` gives; on the source, what the source's owner gives.
 pub fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
@@ -225,114 +222,5 @@ impl<'a> Search<'a> {
         self.trace.total = started.elapsed();
         let Self { collection, generation, embedding: question, trace, .. } = self;
         Outcome { collection, generation, found: ranked, others, question, trace }
-    }
-
-    /// The candidates in order of reciprocal rank fusion; every one matches `required`.
-    ///
-    /// To ask the source about every chunk that a leg comes upon costs as much as all the rest. Where
-    /// nothing but deleted rows can be missing from it, or the chunks' own policy asks already, only
-    /// the candidates are asked for, some more than wanted; if too many are gone, all are.
-    fn candidates(&mut self, required: Option<String>) -> Vec<Found> {
-        let wanted = self.options.candidates;
-        let is_strict = self.filter.sql().is_some()
-            || (rights::row_security_applies(self.collection.source)
-                && !rights::row_security_applies(self.generation.chunks));
-        self.trace.gathered = Gathering { must_match: required, is_strict, limit: wanted };
-        let (found, kept) = self.gather(&self.trace.gathered);
-        if is_strict || found.len() == wanted || (found.len() == kept && kept > 0) {
-            return found;
-        }
-        self.trace.gathered.is_strict = true;
-        self.gather(&self.trace.gathered).0
-    }
-
-    /// The candidates that come out, and how many the fusion kept.
-    fn gather(&self, gathering: &Gathering) -> (Vec<Found>, usize) {
-        let Some((sql, arguments)) = self.statement(gathering) else { return (Vec::new(), 0) };
-        let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
-        let keys = self.collection.keys.len();
-        let mut kept = 0;
-        let mut key_text = None;
-        let found = plan::read(&sql, &arguments, |row| {
-            // Policies have run under the caller's settings; keys come out the same whatever those are.
-            key_text.get_or_insert_with(rights::key_text_settings);
-            kept = usize::try_from(required::<i64>(row, 15)).unwrap_or_default();
-            Found::read(row, keys)
-        });
-        (found, kept)
-    }
-
-    /// The statement that gathers, with its arguments; `None` when neither leg has anything to go by.
-    fn statement(&self, gathering: &Gathering) -> Option<(String, Vec<DatumWithOid<'static>>)> {
-        let Gathering { must_match, is_strict, limit } = gathering;
-        let options = self.options;
-        let terms = self.terms();
-        let documents = self.documents();
-        let matched = self.matched(&terms, documents);
-        let is_dense = options.dense_weight > 0.0 && self.embedding.is_some();
-        let shape = Shape {
-            dense: if is_dense { options.depth } else { 0 },
-            lexical: if matched.is_some() { MOST_MATCHES } else { 0 },
-            limit: *limit,
-            is_required: must_match.is_some(),
-            is_strict: *is_strict,
-            with_bits: options.rerank
-                && self.embedding.as_ref().is_some_and(|e| e.tokens.is_some()),
-        };
-        if shape.dense == 0 && shape.lexical == 0 {
-            return None;
-        }
-        let matched = matched.map(|matched| match must_match {
-            Some(must_match) => format!("({matched}) & {must_match}"),
-            None => matched,
-        });
-        let request = Request {
-            terms,
-            documents,
-            depth: options.depth,
-            limit: limit + if *is_strict { 0 } else { SPARE },
-            dense_weight: options.dense_weight,
-            lexical_weight: options.lexical_weight,
-        };
-        let sql = statement(&self.collection, &self.names, &self.filter, shape);
-        let vector = self.embedding.as_ref().map(|e| e.vector.as_slice());
-        let vector = self.pgvector.argument(vector);
-        let (matched, must_match) = (tsquery(matched.as_deref()), tsquery(must_match.as_deref()));
-        let mut arguments = vec![vector, request.pack().into(), matched, must_match];
-        arguments.extend(self.filter.arguments());
-        Some((sql, arguments))
-    }
-
-    /// What the lexical leg matches; `None` leaves it out.
-    fn matched(&self, terms: &[Term], documents: Option<f64>) -> Option<String> {
-        if self.options.lexical_weight > 0.0 {
-            matching(terms, documents.unwrap_or(0.0), MATCHES as f64)
-        } else {
-            None
-        }
-    }
-
-    /// The question's lexemes with what statistics tell of them, if they may tell.
-    fn terms(&self) -> Vec<Term> {
-        let lexemes: Vec<&str> = self.question.lexemes.iter().map(String::as_str).collect();
-        let shares = if self.may_use_statistics() {
-            frequency::shares(self.generation.chunks, c"lexemes", &lexemes)
-        } else {
-            vec![None; lexemes.len()]
-        };
-        let term = |(lexeme, frequency): (&str, Option<f32>)| Term {
-            lexeme: lexeme.to_owned(),
-            frequency,
-        };
-        crate::search::legs::most_telling(lexemes.into_iter().zip(shares).map(term).collect())
-    }
-
-    fn documents(&self) -> Option<f64> {
-        self.may_use_statistics().then(|| frequency::rows(self.generation.chunks)).flatten()
-    }
-
-    /// Statistics count rows that others may not see: only for callers whom no policy holds back.
-    fn may_use_statistics(&self) -> bool {
-        !rights::row_security_applies(self.collection.source)
     }
 }

@@ -1,6 +1,5 @@
-# rag_search beside others: on a standby, where nothing can be written; with the indexes it needs, also for a
-# role under row-level security (PostgreSQL's own @@ would not use the GIN index there); with tenants
-# that search at the same time through one connection pool.
+# rag_search beside others: on a standby, where nothing can be written; with tenants that search at the same time
+# through one connection pool. Its plans are in 052_filter.pl.
 use strict;
 use warnings;
 use RagPg;
@@ -73,30 +72,6 @@ $standby->safe_psql('postgres', q{INSERT INTO docs VALUES (1001, 'tenant_0', 'No
 wait_for_indexed($standby, 'docs');
 like($standby->safe_psql('postgres', q{SELECT content FROM rag_search('docs', 'numbat', 1)}), qr/termites/, 'a promoted standby indexes');
 $standby->stop;
-
-# The plan of the search itself, as a tenant.
-my $plan = sub {
-	my ($user, $options) = @_;
-	my $offset = -s $primary->logfile;
-	$primary->safe_psql('postgres', <<"SQL");
-LOAD 'auto_explain';
-SET auto_explain.log_nested_statements = on;
-SET auto_explain.log_min_duration = 0;
-SET enable_seqscan = off;
-SET enable_sort = off;
-SET ROLE $user;
-SELECT count(*) FROM rag_search('docs', 'vacuum', rerank => false $options);
-SQL
-	wait_for_log($primary, qr/rag_search\('docs'/, $offset);
-	return slurp_file($primary->logfile, $offset);
-};
-for my $user ('postgres', 'tenant_0')
-{
-	like($plan->($user, ', lexical_weight => 0'), qr/Index Scan using \S*embedding\S* on \S*chunks/,
-		"$user: the vector index finds the nearest");
-	like($plan->($user, ', dense_weight => 0'), qr/Bitmap Index Scan on \S*lexemes\S*/,
-		"$user: the full-text index finds the words");
-}
 
 # One session that serves both tenants in turn: its kept plans must not carry rows over.
 my $turns = join "\n", map {

@@ -21,7 +21,7 @@ pub enum Scan {
 /// conditions (`EXISTS`) are not among them.
 pub fn of_cte(sql: &str, args: &[DatumWithOid<'_>], name: &str) -> Vec<Scan> {
     Spi::connect(|_| {
-        let plan = super::kept(sql, args);
+        let plan = super::kept(sql, args, pg_sys::CURSOR_OPT_GENERIC_PLAN);
         // SAFETY: an SPI connection is open and `plan` keeps the plan alive. The cached plan is read
         // between getting and releasing it.
         unsafe {
@@ -37,6 +37,20 @@ pub fn of_cte(sql: &str, args: &[DatumWithOid<'_>], name: &str) -> Vec<Scan> {
             scans
         }
     })
+}
+
+/// Rows that the planner expects below the `LIMIT` of the one statement in a list.
+///
+/// # Safety
+/// The list is that of a portal with a planned statement.
+pub unsafe fn expected_rows(statements: *mut pg_sys::List) -> f64 {
+    // SAFETY: as promised; a node's tag says what it is.
+    unsafe {
+        let top = (*nodes::<pg_sys::PlannedStmt>(statements)[0].cast_const()).planTree;
+        let is_limit = (*top).type_ == pg_sys::NodeTag::T_Limit;
+        let below = if is_limit { (*top).lefttree } else { top };
+        (*below).plan_rows
+    }
 }
 
 /// # Safety

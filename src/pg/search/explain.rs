@@ -57,7 +57,8 @@ impl Search<'_> {
     }
 
     fn lexical_leg(&self, all: &[Found]) -> Leg {
-        let matched = self.matched(&self.terms(), self.documents());
+        let is_few = self.trace.gathered.few.is_some();
+        let matched = self.matched(&self.terms(), self.documents(), is_few);
         Leg {
             name: "lexical",
             access: matched.as_ref().and_then(|_| self.access("lexical")),
@@ -67,7 +68,7 @@ impl Search<'_> {
     }
 
     /// How the plan of the statement that ran gets at a leg's chunks.
-    fn access(&self, leg: &str) -> Option<String> {
+    pub(super) fn access(&self, leg: &str) -> Option<String> {
         let (sql, arguments) = self.statement(&self.trace.gathered)?;
         described(&scans::of_cte(&sql, &arguments, leg))
     }
@@ -126,18 +127,28 @@ impl Search<'_> {
             !self.generation.is_loaded && self.generation.index_method != "none",
             "the vector index is not built yet".to_owned(),
         );
-        let dense = &legs[0];
-        let is_indexed = dense.access.as_deref().is_some_and(|access| access.contains("index"));
+        let few = self.trace.gathered.few.as_ref().map(|few| few.len());
+        note(few == Some(0), "filter and policies leave no chunk".to_owned());
+        let few = few.unwrap_or(0);
         note(
-            is_indexed && self.trace.gathered.is_strict && dense.found < options.depth,
-            format!(
-                "the vector index gave {} of {} chunks: there are no more, or hnsw.max_scan_tuples ended its scan",
-                dense.found, options.depth
-            ),
+            few > 0,
+            format!("filter and policies leave {few} chunks, each of which was compared"),
         );
+        let dense = &legs[0];
+        let asked_index = dense.access.as_deref().is_some_and(is_vector_index);
+        note(
+            asked_index && dense.found < options.depth && !self.trace.is_cut,
+            format!("the vector index gave {} of {} chunks", dense.found, options.depth),
+        );
+        note(self.trace.is_cut, super::CUT.to_owned());
         note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
         notes
     }
+}
+
+/// Whether an access that [`described`] names is that of a vector index, which may miss chunks.
+pub(super) fn is_vector_index(access: &str) -> bool {
+    access.starts_with("hnsw index") || access.starts_with("ivfflat index")
 }
 
 /// What scans read, by name; `None` for none.

@@ -14,10 +14,21 @@ pub struct Shape {
     pub limit: usize,
     /// Whether every chunk must match something.
     pub is_required: bool,
-    /// Whether the legs themselves ask the source; if not, only what comes out is asked for.
-    pub is_strict: bool,
+    /// Which chunks the legs look at.
+    pub among: Among,
     /// Whether to fetch token bits.
     pub with_bits: bool,
+}
+
+/// Which chunks the legs of a statement look at. What comes out was asked for at the source in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Among {
+    /// Those that their indexes give.
+    All,
+    /// Of these, those that the source has and the filter passes.
+    Asked,
+    /// Those numbered in `$5`, each of them.
+    Few,
 }
 
 /// Names, quoted, that a statement needs besides those of the collection.
@@ -41,26 +52,43 @@ const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS hits";
 /// The statement's SQL; its parameters are described in `sql/run/search.sql`.
 pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape: Shape) -> String {
     let visible = collection.source_visible_where("c", filter.sql());
+    let is_few = shape.among == Among::Few;
+    // No index is on this expression.
+    let distance = if is_few {
+        format!("(c.embedding OPERATOR({}.<=>) $1) OPERATOR(pg_catalog.+) 0", names.vector)
+    } else {
+        names.distance.clone()
+    };
+    let among = is_few.then_some("c.chunk_id OPERATOR(pg_catalog.=) ANY ($5)");
     let leg = |template, count: usize, own: Option<&str>| {
         if count == 0 {
             return NO_LEG.to_owned();
         }
-        let asked = shape.is_strict.then_some(visible.as_str());
-        let conditions: Vec<&str> = own.into_iter().chain(asked).collect();
+        let asked = (shape.among == Among::Asked).then_some(visible.as_str());
+        let conditions: Vec<&str> = among.into_iter().chain(own).chain(asked).collect();
         let conditions =
             if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
         let parts = [
-            ("distance", names.distance.as_str()),
+            ("distance", distance.as_str()),
             ("chunks", &names.chunks),
             ("conditions", &conditions),
             ("count", &count.to_string()),
         ];
         fill(template, &parts)
     };
-    let required = shape.is_required.then_some("c.lexemes OPERATOR(rag.@@) $4");
-    let dense = leg(include_str!("../../../sql/run/search_dense.sql"), shape.dense, required);
-    let matches = Some("c.lexemes OPERATOR(rag.@@) $3");
-    let lexical = leg(include_str!("../../../sql/run/search_lexical.sql"), shape.lexical, matches);
+    let matches = |query: &str| {
+        // No index serves the function either: chunks are got by their numbers.
+        if is_few {
+            format!("rag.matches(c.lexemes, {query})")
+        } else {
+            format!("c.lexemes OPERATOR(rag.@@) {query}")
+        }
+    };
+    let required = shape.is_required.then(|| matches("$4"));
+    let template = include_str!("../../../sql/run/search_dense.sql");
+    let dense = leg(template, shape.dense, required.as_deref());
+    let template = include_str!("../../../sql/run/search_lexical.sql");
+    let lexical = leg(template, shape.lexical, Some(&matches("$3")));
     let keys = |of: fn(&str) -> String| {
         let keys = collection.keys.iter().map(|key| of(&key.stored_name()));
         keys.collect::<Vec<_>>().join(", ")

@@ -1,4 +1,5 @@
 //! How a search went: times, and what it did otherwise than asked.
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How a search went.
@@ -14,6 +15,9 @@ pub struct Trace {
     pub total: Duration,
     /// Whether phrases were taken as words, because no chunk has them.
     pub is_relaxed: bool,
+    /// Whether the vector index ended its scan early, and what passes filter and policies is too much to
+    /// compare all of it.
+    pub is_cut: bool,
     /// The statement that gathered the candidates.
     pub(super) gathered: Gathering,
 }
@@ -40,6 +44,8 @@ pub(super) struct Gathering {
     pub is_strict: bool,
     /// Candidates wanted.
     pub limit: usize,
+    /// All chunks that filter and policies leave, where they are few enough to compare each.
+    pub few: Option<Rc<Vec<i64>>>,
 }
 
 /// Adds the time that `body` takes to `time`.

@@ -1,0 +1,171 @@
+# Selective filters and small tenants among 100,000 chunks: as many rows as there are, the nearest ones, by plans that
+# look at little. Pins: a vector index that gives up before it came upon chunks that pass; a planner's wrong guess that
+# costs rows; tables read in full, also under policies (PostgreSQL's own @@ would not use the GIN index there); a limit that was hit and not told.
+use strict;
+use warnings;
+use File::Path qw(make_path);
+use RagPg;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TinyModel;
+
+my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
+write_tiny_model("$tmp/source", hidden => 32);
+make_path("$tmp/models");
+import_model("$tmp/models", "$tmp/source", 'tiny');
+my $node = new_node('filter', conf => <<"CONF");
+rag_pg.model_path = '$tmp/models'
+rag_pg.preload_models = 'tiny'
+rag_pg.workers = 0
+maintenance_work_mem = 256MB
+fsync = off
+CONF
+
+my $seconds = seconds
+{
+	$node->run_log([ psql_command($node), '-v', 'collection=big', '-v', 'model=tiny', '-v', 'rows=100000', '-v', 'bits=false', '-f', 'tests/synthetic.sql' ])
+	  or die 'no collection';
+};
+note("100,000 chunks in $seconds s");
+my $chunks = $node->safe_psql('postgres', q{SELECT chunks FROM rag.generation});
+$node->safe_psql('postgres', <<"SQL");
+-- What the dense leg should find: the nearest chunks of those where \$3 holds, by an exact scan.
+CREATE FUNCTION exact(question vector, k int, condition text) RETURNS SETOF bigint LANGUAGE plpgsql AS \$\$
+BEGIN
+    RETURN QUERY EXECUTE format('SELECT c.chunk_id FROM big s JOIN $chunks c ON c.key_1 = s.id WHERE %s ORDER BY (c.embedding <=> \$1) + 0 LIMIT \$2',
+                                condition) USING question, k;
+END \$\$;
+CREATE TABLE asked AS
+SELECT question, rag_embed(question, 'tiny') AS vector FROM (SELECT 'Text ' || md5((g * 19)::text) AS question FROM generate_series(1, 10) g) q;
+SQL
+
+# recall($filter, $condition, $k): rows found of those there are, and the share of the nearest among them.
+sub recall
+{
+	my ($filter, $condition, $k) = @_;
+	return split /\|/, $node->safe_psql('postgres', <<"SQL");
+SELECT min(found), min(there), round(avg(hits::numeric / nullif(there, 0)), 3)
+  FROM (SELECT (SELECT count(*) FROM unnest(f.ids)) AS found, (SELECT count(*) FROM unnest(e.ids)) AS there,
+               (SELECT count(*) FROM unnest(f.ids) id WHERE id = ANY (e.ids)) AS hits
+          FROM asked,
+               LATERAL (SELECT array_agg(chunk_id) AS ids FROM rag_search('big', question, $k, '$filter', rerank => false, lexical_weight => 0)) f,
+               LATERAL (SELECT array_agg(id) AS ids FROM exact(vector, $k, \$\$$condition\$\$) id) e) s
+SQL
+}
+
+# Whatever a filter leaves of the chunks, and whatever the planner thinks of it.
+for my $case (
+	[ '{}', 'true', 'everything' ],
+	[ '{"tenant": "t7"}', q{tenant = 't7'}, 'a tenant of 0.1 %, by an index of the source' ],
+	[ '{"id": {"lte": 30}}', 'id <= 30', 'three in ten thousand' ],
+	[ '{"section": "Rare"}', q{c.section = 'Rare'}, 'a rare section' ],
+	[ '{"tenant": ["t1", "t2", "t3"], "section": {"exists": false}}', q{tenant IN ('t1', 't2')}, 'a list, and a test of chunks' ],
+	[ '{"id": {"lte": 1000}}', 'id <= 1000', '1 %' ],
+	[ '{"id": {"lte": 10000}}', 'id <= 10000', '10 %' ],
+	[ '{"half": "odd"}', q{half = 'odd'}, 'a half' ],
+	[ '{"cluster": 77}', 'cluster = 77', 'one cluster, none of the questions\'' ],
+	[ '{"half": "even", "tenant": "t7"}', 'false', 'nothing at all' ],
+	# The planner takes each for a third of the chunks.
+	[ '{"not": {"id": {"gt": 40}}}', 'id <= 40', 'forty that are expected to be many' ],
+	[ '{"tenant": {"gt": "t99"}, "id": {"lt": 20000}, "body": {"lt": "w100"}}', q{tenant > 't99' AND id < 20000 AND body < 'w100'}, 'three ranges' ])
+{
+	my ($filter, $condition, $what) = @$case;
+	$condition = q{tenant IN ('t1', 't2', 't3') AND c.section IS NULL} if $filter =~ /exists/;
+	my ($found, $there, $recall) = recall($filter, $condition, 10);
+	is($found, $there, "$what: $there rows of those there are");
+	cmp_ok($recall, '>=', 0.95, "... and they are the nearest") if $there > 0;
+}
+
+# explained($options, $user, $sets): access of both legs and the notes.
+sub explained
+{
+	my ($options, $user, $sets) = @_;
+	my $role = $user ? "SET ROLE $user;" : '';
+	return $node->safe_psql('postgres', ($sets // '') . $role . <<"SQL");
+SELECT regexp_replace(concat_ws(E'\\n', search -> 'legs' -> 0 ->> 'access', search -> 'legs' -> 1 ->> 'access', search ->> 'notes'), '_g\\d+_', '_gN_', 'g')
+  FROM rag_explain('big', 'question w7 w4711', 5, rerank => false $options) LIMIT 1
+SQL
+}
+
+my ($by_index, $by_words, $by_number) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'gin index big_gN_chunks_lexemes_idx', 'btree index big_gN_chunks_pkey');
+like(explained(''), qr/^$by_index\n$by_words\n/, 'no filter: each leg has its index');
+like(explained(q(, filter => '{"half": "odd"}')), qr/^$by_index\n$by_words\n/, 'half of the chunks: each leg has its index');
+like(explained(q(, filter => '{"tenant": "t7"}')), qr/^$by_number\n$by_number\n.*leave 100 chunks/, '100 chunks: both legs look at them alone, and it is said');
+like(explained(q(, filter => '{"not": {"id": {"gt": 40}}}')), qr/^$by_number\n$by_number\n.*leave 40 chunks/, 'few, against expectation: so they do');
+like($node->safe_psql('postgres', q{SELECT rag_explain_text('big', 'question', filter => '{"id": {"lte": 0}}')}), qr{leave no chunk}, 'none: it is said');
+
+# An index that stops at once, and a filter that passes none of the 10,000 nearest but 40,000 others, which are compared
+# after all, or 90,000.
+$node->safe_psql('postgres', q{ALTER TABLE big ADD place int;
+	UPDATE big SET place = p.place FROM (SELECT key_1, row_number() OVER (ORDER BY embedding <=> vector) AS place FROM } . $chunks . q{, (SELECT vector FROM asked LIMIT 1) a) p WHERE id = key_1;
+	ANALYZE big});
+my $stop = 'SET hnsw.max_scan_tuples = 1;';
+my $far = sub { my ($last) = @_; return qq('big', (SELECT question FROM asked LIMIT 1), 100, rerank => false, lexical_weight => 0, filter => '{"place": {"gt": 10000, "lte": $last}}') };
+my ($out, $notices);
+$node->psql('postgres', "$stop SELECT count(*), min(place) FROM rag_search(" . $far->(50_000) . q{) JOIN big ON id = (document_key ->> 'id')::int}, stdout => \$out, stderr => \$notices);
+is("$out$notices", '100|10001', 'where what passes is not too much, it is compared after all');
+$node->psql('postgres', "$stop SELECT count(*) < 100 FROM rag_search(" . $far->(100_000) . ')', stdout => \$out, stderr => \$notices);
+is($out, 't', 'where it is too much, rows are missing');
+like($notices, qr/NOTICE:\s+the vector index ended its scan.*hnsw\.max_scan_tuples/, '... and rag_search says so, with what to do');
+like($node->safe_psql('postgres', "$stop SELECT rag_explain_text(" . $far->(100_000) . ')'), qr/Note: the vector index ended its scan/, '... and rag_explain');
+
+# --- Tenants -------------------------------------------------------------------------------------
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE t7; CREATE ROLE t8; CREATE ROLE odd; CREATE ROLE opaque;
+GRANT SELECT ON big TO t7, t8, odd, opaque;
+SELECT rag_grant('big', 't7'), rag_grant('big', 't8'), rag_grant('big', 'odd'), rag_grant('big', 'opaque');
+ALTER TABLE big ENABLE ROW LEVEL SECURITY;
+-- Without the collation it is that of current_user, and no index on the column has it.
+CREATE POLICY own ON big TO t7, t8 USING (tenant = current_user COLLATE "default");
+CREATE POLICY odd ON big TO odd USING (half = 'odd');
+-- Nothing tells the planner that these are 50 rows.
+CREATE FUNCTION is_mine(id int) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN id <= 50; END $$;
+CREATE POLICY opaque ON big TO opaque USING (is_mine(id));
+SQL
+for my $case ([ 't7', q{tenant = 't7'} ], [ 't8', q{tenant = 't8'} ], [ 'odd', q{half = 'odd'} ], [ 'opaque', 'id <= 50' ])
+{
+	my ($role, $condition) = @$case;
+	my $result = $node->safe_psql('postgres', <<"SQL");
+CREATE TEMP TABLE nearest AS SELECT question, array_agg(id) AS ids FROM asked, exact(vector, 10, \$\$$condition\$\$) id GROUP BY question;
+GRANT ALL ON nearest TO $role;
+SET ROLE $role;
+SELECT min(found), round(avg(hits / 10.0), 3) >= 0.95, sum(others)
+  FROM nearest, LATERAL (SELECT count(*) AS found, count(*) FILTER (WHERE s.chunk_id = ANY (ids)) AS hits, count(*) FILTER (WHERE NOT EXISTS
+                               (SELECT FROM big s WHERE (document_key ->> 'id')::int = s.id AND $condition)) AS others
+                           FROM rag_search('big', question, 10, rerank => false, lexical_weight => 0) s) f
+SQL
+	is($result, '10|t|0', "$role: its ten nearest, and no row of another");
+}
+like(explained('', 't7'), qr/^$by_number\n$by_number\n.*leave 100 chunks/, 'a small tenant: both legs look at its chunks alone');
+like(explained('', 'odd'), qr/^$by_index\n$by_words\n/, 'a large one: each leg has its index');
+like(explained('', 'opaque'), qr/^$by_number\n$by_number\n.*leave 50 chunks/, 'a policy nobody can see through: so few after all');
+like(explained(q(, filter => '{"id": {"lte": 2000}}'), 'odd'), qr/^$by_number\n$by_number\n.*leave 1000 chunks/, 'policy and filter together');
+# One session for both: the number of rows a plan is made for is this tenant's, and so are the rows.
+my $turns = join "\n", map { 'SET ROLE t' . (7 + $_ % 2) . q{; SELECT count(*), count(*) FILTER (WHERE (document_key ->> 'id')::int % 1000 <> right(current_user, 1)::int) FROM rag_search('big', 'w1 w2', 20, rerank => false); RESET ROLE;} } 1 .. 6;
+is($node->safe_psql('postgres', $turns), join("\n", ('20|0') x 6), 'tenants in turn');
+
+# Nothing on the way reads a table in full, whoever asks.
+for my $user ('postgres', 't7', 'odd')
+{
+	for my $query ('question w7 w4711', '"w1 w2" -w3')
+	{
+		my $offset = -s $node->logfile;
+		$node->safe_psql('postgres', <<"SQL");
+LOAD 'auto_explain';
+SET auto_explain.log_nested_statements = on;
+SET auto_explain.log_min_duration = 0;
+SET ROLE $user;
+SELECT count(*) FROM rag_search('big', '$query', rerank => false);
+SQL
+		wait_for_log($node, qr/FROM rag_search\('big', '\Q$query\E'/, $offset);
+		my $log = slurp_file($node->logfile, $offset);
+		# The large tenant's chunks were not listed: that statement was planned and not run.
+		$log =~ s/Query Text: -- Run by rag_search as the caller, read-only, with a plan made for the values.*?(?=LOG:)//sg if $user eq 'odd';
+		like($log, qr/search_fuse/, "$user, $query: the plan is in the log");
+		my ($scan) = $log =~ m/(Seq Scan on (?:\w+\.)?(?:big|big_g\d+_\w+)\b)/;
+		is($scan, undef, '... and no table of the collection is read in full');
+	}
+}
+$node->stop;
+done_testing();
