@@ -22,6 +22,7 @@ mod remote;
 mod rights;
 mod search;
 mod spi;
+mod stored_text;
 mod trigger;
 mod vector;
 mod vector_index;

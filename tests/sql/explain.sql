@@ -40,7 +40,7 @@ SELECT s ->> 'model' AS model, length(s ->> 'fingerprint') AS fingerprint, s ->>
        (SELECT array_agg(key ORDER BY key) FROM jsonb_each_text(s -> 'milliseconds') WHERE value::float8 >= 0) AS times
   FROM (SELECT search AS s FROM rag_explain('notes', 'who wrote about telescopes?', 1, depth => 12) LIMIT 1) e;
 -- What went otherwise than asked.
-SELECT query, note FROM (VALUES ('the of'), ('"no such phrase" giraffes'), ('​')) q (query),
+SELECT q.name, note FROM (VALUES ('the of', 'the of'), ('a phrase', '"no such phrase" giraffes'), ('a space without width', U&'\200b')) q (name, query),
        LATERAL (SELECT line AS note FROM rag_explain_text('notes', query) line WHERE line ~ '^  Note|left out') n;
 -- As a text.
 SELECT regexp_replace(regexp_replace(regexp_replace(line, '_g\d+_', '_gN_'), '\d+\.\d+ ms', 'N ms', 'g'), '\([0-9a-f]{12}\), generation \d+', '(F), generation N') AS line

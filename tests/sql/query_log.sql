@@ -104,9 +104,11 @@ BEGIN;
 SELECT count(*) > 0 AS found FROM rag_search('manual', 'rolled back');
 ROLLBACK;
 RESET ROLE;
-SET force_parallel_mode = on;
+-- Called force_parallel_mode before PostgreSQL 16.
+SELECT name AS parallel FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gset
+SET :parallel = on;
 SELECT count(*) > 0 AS found FROM rag_search('manual', 'in parallel');
-RESET force_parallel_mode;
+RESET :parallel;
 SELECT count(*) FROM rag.query_log WHERE query IN ('savepoint', 'What is a savepoint?', 'rolled back');
 -- A sample.
 SET rag_pg.query_log_sample = 0.5;

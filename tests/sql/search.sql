@@ -158,6 +158,19 @@ CALL rag_work('odd');
 SELECT document_key, ranks -> 'maxsim' AS maxsim FROM rag_search('odd', 'dead tuples', 1);
 SELECT document_key ->> 'select' AS key FROM rag_search('odd', 'tuples', 5, '{"select": 9007199254740993, "k 1": "00000000-0000-0000-0000-000000000001", "K''2": {"lt": "2026-02-01"}}');
 
+-- Texts that PostgreSQL keeps out of line or compressed.
+CREATE TABLE long (id text PRIMARY KEY, body text);
+INSERT INTO long VALUES
+    ('out of line', (SELECT string_agg(sha512(n::text::bytea)::text || sha512((-n)::text::bytea), ' ' ORDER BY n) FROM generate_series(1, 40) n)),
+    ('compressed', repeat(repeat('z', 300) || ' ', 20));
+SELECT rag_create_collection('long', 'long', 'body', index => 'none');
+CALL rag_work('long');
+SELECT s.document_key ->> 'id' AS id, bool_and(s.content = c.content) AS is_whole,
+       max(pg_column_size(c.content)) > 2000 AS is_long, bool_and(pg_column_size(c.content) < length(c.content) / 2) AS is_compressed
+  FROM rag_search('long', 'zzz', 20) s JOIN long_chunks c USING (chunk_id) GROUP BY 1 ORDER BY 1;
+SELECT rag_drop_collection('long');
+DROP TABLE long;
+
 -- The indexes are there to be used, also under policies.
 CREATE FUNCTION plan_of(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;

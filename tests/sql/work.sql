@@ -12,7 +12,8 @@ BEGIN
             WHERE NULLIF(btrim(s.%3$I), '') IS NOT NULL AND NOT EXISTS (SELECT FROM %4$s c WHERE c.%1$I = s.%1$I)
            UNION ALL
            SELECT 'not of this text', c.%1$I::text FROM %4$s c JOIN %2$s s ON s.%1$I = c.%1$I
-            WHERE c.content IS DISTINCT FROM substr(s.%3$I, c.char_start + 1, c.char_end - c.char_start)$q$,
+            WHERE c.content IS DISTINCT FROM substr(s.%3$I, c.char_start + 1, c.char_end - c.char_start)
+           ORDER BY 1, 2$q$,
         key, source, content, chunks);
 END $$;
 CREATE FUNCTION counts(name text) RETURNS text LANGUAGE sql AS $$

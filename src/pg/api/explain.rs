@@ -207,7 +207,7 @@ fn candidate(rank: usize, found: &Found, options: &Options) -> Candidate {
         max_sim: found.max_sim,
         is_kept: found.fate == Fate::Kept,
         reason: reason(found.fate, options),
-        content: found.content.clone(),
+        content: found.content.to_string(),
     }
 }
 

@@ -113,7 +113,7 @@ fn row(collection: &Collection, generation: i32, found: Found) -> Row {
         found.chunk_id,
         JsonB(collection.document_key(&found.key)),
         found.ordinal,
-        found.content,
+        found.content.into_string(),
         found.score,
         JsonB(without_nulls(json!({
             "section": found.section,

@@ -1,6 +1,7 @@
 //! A chunk that was found, as the statement gives it.
 use super::comparable::values;
 use crate::pg::spi::{column, required};
+use crate::pg::stored_text::StoredText;
 use pgrx::spi::SpiHeapTupleData;
 
 /// What became of a candidate.
@@ -24,7 +25,7 @@ pub struct Found {
     /// Its place in the document, from 1.
     pub ordinal: i32,
     /// Its text.
-    pub content: String,
+    pub content: StoredText,
     /// Heading path.
     pub section: Option<String>,
     /// Page it starts on, from 1.

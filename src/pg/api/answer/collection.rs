@@ -76,7 +76,7 @@ fn rag_answer_collection(
     let started = Instant::now();
     let row = match generator {
         Some(client) => {
-            let texts: Vec<&str> = outcome.found.iter().map(|f| f.content.as_str()).collect();
+            let texts: Vec<&str> = outcome.found.iter().map(|f| &*f.content).collect();
             generated::row(&client, question, &texts, instructions, |found| {
                 let Quoted { marker, passage, quote, chars } = found;
                 cited(&outcome, (*passage, *marker), quote, chars, ("verified", json!(true)))
@@ -163,14 +163,14 @@ fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
 /// For collections that keep no token bits.
 fn without_bits(question: &str, outcome: &Outcome, options: &Options) -> Result<Answer> {
     let model = reader(outcome)?;
-    let texts: Vec<&str> = outcome.found.iter().map(|found| found.content.as_str()).collect();
+    let texts: Vec<&str> = outcome.found.iter().map(|found| &*found.content).collect();
     let window = model.room(Purpose::Document)?;
     let checkpoint = &mut interrupt::checkpoint;
     answer::from_passages(model, model.tokenizer(), window, question, &texts, options, checkpoint)
 }
 
 fn passage<'a>(model: &LocalModel, dimensions: usize, found: &'a Found) -> Result<Passage<'a>> {
-    let text = found.content.as_str();
+    let text = &*found.content;
     let tokens = model.tokenizer().tokens(text)?.offsets;
     Ok(Passage {
         text,
