@@ -109,7 +109,7 @@ CREATE TABLE rag.job (
 );
 CREATE UNIQUE INDEX ON rag.job (token);
 CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
-COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they had claimed it';
+COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
 COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';
 COMMENT ON COLUMN rag.job.worker IS 'process id of the claiming backend while its lease lasts';

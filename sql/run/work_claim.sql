@@ -1,6 +1,7 @@
 -- Run by pg::worker as the extension's owner, in a transaction of its own: claims jobs of a generation.
--- $1 generation, $2 most jobs, $3 seconds the lease lasts. What was lost with its claimant twice is claimed
--- alone: should it be at fault, it takes no other along.
+-- $1 generation, $2 most jobs, $3 seconds the lease lasts. A loss is noted beforehand, since nobody else may be there to
+-- note it afterwards; an orderly end takes it back. What was lost with its claimant twice is claimed alone: should it
+-- be at fault, it takes no other along.
 WITH next AS (
     SELECT losses > 1 AS is_suspect FROM rag.job
      WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()
@@ -16,7 +17,8 @@ WITH next AS (
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'),
        ready_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3),
-       worker = pg_catalog.pg_backend_pid()
+       worker = pg_catalog.pg_backend_pid(),
+       losses = j.losses + 1
   FROM ready
  WHERE j.generation_id = ready.generation_id AND j.key = ready.key
 RETURNING j.key, j.token, j.attempts

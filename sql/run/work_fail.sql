@@ -3,6 +3,7 @@
 -- wait or NULL to give up, $6 excerpts; for all of them: $4 class, $5 reason.
 UPDATE rag.job j
    SET worker = NULL,
+       losses = GREATEST(j.losses - 1, 0),
        attempts = f.attempts,
        is_dead = f.delay IS NULL,
        ready_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => COALESCE(f.delay, 0)),

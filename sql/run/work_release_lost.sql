@@ -5,11 +5,10 @@
 -- what was lost five times is given up.
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), worker = NULL, ready_at = pg_catalog.now(),
-       losses = j.losses + 1,
-       is_dead = j.losses + 1 >= 5,
-       failure = CASE WHEN j.losses + 1 >= 5 THEN 'row' ELSE j.failure END,
-       reason = CASE WHEN j.losses + 1 >= 5
-                     THEN pg_catalog.format('the backend that worked on it ended unexpectedly, %s times', j.losses + 1)
+       is_dead = j.losses >= 5,
+       failure = CASE WHEN j.losses >= 5 THEN 'row' ELSE j.failure END,
+       reason = CASE WHEN j.losses >= 5
+                     THEN pg_catalog.format('the backend that worked on it ended unexpectedly, %s times', j.losses)
                      ELSE j.reason END
   FROM (SELECT generation_id, key FROM rag.job
          WHERE worker IS NOT NULL

@@ -11,9 +11,9 @@ SELECT j.key, j.losses, j.is_dead, j.worker IS NULL AS is_free, j.failure, j.rea
   FROM rag.job j JOIN rag.generation USING (generation_id) JOIN rag.collection USING (collection_id)
  WHERE name = 'lost' ORDER BY j.key;
 INSERT INTO lost SELECT i, 'Text ' || i FROM generate_series(1, 4) i;
--- What a worker that is gone had claimed: some for the first time, some more often.
+-- What a worker that is gone had begun: some for the first time, some more often.
 INSERT INTO rag.job (generation_id, key, is_new, queued_at, ready_at, worker, losses)
-SELECT generation_id, format('["%s"]', n), true, now(), now() + interval '1 minute', 2147483647, n
+SELECT generation_id, format('["%s"]', n), true, now(), now() + interval '1 minute', 2147483647, n + 1
   FROM rag.generation JOIN rag.collection USING (collection_id), generate_series(1, 4) n WHERE name = 'lost';
 DELETE FROM rag.change;
 CALL rag_work();

@@ -154,5 +154,26 @@ for my $step (qw(embedded applying))
 	check("postmaster killed at $step", $offset, $before, $embedded_again{$step});
 }
 
+# Only what was worked on just then counts as lost with its worker, not what it had claimed besides: three documents
+# that are too large to be worked on together.
+$node->safe_psql('postgres', "CREATE TABLE large (id int PRIMARY KEY, body text); SELECT rag_create_collection('large', 'large', 'body')");
+wait_for_indexed($node, 'large');
+stop_at('embedded');
+$node->safe_psql('postgres', "INSERT INTO large SELECT i, 'Large ' || i || repeat(' ', 200000) FROM generate_series(1, 3) i");
+my $large = stopped('embedded');
+my ($launcher) = backend_pids($node, 'rag_pg launcher');
+my $losses = sub { return $node->safe_psql('postgres', "SELECT string_agg(losses::text, ' ' ORDER BY losses) FROM rag.job") };
+is($losses->(), '0 0 1', 'one document is being worked on');
+# Read by the server that starts next, not by the worker.
+$node->safe_psql('postgres', "ALTER SYSTEM SET rag_pg.debug_stop_at = 'called'");
+$node->kill9;
+for my $pid ($launcher, $large) { wait_until('all have left', sub { !kill 0, $pid }, 20) }
+wait_until('the server starts again', sub { $node->start(fail_ok => 1) });
+stopped('called');
+is($losses->(), '0 0 1', 'and lost');
+stop_at(undef);
+wait_for_indexed($node, 'large');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM large_chunks'), 3, 'all are indexed');
+
 $node->stop;
 done_testing();

@@ -174,6 +174,7 @@ impl Batch<'_> {
             if self.is_paused()? {
                 break; // What is left goes back.
             }
+            self.lease.charge(self.host, &run)?;
             self.bisect(run)?;
         }
         Ok(())

@@ -20,6 +20,8 @@ struct Claim {
     token: i64,
     attempts: u32,
     is_open: bool,
+    /// Whether it counts against the document should this process end now.
+    is_charged: bool,
     excerpt: Option<String>,
 }
 
@@ -41,6 +43,7 @@ impl Lease {
                 token: required(&row, 2),
                 attempts: required::<i32>(&row, 3).unsigned_abs(),
                 is_open: true,
+                is_charged: true,
                 excerpt: None,
             })
         });
@@ -91,7 +94,32 @@ impl Lease {
     }
 
     fn open(&self) -> Vec<i64> {
-        self.claims.iter().filter(|claim| claim.is_open).map(|claim| claim.token).collect()
+        self.tokens(|claim| claim.is_open)
+    }
+
+    fn tokens(&self, of: impl Fn(&Claim) -> bool) -> Vec<i64> {
+        self.claims.iter().filter(|claim| of(claim)).map(|claim| claim.token).collect()
+    }
+
+    /// Should this process end from now on, it counts against the jobs of `run` and no others.
+    pub fn charge(&mut self, host: &Host, run: &Range<usize>) -> Result<(), Failed> {
+        let (mut more, mut less) = (Vec::new(), Vec::new());
+        for (position, claim) in self.claims.iter_mut().enumerate().filter(|(_, c)| c.is_open) {
+            let was_charged = std::mem::replace(&mut claim.is_charged, run.contains(&position));
+            match (was_charged, claim.is_charged) {
+                (false, true) => more.push(claim.token),
+                (true, false) => less.push(claim.token),
+                _ => {}
+            }
+        }
+        if !more.is_empty() || !less.is_empty() {
+            host.transaction(|| {
+                let sql = include_str!("../../../sql/run/work_charge.sql");
+                as_extension_owner(|| execute(sql, &[more.into(), less.into()]));
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Prolongs the claims when it is time to.
@@ -118,7 +146,8 @@ impl Lease {
         }
         host.transaction(|| {
             let sql = include_str!("../../../sql/run/work_release.sql");
-            as_extension_owner(|| execute(sql, &[open.into()]));
+            let charged = self.tokens(|claim| claim.is_open && claim.is_charged);
+            as_extension_owner(|| execute(sql, &[open.into(), charged.into()]));
             Ok(())
         })
     }
