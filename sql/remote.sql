@@ -37,11 +37,17 @@ CREATE TABLE rag.remote_model (
     retries             int NOT NULL,
     parameters          jsonb NOT NULL,
     fingerprint         text NOT NULL,
+    input_price         float8,
+    output_price        float8,
+    request_price       float8,
     created_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rag.remote_model IS 'models that other servers run';
 COMMENT ON COLUMN rag.remote_model.model IS 'the name its provider knows it by';
 COMMENT ON COLUMN rag.remote_model.parameters IS 'put into the body of every request; null takes out what would be there';
+COMMENT ON COLUMN rag.remote_model.input_price IS 'of a million tokens read; with the others, what rag.call_log reckons by';
+COMMENT ON COLUMN rag.remote_model.output_price IS 'of a million tokens written';
+COMMENT ON COLUMN rag.remote_model.request_price IS 'of a request';
 COMMENT ON COLUMN rag.remote_model.fingerprint IS 'sha256 over what its vectors depend on';
 
 CREATE TABLE rag.model_use (

@@ -105,10 +105,12 @@ COMMENT ON COLUMN rag.generation_status.error IS 'what went wrong last with the 
 GRANT SELECT ON rag.generation_status TO PUBLIC;
 
 CREATE VIEW rag.status AS
-SELECT collection, documents, indexed, pending, in_flight, dead, chunks, lag, rate, eta, worker_heartbeat, paused,
-       worker
-  FROM rag.generation_status
- WHERE state = 'active';
+SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.chunks, s.lag, s.rate, s.eta, s.worker_heartbeat,
+       s.paused, s.worker, COALESCE(t.calls, 0) AS remote_calls, COALESCE(t.tokens, 0) AS remote_tokens, t.cost AS remote_cost
+  FROM rag.generation_status s
+  JOIN rag.collection c ON c.name = s.collection
+  LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
+ WHERE s.state = 'active';
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
@@ -121,6 +123,9 @@ COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
 COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0';
 COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on, rag_verify a restored one';
+COMMENT ON COLUMN rag.status.remote_calls IS 'calls of remote models for the collection since it was created; rag.call_log has them';
+COMMENT ON COLUMN rag.status.remote_tokens IS 'tokens of these, read and written';
+COMMENT ON COLUMN rag.status.remote_cost IS 'their cost by the models'' prices; NULL where no model has any';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 -- security_barrier: no function of a user's sees a row before the condition has let it through.

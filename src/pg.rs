@@ -1,6 +1,7 @@
 //! Everything that knows PostgreSQL.
 mod api;
 mod attempt;
+mod call_log;
 mod collection;
 mod cursor;
 mod ddl;
@@ -34,8 +35,9 @@ pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["b
 pgrx::extension_sql_file!(
     "../sql/status.sql",
     name = "status",
-    requires = ["catalog", home, worker_state]
+    requires = ["catalog", "call_log", home, worker_state]
 );
+pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = ["catalog"]);
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",
@@ -54,4 +56,5 @@ pub extern "C-unwind" fn _PG_init() {
     question_cache::init();
     worker::init();
     remote::init();
+    call_log::init();
 }

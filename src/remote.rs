@@ -26,7 +26,7 @@ mod tokens;
 mod transport;
 
 pub use address::Address;
-pub use call::Call;
+pub use call::{Call, Counted, Purpose};
 pub use cancel::Cancel;
 pub use client::{Client, Connection};
 pub use egress::Egress;
@@ -36,6 +36,6 @@ pub use limit::{Limits, Pace, now};
 pub use provider::Kind;
 pub use reranker::Reranker;
 pub use secret::{Credential, Secret, Source};
-pub use spec::Spec;
+pub use spec::{Price, Spec};
 pub use tokens::{Estimator, estimate};
 pub use transport::Settings;

@@ -8,7 +8,7 @@ SELECT m.kind, m.provider, m.url, m.model, m.dimensions, m.max_tokens, m.max_out
        pg_catalog.pg_has_role($2, r.relowner, 'USAGE')
          OR EXISTS (SELECT FROM rag.model_use u
                      WHERE u.model = m.name AND (u.role = 0 OR pg_catalog.pg_has_role($2, u.role, 'USAGE'))),
-       m.credential
+       m.credential, m.input_price, m.output_price, m.request_price
   FROM rag.remote_model m
   JOIN pg_catalog.pg_class r ON r.oid = 'rag.remote_model'::pg_catalog.regclass
   LEFT JOIN rag.credential c ON c.name = m.credential

@@ -1,12 +1,12 @@
 //! An embedder of either place: files of this machine, or another server.
-use super::remote::require;
+use super::remote::{Remote, require};
 use super::{interrupt, model};
 use crate::Result;
 use crate::model::manifest;
 use crate::model::tokenizer::TokenCounter;
 use crate::model::{self as models, Checkpoint, Detail, Embedding, LocalModel, Purpose};
 use crate::pg::model::{Named, report_truncated};
-use crate::remote::{self as remotely, Client, Estimator, Kind};
+use crate::remote::{self as remotely, Estimator, Kind};
 use pgrx::pg_sys::Oid;
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub enum Embedder {
     /// Files of this machine.
     Local(&'static LocalModel),
     /// Another server.
-    Remote(Box<Client>),
+    Remote(Box<Remote>),
 }
 
 impl Embedder {

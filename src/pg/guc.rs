@@ -1,6 +1,7 @@
 //! Settings: private statics behind typed accessors, one file a subject. Who may set each, and why,
 //! stands beside it.
 pub mod answer;
+pub mod call_log;
 pub mod model;
 pub mod query_log;
 pub mod question_cache;
@@ -11,6 +12,7 @@ pub mod worker;
 pub fn init() {
     answer::init();
     model::init();
+    call_log::init();
     query_log::init();
     question_cache::init();
     remote::init();

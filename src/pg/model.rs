@@ -4,9 +4,9 @@ use super::{exit, guc, remote};
 use crate::model::LocalModel;
 use crate::model::manifest::Kind;
 use crate::model::store::{Located, Store};
-use crate::remote::Client;
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
+use remote::Remote;
 use std::cell::{Cell, RefCell};
 
 mod truncation;
@@ -124,7 +124,7 @@ pub enum Named {
     /// Files of this machine.
     Local(&'static LocalModel),
     /// A server.
-    Remote(Box<Client>),
+    Remote(Box<Remote>),
 }
 
 /// The model `name`, or `rag_pg.default_model`, for use by the caller. A name of both kinds stands for the

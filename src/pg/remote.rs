@@ -3,13 +3,15 @@ mod connection;
 mod pace;
 pub mod planning;
 
+use super::call_log::{self, Record};
 use super::rights::{as_extension_owner, current_user, role_name};
 use super::spi::{column, required};
 use super::{guc, plan};
-use crate::remote::{Address, Client, Credential, Kind, Limits, Source, Spec};
+use crate::remote::{Address, Client, Credential, Kind, Limits, Price, Source, Spec};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,13 +21,53 @@ pub fn init() {
     planning::init();
 }
 
+/// A remote model, ready to be called. What was called is in the ledger once this is dropped.
+pub struct Remote {
+    client: Client,
+    role: Oid,
+    collection: Option<i32>,
+}
+
+impl Remote {
+    /// Notes which collection it is called for.
+    pub fn set_collection(&mut self, collection: i32) {
+        self.collection = Some(collection);
+    }
+
+    /// Notes on whose behalf it is called, where that is not the caller.
+    pub fn set_role(&mut self, role: Oid) {
+        self.role = role;
+    }
+
+    /// What was called since this was last asked.
+    pub fn take_records(&self) -> Vec<Record> {
+        let calls = self.client.take_calls();
+        let record = |call| Record::new(call, self.client.spec(), self.role, self.collection);
+        calls.iter().map(record).collect()
+    }
+}
+
+impl Deref for Remote {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        call_log::note(&self.take_records());
+    }
+}
+
 /// The remote model `name`, or `None`. An error when the caller may not use it.
-pub fn find(name: &str) -> Result<Option<Client>> {
+pub fn find(name: &str) -> Result<Option<Remote>> {
     find_for(name, current_user())
 }
 
 /// The remote model `name`, or `None`. An error when `role` may not use it.
-pub fn find_for(name: &str, role: Oid) -> Result<Option<Client>> {
+pub fn find_for(name: &str, role: Oid) -> Result<Option<Remote>> {
     let args = [name.into(), role.into()];
     let sql = include_str!("../../sql/run/remote_load.sql");
     let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, |row| read(name, row)));
@@ -57,10 +99,11 @@ pub fn fingerprint(name: &str) -> Option<String> {
 }
 
 /// A client of a model.
-fn open(spec: Spec) -> Result<Client> {
+fn open(spec: Spec) -> Result<Remote> {
     let connection = connection::connection(guc::remote::egress()?, guc::remote::ca_file())?;
     let pace = pace::of(&spec);
-    Client::new(spec, connection, pace)
+    let client = Client::new(spec, connection, pace)?;
+    Ok(Remote { client, role: current_user(), collection: None })
 }
 
 /// An error unless a model is of a kind.
@@ -111,6 +154,7 @@ fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool)> {
         timeout: Duration::from_millis(required::<i64>(row, 16).unsigned_abs()),
         retries: number(17),
         parameters,
+        price: Price { input: column(row, 25), output: column(row, 26), request: column(row, 27) },
     };
     Ok((spec, required(row, 23)))
 }

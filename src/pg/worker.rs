@@ -26,7 +26,7 @@ mod text_index;
 mod turnstile;
 pub mod vector_index;
 
-pub use call::changes_written;
+pub use call::{call_now, changes_written, has_board};
 
 /// Prepares background work; called while the library is loaded.
 pub fn init() {

@@ -6,6 +6,7 @@ use super::limit;
 use super::provider::Ask;
 use super::retry::{asked_pause, backoff, random, used_up};
 use super::secret::Secret;
+use super::spec::Price;
 use crate::Error;
 use serde_json::Value;
 use std::io::Read;
@@ -19,10 +20,16 @@ const REFUSAL: u64 = 64 * 1024;
 /// A call that was made, for the record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
+    /// What the texts were sent for.
+    pub purpose: Purpose,
     /// Texts or documents in it.
     pub items: usize,
     /// Tokens estimated before it was sent.
     pub tokens: usize,
+    /// What the provider counted.
+    pub counted: Counted,
+    /// When the first request was sent.
+    pub began: SystemTime,
     /// Requests sent, the one that succeeded included.
     pub attempts: u32,
     /// From the first request to the end, pauses included.
@@ -31,13 +38,69 @@ pub struct Call {
     pub status: Option<u16>,
     /// What the provider calls the last request.
     pub request_id: Option<String>,
-    /// Whether it succeeded.
+    /// Whether a response came that could be used.
     pub is_success: bool,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Vectors of texts that ask.
+    Query,
+    /// Vectors of texts that are searched.
+    Document,
+    /// Scores.
+    Rerank,
+    /// Text.
+    Answer,
+}
+
+impl Purpose {
+    /// As SQL shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Document => "document",
+            Self::Rerank => "rerank",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+/// Tokens as a provider counts them, where it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Tokens read.
+    pub input: Option<u64>,
+    /// Tokens written.
+    pub output: Option<u64>,
+}
+
+impl Call {
+    /// What it costs at these prices; `None` where there are none. What a provider did not answer with
+    /// success it does not charge; a response that turned out not to be usable it does.
+    pub fn cost(&self, price: &Price) -> Option<f64> {
+        if *price == Price::default() {
+            return None;
+        }
+        if !self.status.is_some_and(|status| (200..300).contains(&status)) {
+            return Some(0.0);
+        }
+        let million = |tokens: u64, price: Option<f64>| tokens as f64 / 1e6 * price.unwrap_or(0.0);
+        let input = self.counted.input.unwrap_or(self.tokens as u64);
+        let output = self.counted.output.unwrap_or(0);
+        Some(
+            million(input, price.input)
+                + million(output, price.output)
+                + price.request.unwrap_or(0.0),
+        )
+    }
 }
 
 /// What to send, and what may come back.
 pub(super) struct Errand {
     pub ask: Ask,
+    pub purpose: Purpose,
     /// Texts or documents in it.
     pub items: usize,
     /// Tokens of it, estimated.
@@ -55,16 +118,24 @@ struct Envelope {
 }
 
 impl Client {
-    /// Sends a request, again where that may help, and returns the body of the response. One deadline
-    /// bounds all of it.
-    pub(super) fn run(&self, errand: Errand, cancel: &Cancel) -> Result<Vec<u8>, Failure> {
+    /// Sends a request, again where that may help, and `read`s the body of the response, with what the
+    /// provider counted. One deadline bounds all of it.
+    pub(super) fn run<T>(
+        &self,
+        errand: Errand,
+        cancel: &Cancel,
+        read: impl FnOnce(&[u8]) -> Result<(T, Counted), Failure>,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
         let deadline = started + self.spec().timeout;
-        let Errand { ask, items, tokens, most_bytes } = errand;
+        let Errand { ask, purpose, items, tokens, most_bytes } = errand;
         let envelope = self.envelope(ask).map_err(Failure::last)?;
         let mut call = Call {
+            purpose,
             items,
             tokens,
+            counted: Counted::default(),
+            began: SystemTime::now(),
             attempts: 0,
             duration: Duration::ZERO,
             status: None,
@@ -87,11 +158,15 @@ impl Client {
             }
         };
         call.duration = started.elapsed();
+        let result = result.and_then(|body| read(&body));
+        if let Ok((_, counted)) = &result {
+            call.counted = *counted;
+        }
         call.is_success = result.is_ok();
         if call.attempts > 0 {
             self.note(call);
         }
-        result
+        result.map(|(value, _)| value)
     }
 
     fn envelope(&self, ask: Ask) -> crate::Result<Envelope> {

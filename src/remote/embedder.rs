@@ -1,5 +1,5 @@
 //! A remote model as an embedder.
-use super::call::Errand;
+use super::call::{self, Counted, Errand};
 use super::cancel::Cancel;
 use super::check::{self, Wrong};
 use super::client::Client;
@@ -97,12 +97,17 @@ impl Embedder<'_> {
         let numbers = (texts.len() * spec.dimensions.unwrap_or(16_000)) as u64;
         let most_bytes = REST + NUMBER * numbers;
         let items = texts.len();
-        let body = client.run(Errand { ask, items, tokens, most_bytes }, cancel)?;
-        let read =
-            client.provider().vectors(&body).map_err(|why| Failure::malformed(&who, &why))?;
-        check::vectors(&read.vectors, texts.len(), spec.dimensions, &who)
-            .map_err(|wrong| of_wrong(&who, wrong))?;
-        Ok(read.vectors)
+        let purpose = match purpose {
+            Purpose::Query => call::Purpose::Query,
+            Purpose::Document => call::Purpose::Document,
+        };
+        client.run(Errand { ask, purpose, items, tokens, most_bytes }, cancel, |body| {
+            let read =
+                client.provider().vectors(body).map_err(|why| Failure::malformed(&who, &why))?;
+            check::vectors(&read.vectors, texts.len(), spec.dimensions, &who)
+                .map_err(|wrong| of_wrong(&who, wrong))?;
+            Ok((read.vectors, Counted { input: read.tokens, output: None }))
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 //! A remote model as a generator.
-use super::call::Errand;
+use super::call::{Counted, Errand, Purpose};
 use super::cancel::Cancel;
 use super::client::Client;
 use super::embedder::not_offered;
@@ -58,7 +58,12 @@ impl Generator<'_> {
         let ask = client.provider().chat(&spec.model, conversation, manner);
         let ask = ask.ok_or_else(|| Failure::last(not_offered(&who, "text")))?;
         let most_bytes = REST + TOKEN * u64::from(spec.max_output_tokens);
-        let body = client.run(Errand { ask, items: 1, tokens, most_bytes }, cancel)?;
-        client.provider().said(&body).map_err(|why| Failure::malformed(&who, &why))
+        let errand = Errand { ask, purpose: Purpose::Answer, items: 1, tokens, most_bytes };
+        client.run(errand, cancel, |body| {
+            let said =
+                client.provider().said(body).map_err(|why| Failure::malformed(&who, &why))?;
+            let counted = Counted { input: said.input_tokens, output: said.output_tokens };
+            Ok((said, counted))
+        })
     }
 }

@@ -1,5 +1,5 @@
 //! A remote model as a reranker.
-use super::call::Errand;
+use super::call::{Counted, Errand, Purpose};
 use super::cancel::Cancel;
 use super::check;
 use super::client::Client;
@@ -52,8 +52,13 @@ impl Reranker<'_> {
         // What is sent back may be escaped.
         let most_bytes = REST + DOCUMENT * documents.len() as u64 + 6 * sent as u64;
         let items = documents.len();
-        let body = client.run(Errand { ask, items, tokens, most_bytes }, cancel)?;
-        let read = client.provider().scores(&body).map_err(|why| Failure::malformed(&who, &why))?;
-        check::scores(&read, documents.len()).map_err(|wrong| of_wrong(&who, wrong))
+        let purpose = Purpose::Rerank;
+        client.run(Errand { ask, purpose, items, tokens, most_bytes }, cancel, |body| {
+            let read =
+                client.provider().scores(body).map_err(|why| Failure::malformed(&who, &why))?;
+            let counted = Counted { input: read.tokens, output: None };
+            let scores = check::scores(&read, documents.len());
+            Ok((scores.map_err(|wrong| of_wrong(&who, wrong))?, counted))
+        })
     }
 }

@@ -57,6 +57,19 @@ pub struct Spec {
     pub retries: u32,
     /// Put into every request's body; NULL takes out what would be there.
     pub parameters: Map<String, Value>,
+    /// What its provider charges.
+    pub price: Price,
+}
+
+/// Prices of a model, in whatever currency.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Price {
+    /// Of a million tokens read.
+    pub input: Option<f64>,
+    /// Of a million tokens written.
+    pub output: Option<f64>,
+    /// Of a request, as rerankers are charged.
+    pub request: Option<f64>,
 }
 
 impl Spec {
@@ -168,6 +181,11 @@ impl Spec {
         )?;
         least("tokens_per_minute", self.limits.tokens.map_or(1, |n| n as usize), 1, 1_000_000_000)?;
         least("retries", self.retries as usize, 0, 20)?;
+        let Price { input, output, request } = self.price;
+        if [input, output, request].into_iter().flatten().any(|p| !(0.0..=1e9).contains(&p)) {
+            return Err(Error::invalid_argument("a price must be from 0 to 1000000000")
+                .with_hint("Leave it NULL where it is not known."));
+        }
         if !self.temperature.is_none_or(|t| (0.0..=2.0).contains(&t)) {
             return Err(Error::invalid_argument("temperature must be from 0 to 2")
                 .with_hint("0.1 is the default."));

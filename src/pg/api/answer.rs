@@ -6,8 +6,9 @@ use super::embed::{checked, embedder};
 use crate::answer::{self, Answer, Citation, Options, Status};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::model::{self, Named};
+use crate::pg::remote::Remote;
 use crate::pg::{guc, interrupt, remote};
-use crate::remote::{Client, Kind};
+use crate::remote::Kind;
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -97,7 +98,7 @@ enum Chosen {
     /// Picks sentences.
     Embedder(&'static LocalModel),
     /// Writes.
-    Generator(Box<Client>),
+    Generator(Box<Remote>),
 }
 
 fn chosen(name: Option<&str>) -> Result<Chosen> {

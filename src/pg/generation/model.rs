@@ -2,8 +2,8 @@
 use crate::model::{LocalModel, Purpose};
 use crate::pg::collection::{Collection, Generation};
 use crate::pg::embedder::Embedder;
+use crate::pg::remote::Remote;
 use crate::pg::{model, remote};
-use crate::remote::Client;
 use crate::{Error, Result};
 
 /// The model a generation was made with, and no other build of it: its vectors lie in another space.
@@ -35,12 +35,13 @@ pub fn local(generation: &Generation) -> Result<&'static LocalModel> {
 }
 
 /// The same for one that another server runs; `None` where it is no such model. Reads the catalog.
-pub fn remote(collection: &Collection, generation: &Generation) -> Result<Option<Client>> {
+pub fn remote(collection: &Collection, generation: &Generation) -> Result<Option<Remote>> {
     let Generation { model: name, fingerprint, .. } = generation;
     if model::is_installed(name, fingerprint) {
         return Ok(None);
     }
-    let Some(client) = remote::find_for(name, collection.owner)? else { return Ok(None) };
+    let Some(mut client) = remote::find_for(name, collection.owner)? else { return Ok(None) };
+    client.set_collection(collection.id);
     if client.spec().fingerprint() == *fingerprint {
         return Ok(Some(client));
     }

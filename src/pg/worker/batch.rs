@@ -13,12 +13,12 @@ use crate::pg::collection::Generation;
 use crate::pg::embedder::Embedder;
 use crate::pg::generation::model::{local, remote};
 use crate::pg::interrupt::checkpoint;
+use crate::pg::remote::Remote;
 use crate::queue::batch::{halves, runs};
 use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
 use crate::queue::plan::{self, Document};
 use crate::queue::rate::Rate;
-use crate::remote::Client;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -134,10 +134,13 @@ fn most_jobs(target: &Target, is_remote: bool) -> i32 {
     if target.generation.state.is_building() && !is_remote { BUILDING_JOBS } else { JOBS }
 }
 
-fn open(target: &Target, remote: Option<Client>) -> Result<Embedder> {
+fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
     let generation = &target.generation;
     let model = match remote {
-        Some(client) => Embedder::Remote(Box::new(client)),
+        Some(mut remote) => {
+            remote.set_role(target.collection.owner);
+            Embedder::Remote(Box::new(remote))
+        }
         None => Embedder::Local(local(generation)?),
     };
     let dimensions = model.dimensions();

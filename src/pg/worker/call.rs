@@ -23,6 +23,19 @@ pub fn changes_written() {
     WROTE.store(true, Relaxed);
 }
 
+/// Whether workers are called through shared memory.
+pub fn has_board() -> bool {
+    board().is_some()
+}
+
+/// Calls a worker at once, whatever becomes of this transaction: it left something in shared memory.
+pub fn call_now() {
+    if let Some(board) = board() {
+        // SAFETY: reads this process's variable.
+        board.changes_committed(unsafe { pg_sys::MyDatabaseId });
+    }
+}
+
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
     match event {

@@ -7,16 +7,16 @@ use super::process;
 use super::text_index::Waiting;
 use super::{scan, vector_index};
 use crate::pg::generation::switch;
-use crate::pg::query_log;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::execute;
+use crate::pg::{call_log, query_log};
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
 use crate::queue::rate::Rate;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often to look for old entries of the query log.
+/// How often to look for old entries of the logs.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// How often in a row a step that clashed with another backend's is repeated at once.
@@ -50,7 +50,7 @@ pub struct Drain {
     clashes: u32,
     /// Generations that got chunks since their full-text index was last in order.
     unmerged: Waiting,
-    /// When the query log was last looked at.
+    /// When the logs were last looked at.
     pruned: Option<Instant>,
 }
 
@@ -109,6 +109,7 @@ impl Drain {
         self.host.reset_memory();
         let collections = self.collections.as_deref();
         self.host.reached("called");
+        call_log::drain(&self.host)?;
         let (changed, work) = self.host.transaction(|| {
             let changed = changes::coalesce(collections);
             self.host.reached("coalescing");
@@ -156,12 +157,12 @@ impl Drain {
         Ok(Turn::Idle { ready_at, is_claimed })
     }
 
-    /// Deletes old entries of the query log, now and then; whether there may be more.
+    /// Deletes old entries of the logs, now and then; whether there may be more.
     fn prune(&mut self) -> Result<bool, Failed> {
         if self.pruned.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
             return Ok(false);
         }
-        let has_more = self.host.transaction(|| Ok(query_log::prune()))?;
+        let has_more = self.host.transaction(|| Ok(query_log::prune() | call_log::prune()))?;
         if !has_more {
             self.pruned = Some(Instant::now());
         }

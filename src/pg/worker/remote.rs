@@ -4,10 +4,12 @@ use super::host::Host;
 use super::lease::Lease;
 use crate::Error;
 use crate::model::Purpose;
+use crate::pg::call_log;
 use crate::pg::interrupt::checkpoint;
+use crate::pg::remote::Remote;
 use crate::queue::plan::{Chunk, Embedded};
 use crate::queue::spool::Spool;
-use crate::remote::{Client, Embedder};
+use crate::remote::Embedder;
 use std::borrow::Cow;
 
 /// Embeds `chunks` in as many requests as it takes, several at once, and keeps the results under their
@@ -17,7 +19,7 @@ use std::borrow::Cow;
 pub fn embed(
     host: &Host,
     lease: &mut Lease,
-    client: &Client,
+    remote: &Remote,
     chunks: &[&Chunk],
     positions: &[usize],
     spool: &mut Spool,
@@ -34,7 +36,7 @@ pub fn embed(
                 Error::cancelled()
             })
         };
-        let made = Embedder(client).embed_partly(&texts, Purpose::Document, &mut go_on)?;
+        let made = Embedder(remote).embed_partly(&texts, Purpose::Document, &mut go_on)?;
         for (&position, embedding) in positions.iter().zip(made.embeddings) {
             if let Some(embedding) = embedding {
                 spool.put(position, &Embedded { vector: embedding.vector, bits: None })?;
@@ -42,8 +44,24 @@ pub fn embed(
         }
         made.error.map_or(Ok(()), Err)
     });
+    record(host, remote);
     match lost {
         Some(failed) => Err(failed),
         None => result.map_err(Failed::of_provider),
+    }
+}
+
+/// Writes down what was called, whatever becomes of it; a failure to do so is no reason to call again.
+fn record(host: &Host, remote: &Remote) {
+    let records = remote.take_records();
+    if records.is_empty() {
+        return;
+    }
+    let written = host.transaction(|| {
+        call_log::write(&records);
+        Ok(())
+    });
+    if let Err(failed) = written {
+        failed.warn();
     }
 }

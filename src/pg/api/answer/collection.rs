@@ -7,9 +7,10 @@ use crate::pg::api::search::{Given, require_text};
 use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::model::{self, Named};
 use crate::pg::query_log::{self, Answered, Entry};
+use crate::pg::remote::Remote;
 use crate::pg::search::{self, Found, Outcome};
 use crate::pg::{generation, guc, interrupt, remote};
-use crate::remote::{Client, Kind};
+use crate::remote::Kind;
 use crate::rerank::TokenBits;
 use crate::{Error, Result};
 use pgrx::JsonB;
@@ -75,7 +76,8 @@ fn rag_answer_collection(
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
     let started = Instant::now();
     let row = match generator {
-        Some(client) => {
+        Some(mut client) => {
+            client.set_collection(outcome.collection.id);
             let texts: Vec<&str> = outcome.found.iter().map(|f| &*f.content).collect();
             generated::row(&client, question, &texts, instructions, |found| {
                 let Quoted { marker, passage, quote, chars } = found;
@@ -106,7 +108,7 @@ fn rag_answer_collection(
 }
 
 /// A generator by name. What quotes is not named: it is the collection's own model.
-fn generator(name: &str) -> Result<Box<Client>> {
+fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {

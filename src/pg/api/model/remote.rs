@@ -6,7 +6,7 @@ use crate::pg::model;
 use crate::pg::remote::credential;
 use crate::pg::rights::{as_extension_owner, role_name};
 use crate::pg::spi::{execute, read, required};
-use crate::remote::{Address, Kind, Limits, Spec};
+use crate::remote::{Address, Kind, Limits, Price, Spec};
 use crate::{Error, Result};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::{self, panic::ErrorReport};
@@ -41,7 +41,10 @@ CREATE FUNCTION rag_create_model(
     temperature float8 = NULL,
     timeout interval = NULL,
     retries int = NULL,
-    parameters jsonb = NULL
+    parameters jsonb = NULL,
+    input_price float8 = NULL,
+    output_price float8 = NULL,
+    request_price float8 = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_create_model IS 'makes a model that another server runs known by a name; calls nobody';
 REVOKE ALL ON FUNCTION rag_create_model FROM PUBLIC;
@@ -68,6 +71,9 @@ fn rag_create_model(
     timeout: Option<Interval>,
     retries: Option<i32>,
     parameters: Option<JsonText>,
+    input_price: Option<f64>,
+    output_price: Option<f64>,
+    request_price: Option<f64>,
 ) -> Result<(), ErrorReport> {
     let name = named("model", name)?;
     model::check_free(name)?;
@@ -99,6 +105,7 @@ fn rag_create_model(
         timeout: timeout.map_or(Duration::from_secs(own_timeout), milliseconds),
         retries: count(retries.unwrap_or(RETRIES)) as u32,
         parameters: parse_parameters(parameters)?,
+        price: Price { input: input_price, output: output_price, request: request_price },
     };
     spec.check()?;
     Ok(insert(&spec)?)
@@ -234,6 +241,9 @@ fn insert(spec: &Spec) -> Result<()> {
         number(spec.retries as usize).into(),
         Value::Object(spec.parameters.clone()).to_string().into(),
         spec.fingerprint().into(),
+        spec.price.input.into(),
+        spec.price.output.into(),
+        spec.price.request.into(),
     ];
     let sql = include_str!("../../../../sql/run/remote_insert_model.sql");
     if as_extension_owner(|| execute(sql, &args)) == 0 {

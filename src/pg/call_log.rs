@@ -1,0 +1,149 @@
+//! The ledger of remote calls: what was asked of whom, how it went and what it cost.
+//!
+//! A call is paid for even if the statement that made it fails, so sessions do not write the ledger in their own
+//! transaction where that can be helped: with preloading they leave finished records in shared memory, and a
+//! worker writes them. That also keeps searches in read-only transactions, and free of transaction ids. Workers and
+//! `rag_work` write theirs in a transaction of its own, right after the call.
+#![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
+
+mod ring;
+
+use super::guc;
+use super::rights::as_extension_owner;
+use super::spi::execute;
+use super::worker::failed::Failed;
+use super::worker::host::Host;
+use super::worker::{call_now, has_board};
+use crate::remote::{Call, Purpose, Spec};
+use pgrx::pg_sys;
+use std::time::UNIX_EPOCH;
+
+/// Most calls deleted at once.
+const BATCH: i32 = 1_000;
+
+/// A call as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    at: f64,
+    role: pg_sys::Oid,
+    collection: Option<i32>,
+    model: String,
+    purpose: Purpose,
+    items: i32,
+    input_tokens: i64,
+    output_tokens: i64,
+    is_estimate: bool,
+    milliseconds: i64,
+    attempts: i32,
+    status: Option<u16>,
+    succeeded: bool,
+    request_id: String,
+    cost: Option<f64>,
+}
+
+impl Record {
+    /// What there is to say about a call of a model that `role` made, perhaps for a collection.
+    pub fn new(call: &Call, spec: &Spec, role: pg_sys::Oid, collection: Option<i32>) -> Self {
+        let tokens = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let number = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
+        Self {
+            at: call.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            role,
+            collection,
+            model: spec.name.clone(),
+            purpose: call.purpose,
+            items: number(call.items as u64),
+            input_tokens: tokens(call.counted.input.unwrap_or(call.tokens as u64)),
+            output_tokens: tokens(call.counted.output.unwrap_or(0)),
+            is_estimate: call.counted.input.is_none(),
+            milliseconds: i64::try_from(call.duration.as_millis()).unwrap_or(i64::MAX),
+            attempts: number(u64::from(call.attempts)),
+            status: call.status,
+            succeeded: call.is_success,
+            request_id: call.request_id.clone().unwrap_or_default(),
+            cost: call.cost(&spec.price),
+        }
+    }
+}
+
+/// Prepares what processes share; called while the library is loaded.
+pub fn init() {
+    ring::init();
+}
+
+/// Notes what a session called. Runs also while an error unwinds, so it raises none where it does.
+pub fn note(records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    if has_board() && guc::worker::workers() > 0 {
+        // SAFETY: reads this process's variable.
+        ring::put(unsafe { pg_sys::MyDatabaseId }, records);
+        call_now();
+    } else if !std::thread::panicking() && may_write() {
+        write(records);
+    }
+}
+
+fn may_write() -> bool {
+    // SAFETY: reads this backend's state.
+    unsafe {
+        pg_sys::IsTransactionState()
+            && !pg_sys::XactReadOnly
+            && !pg_sys::RecoveryInProgress()
+            && !pg_sys::IsInParallelMode()
+    }
+}
+
+/// Writes records in this transaction.
+pub fn write(records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    fn each<T>(records: &[Record], of: impl Fn(&Record) -> T) -> Vec<T> {
+        records.iter().map(of).collect()
+    }
+    let args = [
+        each(records, |r| r.at).into(),
+        each(records, |r| i64::from(r.role.to_u32())).into(),
+        each(records, |r| r.collection.unwrap_or(0)).into(),
+        each(records, |r| r.model.clone()).into(),
+        each(records, |r| r.purpose.as_str()).into(),
+        each(records, |r| r.items).into(),
+        each(records, |r| r.input_tokens).into(),
+        each(records, |r| r.output_tokens).into(),
+        each(records, |r| r.is_estimate).into(),
+        each(records, |r| r.milliseconds).into(),
+        each(records, |r| r.attempts).into(),
+        each(records, |r| r.status.map_or(0, i32::from)).into(),
+        each(records, |r| r.succeeded).into(),
+        each(records, |r| r.request_id.clone()).into(),
+        each(records, |r| r.cost).into(),
+    ];
+    let sql = include_str!("../../sql/run/call_log_insert.sql");
+    as_extension_owner(|| execute(sql, &args));
+}
+
+/// Writes what sessions of this database left in shared memory.
+pub fn drain(host: &Host) -> Result<(), Failed> {
+    // SAFETY: reads this process's variable.
+    let records = ring::take(unsafe { pg_sys::MyDatabaseId });
+    let lost = ring::take_lost();
+    if lost > 0 {
+        pgrx::log!("rag_pg: {lost} remote calls were not recorded: nobody was there to write them");
+    }
+    if records.is_empty() {
+        return Ok(());
+    }
+    host.transaction(|| {
+        write(&records);
+        Ok(())
+    })
+}
+
+/// Deletes a batch of calls that are older than the setting keeps; says whether there may be more.
+pub fn prune() -> bool {
+    let Some(seconds) = guc::call_log::retention() else { return false };
+    let sql = include_str!("../../sql/run/call_log_prune.sql");
+    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
+}
