@@ -1,13 +1,16 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 mod bm25;
+pub mod diverse;
 pub mod explain;
 pub mod few;
 pub mod filter;
 pub mod legs;
 pub mod matching;
+pub mod passage;
 pub mod quality;
 mod query;
 pub mod question_cache;
+pub mod script;
 
 pub use bm25::Bm25;
 pub use query::{Query, any_of};

@@ -9,6 +9,7 @@ use super::rights::{as_extension_owner, current_role};
 use super::search::{Fate, Found, Options, Outcome, milliseconds};
 use super::spi::{execute, query, required};
 use crate::pg::json::without_nulls;
+use crate::search::diverse::Choice;
 use pgrx::{JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
@@ -115,6 +116,9 @@ fn options(options: &Options) -> Value {
     differing("dense_weight", options.dense_weight.into(), default.dense_weight.into());
     differing("lexical_weight", options.lexical_weight.into(), default.lexical_weight.into());
     differing("rerank_weight", options.rerank_weight.into(), default.rerank_weight.into());
+    differing("per_document", options.per_document.into(), Value::Null);
+    differing("near_duplicate", options.near_duplicate.into(), Value::Null);
+    differing("expand", options.expand.into(), default.expand.into());
     Value::Object(object)
 }
 
@@ -124,7 +128,7 @@ fn candidate(outcome: &Outcome, found: &Found) -> Value {
         "chunk_id": found.chunk_id,
         "document_key": outcome.collection.document_key(&found.key),
         "ordinal": found.ordinal,
-        "kept": found.fate == Fate::Kept,
+        "kept": found.fate == Fate::Ranked(Choice::Kept),
         "score": rounded(found.score),
         "dense": found.dense_rank,
         "lexical": found.lexical_rank,

@@ -3,6 +3,7 @@
 //!
 //! Everything runs with the caller's rights and in the caller's snapshot.
 mod comparable;
+mod expand;
 mod explain;
 mod filter;
 mod found;
@@ -24,7 +25,9 @@ use super::collection::{Collection, Generation};
 use super::cursor::Snapshot;
 use super::{rights, vector_index};
 use crate::model::{Detail, Embedding};
+use crate::search::diverse::{Choice, Limits, choose};
 use crate::search::filter::Filter as Tree;
+use crate::search::passage::Passage;
 use crate::{Error, Result};
 pub use comparable::values;
 pub use explain::{Explained, explain};
@@ -64,10 +67,19 @@ pub struct Options {
     pub lexical_weight: f64,
     /// Weight of MaxSim beside the legs' own scores.
     pub rerank_weight: f64,
+    /// Most chunks of one document.
+    pub per_document: Option<usize>,
+    /// Resemblance with a better chunk from which on one is left out.
+    pub near_duplicate: Option<f64>,
+    /// Chunks on each side that come with one that was found.
+    pub expand: usize,
 }
 
 /// Chunks to return when none are asked for.
 pub const DEFAULT_TOP_K: i32 = 5;
+
+/// Most chunks that one search returns, ranks, or has a leg find.
+pub const MOST_CANDIDATES: usize = 1_000;
 
 impl Options {
     /// The default way to find the best `top_k` chunks.
@@ -82,6 +94,9 @@ impl Options {
             dense_weight: 1.0,
             lexical_weight: 1.0,
             rerank_weight: 1.0,
+            per_document: None,
+            near_duplicate: None,
+            expand: 0,
         }
     }
 }
@@ -96,11 +111,25 @@ pub struct Outcome {
     pub found: Vec<Found>,
     /// The other candidates that were ranked, best first.
     pub others: Vec<Found>,
+    /// Where neighbours were asked for: what was found with them, each stretch once.
+    pub passages: Option<Vec<Passage>>,
+    /// How it was searched in the end.
+    pub options: Options,
     /// How the search went.
     pub trace: Trace,
     /// The question's embedding, with token vectors when reranked; `None` when no part of it needed
     /// or allowed one.
     pub question: Option<Embedding>,
+}
+
+impl Outcome {
+    /// The rank of the better chunk that a chunk which was found shares a passage with; `None` when the
+    /// passage is its own, or there are none.
+    pub fn merged_into(&self, chunk_id: i64) -> Option<usize> {
+        let position = self.found.iter().position(|found| found.chunk_id == chunk_id)?;
+        let passage = self.passages.iter().flatten().find(|p| p.hits.contains(&position))?;
+        passage.hits.first().filter(|best| **best != position).map(|best| best + 1)
+    }
 }
 
 /// Searches `collection` for `text`.
@@ -153,13 +182,13 @@ fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
 }
 
 /// A search that is ready to run.
-struct Search<'a> {
+struct Search {
     collection: Collection,
     generation: Generation,
     pgvector: PgVector,
     names: Names,
     filter: Filter,
-    options: &'a Options,
+    options: Options,
     question: Question,
     embedding: Option<Embedding>,
     trace: Trace,
@@ -167,8 +196,8 @@ struct Search<'a> {
     _snapshot: Option<Snapshot>,
 }
 
-impl<'a> Search<'a> {
-    fn prepare(collection: &str, text: &str, options: &'a Options) -> Result<Self> {
+impl Search {
+    fn prepare(collection: &str, text: &str, options: &Options) -> Result<Self> {
         let Resolved { collection, generation, snapshot } = resolve(collection)?;
         require_rights(&collection, &generation)?;
         let pgvector = PgVector::find()?;
@@ -189,7 +218,7 @@ impl<'a> Search<'a> {
             pgvector,
             names,
             filter,
-            options,
+            options: options.clone(),
             question,
             embedding,
             trace,
@@ -197,8 +226,26 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// All candidates, best first.
+    /// All candidates, best first, with what becomes of each.
+    ///
+    /// Where documents or duplicates are held back, the usual number of candidates may not have enough
+    /// others: then there are more.
     fn run(&mut self) -> Result<Vec<Found>> {
+        loop {
+            let mut found = self.ranked()?;
+            let kept = self.choose(&mut found);
+            let options = &mut self.options;
+            let wants_more = options.per_document.is_some() || options.near_duplicate.is_some();
+            let is_full = found.len() >= options.candidates && options.candidates < MOST_CANDIDATES;
+            if kept >= options.top_k || !wants_more || !is_full {
+                return Ok(found);
+            }
+            options.candidates = (options.candidates * 4).min(MOST_CANDIDATES);
+            options.depth = options.depth.max(options.candidates);
+        }
+    }
+
+    fn ranked(&mut self) -> Result<Vec<Found>> {
         let started = Instant::now();
         let mut found = self.candidates(self.question.required.clone());
         // A phrase that no chunk has as it stands should not hide those that come close.
@@ -206,21 +253,34 @@ impl<'a> Search<'a> {
             self.trace.is_relaxed = true;
             found = self.candidates(self.question.excluded.clone());
         }
-        self.trace.gather = started.elapsed();
+        self.trace.gather += started.elapsed();
         let started = Instant::now();
-        rank(&mut found, self.options, &self.generation, self.embedding.as_ref())?;
-        self.trace.rank = started.elapsed();
+        rank(&mut found, &self.options, &self.generation, self.embedding.as_ref())?;
+        self.trace.rank += started.elapsed();
         Ok(found)
     }
 
-    /// Parts the best from the rest.
-    fn outcome(mut self, mut ranked: Vec<Found>, started: Instant) -> Outcome {
-        let others = ranked.split_off(ranked.len().min(self.options.top_k));
-        for found in &mut ranked {
-            found.fate = Fate::Kept;
+    /// Decides what becomes of each candidate; returns how many are kept.
+    fn choose(&self, ranked: &mut [Found]) -> usize {
+        let Options { top_k, per_document, near_duplicate, .. } = self.options;
+        let limits = Limits { top_k, per_document, near_duplicate };
+        let candidates: Vec<_> =
+            ranked.iter().map(|found| (found.key.as_slice(), &found.content)).collect();
+        let choices = choose(&candidates, |content| content, &limits);
+        drop(candidates);
+        for (found, choice) in ranked.iter_mut().zip(&choices) {
+            found.fate = Fate::Ranked(*choice);
         }
+        choices.iter().filter(|choice| **choice == Choice::Kept).count()
+    }
+
+    /// Parts what is returned from the rest.
+    fn outcome(mut self, ranked: Vec<Found>, started: Instant) -> Outcome {
+        let (found, others): (Vec<Found>, Vec<Found>) =
+            ranked.into_iter().partition(|found| found.fate == Fate::Ranked(Choice::Kept));
+        let passages = (self.options.expand > 0).then(|| self.expand(&found));
         self.trace.total = started.elapsed();
-        let Self { collection, generation, embedding: question, trace, .. } = self;
-        Outcome { collection, generation, found: ranked, others, question, trace }
+        let Self { collection, generation, embedding: question, trace, options, .. } = self;
+        Outcome { collection, generation, found, others, passages, options, trace, question }
     }
 }

@@ -3,7 +3,8 @@
 use super::search::{Given, require_text};
 use crate::Result;
 use crate::pg::json::JsonText;
-use crate::pg::search::{self, Explained, Fate, Found, Options};
+use crate::pg::search::{self, Explained, Fate, Found, Outcome};
+use crate::search::diverse::Choice;
 use crate::search::explain::{Candidate, Explanation, Leg};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -22,7 +23,10 @@ CREATE FUNCTION rag_explain(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1
+    rerank_weight float8 = 1,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
 ) RETURNS TABLE (
     rank int,
     chunk_id bigint,
@@ -54,6 +58,9 @@ fn rag_explain(
     dense_weight: Option<f64>,
     lexical_weight: Option<f64>,
     rerank_weight: Option<f64>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
 ) -> Result<
     TableIterator<
         'static,
@@ -89,6 +96,9 @@ fn rag_explain(
         dense_weight,
         lexical_weight,
         rerank_weight,
+        per_document,
+        near_duplicate,
+        expand,
     };
     let (explained, explanation) = explain(collection, query, given)?;
     let summary = summary(&explained);
@@ -128,7 +138,10 @@ CREATE FUNCTION rag_explain_text(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1
+    rerank_weight float8 = 1,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["search", search_hit, search_fuse])]
@@ -144,6 +157,9 @@ fn rag_explain_text(
     dense_weight: Option<f64>,
     lexical_weight: Option<f64>,
     rerank_weight: Option<f64>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
 ) -> Result<SetOfIterator<'static, String>, ErrorReport> {
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(SetOfIterator::new(Vec::new()));
@@ -157,6 +173,9 @@ fn rag_explain_text(
         dense_weight,
         lexical_weight,
         rerank_weight,
+        per_document,
+        near_duplicate,
+        expand,
     };
     let (_, explanation) = explain(collection, query, given)?;
     Ok(SetOfIterator::new(explanation.lines()))
@@ -166,7 +185,7 @@ fn explain(collection: &str, query: &str, given: Given) -> Result<(Explained, Ex
     let options = given.read()?;
     require_text("query", query)?;
     let explained = search::explain(collection, query, &options)?;
-    let explanation = explanation(query, &options, &explained);
+    let explanation = explanation(query, &explained);
     Ok((explained, explanation))
 }
 
@@ -176,7 +195,7 @@ fn candidates_of(explained: &Explained) -> impl Iterator<Item = &Found> {
     outcome.found.iter().chain(&outcome.others).chain(&explained.not_ranked)
 }
 
-fn explanation(query: &str, options: &Options, explained: &Explained) -> Explanation {
+fn explanation(query: &str, explained: &Explained) -> Explanation {
     let outcome = &explained.outcome;
     let candidates = (1..).zip(candidates_of(explained));
     Explanation {
@@ -189,11 +208,11 @@ fn explanation(query: &str, options: &Options, explained: &Explained) -> Explana
         order: explained.order.clone(),
         notes: explained.notes.clone(),
         times: outcome.trace.times().to_vec(),
-        candidates: candidates.map(|(rank, found)| candidate(rank, found, options)).collect(),
+        candidates: candidates.map(|(rank, found)| candidate(rank, found, outcome)).collect(),
     }
 }
 
-fn candidate(rank: usize, found: &Found, options: &Options) -> Candidate {
+fn candidate(rank: usize, found: &Found, outcome: &Outcome) -> Candidate {
     let is_ranked = found.fate != Fate::NotRanked;
     Candidate {
         rank: is_ranked.then_some(rank),
@@ -205,16 +224,23 @@ fn candidate(rank: usize, found: &Found, options: &Options) -> Candidate {
         similarity: found.similarity,
         bm25: found.bm25,
         max_sim: found.max_sim,
-        is_kept: found.fate == Fate::Kept,
-        reason: reason(found.fate, options),
+        is_kept: found.fate == Fate::Ranked(Choice::Kept),
+        reason: reason(found, outcome),
         content: found.content.to_string(),
     }
 }
 
-fn reason(fate: Fate, options: &Options) -> String {
-    match fate {
-        Fate::Kept => format!("one of the best {}", options.top_k),
-        Fate::Lower => format!("below the best {}", options.top_k),
+/// Why a candidate is part of the result, or why not; the best of a merged passage has its row.
+fn reason(found: &Found, outcome: &Outcome) -> String {
+    let options = &outcome.options;
+    match found.fate {
+        Fate::Ranked(Choice::Kept) => match outcome.merged_into(found.chunk_id) {
+            Some(rank) => format!("in the passage of rank {rank}"),
+            None => format!("one of the best {}", options.top_k),
+        },
+        Fate::Ranked(Choice::SameDocument(rank)) => format!("same document as rank {rank}"),
+        Fate::Ranked(Choice::NearDuplicate(rank)) => format!("near duplicate of rank {rank}"),
+        Fate::Ranked(Choice::Lower) => format!("below the best {}", options.top_k),
         Fate::NotRanked => format!("beyond the {} candidates that were ranked", options.candidates),
     }
 }

@@ -1,8 +1,8 @@
 //! `rag_search`: what a collection holds about a question.
-use crate::pg::collection::Collection;
 use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::query_log::{self, Entry};
 use crate::pg::search::{Found, Outcome, search};
+use crate::search::passage::Passage;
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -28,7 +28,10 @@ CREATE FUNCTION rag_search(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1
+    rerank_weight float8 = 1,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
 ) RETURNS TABLE (
     chunk_id bigint,
     document_key jsonb,
@@ -52,6 +55,9 @@ fn rag_search(
     dense_weight: Option<f64>,
     lexical_weight: Option<f64>,
     rerank_weight: Option<f64>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
 ) -> Result<
     TableIterator<
         'static,
@@ -79,14 +85,22 @@ fn rag_search(
         dense_weight,
         lexical_weight,
         rerank_weight,
+        per_document,
+        near_duplicate,
+        expand,
     };
     let options = given.read()?;
     require_text("query", query)?;
     let outcome = search(collection, query, &options)?;
     query_log::record(&Entry { query, options: &options, outcome: &outcome, answer: None });
-    let Outcome { collection, generation, found, .. } = outcome;
-    let rows: Vec<Row> =
-        found.into_iter().map(|found| row(&collection, generation.id, found)).collect();
+    let rows: Vec<Row> = match &outcome.passages {
+        None => outcome.found.iter().map(|found| row(&outcome, found, None)).collect(),
+        Some(passages) => {
+            let best =
+                |passage: &Passage| row(&outcome, &outcome.found[passage.hits[0]], Some(passage));
+            passages.iter().map(best).collect()
+        }
+    };
     Ok(TableIterator::new(rows))
 }
 
@@ -99,7 +113,8 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn row(collection: &Collection, generation: i32, found: Found) -> Row {
+/// A chunk that was found or, in its place, the passage whose best it is.
+fn row(outcome: &Outcome, found: &Found, passage: Option<&Passage>) -> Row {
     let ranks = json!({
         "dense": found.dense_rank,
         "lexical": found.lexical_rank,
@@ -107,20 +122,28 @@ fn row(collection: &Collection, generation: i32, found: Found) -> Row {
         "similarity": found.similarity,
         "bm25": found.bm25,
         "maxsim": found.max_sim,
-        "generation": generation,
+        "generation": outcome.generation.id,
+    });
+    let (char_start, char_end) =
+        passage.map_or((found.char_start, found.char_end), |p| (p.char_start, p.char_end));
+    let hits = |passage: &Passage| -> Vec<i64> {
+        passage.hits.iter().map(|hit| outcome.found[*hit].chunk_id).collect()
+    };
+    let metadata = json!({
+        "section": found.section,
+        "page": found.page,
+        "char_start": char_start,
+        "char_end": char_end,
+        "chunks": passage.map(|passage| &passage.chunks),
+        "hits": passage.map(hits),
     });
     (
         found.chunk_id,
-        JsonB(collection.document_key(&found.key)),
+        JsonB(outcome.collection.document_key(&found.key)),
         found.ordinal,
-        found.content.into_string(),
+        passage.map_or(&*found.content, |passage| &passage.content).to_owned(),
         found.score,
-        JsonB(without_nulls(json!({
-            "section": found.section,
-            "page": found.page,
-            "char_start": found.char_start,
-            "char_end": found.char_end,
-        }))),
+        JsonB(without_nulls(metadata)),
         JsonB(ranks),
     )
 }

@@ -28,7 +28,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let mut search = Search::prepare(collection, text, options)?;
     let ranked = search.run()?;
     search.trace.total = started.elapsed();
-    let everything = Gathering { limit: 2 * options.depth, ..search.trace.gathered.clone() };
+    let everything = Gathering { limit: 2 * search.options.depth, ..search.trace.gathered.clone() };
     let (all, kept) = search.gather(&everything);
     let gone = kept - all.len();
     let legs = vec![search.dense_leg(&all), search.lexical_leg(&all)];
@@ -45,7 +45,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     Ok(Explained { outcome, not_ranked, legs, order, notes })
 }
 
-impl Search<'_> {
+impl Search {
     fn dense_leg(&self, all: &[Found]) -> Leg {
         let has_leg = self.embedding.is_some() && self.options.dense_weight > 0.0;
         Leg {
@@ -87,7 +87,7 @@ impl Search<'_> {
     }
 
     fn notes(&self, legs: &[Leg], gone: usize) -> Vec<String> {
-        let options = self.options;
+        let options = &self.options;
         let mut notes = Vec::new();
         let mut note = |applies: bool, text: String| {
             if applies {

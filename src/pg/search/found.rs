@@ -2,15 +2,14 @@
 use super::comparable::values;
 use crate::pg::spi::{column, required};
 use crate::pg::stored_text::StoredText;
+use crate::search::diverse::Choice;
 use pgrx::spi::SpiHeapTupleData;
 
 /// What became of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is part of the result.
-    Kept,
-    /// Others are better.
-    Lower,
+    /// It was ranked, and then chosen or not.
+    Ranked(Choice),
     /// It was not ranked: other candidates have better reciprocal ranks.
     NotRanked,
 }
@@ -79,7 +78,7 @@ impl Found {
             key: key_of(row, 16, keys),
             max_sim: None,
             score: 0.0,
-            fate: Fate::Lower,
+            fate: Fate::Ranked(Choice::Lower),
         }
     }
 }

@@ -25,7 +25,7 @@ const MOST_FEW: usize = 5_000;
 /// Most chunks that are compared all after the vector index found too few. About 5 µs each.
 const MOST_COMPARED: usize = 50_000;
 
-impl Search<'_> {
+impl Search {
     /// The candidates in order of reciprocal rank fusion; every one matches `required`.
     ///
     /// To ask the source about every chunk that a leg comes upon costs as much as all the rest. Where
@@ -115,7 +115,7 @@ impl Search<'_> {
         gathering: &Gathering,
     ) -> Option<(String, Vec<DatumWithOid<'static>>)> {
         let Gathering { must_match, is_strict, limit, few } = gathering;
-        let options = self.options;
+        let options = &self.options;
         let terms = self.terms();
         let documents = self.documents();
         let matched = self.matched(&terms, documents, few.is_some());

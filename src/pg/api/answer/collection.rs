@@ -27,7 +27,9 @@ CREATE FUNCTION rag_answer(
     top_k int = 5,
     filter jsonb = NULL,
     model text = NULL,
-    instructions text = NULL
+    instructions text = NULL,
+    per_document int = NULL,
+    near_duplicate float8 = NULL
 ) RETURNS TABLE (
     answer text,
     citations jsonb,
@@ -37,9 +39,9 @@ CREATE FUNCTION rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text, text) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text, text, int, float8) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
-#[allow(clippy::type_complexity)] // the row of a set-returning function
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(
     collection: Option<&str>,
     question: Option<&str>,
@@ -47,6 +49,8 @@ fn rag_answer_collection(
     filter: Option<JsonText>,
     model: Option<&str>,
     instructions: Option<&str>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
 ) -> Result<
     TableIterator<
         'static,
@@ -72,7 +76,8 @@ fn rag_answer_collection(
         refuse_instructions(instructions)?;
     }
     require_text("question", question)?;
-    let options = Given { top_k, filter, ..Given::default() }.read()?;
+    let options =
+        Given { top_k, filter, per_document, near_duplicate, ..Given::default() }.read()?;
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
     let started = Instant::now();
     let row = match generator {

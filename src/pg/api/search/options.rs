@@ -1,11 +1,14 @@
 //! Named options of a search as SQL gives them.
 use crate::pg::json::JsonText;
-use crate::pg::search::{DEFAULT_TOP_K, Options};
+use crate::pg::search::{DEFAULT_TOP_K, MOST_CANDIDATES, Options};
 use crate::search::filter::Filter;
 use crate::{Error, Result};
 
 /// Most chunks that one search returns, and most that one leg finds.
-const MOST: i32 = 1_000;
+const MOST: i32 = MOST_CANDIDATES as i32;
+
+/// Most chunks on each side that come with one that was found.
+const MOST_NEIGHBOURS: usize = 100;
 
 /// Named options as they came; `None` means the default.
 #[derive(Default)]
@@ -26,6 +29,12 @@ pub struct Given {
     pub lexical_weight: Option<f64>,
     /// Weight of late interaction.
     pub rerank_weight: Option<f64>,
+    /// Most chunks of one document.
+    pub per_document: Option<i32>,
+    /// Resemblance with a better chunk that leaves one out.
+    pub near_duplicate: Option<f64>,
+    /// Neighbours to return with each chunk, on each side.
+    pub expand: Option<i32>,
 }
 
 impl Given {
@@ -52,6 +61,9 @@ impl Given {
                 *option = weight(name, chosen)?;
             }
         }
+        options.per_document = self.per_document.map(|n| count("per_document", n)).transpose()?;
+        options.near_duplicate = self.near_duplicate.map(share).transpose()?;
+        options.expand = neighbours(self.expand.unwrap_or_default())?;
         if options.dense_weight == 0.0 && options.lexical_weight == 0.0 {
             return Err(Error::invalid_argument("dense_weight and lexical_weight are both 0")
                 .with_hint("Give at least one of them a weight above 0."));
@@ -68,6 +80,26 @@ pub fn count(name: &str, value: i32) -> Result<usize> {
             .with_hint(format!("Ask for up to {MOST}, or filter for fewer documents.")));
     }
     Ok(usize::try_from(value).unwrap_or_default())
+}
+
+/// How alike two texts must be.
+fn share(value: f64) -> Result<f64> {
+    if value > 0.0 && value <= 1.0 {
+        return Ok(value);
+    }
+    Err(Error::invalid_argument("near_duplicate must be above 0 and at most 1")
+        .with_detail(format!("It is {value}."))
+        .with_hint(
+            "1 leaves out texts with the same words in the same order, 0.8 those with few others.",
+        ))
+}
+
+fn neighbours(value: i32) -> Result<usize> {
+    usize::try_from(value).ok().filter(|count| *count <= MOST_NEIGHBOURS).ok_or_else(|| {
+        Error::invalid_argument(format!("expand must be between 0 and {MOST_NEIGHBOURS}"))
+            .with_detail(format!("It is {value}."))
+            .with_hint("It is the number of chunks before and behind a chunk that come with it.")
+    })
 }
 
 fn weight(name: &str, value: f64) -> Result<f64> {
