@@ -1,6 +1,9 @@
 //! Embedding the chunks of the PostgreSQL manual with the default model on one thread: `Embedder`
 //! from texts to vectors, beside a bare loop of ONNX Runtime over token ids prepared beforehand, and
 //! the share of padding. Both take turns; medians of the rounds.
+//!
+//! With `RAG_PG_BENCH_TEXTS=FILE`, a text in each line as a JSON string, it runs the bare loop over those
+//! once and prints the seconds that took: what ingestion is compared with.
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 use rag_pg::chunk::{Format, Options, chunk};
@@ -20,6 +23,9 @@ fn main() {
         return;
     }
     let model = open();
+    if let Some(path) = std::env::var_os("RAG_PG_BENCH_TEXTS") {
+        return bare_loop(&model, &std::fs::read_to_string(path).expect("a file of texts"));
+    }
     let all = manual_chunks(&model);
     if all.is_empty() {
         figure(
@@ -50,6 +56,17 @@ fn main() {
     figure("embedding against ONNX Runtime alone", &format!("{:.2}x", vectors / bare), ">= 0.9x");
     let what = format!("padding over the manual's {} chunks", all.len());
     figure(&what, &format!("{:.1} %", padding * 100.0), "< 5 %");
+}
+
+/// Prints the seconds that the bare loop takes for JSON strings, one a line.
+fn bare_loop(model: &LocalModel, lines: &str) {
+    let text = |line| serde_json::from_str(line).expect("a JSON string");
+    let texts: Vec<String> = lines.lines().map(text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut raw = RawLoop::new(model, &texts);
+    let started = Instant::now();
+    raw.run();
+    println!("{:.2}", started.elapsed().as_secs_f64());
 }
 
 fn figure(what: &str, value: &str, bar: &str) {

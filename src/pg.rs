@@ -15,6 +15,7 @@ mod interrupt;
 mod json;
 mod maintain;
 mod model;
+mod names;
 mod plan;
 mod preload;
 mod query_log;

@@ -6,10 +6,9 @@ pub mod hold;
 pub mod key;
 pub mod triggers;
 
-use super::plan;
-use super::rights::qualified_name;
 use super::spi::{column, read, required};
 use super::vector_index;
+use super::{names, plan};
 use crate::{Error, Result};
 pub use build::Build;
 pub use key::KeyColumn;
@@ -275,18 +274,19 @@ impl Collection {
     }
 }
 
+/// Qualified, quoted name of a generation's table.
+pub fn table_sql(table: Oid) -> Result<String> {
+    names::relation(table).ok_or_else(|| {
+        Error::not_ready("a table of the collection is gone")
+            .with_hint("Drop the collection with rag_drop_collection() and create it again.")
+    })
+}
+
 impl Generation {
     /// Qualified, quoted names of documents, chunks and, where kept, token bits.
     pub fn tables_sql(&self) -> Result<Vec<String>> {
         let tables = [Some(self.documents), Some(self.chunks), self.bits];
-        let name = |table| {
-            qualified_name(table).ok_or_else(|| {
-                Error::not_ready("a table of the collection is gone").with_hint(
-                    "Drop the collection with rag_drop_collection() and create it again.",
-                )
-            })
-        };
-        tables.into_iter().flatten().map(name).collect()
+        tables.into_iter().flatten().map(table_sql).collect()
     }
 
     /// The generation of this number, or `None` when it was pruned.

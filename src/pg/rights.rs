@@ -88,14 +88,6 @@ pub fn key_text_settings() -> impl Drop {
     Previous::switch(user, 0, &KEY_TEXT)
 }
 
-/// Runs `body` with the caller's rights and a search path nobody else can write to.
-pub fn with_safe_path<R>(body: impl FnOnce() -> R) -> R {
-    // SAFETY: reads this backend's state.
-    let user = unsafe { pg_sys::GetUserId() };
-    let _previous = Previous::switch(user, 0, &[SAFE_PATH]);
-    body()
-}
-
 /// Runs `body` so that a statement in it waits for a lock no longer than this.
 pub fn with_lock_timeout<R>(timeout: &CStr, body: impl FnOnce() -> R) -> R {
     // SAFETY: reads this backend's state.
@@ -180,20 +172,6 @@ pub fn row_security_applies(table: pg_sys::Oid) -> bool {
     // SAFETY: reads catalogs inside a transaction; the invalid user stands for the caller.
     let result = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
     result == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
-}
-
-/// A relation's name with its schema, quoted; `None` when it is gone.
-pub fn qualified_name(relation: pg_sys::Oid) -> Option<String> {
-    // SAFETY: cache look-ups inside a transaction; both names are copied.
-    unsafe {
-        let name = pg_sys::get_rel_name(relation);
-        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
-        let quoted = |name: *const std::ffi::c_char| {
-            (!name.is_null())
-                .then(|| pgrx::spi::quote_identifier(CStr::from_ptr(name).to_string_lossy()))
-        };
-        Some(format!("{}.{}", quoted(schema)?, quoted(name)?))
-    }
 }
 
 /// Name of the role whose rights are in force, unquoted.

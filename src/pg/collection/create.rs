@@ -1,6 +1,7 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
 use super::triggers::{create_triggers, drop_leftovers, heed_replication};
 use super::{Build, Collection, Generation, State, key};
+use crate::pg::names;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
 use crate::pg::vector_index;
@@ -353,12 +354,9 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
     execute(&fill(include_str!("../../../sql/run/create_view.sql"), &names), &[]);
 }
 
-/// Qualified, quoted name of a relation.
+/// Qualified, quoted name of a relation that is there.
 pub fn relation_sql(relation: Oid) -> String {
-    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
-               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-               WHERE c.oid = $1";
-    read(sql, &[relation.into()], |row| required(&row, 1)).pop().unwrap_or_default()
+    names::relation(relation).unwrap_or_default()
 }
 
 /// Schema of an extension, quoted.

@@ -2,6 +2,7 @@
 use super::create::relation_sql;
 use super::{no_collection, require_owner};
 use crate::Result;
+use crate::pg::names;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, execute, fill, read, required};
 use crate::pg::worker::builder;
@@ -67,7 +68,7 @@ pub fn delete_generations(generations: &[i32]) {
 /// Drops tables of generations. Runs as their owner.
 pub fn drop_tables(tables: &[Oid]) {
     // All at once: the policies of one name another.
-    let tables: Vec<_> = tables.iter().map(|table| relation_sql(*table)).collect();
+    let tables: Vec<_> = tables.iter().filter_map(|table| names::relation(*table)).collect();
     if !tables.is_empty() {
         execute(&fill("DROP TABLE {tables}", &[("tables", &tables.join(", "))]), &[]);
     }

@@ -3,13 +3,18 @@
 //! A key travels as a JSON array of its columns' text forms, `["42"]` or `["a","2026-01-01"]`, written
 //! by the types' output functions and read by their input functions. Never `to_json`: a cast to json
 //! that a user defined for a type of theirs would run with our rights.
-use crate::pg::plan;
-use crate::pg::rights::with_safe_path;
-use crate::pg::spi::{column, required};
+#![allow(unsafe_code)] // the caches of catalogs
+
+use crate::pg::spi::required;
+use crate::pg::{names, plan};
 use pgrx::pg_sys::{self, Oid};
-use pgrx::spi::{SpiHeapTupleData, quote_identifier};
+use pgrx::spi::quote_identifier;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
+
+/// Strategies of a b-tree operator class.
+const EQUAL: i16 = pg_sys::BTEqualStrategyNumber as i16;
+const GREATER: i16 = pg_sys::BTGreaterStrategyNumber as i16;
 
 /// One column of a source's primary key.
 #[derive(Debug, Clone)]
@@ -106,26 +111,43 @@ pub fn behind_sql(columns: &[KeyColumn], left: impl Fn(&KeyColumn) -> String) ->
 /// The primary key's columns of a table; empty when it has none.
 pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
     let sql = include_str!("../../../sql/run/load_keys.sql");
-    let mut position = 0;
-    let operator = |row: &SpiHeapTupleData<'_>, schema, name| {
-        let (schema, name): (String, String) = (required(row, schema), required(row, name));
-        format!("OPERATOR({schema}.{name})")
+    let found = plan::read_latest(sql, &[table.into()], |row| (required(row, 1), required(row, 2)));
+    let columns = (1..).zip(found);
+    columns
+        .map(|(position, (attribute, class))| describe(table, position, attribute, class))
+        // A column or a type dropped at this very moment takes the key with it.
+        .collect::<Option<_>>()
+        .unwrap_or_default()
+}
+
+/// The column `attribute` of `table`, at `position` in a key that compares it by the operator class `class`.
+fn describe(table: Oid, position: usize, attribute: i16, class: Oid) -> Option<KeyColumn> {
+    let name = names::column(table, attribute)?;
+    let (mut type_oid, mut collation) = (Oid::INVALID, Oid::INVALID);
+    let mut modifier = -1;
+    // SAFETY: cache look-ups inside a transaction, of a column that was there a moment ago and of its type.
+    let (equality, greater, is_compound) = unsafe {
+        let out = (&raw mut type_oid, &raw mut modifier, &raw mut collation);
+        pg_sys::get_atttypetypmodcoll(table, attribute, out.0, out.1, out.2);
+        let family = pg_sys::get_opclass_family(class);
+        let input = pg_sys::get_opclass_input_type(class);
+        let operator = |strategy| pg_sys::get_opfamily_member(family, input, input, strategy);
+        let is_array = pg_sys::get_element_type(type_oid) != Oid::INVALID;
+        (operator(EQUAL), operator(GREATER), is_array || pg_sys::type_is_rowtype(type_oid))
     };
-    // The safe path makes types come out qualified.
-    with_safe_path(|| {
-        plan::read_latest(sql, &[table.into()], |row| {
-            position += 1;
-            KeyColumn {
-                position,
-                name: required(row, 1),
-                type_sql: required(row, 2),
-                equality: operator(row, 3, 4),
-                greater: operator(row, 7, 8),
-                type_oid: required(row, 5),
-                is_compound: required(row, 9),
-                collation_sql: column(row, 6),
-            }
-        })
+    let collation_sql = match collation {
+        Oid::INVALID => None,
+        collation => Some(names::collation(collation)?),
+    };
+    Some(KeyColumn {
+        position,
+        name,
+        type_sql: names::type_of(type_oid, modifier)?,
+        collation_sql,
+        type_oid,
+        equality: names::operator(equality)?,
+        greater: names::operator(greater)?,
+        is_compound,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Types whose values a filter compares: their operators, and values read by their own input functions.
 #![allow(unsafe_code)] // reads system caches and calls input functions
 
+use crate::pg::names;
 use crate::search::filter::Comparison;
 use crate::{Error, Result};
 use pgrx::datum::DatumWithOid;
@@ -48,7 +49,7 @@ impl Comparable {
     /// SQL of an operator, qualified; an error when the type has no order.
     pub fn operator(&self, comparison: Comparison) -> Result<String> {
         let strategy = match comparison {
-            Comparison::Equal | Comparison::Different => return Ok(qualified(self.equality)),
+            Comparison::Equal | Comparison::Different => return named(self.equality),
             Comparison::Less => pg_sys::BTLessStrategyNumber,
             Comparison::AtMost => pg_sys::BTLessEqualStrategyNumber,
             Comparison::AtLeast => pg_sys::BTGreaterEqualStrategyNumber,
@@ -65,7 +66,7 @@ impl Comparable {
             ))
             .with_hint("Test it with eq, ne, in or exists."));
         }
-        Ok(qualified(operator))
+        named(operator)
     }
 
     /// A JSON scalar as a value of the type. Raises what the type's input function raises.
@@ -114,21 +115,11 @@ fn input(text: &str, type_oid: pg_sys::Oid) -> DatumWithOid<'static> {
     }
 }
 
-/// An operator as SQL that no search path changes.
-#[allow(clippy::cast_ptr_alignment)] // tuples are aligned
-fn qualified(operator: pg_sys::Oid) -> String {
-    // SAFETY: a syscache look-up inside a transaction; names are copied before the release.
-    unsafe {
-        let cache = pg_sys::SysCacheIdentifier::OPEROID as i32;
-        let tuple = pg_sys::SearchSysCache1(cache, operator.into());
-        assert!(!tuple.is_null(), "operators of cached types exist");
-        let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>();
-        let name = pgrx::name_data_to_str(&form.oprname).to_owned();
-        let schema = std::ffi::CStr::from_ptr(pg_sys::get_namespace_name(form.oprnamespace));
-        let schema = pgrx::spi::quote_identifier(schema.to_string_lossy());
-        pg_sys::ReleaseSysCache(tuple);
-        format!("OPERATOR({schema}.{name})")
-    }
+fn named(operator: pg_sys::Oid) -> Result<String> {
+    names::operator(operator).ok_or_else(|| {
+        Error::conflict("an operator that the filter needs was dropped meanwhile")
+            .with_hint("Try again.")
+    })
 }
 
 /// Values and columns as the filter's compiler needs them.

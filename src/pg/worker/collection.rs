@@ -1,9 +1,6 @@
 //! A generation to work on, with its tables' names.
-use crate::pg::collection::{Collection, Generation};
-use crate::pg::rights::with_safe_path;
-use crate::pg::spi::{read, required};
+use crate::pg::collection::{Collection, Generation, table_sql};
 use crate::{Error, Result};
-use pgrx::pg_sys::Oid;
 
 /// A generation, its collection, and the SQL that names its tables now.
 pub struct Target {
@@ -30,9 +27,9 @@ impl Target {
                 collection.name
             )));
         }
-        let documents = table(generation.documents)?;
-        let chunks = table(generation.chunks)?;
-        let bits = generation.bits.map(table).transpose()?;
+        let documents = table_sql(generation.documents)?;
+        let chunks = table_sql(generation.chunks)?;
+        let bits = generation.bits.map(table_sql).transpose()?;
         Ok(Some(Self { collection, generation, documents, chunks, bits }))
     }
 
@@ -52,19 +49,4 @@ impl Target {
         names.extend(self.bits.clone());
         names
     }
-}
-
-/// The qualified name of a table; under the safe path every name comes out qualified.
-fn table(oid: Oid) -> Result<String> {
-    with_safe_path(|| {
-        let sql = "SELECT $1::pg_catalog.oid::pg_catalog.regclass::text, \
-                   EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = $1)";
-        let found =
-            read(sql, &[oid.into()], |row| (required::<String>(&row, 1), required(&row, 2)));
-        match found.into_iter().next() {
-            Some((name, true)) => Ok(name),
-            _ => Err(Error::not_ready("a table of the collection is gone")
-                .with_hint("Drop the collection with rag_drop_collection() and create it again.")),
-        }
-    })
 }

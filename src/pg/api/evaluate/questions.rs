@@ -2,7 +2,8 @@
 #![allow(unsafe_code)] // asks for the type of a column
 
 use crate::pg::collection::Collection;
-use crate::pg::rights::{key_text_settings, qualified_name};
+use crate::pg::names;
+use crate::pg::rights::key_text_settings;
 use crate::pg::search::values::{Output, column_type};
 use crate::pg::spi::{fill, read, required};
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ pub fn of_table(
     table: pg_sys::Oid,
     columns: (&str, &str),
 ) -> Result<Vec<Question>> {
-    let Some(questions) = qualified_name(table) else {
+    let Some(questions) = names::relation(table) else {
         return Err(Error::undefined(format!(
             "relation with OID {} does not exist",
             table.to_u32()
