@@ -184,8 +184,8 @@ impl Passage<'_> {
 }
 
 impl Answer {
-    /// Says that nothing fits.
-    fn none(confidence: f32) -> Self {
+    /// Says that nothing fits; the best that was seen has this `confidence`, -1 when nothing was.
+    pub fn none(confidence: f32) -> Self {
         Self {
             status: Status::NoAnswer,
             text: NO_ANSWER.to_owned(),

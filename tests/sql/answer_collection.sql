@@ -12,6 +12,8 @@ CALL rag_work('guide');
 SELECT status, answer ~ '^The giraffe is the tallest living animal on land\. \[1\]' AS answered, confidence BETWEEN 0 AND 1 AS confidence,
        citations -> 0 ->> 'quote' AS quote, citations -> 0 -> 'document_key' AS key
   FROM rag_answer('guide', 'What is the tallest animal?');
+-- No text is an error, also one that is no word to the model.
+SELECT status, citations, confidence FROM rag_answer('guide', U&'\200B');
 -- Every marker has its citation, every quote stands where it says.
 SELECT q.question, a.status, bool_and(a.answer LIKE '%[' || (c ->> 'marker') || ']%') AS is_marked,
        bool_and(c ->> 'quote' = substr(g.body, (c ->> 'char_start')::int + 1, (c ->> 'char_end')::int - (c ->> 'char_start')::int)) AS is_verbatim

@@ -170,6 +170,10 @@ fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
 /// For collections that keep no token bits.
 fn without_bits(question: &str, outcome: &Outcome, options: &Options) -> Result<Answer> {
     let model = reader(outcome)?;
+    // What is no word to the model may have found chunks by their words, but picks no sentence.
+    if model.tokenizer().count(question)? == 0 {
+        return Ok(Answer::none(-1.0));
+    }
     let texts: Vec<&str> = outcome.found.iter().map(|found| &*found.content).collect();
     let window = model.room(Purpose::Document)?;
     let checkpoint = &mut interrupt::checkpoint;
