@@ -64,6 +64,13 @@ pub fn stop(generations: &[i32]) {
     });
 }
 
+/// Ends whoever builds an index in this database.
+pub fn stop_all() {
+    as_extension_owner(|| {
+        query(include_str!("../../../sql/run/stop_all_builders.sql"), &[], |_| ());
+    });
+}
+
 /// Entry point; the argument is the database, the extra text the generation.
 #[pg_guard]
 #[unsafe(no_mangle)]

@@ -1,6 +1,8 @@
 //! Claims of jobs: taken, prolonged, given back, failed.
 use super::failed::Failed;
 use super::host::Host;
+use super::process::leave_database;
+use super::turnstile::is_database_wanted;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, query, required};
 use crate::queue::backoff;
@@ -122,8 +124,13 @@ impl Lease {
         Ok(())
     }
 
-    /// Prolongs the claims when it is time to.
+    /// Prolongs the claims when it is time to. Gives them back and ends the worker where somebody wants its database
+    /// for himself.
     pub fn renew_if_due(&mut self, host: &Host) -> Result<(), Failed> {
+        if host.is_worker() && is_database_wanted() {
+            self.release(host)?;
+            leave_database(host);
+        }
         if self.renewed.elapsed() < RENEWAL {
             return Ok(());
         }

@@ -2,18 +2,21 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use super::board::{Entry, board};
+use super::builder;
+use super::call::worker;
 use super::drain::{Drain, Turn};
 use super::failed::Failed;
 use super::host::Host;
-use super::turnstile::{RUNNING, WRITING};
+use super::turnstile::{RUNNING, WRITING, is_database_wanted};
 use crate::pg::{guc, model};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::time::{Duration, Instant};
 
-/// A worker without work leaves after this long, so that it is not in the way of CREATE DATABASE and
-/// DROP DATABASE.
+/// A worker without work leaves after this long.
 const IDLE: Duration = Duration::from_secs(10);
+/// How often an idle one looks whether somebody wants its database for himself, who waits for five seconds.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often to look for work where nobody can set this process's latch.
 const POLL: Duration = Duration::from_millis(200);
 /// How often to look for what a prepared transaction wrote, while there is one.
@@ -72,6 +75,31 @@ pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
     if let Some(post) = post {
         Worker { drain: Drain::new(Host::worker(), None), post, next: None }.run();
     }
+}
+
+/// Ends this process so that its database can be dropped, renamed or copied. The worker that is called in its place
+/// begins when that is over.
+pub fn leave_database(host: &Host) -> ! {
+    // SAFETY: reads this process's variable.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    if let Err(failed) = host.transaction(|| {
+        builder::stop_all();
+        Ok(())
+    }) {
+        failed.warn();
+    }
+    match board() {
+        Some(board) => {
+            if let Some(entry) = board.entry(database) {
+                entry.want();
+            }
+        }
+        None => {
+            let _ = worker(database).load_dynamic();
+        }
+    }
+    // SAFETY: leaves the way every process of the server does.
+    unsafe { pg_sys::proc_exit(0) }
 }
 
 /// Sets the session up and waits for the transaction that called. False where there is no extension.
@@ -187,6 +215,9 @@ impl Worker {
             if guc::worker::workers() == 0 {
                 break;
             }
+            if is_database_wanted() {
+                leave_database(self.drain.host());
+            }
             match self.turn() {
                 Ok(true) => {
                     worked_at = Some(Instant::now());
@@ -227,7 +258,7 @@ impl Worker {
     /// How long to wait for a call.
     fn nap(&self, worked_at: Option<Instant>) -> Duration {
         let waited = worked_at.map_or(IDLE, |at| at.elapsed());
-        let mut nap = IDLE.saturating_sub(waited).max(POLL);
+        let mut nap = IDLE.saturating_sub(waited).clamp(POLL, LOOK);
         if matches!(self.post, Post::Turnstile) {
             nap = POLL;
         }

@@ -90,23 +90,48 @@ impl Lock {
         self.acquire(pg_sys::ShareLock, false, true);
     }
 
-    /// Takes the lock; a full lock table counts as "not to be had", not as an error.
     fn acquire(self, mode: u32, for_session: bool, waits: bool) -> bool {
-        let tag = self.tag();
-        let mode = mode.cast_signed();
-        // SAFETY: a valid tag; with these arguments the call raises no error but that of a deadlock.
-        let result = unsafe {
-            pg_sys::LockAcquireExtended(
-                &raw const tag,
-                mode,
-                for_session,
-                !waits,
-                false,
-                std::ptr::null_mut(),
-                #[cfg(feature = "pg18")]
-                false,
-            )
-        };
-        result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+        acquire(&self.tag(), mode, for_session, waits)
     }
+}
+
+/// Whether somebody is about to drop or rename this database, or to copy it: what waits until nobody is connected,
+/// for five seconds at the most, has a lock on it then.
+pub fn is_database_wanted() -> bool {
+    let tag = pg_sys::LOCKTAG {
+        locktag_field1: 0, // It is shared by all databases.
+        locktag_field2: pg_sys::DatabaseRelationId.to_u32(),
+        // SAFETY: reads this process's variable.
+        locktag_field3: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field4: 0,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+    };
+    // What a connection takes while it begins.
+    let mode = pg_sys::RowExclusiveLock;
+    if !acquire(&tag, mode, true, false) {
+        return true;
+    }
+    // SAFETY: taken above.
+    unsafe { pg_sys::LockRelease(&raw const tag, mode.cast_signed(), true) };
+    false
+}
+
+/// Takes a lock, without waiting unless it `waits`; a full lock table counts as "not to be had", not as an error.
+fn acquire(tag: &pg_sys::LOCKTAG, mode: u32, for_session: bool, waits: bool) -> bool {
+    let mode = mode.cast_signed();
+    // SAFETY: a valid tag; with these arguments the call raises no error but that of a deadlock.
+    let result = unsafe {
+        pg_sys::LockAcquireExtended(
+            std::ptr::from_ref(tag),
+            mode,
+            for_session,
+            !waits,
+            false,
+            std::ptr::null_mut(),
+            #[cfg(feature = "pg18")]
+            false,
+        )
+    };
+    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
 }
