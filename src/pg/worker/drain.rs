@@ -1,5 +1,6 @@
 //! The queue's loop: one step a turn, generations in turn.
 use super::batch::{self, End};
+use super::board::ask_for_help;
 use super::changes::{self, Changes, Step, Work};
 use super::failed::Failed;
 use super::host::Host;
@@ -124,6 +125,10 @@ impl Drain {
         }
         let has_jobs = |id| work.iter().any(|work| work.generation == id && work.has_jobs());
         self.unmerged.merge_one(&self.host, has_jobs)?;
+        if self.host.is_worker() && work.iter().filter(|w| w.step == Some(Step::Jobs)).count() > 1 {
+            // One of them for another worker.
+            ask_for_help();
+        }
         // In a circle: a collection with millions of jobs does not keep the others waiting.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =

@@ -215,7 +215,8 @@ fn embed_locally(
 ) -> Result<(), Failed> {
     let generation = &target.generation;
     host.outside(|| {
-        pgrx::debug1!("rag_pg: model call with {} texts", texts.len());
+        let tokens: usize = texts.iter().map(|c| c.heading_tokens + c.token_count).sum();
+        pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", texts.len());
         let (dimensions, with_bits) = (generation.dimensions, generation.bits.is_some());
         let embedded = plan::embed(texts, model, dimensions, with_bits, &mut checkpoint)?;
         for (&position, result) in positions.iter().zip(embedded) {
