@@ -10,6 +10,7 @@ pub mod generate;
 mod prompt;
 mod quotable;
 mod select;
+pub mod stream;
 mod verify;
 
 pub use bare::from_passages;

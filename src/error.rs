@@ -143,7 +143,7 @@ impl Error {
     pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(Kind::Unauthorized, message)
     }
-    /// A remote side asked to slow down (53R01, which PostgreSQL itself does not use).
+    /// A remote side asked to slow down (53400; a code that PostgreSQL does not know would reach clients as an internal error).
     pub fn rate_limited(message: impl Into<String>) -> Self {
         Self::new(Kind::RateLimited, message)
     }
@@ -226,7 +226,7 @@ impl Error {
             Kind::Remote => "08000",
             Kind::Malformed => "08P01",
             Kind::Unauthorized => "28000",
-            Kind::RateLimited => "53R01",
+            Kind::RateLimited => "53400",
             Kind::InvalidTermination => "2D000",
             Kind::Conflict => "40001",
             Kind::Busy => "55P03",

@@ -2,6 +2,7 @@
 mod api;
 mod attempt;
 mod call_log;
+mod client_output;
 mod collection;
 mod cursor;
 mod ddl;

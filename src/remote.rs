@@ -22,6 +22,7 @@ mod retry;
 mod secret;
 mod spec;
 mod spread;
+mod stream;
 mod tokens;
 mod transport;
 

@@ -43,7 +43,7 @@ fn every_fault_has_its_outcome() {
     let status = |status: u16| json!({"status": status, "headers": {"retry-after": "0"}});
     for (fault, sqlstate, requests) in [
         // Trying again may help.
-        (status(429), "53R01", 2),
+        (status(429), "53400", 2),
         (status(500), "08000", 2),
         (status(503), "08000", 2),
         (json!("reset"), "08000", 2),
@@ -137,12 +137,12 @@ fn retry_after_is_obeyed_by_all_and_bounded_by_the_deadline() {
     server.script(&[json!({"status": 429, "headers": {"retry-after": "3600"}})]);
     let started = Instant::now();
     let error = embed(&client, &["a"]).unwrap_err();
-    assert_eq!(error.sqlstate(), "53R01");
+    assert_eq!(error.sqlstate(), "53400");
     assert!(started.elapsed() < Duration::from_secs(1));
     // Nor does anyone else send before it is over.
     let sent = server.requests().len();
     let error = embed(&client, &["a"]).unwrap_err();
-    assert_eq!((error.sqlstate(), server.requests().len()), ("53R01", sent));
+    assert_eq!((error.sqlstate(), server.requests().len()), ("53400", sent));
 }
 
 #[test]

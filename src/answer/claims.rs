@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 /// Most claims of an answer, and quotes of a claim; what is beyond is left out.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// A statement and its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(super) fn read(reply: &str) -> Result<Vec<Claim>, String> {
     claims.iter().take(MOST).map(claim).collect()
 }
 
-fn claim(value: &Value) -> Result<Claim, String> {
+/// Reads one of the claims.
+pub(super) fn claim(value: &Value) -> Result<Claim, String> {
     let text = value.get("text").and_then(Value::as_str);
     let text = text.ok_or("A claim has no string \"text\".")?.to_owned();
     let Some(Value::Array(quotes)) = value.get("quotes") else {

@@ -93,11 +93,7 @@ pub fn generate(
             conversation.turns.push(Turn { is_model: true, text: reply });
             conversation.turns.push(Turn { is_model: false, text: reminder });
             let reply = say(generator, &conversation, &mut usage, checkpoint)?;
-            claims::read(&reply).map_err(|why| {
-                Error::malformed("the model did not answer in the form it was told to")
-                    .with_detail(why)
-                    .with_hint("Try again, or use a model that follows instructions better.")
-            })?
+            claims::read(&reply).map_err(not_in_form)?
         }
     };
     Ok(compose(with_positions(claims, &included), passages, usage))
@@ -110,24 +106,37 @@ fn say(
     usage: &mut Usage,
     checkpoint: Checkpoint<'_>,
 ) -> Result<String> {
-    let Generated { text, is_cut, input_tokens, output_tokens } =
-        generator.generate(conversation, checkpoint)?;
-    usage.requests += 1;
-    let sum = |total: Option<u64>, more: Option<u64>| match (total, more) {
-        (None, None) => None,
-        (total, more) => Some(total.unwrap_or(0) + more.unwrap_or(0)),
-    };
-    usage.input_tokens = sum(usage.input_tokens, input_tokens);
-    usage.output_tokens = sum(usage.output_tokens, output_tokens);
-    if is_cut {
-        return Err(Error::model("the model's answer is longer than it may be")
-            .with_hint("Create the model with more max_output_tokens."));
+    usage.said(generator.generate(conversation, checkpoint)?)
+}
+
+impl Usage {
+    /// Counts a turn of the model in. Its text; an error when it had more to say.
+    pub(super) fn said(&mut self, generated: Generated) -> Result<String> {
+        let Generated { text, is_cut, input_tokens, output_tokens } = generated;
+        self.requests += 1;
+        let sum = |total: Option<u64>, more: Option<u64>| match (total, more) {
+            (None, None) => None,
+            (total, more) => Some(total.unwrap_or(0) + more.unwrap_or(0)),
+        };
+        self.input_tokens = sum(self.input_tokens, input_tokens);
+        self.output_tokens = sum(self.output_tokens, output_tokens);
+        if is_cut {
+            return Err(Error::model("the model's answer is longer than it may be")
+                .with_hint("Create the model with more max_output_tokens."));
+        }
+        Ok(text)
     }
-    Ok(text)
+}
+
+/// What there is to say of a reply that is not in the form of an answer, even after a reminder.
+pub(super) fn not_in_form(why: String) -> Error {
+    Error::malformed("the model did not answer in the form it was told to")
+        .with_detail(why)
+        .with_hint("Try again, or use a model that follows instructions better.")
 }
 
 /// Claims name passages by the numbers they had in the prompt; from here on it is their positions.
-fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<Claim> {
+pub(super) fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<Claim> {
     for quote in claims.iter_mut().flat_map(|claim| &mut claim.quotes) {
         quote.passage =
             quote.passage.and_then(|number| included.get(number.checked_sub(1)?)).copied();
@@ -137,16 +146,36 @@ fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<Claim> {
 
 /// Looks every quote up and puts together what holds.
 fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> Written {
-    let mut citations: Vec<Found> = Vec::new();
-    let mut checked = Vec::with_capacity(claims.len());
+    let mut composed = Composed::default();
     for claim in claims {
+        composed.add(claim, passages);
+    }
+    composed.written(usage)
+}
+
+/// Claims that were looked up so far.
+#[derive(Debug, Default)]
+pub(super) struct Composed {
+    citations: Vec<Found>,
+    claims: Vec<Checked>,
+}
+
+impl Composed {
+    /// Looks the quotes of a claim up. What it adds to the answer, if it holds, and its new citations.
+    pub(super) fn add<T: AsRef<str>>(
+        &mut self,
+        claim: Claim,
+        passages: &[T],
+    ) -> (Option<String>, &[Found]) {
+        let known = self.citations.len();
         let (mut markers, mut dropped) = (Vec::new(), Vec::new());
         for quote in claim.quotes {
-            let passage = quote.passage.filter(|passage| *passage < passages.len());
-            let place = passage.and_then(|p| Some((p, find_quote(passages[p], &quote.text)?)));
+            let passage = quote.passage.and_then(|p| Some((p, passages.get(p)?.as_ref())));
+            let place =
+                passage.and_then(|(p, text)| Some((p, text, find_quote(text, &quote.text)?)));
             match place {
-                Some((passage, bytes)) => {
-                    let marker = cite(&mut citations, passages[passage], passage, bytes);
+                Some((passage, text, bytes)) => {
+                    let marker = cite(&mut self.citations, text, passage, bytes);
                     if !markers.contains(&marker) {
                         markers.push(marker);
                     }
@@ -154,12 +183,24 @@ fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> Written {
                 None => dropped.push(quote.text),
             }
         }
-        checked.push(Checked { text: claim.text, markers, dropped });
+        self.claims.push(Checked { text: claim.text, markers, dropped });
+        let text = text(&self.claims[self.claims.len() - 1..]);
+        ((!text.is_empty()).then_some(text), &self.citations[known..])
     }
-    let text = text(&checked);
-    let status = if text.is_empty() { Status::NoAnswer } else { Status::Answered };
-    let text = if text.is_empty() { NO_ANSWER.to_owned() } else { text };
-    Written { status, text, citations, claims: checked, usage }
+
+    /// Claims looked up.
+    pub(super) fn len(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// The whole answer.
+    pub(super) fn written(self, usage: Usage) -> Written {
+        let Self { citations, claims } = self;
+        let text = text(&claims);
+        let status = if text.is_empty() { Status::NoAnswer } else { Status::Answered };
+        let text = if text.is_empty() { NO_ANSWER.to_owned() } else { text };
+        Written { status, text, citations, claims, usage }
+    }
 }
 
 /// The marker of a quote, a new one unless it was cited before.

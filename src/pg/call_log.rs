@@ -77,12 +77,20 @@ pub fn note(records: &[Record]) {
         return;
     }
     if has_board() && guc::worker::workers() > 0 {
-        // SAFETY: reads this process's variable.
-        ring::put(unsafe { pg_sys::MyDatabaseId }, records);
-        call_now();
+        leave(records);
     } else if !std::thread::panicking() && may_write() {
         write(records);
     }
+}
+
+/// Leaves records for a worker, where there is shared memory. Writes no table, so that it may run anywhere.
+pub fn leave(records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    // SAFETY: reads this process's variable.
+    ring::put(unsafe { pg_sys::MyDatabaseId }, records);
+    call_now();
 }
 
 fn may_write() -> bool {

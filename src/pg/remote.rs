@@ -13,6 +13,7 @@ use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Prepares what processes share; called while the library is loaded.
@@ -23,7 +24,7 @@ pub fn init() {
 
 /// A remote model, ready to be called. What was called is in the ledger once this is dropped.
 pub struct Remote {
-    client: Client,
+    client: Arc<Client>,
     role: Oid,
     collection: Option<i32>,
 }
@@ -37,6 +38,11 @@ impl Remote {
     /// Notes on whose behalf it is called, where that is not the caller.
     pub fn set_role(&mut self, role: Oid) {
         self.role = role;
+    }
+
+    /// The same for a thread of its own.
+    pub fn shared(&self) -> Arc<Client> {
+        Arc::clone(&self.client)
     }
 
     /// What was called since this was last asked.
@@ -103,7 +109,7 @@ fn open(spec: Spec) -> Result<Remote> {
     let connection = connection::connection(guc::remote::egress()?, guc::remote::ca_file())?;
     let pace = pace::of(&spec);
     let client = Client::new(spec, connection, pace)?;
-    Ok(Remote { client, role: current_user(), collection: None })
+    Ok(Remote { client: Arc::new(client), role: current_user(), collection: None })
 }
 
 /// An error unless a model is of a kind.

@@ -24,8 +24,6 @@ impl Failure {
     /// The class of a failure by its five-character SQLSTATE.
     pub fn of_sqlstate(sqlstate: &str) -> Self {
         match sqlstate {
-            // Ours for a provider that asks to wait.
-            "53R01" => Self::RateLimited,
             // Serialization and deadlocks, resources, operator intervention, I/O, connections,
             // a lock not to be had, an object in use, a server that is read-only for now, and a
             // key somebody else inserted at the same time.
@@ -61,6 +59,8 @@ impl Failure {
     pub fn of_call(sqlstate: &str) -> Self {
         match sqlstate {
             "08P01" => Self::Transient,
+            // Elsewhere a limit of the server's own.
+            "53400" => Self::RateLimited,
             _ if sqlstate.starts_with("08") => Self::Outage,
             _ => Self::of_sqlstate(sqlstate),
         }
@@ -86,7 +86,7 @@ mod tests {
         for (sqlstate, class) in [
             ("08000", Failure::Outage),
             ("08P01", Failure::Transient),
-            ("53R01", Failure::RateLimited),
+            ("53400", Failure::RateLimited),
             ("54000", Failure::Row),
             ("38000", Failure::Row),
             ("28000", Failure::Configuration),
@@ -110,7 +110,7 @@ mod tests {
             ("57014", Failure::Transient),
             ("08006", Failure::Transient),
             ("08P01", Failure::Transient),
-            ("53R01", Failure::RateLimited),
+            ("53400", Failure::Transient),
             ("28000", Failure::Configuration),
             ("42501", Failure::Configuration),
             ("42P01", Failure::Configuration),

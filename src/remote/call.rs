@@ -7,6 +7,7 @@ use super::provider::Ask;
 use super::retry::{asked_pause, backoff, random, used_up};
 use super::secret::Secret;
 use super::spec::Price;
+use super::stream::Ear;
 use crate::Error;
 use serde_json::Value;
 use std::io::Read;
@@ -126,6 +127,17 @@ impl Client {
         cancel: &Cancel,
         read: impl FnOnce(&[u8]) -> Result<(T, Counted), Failure>,
     ) -> Result<T, Failure> {
+        self.run_heard(errand, cancel, None, |body, _| read(body))
+    }
+
+    /// The same for a response that is heard while it comes. What was passed on is not asked for again.
+    pub(super) fn run_heard<'e, T>(
+        &self,
+        errand: Errand,
+        cancel: &Cancel,
+        mut ear: Option<Ear<'e>>,
+        read: impl FnOnce(&[u8], Option<Ear<'e>>) -> Result<(T, Counted), Failure>,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
         let deadline = started + self.spec().timeout;
         let Errand { ask, purpose, items, tokens, most_bytes } = errand;
@@ -147,18 +159,22 @@ impl Client {
                 break Err(failure);
             }
             call.attempts += 1;
-            let attempt = cancel.scope(deadline, || self.attempt(&envelope, most_bytes, &mut call));
+            let attempt = || self.attempt(&envelope, most_bytes, &mut call, ear.as_mut());
+            let attempt = cancel.scope(deadline, attempt);
             let failure = match attempt {
                 Err(failure) if !cancel.is_set() => failure,
                 Err(_) => break Err(Failure::last(Error::cancelled())),
                 done => break done,
             };
+            if ear.as_ref().is_some_and(Ear::has_begun) {
+                break Err(failure);
+            }
             if let Err(failure) = self.before_next(failure, call.attempts, deadline, cancel) {
                 break Err(failure);
             }
         };
         call.duration = started.elapsed();
-        let result = result.and_then(|body| read(&body));
+        let result = result.and_then(|body| read(&body, ear));
         if let Ok((_, counted)) = &result {
             call.counted = *counted;
         }
@@ -233,6 +249,7 @@ impl Client {
         envelope: &Envelope,
         most_bytes: u64,
         call: &mut Call,
+        ear: Option<&mut Ear<'_>>,
     ) -> Result<Vec<u8>, Failure> {
         let who = self.spec().who();
         let mut request =
@@ -251,7 +268,10 @@ impl Client {
             if let Some(pause) = used_up(header, now) {
                 self.pace().hold(limit::now(), pause);
             }
-            return read(response, most_bytes, &who);
+            return match ear {
+                None => read(response, most_bytes, &who),
+                Some(ear) => follow(response, most_bytes, &who, ear),
+            };
         }
         let pause = asked_pause(header, now);
         let body = read(response, REFUSAL, &who).unwrap_or_default();
@@ -279,6 +299,32 @@ fn read(response: Response<Body>, most: u64, who: &str) -> Result<Vec<u8>, Failu
         return Err(too_long());
     }
     Ok(body)
+}
+
+/// Reads a body, but no more than so many bytes, and lets every line be heard as it comes.
+fn follow(
+    response: Response<Body>,
+    most: u64,
+    who: &str,
+    ear: &mut Ear<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let mut reader = response.into_body().into_reader();
+    let (mut body, mut start, mut buffer) = (Vec::new(), 0, [0; 4096]);
+    loop {
+        let length = reader.read(&mut buffer).map_err(|error| interrupted(who, error))?;
+        body.extend_from_slice(&buffer[..length]);
+        while let Some(end) = body[start..].iter().position(|byte| *byte == b'\n') {
+            ear.line(&body[start..start + end])?;
+            start += end + 1;
+        }
+        if length == 0 {
+            ear.line(&body[start..])?;
+            return Ok(body);
+        }
+        if body.len() as u64 > most {
+            return Err(Failure::malformed(who, &format!("It is longer than {most} bytes.")));
+        }
+    }
 }
 
 /// A response that did not arrive completely.

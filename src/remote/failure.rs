@@ -216,7 +216,7 @@ mod tests {
             (403, "{}", Class::Final, "28000"),
             (402, "{}", Class::Final, "28000"),
             (429, quota, Class::Final, "28000"),
-            (429, "{}", Class::RateLimited, "53R01"),
+            (429, "{}", Class::RateLimited, "53400"),
             (302, "", Class::Final, "F0000"),
             (404, "{}", Class::Final, "42704"),
             (408, "", Class::Transient, "08000"),

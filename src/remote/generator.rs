@@ -5,6 +5,7 @@ use super::client::Client;
 use super::embedder::not_offered;
 use super::failure::Failure;
 use super::provider::Manner;
+use super::stream::Ear;
 use super::tokens::estimate;
 use crate::Result;
 use crate::model::Checkpoint;
@@ -44,8 +45,45 @@ impl generator::Generator for Generator<'_> {
 }
 
 impl Generator<'_> {
+    /// Has the next say, and passes every bit of it on to `say` as it comes. Blocks, on a thread that is not a
+    /// backend's main one, until the end or a cancel. What was passed on is not asked for again.
+    pub fn stream(
+        &self,
+        conversation: &Conversation,
+        cancel: &Cancel,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Generated> {
+        let mut streamed = || {
+            let client = self.0;
+            let mut errand = self.errand(conversation)?;
+            client.provider().stream(&mut errand.ask.body);
+            // Each token comes wrapped in an event.
+            errand.most_bytes *= 8;
+            let ear = Ear::new(client.provider(), client.spec().who(), say);
+            client.run_heard(errand, cancel, Some(ear), |body, ear| {
+                let said = match ear {
+                    Some(ear) => ear.finish(body)?,
+                    None => Generated::default(),
+                };
+                let counted = Counted { input: said.input_tokens, output: said.output_tokens };
+                Ok((said, counted))
+            })
+        };
+        streamed().map_err(|failure| failure.error)
+    }
+
     /// One request.
     fn request(&self, conversation: &Conversation, cancel: &Cancel) -> Result<Generated, Failure> {
+        let client = self.0;
+        client.run(self.errand(conversation)?, cancel, |body| {
+            let said = client.provider().said(body);
+            let said = said.map_err(|why| Failure::malformed(&client.spec().who(), &why))?;
+            let counted = Counted { input: said.input_tokens, output: said.output_tokens };
+            Ok((said, counted))
+        })
+    }
+
+    fn errand(&self, conversation: &Conversation) -> Result<Errand, Failure> {
         let (client, spec) = (self.0, self.0.spec());
         let who = spec.who();
         let turns = conversation.turns.iter().map(|turn| estimate(&turn.text)).sum::<usize>();
@@ -58,12 +96,6 @@ impl Generator<'_> {
         let ask = client.provider().chat(&spec.model, conversation, manner);
         let ask = ask.ok_or_else(|| Failure::last(not_offered(&who, "text")))?;
         let most_bytes = REST + TOKEN * u64::from(spec.max_output_tokens);
-        let errand = Errand { ask, purpose: Purpose::Answer, items: 1, tokens, most_bytes };
-        client.run(errand, cancel, |body| {
-            let said =
-                client.provider().said(body).map_err(|why| Failure::malformed(&who, &why))?;
-            let counted = Counted { input: said.input_tokens, output: said.output_tokens };
-            Ok((said, counted))
-        })
+        Ok(Errand { ask, purpose: Purpose::Answer, items: 1, tokens, most_bytes })
     }
 }

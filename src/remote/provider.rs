@@ -12,6 +12,7 @@ mod tei;
 mod voyage;
 
 use super::secret::Secret;
+use super::stream::Delta;
 use crate::model::Purpose;
 use crate::model::generator::{Conversation, Generated};
 use serde_json::{Map, Value};
@@ -137,6 +138,16 @@ pub(super) trait Provider: Sync {
     /// Asks for text.
     fn chat(&self, _model: &str, _conversation: &Conversation, _manner: Manner) -> Option<Ask> {
         None
+    }
+
+    /// Makes a request for text one whose response comes bit by bit.
+    fn stream(&self, body: &mut Map<String, Value>) {
+        body.insert("stream".to_owned(), Value::Bool(true));
+    }
+
+    /// Reads a line of such a response.
+    fn heard(&self, _line: &[u8]) -> Read<Delta> {
+        Err("it gives no text".to_owned())
     }
 
     /// Reads text.

@@ -2,7 +2,7 @@
 //!
 //! Each request takes the next fault of the script; after the last, and without a script, it is answered
 //! well. It ends by itself after so many requests, so that a caller that never stops is found.
-use super::api;
+use super::{api, stream as bits};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -233,6 +233,9 @@ fn answer(mut stream: &TcpStream, request: &Request, fault: &Value) -> std::io::
         respond(stream, 404, &[], br#"{"error":{"message":"no such path"}}"#)?;
         return Ok(true);
     };
+    if let Some(lines) = bits::lines(&request.path, &request.body, &good) {
+        return speak(stream, &lines, fault);
+    }
     let length = good.len();
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
     match name {
@@ -276,6 +279,33 @@ fn answer(mut stream: &TcpStream, request: &Request, fault: &Value) -> std::io::
             respond(stream, 200, &headers, &good)?;
         }
     }
+    Ok(true)
+}
+
+/// Sends a response line by line, with a `pause` of milliseconds after each, and stops as the fault says.
+fn speak(mut stream: &TcpStream, lines: &[String], fault: &Value) -> std::io::Result<bool> {
+    let pause = fault.get("pause").and_then(Value::as_u64).unwrap_or(0);
+    let name = fault.as_str().unwrap_or_default();
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+    )?;
+    for (n, line) in lines.iter().enumerate() {
+        let is_middle = n == lines.len() / 2;
+        match name {
+            "reset_in_body" if is_middle => return Ok(false),
+            // The end of a response that is complete as far as HTTP knows.
+            "truncated" if is_middle => break,
+            "hang_in_body" if is_middle => {
+                wait_for_farewell(stream);
+                return Ok(false);
+            }
+            "garbage" if is_middle => stream.write_all(b"a\r\ndata: {]\n\n\r\n")?,
+            _ => {}
+        }
+        stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    stream.write_all(b"0\r\n\r\n")?;
     Ok(true)
 }
 

@@ -1,6 +1,7 @@
 //! `rag_answer`: sentences that answer a question, quoted with their places.
 mod collection;
 mod generated;
+mod stream;
 
 use super::embed::{checked, embedder};
 use crate::answer::{self, Answer, Citation, Options, Status};

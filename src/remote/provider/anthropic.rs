@@ -1,6 +1,6 @@
 //! Anthropic's messages.
 use super::shape::{self, Usage};
-use super::{Ask, Conversation, Generated, Manner, Provider, Read, Secret};
+use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -33,9 +33,47 @@ impl Provider for Anthropic {
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
         let Message { content, stop_reason, usage } = shape::json(body)?;
-        let is_cut = stop_reason.as_deref() == Some("max_tokens");
+        let is_cut = stop_reason.as_deref() == Some(CUT);
         Ok(shape::said(content, is_cut, usage.as_ref()))
     }
+    fn heard(&self, line: &[u8]) -> Read<Delta> {
+        let Event { kind, delta, message, usage } = shape::json(line)?;
+        if kind == "error" {
+            return Err("The model failed while it wrote.".to_owned());
+        }
+        let delta = delta.unwrap_or_default();
+        let first = message.and_then(|message| message.usage).unwrap_or_default();
+        Ok(Delta {
+            text: delta.text,
+            is_over: kind == "message_stop",
+            is_cut: delta.stop_reason.as_deref() == Some(CUT),
+            input_tokens: first.input(),
+            output_tokens: usage.as_ref().and_then(Usage::output),
+        })
+    }
+}
+
+/// Why a model ended that had more to say.
+const CUT: &str = "max_tokens";
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    delta: Option<EventDelta>,
+    message: Option<Begun>,
+    usage: Option<Usage>,
+}
+
+#[derive(Default, Deserialize)]
+struct EventDelta {
+    text: Option<String>,
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Begun {
+    usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]

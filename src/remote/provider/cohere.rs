@@ -1,6 +1,6 @@
 //! Cohere, version 2 of its API.
 use super::shape;
-use super::{Ask, Conversation, Generated, Manner, Provider, Read, Scores, Vectors};
+use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
 use serde::Deserialize;
 use serde_json::json;
@@ -43,10 +43,50 @@ impl Provider for Cohere {
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
         let Reply { message, finish_reason, usage } = shape::json(body)?;
-        let is_cut = finish_reason.as_deref() == Some("MAX_TOKENS");
+        let is_cut = finish_reason.as_deref() == Some(CUT);
         let tokens = usage.and_then(|usage| usage.tokens);
         Ok(shape::said(message.content, is_cut, tokens.as_ref()))
     }
+    fn heard(&self, line: &[u8]) -> Read<Delta> {
+        let Event { kind, delta } = shape::json(line)?;
+        let EventDelta { message, finish_reason, usage } = delta.unwrap_or_default();
+        let tokens = usage.and_then(|usage| usage.tokens).unwrap_or_default();
+        let text = message.and_then(|message| message.content).and_then(|content| content.text);
+        Ok(Delta {
+            text: text.filter(|_| kind == "content-delta"),
+            is_over: kind == "message-end",
+            is_cut: finish_reason.as_deref() == Some(CUT),
+            input_tokens: tokens.input(),
+            output_tokens: tokens.output(),
+        })
+    }
+}
+
+/// Why a model ended that had more to say.
+const CUT: &str = "MAX_TOKENS";
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    delta: Option<EventDelta>,
+}
+
+#[derive(Default, Deserialize)]
+struct EventDelta {
+    message: Option<EventMessage>,
+    finish_reason: Option<String>,
+    usage: Option<Counts>,
+}
+
+#[derive(Deserialize)]
+struct EventMessage {
+    content: Option<EventContent>,
+}
+
+#[derive(Deserialize)]
+struct EventContent {
+    text: Option<String>,
 }
 
 #[derive(Deserialize)]

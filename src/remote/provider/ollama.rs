@@ -1,6 +1,6 @@
 //! Ollama's own API.
 use super::shape;
-use super::{Ask, Conversation, Generated, Manner, Provider, Read, Vectors};
+use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Vectors};
 use crate::model::Purpose;
 use serde::Deserialize;
 use serde_json::json;
@@ -39,9 +39,20 @@ impl Provider for Ollama {
         Ask::new("/api/chat", body)
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
-        let Reply { message, done_reason, prompt_eval_count, eval_count } = shape::json(body)?;
+        let Reply { message, done_reason, prompt_eval_count, eval_count, .. } = shape::json(body)?;
         Ok(Generated {
             text: message.content,
+            is_cut: done_reason.as_deref() == Some("length"),
+            input_tokens: prompt_eval_count,
+            output_tokens: eval_count,
+        })
+    }
+    fn heard(&self, line: &[u8]) -> Read<Delta> {
+        let Reply { message, done_reason, prompt_eval_count, eval_count, done } =
+            shape::json(line)?;
+        Ok(Delta {
+            text: Some(message.content),
+            is_over: done,
             is_cut: done_reason.as_deref() == Some("length"),
             input_tokens: prompt_eval_count,
             output_tokens: eval_count,
@@ -58,6 +69,8 @@ struct Embedded {
 #[derive(Deserialize)]
 struct Reply {
     message: Message,
+    #[serde(default)]
+    done: bool,
     done_reason: Option<String>,
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,

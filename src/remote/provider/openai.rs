@@ -1,10 +1,10 @@
 //! `OpenAI`, and the many servers that speak its format: vLLM, llama.cpp, LM Studio, gateways, and
 //! Azure, whose key goes in a header of its own.
 use super::shape::{self, Usage};
-use super::{Ask, Conversation, Generated, Manner, Provider, Read, Scores, Secret, Vectors};
+use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Scores, Secret, Vectors};
 use crate::model::Purpose;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 pub struct OpenAi;
 
@@ -38,13 +38,47 @@ impl Provider for OpenAi {
     fn said(&self, body: &[u8]) -> Read<Generated> {
         let Completion { choices, usage } = shape::json(body)?;
         let Choice { message, finish_reason } = shape::first(choices)?;
-        let is_cut = finish_reason.as_deref() == Some("length");
+        let is_cut = finish_reason.as_deref() == Some(CUT);
         match (message.content, message.refusal) {
             (Some(text), _) => Ok(shape::said(text, is_cut, usage.as_ref())),
             (None, Some(_)) => Err("The model declines to answer.".to_owned()),
             (None, None) => Err("It holds no text.".to_owned()),
         }
     }
+    fn stream(&self, body: &mut Map<String, Value>) {
+        body.insert("stream".to_owned(), Value::Bool(true));
+        body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
+    fn heard(&self, line: &[u8]) -> Read<Delta> {
+        let Chunk { choices, usage } = shape::json(line)?;
+        let usage = usage.unwrap_or_default();
+        let (input_tokens, output_tokens) = (usage.input(), usage.output());
+        // The last one has counts alone.
+        let Some(ChunkChoice { delta, finish_reason }) = choices.into_iter().next() else {
+            return Ok(Delta { input_tokens, output_tokens, ..Delta::default() });
+        };
+        if delta.refusal.is_some() {
+            return Err("The model declines to answer.".to_owned());
+        }
+        let is_cut = finish_reason.as_deref() == Some(CUT);
+        let is_over = finish_reason.is_some();
+        Ok(Delta { text: delta.content, is_over, is_cut, input_tokens, output_tokens })
+    }
+}
+
+/// Why a model ended that had more to say.
+const CUT: &str = "length";
+
+#[derive(Deserialize)]
+struct Chunk {
+    choices: Vec<ChunkChoice>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct ChunkChoice {
+    delta: Message,
+    finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,5 +117,11 @@ impl Provider for Azure {
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
         OpenAi.said(body)
+    }
+    fn stream(&self, body: &mut Map<String, Value>) {
+        OpenAi.stream(body);
+    }
+    fn heard(&self, line: &[u8]) -> Read<Delta> {
+        OpenAi.heard(line)
     }
 }

@@ -75,10 +75,8 @@ fn rag_answer_collection(
     if generator.is_none() {
         refuse_instructions(instructions)?;
     }
-    require_text("question", question)?;
-    let options =
-        Given { top_k, filter, per_document, near_duplicate, ..Given::default() }.read()?;
-    let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    let given = Given { top_k, filter, per_document, near_duplicate, ..Given::default() };
+    let (outcome, options) = search_for(collection, question, given)?;
     let started = Instant::now();
     let row = match generator {
         Some(mut client) => {
@@ -112,8 +110,20 @@ fn rag_answer_collection(
     Ok(TableIterator::once(row))
 }
 
+/// What is to be answered from, and how it was looked for.
+pub(super) fn search_for(
+    collection: &str,
+    question: &str,
+    given: Given,
+) -> Result<(Outcome, search::Options)> {
+    require_text("question", question)?;
+    let options = given.read()?;
+    let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    Ok((outcome, options))
+}
+
 /// A generator by name. What quotes is not named: it is the collection's own model.
-fn generator(name: &str) -> Result<Box<Remote>> {
+pub(super) fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
@@ -195,7 +205,7 @@ fn passage<'a>(model: &LocalModel, dimensions: usize, found: &'a Found) -> Resul
 
 /// A citation as SQL shows it: which passage's, its marker, its words and their place, and what else
 /// there is to say. Offsets count characters of the document from 0.
-fn cited(
+pub(super) fn cited(
     outcome: &Outcome,
     (passage, marker): (usize, usize),
     quote: &str,

@@ -1,0 +1,91 @@
+//! Responses that come bit by bit, a line at a time: server-sent events, and JSON objects on lines.
+use super::failure::Failure;
+use super::provider::Provider;
+use crate::model::generator::Generated;
+
+/// Hears a response while it comes.
+pub(super) struct Ear<'a> {
+    provider: &'static dyn Provider,
+    who: String,
+    say: &'a mut dyn FnMut(&str),
+    generated: Generated,
+    is_over: bool,
+}
+
+/// What a line brings.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Delta {
+    /// More text.
+    pub text: Option<String>,
+    /// The model has ended, or was ended.
+    pub is_over: bool,
+    /// It had more to say than it was allowed to.
+    pub is_cut: bool,
+    /// Tokens read, where this line tells.
+    pub input_tokens: Option<u64>,
+    /// Tokens written so far, where this line tells.
+    pub output_tokens: Option<u64>,
+}
+
+impl<'a> Ear<'a> {
+    pub fn new(provider: &'static dyn Provider, who: String, say: &'a mut dyn FnMut(&str)) -> Self {
+        Self { provider, who, say, generated: Generated::default(), is_over: false }
+    }
+
+    /// Whether text was passed on: from then on nothing may be asked again.
+    pub fn has_begun(&self) -> bool {
+        !self.generated.text.is_empty()
+    }
+
+    /// Takes in a line without its end.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let line = line.trim_ascii();
+        let (is_event, line) = match line.strip_prefix(b"data:") {
+            Some(data) => (true, data.trim_ascii_start()),
+            None => (false, line),
+        };
+        // Names and numbers of events say nothing that their data does not.
+        let is_field = |name: &&[u8]| line.starts_with(name);
+        if line.is_empty() || [&b"event:"[..], b"id:", b"retry:", b":"].iter().any(is_field) {
+            return Ok(());
+        }
+        if line == b"[DONE]" {
+            self.is_over = true;
+            return Ok(());
+        }
+        match self.provider.heard(line) {
+            Ok(delta) => self.take(delta),
+            // A line of something else, which is read as a whole when it has ended.
+            Err(_) if !is_event && !self.has_begun() => {}
+            Err(why) => return Err(Failure::malformed(&self.who, &why)),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, delta: Delta) {
+        let generated = &mut self.generated;
+        if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
+            (self.say)(&text);
+            generated.text.push_str(&text);
+        }
+        generated.is_cut |= delta.is_cut;
+        generated.input_tokens = delta.input_tokens.or(generated.input_tokens);
+        generated.output_tokens = delta.output_tokens.or(generated.output_tokens);
+        self.is_over |= delta.is_over;
+    }
+
+    /// All that was said, when the response has ended. Some servers answer in one piece whatever they are
+    /// asked.
+    pub fn finish(self, body: &[u8]) -> Result<Generated, Failure> {
+        if self.is_over {
+            return Ok(self.generated);
+        }
+        if self.has_begun() {
+            return Err(Failure::malformed(&self.who, "It ends in the middle."));
+        }
+        let said = self.provider.said(body);
+        let said = said.map_err(|why| Failure::malformed(&self.who, &why))?;
+        (self.say)(&said.text);
+        Ok(said)
+    }
+}
