@@ -3,7 +3,8 @@
 INSERT INTO {chunks} (chunk_id, {stored_keys}, content, content_hash, section, token_count, lexemes, embedding)
 SELECT c.chunk_id, {k_keys}, c.content, c.content_hash, c.section, c.token_count,
        pg_catalog.to_tsvector({config}::pg_catalog.regconfig,
-                              pg_catalog.concat_ws(E'\n', c.heading, c.content)),
+                              rag.search_text({config}::pg_catalog.regconfig,
+                                              pg_catalog.concat_ws(E'\n', c.heading, c.content))),
        ({embeddings}::real[])[(c.position - 1) * {dimensions} + 1 : c.position * {dimensions}]
   FROM ROWS FROM (pg_catalog.unnest({chunk_ids}::bigint[]), pg_catalog.unnest({of}::bigint[]),
                   pg_catalog.unnest({contents}::text[]), pg_catalog.unnest({hashes}::bytea[]),

@@ -15,6 +15,7 @@ mod question;
 mod rank;
 pub mod recall;
 mod resolve;
+mod script;
 pub mod settings;
 mod statement;
 mod text_search;

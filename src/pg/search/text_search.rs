@@ -2,10 +2,15 @@
 #![allow(unsafe_code)] // calls C functions of PostgreSQL by their documented signatures
 
 use super::tsvector::TsVector;
+use crate::search::script::for_queries;
 use pgrx::datum::DatumWithOid;
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+
+/// `pg_ts_parser.oid` of PostgreSQL's own parser, the same in every database.
+const DEFAULT_PARSER: pg_sys::Oid = pg_sys::Oid::from_u32(3722);
 
 /// A text search configuration.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +24,27 @@ impl Config {
         Self(pg_sys::Oid::from(datum.value() as u32))
     }
 
-    /// The distinct lexemes of `text`, in ascending order of their bytes.
+    /// The configuration of this number.
+    pub fn of(config: pg_sys::Oid) -> Self {
+        Self(config)
+    }
+
+    /// Whether words are what PostgreSQL's own parser takes for words, which it finds by spaces. Other
+    /// parsers exist for the very purpose of doing better.
+    pub fn is_parted_by_spaces(self) -> bool {
+        // SAFETY: a cache look-up inside a transaction, which raises an error when there is no such
+        // configuration; the entry lives as long as the backend.
+        unsafe { (*pg_sys::lookup_ts_config_cache(self.0)).prsId == DEFAULT_PARSER }
+    }
+
+    /// A text to look for, in the pieces that [`crate::search::script`] parts it into.
+    fn pieces(self, text: &str) -> Cow<'_, str> {
+        if self.is_parted_by_spaces() { for_queries(text) } else { Cow::Borrowed(text) }
+    }
+
+    /// The distinct lexemes of `text`, which is to be looked for, in ascending order of their bytes.
     pub fn lexemes(self, text: &str) -> BTreeSet<String> {
+        let text = &*self.pieces(text);
         // SAFETY: to_tsvector takes a configuration and a text, and returns a tsvector of this
         // memory context, which is read before anything can free it.
         let vector = unsafe {
@@ -39,7 +63,7 @@ impl Config {
         if self.lexemes(words).is_empty() {
             return None;
         }
-        let quoted = format!("\"{}\"", words.replace('"', " "));
+        let quoted = format!("\"{}\"", self.pieces(words).replace('"', " "));
         // SAFETY: takes a configuration and a text, returns a tsquery; tsqueryout takes that and
         // returns a C string of this memory context.
         let text = unsafe {

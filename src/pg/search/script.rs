@@ -1,0 +1,17 @@
+//! Full text of scripts without spaces, for configurations that cannot part it themselves.
+use super::text_search::Config;
+use crate::search::script::for_documents;
+use pgrx::prelude::*;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.search_text(config regconfig, content text) RETURNS text
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.search_text IS 'a text as chunks are indexed for full text search: scripts without spaces in overlapping pieces';
+", requires = ["catalog"])]
+fn search_text(config: pg_sys::Oid, content: &str) -> String {
+    if Config::of(config).is_parted_by_spaces() {
+        for_documents(content).into_owned()
+    } else {
+        content.to_owned()
+    }
+}
