@@ -14,7 +14,8 @@ use rag_pg::answer::{Answer, Options, Passage, Status, extract};
 use rag_pg::model::Embedding;
 use rag_pg::rerank::{cosine, fuse, max_sim, order};
 use rag_pg::search::legs::RRF_K;
-use std::collections::BTreeMap;
+use rag_pg::search::quality::{Figures, mean};
+use std::collections::{BTreeMap, BTreeSet};
 use std::env::var;
 
 /// Candidates that each leg names, and that are reranked.
@@ -97,35 +98,32 @@ fn by_reciprocal_ranks(legs: &[&[usize]]) -> Vec<usize> {
     fused.into_iter().map(|(passage, _)| passage).take(CANDIDATES).collect()
 }
 
-/// Reciprocal ranks and hits per stage.
+/// How good each stage's rankings are, by the arithmetic of `rag_evaluate`.
 #[derive(Default)]
 struct Retrieval {
-    questions: usize,
-    stages: [(f64, usize); 4],
+    /// Figures of the first ten and of the first five, one per question.
+    stages: [(Vec<Figures>, Vec<Figures>); 4],
 }
 
 impl Retrieval {
     fn add(&mut self, legs: &Legs, relevant: usize) {
-        self.questions += 1;
         let reranked: Vec<usize> = legs.reranked.iter().map(|(passage, _)| *passage).collect();
         let found = [&legs.dense, &legs.lexical, &legs.hybrid, &reranked];
-        for ((reciprocal, hits), found) in self.stages.iter_mut().zip(found) {
-            if let Some(at @ 0..10) = found.iter().position(|&passage| passage == relevant) {
-                *reciprocal += 1.0 / (at + 1) as f64;
-                *hits += usize::from(at < 5);
-            }
+        let relevant = BTreeSet::from([relevant]);
+        for ((ten, five), found) in self.stages.iter_mut().zip(found) {
+            ten.push(Figures::of(found.iter().copied(), &relevant, 10));
+            five.push(Figures::of(found.iter().copied(), &relevant, 5));
         }
     }
 
     fn report(&self) {
-        let count = self.questions as f64;
         let bars = ["", "", "", "MRR@10 >= 0.89, recall@5 >= 0.96"];
         let names = ["dense", "lexical", "hybrid", "reranked"];
-        for (((reciprocal, hits), name), bar) in self.stages.iter().zip(names).zip(bars) {
-            let (mrr, recall) = (reciprocal / count, *hits as f64 / count);
+        for (((ten, five), name), bar) in self.stages.iter().zip(names).zip(bars) {
+            let (mrr, recall) = (mean(ten).reciprocal_rank, mean(five).recall);
             println!("figure\tretrieval, {name}\tMRR@10 {mrr:.3}, recall@5 {recall:.3}\t{bar}");
         }
-        println!("figure\tquestions asked\t{}\t", self.questions);
+        println!("figure\tquestions asked\t{}\t", self.stages[0].0.len());
     }
 }
 

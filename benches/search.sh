@@ -43,16 +43,23 @@ throughput() {
 }
 
 script embed "(SELECT rag_embed(q.question))"
+# A question as it was asked before, and one that nobody asked.
+script known "rag_search('manual', 'how are transactions rolled back?', 5, rerank => false)"
+script new "rag_search('manual', q.question || ' ' || (random() * 1e9)::int, 5, rerank => false)"
 script plain "rag_search('manual', q.question, 5, rerank => false)"
 script rerank "rag_search('manual', q.question, 5)"
 script answer "rag_answer('manual', q.question)"
 read -r embed _ <<<"$(latency embed)"
+read -r known known99 <<<"$(latency known)"
+read -r new new99 <<<"$(latency new)"
 read -r plain plain99 <<<"$(latency plain)"
 read -r rerank rerank99 <<<"$(latency rerank)"
 read -r answer answer99 <<<"$(latency answer)"
 plain_tps=$(throughput plain)
 rerank_tps=$(throughput rerank)
 figure "rag_embed of a question, p50 ms" "$embed" ""
+figure "rag_search, question known to the cache, p50 / p99 ms" "$known / $known99" ""
+figure "rag_search, question new to the cache, p50 / p99 ms" "$new / $new99" ""
 figure "rag_search, rerank off, p50 / p99 ms" "$plain / $plain99" ""
 figure "rag_search, rerank on, p50 / p99 ms" "$rerank / $rerank99" ""
 figure "rerank, p50 ms more" "$(awk "BEGIN { printf \"%.2f\", $rerank - $plain }")" "<= 5"

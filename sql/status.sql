@@ -106,7 +106,8 @@ GRANT SELECT ON rag.generation_status TO PUBLIC;
 
 CREATE VIEW rag.status AS
 SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.chunks, s.lag, s.rate, s.eta, s.worker_heartbeat,
-       s.paused, s.worker, COALESCE(t.calls, 0) AS remote_calls, COALESCE(t.tokens, 0) AS remote_tokens, t.cost AS remote_cost
+       s.paused, s.worker, COALESCE(t.calls, 0) AS remote_calls, COALESCE(t.tokens, 0) AS remote_tokens, t.cost AS remote_cost,
+       (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate
   FROM rag.generation_status s
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
@@ -126,6 +127,7 @@ COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag
 COMMENT ON COLUMN rag.status.remote_calls IS 'calls of remote models for the collection since it was created; rag.call_log has them';
 COMMENT ON COLUMN rag.status.remote_tokens IS 'tokens of these, read and written';
 COMMENT ON COLUMN rag.status.remote_cost IS 'their cost by the models'' prices; NULL where no model has any';
+COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose embedding was known, of the whole server where rag_pg is preloaded; the same in every row';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 -- security_barrier: no function of a user's sees a row before the condition has let it through.

@@ -37,7 +37,7 @@ pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["b
 pgrx::extension_sql_file!(
     "../sql/status.sql",
     name = "status",
-    requires = ["catalog", "call_log", home, worker_state]
+    requires = ["catalog", "call_log", home, worker_state, rag_query_cache]
 );
 pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = ["catalog"]);
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);

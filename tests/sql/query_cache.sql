@@ -29,6 +29,7 @@ SELECT hits, misses FROM (VALUES (1), (2)) AS t (n), LATERAL counted(repeat('a '
 SET rag_pg.truncation = silent;
 SELECT count(*) FROM generate_series(1, 150) g, LATERAL counted('question number ' || g, ', rerank => false');
 SELECT entries <= size AS bounded, entries > 10 AS some, hit_rate BETWEEN 0 AND 1 AS rate FROM rag.query_cache;
+SELECT s.query_cache_hit_rate = q.hit_rate AS is_that_of_the_cache FROM rag.status s, rag.query_cache q WHERE s.collection = 'kept';
 SELECT rag_drop_collection('kept');
 DROP FUNCTION counted;
 DROP TABLE kept;

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Search as collections grow, on made-up text and vectors of the default model's length (tests/synthetic.sql): how long
+# index and search take, the latter also with filters, for a small tenant, for the commonest words, and end to
+# end for an answer. RAG_PG_BENCH_SIZES="1000 10000 100000 1000000" for the whole curve (a million chunks take about
+# 8 GB and some ten minutes); up to 100,000 by default.
+source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
+start_server
+MODEL=all-MiniLM-L6-v2
+work=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-scale.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 777 "$work"
+# The servers' user may be unable to enter this directory.
+cp "$ROOT/tests/synthetic.sql" "$work/"
+QUESTIONS=2000
+sql <<SQL
+DROP TABLE IF EXISTS scale_question;
+SELECT setseed(0.7) \gset ignored_
+CREATE TABLE scale_question AS
+  SELECT n, (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, 4) WHERE n > 0) || ' q' || n AS question
+    FROM generate_series(1, $QUESTIONS) AS n;
+ALTER TABLE scale_question ADD PRIMARY KEY (n);
+VACUUM ANALYZE scale_question;
+SQL
+
+# script NAME FIRST LAST CALL: a pgbench script that makes a call with one of the questions from FIRST to LAST.
+script() {
+    printf '%s\n' "\\set n random($2, $3)" \
+        "SELECT count(*) FROM scale_question AS q CROSS JOIN LATERAL $4 AS s WHERE q.n = :n;" >"$work/$1.sql"
+}
+
+# latency NAME CALLS [pgbench argument...]: p50 and p99 in milliseconds of so many calls after a few to warm up.
+latency() {
+    local name=$1 calls=$2
+    shift 2
+    rm -f "$work/$name".[0-9]*
+    as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t 50 "$@" bench >/dev/null 2>&1
+    as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t "$calls" -l --log-prefix="$work/$name" "$@" bench >/dev/null 2>&1 || return
+    cat "$work/$name".[0-9]* | awk '{ print $3 / 1000 }' | sort -g |
+        awk '{ v[NR] = $1 } END { printf "%.2f / %.2f", v[int((NR + 1) / 2)], v[int(NR * 0.99)] }'
+}
+
+# report SIZE WHAT BAR NAME CALLS [argument...]
+report() {
+    local size=$1 what=$2 bar=$3
+    shift 3
+    figure "$size chunks: $what, p50 / p99 ms" "$(latency "$@")" "$bar"
+}
+
+measure() {
+    local size=$1 collection=scale_$1 started seconds bytes index
+    # Building goes quickly while the graph fits into memory: 1.9 KB a chunk.
+    sql -c "ALTER DATABASE bench SET maintenance_work_mem = '$((size * 5 / 2048 + 64))MB'"
+    started=$EPOCHREALTIME
+    sql -v collection="$collection" -v model=$MODEL -v rows="$size" -v bits=true -f "$work/synthetic.sql" >/dev/null
+    seconds=$(awk "BEGIN { printf \"%.0f\", $EPOCHREALTIME - $started }")
+    index=$(sql -c "SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+                     JOIN rag.generation g ON g.chunks = i.indrelid JOIN rag.collection k USING (collection_id) WHERE k.name = '$collection' AND a.amname = 'hnsw'")
+    started=$EPOCHREALTIME
+    sql -c "REINDEX INDEX $index"
+    figure "$size chunks: vector index, s to build" "$(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $started }")" ""
+    bytes=$(sql -c "SELECT pg_size_pretty(pg_relation_size('$index'))")
+    figure "$size chunks: vector index, size" "$bytes" ""
+    figure "$size chunks: all of it made up and loaded, s" "$seconds" ""
+    sql -c "SELECT rag_grant('$collection', 'scale_tenant')" -c "GRANT SELECT ON $collection TO scale_tenant" \
+        -c "ALTER TABLE $collection ENABLE ROW LEVEL SECURITY" -c "CREATE POLICY own ON $collection TO scale_tenant USING (tenant = current_setting('scale.tenant'))" >/dev/null
+    # 100 questions are in the cache, 1,900 are not.
+    script plain 1 100 "rag_search('$collection', q.question, 5, rerank => false)"
+    script anew 101 $QUESTIONS "rag_search('$collection', q.question, 5, rerank => false)"
+    script rerank 1 100 "rag_search('$collection', q.question, 5)"
+    script answer 1 100 "rag_answer('$collection', q.question)"
+    script few 1 100 "rag_search('$collection', q.question, 10, filter => jsonb_build_object('tenant', 't' || q.n), rerank => false)"
+    script half 1 100 "rag_search('$collection', q.question, 10, filter => '{\"half\": \"odd\"}', rerank => false)"
+    script common 1 100 "rag_search('$collection', 'w1 w2 w3 w4 w5 w6 w7 w8', 5, dense_weight => 0, rerank => false)"
+    script tenant 1 100 "rag_search('$collection', q.question, 5, rerank => false)"
+    report "$size" "rag_search, question known" "$(bar "$size")" plain 400
+    report "$size" "rag_search, question new" "" anew 400
+    report "$size" "rag_search reranked" "" rerank 400
+    report "$size" "rag_answer" "<= 20" answer 200
+    report "$size" "filter of 0.1 %" "" few 200
+    report "$size" "filter of a half" "" half 200
+    report "$size" "tenant of 0.1 %" "$([ "$size" -gt 100000 ] || echo '<= 5')" tenant 200 -U scale_tenant
+    report "$size" "the commonest words alone" "" common 200
+    sql -c "DROP INDEX $index"
+    script exact 1 100 "rag_search('$collection', q.question, 5, rerank => false)"
+    report "$size" "rag_search without the vector index" "" exact 20
+    sql -c "SELECT rag_drop_collection('$collection')" -c "DROP TABLE $collection" >/dev/null
+}
+
+# Logarithmic growth from 10,000 chunks on: a factor of ten may cost a quarter more.
+bar() {
+    case $1 in
+    1000 | 10000) echo "<= 4" ;;
+    *) awk "BEGIN { printf \"<= %.1f\", 4 * log($1) / log(10000) }" ;;
+    esac
+}
+
+sql -c "DROP ROLE IF EXISTS scale_tenant" -c "CREATE ROLE scale_tenant LOGIN" -c "ALTER ROLE scale_tenant SET scale.tenant = 't7'" \
+    -c "GRANT SELECT ON scale_question TO scale_tenant"
+for size in ${RAG_PG_BENCH_SIZES:-1000 10000 100000}; do
+    measure "$size"
+done
