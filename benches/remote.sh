@@ -3,11 +3,13 @@
 # filled when the provider takes 50 ms, answers a second when the model takes 5 s, and how soon a cancel acts.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 PAGES=1 start_server
+find_cargo
+cargo_features
 DOCUMENTS=${DOCUMENTS:-4000} ANSWER_SECONDS=${ANSWER_SECONDS:-5} CONNECTIONS=${CONNECTIONS:-20} CANCELS=${CANCELS:-100}
 command -v python3 >/dev/null || { note "remote: not measured, there is no python3" && exit 0; }
 
-cargo build --quiet --release "${FEATURES[@]}" --example provider
-coproc PROVIDER { "$TARGET/release/examples/provider"; }
+cargo build --quiet "${FEATURES[@]}" --example provider
+coproc PROVIDER { "$TARGET/debug/examples/provider"; }
 trap 'kill "$PROVIDER_PID" 2>/dev/null' EXIT
 read -r address <&"${PROVIDER[0]}"
 # faults JSON: what the provider does from now on.

@@ -108,9 +108,6 @@ pub fn write(records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
-    fn each<T>(records: &[Record], of: impl Fn(&Record) -> T) -> Vec<T> {
-        records.iter().map(of).collect()
-    }
     let args = [
         each(records, |r| r.at).into(),
         each(records, |r| i64::from(r.role.to_u32())).into(),
@@ -130,6 +127,10 @@ pub fn write(records: &[Record]) {
     ];
     let sql = include_str!("../../sql/run/call_log_insert.sql");
     as_extension_owner(|| execute(sql, &args));
+}
+
+fn each<T>(records: &[Record], of: impl Fn(&Record) -> T) -> Vec<T> {
+    records.iter().map(of).collect()
 }
 
 /// Writes what sessions of this database left in shared memory.

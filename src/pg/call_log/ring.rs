@@ -132,7 +132,7 @@ pub fn put(database: pg_sys::Oid, records: &[Record]) {
     let mut places = ring.places.iter();
     for record in records {
         let flat = Flat::new(database, record);
-        if !places.any(|place| place.put(flat)) {
+        if !places.any(|place| place.put(&flat)) {
             ring.lost.fetch_add(1, Relaxed);
         }
     }
@@ -156,12 +156,12 @@ pub fn take_lost() -> u64 {
 
 impl Place {
     /// False where it is taken.
-    fn put(&self, flat: Flat) -> bool {
+    fn put(&self, flat: &Flat) -> bool {
         if self.state.compare_exchange(FREE, BUSY, AcqRel, Relaxed).is_err() {
             return false;
         }
         // SAFETY: BUSY is ours until we set it to something else.
-        unsafe { *self.flat.get() = flat };
+        unsafe { *self.flat.get() = *flat };
         self.state.store(FULL, Release);
         true
     }
