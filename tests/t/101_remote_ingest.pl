@@ -89,7 +89,7 @@ is($sql->("SELECT content FROM apples_chunks WHERE id = 5"), 'document word5 of 
 # An outage charges nobody, however long it lasts, and shows.
 $model->('flaky', ", max_items => 10, retries => 0, timeout => '2 s', concurrency => 1");
 $docs->('outage', 30);
-for my $fault ({ status => 500 }, { status => 503, headers => { 'retry-after' => '1' } }, 'reset', 'reset_in_body', { status => 429 })
+for my $fault ({ status => 500 }, { status => 503, headers => { 'retry-after' => '1' } }, 'reset', 'reset_in_body', { status => 429 }, 'hang', 'drip')
 {
 	my $name = ref $fault ? "status $fault->{status}" : $fault;
 	$sql->("SELECT rag_drop_collection('outage')") if $sql->("SELECT count(*) FROM rag.collection WHERE name = 'outage'");
