@@ -63,6 +63,8 @@ pub struct Estimate {
     pub tokens: f64,
     /// Chunks to embed.
     pub embed: f64,
+    /// Tokens of those.
+    pub embed_tokens: f64,
     /// Bytes of its tables and indexes.
     pub bytes: f64,
     /// How long one worker takes.
@@ -110,6 +112,7 @@ impl Sample {
             chunks: times * self.chunks,
             tokens: times * self.tokens,
             embed: times * self.fresh,
+            embed_tokens: times * self.fresh_tokens,
             bytes: times * (chunks + bits + self.documents * DOCUMENT),
             duration: Duration::from_secs_f64(seconds),
         }

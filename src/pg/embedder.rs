@@ -82,6 +82,14 @@ impl Embedder {
         }
     }
 
+    /// What it costs to embed so many texts of so many tokens in all, where that is known.
+    pub fn cost(&self, texts: f64, tokens: f64) -> Option<f64> {
+        match self {
+            Self::Local(_) => None,
+            Self::Remote(client) => client.spec().cost(texts, tokens),
+        }
+    }
+
     /// Whether it is files of this machine, which give a vector per token too.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local(_))

@@ -65,6 +65,14 @@ SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'rem
 SELECT rag_grant_model('remote-embedder', 'remote_admin');
 SELECT rag_create_collection('remote_docs', 'remote_docs', 'body', model => 'remote-embedder');
 SELECT model, dimensions, max_tokens, overlap_tokens, token_bits FROM rag.generation_status WHERE collection = 'remote_docs';
+-- What making it would cost, by the model's prices; nobody is called for it.
+SELECT rag_create_model('remote-priced', 'embedder', 'openai', url => 'https://api.acme.example/v1', dimensions => 3, max_items => 50, input_price => 1e6, request_price => 1000);
+INSERT INTO remote_docs SELECT i, 'two words' FROM generate_series(1, 60) i;
+SELECT chunks, tokens, embed, cost, duration > '0' AS takes_time FROM rag_estimate('remote_docs', model => 'remote-embedder');
+SELECT rag_grant_model('remote-priced', '-');
+SELECT chunks, tokens, embed, cost FROM rag_estimate('remote_docs', model => 'remote-priced');
+SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, input_price => -1);
+TRUNCATE remote_docs;
 SELECT rag_drop_model('remote-embedder');
 -- Another model, and back. What a rebuild says of its work has the generation's number.
 SET client_min_messages = warning;

@@ -43,7 +43,7 @@ fn rag_rebuild(
     let cost = estimate(&collection, &build, &embedder)?;
     let generation = rebuild(&collection, &build, switch.unwrap_or(false))?;
     worker::changes_written();
-    announce(&collection, generation, &cost);
+    announce(&collection, generation, &cost, embedder.cost(cost.embed, cost.embed_tokens));
     Ok(generation)
 }
 
@@ -62,7 +62,8 @@ CREATE FUNCTION rag_estimate(
     tokens bigint,
     embed bigint,
     bytes bigint,
-    duration interval
+    duration interval,
+    cost float8
 ) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
 ", requires = ["catalog", "status"])]
@@ -85,6 +86,7 @@ fn rag_estimate(
             name!(embed, i64),
             name!(bytes, i64),
             name!(duration, Interval),
+            name!(cost, Option<f64>),
         ),
     >,
     ErrorReport,
@@ -99,6 +101,7 @@ fn rag_estimate(
         whole(cost.embed),
         whole(cost.bytes),
         interval(&cost),
+        embedder.cost(cost.embed, cost.embed_tokens),
     )))
 }
 
@@ -160,14 +163,15 @@ fn prepare(
 }
 
 /// Says what was begun and what it will cost.
-fn announce(collection: &Collection, generation: i32, cost: &Estimate) {
+fn announce(collection: &Collection, generation: i32, cost: &Estimate, price: Option<f64>) {
     let sql = "SELECT pg_catalog.pg_size_pretty($1)";
     let size: String = read(sql, &[whole(cost.bytes).into()], |row| required(&row, 1)).remove(0);
     let (chunks, embed) = (whole(cost.chunks), whole(cost.embed));
     let (name, seconds) = (&collection.name, cost.duration.as_secs_f64().ceil());
+    let price = price.map(|price| format!(", at a price of {price:.2}")).unwrap_or_default();
     pgrx::notice!(
         "building generation {generation} of collection \"{name}\": about {chunks} chunks, {embed} of them \
-         to embed, {size}, {seconds} s of work"
+         to embed, {size}, {seconds} s of work{price}"
     );
 }
 
