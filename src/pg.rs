@@ -23,6 +23,7 @@ mod query_log;
 mod question_cache;
 mod remote;
 mod rights;
+mod rows;
 mod search;
 mod spi;
 mod stored_text;

@@ -2,10 +2,11 @@
 #![allow(unsafe_code)] // SPI as pgrx wraps it takes a newer snapshot once the transaction has written
 
 use super::interrupt::checkpoint;
+use super::rows::reading;
 use crate::Result;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
-use pgrx::{Spi, pg_sys};
+use pgrx::{PgMemoryContexts, Spi, pg_sys};
 use std::ffi::CString;
 
 /// Rows fetched at once.
@@ -42,13 +43,20 @@ pub fn batches<T>(
 ) -> Result<()> {
     Spi::connect(|_| {
         let portal = open(sql, args);
+        // What is allocated for some rows goes before the next ones come. A call of SPI leaves its own memory
+        // current, which lasts as long as the connection.
+        let mut scratch = PgMemoryContexts::new("rag_pg rows");
         loop {
-            let rows = fetch(portal, &mut map);
+            let rows = fetch(portal, &mut scratch, &mut map);
             if rows.is_empty() {
                 break;
             }
             checkpoint()?;
-            each(rows)?;
+            // SAFETY: rows are values of Rust's, and nothing else outlives a turn.
+            unsafe {
+                scratch.switch_to(|_| each(rows))?;
+                scratch.reset();
+            }
         }
         // SAFETY: opened above. Where an error goes past this, the end of the transaction closes it.
         unsafe { pg_sys::SPI_cursor_close(portal) };
@@ -75,16 +83,23 @@ fn open(sql: &str, args: &[DatumWithOid<'_>]) -> pg_sys::Portal {
     }
 }
 
-fn fetch<T>(portal: pg_sys::Portal, map: &mut impl FnMut(&SpiHeapTupleData<'_>) -> T) -> Vec<T> {
+fn fetch<T>(
+    portal: pg_sys::Portal,
+    scratch: &mut PgMemoryContexts,
+    map: &mut impl FnMut(&SpiHeapTupleData<'_>) -> T,
+) -> Vec<T> {
     // SAFETY: the portal is open. Its rows belong to this connection and are freed once mapped.
     unsafe {
         pg_sys::SPI_cursor_fetch(portal, true, BATCH);
         let table = pg_sys::SPI_tuptable;
         let mut rows = Vec::with_capacity((*table).numvals as usize);
-        for position in 0..(*table).numvals as usize {
-            let row = SpiHeapTupleData::new((*table).tupdesc, *(*table).vals.add(position));
-            rows.push(map(&row.expect("a row").expect("a row")));
-        }
+        let read = || {
+            for position in 0..(*table).numvals as usize {
+                let row = SpiHeapTupleData::new((*table).tupdesc, *(*table).vals.add(position));
+                rows.push(map(&row.expect("a row").expect("a row")));
+            }
+        };
+        scratch.switch_to(|_| reading(read));
         pg_sys::SPI_freetuptable(table);
         rows
     }

@@ -8,6 +8,7 @@
 
 pub mod scans;
 
+use super::rows::reading;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{Spi, pg_sys};
@@ -66,7 +67,7 @@ fn run<T>(
             let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
             let status = pg_sys::SPI_execute_plan(plan.pointer, values, nulls, is_read_only, 0);
             assert!(status == pg_sys::SPI_OK_SELECT as i32, "SPI runs a kept statement: {status}");
-            mapped(&*pg_sys::SPI_tuptable, &mut map)
+            reading(|| mapped(&*pg_sys::SPI_tuptable, &mut map))
         }
     })
 }
@@ -90,7 +91,7 @@ pub fn read_if<T>(
             let portal = pg_sys::SPI_cursor_open(name, plan.pointer, values, nulls, true);
             let rows = is_worth(scans::expected_rows((*portal).stmts)).then(|| {
                 pg_sys::SPI_cursor_fetch(portal, true, std::ffi::c_long::MAX);
-                mapped(&*pg_sys::SPI_tuptable, &mut map)
+                reading(|| mapped(&*pg_sys::SPI_tuptable, &mut map))
             });
             pg_sys::SPI_cursor_close(portal);
             rows

@@ -1,5 +1,6 @@
 //! Statements kept in `sql/run/`: placeholders in braces stand for quoted identifiers.
 use super::rights::require_writable;
+use super::rows::reading;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiTupleTable};
 use pgrx::{FromDatum, IntoDatum, Spi};
@@ -54,7 +55,7 @@ pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
 }
 
 fn rows<'c, T>(table: SpiTupleTable<'c>, map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
-    table.map(map).collect()
+    reading(|| table.map(map).collect())
 }
 
 /// A column that may be NULL, by position from 1.
