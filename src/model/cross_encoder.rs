@@ -44,10 +44,10 @@ impl Reranker for LocalModel {
             let inputs: Vec<&Input> = positions.iter().map(|&i| &pairs[i]).collect();
             let batch = Batch::new(&inputs, self.tokenizer().pad_id());
             let output = self.session()?.run(&batch, checkpoint)?;
-            if output.data.len() != positions.len() {
-                return Err(self.wrong_shape(&output.shape, &[positions.len(), 1]));
+            if output.data().len() != positions.len() {
+                return Err(self.wrong_shape(&output.shape(), &[positions.len(), 1]));
             }
-            for (&i, &score) in positions.iter().zip(&output.data) {
+            for (&i, &score) in positions.iter().zip(output.data()) {
                 if !score.is_finite() {
                     return Err(Error::model(format!(
                         "model \"{}\" returned a score that is not finite",
@@ -60,9 +60,7 @@ impl Reranker for LocalModel {
                 };
             }
         }
-        if !pairs.is_empty() {
-            self.session()?.release_memory();
-        }
+        self.release_memory();
         Ok(scores)
     }
 }

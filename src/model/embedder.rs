@@ -113,7 +113,7 @@ impl LocalModel {
         detail: Detail,
     ) -> Result<Embedding> {
         let dimensions = self.manifest().dimensions;
-        let cells = &output.data[row * width * dimensions..][..text.input.ids.len() * dimensions];
+        let cells = &output.data()[row * width * dimensions..][..text.input.ids.len() * dimensions];
         let mut vector = match self.manifest().pooling {
             Pooling::Mean => mean(cells, dimensions),
             Pooling::Cls => cells[..dimensions].to_vec(),
@@ -154,17 +154,15 @@ impl Embedder for LocalModel {
             let batch = Batch::new(&inputs, pad_id);
             let output = self.session()?.run(&batch, checkpoint)?;
             let expected = [positions.len(), batch.width(), self.manifest().dimensions];
-            if output.shape != expected {
-                return Err(self.wrong_shape(&output.shape, &expected));
+            if output.shape() != expected {
+                return Err(self.wrong_shape(&output.shape(), &expected));
             }
             for (row, &i) in positions.iter().enumerate() {
                 embeddings[i] =
                     Some(self.pool(&output, row, batch.width(), &prepared[i], detail)?);
             }
         }
-        if !prepared.is_empty() {
-            self.session()?.release_memory();
-        }
+        self.release_memory();
         Ok(embeddings.into_iter().flatten().collect())
     }
 }

@@ -4,7 +4,7 @@ use super::session::{Options, Session};
 use super::store::{DAMAGED, Located};
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::Write as _;
 
 /// A local model. Counting tokens needs no graph, so that is read on the first run only.
@@ -14,6 +14,21 @@ pub struct LocalModel {
     located: Located,
     options: Options,
     session: OnceCell<Session>,
+    /// [`Busy`] guards that live.
+    busy: Cell<usize>,
+}
+
+/// While it lives, calls of a model leave their working memory to the next one.
+pub struct Busy<'a>(&'a LocalModel);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.update(|guards| guards - 1);
+        // An unwinding stack is no place to run a model.
+        if !std::thread::panicking() {
+            self.0.release_memory();
+        }
+    }
 }
 
 impl LocalModel {
@@ -34,7 +49,14 @@ impl LocalModel {
             ))
             .with_hint("Import the model with a larger window."));
         }
-        Ok(Self { manifest, tokenizer, located, options, session: OnceCell::new() })
+        Ok(Self {
+            manifest,
+            tokenizer,
+            located,
+            options,
+            session: OnceCell::new(),
+            busy: Cell::new(0),
+        })
     }
 
     /// What the model is.
@@ -81,6 +103,19 @@ impl LocalModel {
         let session = Session::open(&graph, &self.manifest.signature, &self.options)
             .map_err(|e| self.cannot_load(e))?;
         Ok(self.session.get_or_init(|| session))
+    }
+
+    /// For many calls in a row: giving memory back and faulting it in again costs some of each.
+    pub fn busy(&self) -> Busy<'_> {
+        self.busy.update(|guards| guards + 1);
+        Busy(self)
+    }
+
+    /// Gives the memory of large runs back, unless more runs are on their way.
+    pub(super) fn release_memory(&self) {
+        if let Some(session) = self.session.get().filter(|_| self.busy.get() == 0) {
+            session.release_memory();
+        }
     }
 
     fn cannot_load(&self, error: Error) -> Error {

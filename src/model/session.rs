@@ -6,7 +6,7 @@ use super::{Checkpoint, memory, runtime};
 use crate::{Error, Result};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, SessionInputValue};
-use ort::value::TensorRef;
+use ort::value::{Tensor, TensorRef};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -93,13 +93,20 @@ impl Batch {
     }
 }
 
-/// A float tensor that a graph returned.
+/// A float tensor that a graph returned, in ONNX Runtime's own memory: megabytes that are not copied.
 #[derive(Debug)]
-pub struct Output {
+pub struct Output(Tensor<f32>);
+
+impl Output {
     /// Its dimensions; the first is the batch's rows.
-    pub shape: Vec<usize>,
+    pub fn shape(&self) -> Vec<usize> {
+        self.0.shape().iter().map(|&n| usize::try_from(n).unwrap_or_default()).collect()
+    }
+
     /// Its elements, row-major.
-    pub data: Vec<f32>,
+    pub fn data(&self) -> &[f32] {
+        self.0.extract_tensor().1
+    }
 }
 
 impl Session {
@@ -209,9 +216,10 @@ fn run_once(
             Ok((Cow::Borrowed(name), SessionInputValue::from(tensor)))
         })
         .collect::<ort::Result<Vec<_>>>()?;
-    let outputs = session.run_with_options(inputs, options)?;
-    let (shape, data) = outputs[&signature.output[..]].try_extract_tensor::<f32>()?;
-    Ok(Output { shape: shape.iter().map(|&n| n as usize).collect(), data: data.to_vec() })
+    let mut outputs = session.run_with_options(inputs, options)?;
+    let output =
+        outputs.remove(&signature.output).expect("outputs were checked when it was loaded");
+    Ok(Output(output.downcast()?))
 }
 
 /// Indexing outputs by an unknown name would panic, so names are checked once here.

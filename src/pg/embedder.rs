@@ -2,6 +2,7 @@
 use super::remote::{Remote, require};
 use super::{interrupt, model};
 use crate::Result;
+use crate::model::local::Busy;
 use crate::model::manifest;
 use crate::model::tokenizer::TokenCounter;
 use crate::model::{self as models, Checkpoint, Detail, Embedding, LocalModel, Purpose};
@@ -87,6 +88,14 @@ impl Embedder {
         match self {
             Self::Local(_) => None,
             Self::Remote(client) => client.spec().cost(texts, tokens),
+        }
+    }
+
+    /// For many calls in a row: see [`LocalModel::busy`].
+    pub fn busy(&self) -> Option<Busy<'static>> {
+        match self {
+            Self::Local(model) => Some(model.busy()),
+            Self::Remote(_) => None,
         }
     }
 

@@ -163,6 +163,7 @@ impl Batch<'_> {
 
     fn all(&mut self) -> std::result::Result<(), Failed> {
         self.reached("claimed");
+        let _busy = self.model.busy();
         let keys = self.lease.keys(0..self.lease.len());
         let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
         let runs = match sizes {
