@@ -82,9 +82,13 @@ my ($disturbed, $same) = ingest(sub {
 	my $deadline = time + $patience;
 	while (time < $deadline)
 	{
+		# Not before something got done: what is worked on in five crashes is given up, and a busy machine
+		# may need longer for it than the time between two.
+		my $before = $node->safe_psql('postgres', 'SELECT indexed FROM rag.status');
 		sleep $crash_every;
-		my $worker = $node->safe_psql('postgres', "SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker' AND query LIKE 'rag_pg: %'");
+		wait_until('something gets done', sub { $node->safe_psql('postgres', "SELECT indexed > $before OR lag IS NULL FROM rag.status") eq 't' });
 		last if $node->safe_psql('postgres', 'SELECT lag IS NULL AND NOT EXISTS (SELECT FROM rag.scan) FROM rag.status') eq 't';
+		my $worker = $node->safe_psql('postgres', "SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker' AND query LIKE 'rag_pg: %'");
 		next unless $worker;
 		my $offset = -s $node->logfile;
 		kill 'KILL', $worker or next;
