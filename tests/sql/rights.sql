@@ -116,6 +116,33 @@ SELECT rag_retry('mallory') >= 0 AS retried;
 \c - :me
 CALL rag_work();
 
+-- Nothing else that a superuser does with the collection runs the owner's code as the superuser: not looking after it,
+-- building it anew, searching and answering.
+\c - mallory
+CREATE POLICY p ON :chunks USING (mallory.try('chunk policy'));
+CREATE INDEX ON mallory.doc (mallory.try_index(body));
+DELETE FROM :documents;
+ALTER TABLE mallory.doc DISABLE TRIGGER ALL;
+\c - :me
+SET client_min_messages = error;
+SELECT problem, found > 0 AS found, action FROM rag_verify('mallory') WHERE found > 0;
+CALL rag_work();
+SELECT documents FROM rag_estimate('mallory', max_tokens => 50);
+SELECT rag_alter_collection('mallory', replicated => true), rag_alter_collection('mallory', replicated => false);
+SELECT rag_rebuild('mallory', max_tokens => 50, index => 'ivfflat') > 0 AS rebuilt;
+CALL rag_work();
+SELECT rag_switch('mallory') > 0 AS switched;
+SELECT action FROM rag_maintain('mallory', rebuild => true);
+CALL rag_work();
+SELECT content FROM rag_search('mallory', 'text', filter => '{"id": "one"}');
+SELECT content FROM rag_search('mallory', 'text', rerank => false, dense_weight => 0);
+SELECT status FROM rag_answer('mallory', 'Which text is it?');
+SELECT count(*) > 0 AS explained FROM rag_explain('mallory', 'text');
+SELECT rag_rollback('mallory') > 0 AS back, rag_prune('mallory');
+RESET client_min_messages;
+SELECT * FROM gains;
+SELECT what FROM seen WHERE what LIKE 'after%';
+
 -- Another's table: not to be indexed, worked on, retried or dropped.
 CREATE TABLE public.precious (id int PRIMARY KEY, body text);
 ALTER TABLE public.precious OWNER TO victim;

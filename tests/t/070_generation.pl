@@ -103,6 +103,9 @@ cmp_ok(sql('SELECT count(DISTINCT generations) FROM noted'), '==', 2, 'both gene
 # --- Killed while it builds ---------------------------------------------------------------------------------------
 sql("INSERT INTO doc SELECT i, paragraph(i, 60) FROM generate_series(61, 300) i");
 wait_for_indexed($node, 'doc');
+# Slow enough not to be through before it is killed, however long the test has to wait for its turn.
+sql('ALTER SYSTEM SET rag_pg.max_tokens_per_second = 8000');
+$node->reload;
 my $build = sql("SET client_min_messages = warning; SELECT rag_rebuild('doc', model => '$usual', max_tokens => 40)");
 
 # kill_after($documents, $kill): lets the build get on, then kills; indexed documents stay as they are.
@@ -130,6 +133,8 @@ is("@redone", '', 'a worker was killed: what was built stays');
 		wait_until('the server starts again', sub { $node->start(fail_ok => 1) });
 	});
 is("@redone", '', 'the postmaster was killed: what was built stays');
+sql('ALTER SYSTEM RESET rag_pg.max_tokens_per_second');
+$node->reload;
 wait_for_build();
 # Each batch that was cut short was embedded a second time at most, and none of it is counted.
 is(of('indexed, embedded = chunks, reused, missing', 'building'), '300|t|0|0', 'every chunk was embedded once');
