@@ -65,9 +65,7 @@ impl Spec {
     /// What it costs to embed so many texts of so many tokens in all; `None` where the model has no price.
     pub fn cost(&self, texts: f64, tokens: f64) -> Option<f64> {
         let Price { input, request, .. } = self.price;
-        if input.or(request).is_none() {
-            return None;
-        }
+        input.or(request)?;
         let requests = (texts / self.max_items as f64).max(tokens / self.max_request_tokens as f64);
         Some(tokens / 1e6 * input.unwrap_or(0.0) + requests.ceil() * request.unwrap_or(0.0))
     }
