@@ -21,6 +21,7 @@ mod statement;
 mod text_search;
 mod trace;
 mod tsvector;
+mod visible;
 
 use super::collection::{Collection, Generation};
 use super::cursor::Snapshot;
@@ -40,6 +41,7 @@ use rank::rank;
 use resolve::{Resolved, resolve};
 use serde_json::Value;
 use statement::Names;
+use std::cell::OnceCell;
 use std::time::Instant;
 use text_search::Config;
 use trace::timed;
@@ -193,6 +195,8 @@ struct Search {
     question: Question,
     embedding: Option<Embedding>,
     trace: Trace,
+    /// What the lexical leg matches for a caller under row-level security.
+    visible: OnceCell<Option<String>>,
     /// Kept in force while the search lasts.
     _snapshot: Option<Snapshot>,
 }
@@ -223,6 +227,7 @@ impl Search {
             question,
             embedding,
             trace,
+            visible: OnceCell::new(),
             _snapshot: snapshot,
         })
     }

@@ -29,6 +29,28 @@ pub fn matching(terms: &[Term], documents: f64, budget: f64) -> Option<String> {
     (!clauses.is_empty()).then(|| clauses.join(" | "))
 }
 
+/// As [`matching`], for lexemes whose chunks were counted so far as was worth it; `None` stands for too many
+/// to count. Rare ones match on their own, rarest first; if no chunk has one, all common ones must meet. `None`
+/// when no chunk has any.
+pub fn among_counted(lexemes: &[&str], counts: &[Option<f64>], budget: f64) -> Option<String> {
+    let counted = lexemes.iter().zip(counts);
+    let mut rare: Vec<(f64, &str)> =
+        counted.clone().filter_map(|(l, n)| n.filter(|n| *n > 0.0).map(|n| (n, *l))).collect();
+    rare.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut left = budget;
+    let fits = rare.iter().enumerate().take_while(|(position, (count, _))| {
+        left -= count;
+        *position == 0 || left >= 0.0
+    });
+    let alone: Vec<String> = fits.map(|(_, (_, lexeme))| quoted(lexeme)).collect();
+    if !alone.is_empty() {
+        return Some(alone.join(" | "));
+    }
+    let common = counted.filter(|(_, count)| count.is_none()).map(|(lexeme, _)| quoted(lexeme));
+    let common: Vec<String> = common.collect();
+    (!common.is_empty()).then(|| common.join(" & "))
+}
+
 /// Pairs of common terms that match at most about `left` chunks together.
 fn pairs(common: &[&Term], documents: f64, mut left: f64) -> Vec<String> {
     let mut pairs: Vec<(f64, &str, &str)> = Vec::new();
@@ -85,6 +107,20 @@ mod tests {
         let found = terms(&[("a", 0.9), ("b", 0.8)]);
         assert_eq!(matching(&found, 1e6, 1e3).unwrap(), "'b' & 'a'");
         assert_eq!(matching(&[], 1e6, 1e3), None);
+    }
+
+    #[test]
+    fn counted_lexemes_match_alone_where_they_are_rare() {
+        let lexemes = ["the", "numbat", "termite", "eats"];
+        let of =
+            |counts: [Option<f64>; 4], budget| among_counted(&lexemes, &counts, budget).unwrap();
+        assert_eq!(of([None, Some(3.0), Some(200.0), None], 1e3), "'numbat' | 'termite'");
+        assert_eq!(of([None, Some(3.0), Some(200.0), Some(0.0)], 100.0), "'numbat'");
+        assert_eq!(of([None, Some(0.0), None, Some(0.0)], 100.0), "'the' & 'termite'");
+        assert_eq!(among_counted(&lexemes, &[Some(0.0); 4], 100.0), None);
+        assert_eq!(of([None, Some(300.0), None, None], 100.0), "'numbat'", "one in any case");
+        assert_eq!(of([None; 4], 100.0), "'the' & 'numbat' & 'termite' & 'eats'");
+        assert_eq!(among_counted(&[], &[], 100.0), None);
     }
 
     #[test]

@@ -145,6 +145,19 @@ like(explained(q(, filter => '{"id": {"lte": 2000}}'), 'odd'), qr/^$by_number\n$
 my $turns = join "\n", map { 'SET ROLE t' . (7 + $_ % 2) . q{; SELECT count(*), count(*) FILTER (WHERE (document_key ->> 'id')::int % 1000 <> right(current_user, 1)::int) FROM rag_search('big', 'w1 w2', 20, rerank => false); RESET ROLE;} } 1 .. 6;
 is($node->safe_psql('postgres', $turns), join("\n", ('20|0') x 6), 'tenants in turn');
 
+# Among words that most chunks have, a rare one counts, wherever its chunks lie: what the lexical leg looks at is bounded, and
+# what a tenant sees of a word tells how rare it is.
+for my $common ('w1', 'w1 w2 w3', '')
+{
+	is($node->safe_psql('postgres', <<"SQL"), 't|t', "odd: a rare word beside '$common'");
+SELECT word AS rare, n FROM (SELECT word, count(*) AS n FROM big, unnest(tsvector_to_array(to_tsvector('simple', body))) word WHERE half = 'odd' GROUP BY word) w WHERE n = 9 ORDER BY word LIMIT 1 \\gset
+SET ROLE odd;
+SELECT count(*) = :n, bool_and(content ~ ('\\m' || :'rare' || '\\M')) FROM rag_search('big', '$common ' || :'rare', :n, dense_weight => 0, rerank => false);
+SQL
+}
+is($node->safe_psql('postgres', q{SET ROLE odd; SELECT count(*), bool_and(content ~ '\mw1\M' AND content ~ '\mw2\M') FROM rag_search('big', 'w1 w2', 5, dense_weight => 0, rerank => false)}), '5|t', 'common words alone');
+is($node->safe_psql('postgres', q{SET ROLE odd; SELECT count(*) FROM rag_search('big', 'nosuchword', 5, dense_weight => 0, rerank => false)}), 0, 'a word that nobody has');
+
 # Nothing on the way reads a table in full, whoever asks.
 for my $user ('postgres', 't7', 'odd')
 {

@@ -168,6 +168,10 @@ impl Search {
     ) -> Option<String> {
         match self.options.lexical_weight > 0.0 {
             true if is_few => any_of(terms.iter().map(|term| &term.lexeme)),
+            true if !self.may_use_statistics() => {
+                let visible = || self.matched_visible(terms, MATCHES as f64);
+                self.visible.get_or_init(visible).clone()
+            }
             true => matching(terms, documents.unwrap_or(0.0), MATCHES as f64),
             false => None,
         }
