@@ -48,9 +48,9 @@ fn inputs(model: &TinyModel, seed: u64) -> Vec<Input> {
 
 /// Rows of the token vectors of one input of a batch.
 fn rows(output: &Output, row: usize, length: usize) -> Vec<f32> {
-    assert_eq!(output.shape[2], HIDDEN);
-    let start = row * output.shape[1] * HIDDEN;
-    output.data[start..start + length * HIDDEN].to_vec()
+    assert_eq!(output.shape()[2], HIDDEN);
+    let start = row * output.shape()[1] * HIDDEN;
+    output.data()[start..start + length * HIDDEN].to_vec()
 }
 
 fn assert_encodes(model: &TinyModel) {
@@ -131,7 +131,7 @@ fn cross_encoders_of_roberta_score_the_same() {
     let kin = model.roberta("xlm-roberta", "XLMRobertaForSequenceClassification");
     let session = session(&imported(&kin, Precision::Fp32));
     let output = run(&session, &inputs.iter().collect::<Vec<_>>());
-    for (found, input) in output.data.iter().zip(&inputs) {
+    for (found, input) in output.data().iter().zip(&inputs) {
         let expected = reference.score(&input.ids, &input.type_ids);
         assert!((f64::from(*found) - expected).abs() < 1e-4, "{found}, not {expected}");
     }
@@ -177,8 +177,8 @@ fn cross_encoders_compute_what_bert_computes() {
         let reference = Reference::new(&model);
         let inputs = inputs(&model, 6);
         let output = run(&session, &inputs.iter().collect::<Vec<_>>());
-        assert_eq!(output.shape, [inputs.len(), 1]);
-        for (found, input) in output.data.iter().zip(&inputs) {
+        assert_eq!(output.shape(), [inputs.len(), 1]);
+        for (found, input) in output.data().iter().zip(&inputs) {
             let expected = reference.score(&input.ids, &input.type_ids);
             assert!((f64::from(*found) - expected).abs() < 1e-4, "{found}, not {expected}");
         }

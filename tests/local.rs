@@ -37,7 +37,7 @@ fn embed(model: &LocalModel, text: &str, purpose: Purpose) -> Embedding {
 fn rows(model: &LocalModel, input: &Input) -> Vec<Vec<f32>> {
     let batch = Batch::new(&[input], model.tokenizer().pad_id());
     let output = model.session().unwrap().run(&batch, &mut || Ok(())).unwrap();
-    output.data.chunks_exact(HIDDEN).map(<[f32]>::to_vec).collect()
+    output.data().chunks_exact(HIDDEN).map(<[f32]>::to_vec).collect()
 }
 
 fn mean(rows: &[Vec<f32>]) -> Vec<f32> {
