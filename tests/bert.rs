@@ -201,7 +201,7 @@ fn eight_bits_stay_close_to_thirty_two() {
         let small = session(&imported(&model, Precision::Int8));
         for input in inputs(&model, 7) {
             let (full, small) = (run(&full, &[&input]), run(&small, &[&input]));
-            let cosine = cosine(&full.data, &small.data);
+            let cosine = cosine(full.data(), small.data());
             assert!(cosine > 0.999, "{activation}: cosine {cosine}");
         }
     }
@@ -213,7 +213,7 @@ fn eight_bit_scores_stay_close_to_thirty_two() {
     let full = session(&imported(&model, Precision::Fp32));
     let small = session(&imported(&model, Precision::Int8));
     for input in inputs(&model, 8) {
-        let (full, small) = (run(&full, &[&input]).data[0], run(&small, &[&input]).data[0]);
+        let (full, small) = (run(&full, &[&input]).data()[0], run(&small, &[&input]).data()[0]);
         assert!((full - small).abs() < 0.1, "{full} became {small}");
     }
 }
