@@ -17,20 +17,31 @@ impl Waiting {
         self.0.insert(generation);
     }
 
-    /// Sorts the entries of one generation in that has come to rest.
+    /// Sorts the entries of one generation in that has come to rest. Where that fails it is left to
+    /// autovacuum: it is upkeep, and the queue goes on.
     pub fn merge_one(&mut self, host: &Host, is_busy: impl Fn(i32) -> bool) -> Result<(), Failed> {
         let Some(generation) = self.0.iter().copied().find(|&id| !is_busy(id)) else {
             return Ok(());
         };
         self.0.remove(&generation);
-        host.transaction(|| {
-            let Some(target) = Target::load(generation)? else { return Ok(()) };
-            let sql = include_str!("../../../sql/run/work_merge_index.sql");
-            let chunks = target.generation.chunks;
-            as_source_owner(target.collection.owner, || {
-                query(sql, &[chunks.into()], |row| required::<i64>(&row, 1))
-            });
-            Ok(())
-        })
+        match merge(host, generation) {
+            Err(failed) if !failed.is_cancel() => {
+                failed.warn();
+                Ok(())
+            }
+            other => other,
+        }
     }
+}
+
+fn merge(host: &Host, generation: i32) -> Result<(), Failed> {
+    host.transaction(|| {
+        let Some(target) = Target::load(generation)? else { return Ok(()) };
+        let sql = include_str!("../../../sql/run/work_merge_index.sql");
+        let chunks = target.generation.chunks;
+        as_source_owner(target.collection.owner, || {
+            query(sql, &[chunks.into()], |row| required::<i64>(&row, 1))
+        });
+        Ok(())
+    })
 }
