@@ -18,7 +18,7 @@ faults() { python3 -c 'import sys, urllib.request as u; u.urlopen(u.Request(sys.
 sql -c "ALTER SYSTEM SET rag_pg.allowed_hosts = '$address'" -c "SELECT pg_reload_conf()" >/dev/null
 sql >/dev/null <<SQL
 SELECT rag_create_model('embedder', 'embedder', 'openai', url => 'http://$address/v1', dimensions => 384, parameters => '{"dimensions": 384}');
-SELECT rag_create_model('writer', 'generator', 'openai', url => 'http://$address/v1');
+SELECT rag_create_model('writer', 'generator', 'openai', url => 'http://$address/v1', concurrency => 32);
 SQL
 
 # --- A call and its round trip ------------------------------------------------------------------------
@@ -72,6 +72,21 @@ file=$(mktemp) && chmod 644 "$file"
 echo "SELECT answer FROM rag_answer('Which apples are red?', ARRAY['Red apples are ripe.'], 'writer');" >"$file"
 rate=$(as_server "$BINDIR/pgbench" -n -f "$file" -c "$CONNECTIONS" -j 2 -t 3 2>/dev/null | awk '/^tps/ { printf "%.2f", $3 }')
 figure "answers a second, $CONNECTIONS connections, the model takes $ANSWER_SECONDS s (at most $(awk "BEGIN { print $CONNECTIONS / $ANSWER_SECONDS }"))" "$rate" ""
+# The same submitted, and asked for every 50 ms by each client until it is there.
+cat >"$file" <<'SQL'
+DO $$
+DECLARE id uuid := rag_answer_submit('Which apples are red?', ARRAY['Red apples are ripe.'], 'writer');
+BEGIN
+    COMMIT;
+    WHILE (SELECT state IN ('queued', 'running') FROM rag_answer_fetch(id)) LOOP
+        PERFORM pg_sleep(0.05);
+        COMMIT;
+    END LOOP;
+    IF (SELECT state <> 'done' FROM rag_answer_fetch(id)) THEN RAISE 'no answer'; END IF;
+END $$;
+SQL
+rate=$(as_server "$BINDIR/pgbench" -n -f "$file" -c "$CONNECTIONS" -j 2 -t 3 2>/dev/null | awk '/^tps/ { printf "%.2f", $3 }')
+figure "the same, submitted and fetched" "$rate" ""
 rm -f "$file"
 
 # --- A cancel -----------------------------------------------------------------------------------------

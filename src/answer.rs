@@ -11,6 +11,7 @@ mod prompt;
 mod quotable;
 mod select;
 pub mod stream;
+pub mod told;
 mod verify;
 
 pub use bare::from_passages;

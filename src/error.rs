@@ -56,6 +56,8 @@ enum Kind {
     Unauthorized,
     /// A remote side asked to slow down.
     RateLimited,
+    /// There is as much of it as a setting allows.
+    LimitExceeded,
     /// Called where it cannot commit.
     InvalidTermination,
     /// Somebody else changed the same thing meanwhile.
@@ -147,6 +149,10 @@ impl Error {
     pub fn rate_limited(message: impl Into<String>) -> Self {
         Self::new(Kind::RateLimited, message)
     }
+    /// There is as much of it as a setting allows (53400).
+    pub fn limit_exceeded(message: impl Into<String>) -> Self {
+        Self::new(Kind::LimitExceeded, message)
+    }
     /// Called where it cannot commit (2D000).
     pub fn invalid_termination(message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidTermination, message)
@@ -226,7 +232,7 @@ impl Error {
             Kind::Remote => "08000",
             Kind::Malformed => "08P01",
             Kind::Unauthorized => "28000",
-            Kind::RateLimited => "53400",
+            Kind::RateLimited | Kind::LimitExceeded => "53400",
             Kind::InvalidTermination => "2D000",
             Kind::Conflict => "40001",
             Kind::Busy => "55P03",

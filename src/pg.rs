@@ -1,4 +1,5 @@
 //! Everything that knows PostgreSQL.
+mod answer_request;
 mod api;
 mod attempt;
 mod call_log;
@@ -41,6 +42,11 @@ pgrx::extension_sql_file!(
     requires = ["catalog", "call_log", home, worker_state, rag_query_cache]
 );
 pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = ["catalog"]);
+pgrx::extension_sql_file!(
+    "../sql/answer_request.sql",
+    name = "answer_request",
+    requires = ["catalog"]
+);
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",

@@ -32,7 +32,7 @@ pub use cancel::Cancel;
 pub use client::{Client, Connection};
 pub use egress::Egress;
 pub use embedder::{Embedder, Partial};
-pub use generator::Generator;
+pub use generator::{Blocking, Generator};
 pub use limit::{Limits, Pace, now};
 pub use provider::Kind;
 pub use reranker::Reranker;

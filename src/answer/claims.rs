@@ -33,7 +33,7 @@ pub(super) fn read(reply: &str) -> Result<Vec<Claim>, String> {
 /// Reads one of the claims.
 pub(super) fn claim(value: &Value) -> Result<Claim, String> {
     let text = value.get("text").and_then(Value::as_str);
-    let text = text.ok_or("A claim has no string \"text\".")?.to_owned();
+    let text = sayable(text.ok_or("A claim has no string \"text\".")?);
     let Some(Value::Array(quotes)) = value.get("quotes") else {
         return Err("A claim has no array \"quotes\".".to_owned());
     };
@@ -43,7 +43,7 @@ pub(super) fn claim(value: &Value) -> Result<Claim, String> {
 
 fn quote(value: &Value) -> Result<Quote, String> {
     let text = value.get("quote").and_then(Value::as_str);
-    let text = text.ok_or("A quote has no string \"quote\".")?.to_owned();
+    let text = sayable(text.ok_or("A quote has no string \"quote\".")?);
     let passage = match value.get("passage") {
         Some(Value::Number(number)) => number.as_u64().and_then(|n| usize::try_from(n).ok()),
         // Some write the number as a string.
@@ -51,6 +51,11 @@ fn quote(value: &Value) -> Result<Quote, String> {
         _ => None,
     };
     Ok(Quote { passage, text })
+}
+
+/// JSON can name the character of number 0, which no text of PostgreSQL's can hold.
+fn sayable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// The JSON object in a reply.
@@ -75,6 +80,13 @@ mod tests {
             assert_eq!(passages, [Some(2), Some(3)]);
         }
         assert_eq!(read(r#"{"claims":[]}"#), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_no_text_can_hold_is_replaced() {
+        let reply = r#"{"claims":[{"text":"a\u0000b","quotes":[{"passage":1,"quote":"\u0000"}]}]}"#;
+        let claim = read(reply).unwrap().remove(0);
+        assert_eq!((&*claim.text, &*claim.quotes[0].text), ("a\u{fffd}b", "\u{fffd}"));
     }
 
     #[test]

@@ -99,6 +99,18 @@ pub fn generate(
     Ok(compose(with_positions(claims, &included), passages, usage))
 }
 
+/// Positions of the passages that fit the context of `generator` beside all else that it is told; errors as
+/// those of [`generate`]. What does not fit need not be kept for it.
+pub fn fitting(
+    generator: &dyn Generator,
+    question: &str,
+    passages: &[&str],
+    instructions: Option<&str>,
+) -> Result<Vec<usize>> {
+    let key = "0".repeat(prompt::KEY);
+    Ok(prompt::build(generator, question, passages, instructions, &key)?.included)
+}
+
 /// One turn of the model.
 fn say(
     generator: &dyn Generator,

@@ -31,9 +31,12 @@ pub(super) struct Prompt {
     pub included: Vec<usize>,
 }
 
+/// Length of a [`nonce`] as text.
+pub(super) const KEY: usize = 32;
+
 /// A number of 128 bits that nobody can guess.
 pub(super) fn nonce() -> Result<String> {
-    let mut bytes = [0; 16];
+    let mut bytes = [0; KEY / 2];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.map_err(|e| {
         Error::io("could not read random numbers")

@@ -1,11 +1,11 @@
 //! Runs blocking work on a thread of its own while the caller keeps checking whether to go on.
 #![allow(unsafe_code)] // Signal masks are libc's.
 use super::Checkpoint;
-use crate::Result;
+use crate::{Error, Result};
 use std::mem::MaybeUninit;
 use std::panic;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How often the caller's checkpoint runs meanwhile.
@@ -48,6 +48,15 @@ impl<F: Fn()> Drop for OnDrop<'_, F> {
     }
 }
 
+/// Starts a thread that nobody waits for here, with every signal blocked.
+pub fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    with_signals_blocked(|| thread::Builder::new().spawn(work)).map_err(|error| {
+        Error::io("could not start a thread")
+            .with_detail(error.to_string())
+            .with_hint("The operating system's limit of processes may be reached.")
+    })
+}
+
 /// Runs `body` with every signal blocked on this thread; threads it starts inherit the mask.
 pub fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
     let _restore = MaskGuard::block_all();
@@ -82,7 +91,6 @@ impl Drop for MaskGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]

@@ -30,8 +30,28 @@ pub struct Entry<'a> {
     pub options: &'a Options,
     /// What the search found.
     pub outcome: &'a Outcome,
-    /// The answer, where one was asked for.
-    pub answer: Option<Answered<'a>>,
+    /// What was asked for.
+    pub asked: Asked<'a>,
+}
+
+/// What somebody asks for.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// Chunks.
+    Chunks,
+    /// An answer, which was given.
+    Answer(Answered<'a>),
+    /// An answer, which a worker will give: see [`answered`].
+    AnswerLater,
+}
+
+impl<'a> Asked<'a> {
+    fn given(self) -> Option<Answered<'a>> {
+        match self {
+            Self::Answer(answered) => Some(answered),
+            Self::Chunks | Self::AnswerLater => None,
+        }
+    }
 }
 
 /// An answer as it is logged.
@@ -78,12 +98,12 @@ fn insert(entry: &Entry<'_>) -> Option<i64> {
     let role = current_role();
     let candidates = outcome.found.iter().chain(&outcome.others);
     let candidates: Vec<Value> = candidates.map(|found| candidate(outcome, found)).collect();
-    let answer = entry.answer;
+    let answer = entry.asked.given();
     let arguments = [
         outcome.collection.id.into(),
         generation.id.into(),
         role.into(),
-        if answer.is_some() { "answer" } else { "search" }.into(),
+        if matches!(entry.asked, Asked::Chunks) { "search" } else { "answer" }.into(),
         entry.query.into(),
         JsonB(options(entry.options)).into(),
         generation.model.as_str().into(),
@@ -97,6 +117,14 @@ fn insert(entry: &Entry<'_>) -> Option<i64> {
     ];
     let sql = include_str!("../../sql/run/query_log_insert.sql");
     as_extension_owner(|| query(sql, &arguments, |row| required(&row, 1))).into_iter().next()
+}
+
+/// Adds the answer that a logged question got later.
+pub fn answered(query_id: i64, answered: Answered<'_>) {
+    let sql = include_str!("../../sql/run/query_log_answered.sql");
+    let took = milliseconds(answered.took);
+    let args = [query_id.into(), answered.text.into(), answered.status.into(), took.into()];
+    as_extension_owner(|| execute(sql, &args));
 }
 
 /// What differs from the defaults.
@@ -140,7 +168,7 @@ fn candidate(outcome: &Outcome, found: &Found) -> Value {
 
 fn times(entry: &Entry<'_>) -> Value {
     let mut trace = entry.outcome.trace.clone();
-    let answering = entry.answer.map(|answer| answer.took);
+    let answering = entry.asked.given().map(|answer| answer.took);
     trace.total += answering.unwrap_or_default();
     let times =
         trace.times().into_iter().chain(answering.map(|took| ("answer", milliseconds(took))));

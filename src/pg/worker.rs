@@ -2,6 +2,7 @@
 //!
 //! Each step is one short transaction, and between reading a document and applying its chunks no
 //! snapshot is held. See `sql/run/work_*.sql` for what each transaction does.
+pub mod answers;
 mod apply;
 mod batch;
 mod board;
@@ -10,6 +11,7 @@ mod call;
 mod changes;
 pub mod collection;
 pub mod drain;
+mod duty;
 mod embed;
 pub mod failed;
 pub mod host;
@@ -26,7 +28,7 @@ mod text_index;
 mod turnstile;
 pub mod vector_index;
 
-pub use call::{call_now, changes_written, has_board};
+pub use call::{answers_written, call_now, changes_written, has_board};
 
 /// Prepares background work; called while the library is loaded.
 pub fn init() {

@@ -44,6 +44,32 @@ impl generator::Generator for Generator<'_> {
     }
 }
 
+/// The same on a thread that may block: no further one is made, and only `Cancel` ends a request early.
+pub struct Blocking<'a>(pub &'a Client, pub &'a Cancel);
+
+impl generator::Generator for Blocking<'_> {
+    fn context(&self) -> usize {
+        Generator(self.0).context()
+    }
+
+    fn max_output_tokens(&self) -> usize {
+        Generator(self.0).max_output_tokens()
+    }
+
+    fn count(&self, text: &str) -> usize {
+        Generator(self.0).count(text)
+    }
+
+    fn generate(
+        &self,
+        conversation: &Conversation,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<Generated> {
+        checkpoint()?;
+        Generator(self.0).request(conversation, self.1).map_err(|failure| failure.error)
+    }
+}
+
 impl Generator<'_> {
     /// Has the next say, and passes every bit of it on to `say` as it comes. Blocks, on a thread that is not a
     /// backend's main one, until the end or a cancel. What was passed on is not asked for again.

@@ -1,9 +1,11 @@
 //! `rag_answer`: sentences that answer a question, quoted with their places.
 mod collection;
 mod generated;
+mod request;
 mod stream;
 
 use super::embed::{checked, embedder};
+use crate::answer::told::Place;
 use crate::answer::{self, Answer, Citation, Options, Status};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::model::{self, Named};
@@ -45,38 +47,37 @@ fn rag_answer_passages(
     let Some(question) = question else {
         return Ok(TableIterator::once(unasked()));
     };
-    if question.trim().is_empty() {
-        return Err(Error::invalid_argument("cannot answer an empty question")
-            .with_hint("Pass NULL for a question that is missing; it has no answer.")
-            .into());
-    }
-    // Places in the array, so that citations can name them when elements are NULL.
-    let present: Vec<(usize, &str)> = (1..)
-        .zip(passages.iter().flat_map(Array::iter))
-        .filter_map(|(ordinal, passage)| Some((ordinal, passage?)))
-        .collect();
-    let texts: Vec<&str> = present.iter().map(|(_, passage)| *passage).collect();
-    let ordinal = |passage: usize| present[passage].0;
+    require_question(question)?;
+    let (places, texts) = elements(passages.as_ref());
+    let place = |passage: usize| &places[passage];
     let row = match chosen(model)? {
         Chosen::Generator(client) => {
             generated::row(&client, question, &texts, instructions, |found| {
-                json!({
-                    "marker": found.marker,
-                    "passage": ordinal(found.passage),
-                    "quote": found.quote,
-                    "char_start": found.chars.start,
-                    "char_end": found.chars.end,
-                    "verified": true,
-                })
+                place(found.passage).verified(found)
             })?
         }
         Chosen::Embedder(model) => {
             refuse_instructions(instructions)?;
             let answer = answer(question, &texts, model)?;
-            extracted(&answer, |cited| citation(ordinal(cited.passage), cited))
+            extracted(&answer, |cited| place(cited.passage).scored(cited))
         }
     };
     Ok(TableIterator::once(row))
+}
+
+/// The texts of an array, without its NULLs, and which elements they are.
+fn elements<'a>(passages: Option<&'a Array<'_, &str>>) -> (Vec<Place>, Vec<&'a str>) {
+    let elements = (1..).zip(passages.into_iter().flat_map(Array::iter));
+    elements.filter_map(|(ordinal, text)| Some((Place::of_element(ordinal), text?))).unzip()
+}
+
+/// An error when there is no question in a text.
+fn require_question(question: &str) -> Result<()> {
+    if question.trim().is_empty() {
+        return Err(Error::invalid_argument("cannot answer an empty question")
+            .with_hint("Pass NULL for a question that is missing; it has no answer."));
+    }
+    Ok(())
 }
 
 /// Columns of the result.
@@ -129,16 +130,4 @@ fn answer(question: &str, passages: &[&str], model: &LocalModel) -> Result<Answe
     let tokenizer = model.tokenizer();
     let checkpoint = &mut interrupt::checkpoint;
     answer::from_passages(model, tokenizer, window, question, passages, &options, checkpoint)
-}
-
-/// A citation as SQL shows it; offsets count characters from 0.
-fn citation(ordinal: usize, citation: &Citation) -> serde_json::Value {
-    json!({
-        "marker": citation.marker,
-        "passage": ordinal,
-        "quote": citation.quote,
-        "char_start": citation.chars.start,
-        "char_end": citation.chars.end,
-        "score": (f64::from(citation.score) * 1e4).round() / 1e4,
-    })
 }

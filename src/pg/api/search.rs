@@ -1,6 +1,6 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::json::{JsonText, without_nulls};
-use crate::pg::query_log::{self, Entry};
+use crate::pg::query_log::{self, Asked, Entry};
 use crate::pg::search::{Found, Outcome, search};
 use crate::search::passage::Passage;
 use crate::{Error, Result};
@@ -92,7 +92,7 @@ fn rag_search(
     let options = given.read()?;
     require_text("query", query)?;
     let outcome = search(collection, query, &options)?;
-    query_log::record(&Entry { query, options: &options, outcome: &outcome, answer: None });
+    query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
     let rows: Vec<Row> = match &outcome.passages {
         None => outcome.found.iter().map(|found| row(&outcome, found, None)).collect(),
         Some(passages) => {

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)] // a procedure that commits talks to SPI itself
 
 use crate::pg::collection::Collection;
-use crate::pg::rights::as_extension_owner;
+use crate::pg::rights::{as_extension_owner, current_user};
 use crate::pg::spi::{column, execute, query, required};
+use crate::pg::worker::answers;
 use crate::pg::worker::drain::{Drain, Turn};
 use crate::pg::worker::failed::Failed;
 use crate::pg::worker::host::Host;
@@ -30,25 +31,30 @@ fn rag_work(
     model::require_utf8()?;
     require_non_atomic(fcinfo)?;
     let collections = administered(collection.as_deref())?;
+    let asker = collection.is_none().then(current_user);
     // SAFETY: connected once and finished below; an error unwinds to PostgreSQL, which disconnects.
     unsafe {
         let options = pg_sys::SPI_OPT_NONATOMIC.cast_signed();
         let connected = pg_sys::SPI_connect_ext(options);
         assert_eq!(connected, pg_sys::SPI_OK_CONNECT.cast_signed(), "SPI connects");
     }
-    let drained = drain(&collections);
+    let drained = drain(&collections, asker);
     // SAFETY: connected above.
     unsafe { pg_sys::SPI_finish() };
     drained.unwrap_or_else(|failed| failed.rethrow());
     Ok(())
 }
 
-fn drain(collections: &[i32]) -> Result<(), Failed> {
+/// Indexes what is to be indexed of `collections`, and has the answers written that wait for `asker`.
+fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> {
     let mut drain = Drain::new(Host::procedure()?, Some(collections.to_vec()));
+    if let Some(asker) = asker {
+        answers::work_off(drain.host(), asker)?;
+    }
     drain.release_lost()?;
     loop {
         match drain.turn()? {
-            Turn::Worked => {}
+            Turn::Worked | Turn::Underway => {}
             // A worker is at the rest. When this returns, everything that was there is searchable.
             Turn::Idle { is_claimed: true, .. } => {
                 drain.host().outside(|| {

@@ -4,6 +4,7 @@
 //! the library was not preloaded there is no board, and `turnstile` does its work.
 #![allow(unsafe_code)] // shared memory and other processes' latches
 
+use super::duty::Duty;
 use crate::pg::guc::worker::MOST_WORKERS;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 use std::sync::atomic::Ordering::SeqCst;
@@ -29,13 +30,21 @@ pub struct Board {
 unsafe impl PGRXSharedMemory for Board {}
 
 /// What there is to say about a database.
+#[derive(Default)]
 pub struct Entry {
     database: AtomicU32,
-    /// Changes were committed, or a job is due, since a worker last looked.
-    is_wanted: AtomicBool,
-    /// A worker has more than it can do.
+    /// A worker that indexes has more than it can do.
     is_busy: AtomicBool,
-    /// When the next job is due that nobody waits for, as a `timestamptz`; 0 for none.
+    /// By [`Duty`].
+    posts: [Post; Duty::ALL.len()],
+}
+
+/// What there is to say about a database's workers of one kind.
+#[derive(Default)]
+pub struct Post {
+    /// Something to do was committed, or is due, since a worker last looked.
+    is_wanted: AtomicBool,
+    /// When the next of it is due that nobody waits for, as a `timestamptz`; 0 for none.
     due_at: AtomicI64,
     /// Latches of the workers there are.
     workers: [AtomicUsize; MOST_WORKERS],
@@ -47,18 +56,6 @@ impl Default for Board {
             launcher: AtomicUsize::new(0),
             pace: AtomicI64::new(0),
             entries: std::array::from_fn(|_| Entry::default()),
-        }
-    }
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self {
-            database: AtomicU32::new(0),
-            is_wanted: AtomicBool::new(false),
-            is_busy: AtomicBool::new(false),
-            due_at: AtomicI64::new(0),
-            workers: std::array::from_fn(|_| AtomicUsize::new(0)),
         }
     }
 }
@@ -120,12 +117,12 @@ impl Board {
         &self.pace
     }
 
-    /// Whether a worker of this process's database is running.
+    /// Whether a worker that indexes this process's database is running.
     pub fn has_worker(&self) -> bool {
         // SAFETY: reads this process's variable.
         let here = unsafe { pg_sys::MyDatabaseId };
-        let has = |entry: &Entry| entry.workers.iter().any(|worker| worker.load(SeqCst) != 0);
-        self.entries().any(|(database, entry)| database == here && has(entry))
+        let has = |post: &Post| post.workers.iter().any(|worker| worker.load(SeqCst) != 0);
+        self.entries().any(|(database, entry)| database == here && has(entry.post(Duty::Index)))
     }
 
     /// Notes the launcher's latch, this process's.
@@ -138,13 +135,14 @@ impl Board {
         set_latch(self.launcher.load(SeqCst));
     }
 
-    /// Changes of `database` were committed: its workers look again, or the launcher starts one.
-    pub fn changes_committed(&self, database: pg_sys::Oid) {
+    /// There is something to do in `database`: its workers look again, or the launcher starts one.
+    pub fn call(&self, database: pg_sys::Oid, duty: Duty) {
         if let Some(entry) = self.entry(database) {
+            let post = entry.post(duty);
             // First the flag, then the latches: a worker that leaves takes its latch back first and
             // reads the flag then, so one of the two sees the other.
-            let was_wanted = entry.is_wanted.swap(true, SeqCst);
-            let latches = entry.workers.iter().map(|worker| worker.load(SeqCst));
+            let was_wanted = post.is_wanted.swap(true, SeqCst);
+            let latches = post.workers.iter().map(|worker| worker.load(SeqCst));
             let there: Vec<usize> = latches.filter(|latch| *latch != 0).collect();
             if !there.is_empty() {
                 there.into_iter().for_each(set_latch);
@@ -159,14 +157,28 @@ impl Board {
 }
 
 impl Entry {
+    /// Its workers of a kind.
+    pub fn post(&self, duty: Duty) -> &Post {
+        &self.posts[duty as usize]
+    }
+
     /// Forgets a database that was dropped.
     pub fn clear(&self) {
-        self.is_wanted.store(false, SeqCst);
+        for post in &self.posts {
+            post.is_wanted.store(false, SeqCst);
+            post.due_at.store(0, SeqCst);
+        }
         self.is_busy.store(false, SeqCst);
-        self.due_at.store(0, SeqCst);
         self.database.store(0, SeqCst);
     }
 
+    /// Whether a worker asked for another since this was last called.
+    pub fn take_busy(&self) -> bool {
+        self.is_busy.swap(false, SeqCst)
+    }
+}
+
+impl Post {
     /// Asks for a worker.
     pub fn want(&self) {
         self.is_wanted.store(true, SeqCst);
@@ -182,12 +194,7 @@ impl Entry {
         self.is_wanted.swap(false, SeqCst)
     }
 
-    /// Whether a worker asked for another since this was last called.
-    pub fn take_busy(&self) -> bool {
-        self.is_busy.swap(false, SeqCst)
-    }
-
-    /// Notes when a worker is wanted again; `None`: when changes are committed.
+    /// Notes when a worker is wanted again; `None`: when somebody calls.
     pub fn set_due(&self, at: Option<i64>) {
         self.due_at.store(at.unwrap_or(0), SeqCst);
     }
@@ -197,11 +204,11 @@ impl Entry {
         Some(self.due_at.load(SeqCst)).filter(|at| *at != 0)
     }
 
-    /// Notes this process's latch as a worker's. False when there are too many already.
-    pub fn register_worker(&self) -> bool {
+    /// Notes this process's latch as a worker's. False when there are `most` already.
+    pub fn register_worker(&self, most: usize) -> bool {
         let mine = my_latch();
         let take = |worker: &AtomicUsize| worker.compare_exchange(0, mine, SeqCst, SeqCst).is_ok();
-        self.workers.iter().any(take)
+        self.workers.iter().take(most).any(take)
     }
 
     /// Takes this process's latch back.

@@ -10,7 +10,7 @@ use super::{scan, vector_index};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::execute;
-use crate::pg::{call_log, query_log};
+use crate::pg::{answer_request, call_log, query_log};
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
 use crate::queue::rate::Rate;
@@ -28,6 +28,8 @@ const CLASHES: u32 = 5;
 pub enum Turn {
     /// Something was done, and there may be more.
     Worked,
+    /// All there is to do is being done elsewhere, on other threads.
+    Underway,
     /// Nothing can be done now.
     Idle {
         /// When the next job is ready, as a `timestamptz`, if there is one.
@@ -167,7 +169,9 @@ impl Drain {
         if self.pruned.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
             return Ok(false);
         }
-        let has_more = self.host.transaction(|| Ok(query_log::prune() | call_log::prune()))?;
+        let has_more = self
+            .host
+            .transaction(|| Ok(query_log::prune() | call_log::prune() | answer_request::prune()))?;
         if !has_more {
             self.pruned = Some(Instant::now());
         }

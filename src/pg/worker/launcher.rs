@@ -1,8 +1,9 @@
 //! The launcher: starts workers where there is work. It is connected to no database.
 #![allow(unsafe_code)] // a process of the server's, which reads a shared catalog by hand
 
-use super::board::{self, Board, board};
+use super::board::{self, Board, Entry, Post, board};
 use super::call::worker;
+use super::duty::Duty;
 use super::process::{attach, until, wait};
 use crate::pg::guc;
 use crate::pg::preload::is_preloading;
@@ -56,7 +57,7 @@ pub unsafe extern "C-unwind" fn rag_pg_launcher_main(_arg: pg_sys::Datum) {
 
 struct Launcher {
     board: &'static Board,
-    workers: Vec<(pg_sys::Oid, DynamicBackgroundWorker)>,
+    workers: Vec<(pg_sys::Oid, Duty, DynamicBackgroundWorker)>,
     /// Databases still to be looked into, one at a time.
     probes: VecDeque<pg_sys::Oid>,
     /// The one being looked into, and since when.
@@ -68,7 +69,7 @@ struct Launcher {
 impl Launcher {
     fn run(mut self) {
         loop {
-            self.workers.retain(|(_, worker)| is_alive(worker));
+            self.workers.retain(|(.., worker)| is_alive(worker));
             let most = guc::worker::workers();
             if most > 0 {
                 self.probe();
@@ -92,16 +93,16 @@ impl Launcher {
             self.listed = Some(Instant::now());
         }
         if self.probing.is_some_and(|(database, since)| {
-            self.workers_of(database) > 0 && since.elapsed() < PROBE
+            self.workers_of(database, Duty::Index) > 0 && since.elapsed() < PROBE
         }) {
             return;
         }
         self.probing = None;
         while let Some(database) = self.probes.pop_front() {
-            if self.workers_of(database) == 0
+            if self.workers_of(database, Duty::Index) == 0
                 && let Some(entry) = self.board.entry(database)
             {
-                entry.want();
+                entry.post(Duty::Index).want();
                 self.probing = Some((database, Instant::now()));
                 break;
             }
@@ -109,36 +110,48 @@ impl Launcher {
     }
 
     fn call_due(&self) {
-        for (_, entry) in self.board.entries() {
-            if entry.due().is_some_and(|at| until(at) <= Duration::from_millis(10)) {
-                entry.set_due(None);
-                entry.want();
+        for (.., post) in self.posts() {
+            if post.due().is_some_and(|at| until(at) <= Duration::from_millis(10)) {
+                post.set_due(None);
+                post.want();
             }
         }
     }
 
     fn start(&mut self, most: usize) {
-        for (database, entry) in self.board.entries() {
-            let there = self.workers_of(database);
-            // A worker that is there looks at the flag itself.
-            let wanted = there == 0 && entry.take_wanted();
-            let helps = there > 0 && there < most && entry.take_busy();
-            if !wanted && !helps {
-                continue;
+        let board = self.board;
+        for (database, entry) in board.entries() {
+            for duty in Duty::ALL {
+                let post = entry.post(duty);
+                let there = self.workers_of(database, duty);
+                // A worker that is there looks at the flag itself.
+                let wanted = there == 0 && post.take_wanted();
+                let helps = duty == Duty::Index && there > 0 && there < most && entry.take_busy();
+                if !wanted && !helps {
+                    continue;
+                }
+                // SAFETY: reads this process's variable.
+                let me = unsafe { pg_sys::MyProcPid };
+                let Ok(worker) = worker(database, duty).set_notify_pid(me).load_dynamic() else {
+                    // No process is free; the next nap is short.
+                    post.want();
+                    return;
+                };
+                self.workers.push((database, duty, worker));
             }
-            // SAFETY: reads this process's variable.
-            let me = unsafe { pg_sys::MyProcPid };
-            let Ok(worker) = worker(database).set_notify_pid(me).load_dynamic() else {
-                // No process is free; the next nap is short.
-                entry.want();
-                return;
-            };
-            self.workers.push((database, worker));
         }
     }
 
-    fn workers_of(&self, database: pg_sys::Oid) -> usize {
-        self.workers.iter().filter(|(of, _)| *of == database).count()
+    fn posts(&self) -> impl Iterator<Item = (pg_sys::Oid, Duty, &'static Post)> {
+        let board = self.board;
+        let posts = |(database, entry): (pg_sys::Oid, &'static Entry)| {
+            Duty::ALL.map(|duty| (database, duty, entry.post(duty)))
+        };
+        board.entries().flat_map(posts)
+    }
+
+    fn workers_of(&self, database: pg_sys::Oid, duty: Duty) -> usize {
+        self.workers.iter().filter(|(of, by, _)| (*of, *by) == (database, duty)).count()
     }
 
     fn nap(&self) -> Duration {
@@ -148,11 +161,11 @@ impl Launcher {
         if !self.probes.is_empty() || self.probing.is_some() {
             nap = nap.min(PROBE);
         }
-        for (database, entry) in self.board.entries() {
-            if self.workers_of(database) == 0 && entry.is_wanted() {
+        for (database, duty, post) in self.posts() {
+            if self.workers_of(database, duty) == 0 && post.is_wanted() {
                 nap = nap.min(PROBE);
             }
-            nap = entry.due().map_or(nap, |at| nap.min(until(at)));
+            nap = post.due().map_or(nap, |at| nap.min(until(at)));
         }
         nap
     }

@@ -1,14 +1,16 @@
-//! A background worker: works off one database's queue and leaves when there is nothing to do.
+//! A background worker: works off one of a database's queues and leaves when there is nothing to do.
 #![allow(unsafe_code)] // a process of the server's
 
-use super::board::{Entry, board};
+use super::answers::AnswerWork;
+use super::board::{Post, board};
 use super::builder;
-use super::call::worker;
+use super::call::{call, worker};
 use super::drain::{Drain, Turn};
+use super::duty::Duty;
 use super::failed::Failed;
 use super::host::Host;
-use super::turnstile::{RUNNING, WRITING, is_database_wanted};
-use crate::pg::{guc, model};
+use super::turnstile::{self, Turnstile, is_database_wanted};
+use crate::pg::{answer_request, guc, model};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::time::{Duration, Instant};
@@ -19,6 +21,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often to look for work where nobody can set this process's latch.
 const POLL: Duration = Duration::from_millis(200);
+/// How often to look at what is under way on other threads.
+const GLANCE: Duration = Duration::from_millis(20);
 /// How often to look for what a prepared transaction wrote, while there is one.
 const PREPARED: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the queue itself.
@@ -56,11 +60,26 @@ pub fn wait(most: Duration) {
     }
 }
 
-/// Entry point; the argument is the database, the extra text the transaction to wait for.
+/// Entry point of workers that index; the argument is the database, the extra text the transaction to wait for.
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
+    serve(argument, Duty::Index, || {
+        model::set_threads(guc::worker::threads());
+        Drain::new(Host::worker(), None)
+    });
+}
+
+/// Entry point of workers that have answers written; the same arguments.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+pub unsafe extern "C-unwind" fn rag_pg_answer_worker_main(argument: pg_sys::Datum) {
+    serve(argument, Duty::Answer, || AnswerWork::new(Host::worker()));
+}
+
+fn serve<W: Work>(argument: pg_sys::Datum, duty: Duty, begin: impl FnOnce() -> W) {
     attach();
     // SAFETY: whoever registered this worker passed an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
@@ -70,32 +89,38 @@ pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
     if !prepare(transaction) {
         return;
     }
-    model::set_threads(guc::worker::threads());
-    let post = Post::take(database);
-    if let Some(post) = post {
-        Worker { drain: Drain::new(Host::worker(), None), post, next: None }.run();
+    if let Some(place) = Place::take(database, duty) {
+        Worker { work: begin(), duty, place, next: None }.run();
     }
 }
 
-/// Ends this process so that its database can be dropped, renamed or copied. The worker that is called in its place
-/// begins when that is over.
+/// Ends this process, which indexes, so that its database can be dropped, renamed or copied.
 pub fn leave_database(host: &Host) -> ! {
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
-    if let Err(failed) = host.transaction(|| {
+    stop_builders(host);
+    leave(Duty::Index)
+}
+
+fn stop_builders(host: &Host) {
+    let stopped = host.transaction(|| {
         builder::stop_all();
         Ok(())
-    }) {
-        failed.warn();
-    }
+    });
+    stopped.unwrap_or_else(|failed| failed.warn());
+}
+
+/// Ends this process for who wants its database for himself. The worker that is called in its place begins when that is
+/// over.
+fn leave(duty: Duty) -> ! {
+    // SAFETY: reads this process's variable.
+    let database = unsafe { pg_sys::MyDatabaseId };
     match board() {
         Some(board) => {
             if let Some(entry) = board.entry(database) {
-                entry.want();
+                entry.post(duty).want();
             }
         }
         None => {
-            let _ = worker(database).load_dynamic();
+            let _ = worker(database, duty).load_dynamic();
         }
     }
     // SAFETY: leaves the way every process of the server does.
@@ -131,60 +156,70 @@ pub fn set(name: &std::ffi::CStr, value: &std::ffi::CStr) {
 
 /// How this worker is found by those who write.
 #[derive(Clone, Copy)]
-enum Post {
+enum Place {
     /// By its latch on the board.
-    Board(&'static Entry),
+    Board(&'static Post),
     /// By a lock.
-    Turnstile,
+    Turnstile(Turnstile),
 }
 
-impl Post {
+impl Place {
     /// `None` where there are enough workers already.
-    fn take(database: pg_sys::Oid) -> Option<Self> {
+    fn take(database: pg_sys::Oid, duty: Duty) -> Option<Self> {
         let Some(board) = board() else {
-            return RUNNING.try_exclusive().then_some(Self::Turnstile);
+            let turnstile = turnstile::of(duty);
+            return turnstile.running.try_exclusive().then_some(Self::Turnstile(turnstile));
         };
-        let entry = board.entry(database)?;
-        if !entry.register_worker() {
+        let post = board.entry(database)?.post(duty);
+        if !post.register_worker(duty.most_workers()) {
             return None;
         }
-        // SAFETY: the entry lies in shared memory, which outlives the process.
+        // SAFETY: the post lies in shared memory, which outlives the process.
         unsafe {
-            let entry = std::ptr::from_ref(entry) as usize;
-            pg_sys::before_shmem_exit(Some(unregister), pg_sys::Datum::from(entry));
+            let post = std::ptr::from_ref(post) as usize;
+            pg_sys::before_shmem_exit(Some(unregister), pg_sys::Datum::from(post));
         }
-        Some(Self::Board(entry))
+        Some(Self::Board(post))
     }
 
-    /// When to look again because changes wait for somebody to commit a prepared transaction.
-    fn prepared_due(self) -> Option<i64> {
-        if matches!(self, Self::Turnstile) {
+    /// Whether somebody called since this was last asked.
+    fn is_called(self) -> bool {
+        match self {
+            Self::Board(post) => post.take_wanted(),
+            Self::Turnstile(_) => false,
+        }
+    }
+
+    /// When to look again because something waits for somebody to commit a prepared transaction.
+    fn prepared_due(self, duty: Duty) -> Option<i64> {
+        if matches!(self, Self::Turnstile(_)) {
             return None; // It stays while somebody writes.
         }
-        if WRITING.try_exclusive() {
-            WRITING.release();
+        let writing = turnstile::of(duty).writing;
+        if writing.try_exclusive() {
+            writing.release();
             return None;
         }
         Some(now() + i64::try_from(PREPARED.as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// Gives the post up, unless somebody has called meanwhile. `due_at` is when work is due again.
-    fn leave(self, due_at: Option<i64>) -> bool {
+    /// Gives the place up, unless somebody has called meanwhile. `due_at` is when work is due again.
+    fn leave(self, duty: Duty, due_at: Option<i64>) -> bool {
         match self {
-            Self::Board(entry) => {
-                entry.set_due(due_at);
-                entry.unregister_worker();
-                if !entry.take_wanted() {
+            Self::Board(post) => {
+                post.set_due(due_at);
+                post.unregister_worker();
+                if !post.take_wanted() {
                     return true;
                 }
-                !entry.register_worker()
+                !post.register_worker(duty.most_workers())
             }
-            Self::Turnstile => {
-                if due_at.is_some() || !WRITING.try_exclusive() {
+            Self::Turnstile(Turnstile { running, writing }) => {
+                if due_at.is_some() || !writing.try_exclusive() {
                     return false;
                 }
-                RUNNING.release();
-                WRITING.release();
+                running.release();
+                writing.release();
                 true
             }
         }
@@ -192,43 +227,88 @@ impl Post {
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn unregister(_code: std::ffi::c_int, entry: pg_sys::Datum) {
-    // SAFETY: the entry that take() registered, in shared memory.
-    unsafe { (*(entry.value() as *const Entry)).unregister_worker() };
+unsafe extern "C-unwind" fn unregister(_code: std::ffi::c_int, post: pg_sys::Datum) {
+    // SAFETY: the post that take() registered at, in shared memory.
+    unsafe { (*(post.value() as *const Post)).unregister_worker() };
 }
 
-struct Worker {
-    drain: Drain,
-    post: Post,
+/// What a worker works off.
+pub trait Work {
+    /// Where it runs.
+    fn host(&self) -> &Host;
+    /// Sets in order what processes left behind that are gone.
+    fn begin(&mut self) -> Result<(), Failed>;
+    /// Does a step. `is_called` says whether there may be something new.
+    fn turn(&mut self, is_called: bool) -> Result<Turn, Failed>;
+    /// Puts down what is under way, since the process ends.
+    fn put_down(&mut self);
+}
+
+impl Work for Drain {
+    fn host(&self) -> &Host {
+        Drain::host(self)
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        self.release_lost()?;
+        // The launcher looks into databases through this worker alone.
+        if self.host().transaction(|| Ok(answer_request::ready_at()))?.is_some() {
+            call(Duty::Answer);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, _is_called: bool) -> Result<Turn, Failed> {
+        Drain::turn(self)
+    }
+
+    fn put_down(&mut self) {
+        // Only for who wants the database: builders that go on do no harm otherwise.
+        if is_database_wanted() {
+            stop_builders(self.host());
+        }
+    }
+}
+
+struct Worker<W> {
+    work: W,
+    duty: Duty,
+    place: Place,
     /// When the next job is due, as a `timestamptz`, as far as is known.
     next: Option<i64>,
 }
 
-impl Worker {
+impl<W: Work> Worker<W> {
     fn run(mut self) {
-        if let Err(failed) = self.drain.release_lost() {
+        if let Err(failed) = self.work.begin() {
             failed.warn();
         }
         // One that was called for nothing leaves at once.
         let mut worked_at: Option<Instant> = None;
         loop {
             if guc::worker::workers() == 0 {
+                self.work.put_down();
                 break;
             }
             if is_database_wanted() {
-                leave_database(self.drain.host());
+                self.work.put_down();
+                leave(self.duty);
             }
             match self.turn() {
-                Ok(true) => {
+                Ok(Turn::Worked) => {
                     worked_at = Some(Instant::now());
                     wait(Duration::ZERO);
                 }
-                Ok(false) => {
+                Ok(Turn::Underway) => {
+                    worked_at = Some(Instant::now());
+                    wait(GLANCE);
+                }
+                Ok(Turn::Idle { .. }) => {
                     let has_waited = worked_at.is_none_or(|at| at.elapsed() >= IDLE);
-                    if has_waited && self.post.leave(self.next) {
+                    if has_waited && self.place.leave(self.duty, self.next) {
                         break;
                     }
-                    self.drain.host().show(None);
+                    self.work.host().show(None);
                     wait(self.nap(worked_at));
                 }
                 Err(failed) => {
@@ -239,27 +319,23 @@ impl Worker {
         }
     }
 
-    /// One turn; whether there was something to do.
-    fn turn(&mut self) -> Result<bool, Failed> {
-        if let Post::Board(entry) = self.post {
-            // Before looking: what is written from here on sets it again.
-            entry.take_wanted();
+    /// One turn.
+    fn turn(&mut self) -> Result<Turn, Failed> {
+        // Before looking: what is written from here on calls again.
+        let is_called = self.place.is_called();
+        let turn = self.work.turn(is_called)?;
+        if let Turn::Idle { ready_at, .. } = turn {
+            let times = [ready_at, self.place.prepared_due(self.duty)];
+            self.next = times.into_iter().flatten().min();
         }
-        match self.drain.turn()? {
-            Turn::Worked => Ok(true),
-            Turn::Idle { ready_at, .. } => {
-                let times = [ready_at, self.post.prepared_due()];
-                self.next = times.into_iter().flatten().min();
-                Ok(false)
-            }
-        }
+        Ok(turn)
     }
 
     /// How long to wait for a call.
     fn nap(&self, worked_at: Option<Instant>) -> Duration {
         let waited = worked_at.map_or(IDLE, |at| at.elapsed());
         let mut nap = IDLE.saturating_sub(waited).clamp(POLL, LOOK);
-        if matches!(self.post, Post::Turnstile) {
+        if matches!(self.place, Place::Turnstile(_)) {
             nap = POLL;
         }
         match self.next {

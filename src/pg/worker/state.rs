@@ -1,5 +1,6 @@
 //! Whether background workers are there, for `rag.status`.
 use super::board::board;
+use super::duty::Duty;
 use super::turnstile;
 use crate::pg::guc;
 use pgrx::prelude::*;
@@ -16,7 +17,7 @@ fn worker_state() -> &'static str {
     }
     let is_running = match board() {
         Some(board) => board.has_worker(),
-        None => turnstile::RUNNING.is_held(),
+        None => turnstile::of(Duty::Index).running.is_held(),
     };
     if is_running { "running" } else { "none" }
 }

@@ -1,21 +1,34 @@
 //! How writers and a worker find each other without shared memory of ours: by two locks on the database.
 //!
-//! A worker holds `RUNNING`. A writer that is about to commit holds `WRITING`, shared with the others,
-//! until its transaction ends, and looks whether `RUNNING` is held; if not, it registers a worker. A
-//! worker that wants to leave needs `WRITING` for itself: so it stays while somebody is committing who
+//! A worker holds `running`. A writer that is about to commit holds `writing`, shared with the others,
+//! until its transaction ends, and looks whether `running` is held; if not, it registers a worker. A
+//! worker that wants to leave needs `writing` for itself: so it stays while somebody is committing who
 //! saw it there.
 //!
-//! A prepared transaction keeps `WRITING`, also through a restart, until somebody commits it or rolls it back. Nothing of
+//! A prepared transaction keeps `writing`, also through a restart, until somebody commits it or rolls it back. Nothing of
 //! ours runs then, so that is how workers know, with a board too, that changes may become visible at any time.
 #![allow(unsafe_code)] // heavyweight locks
 
+use super::duty::Duty;
 use crate::pg::spi::{read, required};
 use pgrx::pg_sys;
 
-/// Held by the worker.
-pub const RUNNING: Lock = Lock(0, 1);
-/// Shared by writers between their look and the end of their transaction.
-pub const WRITING: Lock = Lock(0, 2);
+/// The locks of a kind of worker and of those who call it.
+#[derive(Debug, Clone, Copy)]
+pub struct Turnstile {
+    /// Held by the worker.
+    pub running: Lock,
+    /// Shared by writers between their look and the end of their transaction.
+    pub writing: Lock,
+}
+
+/// The turnstile of workers of a duty.
+pub fn of(duty: Duty) -> Turnstile {
+    match duty {
+        Duty::Index => Turnstile { running: Lock(0, 1), writing: Lock(0, 2) },
+        Duty::Answer => Turnstile { running: Lock(0, 3), writing: Lock(0, 4) },
+    }
+}
 
 /// Held by who builds the vector index of a generation.
 pub fn building(generation: i32) -> Lock {

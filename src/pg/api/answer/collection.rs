@@ -1,12 +1,12 @@
 //! `rag_answer` on a collection: search, then quote what was found.
 use super::{extracted, generated, refuse_instructions, unasked};
-use crate::answer::generate::Found as Quoted;
-use crate::answer::{self, Answer, Citation, Options, Passage};
+use crate::answer::told::Place;
+use crate::answer::{self, Answer, Options, Passage};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::api::search::{Given, require_text};
-use crate::pg::json::{JsonText, without_nulls};
+use crate::pg::json::JsonText;
 use crate::pg::model::{self, Named};
-use crate::pg::query_log::{self, Answered, Entry};
+use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
 use crate::pg::search::{self, Found, Outcome};
 use crate::pg::{generation, guc, interrupt, remote};
@@ -16,8 +16,7 @@ use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use serde_json::{Value, json};
-use std::ops::Range;
+use serde_json::json;
 use std::time::Instant;
 
 #[pg_extern(sql = r"
@@ -83,14 +82,11 @@ fn rag_answer_collection(
             client.set_collection(outcome.collection.id);
             let texts: Vec<&str> = outcome.found.iter().map(|f| &*f.content).collect();
             generated::row(&client, question, &texts, instructions, |found| {
-                let Quoted { marker, passage, quote, chars } = found;
-                cited(&outcome, (*passage, *marker), quote, chars, ("verified", json!(true)))
+                place(&outcome, found.passage).verified(found)
             })?
         }
         None => extracted(&answer(question, &outcome)?, |citation| {
-            let Citation { marker, passage, quote, chars, score, .. } = citation;
-            let score = json!((f64::from(*score) * 1e4).round() / 1e4);
-            cited(&outcome, (*passage, *marker), quote, chars, ("score", score))
+            place(&outcome, citation.passage).scored(citation)
         }),
     };
     let (answer, citations, status, confidence, claims, usage) = row;
@@ -104,7 +100,7 @@ fn rag_answer_collection(
         query: question,
         options: &options,
         outcome: &outcome,
-        answer: Some(answered),
+        asked: Asked::Answer(answered),
     });
     let row = (answer, citations, status, confidence, query_id, claims, usage);
     Ok(TableIterator::once(row))
@@ -203,26 +199,15 @@ fn passage<'a>(model: &LocalModel, dimensions: usize, found: &'a Found) -> Resul
     })
 }
 
-/// A citation as SQL shows it: which passage's, its marker, its words and their place, and what else
-/// there is to say. Offsets count characters of the document from 0.
-pub(super) fn cited(
-    outcome: &Outcome,
-    (passage, marker): (usize, usize),
-    quote: &str,
-    chars: &Range<usize>,
-    (name, value): (&str, Value),
-) -> Value {
+/// Where a chunk that was found stands. Offsets count characters of the document from 0.
+pub(super) fn place(outcome: &Outcome, passage: usize) -> Place {
     let found = &outcome.found[passage];
-    let place = |chars: usize| i64::from(found.char_start) + chars as i64;
-    without_nulls(json!({
-        "marker": marker,
+    let char_start = usize::try_from(found.char_start).unwrap_or_default();
+    let told = json!({
         "chunk_id": found.chunk_id,
         "document_key": outcome.collection.document_key(&found.key),
-        "quote": quote,
-        "char_start": place(chars.start),
-        "char_end": place(chars.end),
         "section": found.section,
         "page": found.page,
-        name: value,
-    }))
+    });
+    Place::new(char_start, told)
 }

@@ -4,13 +4,15 @@
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
 mod speaking;
 
-use super::collection::{cited, generator, search_for};
+use super::collection::{generator, place, search_for};
+use super::{elements, require_question};
 use crate::answer::generate::{Found, Written};
 use crate::answer::stream::{Next, Piece, Stream};
+use crate::answer::told;
 use crate::pg::api::search::Given;
 use crate::pg::error::raise;
 use crate::pg::json::JsonText;
-use crate::pg::query_log::{self, Answered, Entry};
+use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
 use crate::pg::{call_log, model};
 use crate::remote::Generator;
@@ -67,15 +69,12 @@ fn rag_answer_stream_collection(
     let texts = outcome.found.iter().map(|found| found.content.to_string()).collect();
     let (started, asked) = (Instant::now(), question.to_owned());
     let told = move |telling: Telling<'_>| match telling {
-        Telling::Citation(found) => {
-            let Found { marker, passage, quote, chars } = found;
-            cited(&outcome, (*passage, *marker), quote, chars, ("verified", json!(true)))
-        }
+        Telling::Citation(found) => place(&outcome, found.passage).verified(found),
         Telling::End(written) => json!(query_log::record(&Entry {
             query: &asked,
             options: &options,
             outcome: &outcome,
-            answer: Some(Answered {
+            asked: Asked::Answer(Answered {
                 text: &written.text,
                 status: written.status.as_str(),
                 confidence: None,
@@ -108,25 +107,12 @@ fn rag_answer_stream_passages(
     ErrorReport,
 > {
     let Some(question) = question else { return Ok(TableIterator::empty()) };
-    if question.trim().is_empty() {
-        return Err(Error::invalid_argument("cannot answer an empty question")
-            .with_hint("Pass NULL for a question that is missing; it has no answer.")
-            .into());
-    }
+    require_question(question)?;
     let remote = wanted(model)?;
-    let (ordinals, texts): (Vec<i32>, Vec<String>) = (1..)
-        .zip(passages.iter().flat_map(Array::iter))
-        .filter_map(|(ordinal, passage)| Some((ordinal, passage?.to_owned())))
-        .unzip();
+    let (places, texts) = elements(passages.as_ref());
+    let texts = texts.into_iter().map(str::to_owned).collect();
     let told = move |telling: Telling<'_>| match telling {
-        Telling::Citation(found) => json!({
-            "marker": found.marker,
-            "passage": ordinals[found.passage],
-            "quote": found.quote,
-            "char_start": found.chars.start,
-            "char_end": found.chars.end,
-            "verified": true,
-        }),
+        Telling::Citation(found) => places[found.passage].verified(found),
         Telling::End(_) => Value::Null,
     };
     Ok(TableIterator::new(rows(remote, question, texts, instructions, told)?))
@@ -241,8 +227,8 @@ impl Answering {
     /// The last row, and the ledger.
     fn end(&mut self, written: &Written) {
         self.is_done = true;
-        let usage = super::generated::usage(&self.remote, &written.usage);
-        let claims = super::generated::claims(&written.claims);
+        let usage = told::usage(&self.remote.spec().name, &written.usage);
+        let claims = told::claims(&written.claims);
         let query_id = (self.told)(Telling::End(written));
         let detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
         let status = written.status.as_str().to_owned();

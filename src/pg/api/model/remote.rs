@@ -15,7 +15,6 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 const TEMPERATURE: f64 = 0.1;
-const CONCURRENCY: i32 = 4;
 const RETRIES: i32 = 4;
 const MAX_REQUEST_TOKENS: i32 = 100_000;
 const MAX_OUTPUT_TOKENS: i32 = 1024;
@@ -81,6 +80,7 @@ fn rag_create_model(
     let provider = provider.unwrap_or_default();
     let own_max_items = Spec::default_max_items(provider)? as i32;
     let own_max_tokens = if kind == Kind::Embedder { 512 } else { 8192 };
+    let own_concurrency = if kind == Kind::Generator { 16 } else { 4 };
     let own_timeout = if kind == Kind::Generator { 120 } else { 30 };
     let spec = Spec {
         name: name.to_owned(),
@@ -96,7 +96,7 @@ fn rag_create_model(
         document_prefix: document_prefix.unwrap_or_default().to_owned(),
         max_items: count(max_items.unwrap_or(own_max_items)),
         max_request_tokens: count(max_request_tokens.unwrap_or(MAX_REQUEST_TOKENS)),
-        concurrency: count(concurrency.unwrap_or(CONCURRENCY)),
+        concurrency: count(concurrency.unwrap_or(own_concurrency)),
         limits: Limits {
             requests: requests_per_minute.map(|n| count(n) as u32),
             tokens: tokens_per_minute.map(|n| count(n) as u32),

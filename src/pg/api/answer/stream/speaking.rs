@@ -1,12 +1,12 @@
 //! A model that speaks on a thread of its own.
 use crate::model::generator::{Conversation, Generated};
-use crate::model::watch::with_signals_blocked;
+use crate::model::watch;
 use crate::pg::remote::Remote;
 use crate::pg::{client_output, interrupt};
 use crate::remote::{Cancel, Generator};
 use crate::{Error, Result};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often interrupts are looked at meanwhile.
@@ -40,13 +40,7 @@ impl Speaking {
             let said = Generator(&client).stream(&conversation, &cancelled, &mut say);
             drop(sender.send(Heard::Said(said)));
         };
-        let thread =
-            with_signals_blocked(|| thread::Builder::new().spawn(work)).map_err(|error| {
-                Error::io("could not start a thread")
-                    .with_detail(error.to_string())
-                    .with_hint("The operating system's limit of processes may be reached.")
-            })?;
-        Ok(Self { heard, cancel, thread: Some(thread) })
+        Ok(Self { heard, cancel, thread: Some(watch::spawn(work)?) })
     }
 
     /// Waits for what is said next. The client gets what it was given before.

@@ -1,0 +1,65 @@
+-- Answers that workers get: what rag_answer_submit was asked, and what came of it. Run by CREATE EXTENSION. Nobody but the
+-- extension's owner may touch the table: functions write finished values, the view shows them. It is not dumped: what was
+-- asked on one server is not to be paid for on another, and pg_dump gives up at the first table it may not read.
+CREATE TABLE rag.submitted_answer (
+    -- Nobody can guess it, so an application whose users share a role may hand it out.
+    request_id     uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+    role           regrole NOT NULL,
+    -- No foreign keys: requests outlive collections, models and logs.
+    collection_id  int,
+    query_id       bigint,
+    model          text COLLATE "C" NOT NULL,
+    question       text NOT NULL,
+    instructions   text,
+    -- What the role was allowed to see when it asked, the best first; emptied with the end.
+    passages       text[] NOT NULL,
+    places         jsonb NOT NULL,
+    state          text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed', 'canceled')),
+    submitted_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ready_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    started_at     timestamptz,
+    finished_at    timestamptz,
+    attempts       int NOT NULL DEFAULT 0,
+    worker         int,
+    -- A process id alone may be another process's by now.
+    worker_started timestamptz,
+    answer         text,
+    citations      jsonb,
+    status         text,
+    claims         jsonb,
+    usage          jsonb,
+    sqlstate       text,
+    message        text,
+    detail         text,
+    hint           text
+);
+CREATE INDEX ON rag.submitted_answer (role, submitted_at) WHERE state = 'queued';
+CREATE INDEX ON rag.submitted_answer (worker) WHERE state = 'running';
+CREATE INDEX ON rag.submitted_answer (finished_at) WHERE finished_at IS NOT NULL;
+COMMENT ON TABLE rag.submitted_answer IS 'answers that workers get; the view rag.answer_request shows them';
+
+-- security_barrier: no function of a user's sees a row before the condition has let it through.
+CREATE VIEW rag.answer_request WITH (security_barrier) AS
+SELECT CASE WHEN o.is_own THEN a.request_id END AS request_id,
+       a.role,
+       c.name AS collection,
+       a.model,
+       CASE WHEN o.is_own THEN a.question END AS question,
+       a.state,
+       a.submitted_at,
+       a.started_at,
+       a.finished_at,
+       a.attempts,
+       CASE WHEN a.state = 'running' THEN a.worker END AS worker,
+       a.sqlstate,
+       CASE WHEN o.is_own THEN a.message END AS message
+  FROM rag.submitted_answer a
+  LEFT JOIN rag.collection c ON c.collection_id = a.collection_id
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(a.role::oid, 'USAGE') AS is_own) AS o
+ WHERE o.is_own OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW rag.answer_request IS 'answers that the caller''s roles submitted; members of pg_monitor see all, without what was asked';
+COMMENT ON COLUMN rag.answer_request.state IS 'queued, running, done, failed or canceled';
+COMMENT ON COLUMN rag.answer_request.attempts IS 'how often the provider put it off';
+COMMENT ON COLUMN rag.answer_request.worker IS 'process id of who is at it';
+COMMENT ON COLUMN rag.answer_request.sqlstate IS 'of what went wrong';
+GRANT SELECT ON rag.answer_request TO PUBLIC;

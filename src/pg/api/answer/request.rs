@@ -1,0 +1,172 @@
+//! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
+use super::collection::{generator, place, search_for};
+use super::{elements, require_question};
+use crate::answer::generate::fitting;
+use crate::answer::told::Place;
+use crate::pg::answer_request::{self, Problem, Seen, Submission};
+use crate::pg::api::search::Given;
+use crate::pg::json::{JsonText, without_nulls};
+use crate::pg::model;
+use crate::pg::query_log::{self, Asked, Entry};
+use crate::pg::remote::Remote;
+use crate::pg::worker::answers_written;
+use crate::remote::Generator;
+use crate::{Error, Result};
+use pgrx::JsonB;
+use pgrx::datum::Uuid;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use serde_json::json;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_answer_submit(
+    collection text,
+    question text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document int = NULL,
+    near_duplicate float8 = NULL
+) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_answer_submit(text, text, int, jsonb, text, text, int, float8) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+", requires = ["catalog", "query_log", "answer_request"])]
+#[allow(clippy::too_many_arguments)] // named options
+fn rag_answer_submit_collection(
+    collection: Option<&str>,
+    question: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+) -> Result<Option<Uuid>, ErrorReport> {
+    let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
+    let remote = wanted(model)?;
+    let given = Given { top_k, filter, per_document, near_duplicate, ..Given::default() };
+    let (outcome, options) = search_for(collection, question, given)?;
+    let (places, texts): (Vec<Place>, Vec<&str>) = outcome
+        .found
+        .iter()
+        .enumerate()
+        .map(|(position, found)| (place(&outcome, position), &*found.content))
+        .unzip();
+    let query_id = query_log::record(&Entry {
+        query: question,
+        options: &options,
+        outcome: &outcome,
+        asked: Asked::AnswerLater,
+    });
+    let submission = Submission {
+        model: &remote.spec().name,
+        question,
+        instructions,
+        passages: texts,
+        places,
+        collection: Some(outcome.collection.id),
+        query_id,
+    };
+    Ok(Some(submit(&remote, submission)?))
+}
+
+/// The same from bare passages.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_answer_submit(question text, passages text[], model text = NULL, instructions text = NULL)
+    RETURNS uuid VOLATILE PARALLEL UNSAFE COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_answer_submit(text, text[], text, text) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
+", requires = ["catalog", "answer_request"])]
+#[allow(clippy::needless_pass_by_value)] // pgrx passes arrays by value
+fn rag_answer_submit_passages(
+    question: Option<&str>,
+    passages: Option<Array<'_, &str>>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+) -> Result<Option<Uuid>, ErrorReport> {
+    let Some(question) = question else { return Ok(None) };
+    require_question(question)?;
+    let remote = wanted(model)?;
+    let (places, passages) = elements(passages.as_ref());
+    let (collection, query_id) = (None, None);
+    let model = &*remote.spec().name;
+    let submission =
+        Submission { model, question, instructions, passages, places, collection, query_id };
+    Ok(Some(submit(&remote, submission)?))
+}
+
+fn wanted(name: Option<&str>) -> Result<Box<Remote>> {
+    model::require_utf8()?;
+    let name = name.ok_or_else(|| {
+        Error::invalid_argument("an answer is submitted to a model that writes")
+            .with_hint("Name a generator as model; without one rag_answer is immediate.")
+    })?;
+    generator(name)
+}
+
+/// Keeps of the passages what the model can read.
+fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
+    let Submission { question, instructions, passages, mut places, .. } = submission;
+    let fitting = fitting(&Generator(remote), question, &passages, instructions)?;
+    let passages = fitting.iter().map(|position| passages[*position]).collect();
+    places = fitting.iter().map(|position| places[*position].clone()).collect();
+    let id = answer_request::submit(Submission { passages, places, ..submission })?;
+    answers_written();
+    Ok(id)
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_answer_fetch(request_id uuid) RETURNS TABLE (
+    state text,
+    answer text,
+    citations jsonb,
+    status text,
+    query_id bigint,
+    claims jsonb,
+    usage jsonb,
+    error jsonb
+) STABLE STRICT PARALLEL RESTRICTED ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_answer_fetch IS 'what became of a request that rag_answer_submit made';
+", requires = ["answer_request"])]
+#[allow(clippy::type_complexity)] // a row
+fn rag_answer_fetch(
+    request_id: Uuid,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(state, String),
+            name!(answer, Option<String>),
+            name!(citations, Option<JsonB>),
+            name!(status, Option<String>),
+            name!(query_id, Option<i64>),
+            name!(claims, Option<JsonB>),
+            name!(usage, Option<JsonB>),
+            name!(error, Option<JsonB>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let Seen { state, answer, citations, status, query_id, claims, usage, problem } =
+        answer_request::fetch(request_id)?;
+    let error = problem.map(|problem| {
+        let Problem { sqlstate, message, detail, hint } = problem;
+        JsonB(without_nulls(
+            json!({"sqlstate": sqlstate, "message": message, "detail": detail, "hint": hint}),
+        ))
+    });
+    let row = (state, answer, citations, status, query_id, claims, usage, error);
+    Ok(TableIterator::once(row))
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag_answer_cancel(request_id uuid) RETURNS boolean
+    VOLATILE STRICT PARALLEL UNSAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag_answer_cancel IS 'cancels a request that rag_answer_submit made; false when it had ended already';
+", requires = ["answer_request"])]
+fn rag_answer_cancel(request_id: Uuid) -> Result<bool, ErrorReport> {
+    let was_open = answer_request::cancel(request_id)?;
+    if was_open {
+        answers_written();
+    }
+    Ok(was_open)
+}
