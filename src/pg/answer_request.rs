@@ -181,6 +181,12 @@ pub fn ready_at() -> Option<i64> {
     at.into_iter().flatten().next().map(pg_sys::TimestampTz::from)
 }
 
+/// Whether some request has not ended.
+pub fn is_open() -> bool {
+    let sql = include_str!("../../sql/run/answer_request_is_open.sql");
+    as_extension_owner(|| read(sql, &[], |row| required::<bool>(&row, 1))) == [true]
+}
+
 /// Claims up to `most` requests that `role` may work on, those of roles that it has the rights of.
 pub fn claim(most: usize, role: Oid) -> Vec<Request> {
     let sql = include_str!("../../sql/run/answer_request_claim.sql");

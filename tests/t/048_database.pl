@@ -56,6 +56,10 @@ for my $how ([ 'with a launcher', $node ], [ 'without', new_node('lazy', preload
 	like($server->safe_psql('copy', 'SELECT paused FROM rag.status'), qr/restored or cloned/, 'the copy stands still');
 	$server->safe_psql('copy', "DELETE FROM doc WHERE id > 5; SELECT count(*) FROM rag_verify('doc')");
 	wait_for_indexed($server, 'doc', database => 'copy');
+	# Without its tables a worker has nothing to do, rather than something that fails for ever.
+	$server->safe_psql('copy', 'DROP EXTENSION rag_pg CASCADE');
+	wait_until("$name: the worker leaves with the extension", sub {
+		!$server->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE datname = 'copy' AND backend_type LIKE 'rag_pg%'") });
 	passes($server, 'DROP DATABASE copy', "$name: an idle one is dropped");
 	is(scalar(my @left = backend_pids($server, 'rag_pg worker')), 0, 'nobody is left');
 }

@@ -6,7 +6,7 @@ use super::drain::Turn;
 use super::failed::Failed;
 use super::host::Host;
 use super::lease::random;
-use super::process::Work;
+use super::process::{Work, now};
 use crate::answer::generate::{Written, generate};
 use crate::model::watch;
 use crate::pg::answer_request::{self as requests, Finish, Problem, Request};
@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 const MOST: usize = 64;
 /// How often to look for cancels, and for requests that nobody called for, while answers are under way.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often to look for requests whose process is gone.
+const TIDY: Duration = Duration::from_secs(5);
 /// How long a provider may put a request off before it fails.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// How long to wait for what was canceled when the process ends.
@@ -40,6 +42,7 @@ pub struct Answers {
     /// Those that have ended and could not be written yet.
     ended: Vec<Ended>,
     looked: Option<Instant>,
+    tidied: Option<Instant>,
     ready_at: Option<i64>,
     /// Whether who listens is told; not when that itself has failed.
     notifies: bool,
@@ -66,7 +69,8 @@ impl Answers {
     /// Requests of `role` and the roles that it has the rights of.
     pub fn of(role: Oid) -> Self {
         let (running, ended) = (Vec::new(), Vec::new());
-        Self { role, running, ended, looked: None, ready_at: None, notifies: true }
+        let (looked, tidied, ready_at) = (None, None, None);
+        Self { role, running, ended, looked, tidied, ready_at, notifies: true }
     }
 
     /// Writes what has ended, and begins what can be begun. `is_called`: there may be something new.
@@ -81,7 +85,9 @@ impl Answers {
         Ok(if has_written || has_begun {
             Turn::Worked
         } else if self.running.is_empty() && self.ended.is_empty() {
-            Turn::Idle { ready_at: self.ready_at, is_claimed: false }
+            // What is ready and was not begun waits for the model, which another process asks.
+            let soon = now() + i64::try_from(LOOK.as_micros()).unwrap_or_default();
+            Turn::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
         } else {
             Turn::Underway
         })
@@ -157,7 +163,11 @@ impl Answers {
         let room = MOST.saturating_sub(self.running.len() + self.ended.len());
         let ids: Vec<Uuid> = self.running.iter().map(|running| running.request.id).collect();
         let role = self.role;
+        let is_untidy = self.tidied.is_none_or(|at| at.elapsed() >= TIDY);
         let (unwanted, claimed, ready_at) = host.transaction(|| {
+            if is_untidy {
+                requests::release_lost();
+            }
             let unwanted =
                 if ids.is_empty() { Vec::new() } else { requests::unwanted(ids.clone()) };
             let claimed = requests::claim(room, role).into_iter().map(|request| {
@@ -166,6 +176,9 @@ impl Answers {
             });
             Ok((unwanted, claimed.collect::<Vec<_>>(), requests::ready_at()))
         })?;
+        if is_untidy {
+            self.tidied = Some(Instant::now());
+        }
         self.ready_at = ready_at;
         for running in &self.running {
             if unwanted.contains(&running.request.id) {
@@ -307,7 +320,7 @@ impl Work for AnswerWork {
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
-        release_lost(&self.host)
+        Ok(()) // The first look tidies up.
     }
 
     fn turn(&mut self, is_called: bool) -> Result<Turn, Failed> {
@@ -320,17 +333,8 @@ impl Work for AnswerWork {
     }
 }
 
-/// Gives up what processes had begun that are gone.
-fn release_lost(host: &Host) -> Result<(), Failed> {
-    host.transaction(|| {
-        requests::release_lost();
-        Ok(())
-    })
-}
-
 /// Has all that waits for `role` and the roles it has the rights of written, and waits for it.
 pub fn work_off(host: &Host, role: Oid) -> Result<(), Failed> {
-    release_lost(host)?;
     let mut answers = Answers::of(role);
     let worked = loop {
         let step = match answers.turn(host, true) {

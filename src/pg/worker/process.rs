@@ -132,7 +132,7 @@ fn prepare(transaction: u32) -> bool {
     let host = Host::worker();
     set(c"default_transaction_read_only", c"off");
     set(c"default_transaction_isolation", c"read committed");
-    let has_extension = host.transaction(|| {
+    let waited = host.transaction(|| {
         if transaction != 0 {
             let xid = pg_sys::TransactionId::from_inner(transaction);
             let none = pg_sys::XLTW_Oper::XLTW_None;
@@ -141,10 +141,18 @@ fn prepare(transaction: u32) -> bool {
                 pg_sys::XactLockTableWait(xid, std::ptr::null_mut(), std::ptr::null_mut(), none);
             };
         }
+        Ok(())
+    });
+    waited.is_ok() && has_extension(&host) == Some(true)
+}
+
+/// Whether the extension is there, which somebody may drop at any time; `None` where that cannot be told.
+fn has_extension(host: &Host) -> Option<bool> {
+    let found = host.transaction(|| {
         // SAFETY: a catalog look-up in a transaction.
         Ok(unsafe { pg_sys::get_extension_oid(c"rag_pg".as_ptr(), true) } != pg_sys::InvalidOid)
     });
-    has_extension.unwrap_or_default()
+    found.ok()
 }
 
 /// Settles a setting for the life of this process, whatever the database's defaults are.
@@ -252,7 +260,7 @@ impl Work for Drain {
     fn begin(&mut self) -> Result<(), Failed> {
         self.release_lost()?;
         // The launcher looks into databases through this worker alone.
-        if self.host().transaction(|| Ok(answer_request::ready_at()))?.is_some() {
+        if self.host().transaction(|| Ok(answer_request::is_open()))? {
             call(Duty::Answer);
         }
         Ok(())
@@ -311,6 +319,7 @@ impl<W: Work> Worker<W> {
                     self.work.host().show(None);
                     wait(self.nap(worked_at));
                 }
+                Err(_) if has_extension(self.work.host()) == Some(false) => break,
                 Err(failed) => {
                     failed.warn();
                     wait(PAUSE);
