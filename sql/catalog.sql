@@ -109,10 +109,26 @@ CREATE TABLE rag.job (
 );
 CREATE UNIQUE INDEX ON rag.job (token);
 CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
+-- For rag.status, which counts no jobs but those being worked on.
+CREATE INDEX ON rag.job (generation_id, queued_at) WHERE NOT is_dead;
+CREATE INDEX ON rag.job (generation_id) WHERE worker IS NOT NULL;
+CREATE INDEX ON rag.job (generation_id, key) WHERE is_dead;
 COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
 COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';
 COMMENT ON COLUMN rag.job.worker IS 'process id of the claiming backend while its lease lasts';
+
+-- Triggers append what each statement changes, in its own transaction, so that nobody waits for a counter and every
+-- snapshot sees the sum that its jobs have; workers fold many rows into one. No index: it stays small.
+CREATE TABLE rag.job_count (
+    generation_id int NOT NULL,
+    open          bigint NOT NULL,
+    dead          bigint NOT NULL,
+    new           bigint NOT NULL
+);
+COMMENT ON TABLE rag.job_count IS 'how many jobs a generation has: the sum of its rows';
+COMMENT ON COLUMN rag.job_count.open IS 'jobs that are not dead';
+COMMENT ON COLUMN rag.job_count.new IS 'documents among both that have no chunks yet';
 
 -- A comparison of source and documents under way, resumable at a key.
 CREATE TABLE rag.scan (

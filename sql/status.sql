@@ -13,11 +13,11 @@ SELECT c.name AS collection,
        g.token_bits,
        -- Longer vectors than these cannot be indexed.
        CASE WHEN g.dimensions > 4000 THEN 'none' ELSE g.index_method END AS index,
-       p.indexed + j.new AS documents,
+       p.indexed + COALESCE(n.new, 0) AS documents,
        p.indexed,
-       j.pending + w.pending AS pending,
+       COALESCE(n.open, 0) - j.in_flight + w.pending AS pending,
        j.in_flight,
-       j.dead,
+       COALESCE(n.dead, 0) AS dead,
        p.chunks,
        p.embedded,
        p.reused,
@@ -27,21 +27,20 @@ SELECT c.name AS collection,
        CASE WHEN p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
              AND c.home = rag.home(c.source)
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
-                     ((j.pending + j.in_flight + w.pending) / p.rate)::numeric)::float8) END AS eta,
+                     ((COALESCE(n.open, 0) + w.pending) / p.rate)::numeric)::float8) END AS eta,
        COALESCE(pg_catalog.pg_total_relation_size(g.documents), 0)
            + COALESCE(pg_catalog.pg_total_relation_size(g.chunks), 0)
            + COALESCE(pg_catalog.pg_total_relation_size(g.bits), 0) AS bytes,
        g.loaded_at IS NOT NULL AS is_loaded,
-       (SELECT pg_catalog.count(*) FROM rag.job mine
-         WHERE mine.generation_id = g.generation_id AND NOT mine.is_dead AND g.state <> 'active'
-           AND NOT EXISTS (SELECT FROM rag.job j WHERE j.generation_id = a.generation_id AND j.key = mine.key))
-           + (SELECT pg_catalog.count(*) FROM rag.scan mine
-               WHERE mine.generation_id = g.generation_id AND g.state <> 'active'
-                 AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = a.generation_id)) AS behind,
-       (SELECT pg_catalog.count(*) FROM rag.job mine
-         WHERE mine.generation_id = g.generation_id AND mine.is_dead AND g.state <> 'active'
-           AND NOT EXISTS (SELECT FROM rag.job j
-                            WHERE j.generation_id = a.generation_id AND j.key = mine.key AND j.is_dead)) AS missing,
+       CASE WHEN g.state = 'active' THEN 0
+            ELSE COALESCE(n.open, 0) - COALESCE(rag.jobs_of_both(g.generation_id, a.generation_id, false), 0)
+                 + (SELECT pg_catalog.count(*) FROM rag.scan mine
+                     WHERE mine.generation_id = g.generation_id
+                       AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = a.generation_id))
+             END AS behind,
+       CASE WHEN g.state = 'active' THEN 0
+            ELSE COALESCE(n.dead, 0) - COALESCE(rag.jobs_of_both(g.generation_id, a.generation_id, true), 0)
+             END AS missing,
        g.switches,
        p.heartbeat AS worker_heartbeat,
        COALESCE(c.paused, g.paused,
@@ -60,21 +59,19 @@ SELECT c.name AS collection,
   JOIN rag.generation g ON g.collection_id = c.collection_id
   LEFT JOIN rag.generation a ON a.collection_id = c.collection_id AND a.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
+  LEFT JOIN (SELECT n.generation_id, pg_catalog.sum(n.open)::bigint AS open, pg_catalog.sum(n.dead)::bigint AS dead,
+                    pg_catalog.sum(n.new)::bigint AS new
+               FROM rag.job_count n
+              GROUP BY n.generation_id) AS n ON n.generation_id = g.generation_id
  CROSS JOIN LATERAL (
-       SELECT pg_catalog.count(*) FILTER (WHERE j.is_new),
-              pg_catalog.count(*) FILTER (WHERE NOT j.is_dead AND NOT j.is_claimed),
-              pg_catalog.count(*) FILTER (WHERE j.is_claimed),
-              pg_catalog.count(*) FILTER (WHERE j.is_dead),
-              pg_catalog.min(j.queued_at) FILTER (WHERE NOT j.is_dead),
-              pg_catalog.min(j.ready_at) FILTER (WHERE NOT j.is_dead AND NOT j.is_claimed)
-         FROM (SELECT is_new, is_dead, queued_at, ready_at,
-                      NOT is_dead AND worker IS NOT NULL
-                          AND ready_at > pg_catalog.clock_timestamp() AS is_claimed
-                 FROM rag.job
-                -- Not =: where most jobs are of one generation, the planner takes every generation's for as many
-                -- and reads them all each time.
-                WHERE generation_id BETWEEN g.generation_id AND g.generation_id) AS j)
-       AS j (new, pending, in_flight, dead, oldest, ready_at)
+       SELECT (SELECT pg_catalog.count(*) FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND j.worker IS NOT NULL AND NOT j.is_dead
+                  AND j.ready_at > pg_catalog.clock_timestamp()),
+              (SELECT pg_catalog.min(j.queued_at) FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND NOT j.is_dead),
+              -- A claim is not ready before its lease ends.
+              (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND NOT j.is_dead)) AS j (in_flight, oldest, ready_at)
  CROSS JOIN LATERAL (
        SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at)
          FROM (SELECT COALESCE(pg_catalog.cardinality(w.keys), 1) AS documents, w.changed_at

@@ -39,7 +39,8 @@ pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["b
 pgrx::extension_sql_file!(
     "../sql/status.sql",
     name = "status",
-    requires = ["catalog", "call_log", home, worker_state, rag_query_cache]
+    requires =
+        ["catalog", "job_count", "call_log", home, worker_state, jobs_of_both, rag_query_cache]
 );
 pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(

@@ -3,5 +3,6 @@
 SELECT generation_id FROM rag.generation WHERE generation_id = ANY ($1) ORDER BY generation_id FOR UPDATE;
 DELETE FROM rag.scan WHERE generation_id = ANY ($1);
 DELETE FROM rag.job WHERE generation_id = ANY ($1);
+DELETE FROM rag.job_count WHERE generation_id = ANY ($1);
 DELETE FROM rag.progress WHERE generation_id = ANY ($1);
 DELETE FROM rag.generation WHERE generation_id = ANY ($1)

@@ -96,6 +96,14 @@ pub fn with_lock_timeout<R>(timeout: &CStr, body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// Runs `body` so that no statement in it is compiled.
+pub fn without_jit<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: reads this backend's state.
+    let user = unsafe { pg_sys::GetUserId() };
+    let _previous = Previous::switch(user, 0, &[(c"jit", c"off")]);
+    body()
+}
+
 /// The settings that types' output functions heed.
 pub const KEY_TEXT: [(&CStr, &CStr); 6] = [
     (c"DateStyle", c"ISO, YMD"),

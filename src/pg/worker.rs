@@ -15,6 +15,7 @@ mod duty;
 mod embed;
 pub mod failed;
 pub mod host;
+mod job_count;
 mod launcher;
 mod lease;
 mod pace;

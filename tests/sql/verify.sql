@@ -104,6 +104,7 @@ SELECT array_agg(chunk_id ORDER BY chunk_id) = :'before' AS kept FROM care_chunk
 SELECT embedded - :embedded AS embedded FROM rag.progress JOIN rag.generation g USING (generation_id) WHERE g.chunks = :'chunks'::regclass;
 -- All of it, as after a restore without the chunks' data.
 TRUNCATE :chunks;
+INSERT INTO rag.job_count SELECT generation_id, 3, 0, -1 FROM rag.generation WHERE chunks = :'chunks'::regclass;
 SELECT * FROM wrong('care', true);
 CALL rag_work();
 SELECT * FROM wrong('care');

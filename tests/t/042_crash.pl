@@ -96,6 +96,7 @@ SELECT documents = (SELECT count(*) FROM doc), indexed = documents, chunks = (SE
        dead + (SELECT count(*) FROM rag.job) + (SELECT count(*) FROM rag.scan)
   FROM rag.status
 SQL
+	is(miscounted($node), '', "$what: the counters of jobs are right");
 	my $kept = $node->safe_psql('postgres', 'SELECT embedded FROM rag.progress') - $before;
 	my $again = embedded_since($offset) - $kept;
 	cmp_ok($again, '<=', $twice, "$what: $again of " . ($kept + $again) . ' texts were embedded again');

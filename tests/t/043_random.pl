@@ -97,33 +97,45 @@ sub transaction
 	return @sql;
 }
 
-# Sessions go on after an error: what they may fail of they would fail of without a collection.
+# Sessions go on after an error: what they may fail of they would fail of without a collection. They read and write
+# files: from a pipe one would only run while this test looks after it, one after the other.
 sub start_writer
 {
-	my ($sql) = @_;
-	my $writer = { stdin => $sql, stdout => '', stderr => '' };
-	$writer->{handle} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr('postgres') ],
-		'<', \$writer->{stdin}, '>', \$writer->{stdout}, '2>', \$writer->{stderr}, IPC::Run::timer($RagPg::PATIENCE));
+	my ($name, $sql) = @_;
+	my $writer = { map { $_ => PostgreSQL::Test::Utils::tempdir() . "/$name.$_" } qw(sql out err) };
+	append_to_file($writer->{sql}, "$sql\\echo done\n");
+	local $ENV{PGAPPNAME} = 'writer';
+	my @psql = ('psql', '-XAtq', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr('postgres'));
+	$writer->{handle} = IPC::Run::start(\@psql, '<', $writer->{sql}, '>', $writer->{out}, '2>', $writer->{err});
 	return $writer;
 }
 
 my %may_fail = map { $_ => 1 } qw(23505 40001 40P01 25P02 21000 3B001);
-my ($started, $round) = (time, 0);
+my ($started, $round, $together) = (time, 0, 0);
 while ($round < 2 || time < $started + $seconds)
 {
 	$round++;
 	# Odd rounds with one worker, even ones with three of two threads each.
 	my ($workers, $threads) = $round % 2 ? (1, 1) : (3, 2);
 	$node->safe_psql('postgres', "ALTER SYSTEM SET rag_pg.workers = $workers; ALTER SYSTEM SET rag_pg.worker_threads = $threads; SELECT pg_reload_conf(); SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker'");
-	my @writers = map { start_writer(join '', map { "$_;\n" } map { transaction() } 1 .. $TRANSACTIONS) } 1 .. $SESSIONS;
-	$node->safe_psql('postgres', 'CALL rag_work()');
+	my @writers = map { start_writer("$round.$_", join '', map { "$_;\n" } map { transaction() } 1 .. $TRANSACTIONS) } 1 .. $SESSIONS;
+	my $worker = start_session($node, 'CALL rag_work()');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker'");
+	my $miscounted = '';
+	wait_until("round $round: the sessions end", sub {
+		$miscounted .= miscounted($node);
+		my $busy = $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'writer' AND state <> 'idle'");
+		$together = $busy if $busy > $together;
+		return !grep { slurp_file($_->{out}) !~ /^done$/m } @writers;
+	});
+	is($miscounted, '', "round $round: the counters of jobs were right all along");
+	my ($failed, undef, $complaint) = $worker->{finish}->();
+	is($failed, 0, "round $round: rag_work() does its work") or diag($complaint);
 	my $unexpected = '';
 	for my $writer (@writers)
 	{
 		$writer->{handle}->finish;
-		for my $line (split /\n/, $writer->{stderr})
+		for my $line (split /\n/, slurp_file($writer->{err}))
 		{
 			$unexpected .= "$line\n" if $line =~ /(?:ERROR|FATAL):\s+(\w{5})/ && !$may_fail{$1};
 		}
@@ -143,6 +155,7 @@ SQL
 	}
 }
 cmp_ok($node->safe_psql('postgres', 'SELECT embedded FROM rag.progress'), '>', 100, 'there was something to do');
+cmp_ok($together, '>=', 2, "$together sessions were at it at once");
 note("seed $seed, $round rounds");
 
 $node->stop;

@@ -57,6 +57,7 @@ sub ingest
 	is($node->safe_psql('postgres', 'SELECT indexed, dead, chunks = (SELECT count(*) FROM page_chunks) FROM rag.status'), scalar(@pages) . '|0|t', 'every page is indexed');
 	is($node->safe_psql('postgres', "SELECT problem, found FROM rag_verify('page', repair => false) WHERE found > 0"), '', 'rag_verify finds nothing wrong');
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT FROM page_chunks GROUP BY name, ordinal HAVING count(*) > 1) c'), 0, 'no chunk is there twice');
+	is(miscounted($node), '', 'the counters of jobs are right');
 	my $digest = $node->safe_psql('postgres', "SELECT md5(string_agg(concat_ws(' ', name, ordinal, char_start, char_end, token_count, content), ' ' ORDER BY name, ordinal)) FROM page_chunks");
 	return ($seconds, $digest);
 }
@@ -99,7 +100,7 @@ my ($disturbed, $same) = ingest(sub {
 });
 cmp_ok($crashes, '>=', 1, "the worker was killed $crashes times");
 is($same, $digest, 'the chunks are the same as without');
-note(sprintf('with a crash every %s s: %.1f s, %.2f of the rate', $crash_every, $disturbed, $seconds / $disturbed));
+note(sprintf('with %d crashes, one every %s s: %.1f s, %.2f of the rate', $crashes, $crash_every, $disturbed, $seconds / $disturbed));
 
 $node->stop;
 done_testing();

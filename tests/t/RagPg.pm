@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node init_node create_extension wait_until wait_for_log wait_for_indexed
-  seconds error_of start_session psql_command backend_pids kill_process private_kilobytes manual_pages compile);
+  miscounted seconds error_of start_session psql_command backend_pids kill_process private_kilobytes manual_pages compile);
 
 # Longest time that a test waits for something that should happen.
 our $PATIENCE = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
@@ -109,6 +109,18 @@ sub wait_for_indexed
 		$options{patience});
 	diag("rag.status (done|pending|in_flight|indexed|documents|dead|paused): $last") unless $done;
 	return $done;
+}
+
+# miscounted($node): generations whose counters are not what counting their jobs gives, in one snapshot: none.
+sub miscounted
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', <<'SQL');
+SELECT generation_id, sum(open), sum(dead), sum(new)
+  FROM (SELECT generation_id, (NOT is_dead)::int AS open, is_dead::int AS dead, is_new::int AS new FROM rag.job
+         UNION ALL SELECT generation_id, -open, -dead, -new FROM rag.job_count) j
+ GROUP BY generation_id HAVING (sum(open), sum(dead), sum(new)) <> (0, 0, 0)
+SQL
 }
 
 # seconds { ... }: how long the block took.

@@ -14,6 +14,12 @@ fn pair(row: &SpiHeapTupleData<'_>) -> (i64, i64) {
 /// Counts what is there. Workers add to the counters meanwhile, so that a wrong one is put right by
 /// adding what it lacks.
 pub fn verify(target: &Target, repairs: bool) -> Finding {
+    let found = stored(target, repairs) + waiting(target, repairs);
+    Finding::new("counter wrong", found, repairs.then_some("corrected"))
+}
+
+/// Counters of documents and chunks that are wrong.
+fn stored(target: &Target, repairs: bool) -> i64 {
     let generation = target.generation.id;
     let names = [("documents", target.documents.as_str()), ("chunks", &target.chunks)];
     let count = fill(include_str!("../../../sql/run/verify_count.sql"), &names);
@@ -32,5 +38,21 @@ pub fn verify(target: &Target, repairs: bool) -> Finding {
         let args = [generation.into(), lacks.0.into(), lacks.1.into()];
         as_extension_owner(|| execute(sql, &args));
     }
-    Finding::new("counter wrong", found, repairs.then_some("corrected"))
+    found
+}
+
+/// Counters of jobs that are wrong.
+fn waiting(target: &Target, repairs: bool) -> i64 {
+    let generation = target.generation.id;
+    let sql = include_str!("../../../sql/run/verify_job_count.sql");
+    let triple = |row: &SpiHeapTupleData<'_>| -> [i64; 3] {
+        [required(row, 1), required(row, 2), required(row, 3)]
+    };
+    let lacks = as_extension_owner(|| plan::read(sql, &[generation.into()], triple)[0]);
+    if repairs && lacks != [0; 3] {
+        let sql = include_str!("../../../sql/run/job_count_add.sql");
+        let args = [generation.into(), lacks[0].into(), lacks[1].into(), lacks[2].into()];
+        as_extension_owner(|| execute(sql, &args));
+    }
+    lacks.iter().filter(|lack| **lack != 0).count() as i64
 }

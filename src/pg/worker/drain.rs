@@ -6,7 +6,7 @@ use super::failed::Failed;
 use super::host::Host;
 use super::process;
 use super::text_index::Waiting;
-use super::{scan, vector_index};
+use super::{job_count, scan, vector_index};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::execute;
@@ -115,6 +115,7 @@ impl Drain {
         call_log::drain(&self.host)?;
         let (changed, work) = self.host.transaction(|| {
             let changed = changes::coalesce(collections);
+            job_count::fold();
             self.host.reached("coalescing");
             Ok((changed, changes::list(collections)))
         })?;
