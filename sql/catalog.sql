@@ -42,6 +42,9 @@ CREATE TABLE rag.generation (
     format         text NOT NULL,
     token_bits     boolean NOT NULL,
     index_method   text NOT NULL CHECK (index_method IN ('hnsw', 'ivfflat', 'none')),
+    lexical        text NOT NULL DEFAULT 'builtin' CHECK (lexical IN ('builtin', 'pg_textsearch', 'pg_search')),
+    -- Some of them lose what they had in memory when the server ends: one counts only from the next check on.
+    lexical_checked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     documents      regclass NOT NULL,
     chunks         regclass NOT NULL,
     bits           regclass,
@@ -63,6 +66,8 @@ COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunkin
 COMMENT ON COLUMN rag.generation.state IS 'building: filled beside the active one; active: what searches run on; standby: was active, and still follows the source; retired: follows no more';
 COMMENT ON COLUMN rag.generation.max_tokens IS 'most tokens of a chunk, special tokens excluded';
 COMMENT ON COLUMN rag.generation.index_method IS 'vector index asked for; vectors of more than 4,000 dimensions have none';
+COMMENT ON COLUMN rag.generation.lexical IS 'whose index finds chunks by their words: ours, or that of another extension';
+COMMENT ON COLUMN rag.generation.lexical_checked_at IS 'when another extension''s index was created or last found complete';
 COMMENT ON COLUMN rag.generation.bits IS 'table of token bits for reranking, or NULL';
 COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation stands still, or NULL';

@@ -13,6 +13,7 @@ SELECT c.name AS collection,
        g.token_bits,
        -- Longer vectors than these cannot be indexed.
        CASE WHEN g.dimensions > 4000 THEN 'none' ELSE g.index_method END AS index,
+       g.lexical,
        p.indexed + COALESCE(n.new, 0) AS documents,
        p.indexed,
        COALESCE(n.open, 0) - j.in_flight + w.pending AS pending,

@@ -15,6 +15,7 @@ mod guc;
 mod home;
 mod interrupt;
 mod json;
+mod lexical;
 mod maintain;
 mod model;
 mod names;
@@ -67,4 +68,5 @@ pub extern "C-unwind" fn _PG_init() {
     worker::init();
     remote::init();
     call_log::init();
+    lexical::started::init();
 }

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod few;
 pub mod filter;
 pub mod legs;
+pub mod lexical;
 pub mod matching;
 pub mod passage;
 pub mod quality;

@@ -167,6 +167,7 @@ fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
         limit: 100,
         dense_weight: 1.0,
         lexical_weight: 1.0,
+        is_ranked: false,
     };
     let packed = request.pack();
     let hit = |&id: &i64| {

@@ -1,10 +1,10 @@
 -- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
 -- caller's search path stays: it belongs to the caller's policies.
 -- $1 the question's vector, $2 the packed request (search::legs), $3 what the lexical leg matches,
--- $4 what every chunk must match, $5 numbers of the few chunks that search_few.sql left (else NULL, and not
--- asked for), $6 and on the values of the filter.
+-- $4 what every chunk must match, $5 numbers of the few chunks that search_few.sql left, or of those that another
+-- extension's index found for the lexical leg (else NULL, and not asked for), $6 and on the values of the filter.
 -- The legs gather what ranking must know of each chunk, rag.search_fuse ranks and keeps the best, and only
--- what the caller may see of those comes out. The last column before the keys counts those kept.
+-- what the caller may see of those comes out. The last columns before the keys count those kept, and those of the lexical leg.
 WITH dense AS MATERIALIZED (
 {dense}
 ), lexical AS MATERIALIZED (
@@ -38,6 +38,7 @@ SELECT f.chunk_id,
        d.pages[p.ordinal],
        {bits},
        (SELECT pg_catalog.count(*) FROM kept),
+       (SELECT lexical.found FROM lexical),
        {found_keys}
   FROM found f
   JOIN {documents} d ON {same_document}

@@ -9,10 +9,12 @@ pub mod triggers;
 use super::spi::{column, read, required};
 use super::vector_index;
 use super::{names, plan};
+use crate::search::lexical::Engine;
 use crate::{Error, Result};
 pub use build::Build;
 pub use key::KeyColumn;
-use pgrx::pg_sys::Oid;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::{Oid, TimestampTz};
 use pgrx::spi::{SpiHeapTupleData, quote_identifier};
 
 /// What is appended to a collection's name to make its view's.
@@ -116,6 +118,10 @@ pub struct Generation {
     pub index_method: String,
     /// The method that was asked for, which a generation of shorter vectors can have.
     pub asked_index_method: String,
+    /// What finds chunks by their words.
+    pub lexical: Engine,
+    /// When the index of another extension was created or last found complete.
+    pub lexical_checked_at: TimestampTz,
     /// Whether the first load is in and the vector index built.
     pub is_loaded: bool,
     /// Whether the vector index is to be built anew.
@@ -316,6 +322,8 @@ impl Generation {
             format: required(row, 9),
             index_method: vector_index::method_for(&asked_index_method, dimensions).to_owned(),
             asked_index_method,
+            lexical: Engine::named(&required::<String>(row, 18)).unwrap_or(Engine::Builtin),
+            lexical_checked_at: required::<TimestampWithTimeZone>(row, 19).into(),
             is_loaded: required(row, 12),
             wants_index: required(row, 17),
             documents: required(row, 13),

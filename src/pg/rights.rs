@@ -200,11 +200,16 @@ pub fn role_name(role: pg_sys::Oid) -> Option<String> {
 /// An error on a standby. pgrx takes a transaction id before it runs a statement that may write, which
 /// there ends in an internal error of PostgreSQL's.
 pub fn require_writable() {
-    // SAFETY: reads state of the server.
-    if unsafe { pg_sys::RecoveryInProgress() } {
+    if is_standby() {
         let code = PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION;
         ErrorReport::new(code, "cannot change a collection during recovery", function_name!())
             .set_hint("Do so on the primary server: this standby follows it.")
             .report(PgLogLevel::ERROR);
     }
+}
+
+/// Whether this server follows another one, or is still recovering.
+pub fn is_standby() -> bool {
+    // SAFETY: reads state of the server.
+    unsafe { pg_sys::RecoveryInProgress() }
 }

@@ -25,6 +25,7 @@ mod visible;
 
 use super::collection::{Collection, Generation};
 use super::cursor::Snapshot;
+use super::lexical::Access;
 use super::{rights, vector_index};
 use crate::model::{Detail, Embedding};
 use crate::search::diverse::{Choice, Limits, choose};
@@ -46,6 +47,7 @@ use std::time::Instant;
 use text_search::Config;
 use trace::timed;
 pub use trace::{Trace, milliseconds};
+pub use tsvector::TsVector;
 
 pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
 
@@ -195,6 +197,8 @@ struct Search {
     question: Question,
     embedding: Option<Embedding>,
     trace: Trace,
+    /// Whether another extension's index finds the chunks of the lexical leg.
+    access: Access,
     /// What the lexical leg matches for a caller under row-level security.
     visible: OnceCell<Option<String>>,
     /// Kept in force while the search lasts.
@@ -218,6 +222,7 @@ impl Search {
             None
         };
         Ok(Self {
+            access: Access::of(&collection, &generation),
             collection,
             generation,
             pgvector,

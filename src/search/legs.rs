@@ -5,7 +5,7 @@
 //! through [`Request`], packed into one value so that a function called once a row can read it
 //! without allocating.
 use super::Bm25;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The constant of reciprocal rank fusion. Small, because the legs are few and their first ranks are
 /// trustworthy.
@@ -38,6 +38,8 @@ pub struct Request {
     pub dense_weight: f64,
     /// Weight of the lexical leg in the fusion.
     pub lexical_weight: f64,
+    /// Whether the lexical leg's hits come in the order of its ranks; else they are ranked by BM25.
+    pub is_ranked: bool,
 }
 
 /// A chunk that a search keeps.
@@ -55,7 +57,7 @@ pub struct Candidate {
     pub bm25: f64,
 }
 
-const HEADER: usize = 8 + 8 + 8 + 4 + 4 + 2;
+const HEADER: usize = 8 + 8 + 8 + 4 + 4 + 1 + 2;
 const HIT_HEADER: usize = 8 + 2;
 
 impl Request {
@@ -67,6 +69,7 @@ impl Request {
         bytes.extend(self.lexical_weight.to_le_bytes());
         bytes.extend((self.depth as u32).to_le_bytes());
         bytes.extend((self.limit as u32).to_le_bytes());
+        bytes.push(u8::from(self.is_ranked));
         let terms = &self.terms[..self.terms.len().min(MAX_TERMS)];
         bytes.extend((terms.len() as u16).to_le_bytes());
         for term in terms {
@@ -93,6 +96,7 @@ impl Request {
             lexical_weight: number(16)?,
             depth: count(24)? as usize,
             limit: count(28)? as usize,
+            is_ranked: *bytes.get(32)? == 1,
         })
     }
 }
@@ -169,7 +173,8 @@ fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
 }
 
 /// Ranks what the legs gathered and keeps the best. `dense` holds the packed hits of the dense leg in
-/// order of distance, `lexical` those of the lexical leg in any order. Ties go to the lower chunk id.
+/// order of distance, `lexical` those of the lexical leg in any order, or in that of their ranks where the
+/// request says so. Ties go to the lower chunk id.
 pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
     let terms = request.terms.len();
     let mut candidates: HashMap<i64, Candidate> = HashMap::new();
@@ -190,10 +195,15 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
             }
         }
     }
-    for (rank, (bm25, chunk_id)) in (1..).zip(by_bm25(request, &gathered)) {
+    let scores = by_bm25(request, &gathered);
+    for (bm25, chunk_id) in &scores {
+        candidates.get_mut(chunk_id).expect("every hit is a candidate").bm25 = *bm25;
+    }
+    let depth = if request.lexical_weight > 0.0 { request.depth } else { 0 };
+    let order = lexical_order(request, lexical, &scores);
+    for (rank, chunk_id) in (1..).zip(order.into_iter().take(depth)) {
         let candidate = candidates.get_mut(&chunk_id).expect("every hit is a candidate");
-        candidate.bm25 = bm25;
-        if rank as usize <= request.depth && request.lexical_weight > 0.0 {
+        if candidate.lexical_rank.is_none() {
             candidate.lexical_rank = Some(rank);
             candidate.rrf += request.lexical_weight / (RRF_K + f64::from(rank));
         }
@@ -203,6 +213,17 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
     kept.sort_by(|a, b| b.rrf.total_cmp(&a.rrf).then(a.chunk_id.cmp(&b.chunk_id)));
     kept.truncate(request.limit);
     kept
+}
+
+/// Chunks that hold any term in the order of the lexical leg's ranks.
+fn lexical_order(request: &Request, lexical: &[u8], scores: &[(f64, i64)]) -> Vec<i64> {
+    let by_score = scores.iter().map(|(_, chunk_id)| *chunk_id);
+    if !request.is_ranked {
+        return by_score.collect();
+    }
+    let with_terms: HashSet<i64> = by_score.collect();
+    let given = hits(lexical, request.terms.len()).map(|hit| hit.chunk_id);
+    given.filter(|chunk_id| with_terms.contains(chunk_id)).collect()
 }
 
 /// Scores of the chunks that hold any term, highest first.
@@ -242,6 +263,7 @@ mod tests {
             limit: 50,
             dense_weight: 1.0,
             lexical_weight: 1.0,
+            is_ranked: false,
         }
     }
 
@@ -255,6 +277,7 @@ mod tests {
         wanted.terms[1].frequency = Some(0.25);
         assert_eq!(Request::unpack(&wanted.pack()).as_ref(), Some(&wanted));
         wanted.documents = None;
+        wanted.is_ranked = true;
         wanted.terms.clear();
         assert_eq!(Request::unpack(&wanted.pack()), Some(wanted));
         assert_eq!(Request::unpack(b"anything"), None);
@@ -290,6 +313,26 @@ mod tests {
         assert_eq!(of(9).lexical_rank, Some(1));
         assert!(of(2).dense_rank == Some(2) && of(2).lexical_rank == Some(2));
         assert_eq!(fused[0].chunk_id, 2, "found by both legs");
+    }
+
+    #[test]
+    fn the_order_of_another_index_stands() {
+        let mut request = request(&["common", "rare"]);
+        let hits = [("other", 1, 5), ("rare", 2, 1_i64), ("common", 9, 2), ("rare", 1, 3)];
+        let lexical: Vec<u8> =
+            hits.iter().flat_map(|(lexeme, n, id)| hit(&request, *id, &[(*lexeme, *n)])).collect();
+        let dense = hit(&request, 4, &[("rare", 1)]);
+        request.is_ranked = true;
+        request.depth = 2;
+        let fused = fuse(&request, &dense, &lexical);
+        let ranks =
+            |id| fused.iter().find(|c| c.chunk_id == id).map(|c| (c.dense_rank, c.lexical_rank));
+        assert_eq!(ranks(1), Some((None, Some(1))));
+        assert_eq!(ranks(2), Some((None, Some(2))));
+        assert_eq!(ranks(3), None, "beyond the depth");
+        assert_eq!(ranks(5), None, "it holds no term");
+        assert_eq!(ranks(4), Some((Some(1), None)), "it did not find it");
+        assert!(fused.iter().find(|c| c.chunk_id == 4).unwrap().bm25 > 0.0, "all have a score");
     }
 
     #[test]

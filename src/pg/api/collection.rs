@@ -5,7 +5,7 @@ use crate::pg::collection::{Build, Collection, VIEW_SUFFIX, build, drop};
 use crate::pg::embedder::Embedder;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, fill, read, required};
-use crate::pg::{generation, model, worker};
+use crate::pg::{generation, lexical, model, worker};
 use crate::{Error, Result};
 use pgrx::pg_sys::{self, panic::ErrorReport};
 use pgrx::prelude::*;
@@ -27,7 +27,8 @@ CREATE FUNCTION rag_create_collection(
     text_search_config regconfig = NULL,
     token_bits boolean = NULL,
     index text = 'hnsw',
-    replicated boolean = false
+    replicated boolean = false,
+    lexical text = 'builtin'
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
@@ -45,6 +46,7 @@ fn rag_create_collection(
     token_bits: Option<bool>,
     index: Option<&str>,
     replicated: Option<bool>,
+    lexical: Option<&str>,
 ) -> Result<(), ErrorReport> {
     model::require_utf8()?;
     let name = check_name(required_argument(name, "name")?)?;
@@ -61,6 +63,7 @@ fn rag_create_collection(
         format: build::format(format.unwrap_or("auto"))?,
         index_method: build::index_method(index.unwrap_or("hnsw"))?,
         token_bits: build::token_bits(token_bits, true, &embedder)?,
+        lexical: lexical::engine(lexical.unwrap_or("builtin"), source.owner, &source.schema_sql)?,
         ..Build::sized(&embedder, max_tokens, overlap_tokens)?
     };
     let text_search_config = text_search_config_sql(text_search_config);

@@ -253,6 +253,7 @@ fn summary(explained: &Explained) -> Value {
         "model": generation.model,
         "fingerprint": generation.fingerprint,
         "generation": generation.id,
+        "lexical": explained.lexical.name(),
         "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
         "order": explained.order,
         "notes": explained.notes,

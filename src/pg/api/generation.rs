@@ -22,7 +22,8 @@ CREATE FUNCTION rag_rebuild(
     format text = NULL,
     token_bits boolean = NULL,
     index text = NULL,
-    switch boolean = false
+    switch boolean = false,
+    lexical text = NULL
 ) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
 ", requires = ["catalog", "status"])]
@@ -36,8 +37,9 @@ fn rag_rebuild(
     token_bits: Option<bool>,
     index: Option<&str>,
     switch: Option<bool>,
+    lexical: Option<&str>,
 ) -> Result<i32, ErrorReport> {
-    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index };
+    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "rebuild it", &wish)?;
     Source::describe(collection.source)?;
     let cost = estimate(&collection, &build, &embedder)?;
@@ -55,7 +57,8 @@ CREATE FUNCTION rag_estimate(
     overlap_tokens int = NULL,
     format text = NULL,
     token_bits boolean = NULL,
-    index text = NULL
+    index text = NULL,
+    lexical text = NULL
 ) RETURNS TABLE (
     documents bigint,
     chunks bigint,
@@ -67,7 +70,7 @@ CREATE FUNCTION rag_estimate(
 ) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
 ", requires = ["catalog", "status"])]
-#[allow(clippy::type_complexity)] // the row of a set-returning function
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options and row
 fn rag_estimate(
     collection: Option<&str>,
     model: Option<&str>,
@@ -76,6 +79,7 @@ fn rag_estimate(
     format: Option<&str>,
     token_bits: Option<bool>,
     index: Option<&str>,
+    lexical: Option<&str>,
 ) -> Result<
     TableIterator<
         'static,
@@ -91,7 +95,7 @@ fn rag_estimate(
     >,
     ErrorReport,
 > {
-    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index };
+    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "estimate it", &wish)?;
     let cost = estimate(&collection, &build, &embedder)?;
     Ok(TableIterator::once((

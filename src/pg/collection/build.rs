@@ -2,6 +2,7 @@
 use crate::chunk::{Format, Options};
 use crate::model::Purpose;
 use crate::pg::embedder::Embedder;
+use crate::search::lexical::Engine;
 use crate::{Error, Result};
 
 /// How a generation is built.
@@ -23,6 +24,8 @@ pub struct Build {
     pub token_bits: bool,
     /// Method of the vector index.
     pub index_method: String,
+    /// What finds chunks by their words.
+    pub lexical: Engine,
 }
 
 impl Build {
@@ -44,6 +47,7 @@ impl Build {
             format: "auto".to_owned(),
             token_bits: embedder.is_local(),
             index_method: "hnsw".to_owned(),
+            lexical: Engine::Builtin,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
 use super::triggers::{create_triggers, drop_leftovers, heed_replication};
 use super::{Build, Collection, Generation, State, key};
-use crate::pg::names;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
 use crate::pg::vector_index;
+use crate::pg::{lexical, names};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
@@ -212,7 +212,10 @@ pub fn create_generation(
     switches: bool,
 ) -> Result<Generation> {
     let (id, names) = free_names(collection);
-    as_source_owner(collection.owner, || names.create(collection, build));
+    as_source_owner(collection.owner, || {
+        names.create(collection, build);
+        lexical::prepare(build.lexical, id, &names.chunks);
+    });
     let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let table = |name: &str| -> Oid {
         read("SELECT $1::pg_catalog.regclass::oid", &[name.into()], |row| required(&row, 1))[0]
@@ -232,6 +235,7 @@ pub fn create_generation(
         table(&names.chunks).into(),
         build.token_bits.then(|| table(&names.bits)).into(),
         switches.into(),
+        build.lexical.name().into(),
     ];
     vector_index::announce(&build.index_method, build.dimensions);
     as_extension_owner(|| {

@@ -6,6 +6,7 @@ use crate::pg::attempt::with_short_locks;
 use crate::pg::collection::create::create_generation;
 use crate::pg::collection::{Build, Collection, Generation, State, build};
 use crate::pg::embedder::Embedder;
+use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, read, required};
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub struct Wish<'a> {
     pub token_bits: Option<bool>,
     /// Method of the vector index.
     pub index: Option<&'a str>,
+    /// What finds chunks by their words.
+    pub lexical: Option<&'a str>,
 }
 
 impl Wish<'_> {
@@ -50,6 +53,11 @@ impl Wish<'_> {
         let build = Build {
             format: build::format(self.format.unwrap_or(&active.format))?,
             index_method: build::index_method(self.index.unwrap_or(&active.asked_index_method))?,
+            lexical: lexical::engine(
+                self.lexical.unwrap_or(active.lexical.name()),
+                collection.owner,
+                &collection.schema_sql,
+            )?,
             token_bits: build::token_bits(self.token_bits, had_bits, &embedder)?,
             ..Build::sized(&embedder, Some(max_tokens), Some(overlap_tokens))?
         };

@@ -1,10 +1,13 @@
 //! A search that tells what it did: the same search, and the candidates it went no further with.
+use super::gather::Gathered;
 use super::trace::Gathering;
 use super::{Fate, Found, Options, Outcome, Search};
 use crate::Result;
+use crate::pg::lexical::Access;
 use crate::pg::plan::scans::{self, Scan};
 use crate::pg::spi::{read, required};
 use crate::search::explain::Leg;
+use crate::search::lexical::Engine;
 use std::time::Instant;
 
 /// A search and what there is to say about it.
@@ -19,6 +22,8 @@ pub struct Explained {
     pub order: String,
     /// What went otherwise than asked.
     pub notes: Vec<String>,
+    /// Whose index found the chunks of the lexical leg.
+    pub lexical: Engine,
 }
 
 /// Searches `collection` for `text` as [`super::search`] does, then gathers once more what both legs
@@ -29,11 +34,12 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let ranked = search.run()?;
     search.trace.total = started.elapsed();
     let everything = Gathering { limit: 2 * search.options.depth, ..search.trace.gathered.clone() };
-    let (all, kept) = search.gather(&everything);
+    let Gathered { found: all, kept, .. } = search.gather(&everything);
     let gone = kept - all.len();
     let legs = vec![search.dense_leg(&all), search.lexical_leg(&all)];
     let notes = search.notes(&legs, gone);
     let order = search.order().to_owned();
+    let lexical = search.engine();
     let is_new = |found: &Found| ranked.iter().all(|other| other.chunk_id != found.chunk_id);
     let mut not_ranked: Vec<Found> = all.into_iter().filter(is_new).collect();
     for found in &mut not_ranked {
@@ -42,7 +48,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let total = search.trace.total;
     let mut outcome = search.outcome(ranked, started);
     outcome.trace.total = total;
-    Ok(Explained { outcome, not_ranked, legs, order, notes })
+    Ok(Explained { outcome, not_ranked, legs, order, notes, lexical })
 }
 
 impl Search {
@@ -57,13 +63,40 @@ impl Search {
     }
 
     fn lexical_leg(&self, all: &[Found]) -> Leg {
+        let found = all.iter().filter(|found| found.lexical_rank.is_some()).count();
+        let name = "lexical";
+        if let (Access::Index(index), Some(best)) = (&self.access, self.asked()) {
+            let wanted = format!("its best {}", best.len());
+            return Leg { name, access: Some(index.described()), wanted: Some(wanted), found };
+        }
         let is_few = self.trace.gathered.few.is_some();
         let matched = self.matched(&self.terms(), self.documents(), is_few);
-        Leg {
-            name: "lexical",
-            access: matched.as_ref().and_then(|_| self.access("lexical")),
-            wanted: matched.map(|matched| format!("chunks with {matched}")),
-            found: all.iter().filter(|found| found.lexical_rank.is_some()).count(),
+        let access = matched.as_ref().and_then(|_| self.access(name));
+        Leg { name, access, wanted: matched.map(|matched| format!("chunks with {matched}")), found }
+    }
+
+    /// What another extension's index found, where the lexical leg is that.
+    fn asked(&self) -> Option<&[i64]> {
+        let Gathering { few, best, .. } = &self.trace.gathered;
+        best.as_ref().filter(|_| few.is_none()).map(|best| best.as_slice())
+    }
+
+    fn engine(&self) -> Engine {
+        self.asked().map_or(Engine::Builtin, |_| self.generation.lexical)
+    }
+
+    /// Why the lexical leg was not the generation's engine's.
+    fn instead(&self) -> Option<&'static str> {
+        match &self.access {
+            Access::Instead(reason) => Some(reason),
+            Access::Index(_) if self.trace.gathered.few.is_some() => {
+                Some("each chunk that is left was compared")
+            }
+            Access::Index(_) if self.trace.is_short => {
+                Some("too few of its best pass filter and phrases")
+            }
+            Access::Index(_) if self.asked().is_none() => Some("it found nothing"),
+            Access::Index(_) | Access::Builtin => None,
         }
     }
 
@@ -141,6 +174,10 @@ impl Search {
             format!("the vector index gave {} of {} chunks", dense.found, options.depth),
         );
         note(self.trace.is_cut, super::CUT.to_owned());
+        if let Some(reason) = self.instead().filter(|_| options.lexical_weight > 0.0) {
+            let name = self.generation.lexical.name();
+            note(true, format!("{name} did not find the words, the built-in index did: {reason}"));
+        }
         note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
         notes
     }

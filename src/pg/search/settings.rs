@@ -17,7 +17,8 @@ const MIN_PROBES: usize = 10;
 /// Cost of a page of an index, where a page read in order costs 1.
 const RANDOM_PAGE_COST: f64 = 1.1;
 
-/// Settings in force until dropped or until an ERROR. Never the search path: policies need the caller's.
+/// Settings in force until dropped or until an ERROR. Never the search path while policies apply: they need the
+/// caller's.
 pub struct Scope {
     level: i32,
 }
@@ -46,6 +47,17 @@ impl Scope {
         if page_cost.is_none_or(|cost| cost > RANDOM_PAGE_COST) {
             Self::set(c"random_page_cost", &RANDOM_PAGE_COST.to_string());
         }
+        scope
+    }
+
+    /// For a statement that is to get its rows from another extension's index in the index's own order. That
+    /// extension's planner hook may look functions up by the path, which no policy's depends on here.
+    pub fn for_ordered_index(schema_sql: &str) -> Self {
+        // SAFETY: as above.
+        let scope = Self { level: unsafe { pg_sys::NewGUCNestLevel() } };
+        Self::set(c"search_path", &format!("pg_catalog, {schema_sql}, pg_temp"));
+        Self::set(c"enable_seqscan", "off");
+        Self::set(c"enable_sort", "off");
         scope
     }
 

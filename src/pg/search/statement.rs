@@ -10,6 +10,8 @@ pub struct Shape {
     pub dense: usize,
     /// Chunks the lexical leg looks at; 0 leaves it out.
     pub lexical: usize,
+    /// Whether they are those of `$5`, which another extension's index found.
+    pub is_ranked: bool,
     /// Chunks that come out.
     pub limit: usize,
     /// Whether every chunk must match something.
@@ -47,7 +49,7 @@ pub struct Names {
 }
 
 /// A leg that finds nothing.
-const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS hits";
+const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS hits, 0::pg_catalog.int8 AS found";
 
 /// The statement's SQL; its parameters are described in `sql/run/search.sql`.
 pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape: Shape) -> String {
@@ -78,7 +80,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
     };
     let matches = |query: &str| {
         // No index serves the function either: chunks are got by their numbers.
-        if is_few {
+        if is_few || shape.is_ranked {
             format!("rag.matches(c.lexemes, {query})")
         } else {
             format!("c.lexemes OPERATOR(rag.@@) {query}")
@@ -87,8 +89,13 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
     let required = shape.is_required.then(|| matches("$4"));
     let template = include_str!("../../../sql/run/search_dense.sql");
     let dense = leg(template, shape.dense, required.as_deref());
-    let template = include_str!("../../../sql/run/search_lexical.sql");
-    let lexical = leg(template, shape.lexical, Some(&matches("$3")));
+    let lexical = if shape.is_ranked {
+        let template = include_str!("../../../sql/run/search_ranked.sql");
+        leg(template, shape.lexical, required.as_deref())
+    } else {
+        let template = include_str!("../../../sql/run/search_lexical.sql");
+        leg(template, shape.lexical, Some(&matches("$3")))
+    };
     let keys = |of: fn(&str) -> String| {
         let keys = collection.keys.iter().map(|key| of(&key.stored_name()));
         keys.collect::<Vec<_>>().join(", ")

@@ -18,6 +18,8 @@ pub struct Trace {
     /// Whether the vector index ended its scan early, and what passes filter and policies is too much to
     /// compare all of it.
     pub is_cut: bool,
+    /// Whether too little of what another extension's index found passed, so that ours was asked.
+    pub is_short: bool,
     /// The statement that gathered the candidates.
     pub(super) gathered: Gathering,
 }
@@ -46,6 +48,8 @@ pub(super) struct Gathering {
     pub limit: usize,
     /// All chunks that filter and policies leave, where they are few enough to compare each.
     pub few: Option<Rc<Vec<i64>>>,
+    /// What another extension's index found for the lexical leg, best first, where it was asked.
+    pub best: Option<Rc<Vec<i64>>>,
 }
 
 /// Adds the time that `body` takes to `time`.

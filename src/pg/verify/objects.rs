@@ -3,6 +3,7 @@ use super::Finding;
 use crate::Result;
 use crate::pg::collection::create::{self, Source};
 use crate::pg::collection::{Collection, Generation, drop, triggers};
+use crate::pg::lexical::{self, Lack};
 use crate::pg::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
 use crate::pg::worker::collection::Target;
@@ -16,16 +17,22 @@ pub const TRIGGER: &str = "table without triggers";
 pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Result<Vec<Finding>> {
     let mut findings = vec![owners(collection, repairs), tables(collection, repairs)];
     let policies = targets.iter().map(|target| policies(target, repairs)).sum();
-    let indexes = targets.iter().map(|target| indexes(target, repairs)).sum();
+    let indexes: i64 = targets.iter().map(|target| indexes(target, repairs)).sum();
     let view = view(collection, repairs)?;
     let mut grants = 0;
     for target in targets {
         grants += self::grants(collection, &target.generation, repairs)?;
     }
+    let lacks: Vec<Lack> =
+        targets.iter().filter_map(|target| lexical::verify(target, repairs)).collect();
+    let lacking = |lack| lacks.iter().filter(|other| **other == lack).count() as i64;
     let created = repairs.then_some("created");
     findings.extend([
         Finding::new("policy missing", policies, created),
-        Finding::new("index missing", indexes, created),
+        Finding::new("index missing", indexes + lacking(Lack::Index), created),
+        Finding::new("search index incomplete", lacking(Lack::Chunks), created),
+        Finding::new("search index unchecked", lacking(Lack::Check), repairs.then_some("checked")),
+        Finding::new("search extension missing", lacking(Lack::Extension), None),
         Finding::new("view missing", view, created),
         Finding::new("right missing", grants, repairs.then_some("granted")),
     ]);

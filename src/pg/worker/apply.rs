@@ -2,6 +2,7 @@
 use super::collection::Target;
 use super::embed::Embeddings;
 use super::read::{key_args, keyed};
+use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, required};
 use crate::queue::plan::Chunk;
@@ -78,6 +79,7 @@ pub fn apply(
     if held.is_empty() {
         return Ok(applied);
     }
+    lexical::before_write(target);
     let mut rows = Rows { is_reused: &embedded.is_reused, ..Rows::default() };
     let new = outcomes.iter().filter(|o| held.contains(&o.token)).map(Outcome::new_chunks).sum();
     let mut ids = allocate(new).into_iter();

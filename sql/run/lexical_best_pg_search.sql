@@ -1,0 +1,7 @@
+-- Run by rag_search as the source's owner, read-only, with a kept plan, and only for callers to whom no row
+-- security applies: the chunks that score best for the words $1.
+SELECT c.chunk_id
+  FROM {chunks} c
+ WHERE c.words OPERATOR(pg_catalog.|||) $1
+ ORDER BY pdb.score(c.chunk_id) DESC
+ LIMIT {count}
