@@ -12,6 +12,14 @@ unsafe extern "C" {
     fn fflush(stream: *mut c_void) -> c_int;
 }
 
+/// Ends this process the way every process of the server ends.
+#[allow(unreachable_code)] // The binding says that it does not return, but for PostgreSQL 18.
+pub fn end_process(status: c_int) -> ! {
+    // SAFETY: runs PostgreSQL's own ending.
+    unsafe { pg_sys::proc_exit(status) };
+    unreachable!("proc_exit does not return")
+}
+
 /// Ends backends without ONNX Runtime's C++ destructors: run over memory shared with the
 /// postmaster they copy all of it (a connection that only said `SELECT 1` took 15 ms instead of 2),
 /// and with threads of a session alive they may hang. To be called once the library is loaded:

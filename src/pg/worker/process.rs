@@ -10,7 +10,7 @@ use super::duty::Duty;
 use super::failed::Failed;
 use super::host::Host;
 use super::turnstile::{self, Turnstile, is_database_wanted};
-use crate::pg::{answer_request, guc, model};
+use crate::pg::{answer_request, exit, guc, model};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::time::{Duration, Instant};
@@ -51,8 +51,7 @@ pub fn attach() {
 /// again beside it.
 pub fn wait(most: Duration) {
     if !BackgroundWorker::wait_latch(Some(most)) {
-        // SAFETY: leaves the way every process of the server does.
-        unsafe { pg_sys::proc_exit(1) };
+        exit::end_process(1);
     }
     if BackgroundWorker::sighup_received() {
         // SAFETY: outside of a transaction, as PostgreSQL's own processes do it.
@@ -123,8 +122,7 @@ fn leave(duty: Duty) -> ! {
             let _ = worker(database, duty).load_dynamic();
         }
     }
-    // SAFETY: leaves the way every process of the server does.
-    unsafe { pg_sys::proc_exit(0) }
+    exit::end_process(0)
 }
 
 /// Sets the session up and waits for the transaction that called. False where there is no extension.
