@@ -12,6 +12,7 @@ mod gather;
 mod hits;
 mod pgvector;
 mod question;
+mod quotable;
 mod rank;
 pub mod recall;
 mod resolve;
@@ -38,6 +39,7 @@ use filter::Filter;
 pub use found::{Fate, Found, key_of};
 use pgvector::PgVector;
 use question::Question;
+pub use quotable::Quotable;
 use rank::rank;
 use resolve::{Resolved, resolve};
 use serde_json::Value;
@@ -78,6 +80,8 @@ pub struct Options {
     pub near_duplicate: Option<f64>,
     /// Chunks on each side that come with one that was found.
     pub expand: usize,
+    /// Whether those are to be quoted, so that each is needed by itself.
+    pub quotes: bool,
 }
 
 /// Chunks to return when none are asked for.
@@ -102,6 +106,7 @@ impl Options {
             per_document: None,
             near_duplicate: None,
             expand: 0,
+            quotes: false,
         }
     }
 }
@@ -118,6 +123,8 @@ pub struct Outcome {
     pub others: Vec<Found>,
     /// Where neighbours were asked for: what was found with them, each stretch once.
     pub passages: Option<Vec<Passage>>,
+    /// Where they are to be quoted: the chunks of these stretches that were not found themselves.
+    pub neighbours: Vec<Found>,
     /// How it was searched in the end.
     pub options: Options,
     /// How the search went.
@@ -290,8 +297,22 @@ impl Search {
         let (found, others): (Vec<Found>, Vec<Found>) =
             ranked.into_iter().partition(|found| found.fate == Fate::Ranked(Choice::Kept));
         let passages = (self.options.expand > 0).then(|| self.expand(&found));
+        let neighbours = match &passages {
+            Some(passages) if self.options.quotes => self.neighbours(&found, passages),
+            _ => Vec::new(),
+        };
         self.trace.total = started.elapsed();
         let Self { collection, generation, embedding: question, trace, options, .. } = self;
-        Outcome { collection, generation, found, others, passages, options, trace, question }
+        Outcome {
+            collection,
+            generation,
+            found,
+            others,
+            passages,
+            neighbours,
+            options,
+            trace,
+            question,
+        }
     }
 }

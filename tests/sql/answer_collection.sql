@@ -38,6 +38,40 @@ SET ROLE answer_reader;
 SELECT DISTINCT c -> 'document_key' AS key FROM rag_answer('guide', 'What does VACUUM do?') a, jsonb_array_elements(a.citations) c
 UNION SELECT DISTINCT c -> 'document_key' FROM rag_answer('guide', 'Giraffe') a, jsonb_array_elements(a.citations) c;
 RESET ROLE;
+-- With neighbours: what stands around a chunk that was found may be quoted too, each sentence once although chunks overlap,
+-- from the chunk it stands in and verbatim.
+CREATE TABLE steps (id int PRIMARY KEY, body text);
+INSERT INTO steps VALUES (1, 'Workers — Ünïcödé first — arrive at dawn and drink tea. They walk to the old mill by the river. '
+    || 'The flux manifold is opened with a brass spanner. The spanner hangs behind the green door. Its handle is wrapped in leather. '
+    || 'After that the manifold must cool for two hours. Everybody eats lunch on the meadow. In the evening the lamps are lit. Nobody stays overnight.'),
+    (2, 'A letter about the weather in the mountains. It rained for many days and the roads were closed.');
+SELECT rag_create_collection('steps', 'steps', 'body', text_search_config => 'english', max_tokens => 28, overlap_tokens => 14, format => 'plain');
+CALL rag_work('steps');
+SELECT count(*) > 4 AS chunks, bool_or(char_start < previous_end) AS overlap FROM (SELECT char_start, lag(char_end) OVER (ORDER BY ordinal) AS previous_end FROM steps_chunks WHERE id = 1) c;
+CREATE FUNCTION quotes() RETURNS TABLE (expand int, quoted bigint, verbatim boolean, in_chunk boolean, once boolean, beside boolean) LANGUAGE sql AS $$
+    SELECT n, count(*), bool_and(c ->> 'quote' = substr(s.body, (c ->> 'char_start')::int + 1, (c ->> 'char_end')::int - (c ->> 'char_start')::int)),
+           bool_and(k.char_start <= (c ->> 'char_start')::int AND (c ->> 'char_end')::int <= k.char_end),
+           count(DISTINCT c ->> 'quote') = count(*), bool_or((c ->> 'chunk_id')::bigint <> f.chunk_id)
+      FROM generate_series(0, 9) n
+     CROSS JOIN (SELECT chunk_id FROM rag_search('steps', 'How is the flux manifold opened, and where is the spanner?', 1)) f
+     CROSS JOIN LATERAL rag_answer('steps', 'How is the flux manifold opened, and where is the spanner?', 1, expand => n) a
+     CROSS JOIN LATERAL jsonb_array_elements(a.citations) c
+      JOIN steps s ON s.id = (c -> 'document_key' ->> 'id')::int
+      JOIN steps_chunks k ON k.chunk_id = (c ->> 'chunk_id')::bigint
+     GROUP BY n ORDER BY n
+$$;
+SELECT * FROM quotes() WHERE expand IN (0, 1, 2, 9);
+SELECT c ->> 'quote' AS quote FROM rag_answer('steps', 'How is the flux manifold opened, and where is the spanner?', 1, expand => 1) a, jsonb_array_elements(a.citations) c;
+-- The same without stored bits, which are computed then.
+SELECT rag_rebuild('steps', token_bits => false) > 0 AS is_built;
+CALL rag_work('steps');
+SELECT rag_switch('steps') > 0 AS is_switched;
+SELECT * FROM quotes() WHERE expand IN (0, 1, 9);
+SELECT * FROM rag_answer('steps', 'What?', expand => -1);
+SELECT * FROM rag_answer('steps', 'What?', expand => 101);
+SELECT rag_drop_collection('steps');
+DROP FUNCTION quotes();
+DROP TABLE steps;
 -- Mistakes.
 \set VERBOSITY default
 SELECT * FROM rag_answer('What is the tallest animal?', '{"The giraffe is.","The emperor penguin is not."}');

@@ -1,14 +1,14 @@
 //! `rag_answer` on a collection: search, then quote what was found.
 use super::{extracted, generated, refuse_instructions, unasked};
 use crate::answer::told::Place;
-use crate::answer::{self, Answer, Options, Passage};
+use crate::answer::{self, Answer, Options, Passage, generate};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::api::search::{Given, require_text};
 use crate::pg::json::JsonText;
 use crate::pg::model::{self, Named};
 use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
-use crate::pg::search::{self, Found, Outcome};
+use crate::pg::search::{self, Outcome, Quotable};
 use crate::pg::{generation, guc, interrupt, remote};
 use crate::remote::Kind;
 use crate::rerank::TokenBits;
@@ -28,7 +28,8 @@ CREATE FUNCTION rag_answer(
     model text = NULL,
     instructions text = NULL,
     per_document int = NULL,
-    near_duplicate float8 = NULL
+    near_duplicate float8 = NULL,
+    expand int = 0
 ) RETURNS TABLE (
     answer text,
     citations jsonb,
@@ -38,7 +39,7 @@ CREATE FUNCTION rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text, text, int, float8) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(
@@ -50,6 +51,7 @@ fn rag_answer_collection(
     instructions: Option<&str>,
     per_document: Option<i32>,
     near_duplicate: Option<f64>,
+    expand: Option<i32>,
 ) -> Result<
     TableIterator<
         'static,
@@ -74,20 +76,17 @@ fn rag_answer_collection(
     if generator.is_none() {
         refuse_instructions(instructions)?;
     }
-    let given = Given { top_k, filter, per_document, near_duplicate, ..Given::default() };
+    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
     let (outcome, options) = search_for(collection, question, given)?;
     let started = Instant::now();
-    let row = match generator {
-        Some(mut client) => {
-            client.set_collection(outcome.collection.id);
-            let texts: Vec<&str> = outcome.found.iter().map(|f| &*f.content).collect();
-            generated::row(&client, question, &texts, instructions, |found| {
-                place(&outcome, found.passage).verified(found)
-            })?
-        }
-        None => extracted(&answer(question, &outcome)?, |citation| {
-            place(&outcome, citation.passage).scored(citation)
-        }),
+    let (places, texts) = sources(&outcome);
+    let row = if let Some(mut client) = generator {
+        client.set_collection(outcome.collection.id);
+        let show = |found: &generate::Found| places[found.passage].verified(found);
+        generated::row(&client, question, &texts, instructions, show)?
+    } else {
+        let answer = answer(question, &outcome, &texts)?;
+        extracted(&answer, |citation| places[citation.passage].scored(citation))
     };
     let (answer, citations, status, confidence, claims, usage) = row;
     let answered = Answered {
@@ -113,7 +112,7 @@ pub(super) fn search_for(
     given: Given,
 ) -> Result<(Outcome, search::Options)> {
     require_text("question", question)?;
-    let options = given.read()?;
+    let options = search::Options { quotes: true, ..given.read()? };
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
     Ok((outcome, options))
 }
@@ -147,15 +146,16 @@ fn explain_overload(error: Error) -> Error {
     ))
 }
 
-fn answer(question: &str, outcome: &Outcome) -> Result<Answer> {
+fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
     let generation = &outcome.generation;
     let options = Options { threshold: guc::answer::threshold(), ..Options::default() };
     let Some(tokens) = outcome.question.as_ref().and_then(|question| question.tokens.as_ref())
     else {
-        return without_bits(question, outcome, &options);
+        return without_bits(question, outcome, texts, &options);
     };
     let model = reader(outcome)?;
-    let passages = outcome.found.iter().map(|found| passage(model, generation.dimensions, found));
+    let quotable = outcome.quotable();
+    let passages = quotable.iter().map(|one| passage(model, generation.dimensions, one));
     let passages = passages.collect::<Result<Vec<_>>>()?;
     answer::extract(tokens, &passages, &options, &mut interrupt::checkpoint)
 }
@@ -174,40 +174,52 @@ fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
 }
 
 /// For collections that keep no token bits.
-fn without_bits(question: &str, outcome: &Outcome, options: &Options) -> Result<Answer> {
+fn without_bits(
+    question: &str,
+    outcome: &Outcome,
+    texts: &[&str],
+    options: &Options,
+) -> Result<Answer> {
     let model = reader(outcome)?;
     // What is no word to the model may have found chunks by their words, but picks no sentence.
     if model.tokenizer().count(question)? == 0 {
         return Ok(Answer::none(-1.0));
     }
-    let texts: Vec<&str> = outcome.found.iter().map(|found| &*found.content).collect();
     let window = model.room(Purpose::Document)?;
     let checkpoint = &mut interrupt::checkpoint;
-    answer::from_passages(model, model.tokenizer(), window, question, &texts, options, checkpoint)
+    answer::from_passages(model, model.tokenizer(), window, question, texts, options, checkpoint)
 }
 
-fn passage<'a>(model: &LocalModel, dimensions: usize, found: &'a Found) -> Result<Passage<'a>> {
-    let text = &*found.content;
-    let tokens = model.tokenizer().tokens(text)?.offsets;
+/// The bits are those of the whole chunk: what is skipped of it is so in front, as its heading path is.
+fn passage<'a>(
+    model: &LocalModel,
+    dimensions: usize,
+    quotable: &Quotable<'a>,
+) -> Result<Passage<'a>> {
+    let Quotable { chunk, text, skipped, .. } = *quotable;
+    let tokens = model.tokenizer().tokens(&chunk.content)?.offsets;
+    let tokens = tokens.into_iter().map(|(from, to)| from as usize..to as usize);
+    let (before, tokens): (Vec<_>, Vec<_>) = tokens.partition(|token| token.start < skipped);
     Ok(Passage {
         text,
         span: 0..text.len(),
-        bits: TokenBits::from_bytes(dimensions, found.bits.as_deref().unwrap_or_default())?,
-        heading_tokens: found.heading_tokens,
-        tokens: tokens.into_iter().map(|(from, to)| from as usize..to as usize).collect(),
-        score: found.score,
+        bits: TokenBits::from_bytes(dimensions, chunk.bits.as_deref().unwrap_or_default())?,
+        heading_tokens: chunk.heading_tokens + before.len(),
+        tokens: tokens.into_iter().map(|t| t.start - skipped..t.end - skipped).collect(),
+        score: chunk.score,
     })
 }
 
-/// Where a chunk that was found stands. Offsets count characters of the document from 0.
-pub(super) fn place(outcome: &Outcome, passage: usize) -> Place {
-    let found = &outcome.found[passage];
-    let char_start = usize::try_from(found.char_start).unwrap_or_default();
-    let told = json!({
-        "chunk_id": found.chunk_id,
-        "document_key": outcome.collection.document_key(&found.key),
-        "section": found.section,
-        "page": found.page,
-    });
-    Place::new(char_start, told)
+/// What an answer may quote, and where each text stands. Offsets count characters of the document from 0.
+pub(super) fn sources(outcome: &Outcome) -> (Vec<Place>, Vec<&str>) {
+    let place = |Quotable { chunk, text, char_start, .. }| {
+        let told = json!({
+            "chunk_id": chunk.chunk_id,
+            "document_key": outcome.collection.document_key(&chunk.key),
+            "section": chunk.section,
+            "page": chunk.page,
+        });
+        (Place::new(char_start, told), text)
+    };
+    outcome.quotable().into_iter().map(place).unzip()
 }

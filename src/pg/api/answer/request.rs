@@ -1,8 +1,7 @@
 //! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
-use super::collection::{generator, place, search_for};
+use super::collection::{generator, search_for, sources};
 use super::{elements, require_question};
 use crate::answer::generate::fitting;
-use crate::answer::told::Place;
 use crate::pg::answer_request::{self, Problem, Seen, Submission};
 use crate::pg::api::search::Given;
 use crate::pg::json::{JsonText, without_nulls};
@@ -27,9 +26,10 @@ CREATE FUNCTION rag_answer_submit(
     model text = NULL,
     instructions text = NULL,
     per_document int = NULL,
-    near_duplicate float8 = NULL
+    near_duplicate float8 = NULL,
+    expand int = 0
 ) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_submit(text, text, int, jsonb, text, text, int, float8) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON FUNCTION rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 ", requires = ["catalog", "query_log", "answer_request"])]
 #[allow(clippy::too_many_arguments)] // named options
 fn rag_answer_submit_collection(
@@ -41,17 +41,13 @@ fn rag_answer_submit_collection(
     instructions: Option<&str>,
     per_document: Option<i32>,
     near_duplicate: Option<f64>,
+    expand: Option<i32>,
 ) -> Result<Option<Uuid>, ErrorReport> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
     let remote = wanted(model)?;
-    let given = Given { top_k, filter, per_document, near_duplicate, ..Given::default() };
+    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
     let (outcome, options) = search_for(collection, question, given)?;
-    let (places, texts): (Vec<Place>, Vec<&str>) = outcome
-        .found
-        .iter()
-        .enumerate()
-        .map(|(position, found)| (place(&outcome, position), &*found.content))
-        .unzip();
+    let (places, texts) = sources(&outcome);
     let query_id = query_log::record(&Entry {
         query: question,
         options: &options,

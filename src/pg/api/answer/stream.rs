@@ -4,7 +4,7 @@
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
 mod speaking;
 
-use super::collection::{generator, place, search_for};
+use super::collection::{generator, search_for, sources};
 use super::{elements, require_question};
 use crate::answer::generate::{Found, Written};
 use crate::answer::stream::{Next, Piece, Stream};
@@ -37,10 +37,11 @@ CREATE FUNCTION rag_answer_stream(
     model text = NULL,
     instructions text = NULL,
     per_document int = NULL,
-    near_duplicate float8 = NULL
+    near_duplicate float8 = NULL,
+    expand int = 0
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_stream(text, text, int, jsonb, text, text, int, float8) IS 'an answer from a collection, in rows that come while the model writes it';
+COMMENT ON FUNCTION rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer from a collection, in rows that come while the model writes it';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_stream_collection(
@@ -52,6 +53,7 @@ fn rag_answer_stream_collection(
     instructions: Option<&str>,
     per_document: Option<i32>,
     near_duplicate: Option<f64>,
+    expand: Option<i32>,
 ) -> Result<
     TableIterator<
         'static,
@@ -63,13 +65,14 @@ fn rag_answer_stream_collection(
         return Ok(TableIterator::empty());
     };
     let mut remote = wanted(model)?;
-    let given = Given { top_k, filter, per_document, near_duplicate, ..Given::default() };
+    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
     let (outcome, options) = search_for(collection, question, given)?;
     remote.set_collection(outcome.collection.id);
-    let texts = outcome.found.iter().map(|found| found.content.to_string()).collect();
+    let (places, texts) = sources(&outcome);
+    let texts = texts.into_iter().map(str::to_owned).collect();
     let (started, asked) = (Instant::now(), question.to_owned());
     let told = move |telling: Telling<'_>| match telling {
-        Telling::Citation(found) => place(&outcome, found.passage).verified(found),
+        Telling::Citation(found) => places[found.passage].verified(found),
         Telling::End(written) => json!(query_log::record(&Entry {
             query: &asked,
             options: &options,
