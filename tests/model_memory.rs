@@ -44,7 +44,8 @@ fn memory_goes_back_unless_more_calls_are_on_their_way() {
     drop(busy);
     let after = resident() - before;
 
-    let figures = format!("{alone:.1} MB, busy {kept:.1} and {still_kept:.1} MB, then {after:.1} MB");
+    let figures =
+        format!("{alone:.1} MB, busy {kept:.1} and {still_kept:.1} MB, then {after:.1} MB");
     assert!(kept > alone + 8.0 && still_kept > alone + 8.0, "a busy model keeps it: {figures}");
     assert!(alone < 8.0 && after < alone + 4.0, "others give it back: {figures}");
 }

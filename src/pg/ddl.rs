@@ -9,9 +9,10 @@ use super::collection::create::{Source, follow_owner, relation_sql};
 use super::collection::triggers::{create_table_triggers, create_update_trigger, enable_triggers};
 use super::collection::{Collection, drop};
 use super::error::raise;
+use super::plan::scans::nodes;
 use super::rights::{as_extension_owner, as_source_owner};
 use super::spi::{column, execute, query, read, required};
-use super::worker;
+use super::worker::{self, builder};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
@@ -43,7 +44,15 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
     }
     // SAFETY: the tag says it is an event's data, whose name is a C string.
     let event = unsafe { CStr::from_ptr((*data).event) };
-    let outcome = if event == c"sql_drop" { after_drop() } else { after_command() };
+    let outcome = match event.to_bytes() {
+        b"sql_drop" => after_drop(),
+        b"ddl_command_start" => {
+            // SAFETY: the tag says it is an event's data, valid during the call.
+            before_drop(unsafe { &*data });
+            Ok(())
+        }
+        _ => after_command(),
+    };
     if let Err(error) = outcome {
         raise(error);
     }
@@ -55,7 +64,8 @@ extension_sql!(
 COMMENT ON FUNCTION rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
 CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
     EXECUTE FUNCTION rag_follow_ddl();
-CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION rag_follow_ddl();",
+CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION rag_follow_ddl();
+CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION rag_follow_ddl();",
     name = "rag_follow_ddl",
     requires = ["catalog", "query_log", home]
 );
@@ -131,6 +141,43 @@ fn follow_partitions(collection: &Collection, source: &Source) {
         enable_triggers(collection, &added);
     }
     compare_everything(collection.id);
+}
+
+/// Before DROP TABLE: who builds an index of what is made of a source would keep it waiting, for hours maybe. Where
+/// nothing is dropped after all, the build is called for again.
+fn before_drop(data: &pg_sys::EventTriggerData) {
+    let sql = include_str!("../../sql/run/drop_generations.sql");
+    for table in named_tables(data) {
+        // As the caller: nobody else's builds end.
+        let generations = read(sql, &[table.into()], |row| required::<i32>(&row, 1));
+        builder::stop(&generations);
+    }
+}
+
+/// The tables that a DROP TABLE names, those that there are.
+fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
+    let statement = data.parsetree.cast::<pg_sys::DropStmt>();
+    let mut tables = Vec::new();
+    // SAFETY: the statement's tag is looked at first; a DROP TABLE has a list of names, each a list of strings. Looking
+    // a name up takes no lock, and raises the error that the statement would raise.
+    unsafe {
+        if statement.is_null()
+            || (*statement).type_ != pg_sys::NodeTag::T_DropStmt
+            || (*statement).removeType != pg_sys::ObjectType::OBJECT_TABLE
+        {
+            return tables;
+        }
+        for name in nodes::<pg_sys::List>((*statement).objects) {
+            let range = pg_sys::makeRangeVarFromNameList(*name);
+            let (no_lock, no_argument) = (pg_sys::NoLock as i32, std::ptr::null_mut());
+            let flags = pg_sys::RVROption::RVR_MISSING_OK;
+            let table = pg_sys::RangeVarGetRelidExtended(range, no_lock, flags, None, no_argument);
+            if table != pg_sys::InvalidOid {
+                tables.push(table);
+            }
+        }
+    }
+    tables
 }
 
 /// After any DROP.

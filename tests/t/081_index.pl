@@ -115,6 +115,20 @@ is($waits->('late'), 1, 'the other index goes on');
 $node->safe_psql('postgres', "SET statement_timeout = '20s'; SELECT rag_drop_collection('late')");
 is(scalar($builders->()), 0, 'a collection is dropped, and nobody builds any more');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname LIKE 'late\\_%'"), 0, 'nothing is left of it');
+
+# Nor does whoever drops the source; somebody else's DROP, which is refused, ends no build.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE gone (id int PRIMARY KEY, body text);
+INSERT INTO gone SELECT i, 'Text ' || i FROM generate_series(1, 50) i;
+SELECT rag_create_collection('gone', 'gone', 'body');
+CREATE ROLE stranger;
+SQL
+wait_until('the index of "gone" is being built', sub { $waits->('gone') });
+like(error_of($node, 'SET ROLE stranger; DROP TABLE gone CASCADE')->{message}, qr/must be owner/, 'a stranger may not');
+is($waits->('gone'), 1, 'and the build goes on');
+$node->safe_psql('postgres', "SET statement_timeout = '20s'; SET client_min_messages = warning; DROP TABLE IF EXISTS nowhere.none, gone CASCADE");
+is($node->safe_psql('postgres', "SELECT count(*) FROM rag.collection WHERE name = 'gone'"), 0, 'a source is dropped while its index is built');
+wait_until('nobody builds any more', sub { !$builders->() });
 $session->kill_kill;
 $node->stop;
 done_testing();

@@ -131,7 +131,7 @@ unsafe fn each(plans: *mut pg_sys::List, statement: &pg_sys::PlannedStmt, scans:
 ///
 /// # Safety
 /// A list of pointers to `T`, or null; it outlives what is returned.
-unsafe fn nodes<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
+pub unsafe fn nodes<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
     if list.is_null() {
         return &[];
     }
