@@ -23,6 +23,8 @@ CREATE TABLE rag.submitted_answer (
     worker         int,
     -- A process id alone may be another process's by now.
     worker_started timestamptz,
+    -- A copy of the database has its requests too, and is not to ask for them again.
+    home           text NOT NULL DEFAULT rag.home(0::oid),
     answer         text,
     citations      jsonb,
     status         text,
@@ -33,7 +35,8 @@ CREATE TABLE rag.submitted_answer (
     detail         text,
     hint           text
 );
-CREATE INDEX ON rag.submitted_answer (role, submitted_at) WHERE state = 'queued';
+CREATE INDEX ON rag.submitted_answer (role, model, ready_at) WHERE state = 'queued';
+CREATE INDEX ON rag.submitted_answer (ready_at) WHERE state = 'queued';
 CREATE INDEX ON rag.submitted_answer (worker) WHERE state = 'running';
 CREATE INDEX ON rag.submitted_answer (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE rag.submitted_answer IS 'answers that workers get; the view rag.answer_request shows them';

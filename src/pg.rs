@@ -47,7 +47,7 @@ pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = [
 pgrx::extension_sql_file!(
     "../sql/answer_request.sql",
     name = "answer_request",
-    requires = ["catalog"]
+    requires = ["catalog", home::home]
 );
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(

@@ -1,28 +1,38 @@
 -- Run by pg::answer_request as the extension's owner, in a transaction of its own: claims up to $1 requests of the roles
 -- that $2 has. Roles take turns, counting what they have under way already, and no model gets more at once than it is
--- to have: neither a long queue nor a slow model keeps the others waiting.
-WITH running AS (
-    SELECT role, model FROM rag.submitted_answer WHERE state = 'running'
+-- to have: neither a long queue nor a slow model keeps the others waiting. $3 are requests of this process that wait for a
+-- user's transaction; their models are done.
+-- Of each line, a role's for a model, no more is read than there is room for, so that a long one costs no more.
+WITH RECURSIVE running AS (
+    SELECT role, model FROM rag.submitted_answer WHERE state = 'running' AND request_id <> ALL ($3)
+), line AS (
+    -- By leaps through the index.
+    (SELECT role, model FROM rag.submitted_answer WHERE state = 'queued' ORDER BY role, model LIMIT 1)
+    UNION ALL
+    SELECT following.*
+      FROM line l
+     CROSS JOIN LATERAL (SELECT w.role, w.model FROM rag.submitted_answer w
+                          WHERE w.state = 'queued' AND (w.role, w.model) > (l.role, l.model)
+                          ORDER BY w.role, w.model LIMIT 1) AS following
+), open AS (
+    SELECT l.role, l.model,
+           GREATEST(COALESCE(m.concurrency, 1) - (SELECT pg_catalog.count(*) FROM running r WHERE r.model = l.model), 0) AS room,
+           (SELECT pg_catalog.count(*) FROM running r WHERE r.role = l.role) AS under_way
+      FROM line l
+      LEFT JOIN rag.remote_model m ON m.name = l.model
+     WHERE pg_catalog.pg_has_role($2::oid, l.role::oid, 'USAGE')
 ), waiting AS (
-    SELECT w.request_id, w.model, w.submitted_at,
-           pg_catalog.row_number() OVER (PARTITION BY w.role ORDER BY w.submitted_at, w.request_id)
-               + (SELECT pg_catalog.count(*) FROM running r WHERE r.role = w.role) AS turn
-      FROM rag.submitted_answer w
-     WHERE w.state = 'queued' AND w.ready_at <= pg_catalog.clock_timestamp()
-       AND pg_catalog.pg_has_role($2::oid, w.role::oid, 'USAGE')
+    SELECT w.request_id, w.ready_at, o.model, o.room,
+           o.under_way + pg_catalog.row_number() OVER (PARTITION BY o.role ORDER BY w.ready_at, w.request_id) AS turn
+      FROM open o
+     -- Locked before they are counted: those that somebody is about to cancel take nobody's place.
+     CROSS JOIN LATERAL (SELECT s.request_id, s.ready_at FROM rag.submitted_answer s
+                          WHERE s.state = 'queued' AND s.role = o.role AND s.model = o.model AND s.ready_at <= pg_catalog.now()
+                          ORDER BY s.ready_at LIMIT LEAST(o.room, $1) FOR UPDATE SKIP LOCKED) AS w
 ), placed AS (
-    SELECT w.*, pg_catalog.row_number() OVER (PARTITION BY w.model ORDER BY w.turn, w.submitted_at)
-                    + (SELECT pg_catalog.count(*) FROM running r WHERE r.model = w.model) AS place
-      FROM waiting w
+    SELECT w.*, pg_catalog.row_number() OVER (PARTITION BY w.model ORDER BY w.turn, w.ready_at) AS place FROM waiting w
 ), next AS (
-    SELECT s.request_id
-      FROM placed p
-      JOIN rag.submitted_answer s ON s.request_id = p.request_id
-      LEFT JOIN rag.remote_model m ON m.name = p.model
-     WHERE s.state = 'queued' AND p.place <= COALESCE(m.concurrency, 1)
-     ORDER BY p.turn, p.submitted_at
-     LIMIT $1
-       FOR UPDATE OF s SKIP LOCKED
+    SELECT p.request_id FROM placed p WHERE p.place <= p.room ORDER BY p.turn, p.ready_at LIMIT $1
 )
 UPDATE rag.submitted_answer s
    SET state = 'running', started_at = pg_catalog.clock_timestamp(), worker = pg_catalog.pg_backend_pid(),

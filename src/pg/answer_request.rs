@@ -8,7 +8,7 @@ use super::spi::{column, execute, query, read, required};
 use crate::answer::generate::{Found, Written};
 use crate::answer::told::{self, Place};
 use crate::{Error, Result};
-use pgrx::datum::{TimestampWithTimeZone, Uuid};
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{JsonB, Spi};
@@ -163,6 +163,7 @@ pub fn cancel(id: Uuid) -> Result<bool> {
     let sql = include_str!("../../sql/run/answer_request_cancel.sql");
     let args = [id.into(), current_user().into()];
     if as_extension_owner(|| execute(sql, &args)) > 0 {
+        notify(id);
         return Ok(true);
     }
     fetch(id).map(|_| false)
@@ -187,10 +188,11 @@ pub fn is_open() -> bool {
     as_extension_owner(|| read(sql, &[], |row| required::<bool>(&row, 1))) == [true]
 }
 
-/// Claims up to `most` requests that `role` may work on, those of roles that it has the rights of.
-pub fn claim(most: usize, role: Oid) -> Vec<Request> {
+/// Claims up to `most` requests that `role` may work on, those of roles that it has the rights of. `held` are requests
+/// of this process that take nobody's place, since their models are done.
+pub fn claim(most: usize, role: Oid, held: Vec<Uuid>) -> Vec<Request> {
     let sql = include_str!("../../sql/run/answer_request_claim.sql");
-    let args = [i64::try_from(most).unwrap_or(i64::MAX).into(), role.into()];
+    let args = [i64::try_from(most).unwrap_or(i64::MAX).into(), role.into(), held.into()];
     as_extension_owner(|| query(sql, &args, |row| request(&row)))
 }
 
@@ -212,17 +214,22 @@ fn request(row: &SpiHeapTupleData<'_>) -> Request {
     }
 }
 
-/// Gives up the requests of processes that are gone.
-pub fn release_lost() {
+/// Gives up the requests of processes that are gone; which they were.
+pub fn release_lost() -> Vec<Uuid> {
     let sql = include_str!("../../sql/run/answer_request_release_lost.sql");
-    let lost: Vec<Uuid> = as_extension_owner(|| query(sql, &[], |row| required(&row, 1)));
-    lost.into_iter().for_each(notify);
+    as_extension_owner(|| query(sql, &[], |row| required(&row, 1)))
+}
+
+/// Gives up the requests that were copied along with the database; which they were.
+pub fn release_copied() -> Vec<Uuid> {
+    let sql = include_str!("../../sql/run/answer_request_release_copied.sql");
+    as_extension_owner(|| query(sql, &[], |row| required(&row, 1)))
 }
 
 /// Those of `ids`, which this process has claimed, that nobody wants any more.
 pub fn unwanted(ids: Vec<Uuid>) -> Vec<Uuid> {
     let sql = include_str!("../../sql/run/answer_request_unwanted.sql");
-    as_extension_owner(|| query(sql, &[ids.into()], |row| required(&row, 1)))
+    as_extension_owner(|| read(sql, &[ids.into()], |row| required(&row, 1)))
 }
 
 /// How a request ended.
@@ -258,8 +265,12 @@ pub fn finish(request: &Request, outcome: &Result<Written, Problem>) -> Finish {
         problem.and_then(|problem| problem.hint.as_deref()).into(),
     ];
     let sql = include_str!("../../sql/run/answer_request_finish.sql");
+    settle(sql, &args)
+}
+
+fn settle(sql: &str, args: &[DatumWithOid<'_>]) -> Finish {
     let row = |row: SpiHeapTupleData<'_>| (required(&row, 1), required(&row, 2));
-    match as_extension_owner(|| query(sql, &args, row)).pop() {
+    match as_extension_owner(|| query(sql, args, row)).pop() {
         Some((_, true)) => Finish::Written,
         Some((true, false)) => Finish::Unwanted,
         _ => Finish::Held,
@@ -276,11 +287,11 @@ pub fn notify(id: Uuid) {
 }
 
 /// Puts a request back into the queue.
-pub fn put_off(request: &Request, delay: Duration, why: &Problem) {
+pub fn put_off(request: &Request, delay: Duration, why: &Problem) -> Finish {
     let sql = include_str!("../../sql/run/answer_request_put_off.sql");
     let (sqlstate, message) = (why.sqlstate.as_str(), why.message.as_str());
     let args = [request.id.into(), delay.as_secs_f64().into(), sqlstate.into(), message.into()];
-    as_extension_owner(|| execute(sql, &args));
+    settle(sql, &args)
 }
 
 /// Deletes a batch of requests that ended longer ago than the setting keeps; says whether there may be more.

@@ -42,6 +42,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether the provider took the request, and charges for it.
+    pub fn was_answered(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
     /// What there is to say about a call of a model that `role` made, perhaps for a collection.
     pub fn new(call: &Call, spec: &Spec, role: pg_sys::Oid, collection: Option<i32>) -> Self {
         let tokens = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);

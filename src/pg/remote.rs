@@ -92,7 +92,7 @@ fn may_not_use(name: &str, role: Oid) -> Error {
         ));
     match role_name(role).filter(|_| role != current_user()) {
         Some(owner) => error.with_detail(format!(
-            "The collection calls it on behalf of its owner, role \"{owner}\", who may not use it."
+            "It is called on behalf of role \"{owner}\", who may not use it."
         )),
         None => error,
     }

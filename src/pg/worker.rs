@@ -29,7 +29,7 @@ mod text_index;
 mod turnstile;
 pub mod vector_index;
 
-pub use call::{answers_written, call_now, changes_written, has_board};
+pub use call::{answers_awaited, answers_written, call_now, changes_written, has_board};
 
 /// Prepares background work; called while the library is loaded.
 pub fn init() {

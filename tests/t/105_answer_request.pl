@@ -117,6 +117,17 @@ cmp_ok($asked->(), '>=', 2, 'what a provider puts off is asked again');
 $provider->script({ status => 429 });
 $id = $wait_for->($sql->("SELECT $submit"), 'done');
 is($sql->("SELECT attempts FROM rag.answer_request WHERE request_id = '$id'"), 1, 'later, if the model has no more tries');
+$provider->script({ say => 'no JSON' }, { status => 429 });
+$id = $wait_for->($sql->("SELECT $submit"), 'failed');
+is($asked->() . $error->('sqlstate', $id), '253400', 'what was answered, though not well, is not asked for again when the provider puts the repair off');
+$sql->("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'not this one' USING ERRCODE = '22000'; END \$\$;
+	CREATE TRIGGER refuse BEFORE UPDATE ON rag.submitted_answer FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.question LIKE '%poison%') EXECUTE FUNCTION refuse()");
+$provider->always({ wait => 500, say => $claims });
+my ($poison, $well) = split /\n/, $sql->("SELECT rag_answer_submit(question, ARRAY['Paris'], 'writer') FROM unnest(ARRAY['poison', 'Well?']) WITH ORDINALITY u (question, i) ORDER BY i");
+$wait_for->($well, 'done');
+$wait_for->($poison, 'failed');
+is($error->('sqlstate', $poison), '22000', 'an answer that cannot be written keeps no other waiting');
+$sql->('DROP TRIGGER refuse ON rag.submitted_answer');
 
 # --- Cancels -----------------------------------------------------------------------------------------
 $provider->always('hang');
@@ -140,6 +151,44 @@ is($state->($first), 'running', 'an answer waits while somebody may cancel it');
 $session->{finish}->();
 $wait_for->($first, 'done');
 is($asked->(), 2, 'and is not asked for again');
+# Nor does it where the provider puts the request off, or where its model may have no other.
+# holding($id): a session that has canceled a request, and not committed.
+my $holding = sub {
+	my ($held) = @_;
+	my $holder = start_session($node, "BEGIN; SELECT rag_answer_cancel('$held'); SELECT pg_sleep(600)");
+	wait_until('a cancel is open', sub { $sql->("SELECT count(*) FROM pg_stat_activity WHERE pid = $holder->{pid} AND wait_event = 'PgSleep'") });
+	return sub { $sql->("SELECT pg_terminate_backend($holder->{pid})"); $holder->{finish}->(); };
+};
+$provider->always({ wait => 1000, status => 429 });
+$first = $sql->("SELECT $submit");
+wait_until('it is under way', sub { $asked->() == 1 });
+my $let_go = $holding->($first);
+sleep 1.2;
+$provider->always({ say => $claims });
+cmp_ok(seconds { $wait_for->($sql->("SELECT $submit"), 'done') }, '<', 5, 'one that is put off and may be canceled keeps no other waiting');
+is($state->($first), 'running', 'though it is not settled');
+$let_go->();
+$wait_for->($first, 'done');
+$sql->("SELECT rag_create_model('narrow', 'generator', 'openai', url => 'http://$address/v1', retries => 0, concurrency => 1)");
+my $narrow = $submit =~ s/'writer'/'narrow'/r;
+$provider->always({ wait => 700, say => $claims });
+$first = $sql->("SELECT $narrow");
+wait_until('it is under way', sub { $asked->() == 1 });
+$let_go = $holding->($first);
+my ($third, $fourth);
+($second, $third) = split /\n/, $sql->("SELECT $narrow FROM generate_series(1, 2)");
+my $let_go_too = $holding->($second);
+$wait_for->($third, 'done');
+$wait_for->($sql->("SELECT $narrow"), 'done');
+is($state->($first) . ' ' . $state->($second), 'running queued', 'what is held up takes no other\'s place');
+$_->() for $let_go, $let_go_too;
+$wait_for->($_, 'done') for $first, $second;
+# Somebody listens.
+$provider->always('hang');
+$first = $sql->("SELECT $submit");
+$session = start_session($node, "LISTEN rag_answer; SELECT pg_sleep(1.5); SELECT 'slept'");
+$sql->("SELECT rag_answer_cancel('$first')");
+like(($session->{finish}->())[1], qr/notification "rag_answer" with payload "$first"/, 'a cancel is an end, which is notified');
 
 # --- Whose they are ----------------------------------------------------------------------------------
 $sql->("CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE boss LOGIN IN ROLE ann; CREATE ROLE watcher LOGIN IN ROLE pg_monitor;
@@ -214,6 +263,16 @@ wait_until('what waited is answered after a restart', sub { $sql->("SELECT count
 is($sql->("SELECT string_agg(state || ' ' || n, ', ' ORDER BY state) FROM (SELECT state, count(*) AS n FROM rag.answer_request WHERE request_id IN ('" . join("','", @ids) . "') GROUP BY state) s"),
 	'done 2, failed 16', 'and what was under way is not asked again');
 is($asked->(), 18, 'the provider saw two more');
+# One that an administrator ended, while nobody calls.
+$sql->("ALTER SYSTEM SET rag_pg.worker_naptime = '1h'; SELECT pg_reload_conf()");
+$provider->always({ wait => 2000, say => $claims });
+@ids = split /\n/, $sql->("SELECT $submit FROM generate_series(1, 18)");
+wait_until('the model is busy', sub { $asked->() == 16 });
+$sql->("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'rag_pg answer worker'");
+wait_until('another worker comes', sub { $sql->("SELECT count(*) FROM rag.answer_request WHERE state IN ('queued', 'running')") == 0 }, 30);
+is($sql->("SELECT string_agg(state || ' ' || n, ', ' ORDER BY state) FROM (SELECT state, count(*) AS n FROM rag.answer_request WHERE request_id IN ('" . join("','", @ids) . "') GROUP BY state) s"),
+	'done 2, failed 16', 'for what was left, and nothing is asked twice');
+$sql->("ALTER SYSTEM RESET rag_pg.worker_naptime; SELECT pg_reload_conf()");
 
 # A database that somebody wants for himself.
 $sql->('CREATE DATABASE other');
@@ -236,6 +295,23 @@ $as->('bob', 'CALL rag_work()');
 is($state->($anns) . '|' . $state->($bobs), 'queued|done', 'rag_work does what is the caller\'s');
 $sql->('CALL rag_work()');
 is($state->($anns), 'done', 'a superuser\'s is everybody\'s');
+# A copy of the database has the queue too.
+$sql->('CREATE DATABASE original');
+create_extension($node, 'original');
+$node->safe_psql('original', "SELECT rag_create_model('writer', 'generator', 'openai', url => 'http://$address/v1')");
+$provider->always({ say => $claims });
+$id = $node->safe_psql('original', "SELECT $submit");
+$sql->('CREATE DATABASE copy TEMPLATE original');
+$node->safe_psql($_, 'CALL rag_work()') for qw(copy original);
+is($node->safe_psql('copy', "SELECT state, error->>'sqlstate' FROM rag_answer_fetch('$id')"), 'failed|55000', 'a copy says so');
+is($node->safe_psql('original', "SELECT state FROM rag_answer_fetch('$id')") . $asked->(), 'done1', 'and the original asks, once');
+$sql->("DROP DATABASE $_") for qw(copy original);
+# A role that is gone by then.
+$sql->("CREATE ROLE cat LOGIN; SELECT rag_grant_model('writer', 'cat')");
+$id = $as->('cat', "SELECT $submit");
+$sql->("SELECT rag_revoke_model('writer', 'cat'); DROP ROLE cat");
+$sql->('CALL rag_work()');
+is($state->($id), 'failed', 'a role that was dropped asks nothing');
 $provider->always('hang');
 $id = $as->('bob', "SELECT $submit");
 is(error_of($node, "SET statement_timeout = '1s'; CALL rag_work()", user => 'bob')->{sqlstate}, '57014', 'it ends when it is told to');
@@ -260,6 +336,16 @@ wait_until('one is under way', sub { $asked->() == 1 });
 $sql->("SELECT rag_answer_cancel('$id')");
 wait_until('a cancel is noticed', sub { $provider->open_connections <= 0 });
 wait_until('the worker leaves when there is nothing to do', sub { !backend_pids($node, 'rag_pg answer worker') });
+# Nobody looks into the queue of a server that was started again, but who asked does.
+$node->append_conf('postgresql.conf', "rag_pg.workers = 0\n");
+$node->restart;
+$provider->always({ say => $claims });
+$id = $sql->("SELECT $submit");
+$node->append_conf('postgresql.conf', "rag_pg.workers = 1\nrag_pg.answer_request_retention = '2s'\n");
+$node->restart;
+is($asked->(), 0, 'a server that is started again without preloading begins nothing by itself');
+$wait_for->($id, 'done');
+wait_until('what has ended is deleted after a while', sub { sleep 1; $sql->("SELECT $submit"); $sql->("SELECT count(*) FROM rag.submitted_answer WHERE request_id IN ('" . join("','", @ids) . "')") == 0 });
 $node->stop;
 $provider->stop;
 done_testing();

@@ -2,22 +2,22 @@
 //!
 //! A request is marked as begun before its model is asked, in a transaction of its own, and never asked for again
 //! after that: whatever ends, it is paid for once at the most. No snapshot is held while models write.
+mod ended;
+
 use super::drain::Turn;
 use super::failed::Failed;
 use super::host::Host;
-use super::lease::random;
 use super::process::{Work, now};
 use crate::answer::generate::{Written, generate};
 use crate::model::watch;
 use crate::pg::answer_request::{self as requests, Finish, Problem, Request};
-use crate::pg::call_log::{self, Record};
-use crate::pg::query_log::{self, Answered};
+use crate::pg::call_log::Record;
 use crate::pg::remote::{self, Remote};
-use crate::pg::rights::current_user;
-use crate::queue::backoff;
+use crate::pg::rights::{current_user, role_name};
 use crate::queue::failure::Failure;
 use crate::remote::{Blocking, Cancel, Kind};
 use crate::{Error, Result};
+use ended::Ended;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// Most answers under way in a process: what a thread takes is little, what connections take is more.
 const MOST: usize = 64;
+/// Most that have ended and wait for somebody who is about to cancel them; beyond, nothing is begun.
+const MOST_HELD: usize = 1_024;
 /// How often to look for cancels, and for requests that nobody called for, while answers are under way.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often to look for requests whose process is gone.
@@ -41,11 +43,11 @@ pub struct Answers {
     running: Vec<Running>,
     /// Those that have ended and could not be written yet.
     ended: Vec<Ended>,
+    /// The first so many of them have been tried already.
+    held: usize,
     looked: Option<Instant>,
     tidied: Option<Instant>,
     ready_at: Option<i64>,
-    /// Whether who listens is told; not when that itself has failed.
-    notifies: bool,
 }
 
 struct Running {
@@ -56,41 +58,36 @@ struct Running {
     since: Instant,
 }
 
-struct Ended {
-    request: Request,
-    outcome: Result<Written, Problem>,
-    /// What the provider said last, where it wants to be asked later.
-    is_put_off: bool,
-    records: Vec<Record>,
-    took: Duration,
-}
-
 impl Answers {
     /// Requests of `role` and the roles that it has the rights of.
     pub fn of(role: Oid) -> Self {
-        let (running, ended) = (Vec::new(), Vec::new());
+        let (running, ended, held) = (Vec::new(), Vec::new(), 0);
         let (looked, tidied, ready_at) = (None, None, None);
-        Self { role, running, ended, looked, tidied, ready_at, notifies: true }
+        Self { role, running, ended, held, looked, tidied, ready_at }
     }
 
     /// Writes what has ended, and begins what can be begun. `is_called`: there may be something new.
     pub fn turn(&mut self, host: &Host, is_called: bool) -> Result<Turn, Failed> {
-        let has_ended = self.collect();
-        if has_ended {
+        if self.collect() {
             host.reached("answered");
         }
-        let has_written = self.write(host)?;
-        let is_due = self.looked.is_none_or(|at| at.elapsed() >= LOOK);
-        let has_begun = (is_called || is_due || has_ended) && self.look(host)?;
+        // A process that is about to leave looks once more: it may have been called meanwhile.
+        let is_due = self.is_done() || self.looked.is_none_or(|at| at.elapsed() >= LOOK);
+        let has_written = (is_due || self.ended.len() > self.held) && self.write(host)?;
+        let has_begun = (is_due || is_called || has_written) && self.look(host)?;
         Ok(if has_written || has_begun {
             Turn::Worked
-        } else if self.running.is_empty() && self.ended.is_empty() {
+        } else if self.is_done() {
             // What is ready and was not begun waits for the model, which another process asks.
             let soon = now() + i64::try_from(LOOK.as_micros()).unwrap_or_default();
             Turn::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
         } else {
             Turn::Underway
         })
+    }
+
+    fn is_done(&self) -> bool {
+        self.running.is_empty() && self.ended.is_empty()
     }
 
     /// Cancels what is under way and says so, since this process will not be there for it.
@@ -140,45 +137,50 @@ impl Answers {
         if self.ended.is_empty() {
             return Ok(false);
         }
-        let write = |ended: &[Ended], notifies: bool| {
-            host.transaction(|| Ok(ended.iter().map(|one| one.write(notifies)).collect::<Vec<_>>()))
+        let all = || Ok(self.ended.iter().map(|one| one.write(true)).collect::<Vec<_>>());
+        let mut failure = None;
+        let written = match host.transaction(all) {
+            Ok(written) => written.into_iter().map(Some).collect(),
+            Err(failed) if failed.is_cancel() => return Err(failed),
+            // The one that cannot be written is not to keep the others waiting.
+            Err(_) => {
+                let alone = |one: &Ended| one.write_alone(host).map_err(|f| failure = Some(f)).ok();
+                self.ended.iter().map(alone).collect::<Vec<_>>()
+            }
         };
-        let mut written = write(&self.ended, self.notifies);
-        if self.notifies && written.as_ref().is_err_and(|failed| !failed.is_cancel()) {
-            // Such as where nobody has read what was told for too long. The answers are worth more.
-            written = write(&self.ended, false);
-        }
-        let mut is_held = written?.into_iter().map(|finish| finish == Finish::Held);
-        let known = self.ended.len();
-        self.ended.retain_mut(|ended| {
-            ended.records.clear();
-            is_held.next().unwrap_or_default()
+        let (known, mut written) = (self.ended.len(), written.into_iter());
+        self.ended.retain_mut(|ended| match written.next().flatten() {
+            Some(finish) => {
+                ended.records.clear();
+                finish == Finish::Held
+            }
+            None => true,
         });
-        Ok(self.ended.len() < known)
+        self.held = self.ended.len();
+        failure.map_or(Ok(self.held < known), Err)
     }
 
     /// Looks into the queue; whether something was begun.
     fn look(&mut self, host: &Host) -> Result<bool, Failed> {
         self.looked = Some(Instant::now());
-        let room = MOST.saturating_sub(self.running.len() + self.ended.len());
+        self.tidy(host)?;
+        let room = if self.ended.len() < MOST_HELD { MOST - self.running.len() } else { 0 };
         let ids: Vec<Uuid> = self.running.iter().map(|running| running.request.id).collect();
+        let held: Vec<Uuid> = self.ended.iter().map(|ended| ended.request.id).collect();
         let role = self.role;
-        let is_untidy = self.tidied.is_none_or(|at| at.elapsed() >= TIDY);
         let (unwanted, claimed, ready_at) = host.transaction(|| {
-            if is_untidy {
-                requests::release_lost();
-            }
             let unwanted =
                 if ids.is_empty() { Vec::new() } else { requests::unwanted(ids.clone()) };
-            let claimed = requests::claim(room, role).into_iter().map(|request| {
+            let ready_at = requests::ready_at();
+            if room == 0 || ready_at.is_none_or(|at| at > now()) {
+                return Ok((unwanted, Vec::new(), ready_at));
+            }
+            let claimed = requests::claim(room, role, held.clone()).into_iter().map(|request| {
                 let remote = open(&request);
                 (request, remote)
             });
             Ok((unwanted, claimed.collect::<Vec<_>>(), requests::ready_at()))
         })?;
-        if is_untidy {
-            self.tidied = Some(Instant::now());
-        }
         self.ready_at = ready_at;
         for running in &self.running {
             if unwanted.contains(&running.request.id) {
@@ -194,6 +196,29 @@ impl Answers {
             self.begin(request, remote);
         }
         Ok(has_begun)
+    }
+
+    /// Now and then: gives up what processes that are gone left under way, and deletes what ended long ago.
+    fn tidy(&mut self, host: &Host) -> Result<(), Failed> {
+        if self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
+            return Ok(());
+        }
+        let is_first = self.tidied.is_none();
+        let tidy = |notifies: bool| {
+            host.transaction(|| {
+                let copied = if is_first { requests::release_copied() } else { Vec::new() };
+                let ended = copied.into_iter().chain(requests::release_lost());
+                ended.filter(|_| notifies).for_each(requests::notify);
+                requests::prune();
+                Ok(())
+            })
+        };
+        match tidy(true) {
+            Err(failed) if !failed.is_cancel() => tidy(false)?,
+            tidied => tidied?,
+        }
+        self.tidied = Some(Instant::now());
+        Ok(())
     }
 
     fn begin(&mut self, mut request: Request, remote: Result<Remote>) {
@@ -216,42 +241,20 @@ impl Answers {
 
 impl Running {
     fn end(self, outcome: Result<Written, Problem>) -> Ended {
+        let records = self.remote.take_records();
+        // Where the first of two calls was answered, it is not to be paid for again.
         let is_limited = |problem: &Problem| {
             Failure::of_call(&problem.sqlstate) == Failure::RateLimited
                 && self.request.age + self.since.elapsed() < PATIENCE
+                && !records.iter().any(Record::was_answered)
         };
         Ended {
             is_put_off: outcome.as_ref().is_err_and(is_limited),
-            records: self.remote.take_records(),
+            records,
             took: self.since.elapsed(),
             request: self.request,
             outcome,
         }
-    }
-}
-
-impl Ended {
-    /// Writes it and what was paid for it, in one transaction.
-    fn write(&self, notifies: bool) -> Finish {
-        call_log::write(&self.records);
-        if let (true, Err(why)) = (self.is_put_off, &self.outcome) {
-            let delay = backoff::delay(self.request.attempts + 1, random());
-            requests::put_off(&self.request, delay, why);
-            return Finish::Written;
-        }
-        let finish = requests::finish(&self.request, &self.outcome);
-        if finish != Finish::Written {
-            return finish;
-        }
-        if notifies {
-            requests::notify(self.request.id);
-        }
-        if let (Some(query_id), Ok(written)) = (self.request.query_id, &self.outcome) {
-            let (text, status) = (&*written.text, written.status.as_str());
-            let answered = Answered { text, status, confidence: None, took: self.took };
-            query_log::answered(query_id, answered);
-        }
-        finish
     }
 }
 
@@ -263,6 +266,10 @@ fn open(request: &Request) -> Result<Remote> {
             .with_hint("It was dropped after the question was submitted.")
     })?;
     remote::require(&remote, Kind::Generator)?;
+    if role_name(request.role).is_none() {
+        return Err(Error::undefined("the role that submitted the question was dropped")
+            .with_hint("Submit it again as a role that there is."));
+    }
     remote.set_role(request.role);
     if let Some(collection) = request.collection {
         remote.set_collection(collection);

@@ -114,6 +114,21 @@ fn call_unless_running(transaction: pg_sys::TransactionId, duty: Duty) {
     let _ = worker(database, duty).set_extra(&transaction.into_inner().to_string()).load_dynamic();
 }
 
+/// Without preloading: registers a worker if there is none. What was queued when a server stopped, or a worker was ended,
+/// is nobody's until somebody asks for it.
+pub fn answers_awaited() {
+    // SAFETY: reads flags of this process.
+    let may_be = unsafe { pg_sys::IsUnderPostmaster && !pg_sys::RecoveryInProgress() };
+    if !may_be || board().is_some() || guc::worker::workers() == 0 {
+        return;
+    }
+    if !turnstile::of(Duty::Answer).running.is_held() {
+        // SAFETY: reads this process's variable.
+        let database = unsafe { pg_sys::MyDatabaseId };
+        let _ = worker(database, Duty::Answer).load_dynamic();
+    }
+}
+
 /// A worker for a database.
 pub fn worker(database: pg_sys::Oid, duty: Duty) -> BackgroundWorkerBuilder {
     let function = match duty {

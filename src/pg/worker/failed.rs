@@ -59,6 +59,11 @@ impl Failed {
         self.sqlstate == "08P01"
     }
 
+    /// The five characters of the error's SQLSTATE.
+    pub fn sqlstate(&self) -> &str {
+        &self.sqlstate
+    }
+
     /// Raises the error as it was.
     pub fn rethrow(self) -> ! {
         match self.cause {

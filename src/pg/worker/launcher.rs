@@ -76,7 +76,8 @@ impl Launcher {
                 self.call_due();
                 self.start(most);
             }
-            wait(self.nap());
+            // What is due waits for workers to be turned on.
+            wait(if most > 0 { self.nap() } else { guc::worker::naptime() });
         }
     }
 

@@ -206,7 +206,7 @@ impl Place {
             writing.release();
             return None;
         }
-        Some(now() + i64::try_from(PREPARED.as_micros()).unwrap_or(i64::MAX))
+        Some(now() + micros(PREPARED))
     }
 
     /// Gives the place up, unless somebody has called meanwhile. `due_at` is when work is due again.
@@ -233,9 +233,17 @@ impl Place {
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn unregister(_code: std::ffi::c_int, post: pg_sys::Datum) {
+unsafe extern "C-unwind" fn unregister(code: std::ffi::c_int, post: pg_sys::Datum) {
     // SAFETY: the post that take() registered at, in shared memory.
-    unsafe { (*(post.value() as *const Post)).unregister_worker() };
+    let post = unsafe { &*(post.value() as *const Post) };
+    post.unregister_worker();
+    if code != 0
+        && let Some(board) = board()
+    {
+        // It was told to end, or could not go on: what it was at is still there.
+        post.set_due(Some(now() + micros(PAUSE)));
+        board.wake_launcher();
+    }
 }
 
 /// What a worker works off.
@@ -258,7 +266,8 @@ impl Work for Drain {
     fn begin(&mut self) -> Result<(), Failed> {
         self.release_lost()?;
         // The launcher looks into databases through this worker alone.
-        if self.host().transaction(|| Ok(answer_request::is_open()))? {
+        let is_prepared = || turnstile::of(Duty::Answer).writing.is_held();
+        if self.host().transaction(|| Ok(answer_request::is_open() || is_prepared()))? {
             call(Duty::Answer);
         }
         Ok(())
@@ -355,6 +364,10 @@ impl<W: Work> Worker<W> {
 /// Time until a timestamp; a little when it is past.
 pub fn until(at: i64) -> Duration {
     Duration::from_micros(u64::try_from(at - now()).unwrap_or(0)).max(Duration::from_millis(10))
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The time, as a `timestamptz`.

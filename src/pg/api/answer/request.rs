@@ -8,7 +8,7 @@ use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::model;
 use crate::pg::query_log::{self, Asked, Entry};
 use crate::pg::remote::Remote;
-use crate::pg::worker::answers_written;
+use crate::pg::worker::{answers_awaited, answers_written};
 use crate::remote::Generator;
 use crate::{Error, Result};
 use pgrx::JsonB;
@@ -144,6 +144,9 @@ fn rag_answer_fetch(
 > {
     let Seen { state, answer, citations, status, query_id, claims, usage, problem } =
         answer_request::fetch(request_id)?;
+    if matches!(&*state, "queued" | "running") {
+        answers_awaited();
+    }
     let error = problem.map(|problem| {
         let Problem { sqlstate, message, detail, hint } = problem;
         JsonB(without_nulls(
