@@ -73,6 +73,12 @@ SQL
 	is($sql->(q{
 		WITH found AS (SELECT lexical_rank, bm25 FROM rag_explain('notes', 'vacuum w7 a3', depth => 50, rerank => false) WHERE lexical_rank IS NOT NULL)
 		SELECT count(*) = 50 AND corr(lexical_rank, bm25) < -0.5 AND bool_and(bm25 > 0) FROM found}), 't', 'its order is that of BM25');
+	# The plan, as the server prints it.
+	my $oid = $sql->(q{SELECT oid FROM pg_class WHERE relname ~ '^rag_pg_g\d+_words$'});
+	my ($out, $plans);
+	$node->psql($engine, q{SET debug_print_plan = on; SET client_min_messages = log; SELECT count(*) FROM rag_search('notes', 'locks', rerank => false, dense_weight => 0)},
+		stdout => \$out, stderr => \$plans);
+	like($plans, $engine eq 'pg_search' ? qr/\{CUSTOMSCAN/ : qr/\{INDEXSCAN(?:(?!\{SEQSCAN).)*?:indexid $oid\b/s, 'the plan goes through it');
 	is($used->('locks', as => 'reader'), $engine, 'a role that was granted the collection');
 	is($ids->('n77', as => 'reader'), '77', 'finds by it');
 	is($sql->("BEGIN READ ONLY; SELECT count(*) FROM rag_search('notes', 'n77'); COMMIT"), 5, 'in a read-only transaction');
