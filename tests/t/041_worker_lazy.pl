@@ -23,6 +23,15 @@ wait_for_indexed($node, 'doc');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM doc_chunks'), 120, 'all of it is indexed');
 cmp_ok(scalar(my @pids = backend_pids($node, 'rag_pg worker')), '<=', 1, 'by one worker');
 
+# A commit just before it leaves, by one who saw it there.
+$node->safe_psql('postgres', "LOAD 'rag_pg'; ALTER SYSTEM SET rag_pg.debug_stop_at = 'leaving'");
+$node->reload;
+wait_until('the worker is about to leave', sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at leaving'") });
+$node->safe_psql('postgres', "INSERT INTO doc VALUES (4999, 'At the last moment.')");
+$node->safe_psql('postgres', "LOAD 'rag_pg'; ALTER SYSTEM RESET rag_pg.debug_stop_at");
+$node->reload;
+wait_until('it is indexed', sub { $node->safe_psql('postgres', 'SELECT count(*) FROM doc_chunks WHERE id = 4999') == 1 }, 60);
+
 # It leaves; a transaction that takes longer than it would wait is still noticed when it commits.
 my $slow = start_session($node, "BEGIN; INSERT INTO doc VALUES (5000, 'Slow.'); SELECT pg_sleep(13); COMMIT");
 wait_until('the worker leaves', sub { !backend_pids($node, 'rag_pg worker') }, 30);

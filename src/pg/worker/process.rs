@@ -85,7 +85,7 @@ fn serve<W: Work>(argument: pg_sys::Datum, duty: Duty, begin: impl FnOnce() -> W
     // SAFETY: a process that is connected to nothing yet.
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
     let transaction: u32 = BackgroundWorker::get_extra().parse().unwrap_or_default();
-    if !prepare(transaction) {
+    if !prepare(transaction, duty) {
         return;
     }
     if let Some(place) = Place::take(database, duty) {
@@ -126,7 +126,7 @@ fn leave(duty: Duty) -> ! {
 }
 
 /// Sets the session up and waits for the transaction that called. False where there is no extension.
-fn prepare(transaction: u32) -> bool {
+fn prepare(transaction: u32, duty: Duty) -> bool {
     let host = Host::worker();
     set(c"default_transaction_read_only", c"off");
     set(c"default_transaction_isolation", c"read committed");
@@ -138,6 +138,10 @@ fn prepare(transaction: u32) -> bool {
             unsafe {
                 pg_sys::XactLockTableWait(xid, std::ptr::null_mut(), std::ptr::null_mut(), none);
             };
+        }
+        if board().is_none() {
+            // Another that is about to leave, or not after all, has made up its mind then.
+            turnstile::of(duty).writing.share();
         }
         Ok(())
     });
@@ -207,28 +211,6 @@ impl Place {
             return None;
         }
         Some(now() + micros(PREPARED))
-    }
-
-    /// Gives the place up, unless somebody has called meanwhile. `due_at` is when work is due again.
-    fn leave(self, duty: Duty, due_at: Option<i64>) -> bool {
-        match self {
-            Self::Board(post) => {
-                post.set_due(due_at);
-                post.unregister_worker();
-                if !post.take_wanted() {
-                    return true;
-                }
-                !post.register_worker(duty.most_workers())
-            }
-            Self::Turnstile(Turnstile { running, writing }) => {
-                if due_at.is_some() || !writing.try_exclusive() {
-                    return false;
-                }
-                running.release();
-                writing.release();
-                true
-            }
-        }
     }
 }
 
@@ -320,7 +302,7 @@ impl<W: Work> Worker<W> {
                 }
                 Ok(Turn::Idle { .. }) => {
                     let has_waited = worked_at.is_none_or(|at| at.elapsed() >= IDLE);
-                    if has_waited && self.place.leave(self.duty, self.next) {
+                    if has_waited && self.leaves() {
                         break;
                     }
                     self.work.host().show(None);
@@ -345,6 +327,30 @@ impl<W: Work> Worker<W> {
             self.next = times.into_iter().flatten().min();
         }
         Ok(turn)
+    }
+
+    /// Gives the place up, unless there is something to do after all.
+    fn leaves(&mut self) -> bool {
+        self.work.host().reached("leaving");
+        match self.place {
+            Place::Board(post) => {
+                post.set_due(self.next);
+                post.unregister_worker();
+                !post.take_wanted() || !post.register_worker(self.duty.most_workers())
+            }
+            Place::Turnstile(Turnstile { running, writing }) => {
+                if self.next.is_some() || !writing.try_exclusive() {
+                    return false;
+                }
+                // Who has committed since the last look took this worker for one that stays.
+                let is_idle = matches!(self.turn(), Ok(Turn::Idle { .. })) && self.next.is_none();
+                if is_idle {
+                    running.release();
+                }
+                writing.release();
+                is_idle
+            }
+        }
     }
 
     /// How long to wait for a call.
