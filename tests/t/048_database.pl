@@ -75,6 +75,35 @@ $node->safe_psql('building', "UPDATE doc SET body = body || ' More.'");
 kill_process($session->{pid}, 'TERM');
 passes($node, 'DROP DATABASE building', 'dropped while an index is being built');
 
+# A database that cannot be started, since a file of it is gone, costs an attempt now and then and keeps no other waiting.
+$node->safe_psql('postgres', "CREATE DATABASE $_") for 'broken', 'whole';
+for my $database ('broken', 'whole')
+{
+	create_extension($node, $database);
+	$node->safe_psql($database, "CREATE TABLE doc (id int PRIMARY KEY, body text); INSERT INTO doc VALUES (1, 'One.'); SELECT rag_create_collection('doc', 'doc', 'body')");
+	wait_for_indexed($node, 'doc', database => $database);
+}
+$node->safe_psql('postgres', 'ALTER SYSTEM SET rag_pg.workers = 0');
+$node->reload;
+$node->safe_psql($_, "INSERT INTO doc VALUES (2, 'Two.')") for 'broken', 'whole';
+my $file = $node->data_dir . '/base/' . $node->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = 'broken'") . '/PG_VERSION';
+$node->stop;
+rename $file, "$file.away" or die $!;
+$node->append_conf('postgresql.conf', "rag_pg.workers = 1");
+$node->adjust_conf('postgresql.auto.conf', 'rag_pg.workers', undef);
+my $offset = -s $node->logfile;
+$node->start;
+wait_for_indexed($node, 'doc', database => 'whole');
+my $attempts = sub { my @lines = slurp_file($node->logfile, $offset) =~ /rag_pg worker.*FATAL.*not a valid data directory/g; return scalar(@lines) };
+my $began = time;
+wait_until('it is tried again', sub { $attempts->() >= 3 });
+sleep 3;
+my $took = time - $began;
+cmp_ok($attempts->(), '<=', $took + 4, 'but not more often than it is looked into');
+rename "$file.away", $file or die $!;
+wait_for_indexed($node, 'doc', database => 'broken');
+$node->safe_psql('postgres', "DROP DATABASE $_") for 'broken', 'whole';
+
 # Several workers.
 $node->safe_psql('postgres', 'ALTER SYSTEM SET rag_pg.workers = 3');
 $node->reload;

@@ -53,6 +53,8 @@ pub(super) struct Batch<'a> {
     pub(super) target: Target,
     pub(super) model: Embedder,
     pub(super) lease: Lease,
+    /// Of the last call of a local model.
+    pub(super) tokens_per_second: Option<f64>,
     rate: &'a mut Rate,
 }
 
@@ -81,7 +83,7 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
         Ok(model) => {
             // What can stand still with a remote model is the model.
             let is_remote = !model.is_local();
-            let end = Batch { host, target, model, lease, rate }.run();
+            let end = Batch { host, target, model, lease, tokens_per_second: None, rate }.run();
             is_models_fault = is_remote && end.as_ref().is_err_and(|(f, _)| f.is_of_provider);
             end
         }
@@ -285,6 +287,7 @@ impl Batch<'_> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(positions.len());
         let mut first_result = 0;
         for (&position, read) in positions.iter().zip(reads) {
+            self.lease.renew_if_due(self.host)?;
             if let Found::Document(Document { content: Some(text), .. }) = &read.found {
                 self.lease.note(position, text.chars().take(EXCERPT).collect());
             }

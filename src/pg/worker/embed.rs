@@ -5,7 +5,9 @@ use super::batch::Batch;
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
+use super::turnstile::is_database_wanted;
 use super::{pace, remote, reuse};
+use crate::Error;
 use crate::model::LocalModel;
 use crate::pg::embedder::Embedder;
 use crate::pg::interrupt::checkpoint;
@@ -15,9 +17,14 @@ use crate::queue::plan::{self, Chunk};
 use crate::queue::spool::Spool;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
 const TEXTS: usize = 64;
+/// Tokens of a local model's first call, whose speed is not known yet, and how long the others may last: between
+/// them the claims are prolonged.
+const FIRST_TOKENS: usize = 4_096;
+const CALL: Duration = Duration::from_secs(5);
 /// Where a server keeps temporary files, from its working directory.
 const TEMPORARY: &str = "base/pgsql_tmp";
 
@@ -146,19 +153,23 @@ impl Batch<'_> {
             return Ok(());
         }
         let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i].chunk).collect();
-        let tokens = slice.iter().map(|&i| chunks[i].tokens()).sum();
+        let tokens: usize = slice.iter().map(|&i| chunks[i].tokens()).sum();
         let (host, lease, most) = (self.host, &mut self.lease, self.model.window());
         lease.renew_if_due(host)?;
         pace::wait(host, tokens, most, || lease.renew_if_due(host))?;
         self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
         match &self.model {
             Embedder::Local(model) => {
-                embed_locally(host, &self.target, model, &texts, slice, spool)
+                let started = Instant::now();
+                while !embed_locally(host, &self.target, model, &texts, slice, spool)? {
+                    self.lease.renew_if_due(host)?;
+                }
+                self.tokens_per_second = Some(tokens as f64 / started.elapsed().as_secs_f64());
             }
             Embedder::Remote(client) => {
-                remote::embed(host, &mut self.lease, client, &texts, slice, spool)
+                remote::embed(host, &mut self.lease, client, &texts, slice, spool)?;
             }
-        }?;
+        }
         self.reached("embedded");
         Ok(())
     }
@@ -196,7 +207,12 @@ impl Batch<'_> {
     fn call_size(&self, chunks: &[New<'_>], rest: &[usize]) -> usize {
         // A remote call is divided into requests further on, several of them under way at once.
         let texts = if self.model.is_local() { TEXTS } else { usize::MAX };
-        let (most, mut total) = (pace::most_tokens(), 0_usize);
+        let lasting = match self.tokens_per_second {
+            _ if !self.model.is_local() => usize::MAX,
+            None => FIRST_TOKENS,
+            Some(pace) => (pace * CALL.as_secs_f64()) as usize,
+        };
+        let (most, mut total) = (pace::most_tokens().min(lasting), 0_usize);
         let fits = |&&i: &&usize| {
             total = total.saturating_add(chunks[i].tokens());
             total <= most
@@ -205,6 +221,8 @@ impl Batch<'_> {
     }
 }
 
+/// False where it was left off because somebody wants the database for himself: a call of a large model lasts longer
+/// than he waits.
 fn embed_locally(
     host: &Host,
     target: &Target,
@@ -212,9 +230,15 @@ fn embed_locally(
     texts: &[&Chunk],
     positions: &[usize],
     spool: &mut Spool,
-) -> Result<(), Failed> {
+) -> Result<bool, Failed> {
     let generation = &target.generation;
-    host.outside(|| {
+    let mut is_left_off = false;
+    let mut checkpoint = || {
+        checkpoint()?;
+        is_left_off = host.is_worker() && is_database_wanted();
+        if is_left_off { Err(Error::cancelled()) } else { Ok(()) }
+    };
+    let result = host.outside(|| {
         let tokens: usize = texts.iter().map(|c| c.heading_tokens + c.token_count).sum();
         pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", texts.len());
         let (dimensions, with_bits) = (generation.dimensions, generation.bits.is_some());
@@ -223,7 +247,8 @@ fn embed_locally(
             spool.put(position, &result)?;
         }
         Ok(())
-    })
+    });
+    if is_left_off { Ok(false) } else { result.map(|()| true) }
 }
 
 fn new_chunks(outcomes: &[Outcome]) -> Vec<New<'_>> {

@@ -17,10 +17,15 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// Settings of every transaction besides those that keys are written and read under. A lock that is
-/// not to be had is tried again later, small statements are not compiled, and a notice about a word too
-/// long to be indexed is for nobody.
-const SETTINGS: [(&CStr, &CStr); 3] =
-    [(c"lock_timeout", c"10s"), (c"jit", c"off"), (c"client_min_messages", c"warning")];
+/// not to be had is tried again later, a deadlock with somebody's DROP is noticed here first and ends our
+/// transaction rather than theirs, small statements are not compiled, and a notice about a word too long to be
+/// indexed is for nobody.
+const SETTINGS: [(&CStr, &CStr); 4] = [
+    (c"lock_timeout", c"10s"),
+    (c"deadlock_timeout", c"100ms"),
+    (c"jit", c"off"),
+    (c"client_min_messages", c"warning"),
+];
 
 /// Who runs the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
