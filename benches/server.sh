@@ -28,7 +28,7 @@ unix_socket_directories = '$BENCH_DIR'
 shared_preload_libraries = 'rag_pg'
 rag_pg.model_path = '$MODELS'
 rag_pg.onnxruntime_path = '$ONNXRUNTIME_LIBRARY'
-shared_buffers = 512MB
+shared_buffers = ${RAG_PG_BENCH_BUFFERS:-512MB}
 maintenance_work_mem = 512MB
 max_wal_size = 4GB
 CONF
