@@ -4,7 +4,7 @@
 //! their rights then. Workers only ask the model, which takes seconds and needs no rights.
 use super::guc;
 use super::rights::{as_extension_owner, current_user};
-use super::spi::{column, execute, query, read, required};
+use super::spi::{column, execute, fill, query, read, required};
 use crate::answer::generate::{Found, Written};
 use crate::answer::told::{self, Place};
 use crate::{Error, Result};
@@ -264,13 +264,14 @@ pub fn finish(request: &Request, outcome: &Result<Written, Problem>) -> Finish {
         problem.and_then(|problem| problem.detail.as_deref()).into(),
         problem.and_then(|problem| problem.hint.as_deref()).into(),
     ];
-    let sql = include_str!("../../sql/run/answer_request_finish.sql");
-    settle(sql, &args)
+    settle(include_str!("../../sql/run/answer_request_finish.sql"), &args)
 }
 
-fn settle(sql: &str, args: &[DatumWithOid<'_>]) -> Finish {
+fn settle(change: &str, args: &[DatumWithOid<'_>]) -> Finish {
+    let template = include_str!("../../sql/run/answer_request_settle.sql");
+    let sql = fill(template, &[("change", change)]);
     let row = |row: SpiHeapTupleData<'_>| (required(&row, 1), required(&row, 2));
-    match as_extension_owner(|| query(sql, args, row)).pop() {
+    match as_extension_owner(|| query(&sql, args, row)).pop() {
         Some((_, true)) => Finish::Written,
         Some((true, false)) => Finish::Unwanted,
         _ => Finish::Held,
@@ -288,10 +289,9 @@ pub fn notify(id: Uuid) {
 
 /// Puts a request back into the queue.
 pub fn put_off(request: &Request, delay: Duration, why: &Problem) -> Finish {
-    let sql = include_str!("../../sql/run/answer_request_put_off.sql");
     let (sqlstate, message) = (why.sqlstate.as_str(), why.message.as_str());
     let args = [request.id.into(), delay.as_secs_f64().into(), sqlstate.into(), message.into()];
-    settle(sql, &args)
+    settle(include_str!("../../sql/run/answer_request_put_off.sql"), &args)
 }
 
 /// Deletes a batch of requests that ended longer ago than the setting keeps; says whether there may be more.

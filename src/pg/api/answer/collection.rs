@@ -118,7 +118,7 @@ pub(super) fn search_for(
 }
 
 /// A generator by name. What quotes is not named: it is the collection's own model.
-pub(super) fn generator(name: &str) -> Result<Box<Remote>> {
+fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
@@ -133,6 +133,15 @@ pub(super) fn generator(name: &str) -> Result<Box<Remote>> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// A generator by name, where nobody but one will do.
+pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
+    model::require_utf8()?;
+    generator(name.ok_or_else(|| {
+        Error::invalid_argument("no model is named that writes the answer")
+            .with_hint("Name a generator as model; without one rag_answer is immediate.")
+    })?)
 }
 
 /// Untyped literals mean the collection form; who meant the other one learns how to say so.

@@ -1,16 +1,15 @@
 //! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
-use super::collection::{generator, search_for, sources};
+use super::collection::{search_for, sources, writer};
 use super::{elements, require_question};
+use crate::Result;
 use crate::answer::generate::fitting;
 use crate::pg::answer_request::{self, Problem, Seen, Submission};
 use crate::pg::api::search::Given;
 use crate::pg::json::{JsonText, without_nulls};
-use crate::pg::model;
 use crate::pg::query_log::{self, Asked, Entry};
 use crate::pg::remote::Remote;
 use crate::pg::worker::{answers_awaited, answers_written};
 use crate::remote::Generator;
-use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -44,7 +43,7 @@ fn rag_answer_submit_collection(
     expand: Option<i32>,
 ) -> Result<Option<Uuid>, ErrorReport> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
-    let remote = wanted(model)?;
+    let remote = writer(model)?;
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
     let (outcome, options) = search_for(collection, question, given)?;
     let (places, texts) = sources(&outcome);
@@ -81,22 +80,13 @@ fn rag_answer_submit_passages(
 ) -> Result<Option<Uuid>, ErrorReport> {
     let Some(question) = question else { return Ok(None) };
     require_question(question)?;
-    let remote = wanted(model)?;
+    let remote = writer(model)?;
     let (places, passages) = elements(passages.as_ref());
     let (collection, query_id) = (None, None);
     let model = &*remote.spec().name;
     let submission =
         Submission { model, question, instructions, passages, places, collection, query_id };
     Ok(Some(submit(&remote, submission)?))
-}
-
-fn wanted(name: Option<&str>) -> Result<Box<Remote>> {
-    model::require_utf8()?;
-    let name = name.ok_or_else(|| {
-        Error::invalid_argument("an answer is submitted to a model that writes")
-            .with_hint("Name a generator as model; without one rag_answer is immediate.")
-    })?;
-    generator(name)
 }
 
 /// Keeps of the passages what the model can read.

@@ -4,19 +4,19 @@
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
 mod speaking;
 
-use super::collection::{generator, search_for, sources};
+use super::collection::{search_for, sources, writer};
 use super::{elements, require_question};
+use crate::Result;
 use crate::answer::generate::{Found, Written};
 use crate::answer::stream::{Next, Piece, Stream};
 use crate::answer::told;
 use crate::pg::api::search::Given;
+use crate::pg::call_log;
 use crate::pg::error::raise;
 use crate::pg::json::JsonText;
 use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
-use crate::pg::{call_log, model};
 use crate::remote::Generator;
-use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -64,7 +64,7 @@ fn rag_answer_stream_collection(
     let (Some(collection), Some(question)) = (collection, question) else {
         return Ok(TableIterator::empty());
     };
-    let mut remote = wanted(model)?;
+    let mut remote = writer(model)?;
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
     let (outcome, options) = search_for(collection, question, given)?;
     remote.set_collection(outcome.collection.id);
@@ -111,7 +111,7 @@ fn rag_answer_stream_passages(
 > {
     let Some(question) = question else { return Ok(TableIterator::empty()) };
     require_question(question)?;
-    let remote = wanted(model)?;
+    let remote = writer(model)?;
     let (places, texts) = elements(passages.as_ref());
     let texts = texts.into_iter().map(str::to_owned).collect();
     let told = move |telling: Telling<'_>| match telling {
@@ -127,15 +127,6 @@ enum Telling<'a> {
     Citation(&'a Found),
     /// That this was the answer; its number in the query log, if it is there.
     End(&'a Written),
-}
-
-fn wanted(name: Option<&str>) -> Result<Box<Remote>> {
-    model::require_utf8()?;
-    let name = name.ok_or_else(|| {
-        Error::invalid_argument("an answer is streamed from a model that writes")
-            .with_hint("Name a generator as model; without one rag_answer is immediate.")
-    })?;
-    generator(name)
 }
 
 fn rows(
