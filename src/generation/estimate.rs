@@ -92,9 +92,10 @@ impl Sample {
         let times = if self.documents > 0.0 { documents / self.documents } else { 0.0 };
         let dimensions = layout.dimensions as f64;
         let vector = 4.0 * dimensions + 8.0;
+        let half = 2.0 * dimensions + 8.0;
         let index = match layout.index {
-            "hnsw" => vector + HNSW,
-            "ivfflat" => vector + IVFFLAT,
+            "hnsw" => half + HNSW,
+            "ivfflat" => half + IVFFLAT,
             _ => 0.0,
         };
         let bits = if layout.token_bits {
@@ -142,7 +143,7 @@ mod tests {
         let no_bits = sample.extrapolate(10.0, Layout { token_bits: false, ..LAYOUT }, 1e4);
         let no_index = sample.extrapolate(10.0, Layout { index: "none", ..LAYOUT }, 1e4);
         assert!(no_bits.bytes < all.bytes - 10.0 * 150.0 * 48.0);
-        assert!(no_index.bytes < all.bytes - 20.0 * 4.0 * 384.0);
+        assert!(no_index.bytes < all.bytes - 20.0 * 2.0 * 384.0);
         assert!((all.embed - 10.0).abs() < 1e-9 && (all.chunks - 20.0).abs() < 1e-9);
     }
 

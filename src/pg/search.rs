@@ -186,7 +186,7 @@ fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
     let mut next = || tables.next().unwrap_or_default();
     Ok(Names {
         vector: pgvector.schema_sql.clone(),
-        distance: vector_index::distance("c", "$1", generation.dimensions, &pgvector.schema_sql),
+        distance: vector_index::distance("c", "$1", generation, &pgvector.schema_sql),
         documents: next(),
         chunks: next(),
         bits: generation.bits.map(|_| next()),
