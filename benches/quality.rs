@@ -12,7 +12,7 @@ mod lexical;
 use corpus::{Corpus, Question};
 use rag_pg::answer::{Answer, Options, Passage, Status, extract};
 use rag_pg::model::Embedding;
-use rag_pg::rerank::{cosine, fuse, max_sim, order};
+use rag_pg::rerank::{MAX_SIM_WEIGHT, cosine, fuse, max_sim, order};
 use rag_pg::search::legs::RRF_K;
 use rag_pg::search::quality::{Figures, mean};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,8 +82,12 @@ fn search(corpus: &Corpus, question: &Question, is_allowed: impl Fn(usize) -> bo
         let order = order(scores, |i| candidates[i]).into_iter();
         order.map(|i| (candidates[i], scores[i])).collect()
     };
-    let hybrid = ordered(&fuse(&[&of(&cosines), &of(&bm25)])).into_iter().map(|(p, _)| p).collect();
-    let reranked = ordered(&fuse(&[&late, &of(&cosines), &of(&bm25)]));
+    let hybrid = ordered(&fuse(&[(1.0, &of(&cosines)), (1.0, &of(&bm25))]))
+        .into_iter()
+        .map(|(p, _)| p)
+        .collect();
+    let reranked =
+        ordered(&fuse(&[(MAX_SIM_WEIGHT, &late), (1.0, &of(&cosines)), (1.0, &of(&bm25))]));
     Legs { dense, lexical, hybrid, reranked }
 }
 

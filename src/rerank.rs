@@ -11,7 +11,7 @@ mod lookup;
 mod max_sim;
 
 pub use bits::TokenBits;
-pub use fusion::{fuse, order, standard_scores};
+pub use fusion::{MAX_SIM_WEIGHT, fuse, order, standard_scores};
 pub(crate) use late_interaction::token_vectors;
 pub use late_interaction::{cosine, embed_query, late_interaction, score_filled};
 pub use max_sim::{MaxSim, max_sim};

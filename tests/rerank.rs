@@ -156,7 +156,7 @@ proptest! {
     ) {
         let (a, b): (Vec<f64>, Vec<f64>) = legs.into_iter().unzip();
         let moved: Vec<f64> = a.iter().map(|x| x * factor + offset).collect();
-        for (x, y) in fuse(&[&a, &b]).into_iter().zip(fuse(&[&moved, &b])) {
+        for (x, y) in fuse(&[(2.0, &a), (1.0, &b)]).into_iter().zip(fuse(&[(2.0, &moved), (1.0, &b)])) {
             prop_assert!((x - y).abs() < 1e-6, "{} {}", x, y);
         }
     }

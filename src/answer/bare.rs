@@ -4,7 +4,9 @@ use crate::Result;
 use crate::chunk::{self, Format};
 use crate::model::tokenizer::Tokenizer;
 use crate::model::{Checkpoint, Detail, Embedder, Purpose};
-use crate::rerank::{TokenBits, cosine, embed_query, fuse, max_sim, order, token_vectors};
+use crate::rerank::{
+    MAX_SIM_WEIGHT, TokenBits, cosine, embed_query, fuse, max_sim, order, token_vectors,
+};
 use std::ops::Range;
 
 /// Pieces embedded in one call; their token vectors are held until they become bits.
@@ -45,7 +47,7 @@ pub fn from_passages(
     }
     let max_sim = max_sim(question_tokens, &bits, checkpoint)?;
     let max_sim: Vec<f64> = max_sim.into_iter().map(f64::from).collect();
-    let scores = fuse(&[&max_sim, &cosines]);
+    let scores = fuse(&[(MAX_SIM_WEIGHT, &max_sim), (1.0, &cosines)]);
     let best: Vec<usize> = order(&scores, |i| i).into_iter().take(PIECES_QUOTED).collect();
     let passage = |&i: &usize| {
         let Piece { text, span, .. } = &pieces[i];

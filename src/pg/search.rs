@@ -29,6 +29,7 @@ use super::cursor::Snapshot;
 use super::lexical::Access;
 use super::{rights, vector_index};
 use crate::model::{Detail, Embedding};
+use crate::rerank::MAX_SIM_WEIGHT;
 use crate::search::diverse::{Choice, Limits, choose};
 use crate::search::filter::Filter as Tree;
 use crate::search::passage::Passage;
@@ -102,7 +103,7 @@ impl Options {
             candidates: 50.max(top_k),
             dense_weight: 1.0,
             lexical_weight: 1.0,
-            rerank_weight: 1.0,
+            rerank_weight: MAX_SIM_WEIGHT,
             per_document: None,
             near_duplicate: None,
             expand: 0,

@@ -24,16 +24,20 @@ pub fn standard_scores(values: &[f64]) -> Vec<f64> {
     values.iter().map(|&value| (unit(value) - mean) / deviation).collect()
 }
 
-/// The sum of the standard scores of each leg; one value per candidate.
+/// Weight of MaxSim beside cosine and BM25, which have 1. It says most: of the passages of `SQuAD` and of a technical
+/// manual it finds more than the three do when they count alike, and twice as much as each other finds most.
+pub const MAX_SIM_WEIGHT: f64 = 2.0;
+
+/// The weighted sum of the standard scores of each leg; one value per candidate.
 ///
-/// A leg's unit and zero do not matter, so cosines, MaxSim and BM25 add up without weights. Every
-/// leg has one value for every candidate, in the candidates' order.
-pub fn fuse(legs: &[&[f64]]) -> Vec<f64> {
-    let candidates = legs.iter().map(|leg| leg.len()).max().unwrap_or(0);
+/// A leg's unit and zero do not matter. Every leg has one value for every candidate, in the candidates'
+/// order.
+pub fn fuse(legs: &[(f64, &[f64])]) -> Vec<f64> {
+    let candidates = legs.iter().map(|(_, leg)| leg.len()).max().unwrap_or(0);
     let mut fused = vec![0.0; candidates];
-    for leg in legs {
+    for (weight, leg) in legs {
         for (sum, score) in fused.iter_mut().zip(standard_scores(leg)) {
-            *sum += score;
+            *sum += weight * score;
         }
     }
     fused

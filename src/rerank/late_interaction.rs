@@ -1,5 +1,5 @@
 //! The default reranker on bare texts: token bits computed on the fly.
-use super::{TokenBits, fuse, max_sim};
+use super::{MAX_SIM_WEIGHT, TokenBits, fuse, max_sim};
 use crate::model::{Checkpoint, Detail, Embedder, Embedding, Purpose, TokenVectors};
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ pub fn late_interaction(
     }
     let max_sim = max_sim(token_vectors(&query)?, &bits, checkpoint)?;
     let max_sim: Vec<f64> = max_sim.into_iter().map(f64::from).collect();
-    Ok(fuse(&[&max_sim, &cosines]))
+    Ok(fuse(&[(MAX_SIM_WEIGHT, &max_sim), (1.0, &cosines)]))
 }
 
 /// The scores that `score` gives to the documents that `has_token`; one without, which no model can

@@ -37,7 +37,7 @@ SELECT rerank, dense, lexical, count(*), max(abs(score - expected)) < 1e-9 AS is
     SELECT score, place, expected, row_number() OVER (ORDER BY expected DESC, chunk_id) AS expected_place
       FROM (SELECT score, place, chunk_id,
                    dense * z(similarity, avg(similarity) OVER (), stddev_pop(similarity) OVER ()) + lexical * z(bm25, avg(bm25) OVER (), stddev_pop(bm25) OVER ())
-                   + z(maxsim, avg(maxsim) OVER (), stddev_pop(maxsim) OVER ()) AS expected
+                   + 2 * z(maxsim, avg(maxsim) OVER (), stddev_pop(maxsim) OVER ()) AS expected
               FROM (SELECT score, place, chunk_id, (ranks ->> 'similarity')::float8 AS similarity, (ranks ->> 'bm25')::float8 AS bm25, (ranks ->> 'maxsim')::float8 AS maxsim
                       FROM rag_search('animals', 'which birds lay an egg?', 100, rerank => rerank, dense_weight => dense, lexical_weight => lexical)
                       WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, place)) AS found) AS scored) AS ordered

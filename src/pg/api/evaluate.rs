@@ -31,7 +31,7 @@ CREATE FUNCTION rag_evaluate(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1
+    rerank_weight float8 = 2
 ) RETURNS TABLE (
     stage text,
     asked bigint,

@@ -23,7 +23,7 @@ CREATE FUNCTION rag_explain(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1,
+    rerank_weight float8 = 2,
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0
@@ -138,7 +138,7 @@ CREATE FUNCTION rag_explain_text(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1,
+    rerank_weight float8 = 2,
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0

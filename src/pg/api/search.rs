@@ -28,7 +28,7 @@ CREATE FUNCTION rag_search(
     candidates int = 50,
     dense_weight float8 = 1,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 1,
+    rerank_weight float8 = 2,
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0
