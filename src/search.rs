@@ -11,7 +11,8 @@ pub mod passage;
 pub mod quality;
 mod query;
 pub mod question_cache;
+pub mod sample;
 pub mod script;
 
 pub use bm25::Bm25;
-pub use query::{Query, any_of};
+pub use query::{Query, all_of, any_of};

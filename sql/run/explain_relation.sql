@@ -1,6 +1,5 @@
--- Run by rag_explain as the caller: what to call the relation $1 of a plan.
-SELECT CASE WHEN c.relam <> 0 AND c.relkind IN ('i', 'I') THEN a.amname || ' index ' ELSE 'sequential scan of ' END
-       || pg_catalog.quote_ident(c.relname)
+-- Run by rag_explain as the caller: name of the relation $1 of a plan, and how it is indexed if it is an index.
+SELECT pg_catalog.quote_ident(c.relname), a.amname::pg_catalog.text
   FROM pg_catalog.pg_class c
-  LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
+  LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam AND c.relkind IN ('i', 'I')
  WHERE c.oid OPERATOR(pg_catalog.=) $1

@@ -1,13 +1,14 @@
 -- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
 -- caller's search path stays: it belongs to the caller's policies.
 -- $1 the question's vector, $2 the packed request (search::legs), $3 what the lexical leg matches,
--- $4 what every chunk must match, $5 numbers of the few chunks that search_few.sql left, or of those that another
--- extension's index found for the lexical leg (else NULL, and not asked for), $6 and on the values of the filter.
+-- $4 what every chunk must match, $5 numbers of the chunks that another extension's index found for the lexical leg, $6 places
+-- of the few chunks that search_few.sql left or of a sample, $7 what of that sample the lexical leg matches
+-- (search_sampled.sql), $8 and on the values of the filter. What a statement does not ask for is NULL.
 -- The legs gather what ranking must know of each chunk, rag.search_fuse ranks and keeps the best, and only
 -- what the caller may see of those comes out. The last columns before the keys count those kept, and those of the lexical leg.
 WITH dense AS MATERIALIZED (
 {dense}
-), lexical AS MATERIALIZED (
+), {matched}lexical AS MATERIALIZED (
 {lexical}
 ), kept AS MATERIALIZED (
     SELECT f.chunk_id, f.dense_rank, f.lexical_rank, f.rrf, f.bm25

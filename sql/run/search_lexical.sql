@@ -1,7 +1,6 @@
--- Part of the statement that rag_search runs as the caller: one piece of the lexical leg.
+-- Part of the statement that rag_search runs as the caller: the lexical leg.
     SELECT pg_catalog.string_agg(rag.search_hit($2, x.chunk_id, x.lexemes), ''::pg_catalog.bytea) AS hits,
            pg_catalog.count(*) AS found
-      FROM (SELECT c.chunk_id, c.lexemes
-              FROM {chunks} c
-             WHERE {conditions}
-             LIMIT {count}) x
+      FROM (
+{matched}
+           ) x

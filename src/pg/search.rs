@@ -45,12 +45,12 @@ use rank::rank;
 use resolve::{Resolved, resolve};
 use serde_json::Value;
 use statement::Names;
-use std::cell::OnceCell;
 use std::time::Instant;
 use text_search::Config;
 use trace::timed;
 pub use trace::{Trace, milliseconds};
 pub use tsvector::TsVector;
+use visible::Visible;
 
 pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
 
@@ -207,8 +207,8 @@ struct Search {
     trace: Trace,
     /// Whether another extension's index finds the chunks of the lexical leg.
     access: Access,
-    /// What the lexical leg matches for a caller under row-level security.
-    visible: OnceCell<Option<String>>,
+    /// What a caller under row-level security may see, once that was looked at.
+    visible: Option<Visible>,
     /// Kept in force while the search lasts.
     _snapshot: Option<Snapshot>,
 }
@@ -240,7 +240,7 @@ impl Search {
             question,
             embedding,
             trace,
-            visible: OnceCell::new(),
+            visible: None,
             _snapshot: snapshot,
         })
     }

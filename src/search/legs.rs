@@ -24,7 +24,7 @@ pub struct Term {
 }
 
 /// What [`fuse`] has to know of a search.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// At most [`MAX_TERMS`], in ascending order of their bytes, each once.
     pub terms: Vec<Term>,
@@ -172,6 +172,19 @@ fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
     })
 }
 
+/// How many packed hits there are, and how many of them hold each term of the request.
+pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
+    let mut holding = vec![0; request.terms.len()];
+    let mut count = 0;
+    for hit in hits(packed, request.terms.len()) {
+        count += 1;
+        for (holding, occurrences) in holding.iter_mut().zip(hit.occurrences) {
+            *holding += usize::from(*occurrences > 0);
+        }
+    }
+    (count, holding)
+}
+
 /// Ranks what the legs gathered and keeps the best. `dense` holds the packed hits of the dense leg in
 /// order of distance, `lexical` those of the lexical leg in any order, or in that of their ranks where the
 /// request says so. Ties go to the lower chunk id.
@@ -291,6 +304,14 @@ mod tests {
         let found = hits(&packed, 3).next().unwrap();
         assert_eq!((found.chunk_id, found.length, found.occurrences), (7, 304.0, &[2, 0, 255][..]));
         assert_eq!(hits(&hit(&request, 7, &[]), 3).next().unwrap().occurrences, [0, 0, 0]);
+    }
+
+    #[test]
+    fn hits_are_counted_by_term() {
+        let request = request(&["a", "b"]);
+        let packed = [hit(&request, 1, &[("a", 3)]), hit(&request, 2, &[("a", 1), ("b", 1)])];
+        assert_eq!(seen(&request, &packed.concat()), (2, vec![2, 1]));
+        assert_eq!(seen(&request, &[]), (0, vec![0, 0]));
     }
 
     #[test]

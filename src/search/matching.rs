@@ -1,15 +1,62 @@
-//! Which chunks the lexical leg looks at: enough to rank well, few enough to stay quick.
+//! Which chunks the lexical leg looks at: those that promise most, few enough to stay quick.
 use super::legs::Term;
-use std::fmt::Write as _;
+use super::query::{any_of, operand};
 
-/// How much likelier two terms of a question are to meet in a chunk than chance has it.
-const CORRELATION: f64 = 3.0;
+/// Terms of a question meet in a chunk more often than chance has it, rare ones the more so: of the chunks with one
+/// term, the share with another is the latter's share of all to this power (1 if it were chance).
+const CORRELATION: f64 = 0.75;
+/// Most terms whose meetings are weighed against each other: the rarest of those too common to match alone.
+const WEIGHED: usize = 8;
+/// Most entries of the index that one search goes through: about 0.2 µs each.
+const MOST_ENTRIES: f64 = 100_000.0;
+/// Chunks that the lexical leg is meant to look at, and to fetch for it. About 2 µs each in a small collection, 4 in one
+/// of a million; more find no better ones.
+const MATCHES: f64 = 600.0;
+const MOST_FETCHED: f64 = 6_000.0;
+/// The least of them, however little passes.
+const LEAST: f64 = 100.0;
 
-/// A `tsquery` in its text form that matches about `budget` chunks or all that hold a term, whichever is
-/// less. Rare terms match on their own; terms that would match too much on their own match in pairs,
-/// rarest first; where even a pair is too common, all of them must meet. A term of unknown frequency
-/// counts as rare. `None` when there is no term.
-pub fn matching(terms: &[Term], documents: f64, budget: f64) -> Option<String> {
+/// What the lexical leg looks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Matching {
+    /// A `tsquery` in its text form for the index; `None` where it would give far too many.
+    pub indexed: Option<String>,
+    /// A `tsquery` in its text form for some chunks of all, where `indexed` finds few.
+    pub sampled: Option<String>,
+}
+
+/// The chunks that are searched.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Searched {
+    /// Those in the index.
+    pub indexed: f64,
+    /// Share of them that filter and policies let pass.
+    pub passing: f64,
+    /// Chunks that hold a term and pass from which on there are enough.
+    pub wanted: f64,
+}
+
+impl Searched {
+    /// Chunks that pass.
+    fn documents(self) -> f64 {
+        self.indexed * self.passing
+    }
+
+    /// Chunks that are meant to match: fewer where most of those that the index gives do not pass.
+    fn budget(self) -> f64 {
+        (MOST_FETCHED * self.passing).clamp(LEAST, MATCHES)
+    }
+}
+
+/// What matches about so many chunks, or all that hold a term, whichever is less.
+///
+/// Rare terms match on their own, the rarest first. Of those too common for that, so many must meet that
+/// their weights add up: the threshold is the lowest that few enough chunks pass, so that chunks
+/// which BM25 would rank high are looked at first. A term of unknown frequency is rarer than those known.
+/// Where even the highest threshold lets too many pass, or finding them would take going through too
+/// much of the index, the common terms are looked for in a sample.
+pub fn matching(terms: &[Term], searched: Searched) -> Matching {
+    let (documents, budget) = (searched.documents(), searched.budget());
     let mut terms: Vec<&Term> = terms.iter().collect();
     let share = |term: &Term| f64::from(term.frequency.unwrap_or(0.0));
     terms.sort_by(|a, b| share(a).total_cmp(&share(b)));
@@ -19,72 +66,120 @@ pub fn matching(terms: &[Term], documents: f64, budget: f64) -> Option<String> {
         left >= 0.0
     });
     let (rare, common) = terms.split_at(alone.count());
-    let mut clauses: Vec<String> = rare.iter().map(|term| quoted(&term.lexeme)).collect();
-    let left = budget - rare.iter().map(|term| share(term) * documents).sum::<f64>();
-    clauses.extend(pairs(common, documents, left));
-    if clauses.is_empty() && !common.is_empty() {
-        let all: Vec<String> = common.iter().map(|term| quoted(&term.lexeme)).collect();
-        return Some(all.join(" & "));
+    let expected = documents * rare.iter().map(|term| share(term)).sum::<f64>();
+    let meetings = Meetings::of(common);
+    let meeting = meetings.within(searched, budget - expected);
+    let clauses = rare.iter().map(|term| operand(&term.lexeme));
+    let clauses = clauses.chain(meeting.as_ref().map(|(clause, _)| clause.clone()));
+    let clauses: Vec<String> = clauses.collect();
+    let found = expected + meeting.map_or(0.0, |(_, expected)| expected);
+    Matching {
+        indexed: (!clauses.is_empty()).then(|| clauses.join(" | ")),
+        sampled: any_of(common.iter().filter(|_| found < searched.wanted).map(|term| &term.lexeme)),
     }
-    (!clauses.is_empty()).then(|| clauses.join(" | "))
 }
 
-/// As [`matching`], for lexemes whose chunks were counted so far as was worth it; `None` stands for too many
-/// to count. Rare ones match on their own, rarest first; if no chunk has one, all common ones must meet. `None`
-/// when no chunk has any.
-pub fn among_counted(lexemes: &[&str], counts: &[Option<f64>], budget: f64) -> Option<String> {
-    let counted = lexemes.iter().zip(counts);
-    let mut rare: Vec<(f64, &str)> =
-        counted.clone().filter_map(|(l, n)| n.filter(|n| *n > 0.0).map(|n| (n, *l))).collect();
-    rare.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut left = budget;
-    let fits = rare.iter().enumerate().take_while(|(position, (count, _))| {
-        left -= count;
-        *position == 0 || left >= 0.0
-    });
-    let alone: Vec<String> = fits.map(|(_, (_, lexeme))| quoted(lexeme)).collect();
-    if !alone.is_empty() {
-        return Some(alone.join(" | "));
-    }
-    let common = counted.filter(|(_, count)| count.is_none()).map(|(lexeme, _)| quoted(lexeme));
-    let common: Vec<String> = common.collect();
-    (!common.is_empty()).then(|| common.join(" & "))
+/// Common terms, rarest and thus weightiest first.
+struct Meetings<'a> {
+    terms: Vec<Common<'a>>,
 }
 
-/// Pairs of common terms that match at most about `left` chunks together.
-fn pairs(common: &[&Term], documents: f64, mut left: f64) -> Vec<String> {
-    let mut pairs: Vec<(f64, &str, &str)> = Vec::new();
-    for (i, a) in common.iter().enumerate() {
-        for b in &common[i + 1..] {
-            let share = a.frequency.unwrap_or(0.0) * b.frequency.unwrap_or(0.0);
-            pairs.push((f64::from(share) * CORRELATION * documents, &a.lexeme, &b.lexeme));
-        }
-    }
-    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let fits = pairs.into_iter().take_while(|(expected, ..)| {
-        left -= expected;
-        left >= 0.0
-    });
-    fits.map(|(_, a, b)| format!("({} & {})", quoted(a), quoted(b))).collect()
+/// A term that too many chunks hold.
+struct Common<'a> {
+    lexeme: &'a str,
+    share: f64,
+    weight: f64,
 }
 
-/// A lexeme as the text form of a `tsquery` takes it.
-fn quoted(lexeme: &str) -> String {
-    let mut out = String::with_capacity(lexeme.len() + 2);
-    out.push('\'');
-    for c in lexeme.chars() {
-        if matches!(c, '\'' | '\\') {
-            out.push(c);
-        }
-        let _ = out.write_char(c);
+impl<'a> Meetings<'a> {
+    fn of(common: &[&'a Term]) -> Self {
+        let common = common.iter().take(WEIGHED).filter_map(|term| {
+            let share = f64::from(term.frequency?).min(1.0);
+            // Even a term that all chunks have is to be worth something.
+            Some(Common { lexeme: &term.lexeme, share, weight: 0.01 - share.ln() })
+        });
+        Self { terms: common.collect() }
     }
-    out.push('\'');
-    out
+
+    /// The lowest threshold that at most `most` chunks are expected to pass and whose passing takes no more
+    /// than so many entries of the index: as a `tsquery`, with the number expected.
+    fn within(&self, searched: Searched, most: f64) -> Option<(String, f64)> {
+        let documents = searched.documents();
+        let mut sets: Vec<(f64, usize)> =
+            (1..1_usize << self.terms.len()).map(|set| (self.weight(set), set)).collect();
+        sets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let is_too_much = |threshold: f64| {
+            documents * self.expected(&sets, threshold) > most
+                || searched.indexed * self.entries(threshold) > MOST_ENTRIES
+        };
+        let lowest = sets.partition_point(|(threshold, _)| is_too_much(*threshold));
+        let (threshold, _) = *sets.get(lowest)?;
+        let clause = clause(&self.terms, threshold)?;
+        Some((format!("({clause})"), documents * self.expected(&sets, threshold)))
+    }
+
+    fn members(&self, set: usize) -> impl Iterator<Item = &Common<'a>> {
+        self.terms.iter().enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, term)| term)
+    }
+
+    fn weight(&self, set: usize) -> f64 {
+        self.members(set).map(|term| term.weight).sum()
+    }
+
+    /// Share of the chunks that hold terms of at least this weight together. Sets that would do without
+    /// one of theirs are left out: what holds them holds the smaller one.
+    fn expected(&self, sets: &[(f64, usize)], threshold: f64) -> f64 {
+        let share = |&(weight, set): &(f64, usize)| {
+            let lightest = self.members(set).last().map_or(0.0, |term| term.weight);
+            if weight < threshold || reaches(weight - lightest, threshold) {
+                return 0.0;
+            }
+            // Rarest first: how many of those that hold it hold the others too.
+            let mut members = self.members(set).map(|term| term.share);
+            members
+                .next()
+                .map_or(0.0, |rarest| members.fold(rarest, |n, s| n * s.powf(CORRELATION)))
+        };
+        sets.iter().map(share).sum()
+    }
+
+    /// Share of the chunks that GIN looks at: those with a term without which the others do not reach the
+    /// threshold. What else they hold it looks up.
+    fn entries(&self, threshold: f64) -> f64 {
+        let mut left: f64 = self.terms.iter().map(|term| term.weight).sum();
+        let needed = self.terms.iter().take_while(|term| {
+            let is_needed = reaches(left, threshold);
+            left -= term.weight;
+            is_needed
+        });
+        needed.map(|term| term.share).sum()
+    }
+}
+
+/// Sums of the same weights in another order may differ by a hair.
+fn reaches(weight: f64, threshold: f64) -> bool {
+    weight > threshold - 1e-9
+}
+
+/// A `tsquery` for chunks that hold terms of a weight of `needed`; `None` where no chunk can.
+fn clause(terms: &[Common<'_>], needed: f64) -> Option<String> {
+    let (first, rest) = terms.split_first()?;
+    let lexeme = operand(first.lexeme);
+    let with = if reaches(first.weight, needed) {
+        Some(lexeme)
+    } else {
+        clause(rest, needed - first.weight).map(|rest| format!("{lexeme} & {rest}"))
+    };
+    match (with, clause(rest, needed)) {
+        (Some(with), Some(without)) => Some(format!("({with} | {without})")),
+        (with, without) => with.or(without),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn terms(shares: &[(&str, f32)]) -> Vec<Term> {
         let term = |(lexeme, share): &(&str, f32)| Term {
@@ -94,37 +189,131 @@ mod tests {
         shares.iter().map(term).collect()
     }
 
-    #[test]
-    fn rare_terms_match_alone_and_common_ones_in_pairs() {
-        let found =
-            terms(&[("the", 0.9), ("rare", 0.001), ("a", 0.05), ("b", 0.04), ("new", -1.0)]);
-        assert_eq!(matching(&found, 1e3, 1e4).unwrap(), "'new' | 'rare' | 'b' | 'a' | 'the'");
-        assert_eq!(matching(&found, 1e5, 1e3).unwrap(), "'new' | 'rare' | ('b' & 'a')",);
+    fn all(documents: f64) -> Searched {
+        Searched { indexed: documents, passing: 1.0, wanted: 20.0 }
+    }
+
+    fn indexed(shares: &[(&str, f32)], documents: f64) -> Option<String> {
+        matching(&terms(shares), all(documents)).indexed
     }
 
     #[test]
-    fn terms_too_common_for_pairs_must_all_meet() {
-        let found = terms(&[("a", 0.9), ("b", 0.8)]);
-        assert_eq!(matching(&found, 1e6, 1e3).unwrap(), "'b' & 'a'");
-        assert_eq!(matching(&[], 1e6, 1e3), None);
+    fn rare_terms_match_alone_and_common_ones_together() {
+        let found = [("the", 0.9), ("rare", 0.001), ("a", 0.02), ("b", 0.01), ("new", -1.0)];
+        assert_eq!(indexed(&found, 300.0).unwrap(), "'new' | 'rare' | 'b' | 'a' | 'the'");
+        assert_eq!(indexed(&found, 1e5).unwrap(), "'new' | 'rare' | ('b' & 'a')");
+        assert_eq!(indexed(&found, 5e5).unwrap(), "'new' | 'rare'");
+        let found = [("a", 0.01), ("b", 0.01), ("c", 0.01), ("d", 0.5)];
+        let pairs = "(('a' & ('b' | 'c') | 'b' & 'c'))";
+        assert_eq!(indexed(&found, 6e5).unwrap(), pairs);
+        assert_eq!(indexed(&found, 5e6).unwrap(), "('a' & 'b' & 'c')");
     }
 
     #[test]
-    fn counted_lexemes_match_alone_where_they_are_rare() {
-        let lexemes = ["the", "numbat", "termite", "eats"];
-        let of =
-            |counts: [Option<f64>; 4], budget| among_counted(&lexemes, &counts, budget).unwrap();
-        assert_eq!(of([None, Some(3.0), Some(200.0), None], 1e3), "'numbat' | 'termite'");
-        assert_eq!(of([None, Some(3.0), Some(200.0), Some(0.0)], 100.0), "'numbat'");
-        assert_eq!(of([None, Some(0.0), None, Some(0.0)], 100.0), "'the' & 'termite'");
-        assert_eq!(among_counted(&lexemes, &[Some(0.0); 4], 100.0), None);
-        assert_eq!(of([None, Some(300.0), None, None], 100.0), "'numbat'", "one in any case");
-        assert_eq!(of([None; 4], 100.0), "'the' & 'numbat' & 'termite' & 'eats'");
-        assert_eq!(among_counted(&[], &[], 100.0), None);
+    fn where_little_passes_less_is_fetched() {
+        let found = terms(&[("a", 0.01), ("b", 0.02)]);
+        let of = |passing| {
+            matching(&found, Searched { indexed: 1e5, passing, wanted: 20.0 }).indexed.unwrap()
+        };
+        assert_eq!(of(1.0), "('a' & 'b')");
+        assert_eq!(of(0.4), "'a'");
+        assert_eq!(of(0.1), "'a' | 'b'");
+        // Fifty chunks are got from the index for each that passes.
+        let found = terms(&[("a", 0.05), ("b", 0.1)]);
+        assert_eq!(of(0.02), "'a' | 'b'");
+        let of = |passing| {
+            matching(&found, Searched { indexed: 1e5, passing, wanted: 20.0 }).indexed.unwrap()
+        };
+        assert_eq!(of(0.02), "'a'");
+        assert!(Searched { passing: 0.0, ..all(1e6) }.budget() > 0.0);
     }
 
     #[test]
-    fn any_lexeme_is_quoted() {
-        assert_eq!(quoted(r"it's \ :*"), r"'it''s \\ :*'");
+    fn terms_that_are_too_common_are_looked_for_in_a_sample() {
+        let both = || Some("'b' | 'a'".to_owned());
+        let of = |shares| matching(&terms(shares), all(1e6));
+        let found = of(&[("a", 0.9), ("b", 0.8)]);
+        assert_eq!(found, Matching { indexed: None, sampled: both() });
+        let found = of(&[("a", 0.9), ("new", -1.0), ("b", 0.8)]);
+        assert_eq!(found, Matching { indexed: Some("'new'".to_owned()), sampled: both() });
+        let found = of(&[("a", 0.9), ("rare", 5e-5), ("b", 0.8)]);
+        assert_eq!(found, Matching { indexed: Some("'rare'".to_owned()), sampled: None });
+        assert_eq!(of(&[]), Matching::default());
+        // Few would be found, but on the way to them a tenth of a large index is gone through.
+        let many = terms(&[("a", 0.2), ("b", 0.2), ("c", 0.2), ("d", 0.2), ("e", 0.2), ("f", 0.2)]);
+        let is_indexed = |searched| matching(&many, searched).indexed.is_some();
+        assert!(is_indexed(all(1e5)) && !is_indexed(all(1e6)));
+        assert!(!is_indexed(Searched { passing: 0.1, ..all(1e6) }));
+    }
+
+    /// Whether what holds `held` of the terms named by a letter matches; reads on from `query`.
+    fn matches(query: &mut &str, held: usize) -> bool {
+        let mut any = false;
+        loop {
+            let mut all = true;
+            loop {
+                if let Some(inner) = query.strip_prefix('(') {
+                    *query = inner;
+                    all &= matches(query, held);
+                    *query = &query[1..];
+                } else {
+                    all &= held >> (query.as_bytes()[1] - b'a') & 1 == 1;
+                    *query = &query[3..];
+                }
+                let Some(rest) = query.strip_prefix(" & ") else { break };
+                *query = rest;
+            }
+            any |= all;
+            let Some(rest) = query.strip_prefix(" | ") else { return any };
+            *query = rest;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_weighs_enough_matches_and_nothing_else(
+            mut shares in prop::collection::vec(1e-3..0.9_f32, 1..8),
+            threshold in 0.0..1.0_f64,
+        ) {
+            shares.sort_by(f32::total_cmp);
+            let named: Vec<(String, f32)> =
+                ('a'..='z').map(String::from).zip(shares.iter().copied()).collect();
+            let named: Vec<(&str, f32)> = named.iter().map(|(name, share)| (name.as_str(), *share)).collect();
+            let terms = terms(&named);
+            let meetings = Meetings::of(&terms.iter().collect::<Vec<_>>());
+            let all = (1 << shares.len()) - 1;
+            let threshold = threshold * meetings.weight(all);
+            let clause = clause(&meetings.terms, threshold).expect("all of them weigh enough");
+            for held in 1..=all {
+                let mut query = clause.as_str();
+                let weighs_enough = reaches(meetings.weight(held), threshold);
+                prop_assert_eq!(matches(&mut query, held), weighs_enough, "{} {:b}", clause, held);
+            }
+        }
+
+        #[test]
+        fn what_is_looked_for_stays_within_bounds(
+            shares in prop::collection::vec(1e-4..1.0_f32, 0..12),
+            indexed in 10.0..1e8_f64,
+            passing in 0.0..1.0_f64,
+        ) {
+            let named: Vec<(&str, f32)> = shares.iter().map(|share| ("t", *share)).collect();
+            let terms = terms(&named);
+            let searched = Searched { indexed, passing, wanted: 20.0 };
+            let found = matching(&terms, searched);
+            prop_assert_eq!(found.indexed.is_none() && found.sampled.is_none(), shares.is_empty());
+            let holding: f64 = shares.iter().map(|share| f64::from(*share) * searched.documents()).sum();
+            if holding <= searched.budget() {
+                let mut wanted: Vec<&Term> = terms.iter().collect();
+                wanted.sort_by(|a, b| a.frequency.partial_cmp(&b.frequency).expect("numbers"));
+                prop_assert_eq!(found.indexed, any_of(wanted.iter().map(|term| &term.lexeme)));
+                prop_assert!(found.sampled.is_none());
+            }
+            let all: Vec<&Term> = terms.iter().collect();
+            let meetings = Meetings::of(&all);
+            if let Some((_, expected)) = meetings.within(searched, searched.budget()) {
+                prop_assert!(expected <= searched.budget());
+            }
+        }
     }
 }

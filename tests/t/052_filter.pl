@@ -88,11 +88,11 @@ SELECT regexp_replace(concat_ws(E'\\n', search -> 'legs' -> 0 ->> 'access', sear
 SQL
 }
 
-my ($by_index, $by_words, $by_number) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'gin index big_gN_chunks_lexemes_idx', 'btree index big_gN_chunks_pkey');
-like(explained(''), qr/^$by_index\n$by_words\n/, 'no filter: each leg has its index');
-like(explained(q(, filter => '{"half": "odd"}')), qr/^$by_index\n$by_words\n/, 'half of the chunks: each leg has its index');
-like(explained(q(, filter => '{"tenant": "t7"}')), qr/^$by_number\n$by_number\n.*leave 100 chunks/, '100 chunks: both legs look at them alone, and it is said');
-like(explained(q(, filter => '{"not": {"id": {"gt": 40}}}')), qr/^$by_number\n$by_number\n.*leave 40 chunks/, 'few, against expectation: so they do');
+my ($by_index, $by_words, $by_place) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'gin index big_gN_chunks_lexemes_idx', 'places of big_gN_chunks');
+like(explained(''), qr/^$by_index\n$by_words( and $by_place)?\n/, 'no filter: each leg has its index');
+like(explained(q(, filter => '{"half": "odd"}')), qr/^$by_index\n$by_words( and $by_place)?\n/, 'half of the chunks: each leg has its index');
+like(explained(q(, filter => '{"tenant": "t7"}')), qr/^$by_place\n$by_place\n.*leave 100 chunks/, '100 chunks: both legs look at them alone, and it is said');
+like(explained(q(, filter => '{"not": {"id": {"gt": 40}}}')), qr/^$by_place\n$by_place\n.*leave 40 chunks/, 'few, against expectation: so they do');
 like($node->safe_psql('postgres', q{SELECT rag_explain_text('big', 'question', filter => '{"id": {"lte": 0}}')}), qr{leave no chunk}, 'none: it is said');
 
 # An index that stops at once, and a filter that passes none of the 10,000 nearest but 40,000 others, which are compared
@@ -137,10 +137,10 @@ SELECT min(found), round(avg(hits / 10.0), 3) >= 0.95, sum(others)
 SQL
 	is($result, '10|t|0', "$role: its ten nearest, and no row of another");
 }
-like(explained('', 't7'), qr/^$by_number\n$by_number\n.*leave 100 chunks/, 'a small tenant: both legs look at its chunks alone');
-like(explained('', 'odd'), qr/^$by_index\n$by_words\n/, 'a large one: each leg has its index');
-like(explained('', 'opaque'), qr/^$by_number\n$by_number\n.*leave 50 chunks/, 'a policy nobody can see through: so few after all');
-like(explained(q(, filter => '{"id": {"lte": 2000}}'), 'odd'), qr/^$by_number\n$by_number\n.*leave 1000 chunks/, 'policy and filter together');
+like(explained('', 't7'), qr/^$by_place\n$by_place\n.*leave 100 chunks/, 'a small tenant: both legs look at its chunks alone');
+like(explained('', 'odd'), qr/^$by_index\n$by_words( and $by_place)?\n/, 'a large one: each leg has its index');
+like(explained('', 'opaque'), qr/^$by_place\n$by_place\n.*leave 50 chunks/, 'a policy nobody can see through: so few after all');
+like(explained(q(, filter => '{"id": {"lte": 2000}}'), 'odd'), qr/^$by_place\n$by_place\n.*leave 1000 chunks/, 'policy and filter together');
 # One session for both: the number of rows a plan is made for is this tenant's, and so are the rows.
 my $turns = join "\n", map { 'SET ROLE t' . (7 + $_ % 2) . q{; SELECT count(*), count(*) FILTER (WHERE (document_key ->> 'id')::int % 1000 <> right(current_user, 1)::int) FROM rag_search('big', 'w1 w2', 20, rerank => false); RESET ROLE;} } 1 .. 6;
 is($node->safe_psql('postgres', $turns), join("\n", ('20|0') x 6), 'tenants in turn');
@@ -157,6 +157,26 @@ SQL
 }
 is($node->safe_psql('postgres', q{SET ROLE odd; SELECT count(*), bool_and(content ~ '\mw1\M' AND content ~ '\mw2\M') FROM rag_search('big', 'w1 w2', 5, dense_weight => 0, rerank => false)}), '5|t', 'common words alone');
 is($node->safe_psql('postgres', q{SET ROLE odd; SELECT count(*) FROM rag_search('big', 'nosuchword', 5, dense_weight => 0, rerank => false)}), 0, 'a word that nobody has');
+
+# Words that are everywhere are looked for in a sample, and what has all of them comes first; so they are where the other
+# words of a question are rare or not there at all.
+for my $user ('postgres', 'odd')
+{
+	my $leg = $node->safe_psql('postgres', "SET ROLE $user; SELECT regexp_replace(concat_ws(': ', l ->> 'access', l ->> 'wanted'), '_g\\d+_', '_gN_', 'g') FROM (SELECT search -> 'legs' -> 1 AS l FROM rag_explain('big', 'w1 w2', 5, rerank => false) LIMIT 1) s");
+	is($leg, q(places of big_gN_chunks: of a sample those with 'w2' | 'w1'), "$user: common words alone by a sample");
+	for my $case ([ 'w1 w2 nosuchword', 20, q{content ~ '\\mw1\\M' AND content ~ '\\mw2\\M'} ], [ 'w3 w1 w2 nosuchword', 100, 'true' ])
+	{
+		my ($query, $k, $condition) = @$case;
+		is($node->safe_psql('postgres', "SET ROLE $user; SELECT count(*), bool_and($condition) FROM rag_search('big', '$query', $k, dense_weight => 0, rerank => false)"), "$k|t", "$user: '$query'");
+	}
+	is($node->safe_psql('postgres', <<"SQL"), '20|9|9', "$user: common words fill up what a rare one leaves");
+SELECT word AS rare FROM (SELECT word, count(*) AS n FROM big, unnest(tsvector_to_array(to_tsvector('simple', body))) word WHERE half = 'odd' OR '$user' = 'postgres' GROUP BY word) w WHERE n = 9 ORDER BY word LIMIT 1 \\gset
+SET ROLE $user;
+SELECT count(*), count(*) FILTER (WHERE has), count(*) FILTER (WHERE has AND place <= 9)
+  FROM (SELECT content ~ ('\\m' || :'rare' || '\\M') AS has, place FROM rag_search('big', 'w1 w2 ' || :'rare', 20, dense_weight => 0, rerank => false)
+          WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, place)) s;
+SQL
+}
 
 # Nothing on the way reads a table in full, whoever asks.
 SKIP:

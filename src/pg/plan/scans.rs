@@ -15,6 +15,8 @@ pub enum Scan {
     Index(pg_sys::Oid),
     /// Of this table in full.
     Table(pg_sys::Oid),
+    /// Of some places in this table.
+    Places(pg_sys::Oid),
 }
 
 /// The scans of the CTE `name` in the kept plan of a statement, first to run first. Scans inside of
@@ -92,10 +94,10 @@ unsafe fn walk(plan: *mut pg_sys::Plan, statement: &pg_sys::PlannedStmt, scans: 
                 scans.push(Scan::Index((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid));
             }
             pg_sys::NodeTag::T_SeqScan => {
-                let number = (*plan.cast::<pg_sys::Scan>()).scanrelid as usize;
-                let tables = nodes::<pg_sys::RangeTblEntry>(statement.rtable);
-                let table = number.checked_sub(1).and_then(|position| tables.get(position));
-                scans.extend(table.map(|table| Scan::Table((**table).relid)));
+                scans.extend(table(plan, statement).map(Scan::Table));
+            }
+            pg_sys::NodeTag::T_TidScan => {
+                scans.extend(table(plan, statement).map(Scan::Places));
             }
             pg_sys::NodeTag::T_SubqueryScan => {
                 walk((*plan.cast::<pg_sys::SubqueryScan>()).subplan, statement, scans);
@@ -113,6 +115,20 @@ unsafe fn walk(plan: *mut pg_sys::Plan, statement: &pg_sys::PlannedStmt, scans: 
         }
         walk((*plan).lefttree, statement, scans);
         walk((*plan).righttree, statement, scans);
+    }
+}
+
+/// The table of a scan.
+///
+/// # Safety
+/// As [`walk`]; the node is a scan's.
+unsafe fn table(plan: *mut pg_sys::Plan, statement: &pg_sys::PlannedStmt) -> Option<pg_sys::Oid> {
+    // SAFETY: as promised.
+    unsafe {
+        let number = (*plan.cast::<pg_sys::Scan>()).scanrelid as usize;
+        let tables = nodes::<pg_sys::RangeTblEntry>(statement.rtable);
+        let table = number.checked_sub(1).and_then(|position| tables.get(position));
+        table.map(|table| (**table).relid)
     }
 }
 

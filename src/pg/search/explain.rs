@@ -5,9 +5,10 @@ use super::{Fate, Found, Options, Outcome, Search};
 use crate::Result;
 use crate::pg::lexical::Access;
 use crate::pg::plan::scans::{self, Scan};
-use crate::pg::spi::{read, required};
+use crate::pg::spi::{column, read, required};
 use crate::search::explain::Leg;
 use crate::search::lexical::Engine;
+use crate::search::matching::Matching;
 use std::time::Instant;
 
 /// A search and what there is to say about it.
@@ -69,10 +70,13 @@ impl Search {
             let wanted = format!("its best {}", best.len());
             return Leg { name, access: Some(index.described()), wanted: Some(wanted), found };
         }
-        let is_few = self.trace.gathered.few.is_some();
-        let matched = self.matched(&self.terms(), self.documents(), is_few);
-        let access = matched.as_ref().and_then(|_| self.access(name));
-        Leg { name, access, wanted: matched.map(|matched| format!("chunks with {matched}")), found }
+        let Matching { indexed, sampled } = self.matched(&self.terms(), &self.trace.gathered);
+        let sampled = sampled.map(|words| format!("of a sample those with {words}"));
+        let wanted = indexed.map(|words| format!("chunks with {words}"));
+        let wanted: Vec<String> = wanted.into_iter().chain(sampled).collect();
+        let access = (!wanted.is_empty()).then(|| self.access(name)).flatten();
+        let wanted = access.as_ref().map(|_| wanted.join(", "));
+        Leg { name, access, wanted, found }
     }
 
     /// What another extension's index found, where the lexical leg is that.
@@ -103,7 +107,9 @@ impl Search {
     /// How the plan of the statement that ran gets at a leg's chunks.
     pub(super) fn access(&self, leg: &str) -> Option<String> {
         let (sql, arguments) = self.statement(&self.trace.gathered)?;
-        described(&scans::of_cte(&sql, &arguments, leg))
+        let parts: &[&str] = if leg == "lexical" { &["matched", leg] } else { &[leg] };
+        let scans = parts.iter().flat_map(|part| scans::of_cte(&sql, &arguments, part));
+        described(&scans.collect::<Vec<_>>())
     }
 
     /// What the order is by.
@@ -153,7 +159,7 @@ impl Search {
         );
         note(
             options.lexical_weight > 0.0 && !self.may_use_statistics(),
-            "row-level security applies: document frequencies are those of the chunks found"
+            "row-level security applies: document frequencies are those of what the caller may see"
                 .to_owned(),
         );
         note(
@@ -191,9 +197,17 @@ pub(super) fn is_vector_index(access: &str) -> bool {
 /// What scans read, by name; `None` for none.
 pub(super) fn described(scans: &[Scan]) -> Option<String> {
     let name = |scan: &Scan| {
-        let (Scan::Index(relation) | Scan::Table(relation)) = *scan;
+        let (Scan::Index(relation) | Scan::Table(relation) | Scan::Places(relation)) = *scan;
         let sql = include_str!("../../../sql/run/explain_relation.sql");
-        read(sql, &[relation.into()], |row| required::<String>(&row, 1)).join("")
+        let names = read(sql, &[relation.into()], |row| {
+            let (name, method): (String, Option<String>) = (required(&row, 1), column(&row, 2));
+            match (scan, method) {
+                (Scan::Index(_), Some(method)) => format!("{method} index {name}"),
+                (Scan::Places(_), _) => format!("places of {name}"),
+                _ => format!("sequential scan of {name}"),
+            }
+        });
+        names.concat()
     };
     let names: Vec<String> = scans.iter().map(name).collect();
     (!names.is_empty()).then(|| names.join(" and "))

@@ -3,24 +3,31 @@
 //! Only for callers to whom no row security applies: statistics count rows that others may not see.
 #![allow(unsafe_code)] // reads system caches
 
+use crate::search::sample::Extent;
 use pgrx::{FromDatum, pg_sys};
 use std::ffi::CStr;
+use std::num::NonZeroU32;
 
 /// Number of rows by the last ANALYZE or VACUUM, if there was one.
-#[allow(clippy::cast_ptr_alignment)] // tuples are aligned
 pub fn rows(table: pg_sys::Oid) -> Option<f64> {
+    extent(table).map(|extent| extent.rows)
+}
+
+/// Rows and pages by the last ANALYZE or VACUUM, if there was one and it found any.
+#[allow(clippy::cast_ptr_alignment)] // tuples are aligned
+pub fn extent(table: pg_sys::Oid) -> Option<Extent> {
     // SAFETY: a syscache look-up inside a transaction; the tuple is released before returning.
-    let rows = unsafe {
+    let (rows, pages) = unsafe {
         let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
         let tuple = pg_sys::SearchSysCache1(cache, table.into());
         if tuple.is_null() {
             return None;
         }
-        let rows = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).reltuples;
+        let class = *pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
         pg_sys::ReleaseSysCache(tuple);
-        rows
+        (f64::from(class.reltuples), u32::try_from(class.relpages).unwrap_or(0))
     };
-    (rows > 0.0).then_some(f64::from(rows))
+    (rows > 0.0).then_some(Extent { rows, pages: NonZeroU32::new(pages)? })
 }
 
 /// Share of a table's rows whose `tsvector` column holds each of `lexemes`, where statistics know.

@@ -8,16 +8,23 @@ use crate::pg::lexical::Access;
 use crate::pg::spi::{fill, required};
 use crate::pg::{plan, rights};
 use crate::search::legs::{Request, Term, most_telling};
-use crate::search::matching::matching;
-use crate::search::{any_of, few};
+use crate::search::matching::{Matching, Searched, matching};
+use crate::search::sample::places;
+use crate::search::{all_of, any_of, few};
 use pgrx::datum::DatumWithOid;
+use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 use pgrx::spi::SpiHeapTupleData;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-/// Chunks the lexical leg is meant to look at, and the most it does when estimates are off. About 2 µs each.
-const MATCHES: usize = 1_500;
+/// Most chunks that the lexical leg looks at, when estimates are off.
 const MOST_MATCHES: usize = 4_000;
+/// Chunks that the lexical leg should have at least, if that many hold a word.
+const ENOUGH: usize = 20;
+/// Chunks of a sample that pass, where words are too common for the index, and most that are looked at for them.
+const SAMPLED: f64 = 1_500.0;
+const MOST_SAMPLED: f64 = 6_000.0;
 
 /// Candidates kept beyond those wanted, in case some of their documents are gone.
 const SPARE: usize = 20;
@@ -55,15 +62,25 @@ impl Search {
         let is_strict =
             is_filtered || (has_policies && !rights::row_security_applies(self.generation.chunks));
         self.trace.is_short = false;
+        self.trace.passing = 1.0;
         self.trace.gathered =
             Gathering { must_match: required, is_strict, limit: wanted, few: None, best: None };
         if is_narrowed {
             let chunks = frequency::rows(self.generation.chunks);
-            let is_worth = |n| few::is_worth_comparing(n, chunks, self.options.depth);
+            let mut expected = 0.0;
+            let is_worth = |n| {
+                expected = n;
+                few::is_worth_comparing(n, chunks, self.options.depth)
+            };
             self.trace.gathered.few = self.few(MOST_FEW, is_worth);
+            self.trace.passing = chunks.map_or(1.0, |chunks| (expected / chunks).min(1.0));
             if self.trace.gathered.few.is_some() {
                 return self.gather(&self.trace.gathered).found;
             }
+        }
+        let has_words = self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty();
+        if has_words && !self.may_use_statistics() && self.visible.is_none() {
+            self.visible = self.look_around();
         }
         self.trace.gathered.best = self.best();
         let Gathered { mut found, kept, .. } = self.gather_enough();
@@ -118,7 +135,11 @@ impl Search {
 
     /// The chunks that filter and policies leave, if they are at most `most`, and the number that the
     /// planner expects `is_worth` finding them.
-    fn few(&self, most: usize, is_worth: impl FnOnce(f64) -> bool) -> Option<Rc<Vec<i64>>> {
+    fn few(
+        &self,
+        most: usize,
+        is_worth: impl FnOnce(f64) -> bool,
+    ) -> Option<Rc<Vec<pg_sys::ItemPointerData>>> {
         let parts = [
             ("source", self.collection.source_sql.as_str()),
             ("chunks", &self.names.chunks),
@@ -127,10 +148,11 @@ impl Search {
         ];
         let sql = fill(include_str!("../../../sql/run/search_few.sql"), &parts);
         let none = || DatumWithOid::null_oid(pg_sys::TEXTOID);
-        let mut arguments = vec![none(), none(), none(), none(), (most as i64 + 1).into()];
+        let most_asked = (most as i64 + 1).into();
+        let mut arguments = vec![none(), none(), none(), none(), most_asked, none(), none()];
         arguments.extend(self.filter.arguments());
         let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
-        let few = plan::read_if(&sql, &arguments, is_worth, |row| required::<i64>(row, 1))?;
+        let few = plan::read_if(&sql, &arguments, is_worth, |row| required(row, 1))?;
         (few.len() <= most).then(|| Rc::new(few))
     }
 
@@ -171,19 +193,21 @@ impl Search {
         let options = &self.options;
         let terms = self.terms();
         let documents = self.documents();
-        let matched = match best {
-            Some(_) => None,
-            None => self.matched(&terms, documents, few.is_some()),
+        let Matching { indexed, sampled } = match best {
+            Some(_) => Matching::default(),
+            None => self.matched(&terms, gathering),
         };
+        let sample = sampled.as_ref().and_then(|_| self.sample(&terms, self.sampled()));
         let most_matches = if few.is_some() { MOST_COMPARED } else { MOST_MATCHES };
         let is_dense = options.dense_weight > 0.0 && self.embedding.is_some();
         let shape = Shape {
             dense: if is_dense { options.depth } else { 0 },
             lexical: match best {
                 Some(best) => best.len(),
-                None if matched.is_some() => most_matches,
+                None if indexed.is_some() => most_matches,
                 None => 0,
             },
+            sampled: sample.as_ref().map(|_| self.enough()),
             is_ranked: best.is_some(),
             limit: *limit,
             is_required: must_match.is_some(),
@@ -195,13 +219,14 @@ impl Search {
             with_bits: options.rerank
                 && self.embedding.as_ref().is_some_and(|e| e.tokens.is_some()),
         };
-        if shape.dense == 0 && shape.lexical == 0 {
+        if shape.dense == 0 && shape.lexical == 0 && sample.is_none() {
             return None;
         }
-        let matched = matched.map(|matched| match must_match {
+        let with_required = |matched: String| match must_match {
             Some(must_match) => format!("({matched}) & {must_match}"),
             None => matched,
-        });
+        };
+        let (indexed, sampled) = (indexed.map(with_required), sampled.map(with_required));
         let request = Request {
             terms,
             documents,
@@ -214,34 +239,86 @@ impl Search {
         let sql = statement(&self.collection, &self.names, &self.filter, shape);
         let vector = self.embedding.as_ref().map(|e| e.vector.as_slice());
         let vector = self.pgvector.argument(vector);
-        let (matched, must_match) = (tsquery(matched.as_deref()), tsquery(must_match.as_deref()));
-        let numbers = few.as_ref().or(best).map(|numbers| numbers.to_vec());
-        let mut arguments =
-            vec![vector, request.pack().into(), matched, must_match, numbers.into()];
+        let best = best.map(|best| best.to_vec());
+        let places = few.as_ref().map(|few| few.to_vec()).or(sample);
+        let mut arguments = vec![
+            vector,
+            request.pack().into(),
+            tsquery(indexed.as_deref()),
+            tsquery(must_match.as_deref()),
+            best.into(),
+            places.into(),
+            tsquery(sampled.as_deref()),
+        ];
         arguments.extend(self.filter.arguments());
         Some((sql, arguments))
     }
 
-    /// What the lexical leg matches: of few chunks each with any of the terms. `None` leaves it out.
-    pub(super) fn matched(
-        &self,
-        terms: &[Term],
-        documents: Option<f64>,
-        is_few: bool,
-    ) -> Option<String> {
-        match self.options.lexical_weight > 0.0 {
-            true if is_few => any_of(terms.iter().map(|term| &term.lexeme)),
-            true if !self.may_use_statistics() => {
-                let visible = || self.matched_visible(terms, MATCHES as f64);
-                self.visible.get_or_init(visible).clone()
-            }
-            true => matching(terms, documents.unwrap_or(0.0), MATCHES as f64),
-            false => None,
+    /// What the lexical leg matches: of few chunks each with any of the terms.
+    pub(super) fn matched(&self, terms: &[Term], gathering: &Gathering) -> Matching {
+        let lexemes = || terms.iter().map(|term| &term.lexeme);
+        let by_index = |indexed| Matching { indexed, sampled: None };
+        if self.options.lexical_weight <= 0.0 {
+            return Matching::default();
+        }
+        if gathering.few.is_some() {
+            return by_index(any_of(lexemes()));
+        }
+        let indexed = frequency::rows(self.generation.chunks).unwrap_or(0.0);
+        let matching = matching(
+            terms,
+            Searched { indexed, passing: self.passing(), wanted: self.enough() as f64 },
+        );
+        match gathering.must_match {
+            // What must match is rare enough for the index, and would hardly be met with in a sample.
+            Some(_) => by_index(matching.indexed.or_else(|| all_of(lexemes()))),
+            None => matching,
         }
     }
 
-    /// The question's lexemes with what statistics tell of them, if they may tell.
+    /// Chunks of the lexical leg from which on no more are looked for in a sample.
+    fn enough(&self) -> usize {
+        self.options.top_k.max(ENOUGH)
+    }
+
+    /// Chunks of a sample that enough pass filter and policies of.
+    fn sampled(&self) -> usize {
+        (SAMPLED / self.passing()).min(MOST_SAMPLED) as usize
+    }
+
+    /// Share of the chunks that filter and policies let pass, as far as is known.
+    fn passing(&self) -> f64 {
+        match &self.visible {
+            Some(visible) if self.filter.sql().is_some() => self.trace.passing.min(visible.share),
+            Some(visible) => visible.share,
+            None => self.trace.passing,
+        }
+    }
+
+    /// Where the chunks of a sample lie: the same for the same terms.
+    pub(super) fn sample(
+        &self,
+        terms: &[Term],
+        count: usize,
+    ) -> Option<Vec<pg_sys::ItemPointerData>> {
+        let extent = frequency::extent(self.generation.chunks)?;
+        let mut hasher = DefaultHasher::new();
+        for term in terms {
+            term.lexeme.hash(&mut hasher);
+        }
+        let place = |(page, place)| {
+            let mut tid = pg_sys::ItemPointerData::default();
+            item_pointer_set_all(&mut tid, page, place);
+            tid
+        };
+        Some(places(extent, count, hasher.finish()).into_iter().map(place).collect())
+    }
+
+    /// The question's lexemes with what is known of them.
     pub(super) fn terms(&self) -> Vec<Term> {
+        if let Some(visible) = &self.visible {
+            return visible.terms.clone();
+        }
         let lexemes: Vec<&str> = self.question.lexemes.iter().map(String::as_str).collect();
         let shares = if self.may_use_statistics() {
             frequency::shares(self.generation.chunks, c"lexemes", &lexemes)
@@ -256,7 +333,11 @@ impl Search {
     }
 
     pub(super) fn documents(&self) -> Option<f64> {
-        self.may_use_statistics().then(|| frequency::rows(self.generation.chunks)).flatten()
+        match &self.visible {
+            Some(visible) => frequency::rows(self.generation.chunks).map(|n| n * visible.share),
+            None if self.may_use_statistics() => frequency::rows(self.generation.chunks),
+            None => None,
+        }
     }
 
     /// Statistics count rows that others may not see: only for callers whom no policy holds back.

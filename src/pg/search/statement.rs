@@ -8,8 +8,10 @@ use crate::pg::spi::fill;
 pub struct Shape {
     /// Chunks the dense leg finds; 0 leaves it out.
     pub dense: usize,
-    /// Chunks the lexical leg looks at; 0 leaves it out.
+    /// Chunks the lexical leg gets from an index; 0 for none.
     pub lexical: usize,
+    /// Where it also looks at a sample: from how many chunks on there are enough without.
+    pub sampled: Option<usize>,
     /// Whether they are those of `$5`, which another extension's index found.
     pub is_ranked: bool,
     /// Chunks that come out.
@@ -29,7 +31,7 @@ pub enum Among {
     All,
     /// Of these, those that the source has and the filter passes.
     Asked,
-    /// Those numbered in `$5`, each of them.
+    /// Those at the places in `$6`, each of them.
     Few,
 }
 
@@ -51,6 +53,9 @@ pub struct Names {
 /// A leg that finds nothing.
 const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS hits, 0::pg_catalog.int8 AS found";
 
+/// Chunks that there are none of.
+const NOTHING: &str = "    SELECT NULL::pg_catalog.int8 AS chunk_id, NULL::pg_catalog.tsvector AS lexemes WHERE false";
+
 /// The statement's SQL; its parameters are described in `sql/run/search.sql`.
 pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape: Shape) -> String {
     let visible = collection.source_visible_where("c", filter.sql());
@@ -61,11 +66,8 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
     } else {
         names.distance.clone()
     };
-    let among = is_few.then_some("c.chunk_id OPERATOR(pg_catalog.=) ANY ($5)");
+    let among = is_few.then_some("c.ctid OPERATOR(pg_catalog.=) ANY ($6)");
     let leg = |template, count: usize, own: Option<&str>| {
-        if count == 0 {
-            return NO_LEG.to_owned();
-        }
         let asked = (shape.among == Among::Asked).then_some(visible.as_str());
         let conditions: Vec<&str> = among.into_iter().chain(own).chain(asked).collect();
         let conditions =
@@ -87,14 +89,33 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         }
     };
     let required = shape.is_required.then(|| matches("$4"));
-    let template = include_str!("../../../sql/run/search_dense.sql");
-    let dense = leg(template, shape.dense, required.as_deref());
-    let lexical = if shape.is_ranked {
-        let template = include_str!("../../../sql/run/search_ranked.sql");
-        leg(template, shape.lexical, required.as_deref())
-    } else {
+    let dense = match shape.dense {
+        0 => NO_LEG.to_owned(),
+        depth => leg(include_str!("../../../sql/run/search_dense.sql"), depth, required.as_deref()),
+    };
+    let indexed = match shape.lexical {
+        0 => NOTHING.to_owned(),
+        most => {
+            let template = include_str!("../../../sql/run/search_matched.sql");
+            leg(template, most, Some(&matches("$3")))
+        }
+    };
+    let lexical = |chunks: &str| {
         let template = include_str!("../../../sql/run/search_lexical.sql");
-        leg(template, shape.lexical, Some(&matches("$3")))
+        fill(template, &[("matched", chunks)])
+    };
+    let (before, lexical) = match shape.sampled {
+        _ if shape.is_ranked => {
+            let template = include_str!("../../../sql/run/search_ranked.sql");
+            (String::new(), leg(template, shape.lexical, required.as_deref()))
+        }
+        Some(enough) => {
+            let template = include_str!("../../../sql/run/search_sampled.sql");
+            let sampled = leg(template, enough, Some("rag.matches(c.lexemes, $7)"));
+            (format!("matched AS MATERIALIZED (\n{indexed}\n), "), lexical(&sampled))
+        }
+        None if shape.lexical == 0 => (String::new(), NO_LEG.to_owned()),
+        None => (String::new(), lexical(&indexed)),
     };
     let keys = |of: fn(&str) -> String| {
         let keys = collection.keys.iter().map(|key| of(&key.stored_name()));
@@ -105,6 +126,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         .map(|bits| format!("LEFT JOIN {bits} b ON b.chunk_id OPERATOR(pg_catalog.=) f.chunk_id"));
     let parts = [
         ("dense", dense.as_str()),
+        ("matched", &before),
         ("lexical", &lexical),
         ("vector", &names.vector),
         ("chunks", &names.chunks),

@@ -1,4 +1,5 @@
 //! How a search went: times, and what it did otherwise than asked.
+use pgrx::pg_sys;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub struct Trace {
     pub is_cut: bool,
     /// Whether too little of what another extension's index found passed, so that ours was asked.
     pub is_short: bool,
+    /// Share of the chunks that filter and policies let pass, as the planner expects.
+    pub(super) passing: f64,
     /// The statement that gathered the candidates.
     pub(super) gathered: Gathering,
 }
@@ -46,8 +49,9 @@ pub(super) struct Gathering {
     pub is_strict: bool,
     /// Candidates wanted.
     pub limit: usize,
-    /// All chunks that filter and policies leave, where they are few enough to compare each.
-    pub few: Option<Rc<Vec<i64>>>,
+    /// Where all chunks lie that filter and policies leave, if they are few enough to compare each. Good as long as the
+    /// search's snapshot is: chunks are never updated, and no vacuum takes away what a snapshot sees.
+    pub few: Option<Rc<Vec<pg_sys::ItemPointerData>>>,
     /// What another extension's index found for the lexical leg, best first, where it was asked.
     pub best: Option<Rc<Vec<i64>>>,
 }

@@ -1,0 +1,64 @@
+//! Rows of a table without an index to find them: all rows of some pages, evenly spread.
+use std::num::NonZeroU32;
+
+/// Most rows that a page of PostgreSQL's usual size holds.
+const MOST_A_PAGE: f64 = 291.0;
+
+/// A table as statistics have it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Extent {
+    /// Its rows.
+    pub rows: f64,
+    /// Its pages.
+    pub pages: NonZeroU32,
+}
+
+/// Page and place on it, from 1, of about `wanted` rows. Some of the places may be empty. Another `seed` means other
+/// pages, the same one the same pages.
+pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<(u32, u16)> {
+    let pages = f64::from(extent.pages.get());
+    let rows_a_page = (extent.rows / pages).clamp(1.0, MOST_A_PAGE);
+    // Pages differ in how much they hold, and rows that were deleted leave places empty.
+    let last = (1.5 * rows_a_page).ceil().min(MOST_A_PAGE) as u16;
+    let looked_at = (wanted as f64 / rows_a_page).ceil().clamp(1.0, pages);
+    let stride = pages / looked_at;
+    let start = stride * (seed % 1_024) as f64 / 1_024.0;
+    let page = |n: u32| ((start + stride * f64::from(n)) as u32).min(extent.pages.get() - 1);
+    let pages = (0..looked_at as u32).map(page);
+    pages.flat_map(|page| (1..=last).map(move |place| (page, place))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn extent(rows: f64, pages: u32) -> Extent {
+        Extent { rows, pages: NonZeroU32::new(pages).expect("some pages") }
+    }
+
+    #[test]
+    fn small_tables_are_read_whole() {
+        let places = places(extent(40.0, 10), 1_000, 77);
+        assert_eq!(
+            places.iter().map(|(page, _)| *page).collect::<BTreeSet<_>>(),
+            (0..10).collect()
+        );
+        assert_eq!(places.iter().filter(|(page, _)| *page == 9).count(), 6);
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_spread_and_bounded(rows in 0.0..1e10_f64, pages in 1..u32::MAX, wanted in 1..2_000_usize, seed: u64) {
+            let places = places(extent(rows, pages), wanted, seed);
+            prop_assert!(places.iter().all(|(page, place)| *page < pages && (1..=291).contains(place)));
+            prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "each once");
+            prop_assert!(!places.is_empty() && places.len() <= 2 * wanted + 600);
+            let (first, last) = (places[0].0, places[places.len() - 1].0);
+            let read: BTreeSet<u32> = places.iter().map(|(page, _)| *page).collect();
+            let gap = f64::from(pages) / read.len() as f64;
+            prop_assert!(f64::from(first) <= gap && f64::from(pages - last) <= gap + 1.0);
+        }
+    }
+}
