@@ -2,7 +2,7 @@
 # Search as collections grow, on made-up text and vectors of the default model's length (tests/synthetic.sql): how long
 # index and search take, the latter also with filters, for a small tenant, for the commonest words, and end to
 # end for an answer. RAG_PG_BENCH_SIZES="1000 10000 100000 1000000" for the whole curve (a million chunks take about
-# 8 GB and some ten minutes, and want RAG_PG_BENCH_BUFFERS=6GB, since their vector index alone has 2 GB); up to 100,000 by
+# 8 GB and some ten minutes, and want RAG_PG_BENCH_BUFFERS=6GB, since their vector index alone has 1.1 GB); up to 100,000 by
 # default. What is searched is in memory: "warm" is what a server is that has run for a while.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 start_server
@@ -79,7 +79,7 @@ SQL
 
 measure() {
     local size=$1 collection=scale_$1 started seconds bytes index
-    # Building goes quickly while the graph fits into memory: 1.9 KB a chunk.
+    # Building goes quickly while the graph fits into memory: 1.2 KB a chunk.
     sql -c "ALTER DATABASE bench SET maintenance_work_mem = '$((size * 5 / 2048 + 64))MB'"
     started=$EPOCHREALTIME
     sql -v collection="$collection" -v model=$MODEL -v rows="$size" -v bits=true -f "$work/synthetic.sql" >/dev/null

@@ -15,4 +15,4 @@ pub mod sample;
 pub mod script;
 
 pub use bm25::Bm25;
-pub use query::{Query, all_of, any_of};
+pub use query::{Query, any_of};

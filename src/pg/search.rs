@@ -10,6 +10,7 @@ mod found;
 mod frequency;
 mod gather;
 mod hits;
+mod known;
 mod pgvector;
 mod question;
 mod quotable;
@@ -22,7 +23,6 @@ mod statement;
 mod text_search;
 mod trace;
 mod tsvector;
-mod visible;
 
 use super::collection::{Collection, Generation};
 use super::cursor::Snapshot;
@@ -38,6 +38,7 @@ pub use comparable::values;
 pub use explain::{Explained, explain};
 use filter::Filter;
 pub use found::{Fate, Found, key_of};
+use known::Known;
 use pgvector::PgVector;
 use question::Question;
 pub use quotable::Quotable;
@@ -50,7 +51,6 @@ use text_search::Config;
 use trace::timed;
 pub use trace::{Trace, milliseconds};
 pub use tsvector::TsVector;
-use visible::Visible;
 
 pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
 
@@ -207,8 +207,8 @@ struct Search {
     trace: Trace,
     /// Whether another extension's index finds the chunks of the lexical leg.
     access: Access,
-    /// What a caller under row-level security may see, once that was looked at.
-    visible: Option<Visible>,
+    /// What is known of the question's lexemes, once the legs need it.
+    known: Option<Known>,
     /// Kept in force while the search lasts.
     _snapshot: Option<Snapshot>,
 }
@@ -240,7 +240,7 @@ impl Search {
             question,
             embedding,
             trace,
-            visible: None,
+            known: None,
             _snapshot: snapshot,
         })
     }

@@ -9,20 +9,21 @@ const CORRELATION: f64 = 0.75;
 const WEIGHED: usize = 8;
 /// Most entries of the index that one search goes through: about 0.2 µs each.
 const MOST_ENTRIES: f64 = 100_000.0;
-/// Chunks that the lexical leg is meant to look at, and to fetch for it. About 2 µs each in a small collection, 4 in one
-/// of a million; more find no better ones.
+/// Chunks that the lexical leg is meant to look at. About 2 µs each in a small collection, 4 in one of a million; more
+/// find no better ones.
 const MATCHES: f64 = 600.0;
+/// Most chunks that are fetched for it, where not all pass.
 const MOST_FETCHED: f64 = 6_000.0;
-/// The least of them, however little passes.
-const LEAST: f64 = 100.0;
 
 /// What the lexical leg looks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Matching {
     /// A `tsquery` in its text form for the index; `None` where it would give far too many.
     pub indexed: Option<String>,
-    /// A `tsquery` in its text form for some chunks of all, where `indexed` finds few.
+    /// A `tsquery` in its text form for some chunks of all, where `indexed` finds few after all.
     pub sampled: Option<String>,
+    /// Chunks that `indexed` is expected to find, and that pass.
+    pub expected: f64,
 }
 
 /// The chunks that are searched.
@@ -32,19 +33,12 @@ pub struct Searched {
     pub indexed: f64,
     /// Share of them that filter and policies let pass.
     pub passing: f64,
-    /// Chunks that hold a term and pass from which on there are enough.
-    pub wanted: f64,
 }
 
 impl Searched {
-    /// Chunks that pass.
-    fn documents(self) -> f64 {
-        self.indexed * self.passing
-    }
-
-    /// Chunks that are meant to match: fewer where most of those that the index gives do not pass.
+    /// Chunks that the index is meant to give.
     fn budget(self) -> f64 {
-        (MOST_FETCHED * self.passing).clamp(LEAST, MATCHES)
+        (MATCHES / self.passing).min(MOST_FETCHED)
     }
 }
 
@@ -56,26 +50,25 @@ impl Searched {
 /// Where even the highest threshold lets too many pass, or finding them would take going through too
 /// much of the index, the common terms are looked for in a sample.
 pub fn matching(terms: &[Term], searched: Searched) -> Matching {
-    let (documents, budget) = (searched.documents(), searched.budget());
     let mut terms: Vec<&Term> = terms.iter().collect();
-    let share = |term: &Term| f64::from(term.frequency.unwrap_or(0.0));
-    terms.sort_by(|a, b| share(a).total_cmp(&share(b)));
-    let mut left = budget;
+    let given = |term: &Term| f64::from(term.frequency.unwrap_or(0.0)) * searched.indexed;
+    terms.sort_by(|a, b| given(a).total_cmp(&given(b)));
+    let mut left = searched.budget();
     let alone = terms.iter().take_while(|term| {
-        left -= share(term) * documents;
-        left >= 0.0
+        let fits = given(term) <= left;
+        left -= if fits { given(term) } else { 0.0 };
+        fits
     });
     let (rare, common) = terms.split_at(alone.count());
-    let expected = documents * rare.iter().map(|term| share(term)).sum::<f64>();
-    let meetings = Meetings::of(common);
-    let meeting = meetings.within(searched, budget - expected);
+    let meeting = Meetings::of(common).within(searched.indexed, left);
     let clauses = rare.iter().map(|term| operand(&term.lexeme));
     let clauses = clauses.chain(meeting.as_ref().map(|(clause, _)| clause.clone()));
     let clauses: Vec<String> = clauses.collect();
-    let found = expected + meeting.map_or(0.0, |(_, expected)| expected);
+    let given = rare.iter().map(|term| given(term)).chain(meeting.map(|(_, given)| given));
     Matching {
+        expected: given.sum::<f64>() * searched.passing,
         indexed: (!clauses.is_empty()).then(|| clauses.join(" | ")),
-        sampled: any_of(common.iter().filter(|_| found < searched.wanted).map(|term| &term.lexeme)),
+        sampled: any_of(common.iter().map(|term| &term.lexeme)),
     }
 }
 
@@ -101,46 +94,32 @@ impl<'a> Meetings<'a> {
         Self { terms: common.collect() }
     }
 
-    /// The lowest threshold that at most `most` chunks are expected to pass and whose passing takes no more
-    /// than so many entries of the index: as a `tsquery`, with the number expected.
-    fn within(&self, searched: Searched, most: f64) -> Option<(String, f64)> {
-        let documents = searched.documents();
-        let mut sets: Vec<(f64, usize)> =
-            (1..1_usize << self.terms.len()).map(|set| (self.weight(set), set)).collect();
-        sets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let is_too_much = |threshold: f64| {
-            documents * self.expected(&sets, threshold) > most
-                || searched.indexed * self.entries(threshold) > MOST_ENTRIES
+    /// The lowest threshold that at most `most` of `indexed` chunks are expected to pass and whose passing takes
+    /// no more than so many entries of the index: as a `tsquery`, with the number expected.
+    fn within(&self, indexed: f64, most: f64) -> Option<(String, f64)> {
+        let sets: Vec<Set> = (1..1 << self.terms.len()).map(|set| self.set(set)).collect();
+        let mut thresholds: Vec<f64> = sets.iter().map(|set| set.weight).collect();
+        thresholds.sort_by(f64::total_cmp);
+        let fits = |threshold: f64| {
+            let given = indexed * expected(&sets, threshold);
+            let is_little = given <= most && indexed * self.entries(threshold) <= MOST_ENTRIES;
+            is_little.then_some((threshold, given))
         };
-        let lowest = sets.partition_point(|(threshold, _)| is_too_much(*threshold));
-        let (threshold, _) = *sets.get(lowest)?;
-        let clause = clause(&self.terms, threshold)?;
-        Some((format!("({clause})"), documents * self.expected(&sets, threshold)))
+        let (threshold, given) = thresholds.into_iter().find_map(fits)?;
+        clause(&self.terms, threshold).map(|clause| (format!("({clause})"), given))
     }
 
-    fn members(&self, set: usize) -> impl Iterator<Item = &Common<'a>> {
-        self.terms.iter().enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, term)| term)
-    }
-
-    fn weight(&self, set: usize) -> f64 {
-        self.members(set).map(|term| term.weight).sum()
-    }
-
-    /// Share of the chunks that hold terms of at least this weight together. Sets that would do without
-    /// one of theirs are left out: what holds them holds the smaller one.
-    fn expected(&self, sets: &[(f64, usize)], threshold: f64) -> f64 {
-        let share = |&(weight, set): &(f64, usize)| {
-            let lightest = self.members(set).last().map_or(0.0, |term| term.weight);
-            if weight < threshold || reaches(weight - lightest, threshold) {
-                return 0.0;
-            }
-            // Rarest first: how many of those that hold it hold the others too.
-            let mut members = self.members(set).map(|term| term.share);
-            members
-                .next()
-                .map_or(0.0, |rarest| members.fold(rarest, |n, s| n * s.powf(CORRELATION)))
-        };
-        sets.iter().map(share).sum()
+    /// The terms whose bits are set.
+    fn set(&self, bits: usize) -> Set {
+        let members = self.terms.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1);
+        let mut set = Set { weight: 0.0, lightest: 0.0, share: 1.0 };
+        for (position, (_, term)) in members.enumerate() {
+            set.weight += term.weight;
+            set.lightest = term.weight;
+            // Rarest first: of those that hold it, how many hold the others too.
+            set.share *= if position == 0 { term.share } else { term.share.powf(CORRELATION) };
+        }
+        set
     }
 
     /// Share of the chunks that GIN looks at: those with a term without which the others do not reach the
@@ -154,6 +133,23 @@ impl<'a> Meetings<'a> {
         });
         needed.map(|term| term.share).sum()
     }
+}
+
+/// Some of the terms.
+struct Set {
+    weight: f64,
+    lightest: f64,
+    /// Share of the chunks that hold all of them.
+    share: f64,
+}
+
+/// Share of the chunks that hold terms of at least this weight together. Sets that would do without one of theirs are left
+/// out: what holds them holds the smaller one.
+fn expected(sets: &[Set], threshold: f64) -> f64 {
+    let is_needed = |set: &&Set| {
+        reaches(set.weight, threshold) && !reaches(set.weight - set.lightest, threshold)
+    };
+    sets.iter().filter(is_needed).map(|set| set.share).sum()
 }
 
 /// Sums of the same weights in another order may differ by a hair.
@@ -190,7 +186,7 @@ mod tests {
     }
 
     fn all(documents: f64) -> Searched {
-        Searched { indexed: documents, passing: 1.0, wanted: 20.0 }
+        Searched { indexed: documents, passing: 1.0 }
     }
 
     fn indexed(shares: &[(&str, f32)], documents: f64) -> Option<String> {
@@ -210,22 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn where_little_passes_less_is_fetched() {
-        let found = terms(&[("a", 0.01), ("b", 0.02)]);
-        let of = |passing| {
-            matching(&found, Searched { indexed: 1e5, passing, wanted: 20.0 }).indexed.unwrap()
-        };
-        assert_eq!(of(1.0), "('a' & 'b')");
-        assert_eq!(of(0.4), "'a'");
+    fn where_less_passes_more_is_fetched_but_not_too_much() {
+        let found = terms(&[("a", 0.01), ("b", 0.02), ("c", 0.05)]);
+        let of = |passing| matching(&found, Searched { indexed: 1e5, passing }).indexed.unwrap();
+        assert_eq!(of(1.0), "(('a' & ('b' | 'c') | 'b' & 'c'))");
         assert_eq!(of(0.1), "'a' | 'b'");
-        // Fifty chunks are got from the index for each that passes.
-        let found = terms(&[("a", 0.05), ("b", 0.1)]);
-        assert_eq!(of(0.02), "'a' | 'b'");
-        let of = |passing| {
-            matching(&found, Searched { indexed: 1e5, passing, wanted: 20.0 }).indexed.unwrap()
-        };
-        assert_eq!(of(0.02), "'a'");
-        assert!(Searched { passing: 0.0, ..all(1e6) }.budget() > 0.0);
+        assert_eq!(of(0.0), of(0.1), "fetching is bounded");
     }
 
     #[test]
@@ -233,11 +219,9 @@ mod tests {
         let both = || Some("'b' | 'a'".to_owned());
         let of = |shares| matching(&terms(shares), all(1e6));
         let found = of(&[("a", 0.9), ("b", 0.8)]);
-        assert_eq!(found, Matching { indexed: None, sampled: both() });
+        assert_eq!(found, Matching { indexed: None, sampled: both(), expected: 0.0 });
         let found = of(&[("a", 0.9), ("new", -1.0), ("b", 0.8)]);
-        assert_eq!(found, Matching { indexed: Some("'new'".to_owned()), sampled: both() });
-        let found = of(&[("a", 0.9), ("rare", 5e-5), ("b", 0.8)]);
-        assert_eq!(found, Matching { indexed: Some("'rare'".to_owned()), sampled: None });
+        assert_eq!((found.indexed.as_deref(), found.sampled), (Some("'new'"), both()));
         assert_eq!(of(&[]), Matching::default());
         // Few would be found, but on the way to them a tenth of a large index is gone through.
         let many = terms(&[("a", 0.2), ("b", 0.2), ("c", 0.2), ("d", 0.2), ("e", 0.2), ("f", 0.2)]);
@@ -282,11 +266,11 @@ mod tests {
             let terms = terms(&named);
             let meetings = Meetings::of(&terms.iter().collect::<Vec<_>>());
             let all = (1 << shares.len()) - 1;
-            let threshold = threshold * meetings.weight(all);
+            let threshold = threshold * meetings.set(all).weight;
             let clause = clause(&meetings.terms, threshold).expect("all of them weigh enough");
             for held in 1..=all {
                 let mut query = clause.as_str();
-                let weighs_enough = reaches(meetings.weight(held), threshold);
+                let weighs_enough = reaches(meetings.set(held).weight, threshold);
                 prop_assert_eq!(matches(&mut query, held), weighs_enough, "{} {:b}", clause, held);
             }
         }
@@ -299,20 +283,25 @@ mod tests {
         ) {
             let named: Vec<(&str, f32)> = shares.iter().map(|share| ("t", *share)).collect();
             let terms = terms(&named);
-            let searched = Searched { indexed, passing, wanted: 20.0 };
+            let searched = Searched { indexed, passing };
             let found = matching(&terms, searched);
             prop_assert_eq!(found.indexed.is_none() && found.sampled.is_none(), shares.is_empty());
-            let holding: f64 = shares.iter().map(|share| f64::from(*share) * searched.documents()).sum();
-            if holding <= searched.budget() {
-                let mut wanted: Vec<&Term> = terms.iter().collect();
-                wanted.sort_by(|a, b| a.frequency.partial_cmp(&b.frequency).expect("numbers"));
-                prop_assert_eq!(found.indexed, any_of(wanted.iter().map(|term| &term.lexeme)));
+            let holding: f64 = shares.iter().map(|share| f64::from(*share) * indexed).sum();
+            let mut sorted: Vec<&Term> = terms.iter().collect();
+            sorted.sort_by(|a, b| a.frequency.partial_cmp(&b.frequency).expect("numbers"));
+            if holding <= searched.budget() * 0.999 {
+                prop_assert_eq!(&found.indexed, &any_of(sorted.iter().map(|term| &term.lexeme)));
                 prop_assert!(found.sampled.is_none());
             }
-            let all: Vec<&Term> = terms.iter().collect();
-            let meetings = Meetings::of(&all);
-            if let Some((_, expected)) = meetings.within(searched, searched.budget()) {
-                prop_assert!(expected <= searched.budget());
+            prop_assert!(searched.budget() <= MOST_FETCHED);
+            prop_assert!(found.expected <= searched.budget() * passing * 1.001);
+            // Whatever passes, the index gives no more than it may, and is not gone through further.
+            let meetings = Meetings::of(&sorted);
+            if let Some((_, given)) = meetings.within(indexed, MATCHES) {
+                prop_assert!(given <= MATCHES);
+                let thresholds = (1..1 << meetings.terms.len()).map(|set| meetings.set(set).weight);
+                let fits = |t: f64| indexed * meetings.entries(t) <= MOST_ENTRIES;
+                prop_assert!(thresholds.into_iter().any(fits));
             }
         }
     }

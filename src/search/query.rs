@@ -129,18 +129,9 @@ fn part_words(text: &str) -> String {
 /// A `tsquery` in its text form that matches any of `lexemes`, which are used as they are. `None`
 /// when there is none: PostgreSQL has no `tsquery` that matches nothing without a notice.
 pub fn any_of<S: AsRef<str>>(lexemes: impl IntoIterator<Item = S>) -> Option<String> {
-    joined(lexemes, " | ")
-}
-
-/// As [`any_of`], for what has all of `lexemes`.
-pub fn all_of<S: AsRef<str>>(lexemes: impl IntoIterator<Item = S>) -> Option<String> {
-    joined(lexemes, " & ")
-}
-
-fn joined<S: AsRef<str>>(lexemes: impl IntoIterator<Item = S>, operator: &str) -> Option<String> {
     let lexemes = lexemes.into_iter().filter(|lexeme| !lexeme.as_ref().is_empty());
     let lexemes: Vec<String> = lexemes.map(|lexeme| operand(lexeme.as_ref())).collect();
-    (!lexemes.is_empty()).then(|| lexemes.join(operator))
+    (!lexemes.is_empty()).then(|| lexemes.join(" | "))
 }
 
 /// A lexeme as the text form of a `tsquery` takes it.

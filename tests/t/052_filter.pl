@@ -164,7 +164,10 @@ for my $user ('postgres', 'odd')
 {
 	my $leg = $node->safe_psql('postgres', "SET ROLE $user; SELECT regexp_replace(concat_ws(': ', l ->> 'access', l ->> 'wanted'), '_g\\d+_', '_gN_', 'g') FROM (SELECT search -> 'legs' -> 1 AS l FROM rag_explain('big', 'w1 w2', 5, rerank => false) LIMIT 1) s");
 	is($leg, q(places of big_gN_chunks: of a sample those with 'w2' | 'w1'), "$user: common words alone by a sample");
-	for my $case ([ 'w1 w2 nosuchword', 20, q{content ~ '\\mw1\\M' AND content ~ '\\mw2\\M'} ], [ 'w3 w1 w2 nosuchword', 100, 'true' ])
+	like($node->safe_psql('postgres', "SET ROLE $user; SELECT rag_explain_text('big', 'w1 w2 nosuchword', rerank => false)"),
+		qr/chunks with 'nosuchword', if those are fewer than 20, of a sample those with 'w2' \| 'w1'/, '... and so, where the others are not there');
+	for my $case ([ 'w1 w2 nosuchword', 20, q{content ~ '\\mw1\\M' AND content ~ '\\mw2\\M'} ], [ 'w3 w1 w2 nosuchword', 100, 'true' ],
+		[ 'w1 w2 nosuchword -w3', 20, q{content !~ '\\mw3\\M'} ], [ '"w1 w2" nosuchword', 20, q{content ~ '\\mw1 w2\\M'} ])
 	{
 		my ($query, $k, $condition) = @$case;
 		is($node->safe_psql('postgres', "SET ROLE $user; SELECT count(*), bool_and($condition) FROM rag_search('big', '$query', $k, dense_weight => 0, rerank => false)"), "$k|t", "$user: '$query'");

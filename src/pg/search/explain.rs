@@ -70,8 +70,10 @@ impl Search {
             let wanted = format!("its best {}", best.len());
             return Leg { name, access: Some(index.described()), wanted: Some(wanted), found };
         }
-        let Matching { indexed, sampled } = self.matched(&self.terms(), &self.trace.gathered);
-        let sampled = sampled.map(|words| format!("of a sample those with {words}"));
+        let Matching { indexed, sampled, .. } = self.matched(&self.terms(), &self.trace.gathered);
+        let few = indexed.as_ref().map(|_| format!("if those are fewer than {}, ", self.enough()));
+        let few = few.unwrap_or_default();
+        let sampled = sampled.map(|words| format!("{few}of a sample those with {words}"));
         let wanted = indexed.map(|words| format!("chunks with {words}"));
         let wanted: Vec<String> = wanted.into_iter().chain(sampled).collect();
         let access = (!wanted.is_empty()).then(|| self.access(name)).flatten();

@@ -1,6 +1,4 @@
-//! How common lexemes are, from planner statistics.
-//!
-//! Only for callers to whom no row security applies: statistics count rows that others may not see.
+//! How large tables are and how common lexemes, from what ANALYZE left.
 #![allow(unsafe_code)] // reads system caches
 
 use crate::search::sample::Extent;
@@ -27,13 +25,19 @@ pub fn extent(table: pg_sys::Oid) -> Option<Extent> {
         pg_sys::ReleaseSysCache(tuple);
         (f64::from(class.reltuples), u32::try_from(class.relpages).unwrap_or(0))
     };
-    (rows > 0.0).then_some(Extent { rows, pages: NonZeroU32::new(pages)? })
+    (rows >= 1.0).then_some(Extent { rows, pages: NonZeroU32::new(pages)? })
 }
 
-/// Share of a table's rows whose `tsvector` column holds each of `lexemes`, where statistics know.
-/// A lexeme they do not list is rarer than every one they do.
-pub fn shares(table: pg_sys::Oid, column: &CStr, lexemes: &[&str]) -> Vec<Option<f32>> {
+/// Share of a table's rows whose `tsvector` column holds each of `lexemes`, where statistics know, and the lowest share
+/// that they list: other lexemes are rarer. Only for callers to whom no row security applies: statistics count rows
+/// that others may not see.
+pub fn shares(
+    table: pg_sys::Oid,
+    column: &CStr,
+    lexemes: &[&str],
+) -> (Vec<Option<f32>>, Option<f32>) {
     let mut shares = vec![None; lexemes.len()];
+    let mut lowest = None;
     // SAFETY: a syscache look-up inside a transaction, whose tuple and slot are released; a slot of
     // this kind holds text values and as many numbers, then the lowest and the highest.
     unsafe {
@@ -41,7 +45,7 @@ pub fn shares(table: pg_sys::Oid, column: &CStr, lexemes: &[&str]) -> Vec<Option
         let cache = pg_sys::SysCacheIdentifier::STATRELATTINH as i32;
         let tuple = pg_sys::SearchSysCache3(cache, table.into(), column.into(), false.into());
         if tuple.is_null() {
-            return shares;
+            return (shares, lowest);
         }
         let mut slot = pg_sys::AttStatsSlot::default();
         let kind = pg_sys::STATISTIC_KIND_MCELEM as i32;
@@ -52,11 +56,12 @@ pub fn shares(table: pg_sys::Oid, column: &CStr, lexemes: &[&str]) -> Vec<Option
             for (share, lexeme) in shares.iter_mut().zip(lexemes) {
                 *share = find(values, lexeme).and_then(|at| numbers.get(at).copied());
             }
+            lowest = numbers.get(values.len()).copied();
             pg_sys::free_attstatsslot(&raw mut slot);
         }
         pg_sys::ReleaseSysCache(tuple);
     }
-    shares
+    (shares, lowest)
 }
 
 /// Position of a lexeme among text values ordered by length, then bytes, as ANALYZE leaves them.

@@ -7,10 +7,10 @@ use super::{Found, MOST_CANDIDATES, Search, frequency, settings};
 use crate::pg::lexical::Access;
 use crate::pg::spi::{fill, required};
 use crate::pg::{plan, rights};
-use crate::search::legs::{Request, Term, most_telling};
+use crate::search::legs::{Request, Term};
 use crate::search::matching::{Matching, Searched, matching};
 use crate::search::sample::places;
-use crate::search::{all_of, any_of, few};
+use crate::search::{any_of, few};
 use pgrx::datum::DatumWithOid;
 use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
@@ -33,6 +33,15 @@ const SPARE: usize = 20;
 const MOST_FEW: usize = 5_000;
 /// Most chunks that are compared all after the vector index found too few. About 5 µs each.
 const MOST_COMPARED: usize = 50_000;
+
+/// How much filter and policies let pass.
+#[derive(Clone, Copy)]
+struct Passing {
+    /// The share that the planner expects, who knows of others' rows too.
+    expected: f64,
+    /// The share that was come upon.
+    least: f64,
+}
 
 /// What the statement that gathers gave.
 #[derive(Default)]
@@ -62,25 +71,27 @@ impl Search {
         let is_strict =
             is_filtered || (has_policies && !rights::row_security_applies(self.generation.chunks));
         self.trace.is_short = false;
-        self.trace.passing = 1.0;
         self.trace.gathered =
             Gathering { must_match: required, is_strict, limit: wanted, few: None, best: None };
+        if self.known.is_none() && self.may_use_statistics() {
+            self.known = Some(self.known_by_statistics());
+        }
+        let mut passing = Passing { expected: 1.0, least: 0.0 };
         if is_narrowed {
             let chunks = frequency::rows(self.generation.chunks);
-            let mut expected = 0.0;
-            let is_worth = |n| {
-                expected = n;
-                few::is_worth_comparing(n, chunks, self.options.depth)
+            let is_worth = |n: f64| {
+                n <= MOST_FEW as f64 && few::is_worth_comparing(n, chunks, self.options.depth)
             };
-            self.trace.gathered.few = self.few(MOST_FEW, is_worth);
-            self.trace.passing = chunks.map_or(1.0, |chunks| (expected / chunks).min(1.0));
+            let (few, expected, least) = self.few(MOST_FEW, is_worth);
+            self.trace.gathered.few = few;
             if self.trace.gathered.few.is_some() {
                 return self.gather(&self.trace.gathered).found;
             }
+            let share = |count: f64| chunks.map_or(1.0, |chunks| (count / chunks).min(1.0));
+            passing = Passing { expected: share(expected.max(least)), least: share(least) };
         }
-        let has_words = self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty();
-        if has_words && !self.may_use_statistics() && self.visible.is_none() {
-            self.visible = self.look_around();
+        if self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty() {
+            self.learn(passing);
         }
         self.trace.gathered.best = self.best();
         let Gathered { mut found, kept, .. } = self.gather_enough();
@@ -91,7 +102,7 @@ impl Search {
         }
         let is_short = found.len() < wanted && (is_narrowed || self.trace.gathered.is_strict);
         if is_short && self.may_have_missed() {
-            self.trace.gathered.few = self.few(MOST_COMPARED, |_| true);
+            self.trace.gathered.few = self.few(MOST_COMPARED, |_| true).0;
             if self.trace.gathered.few.is_some() {
                 return self.gather(&self.trace.gathered).found;
             }
@@ -134,12 +145,13 @@ impl Search {
     }
 
     /// The chunks that filter and policies leave, if they are at most `most`, and the number that the
-    /// planner expects `is_worth` finding them.
+    /// planner expects `is_worth` finding them. Beside them that number, and one that there are at least.
+    #[allow(clippy::type_complexity)] // three things that come of one statement
     fn few(
         &self,
         most: usize,
         is_worth: impl FnOnce(f64) -> bool,
-    ) -> Option<Rc<Vec<pg_sys::ItemPointerData>>> {
+    ) -> (Option<Rc<Vec<pg_sys::ItemPointerData>>>, f64, f64) {
         let parts = [
             ("source", self.collection.source_sql.as_str()),
             ("chunks", &self.names.chunks),
@@ -152,8 +164,14 @@ impl Search {
         let mut arguments = vec![none(), none(), none(), none(), most_asked, none(), none()];
         arguments.extend(self.filter.arguments());
         let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
-        let few = plan::read_if(&sql, &arguments, is_worth, |row| required(row, 1))?;
-        (few.len() <= most).then(|| Rc::new(few))
+        let mut expected = 0.0;
+        let is_worth = |n| {
+            expected = n;
+            is_worth(n)
+        };
+        let few = plan::read_if(&sql, &arguments, is_worth, |row| required(row, 1));
+        let least = few.as_ref().map_or(0, Vec::len) as f64;
+        (few.filter(|few| few.len() <= most).map(Rc::new), expected, least)
     }
 
     /// Whether the vector index was asked, and there may be chunks that neither it nor the words came upon.
@@ -193,7 +211,7 @@ impl Search {
         let options = &self.options;
         let terms = self.terms();
         let documents = self.documents();
-        let Matching { indexed, sampled } = match best {
+        let Matching { indexed, sampled, .. } = match best {
             Some(_) => Matching::default(),
             None => self.matched(&terms, gathering),
         };
@@ -257,7 +275,7 @@ impl Search {
     /// What the lexical leg matches: of few chunks each with any of the terms.
     pub(super) fn matched(&self, terms: &[Term], gathering: &Gathering) -> Matching {
         let lexemes = || terms.iter().map(|term| &term.lexeme);
-        let by_index = |indexed| Matching { indexed, sampled: None };
+        let by_index = |indexed| Matching { indexed, ..Matching::default() };
         if self.options.lexical_weight <= 0.0 {
             return Matching::default();
         }
@@ -265,19 +283,23 @@ impl Search {
             return by_index(any_of(lexemes()));
         }
         let indexed = frequency::rows(self.generation.chunks).unwrap_or(0.0);
-        let matching = matching(
-            terms,
-            Searched { indexed, passing: self.passing(), wanted: self.enough() as f64 },
-        );
-        match gathering.must_match {
-            // What must match is rare enough for the index, and would hardly be met with in a sample.
-            Some(_) => by_index(matching.indexed.or_else(|| all_of(lexemes()))),
-            None => matching,
+        let found = matching(terms, Searched { indexed, passing: self.passing() });
+        match &gathering.must_match {
+            // A phrase is looked for wherever it may be, unless other words find enough with it.
+            Some(phrases) if self.asks_for_phrases() && found.expected < self.enough() as f64 => {
+                by_index(Some(phrases.clone()))
+            }
+            _ => found,
         }
     }
 
+    /// Whether what must match has phrases.
+    fn asks_for_phrases(&self) -> bool {
+        self.question.has_phrases && !self.trace.is_relaxed
+    }
+
     /// Chunks of the lexical leg from which on no more are looked for in a sample.
-    fn enough(&self) -> usize {
+    pub(super) fn enough(&self) -> usize {
         self.options.top_k.max(ENOUGH)
     }
 
@@ -288,10 +310,17 @@ impl Search {
 
     /// Share of the chunks that filter and policies let pass, as far as is known.
     fn passing(&self) -> f64 {
-        match &self.visible {
-            Some(visible) if self.filter.sql().is_some() => self.trace.passing.min(visible.share),
-            Some(visible) => visible.share,
-            None => self.trace.passing,
+        self.known.as_ref().map_or(1.0, |known| known.share)
+    }
+
+    /// Learns what the lexical leg has to know before it looks for anything.
+    fn learn(&mut self, passing: Passing) {
+        if !self.may_use_statistics() {
+            self.known = self.known.take().or_else(|| self.known_by_looking(passing.least));
+        } else if let Some(mut known) = self.known.take() {
+            known.share = passing.expected;
+            self.count_unlisted(&mut known);
+            self.known = Some(known);
         }
     }
 
@@ -316,28 +345,11 @@ impl Search {
 
     /// The question's lexemes with what is known of them.
     pub(super) fn terms(&self) -> Vec<Term> {
-        if let Some(visible) = &self.visible {
-            return visible.terms.clone();
-        }
-        let lexemes: Vec<&str> = self.question.lexemes.iter().map(String::as_str).collect();
-        let shares = if self.may_use_statistics() {
-            frequency::shares(self.generation.chunks, c"lexemes", &lexemes)
-        } else {
-            vec![None; lexemes.len()]
-        };
-        let term = |(lexeme, frequency): (&str, Option<f32>)| Term {
-            lexeme: lexeme.to_owned(),
-            frequency,
-        };
-        most_telling(lexemes.into_iter().zip(shares).map(term).collect())
+        self.known.as_ref().map_or_else(|| self.unknown_terms(), |known| known.terms.clone())
     }
 
-    pub(super) fn documents(&self) -> Option<f64> {
-        match &self.visible {
-            Some(visible) => frequency::rows(self.generation.chunks).map(|n| n * visible.share),
-            None if self.may_use_statistics() => frequency::rows(self.generation.chunks),
-            None => None,
-        }
+    fn documents(&self) -> Option<f64> {
+        self.known.as_ref().and_then(|known| known.documents)
     }
 
     /// Statistics count rows that others may not see: only for callers whom no policy holds back.

@@ -40,6 +40,8 @@ impl Scope {
         Self::set(c"hnsw.iterative_scan", "relaxed_order");
         Self::set(c"ivfflat.iterative_scan", "relaxed_order");
         Self::set(c"jit", "off");
+        // Chunks whose places are known would else be looked for all over the table.
+        Self::set(c"enable_tidscan", "on");
         // Counts when the plan is made. Searches come again and again, so that indexes are in memory; the
         // usual 4 makes the planner compute every distance of a few thousand chunks instead.
         let page_cost: Option<f64> =

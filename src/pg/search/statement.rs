@@ -10,10 +10,10 @@ pub struct Shape {
     pub dense: usize,
     /// Chunks the lexical leg gets from an index; 0 for none.
     pub lexical: usize,
-    /// Where it also looks at a sample: from how many chunks on there are enough without.
-    pub sampled: Option<usize>,
     /// Whether they are those of `$5`, which another extension's index found.
     pub is_ranked: bool,
+    /// Where the lexical leg may also look at a sample: from how many chunks on there are enough without.
+    pub sampled: Option<usize>,
     /// Chunks that come out.
     pub limit: usize,
     /// Whether every chunk must match something.

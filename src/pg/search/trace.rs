@@ -21,8 +21,6 @@ pub struct Trace {
     pub is_cut: bool,
     /// Whether too little of what another extension's index found passed, so that ours was asked.
     pub is_short: bool,
-    /// Share of the chunks that filter and policies let pass, as the planner expects.
-    pub(super) passing: f64,
     /// The statement that gathered the candidates.
     pub(super) gathered: Gathering,
 }
