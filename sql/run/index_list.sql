@@ -1,6 +1,7 @@
--- Run by pg::worker and rag_maintain: the vector indexes of a table of chunks ($1), oldest first.
+-- Run by pg::worker and rag_maintain: the vector indexes of a table of chunks ($1), oldest first. One of full precision serves
+-- no search: it counts as invalid.
 SELECT i.indexrelid,
-       i.indisvalid,
+       i.indisvalid AND pg_catalog.pg_get_indexdef(i.indexrelid, 1, true) LIKE '%halfvec%',
        pg_catalog.pg_relation_size(i.indexrelid),
        (SELECT o.option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'lists')
   FROM pg_catalog.pg_index i

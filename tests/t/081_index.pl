@@ -73,6 +73,16 @@ wait_until('another index', sub { $loaded->() && $node->safe_psql('postgres', 'S
 is($node->safe_psql('postgres', 'SELECT count(*), bool_and(indisvalid) FROM vector_index'), '1|t', 'it takes the place of the old one');
 wait_until('the builder has left', sub { !$builders->() });
 
+# An index that serves no search, since it is of full precision: it is found, and another takes its place.
+$node->safe_psql('postgres', <<'SQL');
+SELECT indexrelid::regclass AS index, indrelid::regclass AS chunks FROM vector_index JOIN pg_index USING (indexrelid) \gset
+DROP INDEX :index;
+CREATE INDEX ON :chunks USING hnsw (embedding vector_cosine_ops);
+SQL
+like($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc', rebuild => true)"), qr/^.+\|requested$/, 'an index of full precision is none');
+wait_until('one of half precision', sub { $loaded->() && $node->safe_psql('postgres', "SELECT count(*), bool_and(definition LIKE '%halfvec%') FROM vector_index") eq '1|t' });
+wait_until('the builder has left', sub { !$builders->() });
+
 # Long vectors.
 my ($stdout, $stderr);
 $node->psql('postgres', "SELECT rag_create_collection('wide', 'doc', 'body', model => 'wide')", stdout => \$stdout, stderr => \$stderr);
