@@ -12,6 +12,7 @@ mod gather;
 mod hits;
 mod known;
 mod pgvector;
+mod postings;
 mod question;
 mod quotable;
 mod rank;

@@ -11,7 +11,7 @@ const WEIGHED: usize = 8;
 const MOST_ENTRIES: f64 = 100_000.0;
 /// Chunks that the lexical leg is meant to look at. About 2 µs each in a small collection, 4 in one of a million; more
 /// find no better ones.
-const MATCHES: f64 = 600.0;
+pub const MATCHES: f64 = 600.0;
 /// Most chunks that are fetched for it, where not all pass.
 const MOST_FETCHED: f64 = 6_000.0;
 

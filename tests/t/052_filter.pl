@@ -181,6 +181,25 @@ SELECT count(*), count(*) FILTER (WHERE has), count(*) FILTER (WHERE has AND pla
 SQL
 }
 
+# Words that statistics do not list are not taken for rare: the index tells how many chunks hold one. Without the index they
+# are.
+{
+	my $wanted = sub {
+		my ($sets, $query) = @_;
+		return $node->safe_psql('postgres', "$sets; SELECT search -> 'legs' -> 1 ->> 'wanted' FROM rag_explain('big', '$query', 5, rerank => false) LIMIT 1");
+	};
+	my $listed = $wanted->('SET ROLE postgres', 'w60 w61 nosuchword');
+	is($listed, q{chunks with 'nosuchword' | ('w61' & 'w60'), if those are fewer than 20, of a sample those with 'w61' | 'w60'}, 'two words of 3 %, by statistics: both or a sample');
+	$node->safe_psql('postgres', "ALTER TABLE $chunks ALTER lexemes SET STATISTICS 1; ANALYZE $chunks");
+	is($node->safe_psql('postgres', "SELECT 'w60' = ANY (most_common_elems::text::text[]) FROM pg_stats WHERE attname = 'lexemes' AND '$chunks'::regclass = (quote_ident(schemaname) || '.' || quote_ident(tablename))::regclass"), 'f', 'statistics that do not list them');
+	is($wanted->('SET ROLE postgres', 'w60 w61 nosuchword'), $listed, '... and nothing changes');
+	my ($all, $found) = split /\|/, $node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM big WHERE body ~ '\mw60\M' AND body ~ '\mw61\M'), (SELECT count(*) FROM rag_search('big', 'w60 w61', 100, dense_weight => 0, rerank => false) WHERE content ~ '\mw60\M' AND content ~ '\mw61\M')});
+	is($found, $all < 100 ? $all : 100, '... so that what holds both is found');
+	is($wanted->('BEGIN; DROP INDEX ' . $node->safe_psql('postgres', "SELECT indexrelid::regclass FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_am a ON a.oid = relam WHERE indrelid = '$chunks'::regclass AND amname = 'gin'"), 'w60 w61 nosuchword'),
+		q{chunks with 'nosuchword' | 'w60' | 'w61'}, 'without the index they count as rare');
+	$node->safe_psql('postgres', "ALTER TABLE $chunks ALTER lexemes SET STATISTICS -1; ANALYZE $chunks");
+}
+
 # Nothing on the way reads a table in full, whoever asks.
 SKIP:
 {

@@ -1,9 +1,10 @@
 //! What is known of the chunks that a search is about, and of the question's lexemes in them.
-use super::{Search, frequency, settings};
+use super::{Search, frequency, postings, settings};
 use crate::pg::spi::{column, fill, required};
 use crate::pg::{plan, rights};
 use crate::search::any_of;
 use crate::search::legs::{Request, Term, most_telling, seen};
+use crate::search::matching::MATCHES;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
@@ -16,8 +17,6 @@ const HOLDING: usize = 3;
 /// Most chunks counted that hold a lexeme, for a caller who may see all, and for one who may see little.
 const COUNTED: f64 = 300.0;
 const LEAST_COUNTED: f64 = 20.0;
-/// Chunks that lexemes which statistics do not list may be in before they are counted.
-const UNLISTED: f64 = 20_000.0;
 /// Most chunks fetched to count those with lexemes that are rare or nowhere.
 const FETCHED: f64 = 20_000.0;
 
@@ -52,19 +51,20 @@ impl Search {
         Known { share: 1.0, documents: frequency::rows(self.generation.chunks), lowest, terms }
     }
 
-    /// Counts lexemes that statistics do not list, where too many chunks may hold one.
+    /// Counts lexemes that statistics do not list by the index, where too many chunks may hold one.
     pub(super) fn count_unlisted(&self, known: &mut Known) {
         let (Some(documents), Some(lowest)) = (known.documents, known.lowest) else { return };
         let unlisted: Vec<&mut Term> =
             known.terms.iter_mut().filter(|term| term.frequency.is_none()).collect();
-        if unlisted.len() as f64 * f64::from(lowest) * documents <= UNLISTED {
+        if unlisted.len() as f64 * f64::from(lowest) * documents <= MATCHES {
             return;
         }
-        let lexemes = unlisted.iter().filter_map(|term| any_of([&term.lexeme])).collect();
-        let counts = self.count(lexemes, COUNTED, "true", Vec::new());
-        for (term, count) in unlisted.into_iter().zip(counts) {
-            let counted = (count < COUNTED).then_some((count / documents) as f32);
-            term.frequency = Some(counted.unwrap_or(lowest));
+        let lexemes: Vec<&str> = unlisted.iter().map(|term| term.lexeme.as_str()).collect();
+        let Some(entries) = postings::entries(self.generation.chunks, c"lexemes", &lexemes) else {
+            return;
+        };
+        for (term, entries) in unlisted.into_iter().zip(entries) {
+            term.frequency = Some((entries / documents).min(1.0) as f32);
         }
     }
 

@@ -83,11 +83,14 @@ impl Config {
 /// A `tsquery` from its text form, as an argument of a statement. NULL for no query.
 pub fn tsquery(text: Option<&str>) -> DatumWithOid<'static> {
     let Some(text) = text else { return DatumWithOid::null_oid(pg_sys::TSQUERYOID) };
-    // SAFETY: tsqueryin takes a C string and returns a tsquery of this memory context.
-    unsafe {
-        let datum = call(pg_sys::tsqueryin, &[Some(cstring(text))]);
-        DatumWithOid::new(datum, pg_sys::TSQUERYOID)
-    }
+    // SAFETY: the datum is of this type.
+    unsafe { DatumWithOid::new(tsquery_datum(text), pg_sys::TSQUERYOID) }
+}
+
+/// A `tsquery` of this memory context from its text form.
+pub fn tsquery_datum(text: &str) -> pg_sys::Datum {
+    // SAFETY: tsqueryin takes a C string and returns a tsquery.
+    unsafe { call(pg_sys::tsqueryin, &[Some(cstring(text))]) }
 }
 
 fn cstring(text: &str) -> pg_sys::Datum {
