@@ -11,7 +11,7 @@ WITH dense AS MATERIALIZED (
 ), {matched}lexical AS MATERIALIZED (
 {lexical}
 ), kept AS MATERIALIZED (
-    SELECT f.chunk_id, f.dense_rank, f.lexical_rank, f.rrf, f.bm25
+    SELECT f.chunk_id, f.place, f.dense_rank, f.lexical_rank, f.rrf, f.bm25
       FROM dense
      CROSS JOIN lexical
      CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, lexical.hits) f
@@ -20,7 +20,7 @@ WITH dense AS MATERIALIZED (
            1 OPERATOR(pg_catalog.-) (c.embedding OPERATOR({vector}.<=>) $1) AS similarity,
            c.content, c.section, {keys}
       FROM kept k
-      JOIN {chunks} c ON c.chunk_id OPERATOR(pg_catalog.=) k.chunk_id
+      JOIN {chunks} c ON c.ctid OPERATOR(pg_catalog.=) k.place
      WHERE {visible}
      ORDER BY k.rrf DESC, k.chunk_id
      LIMIT {limit}

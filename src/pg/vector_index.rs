@@ -30,7 +30,8 @@ pub fn distance(row: &str, question: &str, generation: &Generation, schema: &str
     let (mut column, mut question) = (format!("{row}.embedding"), question.to_owned());
     if generation.is_loaded && generation.index_method != "none" {
         column = indexed(&column, generation.dimensions, schema);
-        question = indexed(&question, generation.dimensions, schema);
+        // Converted once, not for each row.
+        question = format!("(SELECT {})", indexed(&question, generation.dimensions, schema));
     }
     format!("{column} OPERATOR({schema}.<=>) {question}")
 }

@@ -5,6 +5,7 @@
 //! through [`Request`], packed into one value so that a function called once a row can read it
 //! without allocating.
 use super::Bm25;
+use super::sample::Place;
 use std::collections::{HashMap, HashSet};
 
 /// The constant of reciprocal rank fusion. Small, because the legs are few and their first ranks are
@@ -47,6 +48,8 @@ pub struct Request {
 pub struct Candidate {
     /// Its number.
     pub chunk_id: i64,
+    /// Where it lies.
+    pub place: Place,
     /// Rank by distance, from 1.
     pub dense_rank: Option<u32>,
     /// Rank by BM25, from 1.
@@ -58,7 +61,7 @@ pub struct Candidate {
 }
 
 const HEADER: usize = 8 + 8 + 8 + 4 + 4 + 1 + 2;
-const HIT_HEADER: usize = 8 + 2;
+const HIT_HEADER: usize = 8 + 4 + 2 + 2;
 
 impl Request {
     /// The request as bytes.
@@ -116,17 +119,20 @@ fn packed_terms(bytes: &[u8]) -> Option<impl Iterator<Item = (f32, &[u8])>> {
     })
 }
 
-/// Packs what BM25 must know of a chunk: its length in lexemes, and how often it holds each term of
-/// the packed `request`. `lexemes` are those of the chunk in ascending order of their bytes, each
+/// Packs what ranking must know of a chunk: which it is, where it lies, its length in lexemes, and how often it holds
+/// each term of the packed `request`. `lexemes` are those of the chunk in ascending order of their bytes, each
 /// with its occurrences. A request that is none has no terms.
 pub fn pack_hit<'a>(
     request: &[u8],
     chunk_id: i64,
+    (page, place): Place,
     lexemes: impl Iterator<Item = (&'a [u8], usize)>,
 ) -> Vec<u8> {
     let mut terms = packed_terms(request).into_iter().flatten().map(|(_, lexeme)| lexeme);
     let mut hit = Vec::with_capacity(HIT_HEADER + MAX_TERMS);
     hit.extend(chunk_id.to_le_bytes());
+    hit.extend(page.to_le_bytes());
+    hit.extend(place.to_le_bytes());
     hit.extend([0, 0]);
     let mut term = terms.next();
     let mut length = 0;
@@ -141,7 +147,8 @@ pub fn pack_hit<'a>(
         hit.push(0);
         term = terms.next();
     }
-    hit[8..HIT_HEADER].copy_from_slice(&(length.min(usize::from(u16::MAX)) as u16).to_le_bytes());
+    hit[HIT_HEADER - 2..HIT_HEADER]
+        .copy_from_slice(&(length.min(usize::from(u16::MAX)) as u16).to_le_bytes());
     hit
 }
 
@@ -160,6 +167,7 @@ pub fn most_telling(mut terms: Vec<Term>) -> Vec<Term> {
 /// What [`pack_hit`] wrote of one chunk.
 struct Hit<'a> {
     chunk_id: i64,
+    place: Place,
     length: f64,
     occurrences: &'a [u8],
 }
@@ -167,7 +175,11 @@ struct Hit<'a> {
 fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
     bytes.chunks_exact(HIT_HEADER + terms).map(|hit| Hit {
         chunk_id: i64::from_le_bytes(hit[..8].try_into().expect("eight bytes")),
-        length: f64::from(u16::from_le_bytes([hit[8], hit[9]])),
+        place: (
+            u32::from_le_bytes(hit[8..12].try_into().expect("four bytes")),
+            u16::from_le_bytes([hit[12], hit[13]]),
+        ),
+        length: f64::from(u16::from_le_bytes([hit[14], hit[15]])),
         occurrences: &hit[HIT_HEADER..],
     })
 }
@@ -193,10 +205,10 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
     let mut candidates: HashMap<i64, Candidate> = HashMap::new();
     let mut gathered: Vec<Hit<'_>> = Vec::new();
     for hit in hits(dense, terms).chain(hits(lexical, terms)) {
-        let chunk_id = hit.chunk_id;
-        candidates.entry(chunk_id).or_insert_with(|| {
+        candidates.entry(hit.chunk_id).or_insert_with(|| {
+            let Hit { chunk_id, place, .. } = hit;
             gathered.push(hit);
-            Candidate { chunk_id, dense_rank: None, lexical_rank: None, rrf: 0.0, bm25: 0.0 }
+            Candidate { chunk_id, place, dense_rank: None, lexical_rank: None, rrf: 0.0, bm25: 0.0 }
         });
     }
     if request.dense_weight > 0.0 {
@@ -281,7 +293,8 @@ mod tests {
     }
 
     fn hit(request: &Request, id: i64, lexemes: &[(&str, usize)]) -> Vec<u8> {
-        pack_hit(&request.pack(), id, lexemes.iter().map(|(l, n)| (l.as_bytes(), *n)))
+        let place = (id as u32, id as u16 % 291 + 1);
+        pack_hit(&request.pack(), id, place, lexemes.iter().map(|(l, n)| (l.as_bytes(), *n)))
     }
 
     #[test]
@@ -302,7 +315,8 @@ mod tests {
         let request = request(&["b", "d", "f"]);
         let packed = hit(&request, 7, &[("a", 1), ("b", 2), ("c", 1), ("f", 300)]);
         let found = hits(&packed, 3).next().unwrap();
-        assert_eq!((found.chunk_id, found.length, found.occurrences), (7, 304.0, &[2, 0, 255][..]));
+        assert_eq!((found.chunk_id, found.place), (7, (7, 8)));
+        assert_eq!((found.length, found.occurrences), (304.0, &[2, 0, 255][..]));
         assert_eq!(hits(&hit(&request, 7, &[]), 3).next().unwrap().occurrences, [0, 0, 0]);
     }
 
@@ -334,6 +348,7 @@ mod tests {
         assert_eq!(of(9).lexical_rank, Some(1));
         assert!(of(2).dense_rank == Some(2) && of(2).lexical_rank == Some(2));
         assert_eq!(fused[0].chunk_id, 2, "found by both legs");
+        assert!(fused.iter().all(|c| c.place == (c.chunk_id as u32, c.chunk_id as u16 + 1)));
     }
 
     #[test]

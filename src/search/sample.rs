@@ -4,6 +4,9 @@ use std::num::NonZeroU32;
 /// Most rows that a page of PostgreSQL's usual size holds.
 const MOST_A_PAGE: f64 = 291.0;
 
+/// Where a row lies: its page, and its place on that, from 1.
+pub type Place = (u32, u16);
+
 /// A table as statistics have it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Extent {
@@ -13,9 +16,9 @@ pub struct Extent {
     pub pages: NonZeroU32,
 }
 
-/// Page and place on it, from 1, of about `wanted` rows. Some of the places may be empty. Another `seed` means other
+/// About `wanted` rows. Some of the places may be empty. Another `seed` means other
 /// pages, the same one the same pages.
-pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<(u32, u16)> {
+pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<Place> {
     let pages = f64::from(extent.pages.get());
     let rows_a_page = (extent.rows / pages).clamp(1.0, MOST_A_PAGE);
     // Pages differ in how much they hold, and rows that were deleted leave places empty.

@@ -1,5 +1,6 @@
 //! The candidates of a search: which statement gathers them, and what it looks at.
 use super::explain::is_vector_index;
+use super::hits::tid;
 use super::statement::{Among, Shape, statement};
 use super::text_search::tsquery;
 use super::trace::Gathering;
@@ -12,7 +13,6 @@ use crate::search::matching::{Matching, Searched, matching};
 use crate::search::sample::places;
 use crate::search::{any_of, few};
 use pgrx::datum::DatumWithOid;
-use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 use pgrx::spi::SpiHeapTupleData;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -335,12 +335,7 @@ impl Search {
         for term in terms {
             term.lexeme.hash(&mut hasher);
         }
-        let place = |(page, place)| {
-            let mut tid = pg_sys::ItemPointerData::default();
-            item_pointer_set_all(&mut tid, page, place);
-            tid
-        };
-        Some(places(extent, count, hasher.finish()).into_iter().map(place).collect())
+        Some(places(extent, count, hasher.finish()).into_iter().map(tid).collect())
     }
 
     /// The question's lexemes with what is known of them.

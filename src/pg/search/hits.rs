@@ -1,24 +1,33 @@
 //! The two functions that a search's statement calls.
 use super::tsvector::TsVector;
 use crate::search::legs::{Request, fuse, pack_hit};
+use crate::search::sample::Place;
 use crate::{Error, Result};
+use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
+use pgrx::pg_sys::ItemPointerData;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag.search_hit(request bytea, chunk_id bigint, lexemes tsvector) RETURNS bytea
+CREATE FUNCTION rag.search_hit(request bytea, chunk_id bigint, place tid, lexemes tsvector) RETURNS bytea
     IMMUTABLE STRICT PARALLEL SAFE COST 10 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag.search_hit IS 'part of rag_search: what ranking must know of a chunk that a leg found';
 ", requires = ["catalog"])]
 #[allow(clippy::needless_pass_by_value)] // how arguments come
-fn search_hit(request: &[u8], chunk_id: i64, lexemes: TsVector<'_>) -> Vec<u8> {
-    pack_hit(request, chunk_id, lexemes.lexemes())
+fn search_hit(
+    request: &[u8],
+    chunk_id: i64,
+    place: ItemPointerData,
+    lexemes: TsVector<'_>,
+) -> Vec<u8> {
+    pack_hit(request, chunk_id, item_pointer_get_both(place), lexemes.lexemes())
 }
 
 // Without ROWS the planner expects 1,000 candidates, and hashes tables instead of probing them.
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.search_fuse(request bytea, dense bytea, lexical bytea) RETURNS TABLE (
     chunk_id bigint,
+    place tid,
     dense_rank int,
     lexical_rank int,
     rrf float8,
@@ -36,6 +45,7 @@ fn search_fuse(
         'static,
         (
             name!(chunk_id, i64),
+            name!(place, ItemPointerData),
             name!(dense_rank, Option<i32>),
             name!(lexical_rank, Option<i32>),
             name!(rrf, f64),
@@ -47,11 +57,16 @@ fn search_fuse(
     let request = unpack(request.unwrap_or_default())?;
     let candidates = fuse(&request, dense.unwrap_or_default(), lexical.unwrap_or_default());
     let rank = |rank: Option<u32>| rank.and_then(|rank| i32::try_from(rank).ok());
-    Ok(TableIterator::new(
-        candidates
-            .into_iter()
-            .map(move |c| (c.chunk_id, rank(c.dense_rank), rank(c.lexical_rank), c.rrf, c.bm25)),
-    ))
+    Ok(TableIterator::new(candidates.into_iter().map(move |c| {
+        (c.chunk_id, tid(c.place), rank(c.dense_rank), rank(c.lexical_rank), c.rrf, c.bm25)
+    })))
+}
+
+/// A place as PostgreSQL has it.
+pub fn tid((page, place): Place) -> ItemPointerData {
+    let mut tid = ItemPointerData::default();
+    item_pointer_set_all(&mut tid, page, place);
+    tid
 }
 
 fn unpack(request: &[u8]) -> Result<Request> {

@@ -54,7 +54,7 @@ pub struct Names {
 const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS hits, 0::pg_catalog.int8 AS found";
 
 /// Chunks that there are none of.
-const NOTHING: &str = "    SELECT NULL::pg_catalog.int8 AS chunk_id, NULL::pg_catalog.tsvector AS lexemes WHERE false";
+const NOTHING: &str = "    SELECT NULL::pg_catalog.int8 AS chunk_id, NULL::pg_catalog.tid AS place, NULL::pg_catalog.tsvector AS lexemes WHERE false";
 
 /// The statement's SQL; its parameters are described in `sql/run/search.sql`.
 pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape: Shape) -> String {
