@@ -39,7 +39,7 @@ latency() {
     local name=$1 calls=$2
     shift 2
     rm -f "$work/$name".[0-9]*
-    as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t 200 "$@" bench >/dev/null 2>&1
+    as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t $((calls / 2)) "$@" bench >/dev/null 2>&1
     as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t "$calls" -l --log-prefix="$work/$name" "$@" bench >/dev/null 2>&1 || return
     cat "$work/$name".[0-9]* | awk '{ print $3 / 1000 }' | sort -g |
         awk '{ v[NR] = $1 } END { printf "%.2f / %.2f", v[int((NR + 1) / 2)], v[int(NR * 0.99)] }'
