@@ -174,7 +174,7 @@ fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
         let occurrences = lexical.iter().position(|&other| other == id).map(|rank| 100 - rank);
         let others = 200 - occurrences.unwrap_or(0);
         let lexemes = [(&b"o"[..], others)].into_iter();
-        pack_hit(&packed, id, lexemes.chain(occurrences.map(|n| (&b"t"[..], n))))
+        pack_hit(&packed, id, (0, 1), lexemes.chain(occurrences.map(|n| (&b"t"[..], n))))
     };
     let leg = |ids: &[i64]| ids.iter().flat_map(hit).collect::<Vec<u8>>();
     fuse(&request, &leg(dense), &leg(lexical))
