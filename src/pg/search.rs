@@ -11,6 +11,7 @@ mod frequency;
 mod gather;
 mod hits;
 mod known;
+mod listed;
 mod pgvector;
 mod postings;
 mod question;
@@ -40,6 +41,7 @@ pub use explain::{Explained, explain};
 use filter::Filter;
 pub use found::{Fate, Found, key_of};
 use known::Known;
+use listed::Listed;
 use pgvector::PgVector;
 use question::Question;
 pub use quotable::Quotable;
@@ -210,6 +212,8 @@ struct Search {
     access: Access,
     /// What is known of the question's lexemes, once the legs need it.
     known: Option<Known>,
+    /// Where the index lists chunks under the question's lexemes, once the legs need it.
+    listed: Option<Listed>,
     /// Kept in force while the search lasts.
     _snapshot: Option<Snapshot>,
 }
@@ -242,6 +246,7 @@ impl Search {
             embedding,
             trace,
             known: None,
+            listed: None,
             _snapshot: snapshot,
         })
     }

@@ -11,9 +11,9 @@ const WEIGHED: usize = 8;
 const MOST_ENTRIES: f64 = 100_000.0;
 /// Chunks that the lexical leg is meant to look at. About 2 µs each in a small collection, 4 in one of a million; more
 /// find no better ones.
-pub const MATCHES: f64 = 600.0;
+const MATCHES: f64 = 600.0;
 /// Most chunks that are fetched for it, where not all pass.
-const MOST_FETCHED: f64 = 6_000.0;
+pub const MOST_FETCHED: f64 = 6_000.0;
 
 /// What the lexical leg looks for.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -158,14 +158,14 @@ SQL
 is($node->safe_psql('postgres', q{SET ROLE odd; SELECT count(*), bool_and(content ~ '\mw1\M' AND content ~ '\mw2\M') FROM rag_search('big', 'w1 w2', 5, dense_weight => 0, rerank => false)}), '5|t', 'common words alone');
 is($node->safe_psql('postgres', q{SET ROLE odd; SELECT count(*) FROM rag_search('big', 'nosuchword', 5, dense_weight => 0, rerank => false)}), 0, 'a word that nobody has');
 
-# Words that are everywhere are looked for in a sample, and what has all of them comes first; so they are where the other
-# words of a question are rare or not there at all.
+# Of words that are everywhere the index tells who has all of them: that comes first. Where the other words of a question are
+# rare or not there at all it is so too, and where something must not be there.
 for my $user ('postgres', 'odd')
 {
 	my $leg = $node->safe_psql('postgres', "SET ROLE $user; SELECT regexp_replace(concat_ws(': ', l ->> 'access', l ->> 'wanted'), '_g\\d+_', '_gN_', 'g') FROM (SELECT search -> 'legs' -> 1 AS l FROM rag_explain('big', 'w1 w2', 5, rerank => false) LIMIT 1) s");
-	is($leg, q(places of big_gN_chunks: of a sample those with 'w2' | 'w1'), "$user: common words alone by a sample");
-	like($node->safe_psql('postgres', "SET ROLE $user; SELECT rag_explain_text('big', 'w1 w2 nosuchword', rerank => false)"),
-		qr/chunks with 'nosuchword', if those are fewer than 20, of a sample those with 'w2' \| 'w1'/, '... and so, where the others are not there');
+	like($leg, qr/^$by_words: the \d+ chunks with most of 'w2' \| 'w1'$/, "$user: common words alone by the index");
+	like($node->safe_psql('postgres', "SET ROLE $user; SELECT rag_explain_text('big', 'w1 w2 nosuchword -w3', rerank => false)"),
+		qr/chunks with 'nosuchword'.*, if those are fewer than 20, of a sample those with/, '... by a query and a sample, where something must not be there');
 	for my $case ([ 'w1 w2 nosuchword', 20, q{content ~ '\\mw1\\M' AND content ~ '\\mw2\\M'} ], [ 'w3 w1 w2 nosuchword', 100, 'true' ],
 		[ 'w1 w2 nosuchword -w3', 20, q{content !~ '\\mw3\\M'} ], [ '"w1 w2" nosuchword', 20, q{content ~ '\\mw1 w2\\M'} ])
 	{
@@ -181,23 +181,48 @@ SELECT count(*), count(*) FILTER (WHERE has), count(*) FILTER (WHERE has AND pla
 SQL
 }
 
-# Words that statistics do not list are not taken for rare: the index tells how many chunks hold one. Without the index they
-# are.
+# Statistics need not know how common words are, the index tells. Without it, all are looked for.
 {
+	my $best = q{SELECT string_agg(chunk_id::text, ' ' ORDER BY bm25 DESC, chunk_id) FROM (SELECT chunk_id, (ranks ->> 'bm25')::float8 AS bm25 FROM rag_search('big', 'w60 w61 w1 w2345', 10, dense_weight => 0, rerank => false)) s};
 	my $wanted = sub {
 		my ($sets, $query) = @_;
 		return $node->safe_psql('postgres', "$sets; SELECT search -> 'legs' -> 1 ->> 'wanted' FROM rag_explain('big', '$query', 5, rerank => false) LIMIT 1");
 	};
-	my $listed = $wanted->('SET ROLE postgres', 'w60 w61 nosuchword');
-	is($listed, q{chunks with 'nosuchword' | ('w61' & 'w60'), if those are fewer than 20, of a sample those with 'w61' | 'w60'}, 'two words of 3 %, by statistics: both or a sample');
+	my $listed = $node->safe_psql('postgres', $best);
 	$node->safe_psql('postgres', "ALTER TABLE $chunks ALTER lexemes SET STATISTICS 1; ANALYZE $chunks");
-	is($node->safe_psql('postgres', "SELECT 'w60' = ANY (most_common_elems::text::text[]) FROM pg_stats WHERE attname = 'lexemes' AND '$chunks'::regclass = (quote_ident(schemaname) || '.' || quote_ident(tablename))::regclass"), 'f', 'statistics that do not list them');
-	is($wanted->('SET ROLE postgres', 'w60 w61 nosuchword'), $listed, '... and nothing changes');
-	my ($all, $found) = split /\|/, $node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM big WHERE body ~ '\mw60\M' AND body ~ '\mw61\M'), (SELECT count(*) FROM rag_search('big', 'w60 w61', 100, dense_weight => 0, rerank => false) WHERE content ~ '\mw60\M' AND content ~ '\mw61\M')});
-	is($found, $all < 100 ? $all : 100, '... so that what holds both is found');
+	is($node->safe_psql('postgres', "SELECT 'w60' = ANY (most_common_elems::text::text[]) FROM pg_stats WHERE attname = 'lexemes' AND '$chunks'::regclass = (quote_ident(schemaname) || '.' || quote_ident(tablename))::regclass"), 'f', 'statistics that do not list two words of 3 %');
+	is($node->safe_psql('postgres', $best), $listed, '... the same is found');
 	is($wanted->('BEGIN; DROP INDEX ' . $node->safe_psql('postgres', "SELECT indexrelid::regclass FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_am a ON a.oid = relam WHERE indrelid = '$chunks'::regclass AND amname = 'gin'"), 'w60 w61 nosuchword'),
-		q{chunks with 'nosuchword' | 'w60' | 'w61'}, 'without the index they count as rare');
+		q{chunks with 'nosuchword' | 'w60' | 'w61'}, 'without the index all of them match');
 	$node->safe_psql('postgres', "ALTER TABLE $chunks ALTER lexemes SET STATISTICS -1; ANALYZE $chunks");
+}
+
+# The best by BM25 over all chunks are found, whatever their words, and as PostgreSQL's own scan of the index has them: also those
+# that wait to be sorted into it, that were deleted, and in the midst of all that.
+{
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE listed AS SELECT word, count(*) AS n, array_agg(chunk_id ORDER BY chunk_id) AS ids FROM $chunks, unnest(tsvector_to_array(lexemes)) word GROUP BY word;
+SQL
+	is($node->safe_psql('postgres', <<"SQL"), '0|199', 'words of every frequency: just those chunks that hold them');
+SELECT count(*) FILTER (WHERE found IS DISTINCT FROM least(n, 400)), count(*)
+  FROM (SELECT n, (SELECT count(*) FILTER (WHERE s.chunk_id = ANY (ids)) FROM rag_search('big', word, 400, depth => 400, dense_weight => 0, rerank => false, candidates => 400) s) AS found
+          FROM (SELECT *, row_number() OVER (ORDER BY n, word) AS place, count(*) OVER () AS words FROM listed) l
+         WHERE place % (words / 199) = 0 LIMIT 200) t;
+SQL
+	# New ones wait in a list before they are sorted in.
+	$node->safe_psql('postgres', <<'SQL');
+ALTER TABLE big ENABLE TRIGGER USER;
+INSERT INTO big (id, tenant, half, body) SELECT 200000 + g, 't7', 'odd', 'w1 w2 w3 freshword' || CASE WHEN g < 4 THEN ' fresherword' ELSE '' END FROM generate_series(1, 30) g;
+CALL rag_work('big');
+SQL
+	my $fresh = q{SELECT count(*), count(*) FILTER (WHERE content ~ 'fresherword' AND place <= 3), count(*) FILTER (WHERE content ~ 'freshword')
+  FROM rag_search('big', 'w1 fresherword freshword', 50, dense_weight => 0, rerank => false) WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, place)};
+	is($node->safe_psql('postgres', $fresh), '50|3|30', 'chunks that wait to be sorted into the index');
+	$node->safe_psql('postgres', "DELETE FROM big WHERE id IN (200001, 200030); CALL rag_work('big')");
+	is($node->safe_psql('postgres', $fresh), '50|2|28', '... less those that were deleted');
+	$node->safe_psql('postgres', "VACUUM $chunks");
+	is($node->safe_psql('postgres', $fresh), '50|2|28', '... and sorted in');
+	$node->safe_psql('postgres', "DELETE FROM big WHERE id > 200000; CALL rag_work('big'); VACUUM ANALYZE $chunks");
 }
 
 # Nothing on the way reads a table in full, whoever asks.

@@ -70,6 +70,19 @@ impl Search {
             let wanted = format!("its best {}", best.len());
             return Leg { name, access: Some(index.described()), wanted: Some(wanted), found };
         }
+        if let (Some(weightiest), None) =
+            (&self.trace.gathered.weightiest, &self.trace.gathered.few)
+        {
+            let lexemes = weightiest.lexemes.as_ref();
+            let most = lexemes.map(|l| format!("the {} chunks with most of {l}", weightiest.found));
+            let sample = (weightiest.places.len() > weightiest.found).then_some("a sample");
+            let places = sample.map(|_| Scan::Places(self.generation.chunks));
+            let access: Vec<Scan> =
+                lexemes.map(|_| Scan::Index(weightiest.index)).into_iter().chain(places).collect();
+            let wanted: Vec<String> = most.into_iter().chain(sample.map(str::to_owned)).collect();
+            let wanted = (!wanted.is_empty()).then(|| wanted.join(", and "));
+            return Leg { name, access: described(&access), wanted, found };
+        }
         let Matching { indexed, sampled, .. } = self.matched(&self.terms(), &self.trace.gathered);
         let few = indexed.as_ref().map(|_| format!("if those are fewer than {}, ", self.enough()));
         let few = few.unwrap_or_default();

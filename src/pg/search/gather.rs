@@ -1,7 +1,7 @@
 //! The candidates of a search: which statement gathers them, and what it looks at.
 use super::explain::is_vector_index;
 use super::hits::tid;
-use super::statement::{Among, Shape, statement};
+use super::statement::{Among, By, Shape, statement};
 use super::text_search::tsquery;
 use super::trace::Gathering;
 use super::{Found, MOST_CANDIDATES, Search, frequency, settings};
@@ -72,7 +72,7 @@ impl Search {
             is_filtered || (has_policies && !rights::row_security_applies(self.generation.chunks));
         self.trace.is_short = false;
         self.trace.gathered =
-            Gathering { must_match: required, is_strict, limit: wanted, few: None, best: None };
+            Gathering { must_match: required, is_strict, limit: wanted, ..Gathering::default() };
         if self.known.is_none() && self.may_use_statistics() {
             self.known = Some(self.known_by_statistics());
         }
@@ -92,6 +92,10 @@ impl Search {
         }
         if self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty() {
             self.learn(passing);
+            // What must match, too, is looked for by a query.
+            if self.trace.gathered.must_match.is_none() {
+                self.trace.gathered.weightiest = self.weightiest().map(Rc::new);
+            }
         }
         self.trace.gathered.best = self.best();
         let Gathered { mut found, kept, .. } = self.gather_enough();
@@ -206,27 +210,33 @@ impl Search {
         &self,
         gathering: &Gathering,
     ) -> Option<(String, Vec<DatumWithOid<'static>>)> {
-        let Gathering { must_match, is_strict, limit, few, best } = gathering;
+        let Gathering { must_match, is_strict, limit, few, best, weightiest } = gathering;
         let best = best.as_ref().filter(|_| few.is_none());
+        let weightiest = weightiest.as_ref().filter(|_| few.is_none() && best.is_none());
         let options = &self.options;
         let terms = self.terms();
         let documents = self.documents();
-        let Matching { indexed, sampled, .. } = match best {
-            Some(_) => Matching::default(),
-            None => self.matched(&terms, gathering),
+        let Matching { indexed, sampled, .. } = match (best, weightiest) {
+            (None, None) => self.matched(&terms, gathering),
+            _ => Matching::default(),
         };
         let sample = sampled.as_ref().and_then(|_| self.sample(&terms, self.sampled()));
         let most_matches = if few.is_some() { MOST_COMPARED } else { MOST_MATCHES };
         let is_dense = options.dense_weight > 0.0 && self.embedding.is_some();
         let shape = Shape {
             dense: if is_dense { options.depth } else { 0 },
-            lexical: match best {
-                Some(best) => best.len(),
-                None if indexed.is_some() => most_matches,
-                None => 0,
+            lexical: match (best, weightiest) {
+                (Some(best), _) => best.len(),
+                (None, Some(weightiest)) => weightiest.places.len(),
+                (None, None) if indexed.is_some() => most_matches,
+                (None, None) => 0,
             },
             sampled: sample.as_ref().map(|_| self.enough()),
-            is_ranked: best.is_some(),
+            lexical_by: match (best, weightiest) {
+                (Some(_), _) => By::Rank,
+                (None, Some(_)) => By::Places,
+                (None, None) => By::Query,
+            },
             limit: *limit,
             is_required: must_match.is_some(),
             among: match few {
@@ -252,13 +262,14 @@ impl Search {
             limit: limit + if shape.among == Among::Asked { 0 } else { SPARE },
             dense_weight: options.dense_weight,
             lexical_weight: options.lexical_weight,
-            is_ranked: shape.is_ranked,
+            is_ranked: best.is_some(),
         };
         let sql = statement(&self.collection, &self.names, &self.filter, shape);
         let vector = self.embedding.as_ref().map(|e| e.vector.as_slice());
         let vector = self.pgvector.argument(vector);
         let best = best.map(|best| best.to_vec());
-        let places = few.as_ref().map(|few| few.to_vec()).or(sample);
+        let weightiest = || weightiest.map(|weightiest| weightiest.places.clone());
+        let places = few.as_ref().map(|few| few.to_vec()).or_else(weightiest).or(sample);
         let mut arguments = vec![
             vector,
             request.pack().into(),
@@ -304,7 +315,7 @@ impl Search {
     }
 
     /// Chunks of a sample that enough pass filter and policies of.
-    fn sampled(&self) -> usize {
+    pub(super) fn sampled(&self) -> usize {
         (SAMPLED / self.passing()).min(MOST_SAMPLED) as usize
     }
 
@@ -319,8 +330,11 @@ impl Search {
             self.known = self.known.take().or_else(|| self.known_by_looking(passing.least));
         } else if let Some(mut known) = self.known.take() {
             known.share = passing.expected;
-            self.count_unlisted(&mut known);
             self.known = Some(known);
+        }
+        if self.listed.is_none() {
+            self.listed = self.list();
+            self.count_listed();
         }
     }
 

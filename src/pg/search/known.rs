@@ -1,10 +1,9 @@
 //! What is known of the chunks that a search is about, and of the question's lexemes in them.
-use super::{Search, frequency, postings, settings};
+use super::{Search, frequency, settings};
 use crate::pg::spi::{column, fill, required};
 use crate::pg::{plan, rights};
 use crate::search::any_of;
 use crate::search::legs::{Request, Term, most_telling, seen};
-use crate::search::matching::MATCHES;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
@@ -27,7 +26,7 @@ pub(super) struct Known {
     /// Chunks that the frequencies are of.
     pub documents: Option<f64>,
     /// More than the frequency of any lexeme that has none.
-    lowest: Option<f32>,
+    pub lowest: Option<f32>,
     /// The question's lexemes and their frequencies.
     pub terms: Vec<Term>,
 }
@@ -49,23 +48,6 @@ impl Search {
         };
         let terms = most_telling(lexemes.iter().zip(shares).map(term).collect());
         Known { share: 1.0, documents: frequency::rows(self.generation.chunks), lowest, terms }
-    }
-
-    /// Counts lexemes that statistics do not list by the index, where too many chunks may hold one.
-    pub(super) fn count_unlisted(&self, known: &mut Known) {
-        let (Some(documents), Some(lowest)) = (known.documents, known.lowest) else { return };
-        let unlisted: Vec<&mut Term> =
-            known.terms.iter_mut().filter(|term| term.frequency.is_none()).collect();
-        if unlisted.len() as f64 * f64::from(lowest) * documents <= MATCHES {
-            return;
-        }
-        let lexemes: Vec<&str> = unlisted.iter().map(|term| term.lexeme.as_str()).collect();
-        let Some(entries) = postings::entries(self.generation.chunks, c"lexemes", &lexemes) else {
-            return;
-        };
-        for (term, entries) in unlisted.into_iter().zip(entries) {
-            term.frequency = Some((entries / documents).min(1.0) as f32);
-        }
     }
 
     /// By a look at a sample of what the caller may see and the filter lets pass, and by counting what is too rare for

@@ -1,37 +1,141 @@
-//! How many chunks the full-text index lists under a lexeme, asked of the index itself: a count in SQL would
-//! fetch each of them from the table, which takes longer than the search it is for.
-#![allow(unsafe_code)] // scans an index as the executor does
+//! Which chunks the full-text index lists under each lexeme, read from the index itself: a query by SQL would look
+//! up one place after the other, and take many times as long to find those that hold the most telling lexemes.
+#![allow(unsafe_code)] // reads pages of an index by PostgreSQL's rules for that
 
-use super::text_search::tsquery_datum;
-use crate::search::any_of;
+use crate::search::gin::{META, Malformed, Page, Postings, ROOT, Step, unpack};
 use pgrx::{PgRelation, pg_sys};
 use std::ffi::CStr;
 
-/// The strategy number of "matches" in operator classes of `tsvector`.
-const MATCHES: pg_sys::StrategyNumber = 1;
-/// Memory for the places of entries, beyond which only their pages are kept: nobody asks for either.
-const BITMAP_BYTES: usize = 256 * 1_024;
+unsafe extern "C-unwind" {
+    /// Notes for serializable transactions that an index was read.
+    fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
+}
 
-/// Entries for each of `lexemes` in a full-text index on the column, those of rows lately deleted too; `None` without
-/// such an index. Only for callers to whom no row security applies: others' rows count.
-pub fn entries(table: pg_sys::Oid, column: &CStr, lexemes: &[&str]) -> Option<Vec<f64>> {
-    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    // SAFETY: a table that exists, or an ERROR; while it is locked nobody drops an index of it.
-    let table = unsafe { PgRelation::with_lock(table, lock) };
-    // SAFETY: a syscache look-up.
-    let column = unsafe { pg_sys::get_attnum(table.oid(), column.as_ptr()) };
-    // SAFETY: the list is this memory context's, or NULL for an empty one.
-    let indexes = unsafe {
-        let list = pg_sys::RelationGetIndexList(table.as_ptr());
-        list.as_ref()
-            .map_or(&[][..], |list| std::slice::from_raw_parts(list.elements, list.length as usize))
-    };
-    let index = indexes.iter().find_map(|cell| {
-        // SAFETY: a list of OIDs, of indexes that stay.
-        let index = unsafe { PgRelation::with_lock(cell.oid_value, lock) };
-        is_full_text_index(&index, column).then_some(index)
-    })?;
-    Some(lexemes.iter().map(|lexeme| count(&index, lexeme)).collect())
+/// The full-text index of a table, open.
+pub struct Index {
+    index: PgRelation,
+    _table: PgRelation,
+}
+
+impl Index {
+    /// A full-text index of all rows on the column, if there is one.
+    pub fn open(table: pg_sys::Oid, column: &CStr) -> Option<Self> {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        // SAFETY: a table that exists, or an ERROR; while it is locked nobody drops an index of it.
+        let table = unsafe { PgRelation::with_lock(table, lock) };
+        // SAFETY: a syscache look-up.
+        let column = unsafe { pg_sys::get_attnum(table.oid(), column.as_ptr()) };
+        // SAFETY: the list is this memory context's, or NULL for an empty one.
+        let indexes = unsafe {
+            let list = pg_sys::RelationGetIndexList(table.as_ptr());
+            list.as_ref().map_or(&[][..], |list| {
+                std::slice::from_raw_parts(list.elements, list.length as usize)
+            })
+        };
+        let index = indexes.iter().find_map(|cell| {
+            // SAFETY: a list of OIDs, of indexes that stay.
+            let index = unsafe { PgRelation::with_lock(cell.oid_value, lock) };
+            is_full_text_index(&index, column).then_some(index)
+        })?;
+        Some(Self { index, _table: table })
+    }
+
+    /// Its number.
+    pub fn oid(&self) -> pg_sys::Oid {
+        self.index.oid()
+    }
+
+    /// Numbers of the places under each of `lexemes`, ascending, those of rows lately deleted too; `None` for one with more
+    /// than is left of `most`, which all of them share. Lexemes are read in order.
+    pub fn places(
+        &self,
+        lexemes: &[&str],
+        mut most: usize,
+    ) -> Result<Vec<Option<Vec<u64>>>, Malformed> {
+        // SAFETY: as an index scan does. Where the transaction is not serializable it does nothing.
+        unsafe {
+            let snapshot = pg_sys::GetActiveSnapshot();
+            let index = self.index.as_ptr();
+            pg_sys::ffi::pg_guard_ffi_boundary(|| PredicateLockRelation(index, snapshot));
+        }
+        // First, since entries move from there to where they belong.
+        let mut waiting = vec![Vec::new(); lexemes.len()];
+        self.waiting(lexemes, &mut waiting)?;
+        let mut all = Vec::with_capacity(lexemes.len());
+        for (lexeme, mut places) in lexemes.iter().zip(waiting) {
+            let has_waiting = !places.is_empty();
+            if self.sorted(lexeme, most, &mut places)? {
+                if has_waiting {
+                    places.sort_unstable();
+                    places.dedup();
+                }
+                most = most.saturating_sub(places.len());
+                all.push(Some(places));
+            } else {
+                all.push(None);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Adds the places of entries that wait.
+    fn waiting(&self, lexemes: &[&str], places: &mut [Vec<u64>]) -> Result<(), Malformed> {
+        let meta = Locked::read(&self.index, META);
+        let mut next = meta.page()?.waiting()?;
+        // Pages leave the list, and may be used for anything, under a lock of the one before.
+        let mut last = meta;
+        while let Some(block) = next {
+            let page = Locked::read(&self.index, block);
+            drop(std::mem::replace(&mut last, page));
+            let page = last.page()?;
+            for entry in page.waiting_entries()? {
+                let (lexeme, place) = entry?;
+                let is_it = |wanted: &&str| lexeme == Some(wanted.as_bytes());
+                if let Some(at) = lexemes.iter().position(is_it) {
+                    places[at].push(place);
+                }
+            }
+            next = page.right();
+        }
+        Ok(())
+    }
+
+    /// Adds the places of one lexeme in the tree, unless these are more than `most`: then it returns false.
+    fn sorted(&self, lexeme: &str, most: usize, places: &mut Vec<u64>) -> Result<bool, Malformed> {
+        let mut block = ROOT;
+        // A page is let go before the next is locked: pages of this tree stay, and what moves moves to the right.
+        let mut leaf = loop {
+            let page = self.read(block);
+            match page.page()?.find(lexeme.as_bytes())? {
+                Step::To(next) => block = next,
+                Step::Here(None) => return Ok(true),
+                Step::Here(Some(Postings::Packed(packed))) => {
+                    unpack(packed, places)?;
+                    return Ok(places.len() <= most);
+                }
+                Step::Here(Some(Postings::Tree(root))) => break root,
+            }
+        };
+        // A page that leaves this tree keeps its neighbour, and is not used anew while anyone has a snapshot from before.
+        while let Step::To(next) = self.read(leaf).page()?.leftmost()? {
+            leaf = next;
+        }
+        let mut next = Some(leaf);
+        while let Some(block) = next {
+            let page = self.read(block);
+            page.page()?.unpack(places)?;
+            next = page.page()?.right();
+            if places.len() > most {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn read(&self, block: u32) -> Locked {
+        pgrx::check_for_interrupts!();
+        Locked::read(&self.index, block)
+    }
 }
 
 fn is_full_text_index(index: &PgRelation, column: pg_sys::AttrNumber) -> bool {
@@ -41,29 +145,37 @@ fn is_full_text_index(index: &PgRelation, column: pg_sys::AttrNumber) -> bool {
         let first = definition.indkey.values.as_slice(1)[0];
         let is_of_all = pg_sys::RelationGetIndexPredicate(index.as_ptr()).is_null();
         let is_gin = (*index.rd_rel).relam == pg_sys::GIN_AM_OID;
-        is_gin && first == column && definition.indisvalid && is_of_all
+        let is_single = definition.indnatts == 1;
+        is_gin && is_single && first == column && definition.indisvalid && is_of_all
     }
 }
 
-fn count(index: &PgRelation, lexeme: &str) -> f64 {
-    let Some(query) = any_of([lexeme]) else { return 0.0 };
-    let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: an open index whose first column takes this operator; a bitmap takes what the scan finds until it is freed.
-    // What an ERROR leaves, its memory context and resource owner free.
-    unsafe {
-        let operator = pg_sys::F_TS_MATCH_VQ.into();
-        pg_sys::ScanKeyInit(&raw mut key, 1, MATCHES, operator, tsquery_datum(&query));
-        let snapshot = pg_sys::GetActiveSnapshot();
-        #[cfg(not(feature = "pg18"))]
-        let scan = pg_sys::index_beginscan_bitmap(index.as_ptr(), snapshot, 1);
-        #[cfg(feature = "pg18")]
-        let scan =
-            pg_sys::index_beginscan_bitmap(index.as_ptr(), snapshot, std::ptr::null_mut(), 1);
-        pg_sys::index_rescan(scan, &raw mut key, 1, std::ptr::null_mut(), 0);
-        let bitmap = pg_sys::tbm_create(BITMAP_BYTES as _, std::ptr::null_mut());
-        let count = pg_sys::index_getbitmap(scan, bitmap);
-        pg_sys::tbm_free(bitmap);
-        pg_sys::index_endscan(scan);
-        count as f64
+/// A page that nobody writes until it is dropped. What an ERROR leaves, its transaction's end unlocks and releases.
+struct Locked(pg_sys::Buffer);
+
+impl Locked {
+    fn read(index: &PgRelation, block: u32) -> Self {
+        // SAFETY: the index is open.
+        unsafe {
+            let buffer = pg_sys::ReadBuffer(index.as_ptr(), block);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            Self(buffer)
+        }
+    }
+
+    fn page(&self) -> Result<Page<'_>, Malformed> {
+        // SAFETY: a buffer that is pinned and locked holds a page of this size until it is dropped.
+        let bytes = unsafe {
+            let page = pg_sys::BufferGetPage(self.0).cast::<u8>();
+            std::slice::from_raw_parts(page, pg_sys::BLCKSZ as usize)
+        };
+        Page::new(bytes)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // SAFETY: pinned and locked by `read`.
+        unsafe { pg_sys::UnlockReleaseBuffer(self.0) };
     }
 }

@@ -8,10 +8,10 @@ use crate::pg::spi::fill;
 pub struct Shape {
     /// Chunks the dense leg finds; 0 leaves it out.
     pub dense: usize,
-    /// Chunks the lexical leg gets from an index; 0 for none.
+    /// Most chunks of the lexical leg; 0 for none.
     pub lexical: usize,
-    /// Whether they are those of `$5`, which another extension's index found.
-    pub is_ranked: bool,
+    /// What tells which these are.
+    pub lexical_by: By,
     /// Where the lexical leg may also look at a sample: from how many chunks on there are enough without.
     pub sampled: Option<usize>,
     /// Chunks that come out.
@@ -22,6 +22,17 @@ pub struct Shape {
     pub among: Among,
     /// Whether to fetch token bits.
     pub with_bits: bool,
+}
+
+/// What tells which chunks are those of the lexical leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// They match `$3`.
+    Query,
+    /// Their places are in `$6`.
+    Places,
+    /// Another extension's index found them: `$5`.
+    Rank,
 }
 
 /// Which chunks the legs of a statement look at. What comes out was asked for at the source in any case.
@@ -66,7 +77,8 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
     } else {
         names.distance.clone()
     };
-    let among = is_few.then_some("c.ctid OPERATOR(pg_catalog.=) ANY ($6)");
+    let at_places = "c.ctid OPERATOR(pg_catalog.=) ANY ($6)";
+    let among = is_few.then_some(at_places);
     let leg = |template, count: usize, own: Option<&str>| {
         let asked = (shape.among == Among::Asked).then_some(visible.as_str());
         let conditions: Vec<&str> = among.into_iter().chain(own).chain(asked).collect();
@@ -82,7 +94,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
     };
     let matches = |query: &str| {
         // No index serves the function either: chunks are got by their numbers.
-        if is_few || shape.is_ranked {
+        if is_few || shape.lexical_by == By::Rank {
             format!("rag.matches(c.lexemes, {query})")
         } else {
             format!("c.lexemes OPERATOR(rag.@@) {query}")
@@ -97,7 +109,11 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         0 => NOTHING.to_owned(),
         most => {
             let template = include_str!("../../../sql/run/search_matched.sql");
-            leg(template, most, Some(&matches("$3")))
+            let matches = match shape.lexical_by {
+                By::Places => at_places.to_owned(),
+                By::Query | By::Rank => matches("$3"),
+            };
+            leg(template, most, Some(&matches))
         }
     };
     let lexical = |chunks: &str| {
@@ -105,7 +121,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         fill(template, &[("matched", chunks)])
     };
     let (before, lexical) = match shape.sampled {
-        _ if shape.is_ranked => {
+        _ if shape.lexical_by == By::Rank => {
             let template = include_str!("../../../sql/run/search_ranked.sql");
             (String::new(), leg(template, shape.lexical, required.as_deref()))
         }

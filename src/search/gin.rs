@@ -1,0 +1,292 @@
+//! Pages of a GIN index over one column of lexemes, as PostgreSQL has kept them since 9.4 (`src/include/access/ginblock.h`):
+//! a tree of entries, one a lexeme, each with the places of its rows, few of them beside the lexeme, many in a tree of
+//! their own; and a list of entries that wait to be sorted in. Bytes that are no such page give an error, never a panic;
+//! so do long lexemes that PostgreSQL packed, and machines that keep the high byte first.
+use super::sample::Place;
+
+/// The page that says where the list of waiting entries begins.
+pub const META: u32 = 0;
+/// The root of the tree of entries.
+pub const ROOT: u32 = 1;
+/// No page.
+const NO_PAGE: u32 = u32::MAX;
+
+const HEADER: usize = 24;
+const SPECIAL: usize = 8;
+const TUPLE_HEADER: usize = 8;
+const DATA: u16 = 1;
+const LEAF: u16 = 1 << 1;
+const DELETED: u16 = 1 << 2;
+const COMPRESSED: u16 = 1 << 7;
+/// What the number of places says where they are in a tree.
+const IN_TREE: u16 = u16::MAX;
+/// Marks entries without a key.
+const HAS_NULLS: u16 = 1 << 15;
+/// Marks places beside a lexeme that are packed.
+const PACKED: u32 = 1 << 31;
+/// Bits of a place's number that tell where on its page it is.
+const PLACE_BITS: u32 = 11;
+
+/// What is no page of such an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+type Result<T> = std::result::Result<T, Malformed>;
+
+/// Places as numbers, which are in the order of the places.
+pub fn number((page, place): Place) -> u64 {
+    u64::from(page) << PLACE_BITS | u64::from(place)
+}
+
+/// The place of a number.
+pub fn place(number: u64) -> Place {
+    ((number >> PLACE_BITS) as u32, (number & ((1 << PLACE_BITS) - 1)) as u16)
+}
+
+/// A page.
+#[derive(Clone, Copy)]
+pub struct Page<'a>(&'a [u8]);
+
+/// Where the places of a lexeme's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Postings<'a> {
+    /// In the tree with this root.
+    Tree(u32),
+    /// In these bytes.
+    Packed(&'a [u8]),
+}
+
+/// Lexeme and place of an entry that waits.
+pub type Waiting<'a> = (Option<&'a [u8]>, u64);
+
+/// Where to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<T> {
+    /// Down or to the right.
+    To(u32),
+    /// Nowhere.
+    Here(T),
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Result<u16> {
+    let bytes = bytes.get(at..at + 2).ok_or(Malformed)?;
+    Ok(u16::from_ne_bytes([bytes[0], bytes[1]]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32> {
+    let bytes = bytes.get(at..at + 4).ok_or(Malformed)?;
+    Ok(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+/// Number of a block or, of six bytes, a place: halves of a block's number, the higher first.
+fn block_at(bytes: &[u8], at: usize) -> Result<u32> {
+    Ok(u32::from(u16_at(bytes, at)?) << 16 | u32::from(u16_at(bytes, at + 2)?))
+}
+
+fn place_at(bytes: &[u8], at: usize) -> Result<Place> {
+    Ok((block_at(bytes, at)?, u16_at(bytes, at + 4)?))
+}
+
+impl<'a> Page<'a> {
+    /// A page from its bytes.
+    pub fn new(bytes: &'a [u8]) -> Result<Self> {
+        // Line pointers and lengths of texts are laid out otherwise elsewhere.
+        let is_readable = cfg!(target_endian = "little") && bytes.len() >= HEADER + SPECIAL;
+        if is_readable { Ok(Self(bytes)) } else { Err(Malformed) }
+    }
+
+    fn special(self, at: usize) -> &'a [u8] {
+        &self.0[self.0.len() - SPECIAL + at..]
+    }
+
+    fn has(self, flag: u16) -> bool {
+        u16_at(self.special(6), 0).is_ok_and(|flags| flags & flag != 0)
+    }
+
+    /// The page to the right, if there is one.
+    pub fn right(self) -> Option<u32> {
+        u32_at(self.special(0), 0).ok().filter(|page| *page != NO_PAGE)
+    }
+
+    /// The first page of entries that wait, by the page [`META`].
+    pub fn waiting(self) -> Result<Option<u32>> {
+        Ok(Some(u32_at(self.0, HEADER)?).filter(|page| *page != NO_PAGE))
+    }
+
+    fn count(self) -> Result<usize> {
+        let lower = usize::from(u16_at(self.0, 12)?);
+        Ok(lower.saturating_sub(HEADER) / 4)
+    }
+
+    fn tuple(self, at: usize) -> Result<&'a [u8]> {
+        let pointer = u32_at(self.0, HEADER + 4 * at)?;
+        let (start, length) = ((pointer & 0x7fff) as usize, (pointer >> 17) as usize);
+        self.0.get(start..start + length).ok_or(Malformed)
+    }
+
+    /// Lexeme and place of each entry that waits on this page.
+    pub fn waiting_entries(self) -> Result<impl Iterator<Item = Result<Waiting<'a>>>> {
+        let entry = move |at| {
+            let tuple = self.tuple(at)?;
+            Ok((lexeme(tuple)?, number(place_at(tuple, 0)?)))
+        };
+        Ok((0..self.count()?).map(entry))
+    }
+
+    /// From a page of the tree of entries: where the lexeme is, or its places where it is here.
+    pub fn find(self, wanted: &[u8]) -> Result<Step<Option<Postings<'a>>>> {
+        let count = self.count()?;
+        // On inner pages the last key counts as higher than all where nothing is to the right.
+        let is_leaf = self.has(LEAF);
+        let mut range = 0..count;
+        while !range.is_empty() {
+            let middle = usize::midpoint(range.start, range.end);
+            let is_last = middle + 1 == count && self.right().is_none() && !is_leaf;
+            if is_last || lexeme(self.tuple(middle)?)?.is_none_or(|lexeme| lexeme >= wanted) {
+                range.end = middle;
+            } else {
+                range.start = middle + 1;
+            }
+        }
+        if range.start == count {
+            return Ok(self.right().map_or(Step::Here(None), Step::To));
+        }
+        let tuple = self.tuple(range.start)?;
+        if !is_leaf {
+            return Ok(Step::To(block_at(tuple, 0)?));
+        }
+        if lexeme(tuple)? != Some(wanted) {
+            return Ok(Step::Here(None));
+        }
+        let (at, places) = place_at(tuple, 0)?;
+        if places == IN_TREE {
+            return Ok(Step::Here(Some(Postings::Tree(at))));
+        }
+        if at & PACKED == 0 && places > 0 {
+            return Err(Malformed);
+        }
+        let packed = tuple.get((at & !PACKED) as usize..).ok_or(Malformed)?;
+        Ok(Step::Here(Some(Postings::Packed(if places == 0 { &[] } else { packed }))))
+    }
+
+    /// From a page of a tree of places: the leftmost page below, or nothing where this is a leaf.
+    pub fn leftmost(self) -> Result<Step<()>> {
+        if !self.has(DATA) {
+            return Err(Malformed);
+        }
+        // Behind the place that bounds the page.
+        if self.has(LEAF) {
+            Ok(Step::Here(()))
+        } else {
+            Ok(Step::To(block_at(self.0, HEADER + 8)?))
+        }
+    }
+
+    /// Adds the places of a leaf of such a tree to `places`.
+    pub fn unpack(self, places: &mut Vec<u64>) -> Result<()> {
+        if self.has(DELETED) {
+            return Ok(());
+        }
+        if !self.has(DATA) || !self.has(LEAF) || !self.has(COMPRESSED) {
+            return Err(Malformed);
+        }
+        let lower = usize::from(u16_at(self.0, 12)?);
+        unpack(self.0.get(HEADER + 8..lower).ok_or(Malformed)?, places)
+    }
+}
+
+/// The key of an entry; `None` for one of rows without lexemes, which comes after all others.
+fn lexeme(tuple: &[u8]) -> Result<Option<&[u8]>> {
+    let info = u16_at(tuple, 6)?;
+    if info & HAS_NULLS != 0 {
+        return Ok(None);
+    }
+    let text = tuple.get(TUPLE_HEADER..).ok_or(Malformed)?;
+    let (start, length) = match *text.first().ok_or(Malformed)? {
+        // One byte that counts itself, or four whose upper bits do; the others say how the text is packed.
+        first if first & 1 == 1 => (1, usize::from(first >> 1)),
+        first if first & 2 == 0 => (4, (u32_at(text, 0)? >> 2) as usize),
+        _ => return Err(Malformed),
+    };
+    text.get(start..length).map(Some).ok_or(Malformed)
+}
+
+/// Adds the places of packed segments to `places`: each has its first place, how many bytes follow, and in these the
+/// differences from place to place, seven bits a byte, the lowest first, an eighth bit where more follow.
+pub fn unpack(mut segments: &[u8], places: &mut Vec<u64>) -> Result<()> {
+    while segments.len() >= 8 {
+        let mut current = number(place_at(segments, 0)?);
+        let length = usize::from(u16_at(segments, 6)?);
+        let bytes = segments.get(8..8 + length).ok_or(Malformed)?;
+        places.push(current);
+        let (mut difference, mut shift) = (0_u64, 0);
+        for byte in bytes {
+            difference |= u64::from(byte & 0x7f).wrapping_shl(shift);
+            shift += 7;
+            // A difference has at most seven bytes; the seventh uses all its bits.
+            if byte & 0x80 == 0 || shift == 49 {
+                if shift == 49 {
+                    difference |= u64::from(byte & 0x80).wrapping_shl(42);
+                }
+                current += difference;
+                places.push(current);
+                (difference, shift) = (0, 0);
+            }
+        }
+        segments = segments.get(8 + length.next_multiple_of(2)..).unwrap_or(&[]);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packed(places: &[u64]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for segment in places.chunks(50) {
+            let (page, at) = place(segment[0]);
+            let mut deltas = Vec::new();
+            for pair in segment.windows(2) {
+                let mut delta = pair[1] - pair[0];
+                while delta > 0x7f {
+                    deltas.push(0x80 | (delta & 0x7f) as u8);
+                    delta >>= 7;
+                }
+                deltas.push(delta as u8);
+            }
+            for half in [(page >> 16) as u16, page as u16, at, deltas.len() as u16] {
+                bytes.extend(half.to_ne_bytes());
+            }
+            bytes.extend(&deltas);
+            bytes.extend(vec![0; deltas.len() % 2]);
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_comes_out(places in prop::collection::btree_set((0..u32::MAX - 1, 1..2_047_u16), 1..300)) {
+            let places: Vec<u64> = places.into_iter().map(number).collect();
+            let mut found = Vec::new();
+            prop_assert_eq!(unpack(&packed(&places), &mut found), Ok(()));
+            prop_assert_eq!(found, places);
+        }
+
+        #[test]
+        fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300), wanted in prop::collection::vec(any::<u8>(), 0..5), flags in any::<u8>()) {
+            let mut places = Vec::new();
+            let _ = unpack(&bytes, &mut places);
+            let end = bytes.len();
+            if end > 40 {
+                bytes[end - 2] = flags;
+                bytes[12..14].copy_from_slice(&(end as u16 - 8).to_ne_bytes());
+            }
+            if let Ok(page) = Page::new(&bytes) {
+                let _ = (page.find(&wanted), page.leftmost(), page.unpack(&mut places), page.waiting(), page.right());
+                let _ = page.waiting_entries().map(Iterator::count);
+            }
+        }
+    }
+}
