@@ -135,9 +135,16 @@ impl Search {
     }
 
     /// Gathers. An index of another extension gives its best without a look at filter, phrases or deleted rows:
-    /// where that leaves less than the leg is to have, and there is more, ours is asked, which looks at all three.
+    /// where that leaves less than the leg is to have, and there is more, ours is asked, which looks at all three. The same
+    /// holds for the weightiest chunks by the lists of our own, and a query on it.
     fn gather_enough(&mut self) -> Gathered {
         let gathered = self.gather(&self.trace.gathered);
+        let is_listed = self.trace.gathered.best.is_none();
+        let is_cut = self.trace.gathered.weightiest.as_ref().is_some_and(|w| w.is_cut);
+        if is_listed && is_cut && gathered.lexical < self.enough() {
+            self.trace.gathered.weightiest = None;
+            return self.gather(&self.trace.gathered);
+        }
         let asked = self.most_asked();
         let has_more = self.trace.gathered.best.as_ref().is_some_and(|best| best.len() == asked);
         if !has_more || gathered.lexical >= self.options.depth {

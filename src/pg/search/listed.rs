@@ -39,8 +39,8 @@ impl Search {
         };
         let lexemes: Vec<&str> =
             terms.iter().take_while(is_little).map(|term| term.lexeme.as_str()).collect();
-        // What others' rows hold must not decide what a caller finds who may not see them.
-        let most = if self.may_use_statistics() { MOST_ENTRIES } else { usize::MAX };
+        // What is rare among the rows that a caller sees may be common among others'.
+        let most = MOST_ENTRIES * if self.may_use_statistics() { 1 } else { 10 };
         let index = postings::Index::open(self.generation.chunks, c"lexemes")?;
         let places = index.places(&lexemes, most).ok()?;
         let lists = lexemes.iter().zip(places);
@@ -78,10 +78,11 @@ impl Search {
         let places = weightiest(&lists, most as usize);
         let mut places: Vec<pg_sys::ItemPointerData> = places.into_iter().map(tid).collect();
         let found = places.len();
+        let is_cut = found == most as usize;
         if !listed.is_complete && (found as f64 * known.share) < self.enough() as f64 {
             places.extend(self.sample(&known.terms, self.sampled())?);
         }
         let lexemes = any_of(listed.lists.iter().map(|(lexeme, _)| lexeme));
-        Some(Weightiest { places, found, index: listed.index, lexemes })
+        Some(Weightiest { places, found, is_cut, index: listed.index, lexemes })
     }
 }
