@@ -3,7 +3,6 @@
 # costs rows; tables read in full, also under policies (PostgreSQL's own @@ would not use the GIN index there); a limit that was hit and not told.
 use strict;
 use warnings;
-use File::Path qw(make_path);
 use RagPg;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -11,11 +10,9 @@ use Test::More;
 use TinyModel;
 
 my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-write_tiny_model("$tmp/source", hidden => 32);
-make_path("$tmp/models");
-import_model("$tmp/models", "$tmp/source", 'tiny');
+my $models = tiny_models($tmp, hidden => 32);
 my $node = new_node('filter', conf => <<"CONF");
-rag_pg.model_path = '$tmp/models'
+rag_pg.model_path = '$models'
 rag_pg.preload_models = 'tiny'
 rag_pg.workers = 0
 maintenance_work_mem = 256MB

@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 use utf8;
-use File::Path qw(make_path);
 use RagPg;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,10 +15,8 @@ srand $seed;
 note("RAG_PG_FUZZ_SEED=$seed RAG_PG_FUZZ=$count");
 
 my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-write_tiny_model("$tmp/source", hidden => 16);
-make_path("$tmp/models");
-import_model("$tmp/models", "$tmp/source", 'tiny');
-my $node = new_node('fuzz', conf => "rag_pg.model_path = '$tmp/models'\nrag_pg.preload_models = 'tiny'\nrag_pg.default_model = 'tiny'\nrag_pg.truncation = silent\nrag_pg.workers = 0\nrag_pg.query_log_sample = 0.1\nlog_statement = none");
+my $models = tiny_models($tmp, hidden => 16);
+my $node = new_node('fuzz', conf => "rag_pg.model_path = '$models'\nrag_pg.preload_models = 'tiny'\nrag_pg.default_model = 'tiny'\nrag_pg.truncation = silent\nrag_pg.workers = 0\nrag_pg.query_log_sample = 0.1\nlog_statement = none");
 $node->safe_psql('postgres', <<'SQL');
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE DOMAIN small AS int CHECK (VALUE < 100);

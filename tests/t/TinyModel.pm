@@ -10,7 +10,7 @@ use File::Path qw(make_path);
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(write_tiny_model import_model);
+our @EXPORT = qw(write_tiny_model import_model tiny_models);
 
 my @special = qw([PAD] [UNK] [CLS] [SEP] [MASK]);
 # Of the model being written.
@@ -43,6 +43,16 @@ sub write_tiny_model
 	write_json("$directory/config_sentence_transformers.json", { prompts => { document => $options{document_prefix} } })
 	  if $options{document_prefix};
 	return;
+}
+
+# tiny_models($directory, %options): a directory of models with one called 'tiny'; options as above.
+sub tiny_models
+{
+	my ($directory, %options) = @_;
+	write_tiny_model("$directory/source", %options);
+	make_path("$directory/models");
+	import_model("$directory/models", "$directory/source", 'tiny');
+	return "$directory/models";
 }
 
 # import_model($models, $directory, $name): imports it, 32 bits wide; returns its fingerprint.

@@ -1,6 +1,7 @@
 //! The candidates of a search: which statement gathers them, and what it looks at.
 use super::explain::is_vector_index;
 use super::hits::tid;
+use super::listed::WEIGHTIEST;
 use super::statement::{Among, By, Shape, statement};
 use super::text_search::tsquery;
 use super::trace::Gathering;
@@ -9,7 +10,7 @@ use crate::pg::lexical::Access;
 use crate::pg::spi::{fill, required};
 use crate::pg::{plan, rights};
 use crate::search::legs::{Request, Term};
-use crate::search::matching::{Matching, Searched, matching};
+use crate::search::matching::{MOST_FETCHED, Matching, Searched, matching};
 use crate::search::sample::places;
 use crate::search::{any_of, few};
 use pgrx::datum::DatumWithOid;
@@ -92,12 +93,11 @@ impl Search {
         }
         if self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty() {
             self.learn(passing);
-            // What must match, too, is looked for by a query.
-            if self.trace.gathered.must_match.is_none() {
-                self.trace.gathered.weightiest = self.weightiest().map(Rc::new);
-            }
         }
         self.trace.gathered.best = self.best();
+        if self.trace.gathered.best.is_none() {
+            self.weigh(WEIGHTIEST);
+        }
         let Gathered { mut found, kept, .. } = self.gather_enough();
         let is_enough = found.len() == wanted || (found.len() == kept && kept > 0);
         if !is_strict && !is_enough {
@@ -135,14 +135,14 @@ impl Search {
     }
 
     /// Gathers. An index of another extension gives its best without a look at filter, phrases or deleted rows:
-    /// where that leaves less than the leg is to have, and there is more, ours is asked, which looks at all three. The same
-    /// holds for the weightiest chunks by the lists of our own, and a query on it.
+    /// where that leaves less than the leg is to have, and there is more, ours is asked, which looks at all three. Our own
+    /// lists name deleted rows and those that filter and policies hold back, too: where these take up most places, more
+    /// are looked at.
     fn gather_enough(&mut self) -> Gathered {
         let gathered = self.gather(&self.trace.gathered);
-        let is_listed = self.trace.gathered.best.is_none();
-        let is_cut = self.trace.gathered.weightiest.as_ref().is_some_and(|w| w.is_cut);
-        if is_listed && is_cut && gathered.lexical < self.enough() {
-            self.trace.gathered.weightiest = None;
+        let has_more = self.trace.gathered.weightiest.as_ref().is_some_and(|w| w.has_more);
+        if has_more && gathered.lexical < self.enough() {
+            self.weigh(MOST_FETCHED);
             return self.gather(&self.trace.gathered);
         }
         let asked = self.most_asked();
@@ -152,6 +152,7 @@ impl Search {
         }
         self.trace.gathered.best = None;
         self.trace.is_short = true;
+        self.weigh(WEIGHTIEST);
         self.gather(&self.trace.gathered)
     }
 
@@ -219,7 +220,7 @@ impl Search {
     ) -> Option<(String, Vec<DatumWithOid<'static>>)> {
         let Gathering { must_match, is_strict, limit, few, best, weightiest } = gathering;
         let best = best.as_ref().filter(|_| few.is_none());
-        let weightiest = weightiest.as_ref().filter(|_| few.is_none() && best.is_none());
+        let weightiest = weightiest.as_ref().filter(|_| few.is_none());
         let options = &self.options;
         let terms = self.terms();
         let documents = self.documents();
@@ -338,10 +339,6 @@ impl Search {
         } else if let Some(mut known) = self.known.take() {
             known.share = passing.expected;
             self.known = Some(known);
-        }
-        if self.listed.is_none() {
-            self.listed = self.list();
-            self.count_listed();
         }
     }
 

@@ -7,12 +7,13 @@ use crate::search::matching::MOST_FETCHED;
 use crate::search::postings::{Postings, weightiest};
 use crate::search::{Bm25, any_of};
 use pgrx::pg_sys;
+use std::rc::Rc;
 
 /// Most entries of the index that a search reads: about 5 ns each.
 const MOST_ENTRIES: usize = 200_000;
 
 /// Chunks that the leg looks at, where all pass.
-const WEIGHTIEST: f64 = 400.0;
+pub(super) const WEIGHTIEST: f64 = 400.0;
 
 /// What the index lists.
 pub(super) struct Listed {
@@ -24,9 +25,24 @@ pub(super) struct Listed {
 }
 
 impl Search {
+    /// Finds the chunks with the weightiest of what the index lists, about `most` that pass. Where something must match,
+    /// it only counts: a query looks for that.
+    pub(super) fn weigh(&mut self, most: f64) {
+        if self.options.lexical_weight <= 0.0 || self.question.lexemes.is_empty() {
+            return;
+        }
+        if self.listed.is_none() {
+            self.listed = self.list();
+            self.count_listed();
+        }
+        let is_query = self.trace.gathered.must_match.is_some();
+        let weightiest = if is_query { None } else { self.weightiest(most) };
+        self.trace.gathered.weightiest = weightiest.map(Rc::new);
+    }
+
     /// Looks up the places of the question's lexemes, the rarest first, as long as they are not too many. For callers who
     /// may see all chunks their numbers are better known from then on.
-    pub(super) fn list(&self) -> Option<Listed> {
+    fn list(&self) -> Option<Listed> {
         let known = self.known.as_ref()?;
         let rows = frequency::rows(self.generation.chunks)?;
         let share = |term: &Term| f64::from(term.frequency.or(known.lowest).unwrap_or(0.0));
@@ -50,9 +66,12 @@ impl Search {
     }
 
     /// Takes the frequencies of lexemes from what the index lists of them.
-    pub(super) fn count_listed(&mut self) {
+    fn count_listed(&mut self) {
+        if !self.may_use_statistics() {
+            return;
+        }
         let (Some(listed), Some(known)) = (&self.listed, &mut self.known) else { return };
-        let Some(documents) = known.documents.filter(|_| known.lowest.is_some()) else { return };
+        let Some(documents) = known.documents else { return };
         for (lexeme, places) in &listed.lists {
             let term = known.terms.iter_mut().find(|term| term.lexeme == *lexeme);
             if let Some(term) = term {
@@ -63,7 +82,7 @@ impl Search {
 
     /// The chunks with the weightiest of what the index lists, and where these are too few and lexemes are left that were
     /// not looked up, a sample of all.
-    pub(super) fn weightiest(&self) -> Option<Weightiest> {
+    fn weightiest(&self, most: f64) -> Option<Weightiest> {
         let (listed, known) = (self.listed.as_ref()?, self.known.as_ref()?);
         let documents = known.documents?;
         let bm25 = Bm25::new(documents, 0.0);
@@ -74,15 +93,15 @@ impl Search {
         let lists = listed.lists.iter();
         let lists: Vec<Postings<'_>> =
             lists.map(|(lexeme, places)| Postings { weight: weight(lexeme), places }).collect();
-        let most = (WEIGHTIEST / known.share).min(MOST_FETCHED);
+        let most = (most / known.share).min(MOST_FETCHED);
         let places = weightiest(&lists, most as usize);
         let mut places: Vec<pg_sys::ItemPointerData> = places.into_iter().map(tid).collect();
         let found = places.len();
-        let is_cut = found == most as usize;
+        let has_more = found == most as usize && most < MOST_FETCHED;
         if !listed.is_complete && (found as f64 * known.share) < self.enough() as f64 {
             places.extend(self.sample(&known.terms, self.sampled())?);
         }
         let lexemes = any_of(listed.lists.iter().map(|(lexeme, _)| lexeme));
-        Some(Weightiest { places, found, is_cut, index: listed.index, lexemes })
+        Some(Weightiest { places, found, has_more, index: listed.index, lexemes })
     }
 }

@@ -63,8 +63,8 @@ pub(super) struct Weightiest {
     pub places: Vec<pg_sys::ItemPointerData>,
     /// How many of these are there for their lexemes; the others are a sample.
     pub found: usize,
-    /// Whether there are more.
-    pub is_cut: bool,
+    /// Whether the index lists others, and more of them may be looked at.
+    pub has_more: bool,
     /// The index that told.
     pub index: pg_sys::Oid,
     /// The lexemes that were looked up, as a `tsquery` in its text form.
