@@ -7,7 +7,7 @@
 
 use super::guc;
 use super::preload::is_preloading;
-use crate::search::question_cache::{Cache, Counters, Slot};
+use crate::search::question_cache::{Cache, Counters, NUMBERS, Slot};
 use pgrx::{pg_guard, pg_sys};
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -18,14 +18,14 @@ const MOST_OWN: usize = 16;
 
 const NAME: &CStr = c"rag_pg query cache";
 
-/// Counters, then slots, in shared memory; set in the postmaster and inherited.
+/// Counters, slots, and the numbers of each, in shared memory; set in the postmaster and inherited.
 static SHARED: AtomicPtr<Counters> = AtomicPtr::new(std::ptr::null_mut());
 
 static mut PREVIOUS_REQUEST: pg_sys::shmem_request_hook_type = None;
 static mut PREVIOUS_STARTUP: pg_sys::shmem_startup_hook_type = None;
 
 thread_local! {
-    static OWN: RefCell<(Counters, Vec<Slot>)> = const { RefCell::new((Counters::new(), Vec::new())) };
+    static OWN: RefCell<(Counters, Vec<Slot>, Vec<f32>)> = const { RefCell::new((Counters::new(), Vec::new(), Vec::new())) };
 }
 
 /// Asks for shared memory; called while the library is loaded.
@@ -43,7 +43,8 @@ pub fn init() {
 }
 
 fn bytes() -> usize {
-    size_of::<Counters>() + guc::question_cache::size() * size_of::<Slot>()
+    let slot = size_of::<Slot>() + NUMBERS * size_of::<f32>();
+    size_of::<Counters>() + guc::question_cache::size() * slot
 }
 
 #[pg_guard]
@@ -72,7 +73,7 @@ unsafe extern "C-unwind" fn start_up() {
         if !is_there {
             counters.write(Counters::new());
             for slot in 0..guc::question_cache::size() {
-                (*counters.add(1).cast::<Slot>().add(slot)).clear();
+                counters.add(1).cast::<Slot>().add(slot).write(Slot::EMPTY);
             }
         }
         SHARED.store(counters, SeqCst);
@@ -83,9 +84,11 @@ unsafe extern "C-unwind" fn start_up() {
 pub fn with<T>(body: impl FnOnce(&mut Cache<'_>) -> T) -> T {
     let shared = SHARED.load(SeqCst);
     if shared.is_null() {
-        return OWN.with_borrow_mut(|(counters, slots)| {
-            slots.resize_with(guc::question_cache::size().min(MOST_OWN), Slot::new);
-            body(&mut Cache { counters, slots })
+        return OWN.with_borrow_mut(|(counters, slots, numbers)| {
+            let size = guc::question_cache::size().min(MOST_OWN);
+            slots.resize(size, Slot::EMPTY);
+            numbers.resize(size * NUMBERS, 0.0);
+            body(&mut Cache { counters, slots, numbers })
         });
     }
     // SAFETY: the memory is as long as the postmaster asked for, any bytes are valid in it, and the lock
@@ -93,9 +96,12 @@ pub fn with<T>(body: impl FnOnce(&mut Cache<'_>) -> T) -> T {
     unsafe {
         let lock = &raw mut (*pg_sys::GetNamedLWLockTranche(NAME.as_ptr())).lock;
         pg_sys::LWLockAcquire(lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
+        let size = guc::question_cache::size();
         let slots = shared.add(1).cast::<Slot>();
-        let slots = std::slice::from_raw_parts_mut(slots, guc::question_cache::size());
-        let result = body(&mut Cache { counters: &mut *shared, slots });
+        let numbers = slots.add(size).cast::<f32>();
+        let slots = std::slice::from_raw_parts_mut(slots, size);
+        let numbers = std::slice::from_raw_parts_mut(numbers, size * NUMBERS);
+        let result = body(&mut Cache { counters: &mut *shared, slots, numbers });
         pg_sys::LWLockRelease(lock);
         result
     }

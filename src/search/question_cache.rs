@@ -2,14 +2,16 @@
 //!
 //! The key is a hash of the model's fingerprint and the question's tokens: what the model sees. Two texts
 //! with the same tokens have the same embedding whatever their spaces and, where the model ignores it,
-//! their case; no text is kept. A slot is as large as most questions need, a longer one is not kept.
+//! their case; no text is kept. Each has room for what most questions need, a longer one is not kept.
 use crate::model::{Embedding, TokenVectors};
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 
-/// Numbers that a slot holds: the vector and 42 token vectors at 384 dimensions.
-const NUMBERS: usize = 16_512;
-/// Slots that a key may lie in.
-const WAYS: usize = 4;
+/// Numbers of an embedding: the vector and 42 token vectors at 384 dimensions.
+pub const NUMBERS: usize = 16_512;
+/// Slots that a key may lie in, about: so many that hardly any is forgotten while others have been unused for longer,
+/// so few that a look at all of them takes a microsecond.
+const WAYS: usize = 256;
 
 /// What stands for a question.
 pub type Key = [u8; 32];
@@ -25,8 +27,8 @@ pub fn key(fingerprint: &str, tokens: &[u32]) -> Key {
     hash.finalize().into()
 }
 
-/// Room for one embedding. Any bytes are one; it is empty where `used_at` is 0.
-#[derive(Clone, Copy)]
+/// Which embedding is in a slot. Any bytes are one; the slot is empty where `used_at` is 0.
+#[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Slot {
     key: Key,
@@ -36,33 +38,15 @@ pub struct Slot {
     tokens: u32,
     token_count: u32,
     truncated: u32,
-    numbers: [f32; NUMBERS],
 }
 
 impl Slot {
     /// An empty one.
-    #[allow(clippy::large_stack_arrays)] // 65 kB, where a backend makes its own few
-    pub fn new() -> Self {
-        Self {
-            key: [0; 32],
-            used_at: 0,
-            vector: 0,
-            tokens: 0,
-            token_count: 0,
-            truncated: 0,
-            numbers: [0.0; NUMBERS],
-        }
-    }
+    pub const EMPTY: Self =
+        Self { key: [0; 32], used_at: 0, vector: 0, tokens: 0, token_count: 0, truncated: 0 };
 
-    /// Empties it, whatever bytes it is made of.
-    pub fn clear(&mut self) {
-        self.used_at = 0;
-    }
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self::new()
+    fn is_of(&self, key: &Key) -> bool {
+        self.used_at > 0 && self.key == *key
     }
 }
 
@@ -90,29 +74,30 @@ pub struct Cache<'a> {
     pub counters: &'a mut Counters,
     /// Its slots, any number.
     pub slots: &'a mut [Slot],
+    /// [`NUMBERS`] for each slot.
+    pub numbers: &'a mut [f32],
 }
 
 impl Cache<'_> {
     /// The embedding of a key, with token vectors if `with_tokens`.
     pub fn get(&mut self, key: &Key, with_tokens: bool) -> Option<Embedding> {
-        let Self { counters, slots } = self;
-        let (from, to) = places(key, slots.len());
-        let fits = |slot: &&mut Slot| {
-            slot.used_at > 0 && slot.key == *key && (slot.tokens > 0 || !with_tokens)
-        };
-        let Some(slot) = slots[from..to].iter_mut().find(fits) else {
+        let Self { counters, slots, numbers } = self;
+        let fits = |at: &usize| slots[*at].is_of(key) && (slots[*at].tokens > 0 || !with_tokens);
+        let Some(at) = ways(key, slots.len()).find(fits) else {
             counters.misses += 1;
             return None;
         };
         counters.hits += 1;
         counters.clock += 1;
+        let slot = &mut slots[at];
         slot.used_at = counters.clock;
         let (vector, tokens) = (slot.vector as usize, slot.tokens as usize);
+        let numbers = &numbers[at * NUMBERS..][..NUMBERS];
         Some(Embedding {
-            vector: slot.numbers[..vector].to_vec(),
+            vector: numbers[..vector].to_vec(),
             tokens: with_tokens.then(|| TokenVectors {
                 dimensions: vector,
-                data: slot.numbers[vector..vector + tokens].to_vec(),
+                data: numbers[vector..vector + tokens].to_vec(),
             }),
             token_count: slot.token_count as usize,
             truncated: slot.truncated != 0,
@@ -128,22 +113,23 @@ impl Cache<'_> {
             return;
         }
         let tokens: &[f32] = tokens.map_or(&[], |tokens| &tokens.data);
-        let Self { counters, slots } = self;
-        let (from, to) = places(key, slots.len());
-        let (all, ways) = (vector.len() + tokens.len(), &mut slots[from..to]);
-        let known = ways.iter().position(|slot| slot.used_at > 0 && slot.key == *key);
-        let oldest = || (0..ways.len()).min_by_key(|&way| ways[way].used_at);
-        let Some(way) = known.or_else(oldest).filter(|_| all <= NUMBERS) else { return };
-        let slot = &mut ways[way];
+        let Self { counters, slots, numbers } = self;
+        let all = vector.len() + tokens.len();
+        let known = ways(key, slots.len()).find(|at| slots[*at].is_of(key));
+        let oldest = || ways(key, slots.len()).min_by_key(|at| slots[*at].used_at);
+        let Some(at) = known.or_else(oldest).filter(|_| all <= NUMBERS) else { return };
         counters.clock += 1;
-        slot.key = *key;
-        slot.used_at = counters.clock;
-        slot.vector = vector.len() as u32;
-        slot.tokens = tokens.len() as u32;
-        slot.token_count = u32::try_from(embedding.token_count).unwrap_or(u32::MAX);
-        slot.truncated = u32::from(embedding.truncated);
-        slot.numbers[..vector.len()].copy_from_slice(vector);
-        slot.numbers[vector.len()..all].copy_from_slice(tokens);
+        slots[at] = Slot {
+            key: *key,
+            used_at: counters.clock,
+            vector: vector.len() as u32,
+            tokens: tokens.len() as u32,
+            token_count: u32::try_from(embedding.token_count).unwrap_or(u32::MAX),
+            truncated: u32::from(embedding.truncated),
+        };
+        let numbers = &mut numbers[at * NUMBERS..][..all];
+        numbers[..vector.len()].copy_from_slice(vector);
+        numbers[vector.len()..].copy_from_slice(tokens);
     }
 
     /// Slots in use.
@@ -158,21 +144,29 @@ impl Cache<'_> {
 }
 
 /// The slots that a key may lie in, of `count`.
-fn places(key: &Key, count: usize) -> (usize, usize) {
-    let number = u64::from_le_bytes(key[..8].try_into().expect("eight bytes")) as usize;
-    let sets = (count / WAYS).max(1);
-    let from = number % sets * WAYS;
-    // What does not make a whole set belongs to the last one.
-    let to = if number % sets == sets - 1 { count } else { from + WAYS };
-    (from.min(count), to.min(count))
+fn ways(key: &Key, count: usize) -> Range<usize> {
+    let number = u64::from_le_bytes(key[..8].try_into().expect("eight bytes"));
+    let sets = count.div_ceil(WAYS).max(1);
+    let set = number as usize % sets;
+    set * count / sets..(set + 1) * count / sets
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    fn slots(count: usize) -> Vec<Slot> {
-        vec![Slot::new(); count]
+    /// Memory for a cache of some slots.
+    struct Memory(Counters, Vec<Slot>, Vec<f32>);
+
+    impl Memory {
+        fn new(count: usize) -> Self {
+            Self(Counters::default(), vec![Slot::EMPTY; count], vec![0.0; count * NUMBERS])
+        }
+
+        fn cache(&mut self) -> Cache<'_> {
+            Cache { counters: &mut self.0, slots: &mut self.1, numbers: &mut self.2 }
+        }
     }
 
     fn embedding(value: f32, tokens: Option<usize>) -> Embedding {
@@ -182,8 +176,8 @@ mod tests {
 
     #[test]
     fn what_was_put_comes_back() {
-        let (mut counters, mut slots) = (Counters::default(), slots(8));
-        let mut cache = Cache { counters: &mut counters, slots: &mut slots };
+        let mut memory = Memory::new(8);
+        let mut cache = memory.cache();
         let known = key("model", &[1, 2, 3]);
         assert_eq!(cache.get(&known, false), None);
         let full = embedding(0.5, Some(3));
@@ -197,8 +191,8 @@ mod tests {
 
     #[test]
     fn one_without_token_vectors_does_not_stand_for_one_with() {
-        let (mut counters, mut slots) = (Counters::default(), slots(4));
-        let mut cache = Cache { counters: &mut counters, slots: &mut slots };
+        let mut memory = Memory::new(4);
+        let mut cache = memory.cache();
         let known = key("model", &[1]);
         cache.put(&known, &embedding(0.5, None));
         assert_eq!(cache.get(&known, true), None);
@@ -207,33 +201,48 @@ mod tests {
         assert_eq!(cache.len(), 1);
     }
 
-    #[test]
-    fn it_never_grows_and_forgets_the_one_used_longest_ago() {
-        for count in [0, 1, 3, 4, 5, 11] {
-            let (mut counters, mut slots) = (Counters::default(), slots(count));
-            let mut cache = Cache { counters: &mut counters, slots: &mut slots };
-            for n in 0..100 {
-                cache.put(&key("model", &[n]), &embedding(n as f32, None));
-                let last = cache.get(&key("model", &[n]), false);
-                assert_eq!(last.is_some(), count > 0, "{count} slots");
+    proptest! {
+        #[test]
+        fn it_never_grows_and_forgets_the_one_used_longest_ago(
+            count in 0_usize..40,
+            asked in prop::collection::vec(0_u32..60, 0..200),
+        ) {
+            let mut memory = Memory::new(count);
+            let mut cache = memory.cache();
+            let mut used: Vec<u32> = Vec::new();
+            for n in asked {
+                let (key, is_known) = (key("model", &[n]), used.iter().rev().take(count).any(|u| *u == n));
+                let found = cache.get(&key, false);
+                prop_assert_eq!(found.map(|e| e.vector[0]), is_known.then_some(n as f32));
+                cache.put(&key, &embedding(n as f32, None));
+                used.retain(|u| *u != n);
+                used.push(n);
+                prop_assert_eq!(cache.len(), used.len().min(count));
             }
-            assert!(cache.len() <= count);
         }
-        let (mut counters, mut slots) = (Counters::default(), slots(WAYS));
-        let mut cache = Cache { counters: &mut counters, slots: &mut slots };
-        for n in 0..WAYS as u32 {
-            cache.put(&key("model", &[n]), &embedding(0.0, None));
+    }
+
+    #[test]
+    fn of_many_slots_hardly_any_stays_unused() {
+        for count in [300, 1_000, 3_000] {
+            let slots = vec![Slot::EMPTY; count];
+            let mut used = vec![0; count];
+            // Ninety in a hundred slots' worth of keys: how many find no room among those of their own?
+            for n in 0..count as u32 * 9 / 10 {
+                let mut ways = ways(&key("model", &[n]), slots.len());
+                if let Some(free) = ways.find(|at| used[*at] == 0) {
+                    used[free] = 1;
+                }
+            }
+            let kept: usize = used.iter().sum();
+            assert!(kept * 100 >= count * 9 / 10 * 98, "{kept} of {count}");
         }
-        assert!(cache.get(&key("model", &[0]), false).is_some());
-        cache.put(&key("model", &[99]), &embedding(0.0, None));
-        assert!(cache.get(&key("model", &[0]), false).is_some(), "just used");
-        assert!(cache.get(&key("model", &[1]), false).is_none(), "used longest ago");
     }
 
     #[test]
     fn what_is_too_large_is_not_kept() {
-        let (mut counters, mut slots) = (Counters::default(), slots(4));
-        let mut cache = Cache { counters: &mut counters, slots: &mut slots };
+        let mut memory = Memory::new(4);
+        let mut cache = memory.cache();
         cache.put(&key("model", &[1]), &embedding(0.5, Some(NUMBERS)));
         assert!(cache.is_empty());
     }
