@@ -12,74 +12,69 @@ pub struct Postings<'a> {
 }
 
 /// Pages of a table whose chunks are weighed together: their sums fit into a processor's cache.
-const PAGES: u64 = 4_096;
-/// What all terms weigh together. The sums are of whole numbers, and of half the size of others.
-const SCALE: f64 = 60_000.0;
+const PAGES: u64 = 2_048;
 
 /// The places of about `most` chunks whose terms weigh most, each term counted once: BM25 but for how often a chunk
 /// holds them and how long it is. Of those that weigh the same, some from all over the table.
 pub fn weightiest(lists: &[Postings<'_>], most: usize) -> Vec<Place> {
-    let all: f64 = lists.iter().map(|list| list.weight).sum();
-    let share = |list: &Postings<'_>| ((list.weight / all * SCALE) as u16).max(1);
-    let weights: Vec<u16> = lists.iter().map(share).collect();
     let slots = slots(lists);
-    let mut sums = vec![0_u16; PAGES as usize * slots];
-    let mut lists: Vec<&[u64]> = lists.iter().map(|list| list.places).collect();
-    let mut best = Best { most, least: 1, found: Vec::new() };
-    while let Some(first) = lists.iter().filter_map(|list| list.first()).min() {
+    let mut sums = vec![0.0; PAGES as usize * slots];
+    let mut lists: Vec<(f32, &[u64])> =
+        lists.iter().map(|list| (list.weight as f32, list.places)).collect();
+    let mut best = Best { most, least: (f32::MIN_POSITIVE.to_bits(), 0), found: Vec::new() };
+    let mut reached = Vec::new();
+    while let Some(first) = lists.iter().filter_map(|(_, places)| places.first()).min() {
         let page = u64::from(place(*first).0) / PAGES * PAGES;
         let base = page as usize * slots;
-        let slot = |number: u64| {
-            let (page, place) = place(number);
-            page as usize * slots + place as usize - base
-        };
-        for (list, weight) in lists.iter_mut().zip(&weights) {
-            let here = list.iter().take_while(|number| u64::from(place(**number).0) < page + PAGES);
-            let mut count = 0;
+        for (weight, places) in &mut lists {
+            let end = places.partition_point(|number| u64::from(place(*number).0) < page + PAGES);
+            let (here, later) = places.split_at(end);
             for number in here {
-                let sum = &mut sums[slot(*number)];
-                *sum = sum.saturating_add(*weight);
-                count += 1;
+                let (page, place) = place(*number);
+                let slot = page as usize * slots + usize::from(place) - base;
+                sums[slot] += *weight;
+                // Few do, once the first pages have told how much it takes; some more than once.
+                if f32::to_bits(sums[slot]) >= best.least.0 {
+                    reached.push(slot);
+                }
             }
-            *list = &list[count..];
+            *places = later;
         }
-        best.take(&mut sums, |slot| {
-            (((base + slot) / slots) as u32, ((base + slot) % slots) as u16)
-        });
+        for slot in reached.drain(..) {
+            let place = ((base + slot) / slots, (base + slot) % slots);
+            let sum = std::mem::take(&mut sums[slot]).to_bits();
+            best.take(sum, (place.0 as u32, place.1 as u16));
+        }
+        sums.fill(0.0);
     }
     best.found()
 }
 
 /// One more than the highest place on a page.
 fn slots(lists: &[Postings<'_>]) -> usize {
-    let places = lists.iter().flat_map(|list| list.places);
-    places.map(|number| place(*number).1 as usize + 1).max().unwrap_or(1)
+    // Of signed numbers every processor finds the highest of several at once.
+    let highest = |list: &Postings<'_>| {
+        list.places.iter().fold(0, |highest: i16, number| highest.max(place(*number).1 as i16))
+    };
+    lists.iter().map(highest).max().map_or(1, |highest| highest as usize + 1)
 }
 
-/// The best so far.
+/// The best so far: each with the bits of its sum, which are in the order of sums, and what decides between equals.
 struct Best {
     most: usize,
-    /// The least sum that is still of interest.
-    least: u16,
-    found: Vec<(u16, u32, Place)>,
+    /// The least that is still of interest.
+    least: (u32, u32),
+    found: Vec<(u32, u32, Place)>,
 }
 
 impl Best {
-    /// Takes what is of interest of the sums, and clears them.
-    fn take(&mut self, sums: &mut [u16], at: impl Fn(usize) -> Place) {
-        for (chunk, sums) in sums.chunks_mut(SUMS).enumerate() {
-            if sums.iter().any(|sum| *sum >= self.least) {
-                for (slot, sum) in sums.iter().enumerate() {
-                    if *sum >= self.least {
-                        let place = at(chunk * SUMS + slot);
-                        self.found.push((*sum, scattered(place), place));
-                    }
-                }
-                if self.found.len() >= 4 * self.most.max(SUMS) {
-                    self.prune();
-                }
+    fn take(&mut self, sum: u32, place: Place) {
+        let scattered = scattered(place);
+        if (sum, scattered) >= self.least {
+            self.found.push((sum, scattered, place));
+            if self.found.len() >= 4 * self.most.max(64) {
+                self.prune();
             }
-            sums.fill(0);
         }
     }
 
@@ -87,7 +82,8 @@ impl Best {
         if self.found.len() > self.most && self.most > 0 {
             self.found.select_nth_unstable_by(self.most - 1, |a, b| b.cmp(a));
             self.found.truncate(self.most);
-            self.least = self.found[self.most - 1].0;
+            let (sum, scattered, _) = self.found[self.most - 1];
+            self.least = (sum, scattered);
         }
     }
 
@@ -99,9 +95,6 @@ impl Best {
         places
     }
 }
-
-/// Sums that are looked at together.
-const SUMS: usize = 64;
 
 /// A number that tells nothing of where the place is.
 fn scattered((page, place): Place) -> u32 {
@@ -142,8 +135,8 @@ mod tests {
             let least = found.iter().map(|place| sums[place]).fold(f64::INFINITY, f64::min);
             let all: f64 = lists.iter().map(|(weight, _)| weight).sum();
             let left = sums.iter().filter(|(place, _)| !places.contains(place)).map(|(_, sum)| *sum);
-            // Whole numbers are a hair off.
-            prop_assert!(left.fold(0.0, f64::max) <= least + all * 20.0 / SCALE);
+            // Sums of half the size are a hair off.
+            prop_assert!(left.fold(0.0, f64::max) <= least + all * 1e-6);
         }
     }
 
