@@ -6,6 +6,7 @@ pub mod bert;
 mod cross_encoder;
 mod embedder;
 pub mod generator;
+pub mod half;
 pub mod hub;
 pub mod import;
 pub mod install;

@@ -1,7 +1,7 @@
 -- Run by rag_recall as the caller, with a kept plan: distances of the chunks nearest to $1, without the chunk
 -- $2 that it is from. Gathered as rag_search's dense leg gathers.
 WITH dense AS MATERIALIZED (
-    SELECT c.chunk_id, c.embedding OPERATOR({vector}.<=>) $1 AS distance
+    SELECT c.chunk_id, {distance} AS distance
       FROM {chunks} c
      ORDER BY {order}
      LIMIT {depth}

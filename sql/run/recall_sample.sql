@@ -9,7 +9,7 @@ WITH bounds AS (
                 OPERATOR(pg_catalog.*) n OPERATOR(pg_catalog./) $1) AS place
       FROM bounds b CROSS JOIN pg_catalog.generate_series(0, $1 OPERATOR(pg_catalog.-) 1) n
 )
-SELECT DISTINCT ON (c.chunk_id) c.chunk_id, c.embedding
+SELECT DISTINCT ON (c.chunk_id) c.chunk_id, c.embedding::{vector}.vector
   FROM places p
  CROSS JOIN LATERAL (SELECT c.chunk_id, c.embedding
                        FROM {chunks} c

@@ -4,5 +4,5 @@
       FROM (SELECT c.chunk_id, c.ctid AS place, c.lexemes, {distance} AS distance
               FROM {chunks} c
              WHERE {conditions}
-             ORDER BY {distance}
+             ORDER BY distance
              LIMIT {count}) x

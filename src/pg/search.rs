@@ -189,7 +189,6 @@ fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
     let mut tables = generation.tables_sql()?.into_iter();
     let mut next = || tables.next().unwrap_or_default();
     Ok(Names {
-        vector: pgvector.schema_sql.clone(),
         distance: vector_index::distance("c", "$1", generation, &pgvector.schema_sql),
         documents: next(),
         chunks: next(),

@@ -297,7 +297,7 @@ impl TableNames {
             ("bits", &self.bits),
             ("key_definitions", &definitions.join(",\n    ")),
             ("keys", &collection.stored_keys("")),
-            ("vector", &format!("{}({})", vector_type(), build.dimensions)),
+            ("vector", &vector_index::stored(build.dimensions, &extension_schema("vector"))),
             ("vector_storage", vector_storage(build.dimensions)),
             ("documents_visible", &collection.source_visible(&self.documents)),
             ("chunks_visible", &collection.source_visible(&self.chunks)),
@@ -316,7 +316,7 @@ impl TableNames {
 
 /// In line while at least two chunks fit into a page with their lexemes.
 fn vector_storage(dimensions: usize) -> &'static str {
-    if dimensions <= 512 { "PLAIN" } else { "EXTERNAL" }
+    if dimensions <= 1_024 { "PLAIN" } else { "EXTERNAL" }
 }
 
 /// Points the collection's view at a generation. Runs as the source's owner.
@@ -349,7 +349,7 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
     let names = [
         ("view", collection.view_sql.clone()),
         ("view_keys", view_keys.join(", ")),
-        ("vector_type", vector_type()),
+        ("vector", extension_schema("vector")),
         ("documents", relation_sql(generation.documents)),
         ("chunks", relation_sql(generation.chunks)),
         ("visible", collection.source_visible("d")),
@@ -368,10 +368,6 @@ pub fn extension_schema(extension: &str) -> String {
     let sql = "SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e \
                JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1::name";
     read(sql, &[extension.into()], |row| required(&row, 1)).pop().unwrap_or_default()
-}
-
-fn vector_type() -> String {
-    format!("{}.vector", extension_schema("vector"))
 }
 
 /// The longest start of `name` that fits into `bytes`.

@@ -1,6 +1,7 @@
 //! Where pgvector lies, and its values as arguments.
 #![allow(unsafe_code)] // pairs a value with the OID of its type
 
+use crate::model::half::storable;
 use crate::pg::vector::Vector;
 use crate::pg::{plan, spi::required};
 use crate::{Error, Result};
@@ -30,11 +31,13 @@ impl PgVector {
         })
     }
 
-    /// A vector as an argument of a statement; NULL for none.
+    /// A vector to compare with chunks as an argument of a statement; NULL for none.
     pub fn argument(&self, vector: Option<&[f32]>) -> DatumWithOid<'static> {
         match vector {
             // SAFETY: the value has the layout of this type.
-            Some(vector) => unsafe { DatumWithOid::new(Vector(vector.to_vec()), self.type_oid) },
+            Some(vector) => unsafe {
+                DatumWithOid::new(Vector(storable(vector.to_vec())), self.type_oid)
+            },
             None => DatumWithOid::null_oid(self.type_oid),
         }
     }

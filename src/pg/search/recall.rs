@@ -31,7 +31,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
     let names = names(&generation, &pgvector)?;
     let sample = fill(
         include_str!("../../../sql/run/recall_sample.sql"),
-        &[("chunks", names.chunks.as_str())],
+        &[("chunks", names.chunks.as_str()), ("vector", &pgvector.schema_sql)],
     );
     let vectors = read(&sample, &[queries.into()], |row| {
         (required::<i64>(&row, 1), required::<Vector>(&row, 2))
@@ -39,18 +39,16 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
     let statement = |order: &str| {
         let depth = (depth + 1).to_string();
         let parts = [
-            ("vector", names.vector.as_str()),
+            ("distance", names.distance.as_str()),
             ("chunks", &names.chunks),
             ("order", order),
             ("depth", &depth),
         ];
         fill(include_str!("../../../sql/run/recall_nearest.sql"), &parts)
     };
-    let distance = format!("c.embedding OPERATOR({}.<=>) $1", names.vector);
-    // As the leg orders: the index of long vectors is over another expression than the exact distance.
     let leg = statement(&names.distance);
     // No index is on this expression.
-    let exact = statement(&format!("({distance}) OPERATOR(pg_catalog.+) 0"));
+    let exact = statement(&format!("({}) OPERATOR(pg_catalog.+) 0", names.distance));
     let _settings = settings::Scope::for_search(depth, &generation);
     let mut measured =
         Measured { recalls: vec![], index_times: vec![], exact_times: vec![], access: None };

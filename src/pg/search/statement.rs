@@ -49,9 +49,7 @@ pub enum Among {
 /// Names, quoted, that a statement needs besides those of the collection.
 #[derive(Debug)]
 pub struct Names {
-    /// The schema of pgvector.
-    pub vector: String,
-    /// SQL of a chunk's distance from the question, as the vector index orders by it.
+    /// SQL of a chunk's distance from the question.
     pub distance: String,
     /// The generation's tables.
     pub documents: String,
@@ -73,7 +71,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
     let is_few = shape.among == Among::Few;
     // No index is on this expression.
     let distance = if is_few {
-        format!("(c.embedding OPERATOR({}.<=>) $1) OPERATOR(pg_catalog.+) 0", names.vector)
+        format!("({}) OPERATOR(pg_catalog.+) 0", names.distance)
     } else {
         names.distance.clone()
     };
@@ -144,7 +142,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         ("dense", dense.as_str()),
         ("matched", &before),
         ("lexical", &lexical),
-        ("vector", &names.vector),
+        ("exact_distance", &names.distance),
         ("chunks", &names.chunks),
         ("documents", &names.documents),
         ("visible", &visible),

@@ -2,6 +2,7 @@
 use super::collection::Target;
 use super::embed::Embeddings;
 use super::read::{key_args, keyed};
+use crate::model::half::storable;
 use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, required};
@@ -276,7 +277,7 @@ fn insert_chunks(
     let mut bits = Vec::with_capacity(chunks.len());
     for new in chunks {
         let embedded = embedded.get(new.position)?;
-        embeddings.extend(embedded.vector);
+        embeddings.extend(storable(embedded.vector));
         bits.push(embedded.bits);
     }
     let config = pgrx::spi::quote_literal(&target.collection.text_search_config);

@@ -64,7 +64,7 @@ impl Plan {
             "ivfflat" => format!("WITH (lists = {})", vector_index::lists(rows(target) as f64)),
             _ => String::new(),
         };
-        let definition = vector_index::definition(generation, &extension_schema("vector"));
+        let definition = vector_index::definition(&extension_schema("vector"));
         let create = |concurrently| {
             let names = [
                 ("concurrently", concurrently),

@@ -1,0 +1,53 @@
+//! Vectors that half precision holds.
+
+/// Highest number of half precision.
+const HIGHEST: f32 = 65_504.0;
+/// From here on a number has all its eleven bits, and so have those that count beside it.
+const LOWEST: f32 = 1.0 / 1_024.0;
+
+/// The vector as it is, or of unit length where half precision would not hold it. What is compared is direction: most models
+/// give vectors of unit length, a provider's may have any.
+pub fn storable(mut vector: Vec<f32>) -> Vec<f32> {
+    let highest = vector.iter().fold(0.0, |highest: f32, number| highest.max(number.abs()));
+    if highest > 0.0 && highest.is_finite() && !(LOWEST..=HIGHEST).contains(&highest) {
+        let squares = vector.iter().map(|number| f64::from(*number).powi(2));
+        let length = squares.sum::<f64>().sqrt();
+        for number in &mut vector {
+            *number = (f64::from(*number) / length) as f32;
+        }
+    }
+    vector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_storable_has_the_same_direction(
+            vector in prop::collection::vec(-1.0_f32..1.0, 1..50),
+            exponent in -44..38_i32,
+        ) {
+            let vector: Vec<f32> = vector.iter().map(|n| n * 10.0_f32.powi(exponent)).collect();
+            let stored = storable(vector.clone());
+            let length = |v: &[f32]| v.iter().map(|n| f64::from(*n).powi(2)).sum::<f64>().sqrt();
+            prop_assert!(stored.iter().all(|n| n.abs() <= HIGHEST));
+            if length(&vector) > 0.0 {
+                prop_assert!(stored.iter().any(|n| n.abs() >= LOWEST / 10.0));
+                let (a, b) = (length(&vector), length(&stored));
+                for (before, after) in vector.iter().zip(&stored) {
+                    prop_assert!((f64::from(*before) / a - f64::from(*after) / b).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn those_of_unit_length_stay() {
+        let vector = vec![0.6, -0.8, 0.0];
+        assert_eq!(storable(vector.clone()), vector);
+        assert_eq!(storable(vec![0.0, 0.0]), [0.0, 0.0]);
+    }
+}
