@@ -103,6 +103,9 @@ fn vectors(texts: &[&str], body: &Value, fault: &str) -> String {
             vectors.pop();
         }
         "one_more" => vectors.push(vec![1.0; dimensions]),
+        // As directions the same.
+        "long" => vectors.iter_mut().flatten().for_each(|x| *x *= 1e9),
+        "short" => vectors.iter_mut().flatten().for_each(|x| *x *= 1e-9),
         "zeros" => vectors.fill(vec![0.0; dimensions]),
         "nan" => return "[[NaN, 1.0]]".to_owned(),
         "infinite" => return format!("[{}]", vec!["[1e99,1,1,1,1,1,1,1]"; texts.len()].join(",")),

@@ -60,6 +60,20 @@ $sql->("UPDATE apples SET body = body || ' ripe' WHERE id = 3; DELETE FROM apple
 wait_for_indexed($node, 'apples');
 is(join('|', $inputs->()), 'document word3 of apples ripe', 'only what changed is sent');
 
+# --- Vectors of other lengths than one, longer and shorter than half precision holds -------------------
+$docs->('plums', 5);
+$provider->always('long');
+$collect->('plums', 'embedder');
+wait_for_indexed($node, 'plums');
+my %asked = (long => 'document word4 of plums', short => 'document word5 of plums');
+for my $length (sort keys %asked)
+{
+	$provider->always($length);
+	is($sql->("SELECT round(max((ranks->>'similarity')::numeric), 3) FROM rag_search('plums', '$asked{$length}', lexical_weight => 0)"),
+		'1.000', "they are stored and compared, a question's $length one too");
+}
+$provider->always(undef);
+
 # --- Another model, and back -------------------------------------------------------------------------
 $sql->("SET client_min_messages = error; SELECT rag_rebuild('apples', model => 'all-MiniLM-L6-v2', switch => true)");
 wait_until('the local generation is active', sub { $status->('model', 'apples') eq 'all-MiniLM-L6-v2' });
