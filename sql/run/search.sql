@@ -17,7 +17,7 @@ WITH dense AS MATERIALIZED (
      CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, lexical.hits) f
 ), found AS MATERIALIZED (
     SELECT k.chunk_id, k.dense_rank, k.lexical_rank, k.rrf, k.bm25,
-           1 OPERATOR(pg_catalog.-) ({exact_distance}) AS similarity,
+           1 OPERATOR(pg_catalog.-) ({distance}) AS similarity,
            c.content, c.section, {keys}
       FROM kept k
       JOIN {chunks} c ON c.ctid OPERATOR(pg_catalog.=) k.place

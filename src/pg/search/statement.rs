@@ -142,7 +142,7 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         ("dense", dense.as_str()),
         ("matched", &before),
         ("lexical", &lexical),
-        ("exact_distance", &names.distance),
+        ("distance", &names.distance),
         ("chunks", &names.chunks),
         ("documents", &names.documents),
         ("visible", &visible),
