@@ -41,7 +41,7 @@ ROUNDS=5
 latencies() {
     local name=$1 calls=$2
     shift 2
-    as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t $((calls + calls / 2)) -l --log-prefix="$work/$name" "$@" bench >/dev/null 2>&1 || return
+    as_server "$BINDIR/pgbench" -n -f "$work/$name.sql" -c 1 -t $((calls + calls / 2)) -l --log-prefix="$work/$name" "$@" bench >/dev/null
     awk -v first=$((calls / 2)) 'NR > first { print $3 / 1000 }' "$work/$name".[0-9]*
     rm -f "$work/$name".[0-9]*
 }

@@ -23,8 +23,8 @@ CREATE TABLE {chunks} (
 );
 CREATE INDEX ON {chunks} ({keys});
 CREATE INDEX ON {chunks} USING gin (lexemes rag.tsvector_ops) WITH (gin_pending_list_limit = 512);
--- Every search reads lexemes and vectors of hundreds of chunks, but texts of the few it returns: those
+-- Every search reads keys, lexemes and vectors of hundreds of chunks, but texts of the few it returns: those
 -- move out of line first. An exact scan over vectors out of line takes five times as long.
-ALTER TABLE {chunks} ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COLUMN embedding SET STORAGE {vector_storage};
+ALTER TABLE {chunks} {keys_main}ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COLUMN embedding SET STORAGE {vector_storage};
 COMMENT ON TABLE {documents} IS {documents_comment};
 COMMENT ON TABLE {chunks} IS {chunks_comment};

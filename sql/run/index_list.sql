@@ -1,7 +1,7 @@
 -- Run by pg::worker and rag_maintain: the vector indexes of a table of chunks ($1), oldest first. One by another distance
--- than the cosine serves no search: it counts as invalid.
+-- than the cosine, or of anything but the column of all chunks, serves no search: it counts as invalid.
 SELECT i.indexrelid,
-       i.indisvalid AND o.opcname = 'halfvec_cosine_ops',
+       i.indisvalid AND o.opcname = 'halfvec_cosine_ops' AND i.indpred IS NULL AND i.indkey[0] <> 0,
        pg_catalog.pg_relation_size(i.indexrelid),
        (SELECT l.option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions) l WHERE l.option_name = 'lists')
   FROM pg_catalog.pg_index i

@@ -91,11 +91,10 @@ impl Sample {
     pub fn extrapolate(&self, documents: f64, layout: Layout<'_>, rate: f64) -> Estimate {
         let times = if self.documents > 0.0 { documents / self.documents } else { 0.0 };
         let dimensions = layout.dimensions as f64;
-        let vector = 4.0 * dimensions + 8.0;
-        let half = 2.0 * dimensions + 8.0;
+        let vector = 2.0 * dimensions + 8.0;
         let index = match layout.index {
-            "hnsw" => half + HNSW,
-            "ivfflat" => half + IVFFLAT,
+            "hnsw" => vector + HNSW,
+            "ivfflat" => vector + IVFFLAT,
             _ => 0.0,
         };
         let bits = if layout.token_bits {
@@ -144,6 +143,9 @@ mod tests {
         let no_index = sample.extrapolate(10.0, Layout { index: "none", ..LAYOUT }, 1e4);
         assert!(no_bits.bytes < all.bytes - 10.0 * 150.0 * 48.0);
         assert!(no_index.bytes < all.bytes - 20.0 * 2.0 * 384.0);
+        let bare = |dimensions| Layout { dimensions, token_bits: false, index: "none" };
+        let bytes = |dimensions| sample.extrapolate(10.0, bare(dimensions), 1e4).bytes;
+        assert!((bytes(768) - bytes(384) - 20.0 * 2.0 * 384.0).abs() < 1e-6, "half precision");
         assert!((all.embed - 10.0).abs() < 1e-9 && (all.chunks - 20.0).abs() < 1e-9);
     }
 

@@ -189,7 +189,7 @@ fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
     let mut tables = generation.tables_sql()?.into_iter();
     let mut next = || tables.next().unwrap_or_default();
     Ok(Names {
-        distance: vector_index::distance("c", "$1", generation, &pgvector.schema_sql),
+        distance: vector_index::distance("c", "$1", generation.dimensions, &pgvector.schema_sql),
         documents: next(),
         chunks: next(),
         bits: generation.bits.map(|_| next()),

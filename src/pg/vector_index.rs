@@ -1,6 +1,4 @@
 //! How a generation's vectors are stored and indexed: what creates the index and what searches must say alike.
-use super::collection::Generation;
-
 /// Most dimensions that an index takes.
 const MOST: usize = 4_000;
 
@@ -25,8 +23,8 @@ pub fn stored(dimensions: usize, schema: &str) -> String {
 }
 
 /// SQL of the distance of the column `embedding` of `row` from `question`, a `vector`, as the index orders by it.
-pub fn distance(row: &str, question: &str, generation: &Generation, schema: &str) -> String {
-    let stored = stored(generation.dimensions, schema);
+pub fn distance(row: &str, question: &str, dimensions: usize, schema: &str) -> String {
+    let stored = stored(dimensions, schema);
     // Converted once, not for each row.
     format!("{row}.embedding OPERATOR({schema}.<=>) (SELECT {question}::{stored})")
 }

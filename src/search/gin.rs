@@ -89,6 +89,12 @@ fn place_at(bytes: &[u8], at: usize) -> Result<Place> {
     Ok((block_at(bytes, at)?, u16_at(bytes, at + 4)?))
 }
 
+/// The number of the place there.
+fn number_at(bytes: &[u8], at: usize) -> Result<u64> {
+    let place = place_at(bytes, at)?;
+    if place.1 < 1 << PLACE_BITS { Ok(number(place)) } else { Err(Malformed) }
+}
+
 impl<'a> Page<'a> {
     /// A page from its bytes.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
@@ -130,7 +136,7 @@ impl<'a> Page<'a> {
     pub fn waiting_entries(self) -> Result<impl Iterator<Item = Result<Waiting<'a>>>> {
         let entry = move |at| {
             let tuple = self.tuple(at)?;
-            Ok((lexeme(tuple)?, number(place_at(tuple, 0)?)))
+            Ok((lexeme(tuple)?, number_at(tuple, 0)?))
         };
         Ok((0..self.count()?).map(entry))
     }
@@ -213,30 +219,32 @@ fn lexeme(tuple: &[u8]) -> Result<Option<&[u8]>> {
     text.get(start..length).map(Some).ok_or(Malformed)
 }
 
-/// Adds the places of packed segments to `places`: each has its first place, how many bytes follow, and in these the
+/// Adds the places of packed segments to `places`, ascending as these: each has its first place, how many bytes follow, and in these the
 /// differences from place to place, seven bits a byte, the lowest first, an eighth bit where more follow.
 pub fn unpack(mut segments: &[u8], places: &mut Vec<u64>) -> Result<()> {
     while segments.len() >= 8 {
-        let mut current = number(place_at(segments, 0)?);
+        let mut current = number_at(segments, 0)?;
         let length = usize::from(u16_at(segments, 6)?);
         let end = 8 + length;
-        if end > segments.len() {
+        if end > segments.len() || places.last().is_some_and(|last| current < *last) {
             return Err(Malformed);
         }
         places.push(current);
         let mut at = 8;
         while at < end {
             if let Some((one, two, bytes)) = two_differences(&segments[at..], end - at) {
-                let first = current.wrapping_add(one);
-                current = first.wrapping_add(two);
-                places.extend([first, current]);
+                places.extend([current + one, current + one + two]);
+                current += one + two;
                 at += bytes;
             } else {
                 let (difference, bytes) = difference(&segments[at..end]);
-                current = current.wrapping_add(difference);
+                current += difference;
                 places.push(current);
                 at += bytes;
             }
+        }
+        if current >> (u32::BITS + PLACE_BITS) > 0 {
+            return Err(Malformed);
         }
         segments = segments.get(8 + length.next_multiple_of(2)..).unwrap_or(&[]);
     }
@@ -283,6 +291,7 @@ fn sevens(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::postings::{Postings as Weighed, weightiest};
     use proptest::prelude::*;
 
     fn packed(places: &[u64]) -> Vec<u8> {
@@ -323,7 +332,10 @@ mod tests {
         #[test]
         fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300), wanted in prop::collection::vec(any::<u8>(), 0..5), flags in any::<u8>()) {
             let mut places = Vec::new();
-            let _ = unpack(&bytes, &mut places);
+            if unpack(&bytes, &mut places).is_ok() {
+                prop_assert!(places.is_sorted());
+                let _ = weightiest(&[Weighed { weight: 1.0, places: &places }], 10);
+            }
             let end = bytes.len();
             if end > 40 {
                 bytes[end - 2] = flags;

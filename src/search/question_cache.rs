@@ -225,11 +225,10 @@ mod tests {
     #[test]
     fn of_many_slots_hardly_any_stays_unused() {
         for count in [300, 1_000, 3_000] {
-            let slots = vec![Slot::EMPTY; count];
             let mut used = vec![0; count];
             // Ninety in a hundred slots' worth of keys: how many find no room among those of their own?
             for n in 0..count as u32 * 9 / 10 {
-                let mut ways = ways(&key("model", &[n]), slots.len());
+                let mut ways = ways(&key("model", &[n]), count);
                 if let Some(free) = ways.find(|at| used[*at] == 0) {
                     used[free] = 1;
                 }
@@ -237,6 +236,19 @@ mod tests {
             let kept: usize = used.iter().sum();
             assert!(kept * 100 >= count * 9 / 10 * 98, "{kept} of {count}");
         }
+    }
+
+    #[test]
+    fn many_slots_keep_what_was_put_last() {
+        let mut memory = Memory::new(2 * WAYS + 88);
+        let mut cache = memory.cache();
+        for n in 0..600 {
+            cache.put(&key("model", &[n]), &embedding(n as f32, Some(1)));
+            let last = n.saturating_sub(100);
+            let found = cache.get(&key("model", &[last]), true);
+            assert_eq!(found, Some(embedding(last as f32, Some(1))));
+        }
+        assert!((500..=600).contains(&cache.len()), "{}", cache.len());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 # The vector index is built concurrently by a process of its own: documents are indexed meanwhile, however long
 # another transaction keeps the build waiting; a build that is killed leaves nothing invalid for ever. Long vectors
-# are indexed in half precision, and searches use that index.
+# are indexed too, and searches use that index.
 use strict;
 use warnings;
 use RagPg;
@@ -15,6 +15,10 @@ symlink "$ENV{RAG_PG_MODEL_PATH}/all-MiniLM-L6-v2", "$tmp/models/all-MiniLM-L6-v
 write_tiny_model("$tmp/wide", hidden => 2_048, inner => 16);
 command_ok([ $ENV{RAG_PG_MODEL_BINARY}, 'import', "$tmp/wide", '--name', 'wide', '--models', "$tmp/models" ],
 	'a model of 2,048 dimensions is imported');
+# The widest whose vectors lie in line.
+write_tiny_model("$tmp/broad", hidden => 1_024, inner => 16);
+command_ok([ $ENV{RAG_PG_MODEL_BINARY}, 'import', "$tmp/broad", '--name', 'broad', '--models', "$tmp/models" ],
+	'a model of 1,024 dimensions is imported');
 # As wide as it must be, and no more.
 write_tiny_model("$tmp/huge", hidden => 4_002, inner => 2);
 command_ok([ $ENV{RAG_PG_MODEL_BINARY}, 'import', "$tmp/huge", '--name', 'huge', '--models', "$tmp/models" ],
@@ -78,8 +82,9 @@ $node->safe_psql('postgres', <<'SQL');
 SELECT indexrelid::regclass AS index, indrelid::regclass AS chunks FROM vector_index JOIN pg_index USING (indexrelid) \gset
 DROP INDEX :index;
 CREATE INDEX ON :chunks USING hnsw (embedding halfvec_l2_ops);
+CREATE INDEX ON :chunks USING hnsw (embedding halfvec_cosine_ops) WHERE chunk_id > 0;
 SQL
-like($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc', rebuild => true)"), qr/^.+\|requested$/, 'an index by another distance is none');
+like($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc', rebuild => true)"), qr/^.+\|requested$/, 'an index by another distance, or of some chunks, is none');
 wait_until('one by the cosine', sub { $loaded->() && $node->safe_psql('postgres', "SELECT count(*), bool_and(definition LIKE '%halfvec_cosine_ops%') FROM vector_index") eq '1|t' });
 wait_until('the builder has left', sub { !$builders->() });
 
@@ -97,6 +102,21 @@ is($node->safe_psql('postgres', "SET enable_seqscan = off; SET enable_sort = off
 is($node->safe_psql('postgres', "SELECT idx_scan > 0 FROM pg_stat_user_indexes s JOIN vector_index v USING (indexrelid) WHERE name = 'wide'"),
 	't', 'and used it');
 is($node->safe_psql('postgres', "SELECT recall >= 0.9, reason FROM rag_maintain('wide')"), 't|', 'its recall can be measured');
+
+# Beside vectors in line: long keys, which stay there, and chunks of nothing but different words, which do not.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE site (url text, part bigint, body text, PRIMARY KEY (url, part));
+INSERT INTO site SELECT repeat('https://example.org/', 60) || i, i, (SELECT string_agg(md5(i || ' ' || n), ' ') FROM generate_series(1, 1000) n) FROM generate_series(1, 5) i;
+SELECT rag_create_collection('site', 'site', 'body', model => 'broad');
+SQL
+wait_for_indexed($node, 'site');
+is($node->safe_psql('postgres', "SELECT indexed, dead FROM rag.status WHERE collection = 'site'"), '5|0', 'rows are never too large');
+my $site = $node->safe_psql('postgres', "SELECT g.chunks FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = 'site'");
+is($node->safe_psql('postgres', "SELECT string_agg(format('%s %s', attname, attstorage), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$site'::regclass AND attname IN ('key_1', 'key_2', 'lexemes', 'embedding')"),
+	'key_1 m, key_2 p, lexemes m, embedding p', 'searches read what is in line');
+is($node->safe_psql('postgres', "SELECT document_key->>'part' FROM rag_search('site', (SELECT left(body, 200) FROM site WHERE part = 3), top_k => 1, dense_weight => 0, rerank => false)"), '3', 'and find');
+wait_until('the index of broad vectors', $loaded);
+wait_until('the builder has left', sub { !$builders->() });
 
 # Vectors that are too long for any index: searched all the same, and a rebuild with a shorter model has its index.
 $node->psql('postgres', "SELECT rag_create_collection('huge', 'doc', 'body', model => 'huge', index => 'ivfflat')", stdout => \$stdout, stderr => \$stderr);

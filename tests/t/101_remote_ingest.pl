@@ -61,16 +61,14 @@ wait_for_indexed($node, 'apples');
 is(join('|', $inputs->()), 'document word3 of apples ripe', 'only what changed is sent');
 
 # --- Vectors of other lengths than one, longer and shorter than half precision holds -------------------
-$docs->('plums', 5);
-$provider->always('long');
-$collect->('plums', 'embedder');
-wait_for_indexed($node, 'plums');
-my %asked = (long => 'document word4 of plums', short => 'document word5 of plums');
-for my $length (sort keys %asked)
+for my $length ('long', 'short')
 {
 	$provider->always($length);
-	is($sql->("SELECT round(max((ranks->>'similarity')::numeric), 3) FROM rag_search('plums', '$asked{$length}', lexical_weight => 0)"),
-		'1.000', "they are stored and compared, a question's $length one too");
+	$docs->("${length}s", 5);
+	$collect->("${length}s", 'embedder');
+	wait_for_indexed($node, "${length}s");
+	is($sql->("SELECT round(max((ranks->>'similarity')::numeric), 3) FROM rag_search('${length}s', 'document word4 of ${length}s', lexical_weight => 0)"),
+		'1.000', "$length ones are stored and compared, those of questions too");
 }
 $provider->always(undef);
 

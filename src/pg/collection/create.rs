@@ -1,4 +1,5 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+use super::key::KeyColumn;
 use super::triggers::{create_triggers, drop_leftovers, heed_replication};
 use super::{Build, Collection, Generation, State, key};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
@@ -291,6 +292,11 @@ impl TableNames {
             .collect();
         let comment =
             |what: &str| quote_literal(format!("rag_pg: {what} of collection {}", collection.name));
+        let main = |key: &KeyColumn| {
+            let name = key.stored_name();
+            key.may_move().then(|| format!("ALTER COLUMN {name} SET STORAGE MAIN, "))
+        };
+        let keys_main: Vec<String> = collection.keys.iter().filter_map(main).collect();
         let names = [
             ("documents", self.documents.as_str()),
             ("chunks", &self.chunks),
@@ -299,6 +305,7 @@ impl TableNames {
             ("keys", &collection.stored_keys("")),
             ("vector", &vector_index::stored(build.dimensions, &extension_schema("vector"))),
             ("vector_storage", vector_storage(build.dimensions)),
+            ("keys_main", &keys_main.concat()),
             ("documents_visible", &collection.source_visible(&self.documents)),
             ("chunks_visible", &collection.source_visible(&self.chunks)),
             ("documents_comment", &comment("documents")),
@@ -314,7 +321,7 @@ impl TableNames {
     }
 }
 
-/// In line while at least two chunks fit into a page with their lexemes.
+/// In line while at least two chunks of some 200 tokens fit into a page with their lexemes.
 fn vector_storage(dimensions: usize) -> &'static str {
     if dimensions <= 1_024 { "PLAIN" } else { "EXTERNAL" }
 }

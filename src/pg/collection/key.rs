@@ -41,6 +41,13 @@ impl KeyColumn {
         quote_identifier(&self.name)
     }
 
+    /// Whether its values move out of line before others do.
+    pub fn may_move(&self) -> bool {
+        // SAFETY: a syscache look-up.
+        let storage = unsafe { pg_sys::get_typstorage(self.type_oid) };
+        matches!(u8::from_ne_bytes(storage.to_ne_bytes()), b'x' | b'e')
+    }
+
     /// Name in the generation's tables.
     pub fn stored_name(&self) -> String {
         format!("key_{}", self.position)

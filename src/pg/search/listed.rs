@@ -9,7 +9,7 @@ use crate::search::{Bm25, any_of};
 use pgrx::pg_sys;
 use std::rc::Rc;
 
-/// Most entries of the index that a search reads: about 5 ns each.
+/// Most entries of the index that a search reads: some nanoseconds each.
 const MOST_ENTRIES: usize = 200_000;
 
 /// Chunks that the leg looks at, where all pass.

@@ -1,7 +1,7 @@
 //! Where pgvector lies, and its values as arguments.
 #![allow(unsafe_code)] // pairs a value with the OID of its type
 
-use crate::model::half::storable;
+use crate::model::storable::storable;
 use crate::pg::vector::Vector;
 use crate::pg::{plan, spi::required};
 use crate::{Error, Result};

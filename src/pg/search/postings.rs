@@ -62,10 +62,11 @@ impl Index {
         let mut waiting = vec![Vec::new(); lexemes.len()];
         self.waiting(lexemes, &mut waiting)?;
         let mut all = Vec::with_capacity(lexemes.len());
-        for (lexeme, mut places) in lexemes.iter().zip(waiting) {
-            let has_waiting = !places.is_empty();
+        for (lexeme, waiting) in lexemes.iter().zip(waiting) {
+            let mut places = Vec::new();
             if self.sorted(lexeme, most, &mut places)? {
-                if has_waiting {
+                if !waiting.is_empty() {
+                    places.extend(waiting);
                     places.sort_unstable();
                     places.dedup();
                 }

@@ -2,7 +2,7 @@
 use super::collection::Target;
 use super::embed::Embeddings;
 use super::read::{key_args, keyed};
-use crate::model::half::storable;
+use crate::model::storable::storable;
 use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, required};
