@@ -58,6 +58,29 @@ fn domain_modules_do_not_depend_on_the_glue() {
     assert!(found.is_empty(), "dependencies that point the wrong way:\n{}", found.join("\n"));
 }
 
+/// A statement is parsed under the extension's own search path. Whoever reaches SPI past the rooms that see to it would
+/// let operators of the caller's path into it.
+#[test]
+fn statements_reach_spi_through_the_rooms_that_set_the_search_path() {
+    const ROOMS: [&str; 8] = [
+        "src/pg/api/work.rs", // connects the procedure
+        "src/pg/cursor.rs",
+        "src/pg/plan.rs",
+        "src/pg/plan/scans.rs", // reads plans that plan.rs made
+        "src/pg/spi.rs",
+        "src/pg/trigger.rs",          // one INSERT as the extension's owner
+        "src/pg/worker/host.rs",      // ends transactions
+        "src/pg/worker/job_count.rs", // two INSERTs as the extension's owner
+    ];
+    let mut found: Vec<String> = Vec::new();
+    for (path, text) in sources("src") {
+        if code(&text).any(|(_, line)| line.contains("Spi::") || line.contains("SPI_")) {
+            found.push(path);
+        }
+    }
+    assert_eq!(found, ROOMS);
+}
+
 #[test]
 fn the_error_type_depends_on_nothing_of_ours() {
     let text = include_str!("../src/error.rs");

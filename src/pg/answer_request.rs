@@ -8,10 +8,10 @@ use super::spi::{column, execute, fill, query, read, required};
 use crate::answer::generate::{Found, Written};
 use crate::answer::told::{self, Place};
 use crate::{Error, Result};
+use pgrx::JsonB;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::SpiHeapTupleData;
-use pgrx::{JsonB, Spi};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -282,8 +282,7 @@ fn settle(change: &str, args: &[DatumWithOid<'_>]) -> Finish {
 pub fn notify(id: Uuid) {
     let args = [id.to_string().into()];
     as_extension_owner(|| {
-        Spi::run_with_args("SELECT pg_catalog.pg_notify('rag_answer', $1)", &args)
-            .expect("SPI runs a statement");
+        query("SELECT pg_catalog.pg_notify('rag_answer', $1)", &args, |_| ());
     });
 }
 

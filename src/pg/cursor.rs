@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // SPI as pgrx wraps it takes a newer snapshot once the transaction has written
 
 use super::interrupt::checkpoint;
+use super::rights::with_own_parsing;
 use super::rows::reading;
 use crate::Result;
 use pgrx::datum::DatumWithOid;
@@ -42,7 +43,8 @@ pub fn batches<T>(
     mut each: impl FnMut(Vec<T>) -> Result<()>,
 ) -> Result<()> {
     Spi::connect(|_| {
-        let portal = open(sql, args);
+        // Names are resolved and the plan is made here; the rows come under whatever settings are in force.
+        let portal = with_own_parsing(|| open(sql, args));
         // What is allocated for some rows goes before the next ones come. A call of SPI leaves its own memory
         // current, which lasts as long as the connection.
         let mut scratch = PgMemoryContexts::new("rag_pg rows");

@@ -1,6 +1,6 @@
 //! Statements whose plans a backend keeps, for what runs many times a second.
 //!
-//! A kept plan is generic, made once for all parameters, but where [`read_if`] asks what the planner
+//! A kept plan is generic, made once for all parameters, but where [`read_as_caller_if`] asks what the planner
 //! expects of the values at hand. PostgreSQL makes it anew by itself when a
 //! table it reads, the role under row security or the search path changes. Statements run read-only, also
 //! on a standby and in a parallel query's leader.
@@ -8,6 +8,7 @@
 
 pub mod scans;
 
+use super::rights::with_own_parsing;
 use super::rows::reading;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
@@ -37,6 +38,16 @@ pub fn read<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
+    with_own_parsing(|| run(sql, args, true, map))
+}
+
+/// As [`read`], but under the caller's search path, which users' policies expect: the statement qualifies all that it
+/// names.
+pub fn read_as_caller<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
+) -> Vec<T> {
     run(sql, args, true, map)
 }
 
@@ -49,7 +60,7 @@ pub fn read_latest<T>(
     // SAFETY: reads this backend's state. Without a transaction id nothing was written.
     let has_written =
         unsafe { pg_sys::GetCurrentTransactionIdIfAny() } != pg_sys::InvalidTransactionId;
-    run(sql, args, !has_written, map)
+    with_own_parsing(|| run(sql, args, !has_written, map))
 }
 
 fn run<T>(
@@ -72,10 +83,9 @@ fn run<T>(
     })
 }
 
-/// Runs a statement with a `LIMIT` that only reads, in the caller's snapshot, with a plan made for these
-/// very values, provided that the number of rows the planner expects without the limit `is_worth` it.
+/// As [`read_as_caller`], of a statement with a `LIMIT`, with a plan made for these very values, provided that the number of rows the planner expects without the limit `is_worth` it.
 /// Wants at least one argument: without, PostgreSQL keeps a plan.
-pub fn read_if<T>(
+pub fn read_as_caller_if<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],
     is_worth: impl FnOnce(f64) -> bool,

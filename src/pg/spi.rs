@@ -1,5 +1,9 @@
 //! Statements kept in `sql/run/`: placeholders in braces stand for quoted identifiers.
-use super::rights::require_writable;
+//!
+//! A statement is parsed, planned and run under `search_path = pg_catalog, pg_temp`, whoever runs it. The exceptions
+//! have `as_caller` in their names: they read tables whose policies are users' code, which expects the
+//! caller's path, and so their statements qualify every name, operator and type.
+use super::rights::{require_writable, with_own_parsing};
 use super::rows::reading;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiTupleTable};
@@ -30,14 +34,25 @@ pub fn query<T>(
     map: impl FnMut(SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
     require_writable();
-    Spi::connect_mut(|client| {
-        let table = client.update(sql, None, args).expect("SPI runs a statement");
-        rows(table, map)
+    with_own_parsing(|| {
+        Spi::connect_mut(|client| {
+            let table = client.update(sql, None, args).expect("SPI runs a statement");
+            rows(table, map)
+        })
     })
 }
 
 /// Runs a statement that only reads, also where nothing may be written, and maps each row.
 pub fn read<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(SpiHeapTupleData<'_>) -> T,
+) -> Vec<T> {
+    with_own_parsing(|| read_as_caller(sql, args, map))
+}
+
+/// As [`read`], but under the caller's search path: the statement qualifies all that it names.
+pub fn read_as_caller<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],
     map: impl FnMut(SpiHeapTupleData<'_>) -> T,
@@ -51,7 +66,11 @@ pub fn read<T>(
 /// Runs a statement for what it does; returns how many rows it touched.
 pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     require_writable();
-    Spi::connect_mut(|client| client.update(sql, None, args).expect("SPI runs a statement").len())
+    with_own_parsing(|| {
+        Spi::connect_mut(|client| {
+            client.update(sql, None, args).expect("SPI runs a statement").len()
+        })
+    })
 }
 
 fn rows<'c, T>(table: SpiTupleTable<'c>, map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {

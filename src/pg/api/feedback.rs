@@ -3,7 +3,7 @@ use crate::pg::collection::Collection;
 use crate::pg::query_log;
 use crate::pg::rights::{as_extension_owner, current_role, key_text_settings};
 use crate::pg::search::{key_of, require_rights};
-use crate::pg::spi::{execute, fill, query, read, required};
+use crate::pg::spi::{execute, fill, query, read_as_caller, required};
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -69,7 +69,7 @@ fn document_of(collection: &Collection, chunk_id: i64) -> Result<Vec<String>> {
     let parts = parts.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     let sql = fill(include_str!("../../../sql/run/feedback_chunk.sql"), &parts);
     let mut key_text = None;
-    let found = read(&sql, &[chunk_id.into()], |row| {
+    let found = read_as_caller(&sql, &[chunk_id.into()], |row| {
         key_text.get_or_insert_with(key_text_settings);
         key_of(&row, 1, collection.keys.len())
     });

@@ -19,7 +19,7 @@ impl Search {
         );
         let ids: Vec<i64> = found.iter().map(|found| found.chunk_id).collect();
         let around = i32::try_from(self.options.expand).unwrap_or(i32::MAX);
-        let pieces = plan::read(&sql, &[ids.into(), around.into()], |row| {
+        let pieces = plan::read_as_caller(&sql, &[ids.into(), around.into()], |row| {
             let piece = Piece {
                 chunk_id: required(row, 2),
                 ordinal: required(row, 3),

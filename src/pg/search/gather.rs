@@ -181,7 +181,7 @@ impl Search {
             expected = n;
             is_worth(n)
         };
-        let few = plan::read_if(&sql, &arguments, is_worth, |row| required(row, 1));
+        let few = plan::read_as_caller_if(&sql, &arguments, is_worth, |row| required(row, 1));
         let least = few.as_ref().map_or(0, Vec::len) as f64;
         (few.filter(|few| few.len() <= most).map(Rc::new), expected, least)
     }
@@ -203,7 +203,7 @@ impl Search {
             usize::try_from(required::<i64>(row, position)).unwrap_or_default()
         };
         let mut key_text = None;
-        gathered.found = plan::read(&sql, &arguments, |row| {
+        gathered.found = plan::read_as_caller(&sql, &arguments, |row| {
             // Policies have run under the caller's settings; keys come out the same whatever those are.
             key_text.get_or_insert_with(rights::key_text_settings);
             gathered.kept = count(row, 15);

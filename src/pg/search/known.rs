@@ -98,7 +98,7 @@ impl Search {
         let mut arguments = vec![none(), packed, none(), none(), none(), places.into(), none()];
         arguments.extend(self.filter.arguments());
         let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
-        let hits = plan::read(&sql, &arguments, |row| column::<Vec<u8>>(row, 1)).pop()?;
+        let hits = plan::read_as_caller(&sql, &arguments, |row| column::<Vec<u8>>(row, 1)).pop()?;
         Some(seen(request, &hits.unwrap_or_default()))
     }
 
@@ -120,7 +120,7 @@ impl Search {
         let mut all = vec![none(), none(), queries, none(), most, none(), none()];
         all.extend(arguments);
         let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
-        plan::read(&sql, &all, |row| required::<i64>(row, 1) as f64)
+        plan::read_as_caller(&sql, &all, |row| required::<i64>(row, 1) as f64)
     }
 
     /// SQL that is true for chunks that the caller may see and the filter lets pass.

@@ -75,7 +75,7 @@ impl Search {
         ];
         let sql = fill(include_str!("../../../sql/run/search_neighbours.sql"), &names);
         let keys = self.collection.keys.len();
-        let mut chunks = plan::read(&sql, &[ids.into()], |row| Found::read(row, keys));
+        let mut chunks = plan::read_as_caller(&sql, &[ids.into()], |row| Found::read(row, keys));
         for chunk in &mut chunks {
             chunk.score = scores.get(&chunk.chunk_id).copied().unwrap_or_default();
         }

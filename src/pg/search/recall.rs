@@ -5,7 +5,7 @@ use super::{names, require_rights, settings};
 use crate::Result;
 use crate::pg::interrupt;
 use crate::pg::plan::{self, scans};
-use crate::pg::spi::{fill, read, required};
+use crate::pg::spi::{fill, read_as_caller, required};
 use crate::pg::vector::Vector;
 use crate::search::quality::recall_of_nearest;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
         include_str!("../../../sql/run/recall_sample.sql"),
         &[("chunks", names.chunks.as_str()), ("vector", &pgvector.schema_sql)],
     );
-    let vectors = read(&sample, &[queries.into()], |row| {
+    let vectors = read_as_caller(&sample, &[queries.into()], |row| {
         (required::<i64>(&row, 1), required::<Vector>(&row, 2))
     });
     let statement = |order: &str| {
@@ -57,7 +57,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
         let arguments = [pgvector.argument(Some(&vector)), chunk_id.into()];
         let distances = |sql: &str, times: &mut Vec<f64>| {
             let started = Instant::now();
-            let found = plan::read(sql, &arguments, |row| required::<f64>(row, 1));
+            let found = plan::read_as_caller(sql, &arguments, |row| required::<f64>(row, 1));
             times.push(started.elapsed().as_secs_f64() * 1e3);
             found
         };

@@ -5,7 +5,7 @@ use super::call::changes_written;
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
-use super::process::{attach, set};
+use super::process::{attach, connect, set};
 use super::turnstile;
 use super::vector_index::{Plan, note_built};
 use crate::pg::rights::as_extension_owner;
@@ -79,19 +79,11 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     attach();
     // SAFETY: whoever registered this process passed an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
-    // SAFETY: a process that is connected to nothing yet.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
+    connect(database);
     let Ok(generation) = BackgroundWorker::get_extra().parse::<i32>() else { return };
-    for (name, value) in [
-        (c"default_transaction_read_only", c"off"),
-        (c"default_transaction_isolation", c"read committed"),
-        (c"search_path", c"pg_catalog, pg_temp"),
-        // A build waits for whoever it must; nobody waits for it.
-        (c"lock_timeout", c"0"),
-        (c"statement_timeout", c"0"),
-    ] {
-        set(name, value);
-    }
+    // A build waits for whoever it must; nobody waits for it.
+    set(c"lock_timeout", c"0");
+    set(c"statement_timeout", c"0");
     let host = Host::worker();
     // Held until the process ends, however it does.
     if !turnstile::building(generation).try_exclusive() {

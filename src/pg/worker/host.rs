@@ -10,13 +10,13 @@ use super::process;
 use crate::Result;
 use crate::pg::guc;
 use crate::pg::interrupt::checkpoint;
-use crate::pg::rights::KEY_TEXT;
+use crate::pg::rights::{KEY_TEXT, PARSING};
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// Settings of every transaction besides those that keys are written and read under. A lock that is
+/// Settings of every transaction besides those that statements are parsed and keys are written under. A lock that is
 /// not to be had is tried again later, a deadlock with somebody's DROP is noticed here first and ends our
 /// transaction rather than theirs, small statements are not compiled, and a notice about a word too long to be
 /// indexed is for nobody.
@@ -248,7 +248,7 @@ unsafe fn begin() {
         if !pg_sys::FirstSnapshotSet {
             pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
         }
-        for (name, value) in KEY_TEXT.into_iter().chain(SETTINGS) {
+        for (name, value) in PARSING.into_iter().chain(KEY_TEXT).chain(SETTINGS) {
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),

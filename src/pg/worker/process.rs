@@ -10,6 +10,7 @@ use super::duty::Duty;
 use super::failed::Failed;
 use super::host::Host;
 use super::turnstile::{self, Turnstile, is_database_wanted};
+use crate::pg::rights::PARSING;
 use crate::pg::{answer_request, exit, guc, model};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::{FromDatum, pg_guard, pg_sys};
@@ -59,6 +60,18 @@ pub fn wait(most: Duration) {
     }
 }
 
+/// Connects a background process to a database as the bootstrap superuser. Its search path is the extension's own from
+/// the first statement on: that of the database, or one of `"$user"` and `public`, may hold anybody's operators.
+pub fn connect(database: pg_sys::Oid) {
+    // SAFETY: a process that is connected to nothing yet.
+    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
+    for (name, value) in PARSING {
+        set(name, value);
+    }
+    set(c"default_transaction_read_only", c"off");
+    set(c"default_transaction_isolation", c"read committed");
+}
+
 /// Entry point of workers that index; the argument is the database, the extra text the transaction to wait for.
 #[pg_guard]
 #[unsafe(no_mangle)]
@@ -82,8 +95,7 @@ fn serve<W: Work>(argument: pg_sys::Datum, duty: Duty, begin: impl FnOnce() -> W
     attach();
     // SAFETY: whoever registered this worker passed an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
-    // SAFETY: a process that is connected to nothing yet.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
+    connect(database);
     let transaction: u32 = BackgroundWorker::get_extra().parse().unwrap_or_default();
     if !prepare(transaction, duty) {
         return;
@@ -128,8 +140,6 @@ fn leave(duty: Duty) -> ! {
 /// Sets the session up and waits for the transaction that called. False where there is no extension.
 fn prepare(transaction: u32, duty: Duty) -> bool {
     let host = Host::worker();
-    set(c"default_transaction_read_only", c"off");
-    set(c"default_transaction_isolation", c"read committed");
     let waited = host.transaction(|| {
         if transaction != 0 {
             let xid = pg_sys::TransactionId::from_inner(transaction);

@@ -5,7 +5,7 @@ use crate::pg::collection::Collection;
 use crate::pg::names;
 use crate::pg::rights::key_text_settings;
 use crate::pg::search::values::{Output, column_type};
-use crate::pg::spi::{fill, read, required};
+use crate::pg::spi::{fill, read_as_caller, required};
 use crate::{Error, Result};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -100,7 +100,7 @@ fn gather(
     arguments: &[pgrx::datum::DatumWithOid<'_>],
 ) -> Result<Vec<Question>> {
     let mut key_text = None;
-    let rows = read(sql, arguments, |row| {
+    let rows = read_as_caller(sql, arguments, |row| {
         // The table's own expressions have run under the caller's settings.
         key_text.get_or_insert_with(key_text_settings);
         (required::<Output>(&row, 1).0, required::<Output>(&row, 2).0)
