@@ -4,14 +4,15 @@
 SHELL := /bin/bash
 # One after the other, whatever -j says: they share a build directory.
 .NOTPARALLEL:
-.PHONY: help setup install test demo demo-stop bench
+.PHONY: help setup install test dev dev-stop demo demo-stop bench
 
 help:
 	@echo 'make setup      packages, pgvector, cargo-pgrx, ONNX Runtime, default model; does only what is missing'
 	@echo 'make install    build and install the extension and rag-model'
 	@echo 'make demo       set up, install, then watch the PostgreSQL manual become searchable (PAGES=all: all of it)'
 	@echo 'make demo-stop  end the demo'"'"'s server and remove its directory'
-	@echo 'make test       set up, install, then run every test (ONLY="regress tap" TESTS="chunk": a part)'
+	@echo 'make test       set up, build for tests, then run every test (ONLY="regress tap" TESTS="chunk": a part, without set-up)'
+	@echo 'make dev        build for tests and run it in a server that stays; make dev-stop ends it'
 	@echo 'make bench      set up, install, then measure'
 
 setup:
@@ -20,8 +21,14 @@ setup:
 install:
 	@bash scripts/install.sh
 
-test: setup install
+test: $(if $(TESTS),,setup)
 	@bash scripts/test.sh
+
+dev:
+	@bash scripts/dev.sh
+
+dev-stop:
+	@bash scripts/dev.sh stop
 
 demo: setup install
 	@bash scripts/demo.sh

@@ -3,7 +3,7 @@
 # worker that is there and with one that has to be called; and 200 pages of the manual with the worker killed every
 # CRASH_EVERY seconds against the same undisturbed. What writers pay is in trigger.sh.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
-start_server
+bench_server
 DOCUMENTS=${DOCUMENTS:-100}
 CRASH_EVERY=${CRASH_EVERY:-5}
 

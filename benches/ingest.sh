@@ -7,7 +7,7 @@ source "$ROOT/benches/python/venv.sh"
 find_cargo
 pgrx_home
 cargo_features
-start_server
+bench_server
 texts=$(mktemp "${TMPDIR:-/tmp}/rag_pg-ingest.XXXXXX")
 trap 'rm -f "$texts"' EXIT
 

@@ -4,9 +4,9 @@
 # figure is the median of a number of new connections, the three in turns. Then tokens a second of
 # rag_embed over the pages' paragraphs in one batch.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
-start_server
+bench_server
 
-lazy=$BENCH_DIR-lazy
+lazy=$SERVER_DIR-lazy
 stop_lazy() {
     as_server "$BINDIR/pg_ctl" stop -s -w -m immediate -D "$lazy/data" 2>/dev/null || true
     rm -rf "$lazy"

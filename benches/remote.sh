@@ -2,7 +2,7 @@
 # Remote models against a provider on this machine: what a call costs beside its HTTP round trip, how fast a collection is
 # filled when the provider takes 50 ms, answers a second when the model takes 5 s, and how soon a cancel acts.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
-PAGES=1 start_server
+PAGES=1 bench_server
 find_cargo
 cargo_features
 DOCUMENTS=${DOCUMENTS:-4000} ANSWER_SECONDS=${ANSWER_SECONDS:-5} CONNECTIONS=${CONNECTIONS:-20} CANCELS=${CANCELS:-100}
@@ -91,7 +91,7 @@ rm -f "$file"
 
 # --- A cancel -----------------------------------------------------------------------------------------
 faults '"hang"'
-cancel=$(as_server python3 - "$BENCH_DIR/.s.PGSQL.5432" "$(sql -c 'SELECT current_user')" "$CANCELS" <<'PYTHON'
+cancel=$(as_server python3 - "$SERVER_DIR/.s.PGSQL.5432" "$(sql -c 'SELECT current_user')" "$CANCELS" <<'PYTHON'
 import socket, struct, sys, time
 path, user, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def connect():

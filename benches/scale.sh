@@ -7,9 +7,9 @@
 # that size the processor looks up where a page of 4 kB lies for nearly every one it reads: huge pages (sysctl
 # vm.nr_hugepages), which PostgreSQL takes where there are any, make a search among a million chunks a quarter faster.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
-start_server
+bench_server
 pages='4 kB'
-! as_server grep -q anon_hugepage "/proc/$(as_server head -n 1 "$BENCH_DIR/data/postmaster.pid")/maps" 2>/dev/null || pages=huge
+! as_server grep -q anon_hugepage "/proc/$(as_server head -n 1 "$SERVER_DIR/data/postmaster.pid")/maps" 2>/dev/null || pages=huge
 figure "pages of shared memory" "$pages" ""
 MODEL=all-MiniLM-L6-v2
 work=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-scale.XXXXXX")

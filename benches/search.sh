@@ -4,7 +4,7 @@
 # pages' titles.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 source "$ROOT/benches/python/venv.sh"
-start_server
+bench_server
 if [ "$(sql -c "SELECT count(*) FROM rag.collection WHERE name = 'manual'")" -eq 0 ]; then
     sql -c "SELECT rag_create_collection('manual', 'manual', 'html')" >/dev/null
 fi

@@ -6,7 +6,7 @@ if [ ! -r "${RAG_PG_SQUAD:-}/passages.jsonl" ]; then
     figure "rag_search, MRR@10 and recall@5 on questions" "not measured: RAG_PG_SQUAD names no directory with passages.jsonl" ""
     exit 0
 fi
-start_server
+bench_server
 step=${STEP:-10}
 
 # lines TABLE: a table of the JSON objects on standard input, one a line.

@@ -3,7 +3,7 @@
 # with and without a collection, memory of the backend that copies, and pgbench beside a backfill with and
 # without rag_pg.max_tokens_per_second.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
-start_server
+bench_server
 ROWS=${ROWS:-1000000}
 SECONDS_OF_PGBENCH=${SECONDS_OF_PGBENCH:-5}
 
@@ -49,7 +49,7 @@ figure "COPY of $ROWS short rows into a source: seconds (median of 3)" "$(median
 figure "COPY into a source over the same without" "$(ratio "$(median "${with[@]}")" "$(median "${plain[@]}")")" "<= 1.7x"
 figure "most memory of the backend, without and with: MB" "$memory_plain and $(median "${memory[@]}")" "flat"
 
-script=$BENCH_DIR/insert.sql
+script=$SERVER_DIR/insert.sql
 for table in plain source; do
     sql -c "TRUNCATE $table" -c "DELETE FROM rag.change" >/dev/null
     sql -c "CREATE SEQUENCE ${table}_id" >/dev/null

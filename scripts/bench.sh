@@ -19,10 +19,9 @@ pgrx_home
 cargo_features
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-bench.XXXXXX")
 chmod 755 "$WORK"
-BENCH_DIR=/var/tmp/rag_pg-bench-$(id -un)
-export BENCH_DIR
+export BENCH_DIR=${BENCH_DIR:-/var/tmp/rag_pg-bench-$(id -un)}
 # The server that some of them share goes with the run; one may be left of a run that was killed.
-stop_bench_server() { bash -c "source benches/server.sh; stop_server"; }
+stop_bench_server() { bash -c "source benches/server.sh; remove_server"; }
 trap 'rm -rf "$WORK"; stop_bench_server' EXIT
 stop_bench_server
 export PG_CONFIG RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" ORT_DYLIB_PATH="$ONNXRUNTIME_LIBRARY"

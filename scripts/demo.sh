@@ -7,47 +7,12 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PAGES=${PAGES:-200}
-# The server does not run as root, and its user may be unable to enter the checkout.
-SERVER_USER=()
-DEMO_DIR=${DEMO_DIR:-/var/tmp/rag_pg-demo-$(id -un)}
-if [ "$(id -u)" -eq 0 ]; then SERVER_USER=(runuser -u postgres --); fi
+SERVER_DIR=${DEMO_DIR:-/var/tmp/rag_pg-demo-$(id -un)}
+DATABASE=demo
 
-as_server() { (cd / && "${SERVER_USER[@]}" env RUST_BACKTRACE=0 LC_ALL=C.UTF-8 "$@"); }
-sql() { as_server "$BINDIR/psql" -X -q -v ON_ERROR_STOP=1 -h "$DEMO_DIR" -d demo "$@"; }
-
-# stop_server: ends the demo's server, if one runs, and removes its directory. Refuses a directory
-# that is not a demo's.
-stop_server() {
-    [ -e "$DEMO_DIR" ] || return 0
-    [ -f "$DEMO_DIR/rag_pg-demo" ] ||
-        fail "$DEMO_DIR exists and was not made by the demo" "remove it, or choose another place: make demo DEMO_DIR=/some/where"
-    if [ -f "$DEMO_DIR/data/postmaster.pid" ]; then
-        as_server "$BINDIR/pg_ctl" stop -s -w -m fast -D "$DEMO_DIR/data" || true
-    fi
-    rm -rf "$DEMO_DIR"
-}
-
-start_server() {
-    step "a server of its own in $DEMO_DIR (no network, no password; make demo-stop ends it)"
-    mkdir -m 700 "$DEMO_DIR"
-    touch "$DEMO_DIR/rag_pg-demo"
-    [ "$(id -u)" -ne 0 ] || chown -R postgres "$DEMO_DIR"
-    as_server "$BINDIR/initdb" -D "$DEMO_DIR/data" -A trust --encoding=UTF8 --no-locale --no-sync >/dev/null
-    as_server tee -a "$DEMO_DIR/data/postgresql.conf" >/dev/null <<CONF
-listen_addresses = ''
-unix_socket_directories = '$DEMO_DIR'
-shared_preload_libraries = 'rag_pg'
-rag_pg.model_path = '$MODELS'
-rag_pg.onnxruntime_path = '$ONNXRUNTIME_LIBRARY'
-shared_buffers = 256MB
-maintenance_work_mem = 512MB
-CONF
-    as_server "$BINDIR/pg_ctl" start -s -w -D "$DEMO_DIR/data" -l "$DEMO_DIR/log" || {
-        tail -n 20 "$DEMO_DIR/log" >&2
-        fail "the demo's server did not start (the end of its log is above)" "mend that, then run: make demo"
-    }
-    as_server "$BINDIR/createdb" -h "$DEMO_DIR" demo
-}
+cd "$ROOT"
+require_postgres
+source "$ROOT/scripts/server.sh"
 
 load() {
     step "$PAGES pages of the PostgreSQL manual into table manual (id, title, html)"
@@ -75,9 +40,9 @@ ingest() {
         fi
         [ "$line" = "$last" ] || moved=$SECONDS
         last=$line
-        [ -z "$paused" ] || fail "ingestion stands still: $paused" "see rag.status and $DEMO_DIR/log"
+        [ -z "$paused" ] || fail "ingestion stands still: $paused" "see rag.status and $SERVER_DIR/log"
         [ "$busy" = t ] || break
-        [ $((SECONDS - moved)) -lt 120 ] || fail "nothing was ingested for two minutes" "see rag.status and $DEMO_DIR/log"
+        [ $((SECONDS - moved)) -lt 120 ] || fail "nothing was ingested for two minutes" "see rag.status and $SERVER_DIR/log"
         sleep 0.5
     done
     [ ! -t 1 ] || echo
@@ -94,12 +59,9 @@ ask() {
     done <"$ROOT/scripts/demo/questions"
 }
 
-cd "$ROOT"
-require_postgres
-BINDIR=$("$PG_CONFIG" --bindir)
 case ${1:-} in
 stop)
-    stop_server
+    remove_server
     note "the demo's server is gone"
     exit
     ;;
@@ -109,7 +71,9 @@ all) LIMIT=100000 ;;
 *[!0-9]* | "") fail "PAGES is a number or all, not $PAGES" "for example: make demo PAGES=200" ;;
 *) LIMIT=$PAGES ;;
 esac
-stop_server
+remove_server
+step "a server of its own in $SERVER_DIR (no network, no password; make demo-stop ends it)"
+create_server 'shared_buffers = 256MB'
 start_server
 sql -c 'CREATE EXTENSION rag_pg CASCADE' 2>/dev/null
 load "$LIMIT"
@@ -117,9 +81,7 @@ ingest
 ask
 
 step "the server goes on; ask it more"
-psql=("$BINDIR/psql" -h "$DEMO_DIR" -d demo)
-[ "$(id -u)" -ne 0 ] || psql=(runuser -u postgres -- "${psql[@]}")
-printf '    %s\n' "${psql[*]}"
+printf '    %s\n' "$(psql_command)"
 printf "    demo=# SELECT ask('How do I create an index without locking the table?');\n"
 printf "    demo=# SELECT answer, citations FROM rag_answer('manual', 'What is a savepoint?');\n"
 printf '    make demo-stop\n'

@@ -194,6 +194,35 @@ run_cargo_pgrx() {
     CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1 PGRX_BUILD_FLAGS="--bin rag-model" "$command" pgrx "$@"
 }
 
+# build_package: the extension and rag-model with debug assertions and overflow checks, for tests and the development
+# server. Sets PACKAGE, a directory with the files as they lie below the root of an installation.
+build_package() {
+    PACKAGE=$TARGET/package-pg$PG_MAJOR
+    run_cargo_pgrx package --debug --pg-config "$PG_CONFIG" "${FEATURES[@]}" --out-dir "$PACKAGE"
+}
+
+# copy_postgres DIRECTORY: PostgreSQL's programs and files with the package's among them, so that a build can be run
+# beside an installed one, or beside that of another checkout. PostgreSQL looks for its files where its own program
+# lies. Sets BINDIR.
+copy_postgres() {
+    local to=$1 key path root
+    local -A paths
+    for key in bindir pkglibdir sharedir includedir-server; do paths[$key]=$("$PG_CONFIG" "--$key"); done
+    # The longest directory above all of them.
+    root=${paths[bindir]}
+    for path in "${paths[@]}"; do while [[ $path/ != "$root"/* ]]; do root=$(dirname "$root"); done; done
+    rm -rf "$to"
+    for path in "${paths[@]}"; do mkdir -p "$to${path#"$root"}"; done
+    # The server follows a link of its program, so that this one is a copy.
+    cp -RL "${paths[bindir]}/." "$to${paths[bindir]#"$root"}"
+    for key in pkglibdir sharedir includedir-server; do
+        cp -Rs "${paths[$key]}/." "$to${paths[$key]#"$root"}"
+    done
+    rm -f "$to${paths[sharedir]#"$root"}"/extension/rag_pg*
+    cp -R --remove-destination "$PACKAGE$root/." "$to"
+    BINDIR=$to${paths[bindir]#"$root"}
+}
+
 # build_rag_model: target/release/rag-model, with everything the extension shares with it.
 build_rag_model() {
     (cd "$ROOT" && cargo build --release --lib --bin rag-model "${FEATURES[@]}")

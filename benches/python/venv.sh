@@ -14,7 +14,7 @@ python_ready() {
             "$PYTHON" -m pip install --quiet --progress-bar off --disable-pip-version-check -r "$requirements" &&
             cp "$requirements" "$venv/requirements.txt" || return 1
     fi
-    export RAG_PG_BENCH_MODEL=$CACHE/python-model PGHOST=$BENCH_DIR PGDATABASE=bench
+    export RAG_PG_BENCH_MODEL=$CACHE/python-model PGHOST=$SERVER_DIR PGDATABASE=bench
     [ -e "$RAG_PG_BENCH_MODEL/modules.json" ] || unpack_model
 }
 
