@@ -250,6 +250,8 @@ impl Running {
                 && self.request.age + self.since.elapsed() < PATIENCE
                 && !records.iter().any(Record::was_answered)
         };
+        let loading = self.request.loading.as_deref();
+        let outcome = outcome.map(|written| written.or_not_ready(loading));
         Ended {
             is_put_off: outcome.as_ref().is_err_and(is_limited),
             records,

@@ -76,10 +76,10 @@ impl Plan {
         let definition = vector_index::definition(&extension_schema("vector"));
         let new = free_name(generation.chunks);
         let quoted = quote_identifier(&new);
-        let create = |concurrently| {
+        let create = |concurrently: &str| {
             let names = [
                 ("concurrently", concurrently),
-                ("name", &quoted),
+                ("name", quoted.as_str()),
                 ("chunks", target.chunks.as_str()),
                 ("method", &generation.index_method),
                 ("definition", &definition),
