@@ -86,7 +86,7 @@ CREATE INDEX own_part ON :chunks USING hnsw (embedding halfvec_cosine_ops) WHERE
 CREATE INDEX own_expression ON :chunks USING hnsw ((embedding::vector(384)) vector_ip_ops);
 CREATE INDEX own_whole ON :chunks USING hnsw (embedding halfvec_cosine_ops);
 SQL
-my $own = "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid) FROM vector_index WHERE indexrelid::regclass::text LIKE '%own\\_%'";
+my $own = "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text COLLATE "C") FROM vector_index WHERE indexrelid::regclass::text LIKE '%own\\_%'";
 my $ours = sub { return $node->safe_psql('postgres', "SELECT string_agg(indexrelid::regclass::text, ' ') FROM vector_index WHERE name = '$_[0]' AND indexrelid::regclass::text NOT LIKE '%own\\_%'") };
 my $all_own = $node->safe_psql('postgres', $own);
 is($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc')"), 'no index|requested', "none of the owner's is ours");
@@ -128,8 +128,9 @@ $node->safe_psql('copy', "SELECT rag_verify('doc')");
 is($node->safe_psql('copy', "SELECT reason, action FROM rag_maintain('doc')"), '|none', 'our index is ours there');
 $node->safe_psql('copy', "SELECT rag_maintain('doc', rebuild => true); CALL rag_work('doc')");
 wait_until('another one there', sub { $node->safe_psql('copy', "SELECT NOT index_wanted FROM rag.generation") eq 't' });
-is($node->safe_psql('copy', $own), $all_own, "and the owner's the owner's");
-is($node->safe_psql('copy', "SELECT count(*) FROM vector_index"), 1 + split(/ /, $all_own), 'there is one of ours');
+# A dump leaves out what is invalid.
+is($node->safe_psql('copy', $own), $all_own =~ s/own_invalid //r, "and the owner's the owner's");
+is($node->safe_psql('copy', 'SELECT count(*) FROM vector_index'), 5, 'there is one of ours');
 wait_until('the builder has left', sub { !$builders->() });
 $node->safe_psql('postgres', 'DROP DATABASE copy WITH (FORCE)');
 $node->safe_psql('postgres', "DROP INDEX $_") for split / /, $all_own;
