@@ -86,7 +86,7 @@ CREATE INDEX own_part ON :chunks USING hnsw (embedding halfvec_cosine_ops) WHERE
 CREATE INDEX own_expression ON :chunks USING hnsw ((embedding::vector(384)) vector_ip_ops);
 CREATE INDEX own_whole ON :chunks USING hnsw (embedding halfvec_cosine_ops);
 SQL
-my $own = "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text COLLATE "C") FROM vector_index WHERE indexrelid::regclass::text LIKE '%own\\_%'";
+my $own = "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text COLLATE \"C\") FROM vector_index WHERE indexrelid::regclass::text LIKE '%own\\_%'";
 my $ours = sub { return $node->safe_psql('postgres', "SELECT string_agg(indexrelid::regclass::text, ' ') FROM vector_index WHERE name = '$_[0]' AND indexrelid::regclass::text NOT LIKE '%own\\_%'") };
 my $all_own = $node->safe_psql('postgres', $own);
 is($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc')"), 'no index|requested', "none of the owner's is ours");
