@@ -314,7 +314,8 @@ impl Search {
             _ => Vec::new(),
         };
         self.trace.total = started.elapsed();
-        let Self { collection, generation, embedding: question, trace, options, loading, .. } = self;
+        let Self { collection, generation, embedding: question, trace, options, loading, .. } =
+            self;
         Outcome {
             collection,
             generation,

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // Datums are raw memory.
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum};
-use pgrx::{impl_sql_translatable, pg_sys};
+use pgrx::{PgTupleDesc, impl_sql_translatable, pg_sys};
 use std::ffi::c_int;
 use std::ptr::NonNull;
 
@@ -132,7 +132,8 @@ unsafe impl<T: Column> BoxRet for Embedded<T> {
         unsafe {
             let (call, mut row) = (fcinfo.as_mut_ptr(), std::ptr::null_mut());
             pg_sys::get_call_result_type(call, std::ptr::null_mut(), &raw mut row);
-            let declared = pg_sys::SPI_gettypeid(row, 1);
+            let columns = PgTupleDesc::from_pg_unchecked(row);
+            let declared = columns.get(0).map_or(pg_sys::InvalidOid, |first| first.atttypid);
             let embedding = self.embedding.into_column(declared);
             let fingerprint = self.fingerprint.into_datum().unwrap_or_else(pg_sys::Datum::null);
             let (mut values, mut nulls) = ([embedding, fingerprint], [false; 2]);

@@ -112,11 +112,8 @@ fn free_name(chunks: Oid) -> String {
 /// for all that reads the index, and keep others waiting.
 pub fn own(target: &Target, name: &str) {
     let name = CString::new(name).expect("names hold no zero byte");
-    let address = |class, object| pg_sys::ObjectAddress {
-        classId: class,
-        objectId: object,
-        objectSubId: 0,
-    };
+    let address =
+        |class, object| pg_sys::ObjectAddress { classId: class, objectId: object, objectSubId: 0 };
     // SAFETY: look-ups in a transaction. The extension and the table are there while a generation is worked on, and
     // nobody drops an index that was created or is named here without being its owner, who may do without.
     unsafe {

@@ -87,8 +87,16 @@ fn rag_answer_submit_passages(
     let (places, passages) = elements(passages.as_ref());
     let (collection, query_id, loading) = (None, None, None);
     let model = &*remote.spec().name;
-    let submission =
-        Submission { model, question, instructions, passages, places, collection, query_id, loading };
+    let submission = Submission {
+        model,
+        question,
+        instructions,
+        passages,
+        places,
+        collection,
+        query_id,
+        loading,
+    };
     Ok(Some(submit(&remote, submission)?))
 }
 
