@@ -77,10 +77,20 @@ system_packages() {
     fi
     if command -v dpkg-query >/dev/null; then
         install_packages "${packages[@]}"
+        neighbours
     fi
     has_headers ||
         fail "PostgreSQL $PG_MAJOR has no server headers" \
             "install the development package that belongs to $PG_CONFIG, then run the same command again"
+}
+
+# neighbours: libraries that a test preloads beside the extension's own, where this distribution has them. Without them
+# the test skips.
+neighbours() {
+    local package
+    for package in "postgresql-$PG_MAJOR-pg-stat-kcache" "postgresql-$PG_MAJOR-pg-qualstats"; do
+        [ -z "$(candidate "$package")" ] || install_packages "$package"
+    done
 }
 
 # without_cluster COMMAND...: installs PostgreSQL without creating and starting a cluster that nobody

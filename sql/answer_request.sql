@@ -14,6 +14,8 @@ CREATE TABLE rag.submitted_answer (
     -- What the role was allowed to see when it asked, the best first; emptied with the end.
     passages       text[] NOT NULL,
     places         jsonb NOT NULL,
+    -- What is said where these hold no answer, if not all documents could be found then.
+    loading        text,
     state          text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed', 'canceled')),
     submitted_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ready_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),

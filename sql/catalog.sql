@@ -54,6 +54,9 @@ CREATE TABLE rag.generation (
     index_rows     bigint,
     index_size     bigint,
     index_wanted   boolean NOT NULL DEFAULT false,
+    -- An index is known by its dependency on the extension, which survives what it is renamed, rebuilt or restored by;
+    -- but while it is being built it has none.
+    index_being_built name,
     -- Why this generation alone stands still: its model is missing, or someone said so.
     paused         text,
     switches       boolean NOT NULL DEFAULT false,
@@ -74,6 +77,7 @@ COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation s
 COMMENT ON COLUMN rag.generation.switches IS 'searches switch to it by themselves once it is complete';
 COMMENT ON COLUMN rag.generation.index_rows IS 'chunks there were when the vector index was built';
 COMMENT ON COLUMN rag.generation.index_size IS 'bytes of the vector index when it was built';
+COMMENT ON COLUMN rag.generation.index_being_built IS 'name of the vector index that is being built, or NULL';
 COMMENT ON COLUMN rag.generation.index_wanted IS 'the vector index is to be built anew';
 
 CREATE SEQUENCE rag.chunk_id;

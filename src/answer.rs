@@ -90,6 +90,8 @@ pub enum Status {
     Answered,
     /// They did not.
     NoAnswer,
+    /// They did not, and there are more that cannot be found yet.
+    NotReady,
 }
 
 impl Status {
@@ -98,6 +100,7 @@ impl Status {
         match self {
             Self::Answered => "answered",
             Self::NoAnswer => "no_answer",
+            Self::NotReady => "not_ready",
         }
     }
 }
@@ -186,6 +189,15 @@ impl Passage<'_> {
 }
 
 impl Answer {
+    /// The same for a collection of which not all can be found yet, which is `why`: what has no answer may have one then.
+    #[must_use]
+    pub fn or_not_ready(mut self, why: Option<&str>) -> Self {
+        if let (Some(why), Status::NoAnswer) = (why, self.status) {
+            (self.status, self.text) = (Status::NotReady, why.to_owned());
+        }
+        self
+    }
+
     /// Says that nothing fits; the best that was seen has this `confidence`, -1 when nothing was.
     pub fn none(confidence: f32) -> Self {
         Self {

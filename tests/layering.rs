@@ -126,3 +126,108 @@ fn statements_do_not_select_everything() {
         assert!(text.trim_start().starts_with("--"), "{name} does not say who runs it");
     }
 }
+
+/// The bodies of all destructors in a text, with the line each begins in.
+fn destructors(text: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let starts = (0..lines.len()).filter(|n| lines[*n].contains("fn drop(&mut self)"));
+    let body = |n: usize| {
+        let indent = lines[n].len() - lines[n].trim_start().len();
+        let end = format!("{}}}", " ".repeat(indent));
+        let length = lines[n..].iter().position(|line| *line == end).unwrap_or(0);
+        (n + 1, lines[n..n + length].join("\n"))
+    };
+    starts.map(body).collect()
+}
+
+/// An ERROR comes as an unwinding, after which the abort of the (sub)transaction cleans up. What a destructor gave back
+/// would be given back twice, and a lock let go makes the count of reasons to hold interrupts wrap.
+#[test]
+fn destructors_leave_postgres_to_the_abort_after_an_error() {
+    let mut found = Vec::new();
+    for (path, text) in sources("src/pg") {
+        for (n, body) in destructors(&text) {
+            if body.contains("pg_sys::") && !body.contains("std::thread::panicking()") {
+                found.push(format!("{path}:{n}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "destructors that call PostgreSQL while an ERROR unwinds: {found:?}");
+}
+
+/// The functions of PostgreSQL that a text declares by hand, since pgrx does not bind them.
+fn declared_functions(text: &str) -> Vec<&str> {
+    let blocks = text.split("unsafe extern \"C-unwind\" {").skip(1);
+    let body = |block: &'_ str| block.split("\n}").next().map_or(0, str::len);
+    blocks
+        .flat_map(|block| block[..body(block)].lines())
+        .filter_map(|line| line.trim_start().strip_prefix("fn ")?.split('(').next())
+        .collect()
+}
+
+/// An ERROR in a function that pgrx does not wrap would jump over Rust's frames.
+#[test]
+fn functions_declared_by_hand_are_called_behind_a_guard() {
+    let mut found = Vec::new();
+    for (path, text) in sources("src/pg") {
+        let lines: Vec<&str> = text.lines().collect();
+        for name in declared_functions(&text) {
+            let call = format!("{name}(");
+            for (n, line) in code(&text).filter(|(_, line)| line.contains(&call)) {
+                let is_declaration = line.trim_start().starts_with("fn ");
+                let around = lines[n.saturating_sub(2)..n].join(" ");
+                if !is_declaration && !around.contains("pg_guard_ffi_boundary") {
+                    found.push(format!("{path}:{n}: {}", line.trim()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "calls without a guard:\n{}", found.join("\n"));
+}
+
+/// Hooks of other libraries are pointers that pgrx does not wrap; and the planner needs no hook of ours.
+#[test]
+fn hooks_of_other_libraries_are_called_behind_a_guard() {
+    let mut found = Vec::new();
+    for (path, text) in sources("src/pg") {
+        assert!(!text.contains("planner_hook"), "{path} hooks into the planner");
+        for (n, line) in code(&text).filter(|(_, line)| line.contains("previous()")) {
+            if !line.contains("pg_guard_ffi_boundary") {
+                found.push(format!("{path}:{n}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "hooks without a guard:\n{}", found.join("\n"));
+}
+
+/// With `standard_conforming_strings` off a backslash in a plain literal means something else, and warns.
+#[test]
+fn statements_have_no_backslash_in_a_plain_literal() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let files = ["", "run"].iter().flat_map(|below| fs::read_dir(directory.join(below)).unwrap());
+    for path in files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("--")) {
+            let parts: Vec<&str> = line.split('\'').collect();
+            // Every second part is a literal, and what stands before it says of which kind.
+            let is_plain = |at: &usize| !parts[at - 1].ends_with('E') && parts[*at].contains('\\');
+            let bad = (1..parts.len()).step_by(2).find(is_plain);
+            assert!(bad.is_none(), "{}:{}: {line}", path.display(), n + 1);
+        }
+    }
+}
+
+/// Callbacks that run after a commit: an error is a PANIC there, and memory that is not to be had an error.
+#[test]
+fn what_commit_callbacks_call_allocates_nothing() {
+    let board = include_str!("../src/pg/worker/board.rs");
+    let ring = include_str!("../src/pg/call_log/ring.rs");
+    let at_end = ring.find("fn at_end").map_or("", |at| &ring[at..]);
+    let at_end = at_end.split("\n}").next().unwrap_or_default();
+    assert!(at_end.contains("TAKEN_HERE"), "the callback of the ledger");
+    for (n, line) in code(board).chain(code(at_end)) {
+        for word in ["Vec", "collect(", "String", "format!", "Box", "clone(", "to_owned("] {
+            assert!(!line.contains(word), "{n}: {line}");
+        }
+    }
+}

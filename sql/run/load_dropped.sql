@@ -9,7 +9,7 @@ SELECT c.collection_id,
                 JOIN pg_catalog.pg_class t ON t.oid = k.oid
                WHERE g.collection_id = c.collection_id),
        ARRAY (SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t
-               WHERE t.tgname::text LIKE pg_catalog.format('rag\_pg\_%s\_%%', c.collection_id)),
+               WHERE pg_catalog.starts_with(t.tgname::text, pg_catalog.format('rag_pg_%s_', c.collection_id))),
        ARRAY (SELECT g.generation_id FROM rag.generation g WHERE g.collection_id = c.collection_id)
   FROM rag.collection c
   JOIN pg_catalog.pg_extension x ON x.extname = 'rag_pg'

@@ -3,4 +3,4 @@
 SELECT pg_catalog.quote_ident(t.tgname)
   FROM pg_catalog.pg_trigger t
  WHERE t.tgrelid = $2 AND t.tgparentid = 0
-   AND t.tgname::text LIKE pg_catalog.format('rag\_pg\_%s\_%%', $1::int)
+   AND pg_catalog.starts_with(t.tgname::text, pg_catalog.format('rag_pg_%s_', $1::int))

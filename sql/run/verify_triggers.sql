@@ -18,7 +18,7 @@ WITH part AS (
       JOIN pg_catalog.pg_proc f ON f.oid = m.tgfoid AND f.proname = 'rag_ingest'
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = f.oid
            AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
-     WHERE m.tgargs = pg_catalog.convert_to($3, pg_catalog.getdatabaseencoding()) || '\x00'::bytea
+     WHERE m.tgargs = pg_catalog.convert_to($3, pg_catalog.getdatabaseencoding()) || pg_catalog.decode('00', 'hex')
        AND CASE WHEN m.event LIKE 'replica%' THEN m.tgenabled IN ('R', 'A') AND $5
                 WHEN m.event = 'truncate' AND $5 THEN m.tgenabled = 'A'
                 ELSE m.tgenabled IN ('O', 'A')

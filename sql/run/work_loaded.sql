@@ -2,5 +2,5 @@
 -- the index, NULL where the generation has none.
 UPDATE rag.generation
    SET loaded_at = COALESCE(loaded_at, pg_catalog.clock_timestamp()), index_wanted = false,
-       index_rows = $2, index_size = $3
+       index_rows = $2, index_size = $3, index_being_built = NULL
  WHERE generation_id = $1

@@ -28,6 +28,17 @@ pub struct Written {
     pub usage: Usage,
 }
 
+impl Written {
+    /// As [`super::Answer::or_not_ready`].
+    #[must_use]
+    pub fn or_not_ready(mut self, why: Option<&str>) -> Self {
+        if let (Some(why), Status::NoAnswer) = (why, self.status) {
+            (self.status, self.text) = (Status::NotReady, why.to_owned());
+        }
+        self
+    }
+}
+
 /// A quote that stands in its passage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {

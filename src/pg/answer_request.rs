@@ -34,6 +34,8 @@ pub struct Submission<'a> {
     pub collection: Option<i32>,
     /// The number of the question in the query log.
     pub query_id: Option<i64>,
+    /// Why not all documents could be found, if so.
+    pub loading: Option<String>,
 }
 
 /// A request that this process has claimed.
@@ -60,6 +62,8 @@ pub struct Request {
     pub attempts: u32,
     /// How long ago it was submitted.
     pub age: Duration,
+    /// Why not all documents could be found then, if so.
+    pub loading: Option<String>,
 }
 
 /// What went wrong, as an error tells it.
@@ -121,6 +125,7 @@ pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
         submission.passages.into(),
         JsonB(places).into(),
         most.into(),
+        submission.loading.into(),
     ];
     let sql = include_str!("../../sql/run/answer_request_insert.sql");
     let mut ids = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
@@ -211,6 +216,7 @@ fn request(row: &SpiHeapTupleData<'_>) -> Request {
         places: places.collect(),
         attempts: required::<i32>(row, 10).unsigned_abs(),
         age: Duration::from_secs_f64(required::<f64>(row, 11).max(0.0)),
+        loading: column(row, 12),
     }
 }
 

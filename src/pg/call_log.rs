@@ -3,7 +3,8 @@
 //! A call is paid for even if the statement that made it fails, so sessions do not write the ledger in their own
 //! transaction where that can be helped: with preloading they leave finished records in shared memory, and a
 //! worker writes them. That also keeps searches in read-only transactions, and free of transaction ids. Workers and
-//! `rag_work` write theirs in a transaction of its own, right after the call.
+//! `rag_work` write theirs in a transaction of its own, right after the call. A record that could not be written keeps
+//! its place in shared memory, and one that is written nowhere is counted in the server's log.
 #![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
 
 mod ring;
@@ -12,14 +13,24 @@ use super::guc;
 use super::rights::as_extension_owner;
 use super::spi::execute;
 use super::worker::failed::Failed;
-use super::worker::host::Host;
+use super::worker::host::{Host, subtransaction};
 use super::worker::{call_now, has_board};
+use crate::queue::Failure;
 use crate::remote::{Call, Purpose, Spec};
 use pgrx::pg_sys;
-use std::time::UNIX_EPOCH;
+use std::cell::Cell;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Most calls deleted at once.
 const BATCH: i32 = 1_000;
+
+/// How long to wait after a failure before records are stored again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// When this process last failed to store records.
+    static FAILED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// A call as it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +96,11 @@ pub fn note(records: &[Record]) {
         leave(records);
     } else if !std::thread::panicking() && may_write() {
         write(records);
+    } else {
+        ring::lose(records.len());
+    }
+    if !std::thread::panicking() && !has_board() {
+        report_lost();
     }
 }
 
@@ -93,9 +109,13 @@ pub fn leave(records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
-    // SAFETY: reads this process's variable.
-    ring::put(unsafe { pg_sys::MyDatabaseId }, records);
+    ring::lose(ring::put(here(), records));
     call_now();
+}
+
+fn here() -> pg_sys::Oid {
+    // SAFETY: reads this process's variable.
+    unsafe { pg_sys::MyDatabaseId }
 }
 
 fn may_write() -> bool {
@@ -138,21 +158,89 @@ fn each<T>(records: &[Record], of: impl Fn(&Record) -> T) -> Vec<T> {
     records.iter().map(of).collect()
 }
 
-/// Writes what sessions of this database left in shared memory.
-pub fn drain(host: &Host) -> Result<(), Failed> {
-    // SAFETY: reads this process's variable.
-    let records = ring::take(unsafe { pg_sys::MyDatabaseId });
+fn report_lost() {
     let lost = ring::take_lost();
     if lost > 0 {
         pgrx::log!("rag_pg: {lost} remote calls were not recorded: nobody was there to write them");
     }
-    if records.is_empty() {
+}
+
+/// Writes what this process called, in a transaction of its own. A failure to do so is no reason to call again.
+pub fn store(host: &Host, records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    let stored = if has_board() {
+        ring::lose(ring::put(here(), records));
+        drain(host)
+    } else {
+        let written = host.transaction(|| {
+            write(records);
+            Ok(())
+        });
+        if written.is_err() {
+            ring::lose(records.len());
+        }
+        report_lost();
+        written
+    };
+    if let Err(failed) = stored {
+        failed.warn();
+    }
+}
+
+/// Writes what sessions of this database left in shared memory. What cannot be written now is tried again later, and
+/// keeps nobody from anything else. An error is a wish to stop.
+pub fn drain(host: &Host) -> Result<(), Failed> {
+    report_lost();
+    let is_recent = |at: Instant| at.elapsed() < AGAIN;
+    if !ring::has(here()) || FAILED.get().is_some_and(is_recent) {
         return Ok(());
     }
-    host.transaction(|| {
-        write(&records);
+    let all = host.transaction(|| {
+        write(&ring::take(here(), usize::MAX));
         Ok(())
-    })
+    });
+    let stored = match all {
+        Err(failed) if failed.class == Failure::Row => drain_one_by_one(host),
+        all => all,
+    };
+    match stored {
+        Err(failed) if failed.is_cancel() => Err(failed),
+        Err(failed) => {
+            failed.warn();
+            FAILED.set(Some(Instant::now()));
+            Ok(())
+        }
+        Ok(()) => {
+            FAILED.set(None);
+            Ok(())
+        }
+    }
+}
+
+/// One that the table refuses is given up, so that it does not keep the others.
+fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
+    let one = || {
+        host.transaction(|| {
+            let records = ring::take(here(), 1);
+            let written = subtransaction(|| {
+                write(&records);
+                Ok(())
+            });
+            match written {
+                Err(failed) if failed.class == Failure::Row && !failed.is_cancel() => {
+                    failed.warn();
+                    ring::lose(records.len());
+                }
+                Err(failed) => failed.rethrow(),
+                Ok(()) => {}
+            }
+            Ok(!records.is_empty())
+        })
+    };
+    while one()? {}
+    Ok(())
 }
 
 /// Deletes a batch of calls that are older than the setting keeps; says whether there may be more.

@@ -28,6 +28,7 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
+        // After an ERROR the abort of the (sub)transaction pops it.
         if !std::thread::panicking() {
             // SAFETY: snapshots nest as scopes do, so that this one is on top.
             unsafe { pg_sys::PopActiveSnapshot() };

@@ -8,6 +8,7 @@
 use super::guc;
 use super::preload::is_preloading;
 use crate::search::question_cache::{Cache, Counters, NUMBERS, Slot};
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{pg_guard, pg_sys};
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -52,7 +53,7 @@ unsafe extern "C-unwind" fn request() {
     // SAFETY: called by the postmaster when memory may be asked for.
     unsafe {
         if let Some(previous) = PREVIOUS_REQUEST {
-            previous();
+            pg_guard_ffi_boundary(|| previous());
         }
         pg_sys::RequestAddinShmemSpace(bytes());
         pg_sys::RequestNamedLWLockTranche(NAME.as_ptr(), 1);
@@ -64,7 +65,7 @@ unsafe extern "C-unwind" fn start_up() {
     // SAFETY: called by the postmaster when shared memory is there, again after a crash.
     unsafe {
         if let Some(previous) = PREVIOUS_STARTUP {
-            previous();
+            pg_guard_ffi_boundary(|| previous());
         }
         let mut is_there = false;
         let memory = pg_sys::ShmemInitStruct(NAME.as_ptr(), bytes(), &raw mut is_there);

@@ -1,7 +1,6 @@
 //! Remote models of the catalog, as something that can be called.
 mod connection;
 mod pace;
-pub mod planning;
 
 use super::call_log::{self, Record};
 use super::rights::{as_extension_owner, current_user, role_name};
@@ -19,7 +18,6 @@ use std::time::Duration;
 /// Prepares what processes share; called while the library is loaded.
 pub fn init() {
     pace::init();
-    planning::init();
 }
 
 /// A remote model, ready to be called. What was called is in the ledger once this is dropped.

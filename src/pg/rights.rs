@@ -41,6 +41,7 @@ impl Previous {
 
 impl Drop for Previous {
     fn drop(&mut self) {
+        // After an ERROR the abort of the (sub)transaction puts both back.
         if std::thread::panicking() {
             return;
         }

@@ -12,6 +12,7 @@ mod gather;
 mod hits;
 mod known;
 mod listed;
+mod loading;
 mod pgvector;
 mod postings;
 mod question;
@@ -42,6 +43,7 @@ use filter::Filter;
 pub use found::{Fate, Found, key_of};
 use known::Known;
 use listed::Listed;
+pub use loading::Loading;
 use pgvector::PgVector;
 use question::Question;
 pub use quotable::Quotable;
@@ -131,6 +133,8 @@ pub struct Outcome {
     pub neighbours: Vec<Found>,
     /// How it was searched in the end.
     pub options: Options,
+    /// What is not searchable yet.
+    pub loading: Option<Loading>,
     /// How the search went.
     pub trace: Trace,
     /// The question's embedding, with token vectors when reranked; `None` when no part of it needed
@@ -207,6 +211,7 @@ struct Search {
     question: Question,
     embedding: Option<Embedding>,
     trace: Trace,
+    loading: Option<Loading>,
     /// Whether another extension's index finds the chunks of the lexical leg.
     access: Access,
     /// What is known of the question's lexemes, once the legs need it.
@@ -235,6 +240,7 @@ impl Search {
         };
         Ok(Self {
             access: Access::of(&collection, &generation),
+            loading: Loading::of(&collection, &generation),
             collection,
             generation,
             pgvector,
@@ -308,7 +314,8 @@ impl Search {
             _ => Vec::new(),
         };
         self.trace.total = started.elapsed();
-        let Self { collection, generation, embedding: question, trace, options, .. } = self;
+        let Self { collection, generation, embedding: question, trace, options, loading, .. } =
+            self;
         Outcome {
             collection,
             generation,
@@ -317,6 +324,7 @@ impl Search {
             passages,
             neighbours,
             options,
+            loading,
             trace,
             question,
         }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // Datums are raw memory.
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum};
-use pgrx::{impl_sql_translatable, pg_sys};
+use pgrx::{PgTupleDesc, impl_sql_translatable, pg_sys};
 use std::ffi::c_int;
 use std::ptr::NonNull;
 
@@ -25,8 +25,19 @@ pub struct Vector(pub Vec<f32>);
 #[derive(Debug)]
 pub struct VectorArray(pub Vec<Option<Vector>>);
 
+/// A row of what a text or texts became and the fingerprint of the model; a result type only, of functions with these
+/// two OUT arguments.
+#[derive(Debug)]
+pub struct Embedded<T> {
+    /// A vector, or vectors.
+    pub embedding: T,
+    /// Fingerprint of the model.
+    pub fingerprint: String,
+}
+
 impl_sql_translatable!(Vector, "vector");
-impl_sql_translatable!(VectorArray, "vector[]");
+impl_sql_translatable!(Embedded<Vector>, "record");
+impl_sql_translatable!(Embedded<VectorArray>, "record");
 
 impl FromDatum for Vector {
     unsafe fn from_polymorphic_datum(
@@ -91,27 +102,43 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Vector {
     }
 }
 
-// SAFETY: returns a datum of the declared type, allocated in the caller's memory context.
-unsafe impl BoxRet for Vector {
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        match self.into_datum() {
-            // SAFETY: a vector, as declared.
-            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
-            None => fcinfo.return_null(),
-        }
+/// What can be a column of [`Embedded`].
+trait Column {
+    /// The value, of the type that the function declares.
+    ///
+    /// # Safety
+    /// `declared` is the OID of pgvector's type of that name.
+    unsafe fn into_column(self, declared: pg_sys::Oid) -> pg_sys::Datum;
+}
+
+impl Column for Vector {
+    unsafe fn into_column(self, _: pg_sys::Oid) -> pg_sys::Datum {
+        self.into_datum().unwrap_or_else(pg_sys::Datum::null)
     }
 }
 
-// SAFETY: returns an array whose element type is the one the called function declares.
-unsafe impl BoxRet for VectorArray {
+impl Column for VectorArray {
+    unsafe fn into_column(self, declared: pg_sys::Oid) -> pg_sys::Datum {
+        // SAFETY: the elements of vector[] are vectors.
+        unsafe { construct_array(self.0, pg_sys::get_element_type(declared)) }
+    }
+}
+
+// SAFETY: returns a row of the columns that the called function declares as OUT arguments.
+unsafe impl<T: Column> BoxRet for Embedded<T> {
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: inside a function call `flinfo` names the function; its declared result is
-        // vector[], so the elements are vectors of that type.
+        // SAFETY: inside a function call. OUT arguments make up a row type that PostgreSQL registers; the first is of
+        // the vector's type, the second text.
         unsafe {
-            let function = (*(*fcinfo.as_mut_ptr()).flinfo).fn_oid;
-            let element = pg_sys::get_element_type(pg_sys::get_func_rettype(function));
-            let array = construct_array(self.0, element);
-            fcinfo.return_raw_datum(array)
+            let (call, mut row) = (fcinfo.as_mut_ptr(), std::ptr::null_mut());
+            pg_sys::get_call_result_type(call, std::ptr::null_mut(), &raw mut row);
+            let columns = PgTupleDesc::from_pg_unchecked(row);
+            let declared = columns.get(0).map_or(pg_sys::InvalidOid, |first| first.atttypid);
+            let embedding = self.embedding.into_column(declared);
+            let fingerprint = self.fingerprint.into_datum().unwrap_or_else(pg_sys::Datum::null);
+            let (mut values, mut nulls) = ([embedding, fingerprint], [false; 2]);
+            let tuple = pg_sys::heap_form_tuple(row, values.as_mut_ptr(), nulls.as_mut_ptr());
+            fcinfo.return_raw_datum(pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data))
         }
     }
 }

@@ -77,16 +77,63 @@ wait_until('another index', sub { $loaded->() && $node->safe_psql('postgres', 'S
 is($node->safe_psql('postgres', 'SELECT count(*), bool_and(indisvalid) FROM vector_index'), '1|t', 'it takes the place of the old one');
 wait_until('the builder has left', sub { !$builders->() });
 
-# An index that serves no search, since it is by another distance: it is found, and another takes its place.
+# An index of ours that is dropped is built again. The owner's own stay, whatever they are for.
 $node->safe_psql('postgres', <<'SQL');
 SELECT indexrelid::regclass AS index, indrelid::regclass AS chunks FROM vector_index JOIN pg_index USING (indexrelid) \gset
 DROP INDEX :index;
-CREATE INDEX ON :chunks USING hnsw (embedding halfvec_l2_ops);
-CREATE INDEX ON :chunks USING hnsw (embedding halfvec_cosine_ops) WHERE chunk_id > 0;
+CREATE INDEX own_l2 ON :chunks USING hnsw (embedding halfvec_l2_ops);
+CREATE INDEX own_part ON :chunks USING hnsw (embedding halfvec_cosine_ops) WHERE chunk_id > 0;
+CREATE INDEX own_expression ON :chunks USING hnsw ((embedding::vector(384)) vector_ip_ops);
+CREATE INDEX own_whole ON :chunks USING hnsw (embedding halfvec_cosine_ops);
 SQL
-like($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc', rebuild => true)"), qr/^.+\|requested$/, 'an index by another distance, or of some chunks, is none');
-wait_until('one by the cosine', sub { $loaded->() && $node->safe_psql('postgres', "SELECT count(*), bool_and(definition LIKE '%halfvec_cosine_ops%') FROM vector_index") eq '1|t' });
+my $own = "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text COLLATE \"C\") FROM vector_index WHERE indexrelid::regclass::text LIKE '%own\\_%'";
+my $ours = sub { return $node->safe_psql('postgres', "SELECT string_agg(indexrelid::regclass::text, ' ') FROM vector_index WHERE name = '$_[0]' AND indexrelid::regclass::text NOT LIKE '%own\\_%'") };
+my $all_own = $node->safe_psql('postgres', $own);
+is($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc')"), 'no index|requested', "none of the owner's is ours");
+wait_until('ours', sub { $loaded->() && $ours->('doc') });
 wait_until('the builder has left', sub { !$builders->() });
+is($node->safe_psql('postgres', $own), $all_own, "the owner's stay");
+is($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc')"), '|none', 'and are not one too many');
+
+# What a failed build of the owner's leaves is the owner's, too.
+my $chunks = $node->safe_psql('postgres', "SELECT chunks FROM rag.generation g JOIN rag.collection USING (collection_id) WHERE name = 'doc'");
+my $canceled = error_of($node, "SET statement_timeout = '1s'; CREATE INDEX CONCURRENTLY own_invalid ON $chunks USING hnsw (embedding halfvec_cosine_ops)")
+  if my $holder = start_session($node, "BEGIN; LOCK TABLE $chunks IN ROW EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT");
+is($canceled->{sqlstate}, '57014', 'a build of the owner fails');
+$holder->{finish}->();
+is($node->safe_psql('postgres', "SELECT indisvalid FROM vector_index WHERE indexrelid = 'own_invalid'::regclass"), 'f', 'and leaves something invalid');
+$all_own = $node->safe_psql('postgres', $own);
+
+# Ours is ours under another name, and rebuilt, also concurrently, where it gets another OID.
+my $first = $ours->('doc');
+for my $change ('REINDEX INDEX %s', 'REINDEX INDEX CONCURRENTLY %s', 'ALTER INDEX %s RENAME TO renamed', 'REINDEX INDEX CONCURRENTLY renamed', "REINDEX TABLE CONCURRENTLY $chunks")
+{
+	my $before = $node->safe_psql('postgres', "SELECT max(indexrelid) FROM vector_index WHERE name = 'doc'");
+	$node->safe_psql('postgres', sprintf $change, $first);
+	is($node->safe_psql('postgres', "SELECT reason, action FROM rag_maintain('doc')"), '|none', sprintf "ours after: $change", $first);
+}
+is($ours->('doc'), 'renamed', 'it has the name that it was given');
+$node->safe_psql('postgres', "SELECT rag_maintain('doc', rebuild => true)");
+wait_until('another in its place', sub { $loaded->() && $ours->('doc') =~ /^(?!renamed)\S+$/ });
+wait_until('the builder has left', sub { !$builders->() });
+is($node->safe_psql('postgres', $own), $all_own, "and the owner's stay");
+
+# So it is after a dump and restore, and the owner's too.
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+my $dump = "$tmp/doc.sql";
+command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'a dump');
+$node->psql('copy', slurp_file($dump), on_error_stop => 0, stderr => \my $restored);
+is(join("\n", grep { /ERROR/ } split /\n/, $restored), '', 'it is restored without an error');
+$node->safe_psql('copy', "SELECT rag_verify('doc')");
+is($node->safe_psql('copy', "SELECT reason, action FROM rag_maintain('doc')"), '|none', 'our index is ours there');
+$node->safe_psql('copy', "SELECT rag_maintain('doc', rebuild => true); CALL rag_work('doc')");
+wait_until('another one there', sub { $node->safe_psql('copy', "SELECT NOT index_wanted FROM rag.generation") eq 't' });
+# A dump leaves out what is invalid.
+is($node->safe_psql('copy', $own), $all_own =~ s/own_invalid //r, "and the owner's the owner's");
+is($node->safe_psql('copy', 'SELECT count(*) FROM vector_index'), 5, 'there is one of ours');
+wait_until('the builder has left', sub { !$builders->() });
+$node->safe_psql('postgres', 'DROP DATABASE copy WITH (FORCE)');
+$node->safe_psql('postgres', "DROP INDEX $_") for split / /, $all_own;
 
 # Long vectors.
 my ($stdout, $stderr);

@@ -72,6 +72,41 @@ is($sql->("SELECT remote_calls, remote_tokens, remote_cost::numeric(12,8) FROM r
 $sql->("SELECT rag_embed('mine', 'free')", 'other');
 $logged->('another role calls', 'role', 'other');
 
+# --- What cannot be stored ---------------------------------------------------------------------------
+# A worker that is ended while it stores, and a table that refuses: what was paid for is stored in the end, once.
+my $stored = sub { return $sql->("SELECT count(*) FROM rag.logged_call WHERE model = 'free' AND items = $_[0]"); };
+my $embed = sub { my ($n) = @_; $sql->("SELECT count(*) FROM unnest(rag_embed(array_fill('text'::text, ARRAY[$n]), 'free'))"); };
+my $waits = sub { return $sql->("SELECT pid FROM pg_stat_activity WHERE backend_type = 'rag_pg worker' AND wait_event_type = 'Lock'"); };
+my $holder = start_session($node, 'BEGIN; LOCK TABLE rag.logged_call IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6); COMMIT');
+$embed->(31);
+my $pid = wait_until('a worker waits for the table', $waits);
+$sql->("SELECT pg_terminate_backend($pid)");
+wait_until('it is gone', sub { $sql->("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") == 0 });
+$holder->{finish}->();
+wait_until('the call is stored after all', sub { $stored->(31) });
+# The table refuses for a while.
+$sql->("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE feature_not_supported; END'; CREATE TRIGGER refuse BEFORE INSERT ON rag.logged_call FOR EACH ROW EXECUTE FUNCTION refuse()");
+my $log = -s $node->logfile;
+$embed->($_) for 32 .. 35;
+wait_for_log($node, qr/WARNING:  rag_pg worker: feature_not_supported/, $log);
+$sql->("INSERT INTO docs VALUES (1000, 'Indexed all the same.')", 'owner');
+wait_for_indexed($node, 'docs');
+is($sql->('SELECT count(*) FROM docs_chunks WHERE id = 1000'), 1, 'a ledger that cannot be written keeps nobody from work');
+$sql->('DROP TRIGGER refuse ON rag.logged_call');
+$embed->(36);
+wait_until('all calls are stored', sub { $stored->(36) });
+is(join(' ', map { $stored->($_) } 31 .. 36), '1 1 1 1 1 1', 'each once');
+is($sql->("SELECT count(*) > 0 FROM rag.call_log WHERE collection = 'docs' AND items = 1 AND purpose = 'document' AND called_at > now() - interval '1 minute'"), 't', "the worker's own too");
+# It refuses one of them for good.
+$sql->('ALTER TABLE rag.logged_call ADD CONSTRAINT not_42 CHECK (items <> 42)');
+$log = -s $node->logfile;
+$embed->($_) for 41 .. 43;
+wait_until('the others are stored', sub { $stored->(41) && $stored->(43) });
+wait_for_log($node, qr/1 remote calls were not recorded/, $log);
+is(join(' ', map { $stored->($_) } 41 .. 43), '1 0 1', 'one that is refused is counted, and the others are stored once');
+$sql->('ALTER TABLE rag.logged_call DROP CONSTRAINT not_42');
+$sql->("DELETE FROM rag.logged_call WHERE items > 30 OR collection_id IS NOT NULL AND items = 1 AND role = 'owner'::regrole AND called_at > now() - interval '1 minute'");
+
 # --- Who sees it -------------------------------------------------------------------------------------
 my $seen = sub { return $sql->("SELECT count(*), count(*) FILTER (WHERE collection = 'docs'), string_agg(DISTINCT role::text, ',' ORDER BY role::text) FROM rag.call_log", $_[0]); };
 is($seen->('owner'), '4|4|owner,reader', 'an owner sees the calls for its collections');
@@ -106,6 +141,7 @@ $lazily->("SELECT rag_embed('x', 'embedder')");
 is($lazily->('SELECT model, purpose FROM rag.call_log'), 'embedder|query', 'without preloading a session writes its own calls');
 $lazily->("BEGIN READ ONLY; SELECT rag_embed('x', 'embedder'); COMMIT");
 is($lazily->('SELECT count(*) FROM rag.call_log'), 1, 'where it may write');
+like(slurp_file($node->logfile), qr/1 remote calls were not recorded/, 'and counts it where not');
 $node->stop;
 $provider->stop;
 done_testing();

@@ -52,7 +52,7 @@ fn rag_answer_passages(
     let place = |passage: usize| &places[passage];
     let row = match chosen(model)? {
         Chosen::Generator(client) => {
-            generated::row(&client, question, &texts, instructions, |found| {
+            generated::row(&client, question, &texts, instructions, None, |found| {
                 place(found.passage).verified(found)
             })?
         }

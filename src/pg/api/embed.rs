@@ -2,9 +2,8 @@
 use crate::model::{Detail, LocalModel, Purpose};
 use crate::pg::embedder::Embedder;
 use crate::pg::model;
-use crate::pg::remote::planning::is_estimating;
 use crate::pg::rights::current_user;
-use crate::pg::vector::{MAX_DIMENSIONS, Vector, VectorArray};
+use crate::pg::vector::{Embedded, MAX_DIMENSIONS, Vector, VectorArray};
 use crate::{Error, Result};
 use pgrx::prelude::*;
 
@@ -13,13 +12,23 @@ mod memo;
 /// Embeds one text.
 ///
 /// STABLE, so that it can drive an index scan; a text that a statement asks for again (once per
-/// row, for example) is embedded once. No provider is called for the planner's estimates.
-#[pg_extern(stable, parallel_restricted, cost = 10000, name = "rag_embed")]
+/// row, for example) is embedded once.
+///
+/// The planner runs stable functions of constants to guess how many rows a condition leaves, and throws the value
+/// away: a call of a provider would be paid for nothing, and EXPLAIN would make one. It never runs a function that
+/// returns a record, so that is what the library has; `rag_embed` is SQL that the planner replaces by its body.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.embed(content text, model text, purpose text, OUT embedding vector, OUT fingerprint text) RETURNS record
+    STABLE PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.embed(text, text, text) IS 'what rag_embed calls: the vector, and the fingerprint of the model';
+CREATE FUNCTION rag_embed(content text, model text = NULL, purpose text = 'query') RETURNS vector
+    STABLE PARALLEL RESTRICTED COST 10000 RETURN (rag.embed(content, model, purpose)).embedding;
+", requires = ["catalog"])]
 fn rag_embed(
     content: Option<&str>,
-    model: default!(Option<&str>, "NULL"),
-    purpose: default!(Option<&str>, "'query'"),
-) -> Result<Option<Vector>, pg_sys::panic::ErrorReport> {
+    model: Option<&str>,
+    purpose: Option<&str>,
+) -> Result<Option<Embedded<Vector>>, pg_sys::panic::ErrorReport> {
     let purpose = parse_purpose(purpose)?;
     let Some(content) = content else { return Ok(None) };
     let model = any_embedder(model)?;
@@ -28,22 +37,27 @@ fn rag_embed(
             .with_hint(PASS_NULL)
             .into());
     }
-    if !model.is_local() && is_estimating() {
-        return Ok(None);
-    }
-    let vector = memo::once_per_statement(&model.fingerprint(), purpose, content, || {
+    let fingerprint = model.fingerprint();
+    let vector = memo::once_per_statement(&fingerprint, purpose, content, || {
         Ok(model.embed_reporting(&[content], purpose, Detail::Vector)?.swap_remove(0).vector)
     })?;
-    Ok(Some(Vector(vector)))
+    Ok(Some(Embedded { embedding: Vector(vector), fingerprint: fingerprint.into_owned() }))
 }
 
 /// Embeds many texts in batches of like length; NULL elements stay NULL.
-#[pg_extern(stable, parallel_restricted, cost = 100000, name = "rag_embed")]
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.embed(contents text[], model text, purpose text, OUT embeddings vector[], OUT fingerprint text) RETURNS record
+    STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.embed(text[], text, text) IS 'what rag_embed calls: the vectors, and the fingerprint of the model';
+CREATE FUNCTION rag_embed(contents text[], model text = NULL, purpose text = 'document') RETURNS vector[]
+    STABLE PARALLEL RESTRICTED COST 100000 RETURN (rag.embed(contents, model, purpose)).embeddings;
+", requires = ["catalog"])]
+#[allow(clippy::needless_pass_by_value)] // pgrx passes arrays by value
 fn rag_embed_array(
     contents: Option<Array<'_, &str>>,
-    model: default!(Option<&str>, "NULL"),
-    purpose: default!(Option<&str>, "'document'"),
-) -> Result<Option<VectorArray>, pg_sys::panic::ErrorReport> {
+    model: Option<&str>,
+    purpose: Option<&str>,
+) -> Result<Option<Embedded<VectorArray>>, pg_sys::panic::ErrorReport> {
     let purpose = parse_purpose(purpose)?;
     let Some(contents) = contents else { return Ok(None) };
     let model = any_embedder(model)?;
@@ -52,15 +66,13 @@ fn rag_embed_array(
         let message = format!("cannot embed an empty text: element {} of the array", i + 1);
         return Err(Error::invalid_argument(message).with_hint(PASS_NULL).into());
     }
-    if !model.is_local() && is_estimating() {
-        return Ok(None);
-    }
     let texts: Vec<&str> = contents.iter().copied().flatten().collect();
     let mut embeddings = model.embed_reporting(&texts, purpose, Detail::Vector)?.into_iter();
     let vectors = contents.iter().map(|content| {
         content.and_then(|_| embeddings.next()).map(|embedding| Vector(embedding.vector))
     });
-    Ok(Some(VectorArray(vectors.collect())))
+    let fingerprint = model.fingerprint().into_owned();
+    Ok(Some(Embedded { embedding: VectorArray(vectors.collect()), fingerprint }))
 }
 
 const PASS_NULL: &str = "Pass NULL for a text that is missing; it gives NULL.";

@@ -1,7 +1,7 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::query_log::{self, Asked, Entry};
-use crate::pg::search::{Found, Outcome, search};
+use crate::pg::search::{Found, Loading, Outcome, search};
 use crate::search::passage::Passage;
 use crate::{Error, Result};
 use pgrx::JsonB;
@@ -92,6 +92,7 @@ fn rag_search(
     let options = given.read()?;
     require_text("query", query)?;
     let outcome = search(collection, query, &options)?;
+    outcome.loading.iter().for_each(Loading::announce);
     query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
     let rows: Vec<Row> = match &outcome.passages {
         None => outcome.found.iter().map(|found| row(&outcome, found, None)).collect(),

@@ -1,13 +1,15 @@
 //! Records on their way from sessions to a worker, in shared memory.
 //!
 //! Places that are taken and given back by their state alone, without a lock: a session that is being cancelled, and
-//! so unwinds, leaves its records here too.
-#![allow(unsafe_code)] // shared memory
+//! so unwinds, leaves its records here too. What a worker stores keeps its place until the transaction that stores it
+//! commits, and is there for the next one when it aborts, also where that ends the process.
+#![allow(unsafe_code)] // shared memory, callbacks of transactions
 
 use super::Record;
 use crate::remote::Purpose;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 use std::cell::UnsafeCell;
+use std::sync::Once;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
@@ -17,8 +19,11 @@ const PLACES: usize = 512;
 const TEXT: usize = 128;
 
 const FREE: u32 = 0;
+/// Being written.
 const BUSY: u32 = 1;
 const FULL: u32 = 2;
+/// A transaction under way stores it.
+const TAKEN: u32 = 3;
 
 static RING: PgAtomic<Ring> =
     // SAFETY: the name is this library's alone.
@@ -26,22 +31,29 @@ static RING: PgAtomic<Ring> =
 
 static IS_SHARED: AtomicBool = AtomicBool::new(false);
 
+/// The places that this process's transaction stores, a bit each.
+static TAKEN_HERE: [AtomicU64; PLACES / 64] = [const { AtomicU64::new(0) }; PLACES / 64];
+
 struct Ring {
     places: [Place; PLACES],
-    /// Records that found no place.
+    /// Records that were written nowhere.
     lost: AtomicU64,
 }
+
+/// The same in this process, where there is no shared memory.
+static LOST_HERE: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 struct Place {
     state: AtomicU32,
+    /// Whose the record is, where there is one.
+    database: AtomicU32,
     flat: UnsafeCell<Flat>,
 }
 
 /// A record without pointers.
 #[derive(Clone, Copy)]
 struct Flat {
-    database: u32,
     role: u32,
     collection: i32,
     purpose: Purpose,
@@ -82,7 +94,6 @@ impl Text {
 impl Default for Flat {
     fn default() -> Self {
         Self {
-            database: 0,
             role: 0,
             collection: 0,
             purpose: Purpose::Query,
@@ -109,7 +120,8 @@ impl Default for Ring {
     }
 }
 
-// SAFETY: atomics, and plain values that only the one who set their place's state to BUSY touches.
+// SAFETY: atomics, and plain values that only the one who set their place's state to BUSY writes, and only the one who
+// set it to TAKEN reads.
 unsafe impl PGRXSharedMemory for Ring {}
 // SAFETY: the same holds between threads.
 unsafe impl Sync for Place {}
@@ -126,60 +138,112 @@ fn ring() -> Option<&'static Ring> {
     IS_SHARED.load(Relaxed).then(|| RING.get())
 }
 
-/// Leaves records for a worker of `database`. Those that find no place are counted.
-pub fn put(database: pg_sys::Oid, records: &[Record]) {
-    let Some(ring) = ring() else { return };
+/// Leaves records for a worker of `database`. Returns how many found no place.
+pub fn put(database: pg_sys::Oid, records: &[Record]) -> usize {
+    let Some(ring) = ring() else { return records.len() };
     let mut places = ring.places.iter();
-    for record in records {
-        let flat = Flat::new(database, record);
-        if !places.any(|place| place.put(&flat)) {
-            ring.lost.fetch_add(1, Relaxed);
-        }
-    }
+    let put = |record: &&Record| {
+        let flat = Flat::new(record);
+        places.any(|place| place.put(database.to_u32(), &flat))
+    };
+    records.len() - records.iter().filter(put).count()
 }
 
-/// The records that were left for `database`.
-pub fn take(database: pg_sys::Oid) -> Vec<Record> {
-    let places = ring().map(|ring| ring.places.iter()).into_iter().flatten();
+/// At most so many of the records that were left for `database`. They are this transaction's: its commit frees
+/// their places, its abort leaves them for another.
+pub fn take(database: pg_sys::Oid, most: usize) -> Vec<Record> {
+    watch_transactions();
+    let places = ring().map(|ring| ring.places.iter()).into_iter().flatten().enumerate();
     let mut taken: Vec<Record> = places
-        .filter_map(|place| place.take(database.to_u32()))
+        .filter_map(|(at, place)| place.take(at, database.to_u32()))
         .map(|flat| flat.record())
+        .take(most)
         .collect();
     taken.sort_by(|a, b| a.at.total_cmp(&b.at));
     taken
 }
 
-/// How many records found no place since this was last asked.
+/// Whether there are records for `database` that nobody is storing.
+pub fn has(database: pg_sys::Oid) -> bool {
+    let is_one = |place: &Place| {
+        place.state.load(Relaxed) == FULL && place.database.load(Relaxed) == database.to_u32()
+    };
+    ring().is_some_and(|ring| ring.places.iter().any(is_one))
+}
+
+/// Counts records that are written nowhere.
+pub fn lose(records: usize) {
+    match ring() {
+        Some(ring) => ring.lost.fetch_add(records as u64, Relaxed),
+        None => LOST_HERE.fetch_add(records as u64, Relaxed),
+    };
+}
+
+/// How many records were lost since this was last asked.
 pub fn take_lost() -> u64 {
-    ring().map_or(0, |ring| ring.lost.swap(0, Relaxed))
+    LOST_HERE.swap(0, Relaxed) + ring().map_or(0, |ring| ring.lost.swap(0, Relaxed))
+}
+
+fn watch_transactions() {
+    static REGISTER: Once = Once::new();
+    REGISTER.call_once(|| {
+        // SAFETY: the callback lives as long as the process: libraries are never unloaded.
+        unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
+    });
+}
+
+/// After a commit an error would be a PANIC: atomics only.
+#[pg_guard]
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
+    let state = match event {
+        pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PREPARE => FREE,
+        pg_sys::XactEvent::XACT_EVENT_ABORT => FULL,
+        _ => return,
+    };
+    let Some(ring) = ring() else { return };
+    for (places, taken) in ring.places.chunks(64).zip(&TAKEN_HERE) {
+        let mut bits = taken.swap(0, Relaxed);
+        while bits != 0 {
+            places[bits.trailing_zeros() as usize].state.store(state, Release);
+            bits &= bits - 1;
+        }
+    }
 }
 
 impl Place {
     /// False where it is taken.
-    fn put(&self, flat: &Flat) -> bool {
+    fn put(&self, database: u32, flat: &Flat) -> bool {
         if self.state.compare_exchange(FREE, BUSY, AcqRel, Relaxed).is_err() {
             return false;
         }
         // SAFETY: BUSY is ours until we set it to something else.
         unsafe { *self.flat.get() = *flat };
+        self.database.store(database, Relaxed);
         self.state.store(FULL, Release);
         true
     }
 
-    fn take(&self, database: u32) -> Option<Flat> {
-        self.state.compare_exchange(FULL, BUSY, AcqRel, Acquire).ok()?;
-        // SAFETY: BUSY is ours until we set it to something else.
-        let flat = unsafe { *self.flat.get() };
-        let is_ours = flat.database == database;
-        self.state.store(if is_ours { FREE } else { FULL }, Release);
-        is_ours.then_some(flat)
+    /// Takes the record of the place `at`, if there is one for this database.
+    fn take(&self, at: usize, database: u32) -> Option<Flat> {
+        let is_ours = || self.database.load(Relaxed) == database;
+        if self.state.load(Acquire) != FULL || !is_ours() {
+            return None;
+        }
+        self.state.compare_exchange(FULL, TAKEN, AcqRel, Acquire).ok()?;
+        if !is_ours() {
+            // It was freed and filled meanwhile.
+            self.state.store(FULL, Release);
+            return None;
+        }
+        TAKEN_HERE[at / 64].fetch_or(1 << (at % 64), Relaxed);
+        // SAFETY: TAKEN is ours until we set it to something else.
+        Some(unsafe { *self.flat.get() })
     }
 }
 
 impl Flat {
-    fn new(database: pg_sys::Oid, record: &Record) -> Self {
+    fn new(record: &Record) -> Self {
         Self {
-            database: database.to_u32(),
             role: record.role.to_u32(),
             collection: record.collection.unwrap_or(0),
             purpose: record.purpose,

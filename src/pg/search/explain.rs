@@ -181,6 +181,9 @@ impl Search {
             !self.generation.is_loaded && self.generation.index_method != "none",
             "the vector index is not built yet".to_owned(),
         );
+        if let Some(loading) = &self.loading {
+            note(true, loading.message());
+        }
         let few = self.trace.gathered.few.as_ref().map(|few| few.len());
         note(few == Some(0), "filter and policies leave no chunk".to_owned());
         let few = few.unwrap_or(0);

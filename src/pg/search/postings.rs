@@ -151,7 +151,7 @@ fn is_full_text_index(index: &PgRelation, column: pg_sys::AttrNumber) -> bool {
     }
 }
 
-/// A page that nobody writes until it is dropped. What an ERROR leaves, its transaction's end unlocks and releases.
+/// A page that nobody writes until it is dropped.
 struct Locked(pg_sys::Buffer);
 
 impl Locked {
@@ -176,7 +176,11 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // SAFETY: pinned and locked by `read`.
-        unsafe { pg_sys::UnlockReleaseBuffer(self.0) };
+        // An ERROR has set the count of reasons to hold interrupts to 0, from which unlocking would take one. The
+        // end of the (sub)transaction unlocks the page and releases it.
+        if !std::thread::panicking() {
+            // SAFETY: pinned and locked by `read`.
+            unsafe { pg_sys::UnlockReleaseBuffer(self.0) };
+        }
     }
 }

@@ -91,6 +91,7 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
+        // After an ERROR the abort of the (sub)transaction puts the settings back.
         if !std::thread::panicking() {
             // SAFETY: levels nest as scopes do, so this one is the innermost.
             unsafe { pg_sys::AtEOXact_GUC(false, self.level) };

@@ -11,7 +11,7 @@ use super::process::{Work, now};
 use crate::answer::generate::{Written, generate};
 use crate::model::watch;
 use crate::pg::answer_request::{self as requests, Finish, Problem, Request};
-use crate::pg::call_log::Record;
+use crate::pg::call_log::{self, Record};
 use crate::pg::remote::{self, Remote};
 use crate::pg::rights::{current_user, role_name};
 use crate::queue::failure::Failure;
@@ -108,6 +108,8 @@ impl Answers {
         }
         if let Err(failed) = self.write(host) {
             failed.warn();
+            // What could not be written was paid for all the same.
+            self.ended.iter().for_each(|ended| call_log::leave(&ended.records));
         }
     }
 
@@ -248,6 +250,8 @@ impl Running {
                 && self.request.age + self.since.elapsed() < PATIENCE
                 && !records.iter().any(Record::was_answered)
         };
+        let loading = self.request.loading.as_deref();
+        let outcome = outcome.map(|written| written.or_not_ready(loading));
         Ended {
             is_put_off: outcome.as_ref().is_err_and(is_limited),
             records,

@@ -1,7 +1,7 @@
 //! What backends, launcher and workers tell each other through shared memory.
 //!
-//! Atomics only: a commit callback, where an error would be a PANIC, must be able to write them. Where
-//! the library was not preloaded there is no board, and `turnstile` does its work.
+//! Atomics and latches only, and no memory is allocated: a commit callback, where an error would be a PANIC, must
+//! be able to do all this. Where the library was not preloaded there is no board, and `turnstile` does its work.
 #![allow(unsafe_code)] // shared memory and other processes' latches
 
 use super::duty::Duty;
@@ -142,10 +142,13 @@ impl Board {
             // First the flag, then the latches: a worker that leaves takes its latch back first and
             // reads the flag then, so one of the two sees the other.
             let was_wanted = post.is_wanted.swap(true, SeqCst);
-            let latches = post.workers.iter().map(|worker| worker.load(SeqCst));
-            let there: Vec<usize> = latches.filter(|latch| *latch != 0).collect();
-            if !there.is_empty() {
-                there.into_iter().for_each(set_latch);
+            let mut is_there = false;
+            for worker in &post.workers {
+                let latch = worker.load(SeqCst);
+                is_there |= latch != 0;
+                set_latch(latch);
+            }
+            if is_there {
                 return;
             }
             if was_wanted {

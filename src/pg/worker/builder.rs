@@ -7,7 +7,7 @@ use super::failed::Failed;
 use super::host::Host;
 use super::process::{attach, connect, set};
 use super::turnstile;
-use super::vector_index::{Plan, note_built};
+use super::vector_index::{Plan, note_built, own};
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::{execute, query};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
@@ -120,12 +120,18 @@ fn build(host: &Host, generation: i32) -> Result<(), Failed> {
     for index in &plan.broken {
         host.utility(&drop_index(index))?;
     }
+    host.transaction(|| {
+        let sql = include_str!("../../../sql/run/work_index_begun.sql");
+        as_extension_owner(|| execute(sql, &[generation.into(), plan.name.as_str().into()]));
+        Ok(())
+    })?;
     host.utility(&plan.create_concurrently)?;
     for index in &plan.replaced {
         host.utility(&drop_index(index))?;
     }
     host.transaction(|| {
         if let Some(target) = Target::load(generation)? {
+            own(&target, &plan.name);
             note_built(&target);
             // Searches may have waited for it to switch to this generation.
             changes_written();

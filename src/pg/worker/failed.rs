@@ -92,12 +92,28 @@ impl From<CaughtError> for Failed {
         | CaughtError::RustPanic { ereport: report, .. }) = &caught;
         let sqlstate = unpacked(report);
         Self {
-            class: Failure::of_sqlstate(&sqlstate),
+            class: class_of(&caught, &sqlstate),
             is_of_provider: false,
             sqlstate,
             reason: with_detail(report.message(), report.detail()),
             cause: Cause::Caught(Box::new(caught)),
         }
+    }
+}
+
+/// What an error says of the document at hand.
+fn class_of(caught: &CaughtError, sqlstate: &str) -> Failure {
+    match caught {
+        // Ours about the text at hand: another one may pass.
+        CaughtError::RustPanic { .. } => Failure::Row,
+        // pgrx knows no SQLSTATE but PostgreSQL's own and makes an internal error of any other. What PL/pgSQL raises
+        // on somebody's behalf is none.
+        CaughtError::PostgresError(report)
+            if sqlstate == "XX000" && report.function_name() == Some("exec_stmt_raise") =>
+        {
+            Failure::Row
+        }
+        _ => Failure::of_sqlstate(sqlstate),
     }
 }
 

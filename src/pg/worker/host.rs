@@ -11,6 +11,7 @@ use crate::Result;
 use crate::pg::guc;
 use crate::pg::interrupt::checkpoint;
 use crate::pg::rights::{KEY_TEXT, PARSING};
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
@@ -163,7 +164,8 @@ impl Host {
                 pg_sys::StartTransactionCommand();
                 begin();
                 if pg_sys::StatementTimeout > 0 {
-                    enable_timeout_after(STATEMENT_TIMEOUT, pg_sys::StatementTimeout);
+                    let delay = pg_sys::StatementTimeout;
+                    pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, delay));
                 }
                 pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             }
@@ -171,7 +173,7 @@ impl Host {
             // SAFETY: body left the snapshot pushed above on top, as SPI does.
             unsafe {
                 pg_sys::PopActiveSnapshot();
-                disable_timeout(STATEMENT_TIMEOUT, false);
+                pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
                 pg_sys::CommitTransactionCommand();
             }
             Ok(value)
@@ -179,7 +181,7 @@ impl Host {
         // SAFETY: aborting is how a worker leaves whatever state an error left it in.
         unsafe {
             if result.is_err() {
-                disable_timeout(STATEMENT_TIMEOUT, false);
+                pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
                 pg_sys::AbortCurrentTransaction();
             }
             // Autovacuum of the queue depends on what workers report.

@@ -44,24 +44,9 @@ pub fn embed(
         }
         made.error.map_or(Ok(()), Err)
     });
-    record(host, remote);
+    call_log::store(host, &remote.take_records());
     match lost {
         Some(failed) => Err(failed),
         None => result.map_err(Failed::of_provider),
-    }
-}
-
-/// Writes down what was called, whatever becomes of it; a failure to do so is no reason to call again.
-fn record(host: &Host, remote: &Remote) {
-    let records = remote.take_records();
-    if records.is_empty() {
-        return;
-    }
-    let written = host.transaction(|| {
-        call_log::write(&records);
-        Ok(())
-    });
-    if let Err(failed) = written {
-        failed.warn();
     }
 }

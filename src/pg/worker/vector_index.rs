@@ -3,6 +3,11 @@
 //! In a worker it is built concurrently, by a process of its own: documents are indexed meanwhile, and a
 //! transaction of a user that lasts holds nothing up but that process. Elsewhere it is built in one
 //! transaction, for which only workers wait, since nobody else writes chunks.
+//!
+//! Which vector index is ours PostgreSQL's own catalog says: it depends on the extension, as after `ALTER INDEX …
+//! DEPENDS ON EXTENSION`. A rename, `REINDEX CONCURRENTLY` (which gives it another OID), a dump and `pg_upgrade` keep
+//! that. Other vector indexes of the table are its owner's, and left alone.
+#![allow(unsafe_code)] // names of relations and dependencies between objects
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
@@ -12,7 +17,9 @@ use crate::pg::collection::create::{extension_schema, relation_sql};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, execute, fill, query, read, required};
 use crate::pg::vector_index;
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::spi::quote_identifier;
+use std::ffi::{CStr, CString};
 
 /// A vector index that is there.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +34,7 @@ pub struct Index {
     pub lists: Option<i32>,
 }
 
-/// The vector indexes of a table of chunks, oldest first.
+/// Our vector indexes of a table of chunks, oldest first.
 pub fn of(chunks: Oid) -> Vec<Index> {
     let sql = include_str!("../../../sql/run/index_list.sql");
     read(sql, &[chunks.into()], |row| Index {
@@ -40,6 +47,8 @@ pub fn of(chunks: Oid) -> Vec<Index> {
 
 /// What is to be done for a generation's index.
 pub struct Plan {
+    /// Its name, in the schema of the chunks.
+    pub name: String,
     /// The statement that creates it.
     pub create: String,
     /// The same, concurrently.
@@ -65,9 +74,12 @@ impl Plan {
             _ => String::new(),
         };
         let definition = vector_index::definition(&extension_schema("vector"));
-        let create = |concurrently| {
+        let new = free_name(generation.chunks);
+        let quoted = quote_identifier(&new);
+        let create = |concurrently: &str| {
             let names = [
                 ("concurrently", concurrently),
+                ("name", quoted.as_str()),
                 ("chunks", target.chunks.as_str()),
                 ("method", &generation.index_method),
                 ("definition", &definition),
@@ -76,11 +88,46 @@ impl Plan {
             fill(include_str!("../../../sql/run/work_build_index.sql"), &names)
         };
         Some(Self {
+            name: new,
             create: create(""),
             create_concurrently: create("CONCURRENTLY"),
             broken: broken.iter().map(name).collect(),
             replaced: valid.iter().map(name).collect(),
         })
+    }
+}
+
+/// The name that PostgreSQL would give a vector index of this table.
+fn free_name(chunks: Oid) -> String {
+    // SAFETY: look-ups of a table that a generation has, or an ERROR; the name is palloc'd and copied.
+    unsafe {
+        let (table, schema) = (pg_sys::get_rel_name(chunks), pg_sys::get_rel_namespace(chunks));
+        let (column, label) = (c"embedding".as_ptr(), c"idx".as_ptr());
+        let name = pg_sys::ChooseRelationName(table, column, label, schema, false);
+        CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
+}
+
+/// Has the new index of a generation depend on the extension, by which it is ours. The statement for that would wait
+/// for all that reads the index, and keep others waiting.
+pub fn own(target: &Target, name: &str) {
+    let name = CString::new(name).expect("names hold no zero byte");
+    let address =
+        |class, object| pg_sys::ObjectAddress { classId: class, objectId: object, objectSubId: 0 };
+    // SAFETY: look-ups in a transaction. The extension and the table are there while a generation is worked on, and
+    // nobody drops an index that was created or is named here without being its owner, who may do without.
+    unsafe {
+        let schema = pg_sys::get_rel_namespace(target.generation.chunks);
+        let index = pg_sys::get_relname_relid(name.as_ptr(), schema);
+        let extension = pg_sys::get_extension_oid(c"rag_pg".as_ptr(), false);
+        if index == pg_sys::InvalidOid {
+            return;
+        }
+        let index = address(pg_sys::RelationRelationId, index);
+        let extension = address(pg_sys::ExtensionRelationId, extension);
+        let kind = pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION;
+        pg_sys::recordDependencyOn(&raw const index, &raw const extension, kind);
+        pg_sys::CommandCounterIncrement();
     }
 }
 
@@ -104,6 +151,7 @@ pub fn build(host: &Host, generation: i32) -> Result<bool, Failed> {
         if let Some(plan) = Plan::load(&target) {
             as_source_owner(target.collection.owner, || {
                 execute(&plan.create, &[]);
+                own(&target, &plan.name);
                 for index in plan.broken.iter().chain(&plan.replaced) {
                     execute(&fill("DROP INDEX {index}", &[("index", index)]), &[]);
                 }

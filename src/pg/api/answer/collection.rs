@@ -8,7 +8,7 @@ use crate::pg::json::JsonText;
 use crate::pg::model::{self, Named};
 use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
-use crate::pg::search::{self, Outcome, Quotable};
+use crate::pg::search::{self, Loading, Outcome, Quotable};
 use crate::pg::{generation, guc, interrupt, remote};
 use crate::remote::Kind;
 use crate::rerank::TokenBits;
@@ -80,12 +80,13 @@ fn rag_answer_collection(
     let (outcome, options) = search_for(collection, question, given)?;
     let started = Instant::now();
     let (places, texts) = sources(&outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
     let row = if let Some(mut client) = generator {
         client.set_collection(outcome.collection.id);
         let show = |found: &generate::Found| places[found.passage].verified(found);
-        generated::row(&client, question, &texts, instructions, show)?
+        generated::row(&client, question, &texts, instructions, loading.as_deref(), show)?
     } else {
-        let answer = answer(question, &outcome, &texts)?;
+        let answer = answer(question, &outcome, &texts)?.or_not_ready(loading.as_deref());
         extracted(&answer, |citation| places[citation.passage].scored(citation))
     };
     let (answer, citations, status, confidence, claims, usage) = row;
@@ -114,6 +115,7 @@ pub(super) fn search_for(
     require_text("question", question)?;
     let options = search::Options { quotes: true, ..given.read()? };
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    outcome.loading.iter().for_each(Loading::announce);
     Ok((outcome, options))
 }
 

@@ -8,18 +8,19 @@ use crate::remote::{Client, Generator};
 use pgrx::JsonB;
 use serde_json::Value;
 
-/// The row of an answer from `passages`; `show` makes JSON of a citation.
+/// The row of an answer from `passages`, which are not all there is while `loading`; `show` makes JSON of a citation.
 pub fn row(
     client: &Client,
     question: &str,
     passages: &[&str],
     instructions: Option<&str>,
+    loading: Option<&str>,
     show: impl Fn(&Found) -> Value,
 ) -> Result<Row> {
     let generator = Generator(client);
     let checkpoint = &mut interrupt::checkpoint;
     let written = generate(&generator, question, passages, instructions, checkpoint)?;
-    let Written { status, text, citations, claims, usage } = written;
+    let Written { status, text, citations, claims, usage } = written.or_not_ready(loading);
     let citations = citations.iter().map(show).collect();
     let (claims, usage) = (told::claims(&claims), told::usage(&client.spec().name, &usage));
     let status = status.as_str().to_owned();

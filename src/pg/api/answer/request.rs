@@ -8,6 +8,7 @@ use crate::pg::api::search::Given;
 use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::query_log::{self, Asked, Entry};
 use crate::pg::remote::Remote;
+use crate::pg::search::Loading;
 use crate::pg::worker::{answers_awaited, answers_written};
 use crate::remote::Generator;
 use pgrx::JsonB;
@@ -47,6 +48,7 @@ fn rag_answer_submit_collection(
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
     let (outcome, options) = search_for(collection, question, given)?;
     let (places, texts) = sources(&outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
     let query_id = query_log::record(&Entry {
         query: question,
         options: &options,
@@ -61,6 +63,7 @@ fn rag_answer_submit_collection(
         places,
         collection: Some(outcome.collection.id),
         query_id,
+        loading,
     };
     Ok(Some(submit(&remote, submission)?))
 }
@@ -82,10 +85,18 @@ fn rag_answer_submit_passages(
     require_question(question)?;
     let remote = writer(model)?;
     let (places, passages) = elements(passages.as_ref());
-    let (collection, query_id) = (None, None);
+    let (collection, query_id, loading) = (None, None, None);
     let model = &*remote.spec().name;
-    let submission =
-        Submission { model, question, instructions, passages, places, collection, query_id };
+    let submission = Submission {
+        model,
+        question,
+        instructions,
+        passages,
+        places,
+        collection,
+        query_id,
+        loading,
+    };
     Ok(Some(submit(&remote, submission)?))
 }
 

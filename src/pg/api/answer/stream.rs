@@ -7,6 +7,7 @@ mod speaking;
 use super::collection::{search_for, sources, writer};
 use super::{elements, require_question};
 use crate::Result;
+use crate::answer::Status;
 use crate::answer::generate::{Found, Written};
 use crate::answer::stream::{Next, Piece, Stream};
 use crate::answer::told;
@@ -16,6 +17,7 @@ use crate::pg::error::raise;
 use crate::pg::json::JsonText;
 use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
+use crate::pg::search::Loading;
 use crate::remote::Generator;
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -69,6 +71,7 @@ fn rag_answer_stream_collection(
     let (outcome, options) = search_for(collection, question, given)?;
     remote.set_collection(outcome.collection.id);
     let (places, texts) = sources(&outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
     let texts = texts.into_iter().map(str::to_owned).collect();
     let (started, asked) = (Instant::now(), question.to_owned());
     let told = move |telling: Telling<'_>| match telling {
@@ -85,7 +88,7 @@ fn rag_answer_stream_collection(
             }),
         })),
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, told)?))
+    Ok(TableIterator::new(rows(remote, question, texts, instructions, loading, told)?))
 }
 
 /// The same from bare passages.
@@ -118,7 +121,7 @@ fn rag_answer_stream_passages(
         Telling::Citation(found) => places[found.passage].verified(found),
         Telling::End(_) => Value::Null,
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, told)?))
+    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, told)?))
 }
 
 /// What only the form of the function knows how to tell.
@@ -134,6 +137,7 @@ fn rows(
     question: &str,
     passages: Vec<String>,
     instructions: Option<&str>,
+    loading: Option<String>,
     told: impl Fn(Telling<'_>) -> Value + 'static,
 ) -> Result<Answering> {
     let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
@@ -142,13 +146,14 @@ fn rows(
         stream,
         speaking,
         told: Box::new(told),
+        loading,
         rows: VecDeque::new(),
         is_done: false,
         remote,
     };
     if answering.speaking.is_none() {
         let written = answering.stream.written();
-        answering.end(&written);
+        answering.end(written);
     }
     Ok(answering)
 }
@@ -158,6 +163,8 @@ struct Answering {
     stream: Stream,
     speaking: Option<Speaking>,
     told: Box<dyn Fn(Telling<'_>) -> Value>,
+    /// Why not all documents can be found yet, if so.
+    loading: Option<String>,
     /// Those that are ready.
     rows: VecDeque<Row>,
     is_done: bool,
@@ -198,7 +205,7 @@ impl Answering {
                     Next::Ask(again) => self.speaking = Some(Speaking::start(&self.remote, again)?),
                     Next::Done(pieces, written) => {
                         self.show(pieces);
-                        self.end(&written);
+                        self.end(*written);
                     }
                 }
             }
@@ -219,12 +226,16 @@ impl Answering {
     }
 
     /// The last row, and the ledger.
-    fn end(&mut self, written: &Written) {
+    fn end(&mut self, written: Written) {
         self.is_done = true;
+        let written = written.or_not_ready(self.loading.as_deref());
         let usage = told::usage(&self.remote.spec().name, &written.usage);
         let claims = told::claims(&written.claims);
-        let query_id = (self.told)(Telling::End(written));
-        let detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
+        let query_id = (self.told)(Telling::End(&written));
+        let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
+        if written.status == Status::NotReady {
+            detail["message"] = json!(written.text);
+        }
         let status = written.status.as_str().to_owned();
         self.rows.push_back(("status", Some(status), Some(JsonB(detail))));
         call_log::note(&self.remote.take_records());
