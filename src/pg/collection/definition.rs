@@ -105,7 +105,7 @@ fn changed(collection: &Collection, table: Oid, what: &str) -> Error {
     Error::not_ready(format!("table {table_sql} of collection \"{name}\" is not as it was created"))
         .with_detail(format!("{what}."))
         .with_hint(format!(
-            "Undo the change; rag_verify({0}) creates policies again, and rag_resume({0}) lets ingestion go on. Or create the collection anew.",
+            "Undo the change (rag_verify({0}) creates policies again) and SELECT rag_retry({0}), or make new tables: SELECT rag_rebuild({0}).",
             quote_literal(name)
         ))
 }

@@ -102,7 +102,7 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
 }
 
 /// Stops work on one generation, whose model cannot be used: one that is made with another goes on.
-fn pause_generation(
+pub fn pause_generation(
     host: &Host,
     generation: i32,
     failed: &Failed,

@@ -8,6 +8,7 @@ use super::host::Host;
 use super::process;
 use super::text_index::Waiting;
 use super::{job_count, limit, scan, vector_index};
+use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::execute;
@@ -299,13 +300,21 @@ impl Drain {
         Some(*until).filter(|until| *until > process::now())
     }
 
+    /// Stops work on the collection; on one generation alone where only its tables are at fault, so that another can be built
+    /// in its place.
     fn pause(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
-        let collection = self.host.transaction(|| {
-            let generation = crate::pg::collection::Generation::by_id(generation);
-            Ok(generation.map(|generation| generation.collection))
+        let found = self.host.transaction(|| {
+            let Some(generation) = Generation::by_id(generation) else { return Ok(None) };
+            let collection = Collection::by_id(generation.collection);
+            let is_altered = match &collection {
+                Ok(Some(collection)) => generation.require_policies(collection).is_err(),
+                _ => false,
+            };
+            Ok(Some((generation.collection, is_altered)))
         })?;
-        match collection {
-            Some(collection) => batch::pause(&self.host, collection, failed),
+        match found {
+            Some((_, true)) => batch::pause_generation(&self.host, generation, failed),
+            Some((collection, false)) => batch::pause(&self.host, collection, failed),
             None => Ok(()),
         }
     }
