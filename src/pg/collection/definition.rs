@@ -86,7 +86,8 @@ impl Generation {
 
 fn defect(tables: Tables) -> Option<(Oid, String)> {
     let sql = include_str!("../../../sql/run/table_defect.sql");
-    let found = plan::read_latest(sql, &arguments(tables), |row| (required(row, 1), required(row, 2)));
+    let found =
+        plan::read_latest(sql, &arguments(tables), |row| (required(row, 1), required(row, 2)));
     found.into_iter().next()
 }
 

@@ -50,8 +50,7 @@ fn owners(collection: &Collection, repairs: bool) -> Finding {
 
 fn tables(collection: &Collection, repairs: bool) -> Finding {
     let source = Source::of(collection);
-    let sql =
-        triggers::with_own_triggers(include_str!("../../../sql/run/verify_triggers.sql"));
+    let sql = triggers::with_own_triggers(include_str!("../../../sql/run/verify_triggers.sql"));
     let args = [
         collection.name.as_str().into(),
         collection.source.into(),

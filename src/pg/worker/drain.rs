@@ -153,7 +153,8 @@ impl Drain {
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Changes::HeldUp;
         let now = process::now();
-        let is_behind = |work: &&Work| self.behind.get(&work.generation).is_some_and(|at| *at > now);
+        let is_behind =
+            |work: &&Work| self.behind.get(&work.generation).is_some_and(|at| *at > now);
         let (slow, quick): (Vec<&Work>, Vec<&Work>) =
             behind.into_iter().chain(before).partition(is_behind);
         for next in quick.into_iter().chain(slow) {
