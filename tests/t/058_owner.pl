@@ -42,6 +42,16 @@ wait_until('its collection pauses', sub { $node->safe_psql('postgres', "SELECT p
 $node->safe_psql('postgres', "SET ROLE mallory; DROP TRIGGER t ON $chunks; SELECT rag_retry('slow')");
 wait_for_indexed($node, 'slow');
 
+# --- An old snapshot --------------------------------------------------------------------------------------
+# Statements follow a table's definition as it is now, whatever the transaction's snapshot is.
+my $old = $node->background_psql('postgres', on_error_stop => 0);
+$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+$node->safe_psql('postgres', "SET ROLE mallory; CREATE RULE r AS ON INSERT TO $chunks DO ALSO NOTHING");
+like($old->query(q{SELECT count(*) FROM rag_search('slow', 'Text')}) . $old->{stderr}, qr/is not as it was created/, 'a search with an older snapshot notices a rule');
+$old->query('ROLLBACK');
+$old->quit;
+$node->safe_psql('postgres', "SET ROLE mallory; DROP RULE r ON $chunks");
+
 # --- A function in a default --------------------------------------------------------------------------
 $node->safe_psql('postgres', "SET ROLE mallory; DELETE FROM $documents; ALTER TABLE $documents ALTER indexed_at SET DEFAULT m.late()");
 cmp_ok(both(), '<', 20, 'a default that sleeps keeps nobody waiting');

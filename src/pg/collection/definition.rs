@@ -1,4 +1,4 @@
-//! Whether the tables of a generation are as rag_pg made them.
+//! Whether the tables of a generation are as `rag_pg` made them.
 //!
 //! They belong to the source's owner, who may alter them like any other table. But rules, policies and functions of indexes
 //! run with the rights of the role that plans or runs a statement: a search by another role, or by a superuser, must not run
@@ -16,6 +16,9 @@ use pgrx::spi::quote_literal;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
+/// `pg_policy`.
+const POLICIES: Oid = Oid::from_u32(3256);
+
 /// Source, documents, chunks and token bits of a generation.
 type Tables = [Oid; 4];
 
@@ -30,7 +33,7 @@ thread_local! {
 }
 
 impl Generation {
-    /// Refuses tables that are not as rag_pg made them, with their policies, and keeps them as they are until the
+    /// Refuses tables that are not as `rag_pg` made them, with their policies, and keeps them as they are until the
     /// transaction ends. For what runs with the caller's rights.
     pub fn require_intact(&self, collection: &Collection) -> Result<()> {
         for table in self.tables(collection).into_iter().filter(|table| *table != Oid::INVALID) {
@@ -86,14 +89,27 @@ impl Generation {
 
 fn defect(tables: Tables) -> Option<(Oid, String)> {
     let sql = include_str!("../../../sql/run/table_defect.sql");
-    let found =
-        plan::read_latest(sql, &arguments(tables), |row| (required(row, 1), required(row, 2)));
+    let found = as_now(|| {
+        plan::read(sql, &arguments(tables), |row| (required(row, 1), required(row, 2)))
+    });
     found.into_iter().next()
 }
 
 fn without_policies(tables: Tables) -> Vec<Oid> {
     let sql = include_str!("../../../sql/run/policy_defect.sql");
-    plan::read_latest(sql, &arguments(tables), |row| required(row, 1))
+    as_now(|| plan::read(sql, &arguments(tables), |row| required(row, 1)))
+}
+
+/// Runs `body`, which reads catalogs, with the snapshot that PostgreSQL itself reads definitions with: the transaction's own may
+/// be from before a table was altered, and its statements follow the table as it is now.
+fn as_now<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: in a transaction; an abort takes the snapshot away, like any other. One of a catalog without a system cache is
+    // always new.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetCatalogSnapshot(POLICIES)) };
+    let result = body();
+    // SAFETY: pushed above, and whatever body pushed is gone.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
 }
 
 fn arguments(tables: Tables) -> [DatumWithOid<'static>; 4] {
