@@ -28,6 +28,15 @@ COMMENT ON COLUMN rag.collection.home IS 'cluster, database and table for which 
 COMMENT ON COLUMN rag.collection.replicated IS 'whether changes that logical replication applies are noticed too';
 COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL';
 
+-- Not dumped: before rag_verify takes a restored collection over, its partitions are those that it has.
+CREATE TABLE rag.source_partition (
+    collection_id int NOT NULL,
+    partition     regclass NOT NULL,
+    PRIMARY KEY (collection_id, partition)
+);
+CREATE INDEX ON rag.source_partition (partition);
+COMMENT ON TABLE rag.source_partition IS 'partitions that were given a collection''s triggers: one that is detached or dropped is known by it';
+
 CREATE SEQUENCE rag.generation_id AS int;
 CREATE TABLE rag.generation (
     generation_id  int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.generation_id'),

@@ -1,5 +1,5 @@
 -- Run as the source's owner for the active generation; a switch of generations replaces the view.
-CREATE OR REPLACE VIEW {view} WITH (security_invoker = true) AS
+CREATE {or_replace} VIEW {view} WITH (security_invoker = true) AS
 SELECT {view_keys},
        c.chunk_id,
        p.ordinal::int AS ordinal,

@@ -1,15 +1,15 @@
--- Run by rag_follow_ddl after a DROP: collections whose source is gone, that lost a column of it, or
--- that lost a table with their triggers, that is a partition.
-SELECT c.name, c.collection_id,
-       pg_catalog.bool_or(o.classid = 'pg_catalog.pg_class'::regclass AND o.objid = c.source::oid
-                          AND o.objsubid = 0),
-       pg_catalog.bool_or(o.classid = 'pg_catalog.pg_class'::regclass AND o.objid = c.source::oid
-                          AND o.objsubid = ANY (c.column_numbers)),
-       pg_catalog.bool_or(o.classid = 'pg_catalog.pg_trigger'::regclass)
-  FROM pg_catalog.pg_event_trigger_dropped_objects() o
-  JOIN rag.collection c
-    ON (o.classid = 'pg_catalog.pg_class'::regclass AND o.objid = c.source::oid)
-    OR (o.classid = 'pg_catalog.pg_trigger'::regclass
-        AND o.address_names[pg_catalog.cardinality(o.address_names)]
-            = pg_catalog.format('rag_pg_%s_insert', c.collection_id))
+-- Run by rag_follow_ddl after a DROP: collections whose source is gone, that lost a column of it, or a partition.
+WITH dropped AS (
+    SELECT o.objid, o.objsubid
+      FROM pg_catalog.pg_event_trigger_dropped_objects() o
+     WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::oid
+), hit AS (
+    SELECT c.collection_id, d.objsubid = 0 AS is_source, d.objsubid = ANY (c.column_numbers) AS is_column, false AS is_partition
+      FROM dropped d JOIN rag.collection c ON c.source::oid = d.objid
+     UNION ALL
+    SELECT s.collection_id, false, false, true
+      FROM dropped d JOIN rag.source_partition s ON s.partition::oid = d.objid AND d.objsubid = 0
+)
+SELECT c.name, c.collection_id, pg_catalog.bool_or(h.is_source), pg_catalog.bool_or(h.is_column), pg_catalog.bool_or(h.is_partition)
+  FROM hit h JOIN rag.collection c ON c.collection_id = h.collection_id
  GROUP BY c.name, c.collection_id

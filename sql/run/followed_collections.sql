@@ -9,7 +9,7 @@ WITH touched AS (
     SELECT t.tgrelid
       FROM pg_catalog.pg_event_trigger_ddl_commands() d
       JOIN pg_catalog.pg_trigger t ON t.oid = d.objid
-     WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND NOT pg_catalog.starts_with(t.tgname::text, 'rag_pg_')
+     WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND t.tgfoid NOT IN ({ingest})
 )
 SELECT DISTINCT c.collection_id
   FROM touched t

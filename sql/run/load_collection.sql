@@ -10,8 +10,9 @@ SELECT c.collection_id,
        pg_catalog.quote_ident(n.nspname),
        (SELECT pg_catalog.quote_ident(vn.nspname) || '.' || pg_catalog.quote_ident(v.relname)
           FROM pg_catalog.pg_class v JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace
-         WHERE v.oid = c.view),
-       c.replicated
+         WHERE v.oid = c.view AND v.relkind = 'v'),
+       c.replicated,
+       (SELECT v.oid FROM pg_catalog.pg_class v WHERE v.oid = c.view AND v.relkind = 'v')
   FROM rag.collection c
   LEFT JOIN (pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace)
     ON r.oid = c.source

@@ -1,5 +1,5 @@
 -- Run by pg::collection before it makes a collection's view: columns of the one that is there.
 SELECT a.attname::text
   FROM pg_catalog.pg_attribute a
- WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum

@@ -1,6 +1,7 @@
 //! A collection and its generations as the catalog describes them now.
 pub mod build;
 pub mod create;
+pub mod definition;
 pub mod drop;
 pub mod hold;
 pub mod key;
@@ -33,7 +34,9 @@ pub struct Collection {
     pub source_sql: String,
     /// The source's schema, quoted; everything the collection creates lies there.
     pub schema_sql: String,
-    /// Qualified, quoted name of the view over the active generation.
+    /// The view over the active generation; `None` before it is created, and where it was dropped.
+    pub view: Option<Oid>,
+    /// Its qualified, quoted name.
     pub view_sql: String,
     /// The source's owner now.
     pub owner: Oid,
@@ -185,6 +188,7 @@ impl Collection {
             keys: Vec::new(),
             text_search_config: required(row, 8),
             is_replicated: required(row, 11),
+            view: column(row, 12),
             schema_sql,
             view_sql,
             name,

@@ -6,12 +6,12 @@
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
 use super::collection::create::{Source, follow_owner, relation_sql};
-use super::collection::triggers::{create_table_triggers, create_update_trigger, enable_triggers};
+use super::collection::triggers::{self, create_table_triggers, enable_triggers};
 use super::collection::{Collection, drop};
 use super::error::raise;
 use super::plan::scans::nodes;
-use super::rights::{as_extension_owner, as_source_owner};
-use super::spi::{column, execute, query, read, required};
+use super::rights::{as_extension_owner, as_source_owner, relation_owner};
+use super::spi::{column, execute, fill, query, read, required};
 use super::worker::{self, builder};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
@@ -72,8 +72,9 @@ CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP 
 
 /// After ALTER TABLE, CREATE TABLE or CREATE TRIGGER.
 fn after_command() -> Result<()> {
-    let sql = include_str!("../../sql/run/followed_collections.sql");
-    let ids: Vec<i32> = as_extension_owner(|| query(sql, &[], |row| required(&row, 1)));
+    let template = include_str!("../../sql/run/followed_collections.sql");
+    let sql = fill(template, &[("ingest", triggers::INGEST)]);
+    let ids: Vec<i32> = as_extension_owner(|| query(&sql, &[], |row| required(&row, 1)));
     for id in ids {
         follow(id)?;
     }
@@ -101,46 +102,55 @@ fn follow(id: i32) -> Result<()> {
 /// A trigger of the source's own that changes rows on their way in can change the text when another column
 /// is set: from then on an update of any column counts.
 fn follow_triggers(collection: &Collection, source: &Source) {
-    let sql = include_str!("../../sql/run/follow_update_trigger.sql");
-    let args = [collection.id.into(), collection.source.into()];
-    if source.has_before_update && !read(sql, &args, |_| ()).is_empty() {
+    let template = include_str!("../../sql/run/follow_update_trigger.sql");
+    let name = triggers::trigger_name(collection, "update");
+    let args = [collection.name.as_str().into(), collection.source.into(), name.into()];
+    let is_there = || !read(&triggers::with_own_triggers(template), &args, |_| ()).is_empty();
+    if source.has_before_update && is_there() {
         as_source_owner(collection.owner, || {
-            create_update_trigger(collection, source, &source.sql);
+            triggers::replace_update_trigger(collection, source);
         });
     }
 }
 
 fn follow_partitions(collection: &Collection, source: &Source) {
-    let sql = include_str!("../../sql/run/follow_partitions.sql");
     if !source.is_partitioned {
         return;
     }
-    let args = [collection.id.into(), collection.source.into()];
+    let template = include_str!("../../sql/run/follow_partitions.sql");
+    let args = [
+        collection.name.as_str().into(),
+        collection.source.into(),
+        collection.id.into(),
+        triggers::trigger_name(collection, "insert").into(),
+    ];
     let differing = as_extension_owner(|| {
-        query(sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)))
+        query(&triggers::with_own_triggers(template), &args, |row| {
+            (required::<Oid>(&row, 1), required::<bool>(&row, 2), required::<bool>(&row, 3))
+        })
     });
     if differing.is_empty() {
         return;
     }
-    for (table, is_foreign) in &differing {
-        let table_sql = relation_sql(*table);
-        // A detached table may have another owner by now.
-        let owner = super::rights::relation_owner(*table).unwrap_or(collection.owner);
-        as_source_owner(owner, || {
-            if *is_foreign {
-                drop::drop_triggers(collection.id, *table);
-            } else {
-                create_table_triggers(collection, source, &table_sql);
-            }
+    for (table, is_of_source, has_triggers) in &differing {
+        // A detached table may have another owner by now, and one that was dropped has none.
+        let Some(owner) = relation_owner(*table) else { continue };
+        as_source_owner(owner, || match (is_of_source, has_triggers) {
+            (false, _) => drop::drop_triggers(&collection.name, *table),
+            (true, false) => create_table_triggers(collection, source, &relation_sql(*table)),
+            (true, true) => {}
         });
     }
     if collection.is_replicated {
         // What a partition inherits is enabled already.
-        let added = differing.iter().filter(|(_, is_foreign)| !is_foreign);
-        let added: Vec<Oid> = added.map(|(table, _)| *table).collect();
+        let added = differing.iter().filter(|(_, is_of_source, has)| *is_of_source && !has);
+        let added: Vec<Oid> = added.map(|(table, ..)| *table).collect();
         enable_triggers(collection, &added);
     }
-    compare_everything(collection.id);
+    triggers::note_partitions(collection, source);
+    if differing.iter().any(|(_, is_of_source, has)| !is_of_source || !has) {
+        compare_everything(collection.id);
+    }
 }
 
 /// Before DROP TABLE: who builds an index of what is made of a source would keep it waiting, for hours maybe. Where
@@ -197,6 +207,9 @@ fn after_drop() -> Result<()> {
         } else if lost_column {
             pause(id, "a column of the collection was dropped");
         } else if lost_partition {
+            let gone = "DELETE FROM rag.source_partition s WHERE s.collection_id = $1 AND NOT EXISTS \
+                        (SELECT FROM pg_catalog.pg_class r WHERE r.oid = s.partition::oid)";
+            as_extension_owner(|| execute(gone, &[id.into()]));
             compare_everything(id);
         }
     }

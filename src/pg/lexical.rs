@@ -9,7 +9,7 @@ use super::collection::{Collection, Generation};
 use super::rights::{as_source_owner, is_standby, row_security_applies};
 use super::search::TsVector;
 use super::search::settings::Scope;
-use super::spi::{column, execute, fill, required};
+use super::spi::{column, execute, fill, read, required};
 use super::{names, plan};
 use crate::search::lexical::{Engine, words};
 use crate::{Error, Result};
@@ -105,7 +105,7 @@ fn create_index(engine: Engine, generation: i32, chunks_sql: &str) {
         Engine::PgTextsearch => include_str!("../../sql/run/lexical_index_pg_textsearch.sql"),
         Engine::PgSearch => include_str!("../../sql/run/lexical_index_pg_search.sql"),
     };
-    let names = [("index", index_name(generation)), ("chunks", chunks_sql.to_owned())];
+    let names = [("index", index_name(generation, chunks_sql)), ("chunks", chunks_sql.to_owned())];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     execute(&fill(template, &names), &[]);
 }
@@ -115,9 +115,16 @@ fn is_checked(generation: &Generation) -> bool {
     started::is_before(generation.lexical_checked_at)
 }
 
-/// A name that needs no quotes, see above; generations' numbers are unique.
-fn index_name(generation: i32) -> String {
-    format!("rag_pg_g{generation}_words")
+/// A name that needs no quotes, see above, and that nothing else has in the schema of the chunks.
+fn index_name(generation: i32, chunks_sql: &str) -> String {
+    let taken = "SELECT 1 FROM pg_catalog.pg_class c \
+                  WHERE c.relname = $1::name AND c.relnamespace = \
+                        (SELECT t.relnamespace FROM pg_catalog.pg_class t WHERE t.oid = $2::pg_catalog.regclass)";
+    let mut name = format!("rag_pg_g{generation}_words");
+    while !read(taken, &[name.as_str().into(), chunks_sql.into()], |_| ()).is_empty() {
+        name.push('_');
+    }
+    name
 }
 
 /// What a search has of its generation's engine.

@@ -18,6 +18,12 @@ pub fn relation(oid: pg_sys::Oid) -> Option<String> {
     }
 }
 
+/// What a relation is, as `pg_class.relkind` says it.
+pub fn kind(oid: pg_sys::Oid) -> Option<u8> {
+    let form = cached::<pg_sys::FormData_pg_class>(pg_sys::SysCacheIdentifier::RELOID, oid)?;
+    Some(form.relkind.to_ne_bytes()[0])
+}
+
 /// A column of a relation, unquoted.
 pub fn column(relation: pg_sys::Oid, attribute: i16) -> Option<String> {
     // SAFETY: a cache look-up inside a transaction; the name is copied.

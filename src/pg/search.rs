@@ -168,7 +168,7 @@ const CUT: &str = "the vector index ended its scan before it had enough chunks t
                    too many to compare all: raise hnsw.max_scan_tuples or ivfflat.max_probes";
 
 /// SELECT on the chunks is what `rag_grant` gives; on the source, what the source's owner gives.
-pub fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
+fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
     let name = &collection.name;
     if !rights::may_select(generation.chunks) {
         return Err(Error::forbidden(format!("permission denied for collection \"{name}\""))
@@ -187,6 +187,13 @@ pub fn require_rights(collection: &Collection, generation: &Generation) -> Resul
             .with_hint(format!("GRANT SELECT ({}) ON {source} TO the role.", columns.join(", "))));
     }
     Ok(())
+}
+
+/// Refuses a caller without the rights that a search needs, and tables with code of their owner's that would run with the
+/// caller's rights.
+pub fn admit(collection: &Collection, generation: &Generation) -> Result<()> {
+    require_rights(collection, generation)?;
+    generation.require_intact(collection)
 }
 
 fn names(generation: &Generation, pgvector: &PgVector) -> Result<Names> {
@@ -225,7 +232,7 @@ struct Search {
 impl Search {
     fn prepare(collection: &str, text: &str, options: &Options) -> Result<Self> {
         let Resolved { collection, generation, snapshot } = resolve(collection)?;
-        require_rights(&collection, &generation)?;
+        admit(&collection, &generation)?;
         let pgvector = PgVector::find()?;
         let names = names(&generation, &pgvector)?;
         let filter = Filter::compile(options.filter.as_ref(), &collection, &names.documents)?;

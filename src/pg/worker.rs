@@ -18,6 +18,7 @@ pub mod host;
 mod job_count;
 mod launcher;
 mod lease;
+mod limit;
 mod pace;
 mod process;
 mod read;

@@ -57,11 +57,7 @@ SELECT rag_create_collection('mallory', 'doc', 'body');
 SET search_path = public;
 SELECT documents, chunks, bits FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'mallory' \gset
 SET search_path = mallory, public;
-CREATE TRIGGER a BEFORE INSERT OR DELETE ON :chunks FOR EACH ROW EXECUTE FUNCTION try_trigger('chunk trigger');
-CREATE TRIGGER a AFTER INSERT OR DELETE ON :bits FOR EACH STATEMENT EXECUTE FUNCTION try_trigger('bits trigger');
-CREATE TRIGGER a BEFORE INSERT OR UPDATE OR DELETE ON :documents FOR EACH ROW EXECUTE FUNCTION try_trigger('document trigger');
-CREATE INDEX ON :chunks (try_index(content));
-ALTER TABLE :chunks ADD CONSTRAINT c CHECK (mallory.try('check constraint'));
+-- What triggers, rules, indexes and constraints would run is not run at all: definition.sql.
 ALTER TABLE :documents ADD COLUMN extra boolean DEFAULT mallory.try('column default');
 ALTER TABLE doc ENABLE ROW LEVEL SECURITY; ALTER TABLE doc FORCE ROW LEVEL SECURITY;
 CREATE POLICY p ON doc USING (mallory.try('policy')) WITH CHECK (true);
@@ -86,14 +82,14 @@ CALL rag_work();
 SELECT indexed, dead, paused FROM rag.status WHERE collection = 'mallory';
 SELECT * FROM gains;
 
--- A trigger that waits for the commit would run outside of the restricted context: it is refused, and the
--- collection pauses.
+-- A trigger that waits for the commit would run outside of the restricted context: nothing is written under it.
 \c - mallory
 CREATE CONSTRAINT TRIGGER late AFTER INSERT ON :chunks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION mallory.try_trigger('deferred trigger');
 UPDATE mallory.doc SET body = 'A late text.';
 \c - :me
+SET client_min_messages = error;
 CALL rag_work();
-SELECT pending, in_flight, dead, paused FROM rag.status WHERE collection = 'mallory';
+SELECT pending, in_flight, dead, regexp_replace(paused, '_g\d+_', '_gN_') AS paused FROM rag.status WHERE collection = 'mallory';
 SELECT max(attempts) FROM rag.job JOIN rag.generation USING (generation_id) WHERE chunks = :'chunks'::regclass;
 SELECT * FROM seen WHERE what LIKE 'deferred%';
 \c - mallory
@@ -103,11 +99,12 @@ SELECT rag_retry('mallory');
 CALL rag_work();
 SELECT indexed, pending, paused FROM rag.status WHERE collection = 'mallory';
 
--- A rule on the chunk table runs as the owner too.
+-- Nor under a rule.
 \c - mallory
 CREATE RULE r AS ON INSERT TO :chunks DO ALSO SELECT mallory.try('rule');
 UPDATE mallory.doc SET body = 'A text under a rule.';
 \c - :me
+SET client_min_messages = error;
 CALL rag_work();
 SELECT * FROM gains;
 \c - mallory

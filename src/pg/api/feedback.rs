@@ -2,7 +2,7 @@
 use crate::pg::collection::Collection;
 use crate::pg::query_log;
 use crate::pg::rights::{as_extension_owner, current_role, key_text_settings};
-use crate::pg::search::{key_of, require_rights};
+use crate::pg::search::{admit, key_of};
 use crate::pg::spi::{execute, fill, query, read_as_caller, required};
 use crate::{Error, Result};
 use pgrx::JsonB;
@@ -59,7 +59,7 @@ fn judged(query_id: i64, role: &str) -> Result<Collection> {
 /// Key of the document of a chunk that the caller may see.
 fn document_of(collection: &Collection, chunk_id: i64) -> Result<Vec<String>> {
     let generation = collection.active_generation()?;
-    require_rights(collection, &generation)?;
+    admit(collection, &generation)?;
     let tables = generation.tables_sql()?;
     let parts = [
         ("keys", collection.stored_keys("c.")),

@@ -32,7 +32,8 @@ fn change(collection: &str, role: pg_sys::Oid, template: &str, to_do: &str) -> R
     let role = role_name(role).ok_or_else(|| {
         Error::undefined("the role does not exist").with_hint("Name a role of this server.")
     })?;
-    let mut tables = vec![collection.view_sql.clone()];
+    let view = collection.view.map(|_| collection.view_sql.clone());
+    let mut tables: Vec<String> = view.into_iter().collect();
     for generation in collection.generations() {
         tables.extend(generation.tables_sql()?);
     }

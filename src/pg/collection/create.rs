@@ -1,6 +1,7 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+use super::hold::lock_exclusively;
 use super::key::KeyColumn;
-use super::triggers::{create_triggers, drop_leftovers, heed_replication};
+use super::triggers::{create_triggers, drop_leftovers, heed_replication, note_partitions};
 use super::{Build, Collection, Generation, State, key};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{execute, fill, query, read, required};
@@ -150,10 +151,11 @@ pub fn create(plan: &Plan) -> Result<i32> {
     let collection = Collection::by_id(id)?.expect("the row was just inserted");
     let generation = create_generation(&collection, &plan.build, State::Active, false)?;
     as_source_owner(collection.owner, || {
-        create_view(&collection, &generation);
         drop_leftovers(&collection);
         create_triggers(&collection, &plan.source);
-    });
+        create_view(&collection, &generation)
+    })?;
+    note_partitions(&collection, &plan.source);
     if plan.is_replicated {
         heed_replication(&collection, &plan.source);
     }
@@ -176,6 +178,7 @@ pub fn follow_owner(id: i32) {
             (required::<Oid>(&row, 1), required::<String>(&row, 2), required::<String>(&row, 3))
         });
         for (relation, kind, owner) in foreign {
+            lock_exclusively(relation);
             let kind = if kind == "v" { "VIEW" } else { "TABLE" };
             let names = [("kind", kind), ("name", &relation_sql(relation)), ("owner", &owner)];
             execute(&fill("ALTER {kind} {name} OWNER TO {owner}", &names), &[]);
@@ -326,8 +329,9 @@ fn vector_storage(dimensions: usize) -> &'static str {
     if dimensions <= 1_024 { "PLAIN" } else { "EXTERNAL" }
 }
 
-/// Points the collection's view at a generation. Runs as the source's owner.
-pub fn create_view(collection: &Collection, generation: &Generation) {
+/// Points the collection's view at a generation. A relation that only has the view's name is left as it is. Runs as the
+/// source's owner.
+pub fn create_view(collection: &Collection, generation: &Generation) -> Result<()> {
     const COLUMNS: [&str; 8] = [
         "chunk_id",
         "ordinal",
@@ -338,10 +342,12 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
         "metadata",
         "embedding",
     ];
+    if collection.view.is_none() {
+        require_free(collection)?;
+    }
     // A view that is replaced keeps the names of its columns.
     let columns = include_str!("../../../sql/run/load_view_columns.sql");
-    let present: Vec<String> =
-        read(columns, &[collection.view_sql.as_str().into()], |row| required(&row, 1));
+    let present: Vec<String> = read(columns, &[collection.view.into()], |row| required(&row, 1));
     let view_keys: Vec<String> = collection
         .keys
         .iter()
@@ -354,6 +360,7 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
         })
         .collect();
     let names = [
+        ("or_replace", if collection.view.is_some() { "OR REPLACE" } else { "" }.to_owned()),
         ("view", collection.view_sql.clone()),
         ("view_keys", view_keys.join(", ")),
         ("vector", extension_schema("vector")),
@@ -363,6 +370,18 @@ pub fn create_view(collection: &Collection, generation: &Generation) {
     ];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     execute(&fill(include_str!("../../../sql/run/create_view.sql"), &names), &[]);
+    Ok(())
+}
+
+fn require_free(collection: &Collection) -> Result<()> {
+    let view = collection.view_sql.as_str();
+    let taken = "SELECT 1 WHERE pg_catalog.to_regclass($1) IS NOT NULL";
+    if read(taken, &[view.into()], |_| ()).is_empty() {
+        return Ok(());
+    }
+    Err(Error::duplicate(format!("relation {view} already exists"))
+        .with_detail(format!("The view of collection \"{}\" would have its name.", collection.name))
+        .with_hint("Rename the relation, or choose another name for the collection."))
 }
 
 /// Qualified, quoted name of a relation that is there.

@@ -1,15 +1,18 @@
 //! What dropping a collection takes away.
 use super::create::relation_sql;
+use super::triggers::triggers_of;
 use super::{no_collection, require_owner};
 use crate::Result;
 use crate::pg::names;
-use crate::pg::rights::{as_extension_owner, as_source_owner};
+use crate::pg::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::pg::spi::{column, execute, fill, read, required};
 use crate::pg::worker::builder;
 use pgrx::pg_sys::Oid;
+use pgrx::spi::SpiHeapTupleData;
 
 /// What is left of a collection, source or not.
 struct Remains {
+    name: String,
     id: i32,
     owner: Oid,
     view: Option<Oid>,
@@ -21,14 +24,16 @@ struct Remains {
 /// Drops the collection of this name, also when its source is gone.
 pub fn drop(name: &str) -> Result<()> {
     let sql = include_str!("../../../sql/run/load_dropped.sql");
-    let found = read(sql, &[name.into()], |row| Remains {
+    let remains = |row: SpiHeapTupleData<'_>| Remains {
+        name: name.to_owned(),
         id: required(&row, 1),
         owner: required(&row, 2),
         view: column(&row, 3),
         tables: required(&row, 4),
         with_triggers: required(&row, 5),
         generations: required(&row, 6),
-    });
+    };
+    let found = as_extension_owner(|| read(sql, &[name.into()], remains));
     let remains = found.into_iter().next().ok_or_else(|| no_collection(name))?;
     require_owner(remains.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
@@ -40,6 +45,7 @@ pub fn drop(name: &str) -> Result<()> {
             execute(sql, &[remains.id.into()]);
         }
     });
+    remains.drop_triggers();
     as_source_owner(remains.owner, || remains.drop_objects());
     Ok(())
 }
@@ -49,10 +55,15 @@ impl Remains {
         if let Some(view) = self.view.map(relation_sql) {
             execute(&fill("DROP VIEW {view}", &[("view", &view)]), &[]);
         }
-        for table in &self.with_triggers {
-            drop_triggers(self.id, *table);
-        }
         drop_tables(&self.tables);
+    }
+
+    fn drop_triggers(&self) {
+        for table in &self.with_triggers {
+            // A partition may have another owner.
+            let owner = relation_owner(*table).unwrap_or(self.owner);
+            as_source_owner(owner, || drop_triggers(&self.name, *table));
+        }
     }
 }
 
@@ -67,20 +78,23 @@ pub fn delete_generations(generations: &[i32]) {
 
 /// Drops tables of generations. Runs as their owner.
 pub fn drop_tables(tables: &[Oid]) {
-    // All at once: the policies of one name another.
-    let tables: Vec<_> = tables.iter().filter_map(|table| names::relation(*table)).collect();
-    if !tables.is_empty() {
-        execute(&fill("DROP TABLE {tables}", &[("tables", &tables.join(", "))]), &[]);
+    // A rule can make a view of an empty table in PostgreSQL 15.
+    for (kind, statement) in [(b'v', "DROP VIEW {tables}"), (b'r', "DROP TABLE {tables}")] {
+        // All at once: the policies of one name another.
+        let is_kind = |table: &&Oid| (names::kind(**table) == Some(b'v')) == (kind == b'v');
+        let tables: Vec<_> =
+            tables.iter().filter(is_kind).filter_map(|table| names::relation(*table)).collect();
+        if !tables.is_empty() {
+            execute(&fill(statement, &[("tables", &tables.join(", "))]), &[]);
+        }
     }
 }
 
 /// Drops a collection's triggers from one table. Runs as its owner.
-pub fn drop_triggers(collection: i32, table: Oid) {
-    let sql = include_str!("../../../sql/run/triggers_of_table.sql");
-    let triggers = read(sql, &[collection.into(), table.into()], |row| required::<String>(&row, 1));
-    let table = relation_sql(table);
-    for trigger in &triggers {
-        let names = [("trigger", trigger.as_str()), ("table", &table)];
+pub fn drop_triggers(collection: &str, table: Oid) {
+    let table_sql = relation_sql(table);
+    for trigger in &triggers_of(collection, table) {
+        let names = [("trigger", trigger.as_str()), ("table", &table_sql)];
         execute(&fill("DROP TRIGGER {trigger} ON {table}", &names), &[]);
     }
 }

@@ -17,3 +17,9 @@ impl Generation {
         })
     }
 }
+
+/// Locks a relation before its name is looked up, so that a statement which names it finds no other.
+pub fn lock_exclusively(relation: pg_sys::Oid) {
+    // SAFETY: in a transaction.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessExclusiveLock.cast_signed()) };
+}

@@ -1,16 +1,43 @@
 //! The triggers by which a source tells of its changes.
 use super::create::{Source, extension_schema, relation_sql};
+use super::drop::drop_triggers;
 use super::{Collection, KeyColumn};
-use crate::pg::rights::{as_source_owner, relation_owner};
+use crate::pg::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::pg::spi::{execute, fill, read, required};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
+
+/// The extension's `rag_ingest()`, as a subquery.
+pub const INGEST: &str = include_str!("../../../sql/run/ingest_function.sql");
+
+/// Fills `{own_triggers}` of a statement whose first parameter is the collection's name. A trigger is the collection's
+/// by its function and its argument, on tables that the statement names by number; a name proves nothing.
+pub fn with_own_triggers(template: &str) -> String {
+    let own = include_str!("../../../sql/run/own_triggers.sql");
+    let own = fill(own, &[("name", "$1"), ("ingest", INGEST)]);
+    fill(template, &[("own_triggers", &own)])
+}
 
 /// Creates the triggers on the source and, where it has any, on its partitions. Runs as the owner.
 pub fn create_triggers(collection: &Collection, source: &Source) {
     for table in tables(source) {
         create_table_triggers(collection, source, &relation_sql(table));
     }
+}
+
+/// Notes which partitions have the collection's triggers.
+pub fn note_partitions(collection: &Collection, source: &Source) {
+    as_extension_owner(|| {
+        for sql in include_str!("../../../sql/run/note_partitions.sql").split(";\n") {
+            execute(sql, &[collection.id.into(), source.table.into()]);
+        }
+    });
+}
+
+/// Quoted names of the collection's triggers on a table, but those that a partition inherits.
+pub fn triggers_of(collection: &str, table: Oid) -> Vec<String> {
+    let sql = with_own_triggers(include_str!("../../../sql/run/triggers_of_table.sql"));
+    read(&sql, &[collection.into(), table.into()], |row| required::<String>(&row, 1))
 }
 
 /// The source, before its partitions where it has any.
@@ -28,10 +55,12 @@ fn tables(source: &Source) -> Vec<Oid> {
 /// All other triggers are there: an event trigger that is fired meanwhile finds nothing to create.
 pub fn heed_replication(collection: &Collection, source: &Source) {
     as_source_owner(collection.owner, || {
-        for event in [REPLICA, REPLICA_UPDATE] {
-            let trigger = trigger_name(collection, event);
-            let names = [("trigger", trigger.as_str()), ("table", &source.sql)];
-            execute(&fill("DROP TRIGGER IF EXISTS {trigger} ON {table}", &names), &[]);
+        let replica = [REPLICA, REPLICA_UPDATE].map(|event| trigger_name(collection, event));
+        for trigger in triggers_of(&collection.name, source.table) {
+            if replica.contains(&trigger) {
+                let names = [("trigger", trigger.as_str()), ("table", &source.sql)];
+                execute(&fill("DROP TRIGGER {trigger} ON {table}", &names), &[]);
+            }
         }
         if collection.is_replicated {
             let template = include_str!("../../../sql/run/create_replica_triggers.sql");
@@ -62,7 +91,8 @@ pub fn enable_triggers(collection: &Collection, tables: &[Oid]) {
     }
 }
 
-fn trigger_name(collection: &Collection, event: &str) -> String {
+/// Name of the collection's trigger for an event.
+pub fn trigger_name(collection: &Collection, event: &str) -> String {
     format!("rag_pg_{}_{event}", collection.id)
 }
 
@@ -78,14 +108,23 @@ pub fn create_table_triggers(collection: &Collection, source: &Source, table: &s
     } else {
         let template = include_str!("../../../sql/run/create_triggers.sql");
         create_triggers_from(template, collection, source, table);
-        create_update_trigger(collection, source, table);
+        create_update_trigger(collection, source, table, "");
     }
 }
 
-/// Creates or replaces the trigger for updates of a source that is a plain table. Runs as its owner.
-pub fn create_update_trigger(collection: &Collection, source: &Source, table: &str) {
+/// Replaces the trigger for updates of a source that is a plain table. Runs as its owner.
+pub fn replace_update_trigger(collection: &Collection, source: &Source) {
+    create_update_trigger(collection, source, &source.sql, "OR REPLACE");
+}
+
+fn create_update_trigger(
+    collection: &Collection,
+    source: &Source,
+    table: &str,
+    or_replace: &'static str,
+) {
     let template = include_str!("../../../sql/run/create_update_trigger.sql");
-    create_triggers_from(template, collection, source, table);
+    create_triggers_from(&template.replace("{or_replace}", or_replace), collection, source, table);
 }
 
 fn create_triggers_from(template: &str, collection: &Collection, source: &Source, table: &str) {
@@ -130,11 +169,9 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
 /// Drops triggers that a dump of the schema alone brought back: they are of a collection of this name which
 /// the catalog does not know. Runs as the owner.
 pub fn drop_leftovers(collection: &Collection) {
-    let sql = include_str!("../../../sql/run/leftover_triggers.sql");
-    let args = [collection.source.into(), collection.name.as_str().into()];
-    let left = read(sql, &args, |row| (required::<String>(&row, 1), required::<Oid>(&row, 2)));
-    for (trigger, table) in left {
-        let names = [("trigger", trigger.as_str()), ("table", &relation_sql(table))];
-        execute(&fill("DROP TRIGGER {trigger} ON {table}", &names), &[]);
+    let sql = with_own_triggers(include_str!("../../../sql/run/leftover_triggers.sql"));
+    let args = [collection.name.as_str().into(), collection.source.into()];
+    for table in read(&sql, &args, |row| required::<Oid>(&row, 1)) {
+        drop_triggers(&collection.name, table);
     }
 }

@@ -130,7 +130,8 @@ fn stored(
     for generation in collection.generations() {
         let serves = generation.fingerprint == build.fingerprint
             && (generation.bits.is_some() || !build.token_bits);
-        if keys.is_empty() || !serves || !generation.hold() {
+        let is_usable = || generation.hold() && generation.require_tables(collection).is_ok();
+        if keys.is_empty() || !serves || !is_usable() {
             continue;
         }
         let tables = generation.tables_sql()?;

@@ -152,7 +152,8 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
     if active.id == target.id {
         return Ok(());
     }
-    as_source_owner(collection.owner, || create_view(collection, target));
+    target.require_policies(collection)?;
+    as_source_owner(collection.owner, || create_view(collection, target))?;
     as_extension_owner(|| {
         for sql in include_str!("../../../sql/run/switch_states.sql").split(";\n") {
             execute(sql, &[collection.id.into(), target.id.into(), active.id.into()]);

@@ -9,6 +9,7 @@ pub const MOST_WORKERS: usize = 16;
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
+static STATEMENT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60_000);
 static MAX_TOKENS_PER_SECOND: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DEBUG_STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
@@ -25,6 +26,12 @@ pub fn threads() -> usize {
 /// Time between looks into databases that nobody called a worker for.
 pub fn naptime() -> Duration {
     Duration::from_secs(u64::try_from(NAPTIME.get()).unwrap_or(60))
+}
+
+/// Longest time that one statement in tables of a collection may take in a worker; `None` for no limit.
+pub fn statement_timeout() -> Option<Duration> {
+    let milliseconds = u64::try_from(STATEMENT_TIMEOUT.get()).ok().filter(|most| *most > 0);
+    milliseconds.map(Duration::from_millis)
 }
 
 /// Most tokens a second that documents are embedded with; `None` for no limit.
@@ -69,6 +76,16 @@ pub fn init() {
         86_400,
         GucContext::Sighup,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"rag_pg.worker_statement_timeout",
+        c"Longest time that a background worker spends in one statement over the tables of a collection; 0 for no limit.",
+        c"What the source's owner wrote runs in it, such as casts and column defaults. The collection is left for a while then, and the others go on.",
+        &STATEMENT_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     GucRegistry::define_int_guc(
         c"rag_pg.max_tokens_per_second",

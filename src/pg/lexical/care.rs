@@ -1,10 +1,11 @@
 //! Whether another extension's index is there and complete. Some lose what they had in memory when the server
 //! ends: one that was not looked at since is neither asked nor written to.
-use super::{Index, Installed, create_index, index_name, is_checked};
+use super::{Index, Installed, create_index, is_checked};
 use crate::pg::collection::create::relation_sql;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
-use crate::pg::spi::{execute, fill, query, required};
+use crate::pg::spi::{execute, fill, query, read, required};
 use crate::pg::worker::collection::Target;
+use pgrx::pg_sys::Oid;
 
 /// Chunks among which one must be found by its own words.
 const AMONG: usize = 100;
@@ -27,7 +28,7 @@ pub fn verify(target: &Target, repairs: bool) -> Option<Lack> {
     let (lack, installed) = look(target)?;
     if repairs && installed.is_some() {
         if lack != Lack::Check {
-            drop_index(target, installed.as_ref());
+            drop_index(target);
             let generation = &target.generation;
             as_source_owner(target.collection.owner, || {
                 create_index(generation.lexical, generation.id, &target.chunks);
@@ -45,12 +46,12 @@ pub fn before_write(target: &Target) {
         return;
     }
     match look(target) {
-        Some((Lack::Chunks, installed)) => {
+        Some((Lack::Chunks, _)) => {
             let (name, engine) = (&target.collection.name, target.generation.lexical.name());
             pgrx::warning!(
                 "rag_pg: the index of {engine} for collection \"{name}\" was incomplete and is dropped"
             );
-            drop_index(target, installed.as_ref());
+            drop_index(target);
         }
         Some((Lack::Check, _)) => note_checked(target),
         _ => {}
@@ -92,13 +93,14 @@ fn is_complete(index: &Index, target: &Target) -> bool {
     })
 }
 
-/// Drops the index, and one of its name that is not valid.
-fn drop_index(target: &Target, installed: Option<&Installed>) {
-    let named = format!("{}.{}", target.collection.schema_sql, index_name(target.generation.id));
-    let found = installed.and_then(|installed| installed.index).map(relation_sql);
+/// Drops the engine's indexes over the chunks, also such as are not valid.
+fn drop_index(target: &Target) {
+    let sql = include_str!("../../../sql/run/lexical_indexes.sql");
+    let args = [target.generation.lexical.name().into(), target.generation.chunks.into()];
+    let indexes = read(sql, &args, |row| relation_sql(required::<Oid>(&row, 1)));
     as_source_owner(target.collection.owner, || {
-        for index in [Some(named), found].into_iter().flatten() {
-            execute(&fill("DROP INDEX IF EXISTS {index}", &[("index", &index)]), &[]);
+        for index in &indexes {
+            execute(&fill("DROP INDEX {index}", &[("index", index)]), &[]);
         }
     });
 }

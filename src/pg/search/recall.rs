@@ -1,7 +1,7 @@
 //! The dense leg against an exact scan, on vectors that the collection holds.
 use super::pgvector::PgVector;
 use super::resolve::{Resolved, resolve};
-use super::{names, require_rights, settings};
+use super::{admit, names, settings};
 use crate::Result;
 use crate::pg::interrupt;
 use crate::pg::plan::{self, scans};
@@ -26,7 +26,7 @@ pub struct Measured {
 /// more without an index, and compares the `k` nearest.
 pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result<Measured> {
     let Resolved { collection, generation, snapshot: _snapshot } = resolve(collection)?;
-    require_rights(&collection, &generation)?;
+    admit(&collection, &generation)?;
     let pgvector = PgVector::find()?;
     let names = names(&generation, &pgvector)?;
     let sample = fill(

@@ -50,22 +50,24 @@ fn owners(collection: &Collection, repairs: bool) -> Finding {
 
 fn tables(collection: &Collection, repairs: bool) -> Finding {
     let source = Source::of(collection);
-    let sql = include_str!("../../../sql/run/verify_triggers.sql");
+    let sql = triggers::with_own_triggers(include_str!("../../../sql/run/verify_triggers.sql"));
     let args = [
-        collection.id.into(),
-        collection.source.into(),
         collection.name.as_str().into(),
+        collection.source.into(),
+        collection.id.into(),
         source.has_before_update.into(),
         collection.is_replicated.into(),
     ];
-    let wrong = read(sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)));
+    let wrong = as_extension_owner(|| {
+        read(&sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)))
+    });
     if repairs {
         for (table, is_foreign) in &wrong {
             let table_sql = create::relation_sql(*table);
             // A detached partition may have another owner by now.
             let owner = relation_owner(*table).unwrap_or(collection.owner);
             as_source_owner(owner, || {
-                drop::drop_triggers(collection.id, *table);
+                drop::drop_triggers(&collection.name, *table);
                 if !is_foreign {
                     triggers::create_table_triggers(collection, &source, &table_sql);
                 }
@@ -74,16 +76,16 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
         if !wrong.is_empty() {
             triggers::heed_replication(collection, &source);
         }
+        triggers::note_partitions(collection, &source);
     }
     Finding::new(TRIGGER, wrong.len() as i64, repairs.then_some("created"))
 }
 
 fn policies(target: &Target, repairs: bool) -> i64 {
-    let sql = include_str!("../../../sql/run/verify_policies.sql");
     let generation = &target.generation;
-    let tables = |all: Vec<Oid>| read(sql, &[all.into()], |row| required::<Oid>(&row, 1));
-    let texts = tables(vec![generation.documents, generation.chunks]);
-    let bits = tables(generation.bits.into_iter().collect());
+    let found = generation.without_policies(&target.collection);
+    let (bits, texts): (Vec<Oid>, Vec<Oid>) =
+        found.into_iter().partition(|table| generation.bits == Some(*table));
     let names = [
         ("documents", target.documents.as_str()),
         ("chunks", &target.chunks),
@@ -92,25 +94,31 @@ fn policies(target: &Target, repairs: bool) -> i64 {
         ("chunks_visible", &target.collection.source_visible(&target.chunks)),
     ];
     if repairs {
-        let drop_policy = |table: &str| {
-            let template = "DROP POLICY IF EXISTS source_visible ON {table}";
-            execute(&fill(template, &[("table", table)]), &[]);
-        };
         as_source_owner(target.collection.owner, || {
             if !texts.is_empty() {
-                drop_policy(&target.documents);
-                drop_policy(&target.chunks);
+                drop_policies(generation.documents);
+                drop_policies(generation.chunks);
                 let sql = include_str!("../../../sql/run/create_policies.sql");
                 execute(&fill(sql, &names), &[]);
             }
-            if let (Some(table), false) = (&target.bits, bits.is_empty()) {
-                drop_policy(table);
+            for table in bits.iter().copied() {
+                drop_policies(table);
                 let sql = include_str!("../../../sql/run/create_bits_policy.sql");
                 execute(&fill(sql, &names), &[]);
             }
         });
     }
     (texts.len() + bits.len()) as i64
+}
+
+/// Drops every policy of a table, also such as are not ours. Runs as its owner.
+fn drop_policies(table: Oid) {
+    let sql = include_str!("../../../sql/run/policies_of_table.sql");
+    let table_sql = create::relation_sql(table);
+    for policy in read(sql, &[table.into()], |row| required::<String>(&row, 1)) {
+        let names = [("policy", policy.as_str()), ("table", &table_sql)];
+        execute(&fill("DROP POLICY {policy} ON {table}", &names), &[]);
+    }
 }
 
 /// The indexes that searches and workers count on, but for the vector index, which has its own care.
@@ -146,7 +154,7 @@ fn view(collection: &Collection, repairs: bool) -> Result<i64> {
     let is_there = !read(sql, &[collection.id.into()], |_| ()).is_empty();
     if repairs && !is_there {
         let generation = collection.active_generation()?;
-        as_source_owner(collection.owner, || create::create_view(collection, &generation));
+        as_source_owner(collection.owner, || create::create_view(collection, &generation))?;
         create::note_view(collection);
     }
     Ok(i64::from(!is_there))
@@ -160,7 +168,7 @@ fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Re
         // Read again: the view may have been created just now.
         let collection = Collection::by_name(&collection.name)?;
         let mut tables = generation.tables_sql()?;
-        tables.push(collection.view_sql.clone());
+        tables.extend(collection.view.map(|_| collection.view_sql.clone()));
         let tables = tables.join(", ");
         as_source_owner(collection.owner, || {
             for role in &roles {

@@ -1,11 +1,12 @@
 //! The one transaction that makes new chunks visible and old ones vanish.
 use super::collection::Target;
 use super::embed::Embeddings;
+use super::limit::{execute, query};
 use super::read::{key_args, keyed};
 use crate::model::storable::storable;
 use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
-use crate::pg::spi::{execute, fill, query, required};
+use crate::pg::spi::{fill, required};
 use crate::queue::plan::Chunk;
 use crate::queue::spool::Spool;
 use crate::{Error, Result};

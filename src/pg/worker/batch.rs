@@ -6,6 +6,7 @@ use super::embed::Embeddings;
 use super::failed::Failed;
 use super::host::Host;
 use super::lease::Lease;
+use super::limit;
 use super::read::{self, Found, Read};
 use crate::chunk::Options;
 use crate::model::Purpose;
@@ -65,14 +66,13 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let remote = remote(&target.collection, &target.generation);
         let most = most_jobs(&target, matches!(remote, Ok(Some(_))));
+        target.generation.require_policies(&target.collection)?;
         Ok(Some((target, remote, most, Lease::claim(generation, most))))
     })?;
     let claimed = claimed.filter(|(_, _, _, lease)| !lease.is_empty());
     let Some((target, remote, most, lease)) = claimed else {
         return Ok(End::Nothing);
     };
-    let collection = target.collection.id;
-    let names = target.names();
     if host.is_worker() && lease.len() == most as usize {
         // Others can begin with the rest at once.
         ask_for_help();
@@ -94,24 +94,15 @@ pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Resul
         Err(failed) => failed,
     };
     lease.release(host)?;
-    if failed.is_cancel() || failed.class != Failure::Configuration {
+    if failed.is_cancel() || failed.class != Failure::Configuration || !is_models_fault {
         return Err(failed);
     }
-    // What was renamed or dropped while a statement was on its way is not a reason to stop.
-    let now = host.transaction(|| Target::load(generation))?;
-    if now.is_none_or(|now| now.names() != names) {
-        return Ok(End::Done);
-    }
-    if is_models_fault {
-        pause_generation(host, generation, &failed)?;
-    } else {
-        pause(host, collection, &failed)?;
-    }
+    pause_generation(host, generation, &failed)?;
     Ok(End::Paused)
 }
 
 /// Stops work on one generation, whose model cannot be used: one that is made with another goes on.
-fn pause_generation(
+pub fn pause_generation(
     host: &Host,
     generation: i32,
     failed: &Failed,
@@ -209,7 +200,11 @@ impl Batch<'_> {
                 self.bisect(first)?;
                 self.bisect(second)
             }
-            _ => self.lease.fail(self.host, run, &failed),
+            _ => {
+                self.lease.fail(self.host, run, &failed)?;
+                // Others go first for a while: what comes next may take as long.
+                if limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
+            }
         }
     }
 
@@ -221,6 +216,7 @@ impl Batch<'_> {
         let keys: Vec<String> = open.iter().map(|p| self.lease.key(*p).to_owned()).collect();
         let (target, reads, hashes) = self.host.transaction(|| {
             let target = Target::reload(generation)?;
+            self.reached("reading");
             let (reads, hashes) = read_all(&target, &keys);
             Ok((target, reads, hashes))
         })?;
@@ -253,6 +249,7 @@ impl Batch<'_> {
         self.show(|name| format!("rag_pg: storing {chunks} chunks of \"{name}\""));
         self.host.transaction(|| {
             let target = Target::reload(self.target.generation.id)?;
+            self.reached("storing");
             let applied = apply(&target, outcomes, embedded, rate.per_second());
             self.reached("applying");
             applied

@@ -8,12 +8,13 @@ use super::host::Host;
 use super::process::{attach, connect, set};
 use super::turnstile;
 use super::vector_index::{Plan, note_built, own};
-use crate::pg::rights::as_extension_owner;
+use crate::pg::rights::{as_extension_owner, role_name};
 use crate::pg::spi::{execute, query};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 /// How long to wait before a build is tried again. A call takes its time too.
@@ -112,6 +113,11 @@ fn build(host: &Host, generation: i32) -> Result<(), Failed> {
         let plan = Plan::load(&target);
         if plan.is_none() && !target.generation.is_loaded {
             note_built(&target); // It wants no index.
+        }
+        if plan.is_some() {
+            // From here on, and for good: what is altered by name is altered with the rights of the table's owner.
+            let role = role_name(target.collection.owner).unwrap_or_default();
+            set(c"role", &CString::new(role).expect("names hold no zero byte"));
         }
         Ok(plan.map(|plan| (plan, target.collection.name)))
     })?;

@@ -1,5 +1,7 @@
 //! A generation to work on, with its tables' names.
 use crate::pg::collection::{Collection, Generation, table_sql};
+use crate::pg::rights::as_extension_owner;
+use crate::pg::spi::{column, execute, query, required};
 use crate::{Error, Result};
 
 /// A generation, its collection, and the SQL that names its tables now.
@@ -30,6 +32,7 @@ impl Target {
         let documents = table_sql(generation.documents)?;
         let chunks = table_sql(generation.chunks)?;
         let bits = generation.bits.map(table_sql).transpose()?;
+        generation.require_tables(&collection)?;
         Ok(Some(Self { collection, generation, documents, chunks, bits }))
     }
 
@@ -38,15 +41,29 @@ impl Target {
         let gone = || Error::not_ready("the collection was dropped");
         Self::load(generation)?.ok_or_else(gone)
     }
+}
 
-    /// Every name that statements are made of.
-    pub fn names(&self) -> Vec<String> {
-        let collection = &self.collection;
-        let mut names = vec![collection.source_sql.clone(), collection.content.clone()];
-        names.extend(collection.title.clone());
-        names.extend(collection.keys.iter().map(|key| key.name.clone()));
-        names.extend([self.documents.clone(), self.chunks.clone()]);
-        names.extend(self.bits.clone());
-        names
+/// How the catalog describes all that a generation's statements are made of: names, numbers, types and owners.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Description(String);
+
+impl Description {
+    /// As it is now, after renamed columns were taken over; `None` for a generation that is gone.
+    pub fn read(generation: i32) -> Option<Self> {
+        let sql = include_str!("../../../sql/run/describe_generation.sql");
+        let check = include_str!("../../../sql/run/follow_check.sql");
+        let columns = include_str!("../../../sql/run/follow_columns.sql");
+        as_extension_owner(|| {
+            let find = "SELECT g.collection_id FROM rag.generation g JOIN rag.collection c \
+                        ON c.collection_id = g.collection_id AND c.home = rag.home(c.source) \
+                        WHERE g.generation_id = $1";
+            for collection in query(find, &[generation.into()], |row| required::<i32>(&row, 1)) {
+                let broken = query(check, &[collection.into()], |row| column::<String>(&row, 1));
+                if broken.into_iter().flatten().next().is_none() {
+                    execute(columns, &[collection.into()]);
+                }
+            }
+            query(sql, &[generation.into()], |row| Self(required(&row, 1))).pop()
+        })
     }
 }

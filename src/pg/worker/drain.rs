@@ -2,11 +2,13 @@
 use super::batch::{self, End};
 use super::board::ask_for_help;
 use super::changes::{self, Changes, Step, Work};
+use super::collection::Description;
 use super::failed::Failed;
 use super::host::Host;
 use super::process;
 use super::text_index::Waiting;
-use super::{job_count, scan, vector_index};
+use super::{job_count, limit, scan, vector_index};
+use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
 use crate::pg::spi::execute;
@@ -19,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// How often to look for old entries of the logs.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+
+/// A step that took longer than this gives the others as much time.
+const LONG: Duration = Duration::from_secs(5);
 
 /// How often in a row a step that clashed with another backend's is repeated at once.
 const CLASHES: u32 = 5;
@@ -48,6 +53,13 @@ pub struct Drain {
     /// Generations whose last step failed for a reason that passes: how often, and until when others
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
+    /// Generations whose last step took long, and until when the others have had as much time: they go first.
+    behind: HashMap<i32, i64>,
+    /// Keys that are compared at once, where as many as usual took too long.
+    pages: HashMap<i32, usize>,
+    /// Generations whose last step failed as it does where something is missing, and how the catalog described them right
+    /// after.
+    suspects: HashMap<i32, Option<Description>>,
     /// Why a remote model's generation was left for later; raised when a session has done the rest.
     outage: Option<Failed>,
     clashes: u32,
@@ -68,6 +80,9 @@ impl Drain {
             last: 0,
             rates,
             resting,
+            behind: HashMap::new(),
+            pages: HashMap::new(),
+            suspects: HashMap::new(),
             outage: None,
             clashes: 0,
             unmerged,
@@ -137,7 +152,12 @@ impl Drain {
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Changes::HeldUp;
-        for next in behind.into_iter().chain(before) {
+        let now = process::now();
+        let is_behind =
+            |work: &&Work| self.behind.get(&work.generation).is_some_and(|at| *at > now);
+        let (slow, quick): (Vec<&Work>, Vec<&Work>) =
+            behind.into_iter().chain(before).partition(is_behind);
+        for next in quick.into_iter().chain(slow) {
             let Some(step) = next.step else { continue };
             if self.rests_until(next.generation).is_some() {
                 continue;
@@ -181,9 +201,51 @@ impl Drain {
 
     /// Does what is next for a generation; false when another backend is just at it.
     fn step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
+        let started = Instant::now();
+        let result = self.try_step(generation, step);
+        if started.elapsed() > LONG {
+            let until = process::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
+            self.behind.insert(generation, until);
+        }
+        let Err(failed) = result else {
+            self.resting.remove(&generation);
+            self.suspects.remove(&generation);
+            return result;
+        };
+        let is_worker = self.host.is_worker();
+        if failed.is_cancel() && !is_worker {
+            return Err(failed);
+        }
+        match failed.class {
+            // What a renamed or dropped object explains is not a reason to stop.
+            Failure::Configuration if self.may_have_changed(generation, &failed)? => {}
+            // No single document is at fault, so there is none to give up.
+            Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
+            class if class.concerns_all() => {
+                self.note_outage(generation, &failed)?;
+                self.rest(generation, &failed);
+                self.outage = Some(failed);
+            }
+            Failure::Transient if is_worker => {
+                if limit::is_exceeded(failed.sqlstate()) {
+                    self.note_outage(generation, &failed)?;
+                    let size = self.pages.entry(generation).or_insert(scan::PAGE);
+                    *size = (*size / 8).max(1);
+                }
+                self.rest(generation, &failed);
+            }
+            _ => return Err(failed),
+        }
+        Ok(true)
+    }
+
+    fn try_step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
         let host = &self.host;
-        let result = match step {
-            Step::Scan => scan::page(host, generation),
+        match step {
+            Step::Scan => {
+                let size = self.pages.get(&generation).copied().unwrap_or(scan::PAGE);
+                scan::page(host, generation, size)
+            }
             Step::Jobs => {
                 let rate = self.rates.entry(generation).or_default();
                 self.unmerged.add(generation);
@@ -194,26 +256,24 @@ impl Drain {
                 host.reached("indexing");
                 vector_index::build(host, generation)
             }
-        };
-        let Err(failed) = result else {
-            self.resting.remove(&generation);
-            return result;
-        };
-        if failed.is_cancel() && !host.is_worker() {
-            return Err(failed);
         }
-        match failed.class {
-            // No single document is at fault, so there is none to give up.
-            Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
-            class if class.concerns_all() => {
-                self.note_outage(generation, &failed)?;
-                self.rest(generation, &failed);
-                self.outage = Some(failed);
-            }
-            Failure::Transient if host.is_worker() => self.rest(generation, &failed),
-            _ => return Err(failed),
+    }
+
+    /// Whether the failure may come of a definition that changed between a look at the catalog and the statement made from
+    /// it. Then the step is repeated: it fails again, with nothing changed meanwhile, where something is wrong. Names of
+    /// columns that changed unnoticed are taken over.
+    fn may_have_changed(&mut self, generation: i32, failed: &Failed) -> Result<bool, Failed> {
+        if !failed.is_of_definition() {
+            return Ok(false);
         }
-        Ok(true)
+        let now = self.host.transaction(|| Ok(Description::read(generation)))?;
+        let is_known = self.suspects.get(&generation) == Some(&now);
+        if is_known {
+            self.suspects.remove(&generation);
+        } else {
+            self.suspects.insert(generation, now);
+        }
+        Ok(!is_known)
     }
 
     /// Lets everyone see why a generation makes no progress; what is stored next takes it back.
@@ -241,13 +301,21 @@ impl Drain {
         Some(*until).filter(|until| *until > process::now())
     }
 
+    /// Stops work on the collection; on one generation alone where only its tables are at fault, so that another can be built
+    /// in its place.
     fn pause(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
-        let collection = self.host.transaction(|| {
-            let generation = crate::pg::collection::Generation::by_id(generation);
-            Ok(generation.map(|generation| generation.collection))
+        let found = self.host.transaction(|| {
+            let Some(generation) = Generation::by_id(generation) else { return Ok(None) };
+            let collection = Collection::by_id(generation.collection);
+            let is_altered = match &collection {
+                Ok(Some(collection)) => generation.require_policies(collection).is_err(),
+                _ => false,
+            };
+            Ok(Some((generation.collection, is_altered)))
         })?;
-        match collection {
-            Some(collection) => batch::pause(&self.host, collection, failed),
+        match found {
+            Some((_, true)) => batch::pause_generation(&self.host, generation, failed),
+            Some((collection, false)) => batch::pause(&self.host, collection, failed),
             None => Ok(()),
         }
     }

@@ -35,6 +35,12 @@ impl Failed {
         self.sqlstate.starts_with("40")
     }
 
+    /// Whether something that a statement names is missing, or is not what it was.
+    pub fn is_of_definition(&self) -> bool {
+        self.class == Failure::Configuration
+            && ["42", "3F", "55"].iter().any(|class| self.sqlstate.starts_with(class))
+    }
+
     /// Says in the server's log what a worker failed with.
     pub fn warn(&self) {
         pgrx::warning!("rag_pg worker: {}", self.reason);

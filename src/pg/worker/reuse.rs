@@ -3,11 +3,12 @@
 //! A chunk's hash covers its headings and its text, so where model and hash agree so do vector and bits. A
 //! rebuild embeds what is new to it, and while two generations follow a source an edit is embedded once.
 use super::collection::Target;
+use super::limit::query;
 use super::read::{key_args, keyed};
 use crate::Result;
 use crate::pg::collection::Generation;
 use crate::pg::rights::as_source_owner;
-use crate::pg::spi::{column, fill, query, required};
+use crate::pg::spi::{column, fill, required};
 use crate::queue::diff::ChunkHash;
 use crate::queue::plan::{Chunk, Embedded};
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ fn siblings(target: &Target) -> Vec<Generation> {
             && other.fingerprint == target.generation.fingerprint
             && (other.bits.is_some() || target.bits.is_none())
             && other.hold()
+            && other.require_tables(&target.collection).is_ok()
     });
     all
 }

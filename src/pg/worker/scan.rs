@@ -2,25 +2,27 @@
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
+use super::limit::{execute, query};
 use crate::pg::collection::key::{self, KeyColumn, behind_sql};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
-use crate::pg::spi::{column, execute, fill, query, required};
+use crate::pg::spi::{column, fill, required};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
 
-/// Keys compared in one transaction.
-const PAGE: usize = 2_000;
+/// Keys compared in one transaction, where these take no longer than one statement may.
+pub const PAGE: usize = 2_000;
 
-/// Compares one page. False when there is nothing to compare or another worker is at it.
-pub fn page(host: &Host, generation: i32) -> Result<bool, Failed> {
+/// Compares one page of `most` keys. False when there is nothing to compare or another worker is at it.
+pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
     host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(false) };
         let Some((side, after)) = lock(generation) else { return Ok(false) };
         let is_source = side == "source";
+        host.reached("scanning");
         let rows = as_source_owner(target.collection.owner, || {
-            compare(&target, is_source, after.as_deref())
+            compare(&target, is_source, after.as_deref(), most)
         });
-        let last = rows.last().map(|row| row.key.clone()).filter(|_| rows.len() == PAGE);
+        let last = rows.last().map(|row| row.key.clone()).filter(|_| rows.len() == most);
         let (changed, rest): (Vec<Row>, Vec<Row>) =
             rows.into_iter().partition(|row| row.is_changed);
         let keys = |rows: Vec<Row>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
@@ -71,7 +73,7 @@ fn source_columns(target: &Target) -> String {
     names.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
-fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
+fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -> Vec<Row> {
     let keys = &target.collection.keys;
     let template = if is_source {
         include_str!("../../../sql/run/work_scan_source.sql")
@@ -103,7 +105,7 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>) -> Vec<Row> {
             ("documents", &target.documents),
             ("after", &behind),
             ("equal", &target.collection.keys_equal("s", "d")),
-            ("limit", &PAGE.to_string()),
+            ("limit", &most.to_string()),
         ],
     );
     let after: Vec<String> = after.into_iter().map(str::to_owned).collect();

@@ -1,0 +1,95 @@
+# A definition that changes between a worker's look at the catalog and its statement is not a reason to stop: columns, tables and
+# schemas renamed, owners changed, partitions attached and detached at any step leave no collection paused and no document behind.
+#
+# rag_pg.debug_stop_at makes the worker stop at a step of that name; there the definition changes under it.
+use strict;
+use warnings;
+use RagPg;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('ddl', conf => "rag_pg.worker_naptime = 1s\n");
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE app; CREATE ROLE other;
+CREATE SCHEMA a AUTHORIZATION app; CREATE SCHEMA b AUTHORIZATION app;
+GRANT ALL ON SCHEMA a, b TO other;
+CREATE TABLE a.doc (id int PRIMARY KEY, title text, body text);
+CREATE TABLE a.parts (id int, part text, body text, PRIMARY KEY (id, part)) PARTITION BY LIST (part);
+CREATE TABLE a.part_x PARTITION OF a.parts FOR VALUES IN ('x');
+CREATE TABLE a.part_y (id int NOT NULL, part text NOT NULL, body text, PRIMARY KEY (id, part));
+ALTER TABLE a.doc OWNER TO app; ALTER TABLE a.parts OWNER TO app; ALTER TABLE a.part_x OWNER TO app; ALTER TABLE a.part_y OWNER TO app;
+INSERT INTO a.doc SELECT i, 'Title', 'Text ' || i FROM generate_series(1, 5) i;
+INSERT INTO a.parts SELECT i, 'x', 'Text ' || i FROM generate_series(1, 5) i;
+INSERT INTO a.part_y SELECT i, 'y', 'Text ' || i FROM generate_series(1, 5) i;
+SELECT rag_create_collection('doc', 'a.doc', 'body', title => 'title'), rag_create_collection('parts', 'a.parts', 'body');
+SQL
+wait_for_indexed($node, $_) for qw(doc parts);
+
+my $round = 0;
+
+# stop_at($step): where workers stop from now on; undef: nowhere.
+sub stop_at
+{
+	my ($step) = @_;
+	$node->safe_psql('postgres', 'ALTER SYSTEM ' . ($step ? "SET rag_pg.debug_stop_at = '$step'" : 'RESET rag_pg.debug_stop_at'));
+	$node->reload;
+	return;
+}
+
+# A change and what undoes it. %s is the text of this round.
+my @changes = (
+	[ 'doc', 'ALTER TABLE a.doc RENAME body TO text', 'ALTER TABLE a.doc RENAME text TO body' ],
+	[ 'doc', 'ALTER TABLE a.doc RENAME title TO heading', 'ALTER TABLE a.doc RENAME heading TO title' ],
+	[ 'doc', 'ALTER TABLE a.doc ADD more text; ALTER TABLE a.doc RENAME id TO number', 'ALTER TABLE a.doc DROP more; ALTER TABLE a.doc RENAME number TO id' ],
+	[ 'doc', 'ALTER TABLE a.doc RENAME TO paper', 'ALTER TABLE a.paper RENAME TO doc' ],
+	[ 'doc', 'ALTER TABLE a.doc SET SCHEMA b', 'ALTER TABLE b.doc SET SCHEMA a' ],
+	[ 'doc', 'ALTER SCHEMA a RENAME TO c', 'ALTER SCHEMA c RENAME TO a' ],
+	[ 'doc', 'ALTER TABLE a.doc OWNER TO other', 'ALTER TABLE a.doc OWNER TO app' ],
+	[ 'parts', 'ALTER TABLE a.parts ATTACH PARTITION a.part_y FOR VALUES IN (\'y\')', 'ALTER TABLE a.parts DETACH PARTITION a.part_y' ]);
+for my $step (qw(scanning claimed reading read storing))
+{
+	for my $change (@changes)
+	{
+		my ($name, $do, $undo) = @$change;
+		$round++;
+		stop_at($step);
+		$node->safe_psql('postgres', "UPDATE a.$name SET body = 'Text ' || id || ', round $round.'"
+			  . ($step eq 'scanning' ? "; INSERT INTO rag.change (collection_id, keys) SELECT collection_id, NULL FROM rag.collection WHERE name = '$name'" : ''));
+		wait_until("a worker stops at $step",
+			sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at $step'") > 0 });
+		$node->safe_psql('postgres', "SET lock_timeout = '5s'; $do");
+		stop_at(undef);
+		my $done = wait_for_indexed($node, $name, patience => 30);
+		my $state = $node->safe_psql('postgres', "SELECT paused, dead FROM rag.status WHERE collection = '$name'");
+		ok($done && $state eq '|0', "at $step: $do") or diag("paused|dead: $state");
+		$node->safe_psql('postgres', $undo);
+		wait_for_indexed($node, $name);
+		my $schema = $name eq 'doc' ? 'doc_chunks' : 'parts_chunks';
+		is($node->safe_psql('postgres', "SELECT count(*) FROM a.$schema WHERE content LIKE '%, round $round.'"), 5, 'every document has its text');
+		$node->safe_psql('postgres', "SELECT rag_retry('$name')");
+	}
+}
+
+# --- What an event trigger could not see -------------------------------------------------------------
+# A transaction whose snapshot is from before the collection renames a column: the worker takes the name over.
+$node->safe_psql('postgres', 'CREATE TABLE late (id int PRIMARY KEY, body text); INSERT INTO late VALUES (1, $$A late text.$$)');
+my $session = $node->background_psql('postgres', on_error_stop => 1);
+$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+stop_at('called');
+$node->safe_psql('postgres', "SELECT rag_create_collection('late', 'late', 'body')");
+$session->query_safe('ALTER TABLE late RENAME body TO words; COMMIT');
+$session->quit;
+stop_at(undef);
+wait_for_indexed($node, 'late', patience => 30);
+is($node->safe_psql('postgres', "SELECT s.paused, s.indexed, c.content_column FROM rag.status s JOIN rag.collection c ON c.name = s.collection WHERE c.name = 'late'"),
+	'|1|words', 'a name that changed unnoticed is taken over');
+
+# --- What is wrong for good ---------------------------------------------------------------------------
+$node->safe_psql('postgres', 'ALTER EVENT TRIGGER rag_pg_follow_drop DISABLE; ALTER EVENT TRIGGER rag_pg_follow_command DISABLE;'
+	  . ' DROP VIEW late_chunks; ALTER TABLE late DROP words CASCADE; INSERT INTO rag.change (collection_id, keys) SELECT collection_id, NULL FROM rag.collection WHERE name = $$late$$;'
+	  . ' UPDATE a.doc SET body = $$More.$$');
+wait_until('a collection without its column pauses', sub { $node->safe_psql('postgres', "SELECT paused IS NOT NULL FROM rag.status WHERE collection = 'late'") eq 't' }, 30);
+wait_for_indexed($node, 'doc');
+
+$node->stop;
+done_testing();
