@@ -14,7 +14,7 @@ mod memo;
 ///
 /// STABLE, so that it can drive an index scan; a text that a statement asks for again (once per
 /// row, for example) is embedded once. No provider is called for the planner's estimates.
-#[pg_extern(stable, parallel_restricted, cost = 10000, name = "rag_embed")]
+#[pg_extern(sql = false)]
 fn rag_embed(
     content: Option<&str>,
     model: default!(Option<&str>, "NULL"),
@@ -38,7 +38,7 @@ fn rag_embed(
 }
 
 /// Embeds many texts in batches of like length; NULL elements stay NULL.
-#[pg_extern(stable, parallel_restricted, cost = 100000, name = "rag_embed")]
+#[pg_extern(sql = false)]
 fn rag_embed_array(
     contents: Option<Array<'_, &str>>,
     model: default!(Option<&str>, "NULL"),
