@@ -16,6 +16,7 @@ CREATE SCHEMA IF NOT EXISTS :"schema";
 GRANT ALL ON SCHEMA :"schema" TO hostile_owner;
 GRANT USAGE ON SCHEMA :"schema" TO PUBLIC;
 -- pgvector's types, where it is there already.
+DROP TABLE IF EXISTS pg_temp.hostile_type;
 CREATE TEMP TABLE hostile_type AS
 SELECT t.oid, format_type(t.oid, NULL) AS name
   FROM pg_type t
@@ -60,5 +61,55 @@ BEGIN
                 EXECUTE format('ALTER OPERATOR %s.%s (%s, %s) OWNER TO hostile_owner', schema, operator, a.name, b.name);
             END LOOP;
         END LOOP;
+    END LOOP;
+END $$;
+-- Functions: of polymorphic ones, those with arguments of one type fit better; of others only the same, where pg_catalog comes
+-- later.
+DO $$
+DECLARE
+    schema text := quote_ident(current_setting('hostile.schema'));
+    with_existing boolean := current_setting('hostile.existing');
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format(s, schema, t)
+          FROM unnest(ARRAY ['text', 'name', 'int2', 'int4', 'int8', 'oid', 'float8', 'bytea', 'regclass', 'bool', 'uuid', 'jsonb']) t,
+               unnest(ARRAY ['FUNCTION %1$s.unnest(pg_catalog.%2$s[]) RETURNS SETOF pg_catalog.%2$s LANGUAGE internal IMMUTABLE STRICT ROWS 100 AS ''array_unnest''',
+                             'FUNCTION %1$s.cardinality(pg_catalog.%2$s[]) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS ''array_cardinality''',
+                             'FUNCTION %1$s.array_position(pg_catalog.%2$s[], pg_catalog.%2$s) RETURNS int LANGUAGE internal IMMUTABLE AS ''array_position''',
+                             'FUNCTION %1$s.pg_typeof(pg_catalog.%2$s) RETURNS regtype LANGUAGE internal STABLE AS ''pg_typeof''',
+                             'FUNCTION %1$s.to_jsonb(pg_catalog.%2$s) RETURNS jsonb LANGUAGE internal STABLE STRICT AS ''to_jsonb''',
+                             'FUNCTION %1$s.quote_literal(pg_catalog.%2$s) RETURNS text LANGUAGE sql STABLE STRICT RETURN pg_catalog.quote_literal($1)',
+                             'FUNCTION %1$s.concat_ws(text, pg_catalog.%2$s, text) RETURNS text LANGUAGE sql STABLE RETURN pg_catalog.concat_ws($1, $2, $3)',
+                             'FUNCTION %1$s.format(text, pg_catalog.%2$s) RETURNS text LANGUAGE sql STABLE RETURN pg_catalog.format($1, $2)',
+                             'FUNCTION %1$s.jsonb_build_object(text, pg_catalog.%2$s) RETURNS jsonb LANGUAGE sql STABLE RETURN pg_catalog.jsonb_build_object($1, $2)',
+                             'AGGREGATE %1$s.count(pg_catalog.%2$s) (SFUNC = int8inc_any, STYPE = int8, INITCOND = ''0'')',
+                             'AGGREGATE %1$s.array_agg(pg_catalog.%2$s) (SFUNC = array_append, STYPE = pg_catalog.%2$s[])']) s
+        UNION ALL
+        SELECT format('FUNCTION %s.%I(%s) RETURNS %s LANGUAGE internal %s %s AS %L', schema, p.proname,
+                      pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid),
+                      CASE p.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
+                      CASE WHEN p.proisstrict THEN 'STRICT' END, p.prosrc)
+          FROM pg_proc p
+          JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'internal'
+         WHERE with_existing AND p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND p.provariadic = 0
+           AND p.proargmodes IS NULL AND p.proname NOT IN ('unnest', 'cardinality', 'array_position', 'pg_typeof', 'to_jsonb')
+           AND NOT EXISTS (SELECT FROM unnest(p.proargtypes::oid[] || p.prorettype) a JOIN pg_type t ON t.oid = a WHERE t.typtype = 'p')
+           AND p.proname IN ('now', 'clock_timestamp', 'nextval', 'current_setting', 'set_config', 'pg_has_role', 'has_table_privilege',
+               'has_schema_privilege', 'has_column_privilege', 'quote_ident', 'to_timestamp', 'make_interval', 'pg_backend_pid', 'to_tsvector',
+               'generate_series', 'left', 'right', 'octet_length', 'char_length', 'hashtext', 'convert_to', 'getdatabaseencoding', 'date_part', 'round',
+               'pg_get_userbyid', 'format_type', 'lower', 'upper', 'current_database', 'to_regclass', 'pg_total_relation_size',
+               'pg_relation_size', 'pg_partition_root', 'tsvector_to_array', 'pg_get_expr', 'pg_table_is_visible', 'version', 'abs', 'ceil',
+               'floor', 'sqrt', 'random', 'md5', 'encode', 'decode', 'regexp_replace', 'substr', 'strpos', 'replace', 'array_to_string',
+               'string_to_array', 'jsonb_strip_nulls', 'pg_notify', 'obj_description', 'pg_get_indexdef', 'gen_random_uuid')
+    LOOP
+        EXECUTE 'CREATE ' || statement;
+    END LOOP;
+    FOR statement IN
+        SELECT format('ALTER ROUTINE %s OWNER TO hostile_owner', p.oid::regprocedure)
+          FROM pg_proc p WHERE p.pronamespace = schema::regnamespace AND p.proname NOT LIKE 'hostile%' AND p.prolang IN (12, 14)
+                           AND p.proowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
+    LOOP
+        EXECUTE statement;
     END LOOP;
 END $$;
