@@ -95,7 +95,25 @@ lint() {
     local passed=0 failed=0
     if cargo fmt --check; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     if cargo clippy --quiet --all-targets "${FEATURES[@]}" -- -D warnings; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    # Statements under a caller's path, and the script that CREATE EXTENSION runs, resolve no name on somebody else's.
+    [ -e "$SQL_CHECKERS/interpreter" ] || note "what reads SQL is not installed; to do: run make setup"
+    if python scripts/check_sql.py; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    if install_script_is_safe; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     count lint "$passed" "$failed" 0 0
+}
+
+# python ARGUMENT...: with what set-up installed to read SQL with.
+python() {
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$SQL_CHECKERS "$(cat "$SQL_CHECKERS/interpreter")" "$@"
+}
+
+# install_script_is_safe: pgspot over the whole script as installed, and nothing of it is ignored.
+install_script_is_safe() {
+    local script said status=0
+    script=$("$PG_CONFIG" --sharedir)/extension/rag_pg--$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1).sql
+    said=$(python -m pgspot "$script" 2>&1) || status=$?
+    [ "$status" -eq 0 ] || echo "$said"
+    return "$status"
 }
 
 unit() {

@@ -113,3 +113,24 @@ BEGIN
         EXECUTE statement;
     END LOOP;
 END $$;
+-- With types=true, domains that are called like types that statements of the extension cast to.
+\if :{?types}
+\if :types
+DO $$
+DECLARE
+    schema text := quote_ident(current_setting('hostile.schema'));
+    type text;
+BEGIN
+    FOREACH type IN ARRAY ARRAY ['text', 'name', 'oid', 'regclass', 'regtype', 'regrole', 'regnamespace', 'regconfig', 'int2', 'int4', 'int8', 'float4',
+                                 'float8', 'bool', 'bytea', 'jsonb', 'json', 'uuid', 'timestamptz', 'tsvector', 'tsquery', 'tid', 'numeric'] LOOP
+        EXECUTE format('CREATE DOMAIN %s.%I AS pg_catalog.%I', schema, type, type);
+        EXECUTE format('ALTER DOMAIN %s.%I OWNER TO hostile_owner', schema, type);
+    END LOOP;
+    FOREACH type IN ARRAY ARRAY ['vector', 'halfvec'] LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_type t WHERE t.typname = type AND t.typnamespace = schema::regnamespace);
+        EXECUTE format('CREATE DOMAIN %s.%I AS pg_catalog.text', schema, type);
+        EXECUTE format('ALTER DOMAIN %s.%I OWNER TO hostile_owner', schema, type);
+    END LOOP;
+END $$;
+\endif
+\endif
