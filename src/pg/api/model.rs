@@ -24,7 +24,7 @@ CREATE FUNCTION @extschema@.rag_models() RETURNS TABLE (
     is_preloaded boolean,
     is_loaded boolean,
     error text
-) STABLE PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+) STABLE STRICT PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_models() IS 'builds of models in the models directory; behind the view rag.model';
 "#)]
 #[allow(clippy::type_complexity)] // The columns are the API.
