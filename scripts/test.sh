@@ -197,13 +197,13 @@ SQL
     # shellcheck disable=SC2086
     ACCEPT="" regression hostile "$TESTBIN/regress/pg_regress" "$directory" "shared_preload_libraries = 'rag_pg, $WORK/hostile_watch'" $chosen
     log=$directory/log/postmaster.log
-    lines=$(grep -c 'hostile: .* in SELECT .*canary' "$log" || true)
+    lines=$(grep -c 'LOG:  hostile: .* in SELECT .*canary' "$log" || true)
     [ "$lines" -gt 0 ] || { FAILED=$((FAILED + 1)) && note "hostile: nothing is told of what is hostile"; }
-    lines=$(grep 'hostile: ' "$log" | grep -vc canary || true)
+    lines=$(grep 'LOG:  hostile: ' "$log" | grep -vc canary || true)
     if [ "$lines" -gt 0 ]; then
         FAILED=$((FAILED + 1))
         note "hostile: $lines times a statement of the extension used what is not pg_catalog's:"
-        grep -o 'hostile: .*' "$log" | grep -v canary | cut -c -300 | sort | uniq -c | sort -rn | head -n 40
+        grep -o 'LOG:  hostile: .*' "$log" | grep -v canary | cut -c -300 | sort | uniq -c | sort -rn | head -n 40
     fi
 }
 
