@@ -210,11 +210,7 @@ pub fn pause_generation(generation: i32, failed: &Failed) {
 }
 
 fn note_pause(sql: &str, id: i32, failed: &Failed) {
-    let args = [
-        id.into(),
-        failed.summary().into(),
-        failed.reason().into(),
-        failed.sqlstate().into(),
-    ];
+    let args =
+        [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
     as_extension_owner(|| execute(sql, &args));
 }
