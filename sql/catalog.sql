@@ -171,13 +171,17 @@ CREATE TABLE rag.progress (
     rate          float8,
     worker        int,
     heartbeat     timestamptz,
-    error         text
+    error         text,
+    paused        text,
+    sqlstate      text
 );
 COMMENT ON TABLE rag.progress IS 'counters that workers keep, so that rag.status is cheap at any size';
 COMMENT ON COLUMN rag.progress.embedded IS 'chunks embedded since the generation was made';
 COMMENT ON COLUMN rag.progress.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation was made';
 COMMENT ON COLUMN rag.progress.error IS 'what went wrong last with the generation as a whole, or NULL';
+COMMENT ON COLUMN rag.progress.paused IS 'what the error said that paused it, for the owner: rag.collection and rag.generation, which everyone reads, have no words of documents and providers';
+COMMENT ON COLUMN rag.progress.sqlstate IS 'of the error in error or paused';
 COMMENT ON COLUMN rag.progress.rate IS 'documents a second, smoothed';
 
 -- What is dumped here can be read by everyone, since pg_dump gives up at the first table it may not read. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.

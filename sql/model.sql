@@ -1,5 +1,6 @@
 -- Models as SQL sees them; run by the installer of the extension.
-CREATE VIEW rag.model AS
+-- security_barrier: no function of a user's sees a row before the condition has let it through.
+CREATE VIEW rag.model WITH (security_barrier, security_invoker) AS
     SELECT name, kind, fingerprint, dimensions, max_tokens, precision, size,
            is_current, is_default, is_preloaded, is_loaded, error, 'local' AS provider, true AS may_use
     FROM @extschema@.rag_models()
@@ -24,10 +25,3 @@ COMMENT ON COLUMN rag.model.error IS 'what is wrong with its files, or NULL';
 COMMENT ON COLUMN rag.model.provider IS 'local, or whose format the server that runs it speaks';
 COMMENT ON COLUMN rag.model.may_use IS 'whether the caller may use it';
 GRANT SELECT ON rag.model TO PUBLIC;
-
-COMMENT ON FUNCTION @extschema@.rag_models() IS
-    'builds of models in the models directory; behind the view rag.model';
-COMMENT ON FUNCTION @extschema@.rag_embed(text, text, text) IS
-    'vector of a text';
-COMMENT ON FUNCTION @extschema@.rag_embed(text[], text, text) IS
-    'vectors of many texts, in their order';

@@ -1,6 +1,8 @@
 -- What the queue is doing. Run by CREATE EXTENSION. The views read tables that users may not, with their
--- owner's rights; each shows a caller only what concerns them.
-CREATE VIEW rag.generation_status AS
+-- owner's rights; each shows a caller only what concerns them. Figures are for whoever may search and for monitoring;
+-- texts of errors may repeat a document and are for the source's owner.
+-- security_barrier: no function of a user's sees a row before the condition has let it through.
+CREATE VIEW rag.generation_status WITH (security_barrier) AS
 SELECT c.name AS collection,
        g.generation_id AS generation,
        g.state,
@@ -44,7 +46,8 @@ SELECT c.name AS collection,
              END AS missing,
        g.switches,
        p.heartbeat AS worker_heartbeat,
-       COALESCE(c.paused, g.paused,
+       COALESCE(CASE WHEN o.is_owner AND (c.paused IS NOT NULL OR g.paused IS NOT NULL) THEN p.paused END,
+                c.paused, g.paused,
                 CASE WHEN c.home <> rag.home(c.source)
                      THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused,
        CASE rag.worker_state()
@@ -53,11 +56,14 @@ SELECT c.name AS collection,
                            AND c.paused IS NULL AND g.paused IS NULL AND c.home = rag.home(c.source)
                       THEN 'missing' ELSE 'idle' END
             ELSE rag.worker_state() END AS worker,
-       p.error,
+       CASE WHEN o.is_owner THEN p.error END AS error,
+       p.sqlstate,
        g.created_at,
        g.loaded_at
   FROM rag.collection c
+  JOIN pg_catalog.pg_class r ON r.oid = c.source
   JOIN rag.generation g ON g.collection_id = c.collection_id
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
   LEFT JOIN rag.generation a ON a.collection_id = c.collection_id AND a.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
   LEFT JOIN (SELECT n.generation_id, pg_catalog.sum(n.open)::bigint AS open, pg_catalog.sum(n.dead)::bigint AS dead,
@@ -82,11 +88,8 @@ SELECT c.name AS collection,
                SELECT 1, s.started_at
                  FROM rag.scan s
                 WHERE s.generation_id = g.generation_id) AS w) AS w (pending, oldest)
- WHERE EXISTS (SELECT FROM pg_catalog.pg_class r
-                WHERE r.oid = c.source
-                  AND (pg_catalog.pg_has_role(r.relowner, 'USAGE')
-                       OR pg_catalog.has_table_privilege(g.chunks, 'SELECT')));
-COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted';
+ WHERE o.is_owner OR pg_catalog.has_table_privilege(g.chunks, 'SELECT') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted; members of pg_monitor see all';
 COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
 COMMENT ON COLUMN rag.generation_status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
@@ -99,10 +102,11 @@ COMMENT ON COLUMN rag.generation_status.behind IS 'documents waiting here that t
 COMMENT ON COLUMN rag.generation_status.missing IS 'documents given up here that the active generation has';
 COMMENT ON COLUMN rag.generation_status.switches IS 'whether searches switch to it by themselves once it is complete';
 COMMENT ON COLUMN rag.generation_status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on';
-COMMENT ON COLUMN rag.generation_status.error IS 'what went wrong last with the generation as a whole, or NULL';
+COMMENT ON COLUMN rag.generation_status.error IS 'what went wrong last with the generation as a whole, or NULL; for the owner only';
+COMMENT ON COLUMN rag.generation_status.sqlstate IS 'of what went wrong last, or of what paused it';
 GRANT SELECT ON rag.generation_status TO PUBLIC;
 
-CREATE VIEW rag.status AS
+CREATE VIEW rag.status WITH (security_barrier) AS
 SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.chunks, s.lag, s.rate, s.eta, s.worker_heartbeat,
        s.paused, s.worker, COALESCE(t.calls, 0) AS remote_calls, COALESCE(t.tokens, 0) AS remote_tokens, t.cost AS remote_cost,
        (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate
@@ -110,7 +114,7 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
  WHERE s.state = 'active';
-COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted';
+COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted; members of pg_monitor see all';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
 COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
@@ -128,23 +132,24 @@ COMMENT ON COLUMN rag.status.remote_cost IS 'their cost by the models'' prices; 
 COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose embedding was known, of the whole server where rag_pg is preloaded; the same in every row';
 GRANT SELECT ON rag.status TO PUBLIC;
 
--- security_barrier: no function of a user's sees a row before the condition has let it through.
 CREATE VIEW rag.dead_job WITH (security_barrier) AS
 SELECT c.name AS collection,
-       j.key::jsonb AS document_key,
+       CASE WHEN o.is_owner THEN j.key::jsonb END AS document_key,
        j.failure,
-       j.reason,
+       CASE WHEN o.is_owner THEN j.reason END AS reason,
        j.attempts,
-       j.excerpt,
+       CASE WHEN o.is_owner THEN j.excerpt END AS excerpt,
        j.queued_at,
        j.ready_at AS failed_at
   FROM rag.job j
   JOIN rag.generation g ON g.generation_id = j.generation_id
   JOIN rag.collection c ON c.collection_id = g.collection_id
   JOIN pg_catalog.pg_class r ON r.oid = c.source
- WHERE j.is_dead AND pg_catalog.pg_has_role(r.relowner, 'USAGE');
-COMMENT ON VIEW rag.dead_job IS 'documents given up, of the collections that the caller owns';
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
+ WHERE j.is_dead AND (o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON VIEW rag.dead_job IS 'documents given up, of the collections that the caller owns; members of pg_monitor see all, without what came from documents';
 COMMENT ON COLUMN rag.dead_job.document_key IS 'values of the source''s primary key as text, in its order';
 COMMENT ON COLUMN rag.dead_job.failure IS 'transient: kept failing though it was tried again; row: cannot be indexed as it is';
-COMMENT ON COLUMN rag.dead_job.excerpt IS 'the document''s first characters';
+COMMENT ON COLUMN rag.dead_job.reason IS 'what the error said; for the owner only';
+COMMENT ON COLUMN rag.dead_job.excerpt IS 'the document''s first characters; for the owner only';
 GRANT SELECT ON rag.dead_job TO PUBLIC;

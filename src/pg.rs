@@ -53,8 +53,9 @@ pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires =
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",
-    requires = ["bootstrap", "remote", rag_models, rag_embed, rag_embed_array]
+    requires = ["bootstrap", "remote", rag_models]
 );
+pgrx::extension_sql_file!("../sql/embed.sql", name = "embed", requires = ["bootstrap"]);
 pgrx::extension_sql_file!("../sql/remote.sql", name = "remote", requires = ["bootstrap"]);
 
 /// Called once per process that loads the library; in the postmaster when it is preloaded.

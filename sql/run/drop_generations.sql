@@ -4,4 +4,4 @@ SELECT g.generation_id
   FROM rag.collection c
   JOIN rag.generation g ON g.collection_id OPERATOR(pg_catalog.=) c.collection_id
   JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.source
- WHERE c.source::oid OPERATOR(pg_catalog.=) $1 AND pg_catalog.pg_has_role(r.relowner, 'USAGE')
+ WHERE c.source::pg_catalog.oid OPERATOR(pg_catalog.=) $1 AND pg_catalog.pg_has_role(r.relowner, 'USAGE')

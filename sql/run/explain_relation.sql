@@ -1,5 +1,6 @@
 -- Run by rag_explain as the caller: name of the relation $1 of a plan, and how it is indexed if it is an index.
 SELECT pg_catalog.quote_ident(c.relname), a.amname::pg_catalog.text
   FROM pg_catalog.pg_class c
-  LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam AND c.relkind IN ('i', 'I')
+  LEFT JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
+        AND (c.relkind OPERATOR(pg_catalog.=) 'i' OR c.relkind OPERATOR(pg_catalog.=) 'I')
  WHERE c.oid OPERATOR(pg_catalog.=) $1

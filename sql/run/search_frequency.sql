@@ -4,5 +4,5 @@ SELECT (SELECT pg_catalog.count(*)
           FROM (SELECT FROM {chunks} c
                  WHERE c.lexemes OPERATOR(rag.@@) t.query AND {visible}
                  LIMIT $5) m)
-  FROM pg_catalog.unnest($3::text[]::pg_catalog.tsquery[]) WITH ORDINALITY AS t (query, place)
+  FROM pg_catalog.unnest($3::pg_catalog.text[]::pg_catalog.tsquery[]) WITH ORDINALITY AS t (query, place)
  ORDER BY t.place

@@ -15,4 +15,5 @@ VALUES ($2, $3, $4, $5, $6, $7, $8, pg_catalog.pg_backend_pid(), pg_catalog.cloc
        rate = COALESCE(EXCLUDED.rate, p.rate),
        worker = EXCLUDED.worker,
        heartbeat = EXCLUDED.heartbeat,
-       error = NULL
+       error = NULL,
+       sqlstate = NULL

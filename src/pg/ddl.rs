@@ -60,12 +60,12 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
 }
 
 extension_sql!(
-    r"CREATE FUNCTION rag_follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_follow_ddl';
-COMMENT ON FUNCTION rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
+    r"CREATE FUNCTION @extschema@.rag_follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_follow_ddl';
+COMMENT ON FUNCTION @extschema@.rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
 CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
-    EXECUTE FUNCTION rag_follow_ddl();
-CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION rag_follow_ddl();
-CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION rag_follow_ddl();",
+    EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();",
     name = "rag_follow_ddl",
     requires = ["catalog", "query_log", home]
 );

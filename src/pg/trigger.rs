@@ -50,8 +50,8 @@ pub unsafe extern "C-unwind" fn rag_ingest(fcinfo: pg_sys::FunctionCallInfo) -> 
 }
 
 extension_sql!(
-    r"CREATE FUNCTION rag_ingest() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_ingest';
-COMMENT ON FUNCTION rag_ingest() IS 'trigger of a collection''s source: records which documents changed';",
+    r"CREATE FUNCTION @extschema@.rag_ingest() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_ingest';
+COMMENT ON FUNCTION @extschema@.rag_ingest() IS 'trigger of a collection''s source: records which documents changed';",
     name = "rag_ingest",
     requires = ["catalog"]
 );

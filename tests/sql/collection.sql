@@ -18,7 +18,7 @@ SELECT name, source, content_column, title_column, key_columns, text_search_conf
 SELECT state, model, dimensions, max_tokens, overlap_tokens, format, token_bits, index_method
   FROM rag.generation;
 \d notes_chunks
-SELECT regexp_replace(pg_get_triggerdef(oid), 'rag_pg_[0-9]+', 'rag_pg_N') AS trigger
+SELECT replace(regexp_replace(pg_get_triggerdef(oid), 'rag_pg_[0-9]+', 'rag_pg_N'), 'OPERATOR(pg_catalog.=)', '=') AS trigger
   FROM pg_trigger WHERE tgrelid = 'notes'::regclass ORDER BY 1;
 -- What a transaction appends.
 SELECT keys FROM rag.change ORDER BY change_id;

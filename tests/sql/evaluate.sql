@@ -29,7 +29,7 @@ WITH q (question, relevant) AS (VALUES ('dance of the bees', 4), ('water and sal
                        UNION ALL SELECT 'lexical', row_number() OVER (), (document_key ->> 'id')::int FROM rag_search('facts', question, 3, dense_weight => 0, rerank => false)
                        UNION ALL SELECT 'hybrid', row_number() OVER (), (document_key ->> 'id')::int FROM rag_search('facts', question, 3, rerank => false)
                        UNION ALL SELECT 'reranked', row_number() OVER (), (document_key ->> 'id')::int FROM rag_search('facts', question, 3)) r),
-     judged AS (SELECT stage, question, rank, (question, key) IN (SELECT question, relevant FROM q) AS hit, (SELECT count(*) FROM q WHERE q.question = ranks.question) AS relevant FROM ranks),
+     judged AS (SELECT stage, question, rank, EXISTS (SELECT FROM q WHERE q.question = ranks.question AND q.relevant = key) AS hit, (SELECT count(*) FROM q WHERE q.question = ranks.question) AS relevant FROM ranks),
      expected AS (SELECT stage, question, sum(hit::int)::float8 / max(relevant) AS recall, coalesce(1.0 / min(rank) FILTER (WHERE hit), 0) AS rr,
                          sum(CASE WHEN hit THEN ln(2) / ln(rank + 1) ELSE 0 END) / (SELECT sum(ln(2) / ln(g + 1)) FROM generate_series(1, least(max(relevant), 3)) g) AS ndcg FROM judged GROUP BY 1, 2)
 SELECT stage, round((sum(x.recall) / 3)::numeric, 6) - round(max(e.recall)::numeric, 6) AS recall, round((sum(rr) / 3)::numeric, 6) - round(max(e.mrr)::numeric, 6) AS mrr,

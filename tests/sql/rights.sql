@@ -65,7 +65,7 @@ INSERT INTO doc VALUES ('one', (1, 'x'), 'The first text.'), ('two', (2, 'y'), '
 \c - :me
 -- Neither the superuser's session nor anybody else's settings are touched.
 CALL rag_work();
-SELECT current_user = session_user AS is_self, current_setting('search_path') AS path, current_setting('lock_timeout') AS lock_timeout,
+SELECT current_user = session_user AS is_self, current_setting('search_path') LIKE '%mallory%' AS took_path, current_setting('lock_timeout') AS lock_timeout,
        current_setting('row_security') AS row_security, current_setting('datestyle') AS datestyle;
 SELECT indexed, dead, paused FROM rag.status WHERE collection = 'mallory';
 SELECT what FROM seen WHERE by = 'mallory' AND what NOT LIKE 'after%' ORDER BY what;

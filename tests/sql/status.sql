@@ -32,7 +32,7 @@ CREATE FUNCTION miscounted() RETURNS SETOF rag.job_count LANGUAGE sql AS $$
     SELECT generation_id, sum(open), sum(dead), sum(new)
       FROM (SELECT generation_id, (NOT is_dead)::int AS open, is_dead::int AS dead, is_new::int AS new FROM rag.job
              UNION ALL SELECT generation_id, -open, -dead, -new FROM rag.job_count) j
-     GROUP BY generation_id HAVING (sum(open), sum(dead), sum(new)) <> (0, 0, 0)
+     GROUP BY generation_id HAVING sum(open) <> 0 OR sum(dead) <> 0 OR sum(new) <> 0
 $$;
 SELECT open, dead, new FROM rag.job_count WHERE generation_id = :generation_id;
 UPDATE rag.job SET is_dead = NOT is_dead, is_new = true, attempts = 3 WHERE key IN ('["1"]', '["3"]', '["4"]');

@@ -1,6 +1,7 @@
 # What a role without rights can make of remote models: nothing. It can neither read a key nor have the server call an address
 # of its choosing, whatever it writes into settings, models, arguments, filters and options. Pins: `SET` of a path or a host;
-# a URL as a model's name; a table of the role's own in the place of the catalog's; a key in an error or in the catalog.
+# a URL as a model's name; a table of the role's own in the place of the catalog's; a key in an error or in the catalog; a provider that repeats a document
+# in its errors, for everybody to read who may search.
 use strict;
 use warnings;
 
@@ -115,6 +116,30 @@ for my $view (qw(rag.model rag.remote_model rag.call_log rag.generation_status p
 	unlike($sql->("SELECT * FROM $view", 'nobody'), qr/\Q$key\E|provider\.key/, "$view shows neither a key nor its place");
 }
 unlike(slurp_file($node->logfile), qr/\Q$key\E/, 'nor does the log hold the key');
+
+# What a provider repeats of a document is for the owner of the source: neither who was granted the collection nor who
+# monitors the server reads it.
+$sql->('CREATE ROLE guest LOGIN; CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
+$sql->("GRANT SELECT ON docs TO guest; SELECT rag_grant('docs', 'guest')", 'nobody');
+for my $status (500, 404, 429)
+{
+	$provider->always({ status => $status, body => { error => { message => 'cannot read zebra', code => 'insufficient_quota' } } });
+	$sql->("UPDATE docs SET body = 'zebra $status' WHERE id = 1", 'nobody');
+	wait_until("$status: its owner reads what the provider said", sub {
+		$sql->('SELECT error, paused FROM rag.generation_status UNION ALL SELECT reason, excerpt FROM rag.dead_job', 'nobody') =~ /cannot read zebra/;
+	});
+	for my $who (qw(guest watcher))
+	{
+		is($sql->("SELECT count(*) FROM rag.generation_status WHERE collection = 'docs'", $who), '1', "$status: $who sees that there is something");
+		for my $what (qw(generation_status status dead_job call_log query_log feedback answer_request collection generation))
+		{
+			unlike($sql->("SELECT * FROM rag.$what", $who), qr/zebra/, "$status: $who reads no document in rag.$what");
+		}
+	}
+	$provider->always(undef);
+	$sql->("SELECT rag_retry('docs')", 'nobody');
+	wait_for_indexed($node, 'docs');
+}
 
 $node->stop;
 $_->stop for $provider, $trap;

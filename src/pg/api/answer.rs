@@ -17,12 +17,20 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
 
-extension_sql_file!("../../../sql/answer.sql", name = "answer", requires = [rag_answer_passages]);
-
 /// Answers from bare passages; always one row.
 ///
 /// STABLE because it reads a model; PARALLEL RESTRICTED because only the leader inherits or loads one.
-#[pg_extern(stable, parallel_restricted, cost = 100000, name = "rag_answer")]
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model text = NULL, instructions text = NULL) RETURNS TABLE (
+    answer text,
+    citations jsonb,
+    status text,
+    confidence float8,
+    claims jsonb,
+    usage jsonb
+) STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text) IS 'an answer to a question from passages, with quotes and their places';
+")]
 // The columns are the API, and pgrx passes arrays by value.
 #[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
 fn rag_answer_passages(

@@ -10,7 +10,23 @@ use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
 /// Divides a text into chunks that fit a model, each with its place in the text.
-#[pg_extern(stable, parallel_restricted, cost = 10000)]
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_chunk(
+    content text,
+    max_tokens int = NULL,
+    overlap_tokens int = NULL,
+    format text = 'auto',
+    model text = NULL
+) RETURNS TABLE (
+    ordinal int,
+    content text,
+    token_count int,
+    char_start int,
+    char_end int,
+    metadata jsonb
+) STABLE PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_chunk IS 'chunks of a text, each with its place in it';
+")]
 #[allow(clippy::type_complexity)] // The columns are the API.
 fn rag_chunk(
     content: Option<&str>,

@@ -15,7 +15,7 @@ use std::ffi::CStr;
 const NAME_BYTES: usize = 63 - VIEW_SUFFIX.len();
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_create_collection(
+CREATE FUNCTION @extschema@.rag_create_collection(
     name text,
     source regclass,
     content name,
@@ -30,7 +30,7 @@ CREATE FUNCTION rag_create_collection(
     replicated boolean = false,
     lexical text = 'builtin'
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
+COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
 #[allow(clippy::too_many_arguments)] // a SQL function's named options
 fn rag_create_collection(
@@ -77,9 +77,9 @@ fn rag_create_collection(
 
 /// Changes what may be changed of a collection without building it anew.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_alter_collection(name text, replicated boolean = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication';
 ", requires = ["catalog", "rag_ingest"])]
 fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<(), ErrorReport> {
     let collection = Collection::owned(name, "alter it")?;
@@ -110,9 +110,9 @@ fn compare_everything(collection: i32) {
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_drop_collection(name text) RETURNS void
+CREATE FUNCTION @extschema@.rag_drop_collection(name text) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
+COMMENT ON FUNCTION @extschema@.rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
 ", requires = ["catalog"])]
 fn rag_drop_collection(name: &str) -> Result<(), ErrorReport> {
     drop::drop(name)?;

@@ -8,10 +8,10 @@ use pgrx::prelude::*;
 use std::path::PathBuf;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_create_credential(name text, url_prefix text, file text = NULL, env text = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_create_credential(name text, url_prefix text, file text = NULL, env text = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_create_credential IS 'names a file or environment variable of the server that holds a key, and the URL it may be sent to';
-REVOKE ALL ON FUNCTION rag_create_credential FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.rag_create_credential IS 'names a file or environment variable of the server that holds a key, and the URL it may be sent to';
+REVOKE ALL ON FUNCTION @extschema@.rag_create_credential FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_create_credential(
     name: Option<&str>,
@@ -50,10 +50,10 @@ fn rag_create_credential(
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_drop_credential(name text) RETURNS void
+CREATE FUNCTION @extschema@.rag_drop_credential(name text) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_drop_credential IS 'forgets a credential that no model uses';
-REVOKE ALL ON FUNCTION rag_drop_credential FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.rag_drop_credential IS 'forgets a credential that no model uses';
+REVOKE ALL ON FUNCTION @extschema@.rag_drop_credential FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_drop_credential(name: &str) -> Result<(), ErrorReport> {
     let used_by = include_str!("../../../sql/run/remote_credential_used_by.sql");

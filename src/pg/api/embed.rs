@@ -17,13 +17,7 @@ mod memo;
 /// The planner runs stable functions of constants to guess how many rows a condition leaves, and throws the value
 /// away: a call of a provider would be paid for nothing, and EXPLAIN would make one. It never runs a function that
 /// returns a record, so that is what the library has; `rag_embed` is SQL that the planner replaces by its body.
-#[pg_extern(sql = r"
-CREATE FUNCTION rag.embed(content text, model text, purpose text, OUT embedding vector, OUT fingerprint text) RETURNS record
-    STABLE PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag.embed(text, text, text) IS 'what rag_embed calls: the vector, and the fingerprint of the model';
-CREATE FUNCTION rag_embed(content text, model text = NULL, purpose text = 'query') RETURNS vector
-    STABLE PARALLEL RESTRICTED COST 10000 RETURN (rag.embed(content, model, purpose)).embedding;
-", requires = ["catalog"])]
+#[pg_extern(sql = false)]
 fn rag_embed(
     content: Option<&str>,
     model: Option<&str>,
@@ -45,13 +39,7 @@ fn rag_embed(
 }
 
 /// Embeds many texts in batches of like length; NULL elements stay NULL.
-#[pg_extern(sql = r"
-CREATE FUNCTION rag.embed(contents text[], model text, purpose text, OUT embeddings vector[], OUT fingerprint text) RETURNS record
-    STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag.embed(text[], text, text) IS 'what rag_embed calls: the vectors, and the fingerprint of the model';
-CREATE FUNCTION rag_embed(contents text[], model text = NULL, purpose text = 'document') RETURNS vector[]
-    STABLE PARALLEL RESTRICTED COST 100000 RETURN (rag.embed(contents, model, purpose)).embeddings;
-", requires = ["catalog"])]
+#[pg_extern(sql = false)]
 #[allow(clippy::needless_pass_by_value)] // pgrx passes arrays by value
 fn rag_embed_array(
     contents: Option<Array<'_, &str>>,

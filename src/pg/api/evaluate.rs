@@ -20,7 +20,7 @@ use std::time::Duration;
 const DEFAULT_K: i32 = 10;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_evaluate(
+CREATE FUNCTION @extschema@.rag_evaluate(
     collection text,
     questions regclass = NULL,
     question name = 'question',
@@ -40,7 +40,7 @@ CREATE FUNCTION rag_evaluate(
     ndcg float8,
     p50_ms float8
 ) STABLE PARALLEL RESTRICTED ROWS 4 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_evaluate IS 'quality of each stage of searching a collection, on questions with relevant documents or on logged feedback';
+COMMENT ON FUNCTION @extschema@.rag_evaluate IS 'quality of each stage of searching a collection, on questions with relevant documents or on logged feedback';
 ", requires = ["query_log", rag_search])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_evaluate(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_explain(
+CREATE FUNCTION @extschema@.rag_explain(
     collection text,
     query text,
     top_k int = 5,
@@ -44,7 +44,7 @@ CREATE FUNCTION rag_explain(
     maxsim float8,
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
+COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
 ", requires = ["search", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_explain(
@@ -128,7 +128,7 @@ fn rag_explain(
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_explain_text(
+CREATE FUNCTION @extschema@.rag_explain_text(
     collection text,
     query text,
     top_k int = 5,
@@ -143,7 +143,7 @@ CREATE FUNCTION rag_explain_text(
     near_duplicate float8 = NULL,
     expand int = 0
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_explain_text IS 'rag_explain as lines to read';
+COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["search", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments)] // a SQL function's named options
 fn rag_explain_text(

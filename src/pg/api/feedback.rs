@@ -10,18 +10,18 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_last_query() RETURNS bigint
+CREATE FUNCTION @extschema@.rag_last_query() RETURNS bigint
     STABLE PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_last_query IS 'number in rag.query_log of this session''s last search or answer; NULL when it was not logged';
+COMMENT ON FUNCTION @extschema@.rag_last_query IS 'number in rag.query_log of this session''s last search or answer; NULL when it was not logged';
 ", requires = ["query_log"])]
 fn rag_last_query() -> Option<i64> {
     query_log::last()
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_feedback(query_id bigint, chunk_id bigint, relevant boolean) RETURNS void
+CREATE FUNCTION @extschema@.rag_feedback(query_id bigint, chunk_id bigint, relevant boolean) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_feedback IS 'says whether a chunk that a logged query found was relevant';
+COMMENT ON FUNCTION @extschema@.rag_feedback IS 'says whether a chunk that a logged query found was relevant';
 ", requires = ["query_log"])]
 fn rag_feedback(query_id: i64, chunk_id: i64, relevant: bool) -> Result<(), ErrorReport> {
     let role = current_role();

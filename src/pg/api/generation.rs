@@ -14,7 +14,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_rebuild(
+CREATE FUNCTION @extschema@.rag_rebuild(
     collection text,
     model text = NULL,
     max_tokens int = NULL,
@@ -25,7 +25,7 @@ CREATE FUNCTION rag_rebuild(
     switch boolean = false,
     lexical text = NULL
 ) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
+COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
 ", requires = ["catalog", "status"])]
 #[allow(clippy::too_many_arguments)] // a SQL function's named options
 fn rag_rebuild(
@@ -50,7 +50,7 @@ fn rag_rebuild(
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_estimate(
+CREATE FUNCTION @extschema@.rag_estimate(
     collection text,
     model text = NULL,
     max_tokens int = NULL,
@@ -68,7 +68,7 @@ CREATE FUNCTION rag_estimate(
     duration interval,
     cost float8
 ) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
+COMMENT ON FUNCTION @extschema@.rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
 ", requires = ["catalog", "status"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options and row
 fn rag_estimate(
@@ -111,9 +111,9 @@ fn rag_estimate(
 
 /// Lets searches run on another generation.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_switch(collection text, generation int = NULL, force boolean = false) RETURNS int
+CREATE FUNCTION @extschema@.rag_switch(collection text, generation int = NULL, force boolean = false) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
+COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
 ", requires = ["catalog", "status"])]
 fn rag_switch(
     collection: Option<&str>,
@@ -128,9 +128,9 @@ fn rag_switch(
 
 /// Lets searches run on the generation they ran on before.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_rollback(collection text) RETURNS int
+CREATE FUNCTION @extschema@.rag_rollback(collection text) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_rollback IS 'lets searches run on the generation they ran on before; returns its number';
+COMMENT ON FUNCTION @extschema@.rag_rollback IS 'lets searches run on the generation they ran on before; returns its number';
 ", requires = ["catalog", "status"])]
 fn rag_rollback(collection: Option<&str>) -> Result<i32, ErrorReport> {
     let collection = Collection::owned(collection, "roll it back")?;
@@ -145,9 +145,9 @@ fn rag_rollback(collection: Option<&str>) -> Result<i32, ErrorReport> {
 
 /// Drops generations that searches do not run on.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_prune(collection text, generation int = NULL) RETURNS int
+CREATE FUNCTION @extschema@.rag_prune(collection text, generation int = NULL) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
+COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
 ", requires = ["catalog", "status"])]
 fn rag_prune(collection: Option<&str>, generation: Option<i32>) -> Result<i32, ErrorReport> {
     let collection = Collection::owned(collection, "prune it")?;

@@ -8,18 +8,18 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_grant(collection text, role regrole) RETURNS void
+CREATE FUNCTION @extschema@.rag_grant(collection text, role regrole) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_grant IS 'lets a role search a collection, as far as it may read the source';
+COMMENT ON FUNCTION @extschema@.rag_grant IS 'lets a role search a collection, as far as it may read the source';
 ", requires = ["catalog"])]
 fn rag_grant(collection: &str, role: pg_sys::Oid) -> Result<(), ErrorReport> {
     Ok(change(collection, role, include_str!("../../../sql/run/grant.sql"), "grant it")?)
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_revoke(collection text, role regrole) RETURNS void
+CREATE FUNCTION @extschema@.rag_revoke(collection text, role regrole) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_revoke IS 'takes back what rag_grant gave';
+COMMENT ON FUNCTION @extschema@.rag_revoke IS 'takes back what rag_grant gave';
 ", requires = ["catalog"])]
 fn rag_revoke(collection: &str, role: pg_sys::Oid) -> Result<(), ErrorReport> {
     Ok(change(collection, role, include_str!("../../../sql/run/revoke.sql"), "revoke it")?)

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 const MOST_QUESTIONS: i32 = 1_000;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_maintain(collection text, rebuild boolean = NULL, questions int = 20)
+CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions int = 20)
 RETURNS TABLE (
     method text,
     rows bigint,
@@ -24,7 +24,7 @@ RETURNS TABLE (
     reason text,
     action text
 ) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
+COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
 ", requires = ["catalog"])]
 #[allow(clippy::type_complexity)] // the shape of a result set
 fn rag_maintain(

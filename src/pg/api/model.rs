@@ -10,7 +10,23 @@ use pgrx::prelude::*;
 use std::path::Path;
 
 /// Every build of every model in the models directory.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(sql = r#"
+CREATE FUNCTION @extschema@.rag_models() RETURNS TABLE (
+    name text,
+    kind text,
+    fingerprint text,
+    dimensions int,
+    max_tokens int,
+    "precision" text,
+    size bigint,
+    is_current boolean,
+    is_default boolean,
+    is_preloaded boolean,
+    is_loaded boolean,
+    error text
+) STABLE STRICT PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_models() IS 'builds of models in the models directory; behind the view rag.model';
+"#)]
 #[allow(clippy::type_complexity)] // The columns are the API.
 fn rag_models() -> Result<
     TableIterator<

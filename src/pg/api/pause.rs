@@ -10,9 +10,9 @@ use pgrx::prelude::*;
 
 /// Stops ingestion; changes are noted all the same.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_pause(collection text, generation int = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_pause(collection text, generation int = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
+COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
 ", requires = ["catalog"])]
 fn rag_pause(collection: Option<&str>, generation: Option<i32>) -> Result<(), ErrorReport> {
     let collection = owned(collection, generation, "pause it")?;
@@ -24,9 +24,9 @@ fn rag_pause(collection: Option<&str>, generation: Option<i32>) -> Result<(), Er
 
 /// Lets ingestion go on.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_resume(collection text, generation int = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_resume(collection text, generation int = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
+COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
 ", requires = ["catalog"])]
 fn rag_resume(collection: Option<&str>, generation: Option<i32>) -> Result<(), ErrorReport> {
     let collection = owned(collection, generation, "resume it")?;

@@ -3,14 +3,14 @@ use crate::pg::{guc, question_cache};
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_query_cache() RETURNS TABLE (size int, entries int, hits bigint, misses bigint, shared boolean)
+CREATE FUNCTION @extschema@.rag_query_cache() RETURNS TABLE (size int, entries int, hits bigint, misses bigint, shared boolean)
     STRICT VOLATILE PARALLEL RESTRICTED ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_query_cache IS 'counters of the cache of question embeddings; behind the view rag.query_cache';
-CREATE VIEW rag.query_cache AS
+COMMENT ON FUNCTION @extschema@.rag_query_cache IS 'counters of the cache of question embeddings; behind the view rag.query_cache';
+CREATE VIEW rag.query_cache WITH (security_barrier, security_invoker) AS
     SELECT size, entries, hits, misses,
            hits / NULLIF(hits + misses, 0)::float8 AS hit_rate,
            shared
-      FROM rag_query_cache();
+      FROM @extschema@.rag_query_cache();
 COMMENT ON VIEW rag.query_cache IS 'the cache of question embeddings: of the server where it is shared, else of this session';
 COMMENT ON COLUMN rag.query_cache.size IS 'questions it has room for';
 COMMENT ON COLUMN rag.query_cache.hit_rate IS 'share of questions whose embedding was known, since the start';

@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 const MOST_QUERIES: i32 = 10_000;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_recall(
+CREATE FUNCTION @extschema@.rag_recall(
     collection text,
     queries int = 100,
     k int = 10,
@@ -22,7 +22,7 @@ CREATE FUNCTION rag_recall(
     exact_p50_ms float8,
     access text
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_recall IS 'share of the nearest chunks that the vector index finds, asked for stored vectors';
+COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked for stored vectors';
 ", requires = ["search"])]
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn rag_recall(

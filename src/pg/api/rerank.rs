@@ -9,12 +9,15 @@ use crate::rerank::{late_interaction, order, score_filled};
 use crate::{Error, Result};
 use pgrx::prelude::*;
 
-extension_sql_file!("../../../sql/rerank.sql", name = "rerank", requires = [rag_rerank]);
-
 /// Scores documents against a query, best first.
 ///
 /// STABLE because it reads a model; PARALLEL RESTRICTED because only the leader inherits or loads one.
-#[pg_extern(stable, parallel_restricted, cost = 100000, name = "rag_rerank")]
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_rerank(query text, documents text[], top_k int = NULL, model text = NULL)
+    RETURNS TABLE (ordinal int, document text, score float8)
+    STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_rerank IS 'documents in the order in which they answer a query, with scores';
+")]
 fn rag_rerank(
     query: Option<&str>,
     documents: Option<Array<'_, &str>>,

@@ -18,7 +18,7 @@ pub(super) use options::{Given, count};
 type Row = (i64, JsonB, i32, String, f64, JsonB, JsonB);
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_search(
+CREATE FUNCTION @extschema@.rag_search(
     collection text,
     query text,
     top_k int = 5,
@@ -41,7 +41,7 @@ CREATE FUNCTION rag_search(
     metadata jsonb,
     ranks jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_search IS 'the chunks of a collection that fit a query best, best first';
+COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
 ", requires = ["search", "query_log", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_search(

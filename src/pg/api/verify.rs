@@ -5,10 +5,10 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_verify(collection text, repair boolean = true)
+CREATE FUNCTION @extschema@.rag_verify(collection text, repair boolean = true)
 RETURNS TABLE (problem text, found bigint, action text)
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_verify IS 'compares a collection with its source, repairs what differs, and lets a restored one go on';
+COMMENT ON FUNCTION @extschema@.rag_verify IS 'compares a collection with its source, repairs what differs, and lets a restored one go on';
 ", requires = ["catalog"])]
 #[allow(clippy::type_complexity)] // the shape of a result set
 fn rag_verify(

@@ -19,9 +19,9 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_millis(50);
 
 #[pg_extern(sql = r"
-CREATE PROCEDURE rag_work(collection text = NULL)
+CREATE PROCEDURE @extschema@.rag_work(collection text = NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON PROCEDURE rag_work IS 'brings chunks up to date in this session, committing as it goes';
+COMMENT ON PROCEDURE @extschema@.rag_work IS 'brings chunks up to date in this session, committing as it goes';
 ", requires = ["catalog"])]
 #[allow(clippy::needless_pass_by_value)] // its memory may not outlive the first commit
 fn rag_work(
@@ -143,9 +143,9 @@ fn administered(name: Option<&str>) -> Result<Vec<i32>> {
 
 /// Lets a paused collection go on and gives its dead jobs another chance. Returns how many.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_retry(collection text) RETURNS bigint
+CREATE FUNCTION @extschema@.rag_retry(collection text) RETURNS bigint
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_retry IS 'lets a paused collection go on and tries its dead jobs again; returns their number';
+COMMENT ON FUNCTION @extschema@.rag_retry IS 'lets a paused collection go on and tries its dead jobs again; returns their number';
 ", requires = ["catalog"])]
 fn rag_retry(collection: &str) -> Result<i64, ErrorReport> {
     let collection = Collection::by_name(collection)?;

@@ -170,7 +170,7 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
 /// Notes why a generation was not switched to, and leaves it to whoever reads that.
 fn give_up(target: &Generation, reason: &str) {
     let stop = "UPDATE rag.generation SET switches = false WHERE generation_id = $1";
-    let note = "UPDATE rag.progress SET error = $2 WHERE generation_id = $1";
+    let note = "UPDATE rag.progress SET error = $2, sqlstate = NULL WHERE generation_id = $1";
     as_extension_owner(|| {
         execute(stop, &[target.id.into()]);
         execute(note, &[target.id.into(), reason.into()]);

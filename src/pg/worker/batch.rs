@@ -109,7 +109,7 @@ pub fn pause_generation(
 ) -> std::result::Result<(), Failed> {
     pgrx::log!("rag_pg: generation {generation} is paused: {}", failed.reason());
     host.transaction(|| {
-        super::lease::pause_generation(generation, failed.reason());
+        super::lease::pause_generation(generation, failed);
         Ok(())
     })
 }
@@ -118,7 +118,7 @@ pub fn pause_generation(
 pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Result<(), Failed> {
     pgrx::log!("rag_pg: collection {collection} is paused: {}", failed.reason());
     host.transaction(|| {
-        super::lease::pause(collection, failed.reason());
+        super::lease::pause(collection, failed);
         Ok(())
     })
 }

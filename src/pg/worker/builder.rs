@@ -93,8 +93,9 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     if let Err(failed) = build(&host, generation) {
         failed.warn();
         let noted = host.transaction(|| {
-            let sql = "UPDATE rag.progress SET error = $2 WHERE generation_id = $1";
-            as_extension_owner(|| execute(sql, &[generation.into(), failed.reason().into()]));
+            let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
+            let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
+            as_extension_owner(|| execute(sql, &args));
             Ok(())
         });
         if let Err(failed) = noted {

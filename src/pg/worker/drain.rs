@@ -279,8 +279,9 @@ impl Drain {
     /// Lets everyone see why a generation makes no progress; what is stored next takes it back.
     fn note_outage(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         self.host.transaction(|| {
-            let sql = "UPDATE rag.progress SET error = $2 WHERE generation_id = $1";
-            as_extension_owner(|| execute(sql, &[generation.into(), failed.reason().into()]));
+            let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
+            let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
+            as_extension_owner(|| execute(sql, &args));
             Ok(())
         })
     }

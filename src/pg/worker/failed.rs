@@ -25,6 +25,15 @@ impl Failed {
         &self.reason
     }
 
+    /// What everyone may know of it: without the detail, in which a provider may repeat a document, and nothing
+    /// but the SQLSTATE of an error that PostgreSQL or code of the owner's raised over one.
+    pub fn summary(&self) -> String {
+        match &self.cause {
+            Cause::Ours(error) => error.message().to_owned(),
+            Cause::Caught(_) => format!("error {}", self.sqlstate),
+        }
+    }
+
     /// Whether the session's user, a timeout or the server asked to stop.
     pub fn is_cancel(&self) -> bool {
         matches!(self.sqlstate.as_str(), "57014" | "57P01" | "57P02" | "57P03")

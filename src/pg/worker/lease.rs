@@ -200,13 +200,17 @@ pub fn random() -> f64 {
 }
 
 /// Notes why a collection stands still.
-pub fn pause(collection: i32, reason: &str) {
-    let sql = include_str!("../../../sql/run/work_pause.sql");
-    as_extension_owner(|| execute(sql, &[collection.into(), reason.into()]));
+pub fn pause(collection: i32, failed: &Failed) {
+    note_pause(include_str!("../../../sql/run/work_pause.sql"), collection, failed);
 }
 
 /// Notes why a generation stands still.
-pub fn pause_generation(generation: i32, reason: &str) {
-    let sql = include_str!("../../../sql/run/work_pause_generation.sql");
-    as_extension_owner(|| execute(sql, &[generation.into(), reason.into()]));
+pub fn pause_generation(generation: i32, failed: &Failed) {
+    note_pause(include_str!("../../../sql/run/work_pause_generation.sql"), generation, failed);
+}
+
+fn note_pause(sql: &str, id: i32, failed: &Failed) {
+    let args =
+        [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
+    as_extension_owner(|| execute(sql, &args));
 }

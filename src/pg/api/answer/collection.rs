@@ -20,7 +20,7 @@ use serde_json::json;
 use std::time::Instant;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer(
+CREATE FUNCTION @extschema@.rag_answer(
     collection text,
     question text,
     top_k int = 5,
@@ -39,7 +39,7 @@ CREATE FUNCTION rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(

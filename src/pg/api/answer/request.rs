@@ -18,7 +18,7 @@ use pgrx::prelude::*;
 use serde_json::json;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer_submit(
+CREATE FUNCTION @extschema@.rag_answer_submit(
     collection text,
     question text,
     top_k int = 5,
@@ -29,7 +29,7 @@ CREATE FUNCTION rag_answer_submit(
     near_duplicate float8 = NULL,
     expand int = 0
 ) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 ", requires = ["catalog", "query_log", "answer_request"])]
 #[allow(clippy::too_many_arguments)] // named options
 fn rag_answer_submit_collection(
@@ -70,9 +70,9 @@ fn rag_answer_submit_collection(
 
 /// The same from bare passages.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer_submit(question text, passages text[], model text = NULL, instructions text = NULL)
+CREATE FUNCTION @extschema@.rag_answer_submit(question text, passages text[], model text = NULL, instructions text = NULL)
     RETURNS uuid VOLATILE PARALLEL UNSAFE COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_submit(text, text[], text, text) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
 ", requires = ["catalog", "answer_request"])]
 #[allow(clippy::needless_pass_by_value)] // pgrx passes arrays by value
 fn rag_answer_submit_passages(
@@ -112,7 +112,7 @@ fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer_fetch(request_id uuid) RETURNS TABLE (
+CREATE FUNCTION @extschema@.rag_answer_fetch(request_id uuid) RETURNS TABLE (
     state text,
     answer text,
     citations jsonb,
@@ -122,7 +122,7 @@ CREATE FUNCTION rag_answer_fetch(request_id uuid) RETURNS TABLE (
     usage jsonb,
     error jsonb
 ) STABLE STRICT PARALLEL RESTRICTED ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_fetch IS 'what became of a request that rag_answer_submit made';
+COMMENT ON FUNCTION @extschema@.rag_answer_fetch IS 'what became of a request that rag_answer_submit made';
 ", requires = ["answer_request"])]
 #[allow(clippy::type_complexity)] // a row
 fn rag_answer_fetch(
@@ -159,9 +159,9 @@ fn rag_answer_fetch(
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer_cancel(request_id uuid) RETURNS boolean
+CREATE FUNCTION @extschema@.rag_answer_cancel(request_id uuid) RETURNS boolean
     VOLATILE STRICT PARALLEL UNSAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_cancel IS 'cancels a request that rag_answer_submit made; false when it had ended already';
+COMMENT ON FUNCTION @extschema@.rag_answer_cancel IS 'cancels a request that rag_answer_submit made; false when it had ended already';
 ", requires = ["answer_request"])]
 fn rag_answer_cancel(request_id: Uuid) -> Result<bool, ErrorReport> {
     let was_open = answer_request::cancel(request_id)?;

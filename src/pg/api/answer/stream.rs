@@ -31,7 +31,7 @@ use std::time::Instant;
 type Row = (&'static str, Option<String>, Option<JsonB>);
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer_stream(
+CREATE FUNCTION @extschema@.rag_answer_stream(
     collection text,
     question text,
     top_k int = 5,
@@ -43,7 +43,7 @@ CREATE FUNCTION rag_answer_stream(
     expand int = 0
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer from a collection, in rows that come while the model writes it';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer from a collection, in rows that come while the model writes it';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_stream_collection(
@@ -93,10 +93,10 @@ fn rag_answer_stream_collection(
 
 /// The same from bare passages.
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_answer_stream(question text, passages text[], model text = NULL, instructions text = NULL)
+CREATE FUNCTION @extschema@.rag_answer_stream(question text, passages text[], model text = NULL, instructions text = NULL)
     RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_answer_stream(text, text[], text, text) IS 'an answer from passages, in rows that come while the model writes it';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text) IS 'an answer from passages, in rows that come while the model writes it';
 ", requires = ["catalog"])]
 // The columns are the API, and pgrx passes arrays by value.
 #[allow(clippy::type_complexity, clippy::needless_pass_by_value)]

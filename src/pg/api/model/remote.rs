@@ -20,7 +20,7 @@ const MAX_REQUEST_TOKENS: i32 = 100_000;
 const MAX_OUTPUT_TOKENS: i32 = 1024;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_create_model(
+CREATE FUNCTION @extschema@.rag_create_model(
     name text,
     kind text,
     provider text,
@@ -45,8 +45,8 @@ CREATE FUNCTION rag_create_model(
     output_price float8 = NULL,
     request_price float8 = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_create_model IS 'makes a model that another server runs known by a name; calls nobody';
-REVOKE ALL ON FUNCTION rag_create_model FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.rag_create_model IS 'makes a model that another server runs known by a name; calls nobody';
+REVOKE ALL ON FUNCTION @extschema@.rag_create_model FROM PUBLIC;
 ", requires = ["remote"])]
 #[allow(clippy::too_many_arguments)] // named arguments of SQL
 fn rag_create_model(
@@ -112,10 +112,10 @@ fn rag_create_model(
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_drop_model(name text) RETURNS void
+CREATE FUNCTION @extschema@.rag_drop_model(name text) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_drop_model IS 'forgets a remote model that no collection uses';
-REVOKE ALL ON FUNCTION rag_drop_model FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.rag_drop_model IS 'forgets a remote model that no collection uses';
+REVOKE ALL ON FUNCTION @extschema@.rag_drop_model FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_drop_model(name: &str) -> Result<(), ErrorReport> {
     let used_by = include_str!("../../../../sql/run/remote_used_by.sql");
@@ -137,20 +137,20 @@ fn rag_drop_model(name: &str) -> Result<(), ErrorReport> {
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_grant_model(model text, role regrole) RETURNS void
+CREATE FUNCTION @extschema@.rag_grant_model(model text, role regrole) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_grant_model IS 'lets a role use a remote model; the role - is everyone';
-REVOKE ALL ON FUNCTION rag_grant_model FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.rag_grant_model IS 'lets a role use a remote model; the role - is everyone';
+REVOKE ALL ON FUNCTION @extschema@.rag_grant_model FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_grant_model(model: &str, role: pg_sys::Oid) -> Result<(), ErrorReport> {
     Ok(change_use(model, role, include_str!("../../../../sql/run/remote_grant.sql"))?)
 }
 
 #[pg_extern(sql = r"
-CREATE FUNCTION rag_revoke_model(model text, role regrole) RETURNS void
+CREATE FUNCTION @extschema@.rag_revoke_model(model text, role regrole) RETURNS void
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_revoke_model IS 'takes back what rag_grant_model gave';
-REVOKE ALL ON FUNCTION rag_revoke_model FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.rag_revoke_model IS 'takes back what rag_grant_model gave';
+REVOKE ALL ON FUNCTION @extschema@.rag_revoke_model FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_revoke_model(model: &str, role: pg_sys::Oid) -> Result<(), ErrorReport> {
     Ok(change_use(model, role, include_str!("../../../../sql/run/remote_revoke.sql"))?)
