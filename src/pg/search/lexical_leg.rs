@@ -19,18 +19,23 @@ use crate::pg::spi::{column, fill, required};
 use crate::search::gin::number;
 use crate::search::legs::{Request, Term, each_hit};
 use crate::search::postings::{Postings, Rank, intersect, sum, weightiest};
-use crate::search::sample::{Place, places};
+use crate::search::sample::{Place, places, scattered};
 use crate::search::{Bm25, any_of};
 use pgrx::datum::DatumWithOid;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys::{self, ItemPointerData};
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
-/// Chunks that the leg looks at, if as many may be seen.
+/// Chunks that the leg looks at, if as many may be seen; where not all may, at least half as many, and twice as many as it is
+/// deep.
 const CANDIDATES: usize = 400;
 /// Most chunks that one statement is asked about.
 const MOST_FETCHED: usize = 6_000;
+/// Under row security, least chunks that a statement is asked about, and the factor between that number and the next higher one.
+const LEAST_ASKED: usize = 64;
+/// See [`LEAST_ASKED`].
+const STEP: usize = 8;
 /// Most candidates that are put in order at once.
 const MOST_RANKED: f64 = 65_536.0;
 /// Most entries of the index that a search reads: some nanoseconds each. Where not all may be seen, up to
@@ -180,7 +185,7 @@ impl Search {
         let expected = statistics.share * frequency::rows(self.generation.chunks);
         let may_list = self.is_narrowed() && expected <= MOST_VISIBLE as f64;
         let mut walk = self.walk(&lists, &request, &statistics, may_list.then_some(expected));
-        let is_short = walk.kept.len() < CANDIDATES && !lists.is_complete;
+        let is_short = walk.kept.len() < self.wanted() && !lists.is_complete;
         if may_list && (walk.has_given_up || is_short) {
             if let Some(visible) = self.few(MOST_VISIBLE, |_| true).0 {
                 let mut visible: Vec<u64> = visible.iter().map(place_number).collect();
@@ -246,6 +251,12 @@ impl Search {
         leg.wanted = (!wanted.is_empty()).then(|| wanted.join(", and "));
     }
 
+    /// How many chunks the leg looks at.
+    fn wanted(&self) -> usize {
+        let deep = (2 * self.options.depth).clamp(CANDIDATES / 2, CANDIDATES);
+        if self.is_narrowed() { deep } else { CANDIDATES }
+    }
+
     /// Goes through the candidates, best first, until there are enough that may be seen. Gives up where more than `most` would
     /// have to be looked at.
     fn walk(
@@ -264,26 +275,27 @@ impl Search {
                 Postings { weight, places }
             })
             .collect();
+        let wanted = self.wanted();
         let (mut walk, mut after, mut seen, mut times) = (Walk::default(), None, 0, 1.25);
-        while walk.kept.len() < CANDIDATES {
+        while walk.kept.len() < wanted {
             pgrx::check_for_interrupts!();
-            let missing = (CANDIDATES - walk.kept.len()) as f64;
+            let missing = (wanted - walk.kept.len()) as f64;
             let bound = if after.is_none() { MOST_FETCHED as f64 } else { MOST_RANKED };
             let share = if self.is_narrowed() { statistics.share / times } else { 1.0 };
             let count = (missing / share).max(missing).min(bound).ceil() as usize;
             let batch = weightiest(&postings, count, after);
             for batch in batch.chunks(MOST_FETCHED) {
-                if walk.kept.len() < CANDIDATES {
+                if walk.kept.len() < wanted {
                     walk.kept.extend(self.visible_of(batch, request));
                 }
             }
             if batch.len() < count {
-                walk.is_exhausted = walk.kept.len() <= CANDIDATES;
+                walk.is_exhausted = walk.kept.len() <= wanted;
                 break;
             }
             seen += batch.len();
             left = left.saturating_sub(batch.len());
-            let missing = CANDIDATES.saturating_sub(walk.kept.len()) as f64;
+            let missing = wanted.saturating_sub(walk.kept.len()) as f64;
             let needed = (missing * seen as f64 / walk.kept.len() as f64).min(left as f64);
             if missing > 0.0 && most.is_some_and(|most| needed > most) {
                 walk.has_given_up = true;
@@ -292,14 +304,24 @@ impl Search {
             after = batch.last().copied();
             times *= 2.0;
         }
-        walk.kept.truncate(CANDIDATES);
+        walk.kept.truncate(wanted);
         walk
     }
 
     /// Those candidates that may be seen, in their order, with their hits.
+    ///
+    /// How many rows a statement looks at is counted where everyone can read it (`pg_stat_xact_all_tables`, `EXPLAIN (BUFFERS)`
+    /// of the call). Under row security it is one of a few numbers, whatever the candidates are: chance makes up the rest.
     fn visible_of(&self, batch: &[Rank], request: &Request) -> Vec<(Rank, Vec<u8>)> {
         let ranks: HashMap<Place, Rank> = batch.iter().map(|rank| (rank.2, *rank)).collect();
         let mut places: Vec<Place> = batch.iter().map(|(.., place)| *place).collect();
+        if !self.may_use_statistics() {
+            let sizes = std::iter::successors(Some(LEAST_ASKED), |size| Some(size * STEP));
+            let size = sizes.into_iter().find(|size| *size >= places.len());
+            let missing = size.map_or(0, |size| size - places.len());
+            let extent = frequency::extent(self.generation.chunks);
+            places.extend(scattered(extent, missing, RandomState::new().hash_one(missing)));
+        }
         places.sort_unstable();
         let hits = self.hits(request, None, places.into_iter().map(tid).collect());
         let hits = each_hit(request, &hits);

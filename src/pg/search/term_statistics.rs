@@ -10,7 +10,7 @@ use crate::search::legs::{Request, Term, most_telling, seen};
 /// Chunks of a sample, and of a larger one where the caller may see hardly any of them.
 const LOOKED_AT: [usize; 2] = [600, 3_600];
 /// How many visible ones are enough to tell what is common.
-const TELLING: usize = 30;
+const TELLING: usize = 20;
 
 /// What is known before the legs gather.
 #[derive(Clone)]
