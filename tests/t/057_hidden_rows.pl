@@ -38,7 +38,7 @@ BEGIN
                     SELECT %s + id, id, body, '''', split_part(body, '' '', 1), 20, to_tsvector(''simple'', body), (SELECT array_agg(sin(id * d)::real ORDER BY d) FROM generate_series(1, 32) d)::vector FROM %I',
                    chunks, first, name);
     PERFORM setval('rag.chunk_id', first + rows);
-    EXECUTE format('GRANT SELECT ON %I TO tenant; ALTER TABLE %1$I OWNER TO keeper; ALTER TABLE %1$I ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON %1$I USING (tenant = current_user COLLATE "default")', name);
+    EXECUTE format('GRANT SELECT ON %I TO tenant; ALTER TABLE %1$I OWNER TO keeper; ALTER TABLE %1$I ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON %1$I TO tenant USING (tenant = ''tenant'')', name);
     PERFORM rag_grant(name, 'tenant');
 END $$;
 SQL
@@ -96,7 +96,7 @@ for my $query (q{'zebra'}, q{'ze':*}, q{'zebra' <-> 'crossing'}, q{!'zebra'}, q{
 	}
 }
 same("EXPLAIN of $_", "EXPLAIN SELECT * FROM CHUNKS WHERE $_") for q{section = 'zebra'}, q{content < 'zebra'}, q{content LIKE 'zebra%'}, q{content_hash = 'x'};
-is(seen('held', q{SELECT count(*) FROM pg_stats WHERE schemaname || '.' || tablename = 'public.' || 'CHUNKS'}), "0\n\n", 'statistics are not shown');
+is(seen('held', q{SELECT count(*) FROM pg_stats WHERE schemaname || '.' || tablename = 'public.' || 'CHUNKS'}), "0\n", 'statistics are not shown');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_statistic s JOIN pg_attribute a ON attrelid = starelid AND attnum = staattnum JOIN rag.generation g ON g.chunks = starelid
 	WHERE attname IN ('content', 'content_hash', 'section', 'lexemes', 'embedding')}), 0, '... and of what documents say there are none');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
@@ -105,10 +105,10 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_operator o JOIN pg_nam
 
 # --- Searches ------------------------------------------------------------------------------------
 my $explained = q{SELECT row_number() OVER (), rank, document_key, kept, reason, score, dense_rank, lexical_rank, rrf, similarity, bm25, search FROM rag_explain('COLLECTION', $q$QUERY$q$, OPTIONS)};
-my $text = q{SELECT regexp_replace(line, '^( +\S+ +)\d+', '\1ID') FROM rag_explain_text('COLLECTION', $q$QUERY$q$, OPTIONS) line};
+my $text = q{SELECT regexp_replace(line, '^ +(\S+) +\d+ +', '\1 ID ') FROM rag_explain_text('COLLECTION', $q$QUERY$q$, OPTIONS) line};
 for my $query ('zebra', 'okapi', 'zebra okapi w7', '"zebra crossing"', '"okapi crossing"', 'zebra -crossing', 'okapi -zebra', 'gnu', 'gnu zebra', 'nosuchword', 'other')
 {
-	for my $options (q{20, dense_weight => 0, rerank => false}, q{5}, q{10, depth => 20, filter => '{"id": {"gt": 3000}}'})
+	for my $options (q{20, depth => 20, dense_weight => 0, rerank => false}, q{5}, q{5, depth => 20}, q{10, depth => 20, filter => '{"id": {"gt": 3000}}'})
 	{
 		for my $sql ($explained, $text)
 		{
@@ -118,10 +118,11 @@ for my $query ('zebra', 'okapi', 'zebra okapi w7', '"zebra crossing"', '"okapi c
 		}
 	}
 }
+like(seen('held', q{SELECT rag_explain_text('COLLECTION', 'zebra', 5, depth => 20)}), qr/Leg lexical: gin index \S+, chunks with most of 'zebra'; 20 candidates/, 'the index is read for it');
 # BM25 is that of the tenant's rows: a word that most others' rows hold is a rare one.
-my ($bm25) = split /\n/, $node->safe_psql('postgres', q{SET ROLE tenant; SELECT (ranks ->> 'bm25')::float8 > 4 FROM rag_search('held', 'zebra', 1, dense_weight => 0, rerank => false)});
+my ($bm25) = split /\n/, $node->safe_psql('postgres', q{SET ROLE tenant; SELECT (ranks ->> 'bm25')::float8 > 4 FROM rag_search('held', 'zebra', 1, depth => 20, dense_weight => 0, rerank => false)});
 is($bm25, 't', 'idf of visible rows');
-my $found = q{SET ROLE tenant; SELECT count(*), bool_and(content ~ 'WORD') FROM rag_search('held', 'QUERY', 50, dense_weight => 0, rerank => false OPTIONS)};
+my $found = q{SET ROLE tenant; SELECT count(*), bool_and(content ~ 'WORD') FROM rag_search('held', 'QUERY', 50, depth => 20, dense_weight => 0, rerank => false OPTIONS)};
 for my $case ([ 'zebra', 'zebra', '', 20 ], [ '"zebra crossing"', 'zebra crossing', '', 5 ], [ 'zebra -crossing', 'zebra and', '', 15 ], [ 'zebra', 'zebra', q{, filter => '{"id": {"lte": 8500}}'}, 10 ])
 {
 	my ($query, $word, $options, $there) = @$case;
@@ -136,16 +137,16 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION looked_at(collection text, query text, n int) RETURNS float8 LANGUAGE plpgsql AS $$
 DECLARE before bigint; pages bigint;
 BEGIN
-    PERFORM count(*) FROM rag_search(collection, query, dense_weight => 0, rerank => false);
+    PERFORM count(*) FROM rag_search(collection, query, depth => 20, dense_weight => 0, rerank => false);
     before := (SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relname = collection);
-    PERFORM (SELECT count(*) FROM rag_search(collection, query, dense_weight => 0, rerank => false)) FROM generate_series(1, n);
+    PERFORM count(*) FROM generate_series(1, n) g, LATERAL (SELECT count(*) FROM rag_search(collection, query || repeat(' ', g), depth => 20, dense_weight => 0, rerank => false)) s;
     RETURN ((SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relname = collection) - before) / n::float8;
 END $$;
 SQL
 my ($with, $without) = map { $node->safe_psql('postgres', "SET ROLE tenant; SELECT looked_at('$_', 'n100003', 40)") } 'held', 'bare';
 my $nowhere = $node->safe_psql('postgres', "SET ROLE tenant; SELECT looked_at('held', 'n999999', 40)");
-cmp_ok(abs($with - $nowhere), '<', 0.8, "rows looked at for a word of one hidden row and for a word of none: $with, $nowhere");
-cmp_ok(abs($with - $without), '<', 0.8, '... and in the other collection');
+cmp_ok(abs($with - $nowhere), '<', 0.6, "rows looked at for a word of one hidden row and for a word of none: $with, $nowhere");
+cmp_ok(abs($with - $without), '<', 0.6, '... and in the other collection');
 
 # Where the full-text index is missing, its part is done by a statement with the owner's rights, of which the caller is not
 # told what the server logs of it.
@@ -154,7 +155,7 @@ SKIP:
 	skip 'auto_explain is not installed', 2 if $node->psql('postgres', "LOAD 'auto_explain'");
 	my $shown = seen('held', <<'SQL', q{LOAD 'auto_explain'; SET auto_explain.log_nested_statements = on; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; BEGIN; DO $$ BEGIN EXECUTE 'DROP INDEX ' || (SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam JOIN rag.generation g ON g.chunks = i.indrelid JOIN rag.collection l USING (collection_id) WHERE a.amname = 'gin' AND l.name = 'held'); END $$;});
 SET client_min_messages = log;
-SELECT 'found ' || count(*) FROM rag_search('COLLECTION', 'zebra', 50, dense_weight => 0, rerank => false);
+SELECT 'found ' || count(*) FROM rag_search('COLLECTION', 'zebra', 50, depth => 20, dense_weight => 0, rerank => false);
 ROLLBACK;
 SQL
 	like($shown, qr/^found 20$/m, 'without the index: the same is found');

@@ -137,7 +137,10 @@ impl Search {
         if few.is_some() {
             return self.compared_leg(leg);
         }
-        self.ranked_leg(leg).unwrap_or_else(|leg| self.listed_leg(leg, statistics))
+        match self.ranked_leg(&leg) {
+            Some(ranked) => ranked,
+            None => self.listed_leg(leg, &statistics),
+        }
     }
 
     /// Of the few chunks that filter and policies leave, those that hold any term.
@@ -153,46 +156,48 @@ impl Search {
 
     /// What another extension's index finds, which looks at neither filter nor phrases nor deleted rows: where these leave less
     /// than the leg is to have, and there is more, or where it finds nothing, ours is asked.
-    fn ranked_leg(&mut self, leg: LexicalLeg) -> Result<LexicalLeg, LexicalLeg> {
-        let Access::Index(index) = &self.access else { return Err(leg) };
+    fn ranked_leg(&mut self, leg: &LexicalLeg) -> Option<LexicalLeg> {
+        let Access::Index(index) = &self.access else { return None };
         let lexemes = leg.terms.iter().map(|term| term.lexeme.as_str());
         let is_narrowed = self.filter.sql().is_some() || self.trace.gathered.must_match.is_some();
         let asked = self.options.depth.max(if is_narrowed { MOST_CANDIDATES } else { 0 }) + SPARE;
         let best = index.best(lexemes, asked, &self.names.chunks);
-        if best.is_empty() {
-            return Err(leg);
+        let count = best.len();
+        if count == 0 {
+            return None;
         }
         let request = Request { terms: leg.terms.clone(), ..Request::default() };
         let template = include_str!("../../../sql/run/search_ranked.sql");
-        let count = best.len();
-        let hits = self.run_for_hits(template, &request, None, (Some(best), None));
+        let hits = self.run_for_hits(template, &request, None, Some(best), None);
         if count == asked && each_hit(&request, &hits).count() < self.options.depth {
             self.trace.is_short = true;
-            return Err(leg);
+            return None;
         }
-        Ok(LexicalLeg {
+        Some(LexicalLeg {
             hits,
             ranked: Some(count),
             wanted: Some(format!("its best {count}")),
-            ..leg
+            terms: request.terms,
+            documents: leg.documents,
+            ..LexicalLeg::default()
         })
     }
 
     /// What the index lists under the question's lexemes.
-    fn listed_leg(&self, mut leg: LexicalLeg, statistics: TermStatistics) -> LexicalLeg {
+    fn listed_leg(&self, mut leg: LexicalLeg, statistics: &TermStatistics) -> LexicalLeg {
         let request = Request { terms: statistics.terms.clone(), ..Request::default() };
-        let mut lists = self.lists(&statistics, None);
+        let mut lists = self.lists(statistics, None);
         let expected = statistics.share * frequency::rows(self.generation.chunks);
         let may_list = self.is_narrowed() && expected <= MOST_VISIBLE as f64;
-        let mut walk = self.walk(&lists, &request, &statistics, may_list.then_some(expected));
+        let mut walk = self.walk(&lists, &request, statistics, may_list.then_some(expected));
         let is_short = walk.kept.len() < self.wanted() && !lists.is_complete;
         if may_list && (walk.has_given_up || is_short) {
             if let Some(visible) = self.few(MOST_VISIBLE, |_| true).0 {
                 let mut visible: Vec<u64> = visible.iter().map(place_number).collect();
                 visible.sort_unstable();
-                lists = self.lists(&statistics, Some(&visible));
+                lists = self.lists(statistics, Some(&visible));
             }
-            walk = self.walk(&lists, &request, &statistics, None);
+            walk = self.walk(&lists, &request, statistics, None);
         }
         leg.hits = walk.kept.iter().flat_map(|(_, hit)| hit).copied().collect();
         let is_sampled = !lists.is_complete && walk.kept.len() < self.enough();
@@ -201,7 +206,7 @@ impl Search {
             let sample = self.sample(&request.terms, sampled(statistics.share));
             leg.hits.extend(self.hits(&request, lexemes.as_deref(), sample));
         }
-        self.count_visible(&mut leg.terms, &lists, &walk, &statistics);
+        self.count_visible(&mut leg.terms, &lists, &walk, statistics);
         self.describe(&mut leg, &lists, is_sampled);
         leg
     }
@@ -284,6 +289,9 @@ impl Search {
             let share = if self.is_narrowed() { statistics.share / times } else { 1.0 };
             let count = (missing / share).max(missing).min(bound).ceil() as usize;
             let batch = weightiest(&postings, count, after);
+            if after.is_none() && batch.is_empty() {
+                self.visible_of(&[], request);
+            }
             for batch in batch.chunks(MOST_FETCHED) {
                 if walk.kept.len() < wanted {
                     walk.kept.extend(self.visible_of(batch, request));
@@ -311,7 +319,8 @@ impl Search {
     /// Those candidates that may be seen, in their order, with their hits.
     ///
     /// How many rows a statement looks at is counted where everyone can read it (`pg_stat_xact_all_tables`, `EXPLAIN (BUFFERS)`
-    /// of the call). Under row security it is one of a few numbers, whatever the candidates are: chance makes up the rest.
+    /// of the call). Under row security it is one of a few numbers, whatever the candidates are, also where there are none: chance makes
+    /// up the rest.
     fn visible_of(&self, batch: &[Rank], request: &Request) -> Vec<(Rank, Vec<u8>)> {
         let ranks: HashMap<Place, Rank> = batch.iter().map(|rank| (rank.2, *rank)).collect();
         let mut places: Vec<Place> = batch.iter().map(|(.., place)| *place).collect();
@@ -406,7 +415,7 @@ impl Search {
         tids: Vec<ItemPointerData>,
     ) -> Vec<u8> {
         let template = include_str!("../../../sql/run/search_hits.sql");
-        self.run_for_hits(template, request, lexemes, (None, Some(tids)))
+        self.run_for_hits(template, request, lexemes, None, Some(tids))
     }
 
     fn run_for_hits(
@@ -414,7 +423,8 @@ impl Search {
         template: &str,
         request: &Request,
         lexemes: Option<&str>,
-        (ids, tids): (Option<Vec<i64>>, Option<Vec<ItemPointerData>>),
+        ids: Option<Vec<i64>>,
+        tids: Option<Vec<ItemPointerData>>,
     ) -> Vec<u8> {
         let must_match = self.trace.gathered.must_match.as_deref();
         let visible = self.trace.gathered.is_strict.then(|| self.visible());
