@@ -16,36 +16,40 @@ SELECT c.name AS collection,
        -- Longer vectors than these cannot be indexed.
        CASE WHEN g.dimensions > 4000 THEN 'none' ELSE g.index_method END AS index,
        g.lexical,
-       p.indexed + COALESCE(n.new, 0) AS documents,
-       p.indexed,
-       COALESCE(n.open, 0) - j.in_flight + w.pending AS pending,
-       j.in_flight,
-       COALESCE(n.dead, 0) AS dead,
-       p.chunks,
-       p.embedded,
-       p.reused,
-       p.tokens,
-       pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) AS lag,
-       p.rate,
-       CASE WHEN p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
+       -- All of these are NULL for whom row-level security of the source shows a part of it.
+       CASE WHEN v.is_told THEN p.indexed + COALESCE(n.new, 0) END AS documents,
+       CASE WHEN v.is_told THEN p.indexed END AS indexed,
+       CASE WHEN v.is_told THEN COALESCE(n.open, 0) - j.in_flight + w.pending END AS pending,
+       CASE WHEN v.is_told THEN j.in_flight END AS in_flight,
+       CASE WHEN v.is_told THEN COALESCE(n.dead, 0) END AS dead,
+       CASE WHEN v.is_told THEN p.chunks END AS chunks,
+       CASE WHEN v.is_told THEN p.embedded END AS embedded,
+       CASE WHEN v.is_told THEN p.reused END AS reused,
+       CASE WHEN v.is_told THEN p.tokens END AS tokens,
+       CASE WHEN v.is_told THEN pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) END AS lag,
+       CASE WHEN v.is_told THEN p.rate END AS rate,
+       CASE WHEN v.is_told AND p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
              AND c.home = rag.home(c.source)
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
                      ((COALESCE(n.open, 0) + w.pending) / p.rate)::numeric)::float8) END AS eta,
-       COALESCE(pg_catalog.pg_total_relation_size(g.documents), 0)
-           + COALESCE(pg_catalog.pg_total_relation_size(g.chunks), 0)
-           + COALESCE(pg_catalog.pg_total_relation_size(g.bits), 0) AS bytes,
+       CASE WHEN v.is_told
+            THEN COALESCE(pg_catalog.pg_total_relation_size(g.documents), 0)
+                 + COALESCE(pg_catalog.pg_total_relation_size(g.chunks), 0)
+                 + COALESCE(pg_catalog.pg_total_relation_size(g.bits), 0) END AS bytes,
        g.loaded_at IS NOT NULL AS is_loaded,
-       CASE WHEN g.state = 'active' THEN 0
+       CASE WHEN NOT v.is_told THEN NULL
+            WHEN g.state = 'active' THEN 0
             ELSE COALESCE(n.open, 0) - COALESCE(rag.jobs_of_both(g.generation_id, a.generation_id, false), 0)
                  + (SELECT pg_catalog.count(*) FROM rag.scan mine
                      WHERE mine.generation_id = g.generation_id
                        AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = a.generation_id))
              END AS behind,
-       CASE WHEN g.state = 'active' THEN 0
+       CASE WHEN NOT v.is_told THEN NULL
+            WHEN g.state = 'active' THEN 0
             ELSE COALESCE(n.dead, 0) - COALESCE(rag.jobs_of_both(g.generation_id, a.generation_id, true), 0)
              END AS missing,
        g.switches,
-       p.heartbeat AS worker_heartbeat,
+       CASE WHEN v.is_told THEN p.heartbeat END AS worker_heartbeat,
        COALESCE(CASE WHEN o.is_owner AND (c.paused IS NOT NULL OR g.paused IS NOT NULL) THEN p.paused END,
                 c.paused, g.paused,
                 CASE WHEN c.home <> rag.home(c.source)
@@ -64,6 +68,8 @@ SELECT c.name AS collection,
   JOIN pg_catalog.pg_class r ON r.oid = c.source
   JOIN rag.generation g ON g.collection_id = c.collection_id
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
+ CROSS JOIN LATERAL (SELECT o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+                            OR NOT pg_catalog.row_security_active(r.oid) AS is_told) AS v
   LEFT JOIN rag.generation a ON a.collection_id = c.collection_id AND a.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
   LEFT JOIN (SELECT n.generation_id, pg_catalog.sum(n.open)::bigint AS open, pg_catalog.sum(n.dead)::bigint AS dead,
@@ -89,7 +95,7 @@ SELECT c.name AS collection,
                  FROM rag.scan s
                 WHERE s.generation_id = g.generation_id) AS w) AS w (pending, oldest)
  WHERE o.is_owner OR pg_catalog.has_table_privilege(g.chunks, 'SELECT') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted; members of pg_monitor see all';
+COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
 COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
 COMMENT ON COLUMN rag.generation_status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
@@ -108,13 +114,17 @@ GRANT SELECT ON rag.generation_status TO PUBLIC;
 
 CREATE VIEW rag.status WITH (security_barrier) AS
 SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.chunks, s.lag, s.rate, s.eta, s.worker_heartbeat,
-       s.paused, s.worker, COALESCE(t.calls, 0) AS remote_calls, COALESCE(t.tokens, 0) AS remote_tokens, t.cost AS remote_cost,
+       s.paused, s.worker,
+       -- To whom pending is told, everything is.
+       CASE WHEN s.pending IS NOT NULL THEN COALESCE(t.calls, 0) END AS remote_calls,
+       CASE WHEN s.pending IS NOT NULL THEN COALESCE(t.tokens, 0) END AS remote_tokens,
+       CASE WHEN s.pending IS NOT NULL THEN t.cost END AS remote_cost,
        (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate
   FROM rag.generation_status s
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
  WHERE s.state = 'active';
-COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted; members of pg_monitor see all';
+COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
 COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
@@ -129,7 +139,7 @@ COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag
 COMMENT ON COLUMN rag.status.remote_calls IS 'calls of remote models for the collection since it was created; rag.call_log has them';
 COMMENT ON COLUMN rag.status.remote_tokens IS 'tokens of these, read and written';
 COMMENT ON COLUMN rag.status.remote_cost IS 'their cost by the models'' prices; NULL where no model has any';
-COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose embedding was known, of the whole server where rag_pg is preloaded; the same in every row';
+COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose embedding was known, of the whole server where rag_pg is preloaded; the same in every row; there NULL but for members of pg_monitor';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 CREATE VIEW rag.dead_job WITH (security_barrier) AS

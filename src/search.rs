@@ -7,7 +7,6 @@ pub mod filter;
 pub mod gin;
 pub mod legs;
 pub mod lexical;
-pub mod matching;
 pub mod passage;
 pub mod postings;
 pub mod quality;

@@ -1,20 +1,16 @@
 -- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
 -- caller's search path stays: it belongs to the caller's policies.
--- $1 the question's vector, $2 the packed request (search::legs), $3 what the lexical leg matches,
--- $4 what every chunk must match, $5 numbers of the chunks that another extension's index found for the lexical leg, $6 places
--- of the few chunks that search_few.sql left or of a sample, $7 what of that sample the lexical leg matches
--- (search_sampled.sql), $8 and on the values of the filter. What a statement does not ask for is NULL.
--- The legs gather what ranking must know of each chunk, rag.search_fuse ranks and keeps the best, and only
--- what the caller may see of those comes out. The last columns before the keys count those kept, and those of the lexical leg.
+-- $1 the question's vector, $2 the packed request (search::legs), $3 the packed hits of the lexical leg,
+-- $4 what every chunk must match, $5 of no use here, $6 TIDs of the few chunks that search_few.sql left,
+-- $7 and on the values of the filter. What a statement does not ask for is NULL.
+-- The dense leg gathers what ranking must know of each chunk, rag.search_fuse ranks and keeps the best of both legs, and only
+-- what the caller may see of those comes out. The last column before the keys counts those kept.
 WITH dense AS MATERIALIZED (
 {dense}
-), {matched}lexical AS MATERIALIZED (
-{lexical}
 ), kept AS MATERIALIZED (
     SELECT f.chunk_id, f.place, f.dense_rank, f.lexical_rank, f.rrf, f.bm25
       FROM dense
-     CROSS JOIN lexical
-     CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, lexical.hits) f
+     CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, $3) f
 ), found AS MATERIALIZED (
     SELECT k.chunk_id, k.dense_rank, k.lexical_rank, k.rrf, k.bm25,
            1 OPERATOR(pg_catalog.-) ({distance}) AS similarity,
@@ -39,7 +35,6 @@ SELECT f.chunk_id,
        d.pages[p.ordinal],
        {bits},
        (SELECT pg_catalog.count(*) FROM kept),
-       (SELECT lexical.found FROM lexical),
        {found_keys}
   FROM found f
   JOIN {documents} d ON {same_document}

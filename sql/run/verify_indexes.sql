@@ -27,10 +27,10 @@ SELECT w.statement
                EXISTS (SELECT FROM valid v JOIN key k USING (columns)
                         WHERE v.indrelid = $2 AND v.amname = 'btree')
          UNION ALL
-        SELECT 'CREATE INDEX ON {chunks} USING gin (lexemes rag.tsvector_ops) WITH (gin_pending_list_limit = 512)',
+        SELECT 'CREATE INDEX ON {chunks} USING gin (lexemes) WITH (gin_pending_list_limit = 512)',
                EXISTS (SELECT FROM valid v
                         WHERE v.indrelid = $2 AND v.amname = 'gin' AND v.columns = ARRAY ['lexemes']
-                          AND v.opcname = 'tsvector_ops' AND v.nspname = 'rag')
+                          AND v.opcname = 'tsvector_ops' AND v.nspname = 'pg_catalog')
          UNION ALL
         SELECT 'ALTER TABLE {bits} ADD PRIMARY KEY (chunk_id)',
                $3::oid IS NULL

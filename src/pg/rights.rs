@@ -206,6 +206,12 @@ pub fn row_security_applies(table: pg_sys::Oid) -> bool {
     result == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
 }
 
+/// Whether the caller may watch the server: a member of `pg_monitor`, or a superuser.
+pub fn is_monitor() -> bool {
+    // SAFETY: reads catalogs inside a transaction.
+    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::ROLE_PG_MONITOR.into()) }
+}
+
 /// Name of the role whose rights are in force, unquoted.
 pub fn current_role() -> String {
     // SAFETY: reads this backend's state.

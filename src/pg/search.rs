@@ -10,8 +10,7 @@ mod found;
 mod frequency;
 mod gather;
 mod hits;
-mod known;
-mod listed;
+mod lexical_leg;
 mod loading;
 mod pgvector;
 mod postings;
@@ -23,6 +22,7 @@ mod resolve;
 mod script;
 pub mod settings;
 mod statement;
+mod term_statistics;
 mod text_search;
 mod trace;
 mod tsvector;
@@ -41,8 +41,6 @@ pub use comparable::values;
 pub use explain::{Explained, explain};
 use filter::Filter;
 pub use found::{Fate, Found, key_of};
-use known::Known;
-use listed::Listed;
 pub use loading::Loading;
 use pgvector::PgVector;
 use question::Question;
@@ -52,12 +50,11 @@ use resolve::{Resolved, resolve};
 use serde_json::Value;
 use statement::Names;
 use std::time::Instant;
+use term_statistics::TermStatistics;
 use text_search::Config;
 use trace::timed;
 pub use trace::{Trace, milliseconds};
 pub use tsvector::TsVector;
-
-pgrx::extension_sql_file!("../../sql/search.sql", name = "search", requires = ["catalog"]);
 
 /// How to search.
 #[derive(Debug, Clone)]
@@ -222,9 +219,7 @@ struct Search {
     /// Whether another extension's index finds the chunks of the lexical leg.
     access: Access,
     /// What is known of the question's lexemes, once the legs need it.
-    known: Option<Known>,
-    /// Where the index lists chunks under the question's lexemes, once the legs need it.
-    listed: Option<Listed>,
+    statistics: Option<TermStatistics>,
     /// Kept in force while the search lasts.
     _snapshot: Option<Snapshot>,
 }
@@ -257,8 +252,7 @@ impl Search {
             question,
             embedding,
             trace,
-            known: None,
-            listed: None,
+            statistics: None,
             _snapshot: snapshot,
         })
     }

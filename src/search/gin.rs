@@ -190,6 +190,11 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// From an inner page of a tree of places: how many pages are below.
+    pub fn children(self) -> Result<u16> {
+        u16_at(self.special(4), 0)
+    }
+
     /// Adds the places of a leaf of such a tree to `places`.
     pub fn unpack(self, places: &mut Vec<u64>) -> Result<()> {
         if self.has(DELETED) {
@@ -334,7 +339,7 @@ mod tests {
             let mut places = Vec::new();
             if unpack(&bytes, &mut places).is_ok() {
                 prop_assert!(places.is_sorted());
-                let _ = weightiest(&[Weighed { weight: 1.0, places: &places }], 10);
+                let _ = weightiest(&[Weighed { weight: 1.0, places: &places }], 10, None);
             }
             let end = bytes.len();
             if end > 40 {
@@ -342,7 +347,7 @@ mod tests {
                 bytes[12..14].copy_from_slice(&(end as u16 - 8).to_ne_bytes());
             }
             if let Ok(page) = Page::new(&bytes) {
-                let _ = (page.find(&wanted), page.leftmost(), page.unpack(&mut places), page.waiting(), page.right());
+                let _ = (page.find(&wanted), page.leftmost(), page.children(), page.unpack(&mut places), page.waiting(), page.right());
                 let _ = page.waiting_entries().map(Iterator::count);
             }
         }

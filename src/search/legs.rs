@@ -20,7 +20,7 @@ pub const MAX_TERMS: usize = 64;
 pub struct Term {
     /// The lexeme as a `tsvector` holds it.
     pub lexeme: String,
-    /// Share of all chunks that hold it, from 0 to 1, where planner statistics say.
+    /// Share of the chunks that hold it, from 0 to 1; `None` where all that do are among what the legs found.
     pub frequency: Option<f32>,
 }
 
@@ -184,6 +184,15 @@ fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
     })
 }
 
+/// Where the chunk of each packed hit lies, with the hit itself.
+pub fn each_hit<'a>(
+    request: &Request,
+    packed: &'a [u8],
+) -> impl Iterator<Item = (Place, &'a [u8])> {
+    let terms = request.terms.len();
+    hits(packed, terms).map(|hit| hit.place).zip(packed.chunks_exact(HIT_HEADER + terms))
+}
+
 /// How many packed hits there are, and how many of them hold each term of the request.
 pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
     let mut holding = vec![0; request.terms.len()];
@@ -326,6 +335,10 @@ mod tests {
         let packed = [hit(&request, 1, &[("a", 3)]), hit(&request, 2, &[("a", 1), ("b", 1)])];
         assert_eq!(seen(&request, &packed.concat()), (2, vec![2, 1]));
         assert_eq!(seen(&request, &[]), (0, vec![0, 0]));
+        let packed = packed.concat();
+        let each: Vec<(Place, &[u8])> = each_hit(&request, &packed).collect();
+        assert_eq!((each.len(), each[1].0), (2, (2, 3)));
+        assert_eq!([each[0].1, each[1].1].concat(), packed);
     }
 
     #[test]

@@ -14,14 +14,26 @@ pub struct Postings<'a> {
 /// Pages of a table whose chunks are weighed together: their sums fit into a processor's cache.
 const PAGES: u64 = 2_048;
 
-/// The places of about `most` chunks whose terms weigh most, each term counted once: BM25 but for how often a chunk
-/// holds them and how long it is. Of those that weigh the same, some from all over the table.
-pub fn weightiest(lists: &[Postings<'_>], most: usize) -> Vec<Place> {
+/// A candidate in the order of candidates: the bits of its sum, which are in the order of sums, what decides between equal
+/// sums, and its place.
+pub type Rank = (u32, u32, Place);
+
+/// The sum of a candidate's weights.
+pub fn sum((bits, ..): Rank) -> f32 {
+    f32::from_bits(bits)
+}
+
+/// The `most` candidates whose terms weigh most, each term counted once: BM25 but for how often a chunk holds them and how
+/// long it is. Highest first; of those that weigh the same, some from all over the table. Where `after` is given, those that
+/// come after it. The order of two candidates depends on nothing but these two, so that leaving out what a caller may not see
+/// gives the order of the rest.
+pub fn weightiest(lists: &[Postings<'_>], most: usize, after: Option<Rank>) -> Vec<Rank> {
     let slots = slots(lists);
     let mut sums = vec![0.0; PAGES as usize * slots];
     let mut lists: Vec<(f32, &[u64])> =
         lists.iter().map(|list| (list.weight as f32, list.places)).collect();
-    let mut best = Best { most, least: (f32::MIN_POSITIVE.to_bits(), 0), found: Vec::new() };
+    let least = (f32::MIN_POSITIVE.to_bits(), 0);
+    let mut best = Best { most, after, least, found: Vec::new() };
     let mut reached = Vec::new();
     while let Some(first) = lists.iter().filter_map(|(_, places)| places.first()).min() {
         let page = u64::from(place(*first).0) / PAGES * PAGES;
@@ -50,6 +62,15 @@ pub fn weightiest(lists: &[Postings<'_>], most: usize) -> Vec<Place> {
     best.found()
 }
 
+/// Leaves those of `places` that are among `others`; both ascend.
+pub fn intersect(places: &mut Vec<u64>, others: &[u64]) {
+    let mut rest = others;
+    places.retain(|place| {
+        rest = &rest[rest.partition_point(|other| other < place)..];
+        rest.first() == Some(place)
+    });
+}
+
 /// One more than the highest place on a page.
 fn slots(lists: &[Postings<'_>]) -> usize {
     // Of signed numbers every processor finds the highest of several at once.
@@ -59,19 +80,20 @@ fn slots(lists: &[Postings<'_>]) -> usize {
     lists.iter().map(highest).max().map_or(1, |highest| highest as usize + 1)
 }
 
-/// The best so far: each with the bits of its sum, which are in the order of sums, and what decides between equals.
+/// The best so far.
 struct Best {
     most: usize,
+    after: Option<Rank>,
     /// The least that is still of interest.
     least: (u32, u32),
-    found: Vec<(u32, u32, Place)>,
+    found: Vec<Rank>,
 }
 
 impl Best {
     fn take(&mut self, sum: u32, place: Place) {
-        let scattered = scattered(place);
-        if (sum, scattered) >= self.least {
-            self.found.push((sum, scattered, place));
+        let rank = (sum, scattered(place), place);
+        if (rank.0, rank.1) >= self.least && self.after.is_none_or(|after| rank < after) {
+            self.found.push(rank);
             if self.found.len() >= 4 * self.most.max(64) {
                 self.prune();
             }
@@ -87,12 +109,11 @@ impl Best {
         }
     }
 
-    fn found(mut self) -> Vec<Place> {
+    fn found(mut self) -> Vec<Rank> {
         self.prune();
         self.found.truncate(self.most);
-        let mut places: Vec<Place> = self.found.into_iter().map(|(.., place)| place).collect();
-        places.sort_unstable();
-        places
+        self.found.sort_unstable_by(|a, b| b.cmp(a));
+        self.found
     }
 }
 
@@ -128,7 +149,14 @@ mod tests {
             let postings = lists.iter().zip(&numbers);
             let postings = postings.map(|((weight, _), places)| Postings { weight: *weight, places });
             let postings: Vec<Postings<'_>> = postings.collect();
-            let found = weightiest(&postings, most);
+            let found = weightiest(&postings, most, None);
+            prop_assert!(found.windows(2).all(|pair| pair[0] > pair[1]), "highest first");
+            // In two steps as in one.
+            let mut steps = weightiest(&postings, most / 3, None);
+            let after = steps.last().copied();
+            steps.extend(weightiest(&postings, most - most / 3, after));
+            prop_assert_eq!(&found, &steps);
+            let found: Vec<Place> = found.into_iter().map(|(.., place)| place).collect();
             prop_assert_eq!(found.len(), most.min(sums.len()));
             let places: BTreeSet<Place> = found.iter().copied().collect();
             prop_assert_eq!(places.len(), found.len(), "each once");
@@ -143,8 +171,37 @@ mod tests {
     #[test]
     fn of_equals_some_are_taken_from_everywhere() {
         let places: Vec<u64> = (0..100_000).map(|page| number((page, 1))).collect();
-        let found = weightiest(&[Postings { weight: 1.0, places: &places }], 1_000);
-        let early = found.iter().filter(|(page, _)| *page < 50_000).count();
+        let found = weightiest(&[Postings { weight: 1.0, places: &places }], 1_000, None);
+        let early = found.iter().filter(|(.., (page, _))| *page < 50_000).count();
         assert!((400..600).contains(&early), "{early} of 1,000");
+    }
+
+    proptest! {
+        #[test]
+        fn hidden_candidates_do_not_change_the_order_of_others(
+            lists in prop::collection::vec((0.01..20.0_f64, prop::collection::btree_set((0..9_000_u32, 1..20_u16), 0..200)), 1..6),
+            hidden in prop::collection::btree_set((0..9_000_u32, 1..20_u16), 0..900),
+        ) {
+            let order = |visible: &dyn Fn(&Place) -> bool| {
+                let places = |places: &BTreeSet<Place>| places.iter().filter(|place| visible(place)).map(|place| number(*place)).collect();
+                let numbers: Vec<Vec<u64>> = lists.iter().map(|(_, list)| places(list)).collect();
+                let postings = lists.iter().zip(&numbers);
+                let postings: Vec<Postings<'_>> =
+                    postings.map(|((weight, _), places)| Postings { weight: *weight, places }).collect();
+                weightiest(&postings, usize::MAX / 8, None)
+            };
+            let is_visible = |place: &Place| !hidden.contains(place);
+            let mut all = order(&|_| true);
+            all.retain(|(.., place)| is_visible(place));
+            prop_assert_eq!(all, order(&is_visible));
+        }
+
+        #[test]
+        fn intersections_are_those_of_sets(a in prop::collection::btree_set(0..60_u64, 0..40), b in prop::collection::btree_set(0..60_u64, 0..40)) {
+            let (one, other): (Vec<u64>, Vec<u64>) = (a.iter().copied().collect(), b.iter().copied().collect());
+            let mut both = one;
+            intersect(&mut both, &other);
+            prop_assert_eq!(both, a.intersection(&b).copied().collect::<Vec<_>>());
+        }
     }
 }

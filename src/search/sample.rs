@@ -31,6 +31,21 @@ pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<Place> {
     pages.flat_map(|page| (1..=last).map(move |place| (page, place))).collect()
 }
 
+/// `wanted` places all over the table, which rows are likely to be at. Another `seed` means others.
+pub fn scattered(extent: Extent, wanted: usize, seed: u64) -> impl Iterator<Item = Place> {
+    let pages = u64::from(extent.pages.get());
+    let rows_a_page = (extent.rows / pages as f64).clamp(1.0, MOST_A_PAGE) as u64;
+    let mut state = seed;
+    // The generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (SplitMix64).
+    let mut random = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    };
+    (0..wanted).map(move |_| ((random() % pages) as u32, (1 + random() % rows_a_page) as u16))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +64,16 @@ mod tests {
             (0..10).collect()
         );
         assert_eq!(places.iter().filter(|(page, _)| *page == 9).count(), 12);
+    }
+
+    #[test]
+    fn scattered_places_are_where_rows_are() {
+        let places: BTreeSet<Place> = scattered(extent(9_990.0, 1_000), 2_000, 7).collect();
+        assert!(places.iter().all(|(page, place)| *page < 1_000 && (1..=9).contains(place)));
+        assert!(
+            places.len() > 1_500 && places.iter().filter(|(page, _)| *page < 500).count() > 600
+        );
+        assert_ne!(places, scattered(extent(9_990.0, 1_000), 2_000, 8).collect());
     }
 
     proptest! {

@@ -184,7 +184,7 @@ SELECT rag_grant('animals', 'search_zoo');
 GRANT EXECUTE ON FUNCTION plan_of TO search_zoo;
 SET ROLE search_zoo;
 SET enable_seqscan = off;
-SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes OPERATOR(rag.@@) ''egg''', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
+SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
 RESET enable_seqscan;
 RESET ROLE;
 SELECT rag_drop_collection('odd'), rag_drop_collection('animals');

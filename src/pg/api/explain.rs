@@ -45,7 +45,7 @@ CREATE FUNCTION @extschema@.rag_explain(
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
-", requires = ["search", search_hit, search_fuse])]
+", requires = ["catalog", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_explain(
     collection: Option<&str>,
@@ -144,7 +144,7 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     expand int = 0
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
-", requires = ["search", search_hit, search_fuse])]
+", requires = ["catalog", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments)] // a SQL function's named options
 fn rag_explain_text(
     collection: Option<&str>,

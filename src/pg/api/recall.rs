@@ -23,7 +23,7 @@ CREATE FUNCTION @extschema@.rag_recall(
     access text
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked for stored vectors';
-", requires = ["search"])]
+", requires = ["catalog"])]
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn rag_recall(
     collection: Option<&str>,

@@ -42,7 +42,7 @@ CREATE FUNCTION @extschema@.rag_search(
     ranks jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
-", requires = ["search", "query_log", search_hit, search_fuse])]
+", requires = ["query_log", search_hit, search_fuse])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_search(
     collection: Option<&str>,

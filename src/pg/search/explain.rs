@@ -8,7 +8,6 @@ use crate::pg::plan::scans::{self, Scan};
 use crate::pg::spi::{column, read, required};
 use crate::search::explain::Leg;
 use crate::search::lexical::Engine;
-use crate::search::matching::Matching;
 use std::time::Instant;
 
 /// A search and what there is to say about it.
@@ -37,7 +36,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let everything = Gathering { limit: 2 * search.options.depth, ..search.trace.gathered.clone() };
     let Gathered { found: all, kept, .. } = search.gather(&everything);
     let gone = kept - all.len();
-    let legs = vec![search.dense_leg(&all), search.lexical_leg(&all)];
+    let legs = vec![search.dense_leg(&all), search.words_leg(&all)];
     let notes = search.notes(&legs, gone);
     let order = search.order().to_owned();
     let lexical = search.engine();
@@ -57,51 +56,25 @@ impl Search {
         let has_leg = self.embedding.is_some() && self.options.dense_weight > 0.0;
         Leg {
             name: "dense",
-            access: has_leg.then(|| self.access("dense")).flatten(),
+            access: has_leg.then(|| self.dense_access()).flatten(),
             wanted: has_leg.then(|| format!("the nearest {}", self.options.depth)),
             found: all.iter().filter(|found| found.dense_rank.is_some()).count(),
         }
     }
 
-    fn lexical_leg(&self, all: &[Found]) -> Leg {
+    fn words_leg(&self, all: &[Found]) -> Leg {
+        let lexical = &self.trace.gathered.lexical;
+        let access = match (&self.access, lexical.ranked) {
+            (Access::Index(index), Some(_)) => Some(index.described()),
+            _ => described(&lexical.scans),
+        };
         let found = all.iter().filter(|found| found.lexical_rank.is_some()).count();
-        let name = "lexical";
-        if let (Access::Index(index), Some(best)) = (&self.access, self.asked()) {
-            let wanted = format!("its best {}", best.len());
-            return Leg { name, access: Some(index.described()), wanted: Some(wanted), found };
-        }
-        if let (Some(weightiest), None) =
-            (&self.trace.gathered.weightiest, &self.trace.gathered.few)
-        {
-            let lexemes = weightiest.lexemes.as_ref();
-            let most = lexemes.map(|l| format!("the {} chunks with most of {l}", weightiest.found));
-            let sample = (weightiest.places.len() > weightiest.found).then_some("a sample");
-            let places = sample.map(|_| Scan::Places(self.generation.chunks));
-            let access: Vec<Scan> =
-                lexemes.map(|_| Scan::Index(weightiest.index)).into_iter().chain(places).collect();
-            let wanted: Vec<String> = most.into_iter().chain(sample.map(str::to_owned)).collect();
-            let wanted = (!wanted.is_empty()).then(|| wanted.join(", and "));
-            return Leg { name, access: described(&access), wanted, found };
-        }
-        let Matching { indexed, sampled, .. } = self.matched(&self.terms(), &self.trace.gathered);
-        let few = indexed.as_ref().map(|_| format!("if those are fewer than {}, ", self.enough()));
-        let few = few.unwrap_or_default();
-        let sampled = sampled.map(|words| format!("{few}of a sample those with {words}"));
-        let wanted = indexed.map(|words| format!("chunks with {words}"));
-        let wanted: Vec<String> = wanted.into_iter().chain(sampled).collect();
-        let access = (!wanted.is_empty()).then(|| self.access(name)).flatten();
-        let wanted = access.as_ref().map(|_| wanted.join(", "));
-        Leg { name, access, wanted, found }
-    }
-
-    /// What another extension's index found, where the lexical leg is that.
-    fn asked(&self) -> Option<&[i64]> {
-        let Gathering { few, best, .. } = &self.trace.gathered;
-        best.as_ref().filter(|_| few.is_none()).map(|best| best.as_slice())
+        Leg { name: "lexical", access, wanted: lexical.wanted.clone(), found }
     }
 
     fn engine(&self) -> Engine {
-        self.asked().map_or(Engine::Builtin, |_| self.generation.lexical)
+        let ranked = self.trace.gathered.lexical.ranked;
+        ranked.map_or(Engine::Builtin, |_| self.generation.lexical)
     }
 
     /// Why the lexical leg was not the generation's engine's.
@@ -114,17 +87,17 @@ impl Search {
             Access::Index(_) if self.trace.is_short => {
                 Some("too few of its best pass filter and phrases")
             }
-            Access::Index(_) if self.asked().is_none() => Some("it found nothing"),
+            Access::Index(_) if self.trace.gathered.lexical.ranked.is_none() => {
+                Some("it found nothing")
+            }
             Access::Index(_) | Access::Builtin => None,
         }
     }
 
-    /// How the plan of the statement that ran gets at a leg's chunks.
-    pub(super) fn access(&self, leg: &str) -> Option<String> {
+    /// How the plan of the statement that ran gets at the dense leg's chunks.
+    pub(super) fn dense_access(&self) -> Option<String> {
         let (sql, arguments) = self.statement(&self.trace.gathered)?;
-        let parts: &[&str] = if leg == "lexical" { &["matched", leg] } else { &[leg] };
-        let scans = parts.iter().flat_map(|part| scans::of_cte(&sql, &arguments, part));
-        described(&scans.collect::<Vec<_>>())
+        described(&scans::of_cte(&sql, &arguments, "dense"))
     }
 
     /// What the order is by.

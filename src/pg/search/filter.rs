@@ -9,7 +9,7 @@ use pgrx::{IntoDatum, pg_sys};
 use serde_json::Value;
 
 /// Parameters of the statement before those of the filter.
-const OWN_PARAMETERS: usize = 7;
+const OWN_PARAMETERS: usize = 6;
 
 /// A filter compiled for one collection. The SQL depends on the filter's shape alone, so that filters
 /// that differ in values share a plan.

@@ -75,7 +75,7 @@ impl Found {
             heading_tokens: column::<i32>(row, 13)
                 .map_or(0, |n| usize::try_from(n).unwrap_or_default()),
             bits: column(row, 14),
-            key: key_of(row, 17, keys),
+            key: key_of(row, 16, keys),
             max_sim: None,
             score: 0.0,
             fate: Fate::Ranked(Choice::Lower),

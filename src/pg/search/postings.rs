@@ -3,12 +3,23 @@
 #![allow(unsafe_code)] // reads pages of an index by PostgreSQL's rules for that
 
 use crate::search::gin::{META, Malformed, Page, Postings, ROOT, Step, unpack};
+use crate::search::postings::intersect;
 use pgrx::{PgRelation, pg_sys};
 use std::ffi::CStr;
 
 unsafe extern "C-unwind" {
     /// Notes for serializable transactions that an index was read.
     fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
+}
+
+/// What an index has under a lexeme.
+pub struct Entry {
+    /// About how many rows, those lately deleted too.
+    pub count: f64,
+    /// Places of some of them, in any order.
+    places: Vec<u64>,
+    /// The root of the tree where the places of the others are.
+    tree: Option<u32>,
 }
 
 /// The full-text index of a table, open.
@@ -45,13 +56,8 @@ impl Index {
         self.index.oid()
     }
 
-    /// Numbers of the places under each of `lexemes`, ascending, those of rows lately deleted too; `None` for one with more
-    /// than is left of `most`, which all of them share. Lexemes are read in order.
-    pub fn places(
-        &self,
-        lexemes: &[&str],
-        mut most: usize,
-    ) -> Result<Vec<Option<Vec<u64>>>, Malformed> {
+    /// What is under each of `lexemes`; of long lists only where they are.
+    pub fn entries(&self, lexemes: &[&str]) -> Result<Vec<Entry>, Malformed> {
         // SAFETY: as an index scan does. Where the transaction is not serializable it does nothing.
         unsafe {
             let snapshot = pg_sys::GetActiveSnapshot();
@@ -61,22 +67,48 @@ impl Index {
         // First, since entries move from there to where they belong.
         let mut waiting = vec![Vec::new(); lexemes.len()];
         self.waiting(lexemes, &mut waiting)?;
-        let mut all = Vec::with_capacity(lexemes.len());
-        for (lexeme, waiting) in lexemes.iter().zip(waiting) {
-            let mut places = Vec::new();
-            if self.sorted(lexeme, most, &mut places)? {
-                if !waiting.is_empty() {
-                    places.extend(waiting);
-                    places.sort_unstable();
-                    places.dedup();
+        let entries = lexemes.iter().zip(waiting);
+        entries.map(|(lexeme, waiting)| self.entry(lexeme, waiting)).collect()
+    }
+
+    /// The places of an entry's rows, ascending, those of rows lately deleted too; of these only those among `others`, if
+    /// given. `None` where there are more than `most`.
+    pub fn places(
+        &self,
+        entry: Entry,
+        most: usize,
+        others: Option<&[u64]>,
+    ) -> Result<Option<Vec<u64>>, Malformed> {
+        let Entry { mut places, tree, .. } = entry;
+        let narrow = |places: &mut Vec<u64>| {
+            if let Some(others) = others {
+                intersect(places, others);
+            }
+        };
+        places.sort_unstable();
+        places.dedup();
+        narrow(&mut places);
+        if let Some(root) = tree {
+            let listed = places.len();
+            let mut page_places = Vec::new();
+            let mut next = Some(self.leftmost(root)?.0);
+            while let Some(block) = next {
+                let page = self.read(block);
+                page_places.clear();
+                page.page()?.unpack(&mut page_places)?;
+                next = page.page()?.right();
+                narrow(&mut page_places);
+                places.append(&mut page_places);
+                if places.len() > most {
+                    return Ok(None);
                 }
-                most = most.saturating_sub(places.len());
-                all.push(Some(places));
-            } else {
-                all.push(None);
+            }
+            if listed > 0 {
+                places.sort_unstable();
+                places.dedup();
             }
         }
-        Ok(all)
+        Ok((places.len() <= most).then_some(places))
     }
 
     /// Adds the places of entries that wait.
@@ -101,36 +133,48 @@ impl Index {
         Ok(())
     }
 
-    /// Adds the places of one lexeme in the tree, unless these are more than `most`: then it returns false.
-    fn sorted(&self, lexeme: &str, most: usize, places: &mut Vec<u64>) -> Result<bool, Malformed> {
+    /// What is under one lexeme, `places` beside it.
+    fn entry(&self, lexeme: &str, mut places: Vec<u64>) -> Result<Entry, Malformed> {
         let mut block = ROOT;
         // A page is let go before the next is locked: pages of this tree stay, and what moves moves to the right.
-        let mut leaf = loop {
+        let tree = loop {
             let page = self.read(block);
             match page.page()?.find(lexeme.as_bytes())? {
                 Step::To(next) => block = next,
-                Step::Here(None) => return Ok(true),
+                Step::Here(None) => break None,
                 Step::Here(Some(Postings::Packed(packed))) => {
-                    unpack(packed, places)?;
-                    return Ok(places.len() <= most);
+                    let mut sorted = Vec::new();
+                    unpack(packed, &mut sorted)?;
+                    places.append(&mut sorted);
+                    break None;
                 }
-                Step::Here(Some(Postings::Tree(root))) => break root,
+                Step::Here(Some(Postings::Tree(root))) => break Some(root),
             }
         };
+        let in_tree = tree.map_or(Ok(0.0), |root| self.leftmost(root).map(|(_, count)| count))?;
+        Ok(Entry { count: places.len() as f64 + in_tree, places, tree })
+    }
+
+    /// The leftmost leaf of a tree of places, and about how many places the tree has: as if all its pages were filled like those
+    /// on the way there.
+    fn leftmost(&self, root: u32) -> Result<(u32, f64), Malformed> {
+        let (mut block, mut leaves) = (root, 1.0);
         // A page that leaves this tree keeps its neighbour, and is not used anew while anyone has a snapshot from before.
-        while let Step::To(next) = self.read(leaf).page()?.leftmost()? {
-            leaf = next;
-        }
-        let mut next = Some(leaf);
-        while let Some(block) = next {
+        loop {
             let page = self.read(block);
-            page.page()?.unpack(places)?;
-            next = page.page()?.right();
-            if places.len() > most {
-                return Ok(false);
+            let page = page.page()?;
+            match page.leftmost()? {
+                Step::To(next) => {
+                    leaves *= f64::from(page.children()?.max(1));
+                    block = next;
+                }
+                Step::Here(()) => {
+                    let mut places = Vec::new();
+                    page.unpack(&mut places)?;
+                    return Ok((block, leaves * places.len() as f64));
+                }
             }
         }
-        Ok(true)
     }
 
     fn read(&self, block: u32) -> Locked {

@@ -8,6 +8,7 @@ use crate::pg::question_cache as cache;
 use crate::search::Query;
 use crate::search::question_cache;
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 
 /// Longest text, in bytes, that is looked for among known ones.
 const LONGEST_KNOWN: usize = 2_048;
@@ -24,6 +25,8 @@ pub struct Question {
     pub excluded: Option<String>,
     /// Whether `required` asks for phrases.
     pub has_phrases: bool,
+    /// Lexemes that every chunk with the phrases holds.
+    pub phrase_lexemes: BTreeSet<String>,
 }
 
 impl Question {
@@ -37,6 +40,11 @@ impl Question {
         let excluded = conditions(&query.excluded, "!");
         let mut all = conditions(&query.phrases, "");
         let has_phrases = !all.is_empty();
+        // A dictionary may give alternatives, of which a chunk need not have all.
+        let is_all =
+            |words: &&String| config.phrase(words).is_some_and(|phrase| !phrase.contains(" | "));
+        let phrases = query.phrases.iter().filter(is_all);
+        let phrase_lexemes = phrases.flat_map(|words| config.lexemes(words)).collect();
         all.extend(excluded.iter().cloned());
         let joined = |parts: &[String]| (!parts.is_empty()).then(|| parts.join(" & "));
         Self {
@@ -44,6 +52,7 @@ impl Question {
             required: joined(&all),
             excluded: joined(&excluded),
             has_phrases,
+            phrase_lexemes,
             text: query.text,
         }
     }

@@ -32,7 +32,7 @@ impl Scope {
         let ef_search = depth.clamp(MIN_EF_SEARCH, MAX_EF_SEARCH).max(current(c"hnsw.ef_search"));
         Self::set(c"hnsw.ef_search", &ef_search.to_string());
         if generation.index_method == "ivfflat" {
-            let rows = frequency::rows(generation.chunks).unwrap_or_default();
+            let rows = frequency::rows(generation.chunks);
             let probes = MIN_PROBES.max(vector_index::probes(rows)).max(current(c"ivfflat.probes"));
             Self::set(c"ivfflat.probes", &probes.to_string());
         }
@@ -60,6 +60,15 @@ impl Scope {
         Self::set(c"search_path", &format!("pg_catalog, {schema_sql}, pg_temp"));
         Self::set(c"enable_seqscan", "off");
         Self::set(c"enable_sort", "off");
+        scope
+    }
+
+    /// For a statement with the owner's rights in a search by others: what the server is set to log of statements, plans among
+    /// it, may go to the client too, if the client wants to see its own log.
+    pub fn for_silence() -> Self {
+        // SAFETY: as above.
+        let scope = Self { level: unsafe { pg_sys::NewGUCNestLevel() } };
+        Self::set(c"client_min_messages", "warning");
         scope
     }
 

@@ -1,4 +1,5 @@
 //! How a search went: times, and what it did otherwise than asked.
+use super::lexical_leg::LexicalLeg;
 use pgrx::pg_sys;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -50,25 +51,8 @@ pub(super) struct Gathering {
     /// Where all chunks lie that filter and policies leave, if they are few enough to compare each. Good as long as the
     /// search's snapshot is: chunks are never updated, and no vacuum takes away what a snapshot sees.
     pub few: Option<Rc<Vec<pg_sys::ItemPointerData>>>,
-    /// Where chunks lie that hold the question's weightiest lexemes, where they were looked up for the lexical leg.
-    pub weightiest: Option<Rc<Weightiest>>,
-    /// What another extension's index found for the lexical leg, best first, where it was asked.
-    pub best: Option<Rc<Vec<i64>>>,
-}
-
-/// Chunks that hold the question's weightiest lexemes.
-#[derive(Debug)]
-pub(super) struct Weightiest {
-    /// Where they lie.
-    pub places: Vec<pg_sys::ItemPointerData>,
-    /// How many of these are there for their lexemes; the others are a sample.
-    pub found: usize,
-    /// Whether the index lists others, and more of them may be looked at.
-    pub has_more: bool,
-    /// The index that told.
-    pub index: pg_sys::Oid,
-    /// The lexemes that were looked up, as a `tsquery` in its text form.
-    pub lexemes: Option<String>,
+    /// What the lexical leg found.
+    pub lexical: Rc<LexicalLeg>,
 }
 
 /// Adds the time that `body` takes to `time`.
