@@ -116,7 +116,8 @@ mod tests {
         fifo(&directory.path().join("pipe"));
         for links in EVERY {
             assert_eq!(read(&path, links, 4).unwrap(), b"text");
-            for other in [directory.path(), &directory.path().join("pipe"), Path::new("/dev/zero")] {
+            for other in [directory.path(), &directory.path().join("pipe"), Path::new("/dev/zero")]
+            {
                 assert_eq!(why(other, links), "it is no regular file");
             }
             let missing = read(&directory.path().join("none"), links, 4).unwrap_err();

@@ -30,7 +30,7 @@ static IS_SHORT: AtomicBool = AtomicBool::new(false);
 static LAST_RESORT: AtomicPtr<()> = AtomicPtr::new(null_mut());
 
 thread_local! {
-    /// Whether the allocation under way has somebody who deals with its failure.
+    // Whether the allocation under way has somebody who deals with its failure.
     static IS_FALLIBLE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -153,9 +153,8 @@ pub fn copy(text: &str) -> Result<String> {
 
 /// The error of a statement that needs more memory than there is.
 pub fn out_of_memory() -> Error {
-    Error::out_of_memory("out of memory").with_hint(
-        "Pass less text at once, or let the server's processes have more memory.",
-    )
+    Error::out_of_memory("out of memory")
+        .with_hint("Pass less text at once, or let the server's processes have more memory.")
 }
 
 fn fallibly<T>(allocate: impl FnOnce() -> T) -> T {
@@ -167,11 +166,19 @@ fn fallibly<T>(allocate: impl FnOnce() -> T) -> T {
 
 fn reserve_again() -> bool {
     let Some(block) = map(RESERVE) else { return false };
+    grow_stack();
     let other = RESERVED.compare_exchange(null_mut(), block, AcqRel, Relaxed);
     if other.is_err() {
         unmap(block, RESERVE);
     }
     true
+}
+
+/// A stack that must grow where there is no address space left ends the process; grown once, it stays.
+#[inline(never)]
+fn grow_stack() {
+    let mut room = std::mem::MaybeUninit::<[u8; 256 << 10]>::uninit();
+    std::hint::black_box(room.as_mut_ptr());
 }
 
 fn give_back() -> bool {
@@ -195,4 +202,30 @@ fn map(bytes: usize) -> Option<*mut u8> {
 fn unmap(block: *mut u8, bytes: usize) {
     // SAFETY: a mapping of this size that `map` made and nobody has a reference to.
     unsafe { libc::munmap(block.cast(), bytes) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_there_is_is_an_error_and_nothing_else() {
+        const TOO_MUCH: usize = isize::MAX as usize / 2;
+        assert_eq!(require(TOO_MUCH).unwrap_err().sqlstate(), "53200");
+        assert!(require(64 << 20).is_ok());
+        let mut text = "text".to_owned();
+        assert!(reserve_text(&mut text, TOO_MUCH).is_err());
+        assert!(reserve(&mut vec![0_u64], TOO_MUCH / 8).is_err());
+        assert_eq!(text, copy("text").unwrap());
+        assert!(check().is_ok(), "what failed had somebody who dealt with it");
+    }
+
+    #[test]
+    fn the_reserve_is_taken_and_given_back() {
+        check().unwrap();
+        assert!(!RESERVED.load(Relaxed).is_null());
+        let mut items = Vec::new();
+        (0..1_000).for_each(|n| push(&mut items, n));
+        assert_eq!(items, (0..1_000).collect::<Vec<_>>());
+    }
 }

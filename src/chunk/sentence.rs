@@ -46,13 +46,16 @@ pub fn sentences(text: &str) -> impl Iterator<Item = Range<usize>> {
 fn ends(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 0;
     let mut from = 0;
-    pieces(text).flat_map(move |(piece, is_end)| {
-        let start = at;
-        at += piece.len();
-        let last = at;
-        let ends = piece.split_sentence_bound_indices().map(move |(i, part)| start + i + part.len());
-        ends.filter(move |end| is_end || *end < last)
-    }).map(move |end| (std::mem::replace(&mut from, end), end))
+    pieces(text)
+        .flat_map(move |(piece, is_end)| {
+            let start = at;
+            at += piece.len();
+            let last = at;
+            let ends =
+                piece.split_sentence_bound_indices().map(move |(i, part)| start + i + part.len());
+            ends.filter(move |end| is_end || *end < last)
+        })
+        .map(move |end| (std::mem::replace(&mut from, end), end))
 }
 
 /// A line or a part of one, and whether a sentence ends with it: a part ends between a letter and a space, where

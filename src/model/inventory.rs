@@ -1,9 +1,9 @@
 //! What is installed in a models directory, and whether it is intact.
+use crate::file::{self, Links};
 use crate::model::manifest::{
     CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MODEL_FILE, Manifest,
     TOKENIZER_FILE, check_name, hex,
 };
-use crate::file::{self, Links};
 use crate::model::store::{directories as allowed, read};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};

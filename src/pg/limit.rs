@@ -8,6 +8,19 @@ pub fn text(text: &str) -> Result<()> {
     memory::require(2 * text.len())
 }
 
+/// Most bytes of a question. It is parsed as a whole, in many times its size of memory.
+const MAX_QUESTION: usize = 1 << 20;
+
+/// Checks a question.
+pub fn question(question: &str) -> Result<()> {
+    if question.len() > MAX_QUESTION.min(max_document_size()) {
+        return Err(Error::too_large("the question is too large")
+            .with_detail(format!("It has {} bytes of {MAX_QUESTION}.", question.len()))
+            .with_hint("Ask with the words that matter."));
+    }
+    text(question)
+}
+
 /// The same of a document of which the size alone is known.
 pub fn document_size(bytes: usize) -> Result<()> {
     let most = max_document_size();
@@ -16,7 +29,9 @@ pub fn document_size(bytes: usize) -> Result<()> {
     }
     Err(Error::too_large("the text is too large")
         .with_detail(format!("It has {bytes} bytes, and rag_pg.max_document_size is {most}."))
-        .with_hint("Divide it into several documents, or ask an administrator to raise the setting."))
+        .with_hint(
+            "Divide it into several documents, or ask an administrator to raise the setting.",
+        ))
 }
 
 /// Checks an array of so many elements against `rag_pg.max_array_items`.

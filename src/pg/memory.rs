@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_int};
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// As `elog.h` has them; pgrx's own bindings catch errors by unwinding, which nothing below an allocator may do.
+// As `elog.h` has them; pgrx's own bindings catch errors by unwinding, which nothing below an allocator may do.
 unsafe extern "C" {
     fn errstart(elevel: c_int, domain: *const c_char) -> bool;
     fn errcode(sqlerrcode: c_int) -> c_int;

@@ -23,7 +23,7 @@ CREATE FUNCTION limit_memory(megabytes int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   size bigint := (regexp_match(pg_read_file('/proc/self/status', 0, 100000), 'VmSize:\s+(\d+) kB'))[1]::bigint * 1024;
 BEGIN
-  EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'prlimit --pid ' || pg_backend_pid() || ' --as=' || size + megabytes * 1048576::bigint);
+  EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'cat >/dev/null; prlimit --pid ' || pg_backend_pid() || ' --as=' || size + megabytes * 1048576::bigint);
 END $$;
 CREATE TABLE docs (id int PRIMARY KEY, body text);
 INSERT INTO docs VALUES (1, 'vacuum the table'), (2, 'lock the page');
@@ -31,7 +31,7 @@ SELECT rag_create_collection('docs', 'docs', 'body', index => 'none');
 CALL rag_work();
 CREATE TABLE large (id int PRIMARY KEY, body text);
 SELECT rag_create_collection('large', 'large', 'body', index => 'none');
-INSERT INTO large VALUES (1, repeat('vacuum the table. ', 500000));
+INSERT INTO large VALUES (1, repeat('vacuum the table. ', 150000));
 SQL
 
 # outcome($sql, $limit): 'done', the SQLSTATE of the error, 'FATAL' and it, or 'lost' where the backend died otherwise.
@@ -42,7 +42,7 @@ sub outcome
 	my $warm = "SELECT FROM rag_embed('row'); SELECT FROM rag_chunk('row');";
 	my $input = "\\set VERBOSITY verbose\n$warm\n" . ($limit ? "SELECT limit_memory($limit);\n" : '') . "$sql;\n";
 	IPC::Run::run([ psql_command($node) ], '<', \$input, '>', \$stdout, '2>', \$stderr, IPC::Run::timer($RagPg::PATIENCE));
-	return $1 if $stderr =~ /^(?:psql:\S+ )?ERROR:\s+(\w{5}):/m;
+	return $1 eq 'XX000' ? "$1$2" : $1 if $stderr =~ /^(?:psql:\S+ )?ERROR:\s+(\w{5})(:.*)/m;
 	return "FATAL $1" if $stderr =~ /^(?:psql:\S+ )?FATAL:\s+(\w{5}):/m;
 	return $? == 0 ? 'done' : "lost: $stderr";
 }
@@ -88,8 +88,9 @@ is(outcome("UPDATE large SET body = body || ' row'; CALL rag_work('large'); SELE
 $node->safe_psql('postgres', 'CREATE ROLE somebody LOGIN');
 for my $attempt ('SET rag_pg.max_document_size = 1000000', 'SET rag_pg.max_array_items = 1000000', 'ALTER ROLE somebody SET rag_pg.max_array_items = 1000000')
 {
-	is(error_of($node, $attempt, user => 'somebody')->{sqlstate}, '42501', "a role cannot $attempt");
+	is((error_of($node, "SELECT FROM rag_chunk('row'); $attempt", user => 'somebody') // {})->{sqlstate}, '42501', "a role cannot $attempt");
 }
+is((error_of($node, "SET rag_pg.max_document_size = 1000000; SELECT rag_chunk(repeat('a', 70000000))", user => 'somebody') // {})->{sqlstate}, '54000', '... nor before the library is loaded');
 my $set = "SET rag_pg.max_document_size = '100kB'; SET rag_pg.max_array_items = 10; ";
 my $over = "repeat('a', 102401)";
 for my $sql ("SELECT rag_chunk($over)", "SELECT rag_embed($over)", "SELECT rag_embed(ARRAY['a', $over])", "SELECT rag_embed(array_fill('a'::text, ARRAY[11]))",
@@ -98,11 +99,12 @@ for my $sql ("SELECT rag_chunk($over)", "SELECT rag_embed($over)", "SELECT rag_e
 	"SELECT rag_search('docs', $over)", "SELECT rag_answer('docs', $over)", "SELECT rag_search('docs', 'a', filter => jsonb_build_object('id', repeat('a', 5000000)))")
 {
 	my $error = error_of($node, $set . $sql);
+	$error //= {};
 	is($error->{sqlstate}, '54000', "too large: $sql");
 	ok($error->{hint}, '... with a hint');
 }
 $node->safe_psql('postgres', "INSERT INTO large VALUES (2, 'a row'), (3, $over); $set CALL rag_work('large')");
-is($node->safe_psql('postgres', "SELECT key ->> 'id', sqlstate FROM rag.dead_job"), '3|54000', 'a document that is too large is given up, and no other')
+is($node->safe_psql('postgres', "SELECT document_key ->> 0, failure, reason LIKE 'the text is too large%' FROM rag.dead_job"), '3|row|t', 'a document that is too large is given up, and no other')
 	or diag($node->safe_psql('postgres', 'SELECT * FROM rag.dead_job'));
 
 # --- Time -----------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ my %slow = (
 	'conjuncts' => "repeat(U&'\\0915\\094D', 100000)",
 	'attributes' => "'<p' || (SELECT string_agg(' a' || g, '') FROM generate_series(1, 60000) g) || '>x'",
 	'signs' => "'x' || repeat('.)', 150000)",
-	'brackets' => "repeat('[', 10000000)");
+	'brackets' => "repeat('[', 3000000)");
 for my $name (sort keys %slow)
 {
 	my $format = { attributes => 'html', brackets => 'markdown' }->{$name} // 'plain';

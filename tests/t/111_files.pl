@@ -101,7 +101,7 @@ my $key = "$tmp/key";
 append_to_file($key, 'sk-1');
 chmod 0600, $key;
 $node->safe_psql('postgres', "SELECT rag_create_credential('key', 'http://127.0.0.1:9/v1', file => '$key');
-	SELECT rag_create_model('far', 'embedder', 'openai', url => 'http://127.0.0.1:9/v1', credential => 'key', dimensions => 8, timeout => 2)");
+	SELECT rag_create_model('far', 'embedder', 'openai', url => 'http://127.0.0.1:9/v1', credential => 'key', dimensions => 8)");
 for my $kind (sort keys %kinds)
 {
 	with($key, $kind, sub { like(error_within("SELECT rag_embed('a', 'far')"), qr/^F0000: could not read credential "key" .*(no regular file|symbolic link|larger than)/, "$kind as a key"); });

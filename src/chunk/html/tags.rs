@@ -68,7 +68,8 @@ impl Tags<'_> {
             (Some(b), _) if b.is_ascii_alphabetic() => {
                 let start = self.at;
                 let excess = self.tag();
-                let name = self.html[start..].iter().position(|b| ends_name(*b)).unwrap_or_default();
+                let name =
+                    self.html[start..].iter().position(|b| ends_name(*b)).unwrap_or_default();
                 self.raw(start..start + name);
                 return excess;
             }
@@ -175,7 +176,10 @@ mod tests {
             (" x", Some("x")),
         ] {
             for tag in ["<p", "</P", "<a<b", "<title"] {
-                assert_eq!(left_out(&format!("{tag}{many}{rest}")), expected.into_iter().collect::<Vec<_>>());
+                assert_eq!(
+                    left_out(&format!("{tag}{many}{rest}")),
+                    expected.into_iter().collect::<Vec<_>>()
+                );
             }
         }
     }
@@ -193,7 +197,10 @@ mod tests {
             format!("<p title='<p{many}'>"),
         ] {
             assert!(left_out(&html).is_empty(), "{html}");
-            assert_eq!(left_out(&format!("{html}<p{many}>")).len(), usize::from(!html.starts_with("<plain")));
+            assert_eq!(
+                left_out(&format!("{html}<p{many}>")).len(),
+                usize::from(!html.starts_with("<plain"))
+            );
         }
     }
 }

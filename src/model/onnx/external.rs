@@ -34,9 +34,9 @@ fn is_contained(message: Message, mut bytes: &[u8], depth: usize) -> Option<bool
         let inner = match (message, number) {
             (Message::Tensor, 13) => return Some(false), // external_data
             (Message::Tensor, 14) if !matches!(value, Value::Number(0)) => return Some(false),
-            (Message::Model, 7)
-            | (Message::Training, 1 | 2)
-            | (Message::Attribute, 6 | 11) => Message::Graph,
+            (Message::Model, 7) | (Message::Training, 1 | 2) | (Message::Attribute, 6 | 11) => {
+                Message::Graph
+            }
             (Message::Model, 20) => Message::Training,
             (Message::Model, 25) => Message::Function,
             (Message::Graph, 1) | (Message::Function, 7) => Message::Node,
@@ -134,7 +134,8 @@ mod tests {
         let bytes = whole.encode_to_vec();
         assert!(!is_self_contained(&bytes[..bytes.len() - 1]));
         assert!(!is_self_contained(&[0x0b]), "a group");
-        let nested = (0..80).fold(Vec::new(), |inner, _| wrapped(1, &wrapped(5, &wrapped(6, &inner))));
+        let nested =
+            (0..80).fold(Vec::new(), |inner, _| wrapped(1, &wrapped(5, &wrapped(6, &inner))));
         assert!(!is_self_contained(&wrapped(7, &nested)));
     }
 }

@@ -81,7 +81,7 @@ fn require_question(question: &str) -> Result<()> {
         return Err(Error::invalid_argument("cannot answer an empty question")
             .with_hint("Pass NULL for a question that is missing; it has no answer."));
     }
-    limit::text(question)
+    limit::question(question)
 }
 
 /// Columns of the result.

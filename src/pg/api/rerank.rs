@@ -33,7 +33,7 @@ fn rag_rerank(
             .with_hint("Pass NULL for a query that is missing; it gives no rows.")
             .into());
     }
-    limit::text(query)?;
+    limit::question(query)?;
     limit::items(documents.len())?;
     let present: Vec<(i32, &str)> = (1..)
         .zip(documents.iter())

@@ -111,7 +111,7 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
         return Err(Error::invalid_argument(format!("the {name} is empty"))
             .with_hint("Give at least one word."));
     }
-    limit::text(text)
+    limit::question(text)
 }
 
 /// A chunk that was found or, in its place, the passage whose best it is.
