@@ -20,7 +20,7 @@ pub use sentence::sentences;
 
 use crate::model::Checkpoint;
 use crate::model::tokenizer::TokenCounter;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use pack::Packer;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -111,5 +111,6 @@ pub fn chunk<'a>(
         Format::Plain | Format::Auto => (Cow::Borrowed(text), plain::parse(text)),
     };
     let chunks = Packer::new(&text, &document, options, counter, checkpoint).pack()?;
+    memory::check()?;
     Ok(Chunked { text, format, chunks })
 }

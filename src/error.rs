@@ -66,6 +66,8 @@ enum Kind {
     Busy,
     /// The work was told to stop.
     Cancelled,
+    /// There is no memory for it.
+    OutOfMemory,
 }
 
 impl Error {
@@ -165,6 +167,10 @@ impl Error {
     pub fn busy(message: impl Into<String>) -> Self {
         Self::new(Kind::Busy, message)
     }
+    /// There is no memory for it (53200).
+    pub fn out_of_memory(message: impl Into<String>) -> Self {
+        Self::new(Kind::OutOfMemory, message)
+    }
     /// The work was told to stop (57014).
     pub fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "canceling work due to user request")
@@ -237,6 +243,7 @@ impl Error {
             Kind::Conflict => "40001",
             Kind::Busy => "55P03",
             Kind::Cancelled => "57014",
+            Kind::OutOfMemory => "53200",
         }
     }
 }

@@ -6,7 +6,9 @@
 pub mod answer;
 pub mod chunk;
 pub mod error;
+pub mod file;
 pub mod generation;
+pub mod memory;
 pub mod model;
 pub mod queue;
 pub mod remote;

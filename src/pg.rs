@@ -16,7 +16,9 @@ mod home;
 mod interrupt;
 mod json;
 mod lexical;
+mod limit;
 mod maintain;
+mod memory;
 mod model;
 mod names;
 mod plan;
@@ -63,6 +65,7 @@ pgrx::extension_sql_file!("../sql/remote.sql", name = "remote", requires = ["boo
 #[allow(unsafe_code)] // An exported name.
 pub extern "C-unwind" fn _PG_init() {
     error::init();
+    memory::init();
     guc::init();
     preload::init();
     question_cache::init();

@@ -5,6 +5,8 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Text looked at beyond a limit, so that what follows can tell whether a boundary is one.
 const AHEAD: usize = 128;
+/// Characters of a grapheme; text in Unicode's stream-safe format has at most 31.
+const LONGEST: usize = 64;
 
 /// The last end of a sentence in `range` that is not after `limit`.
 pub(super) fn sentence(text: &str, range: Range<usize>, limit: usize) -> Option<usize> {
@@ -42,23 +44,26 @@ pub(super) fn word(text: &str, range: Range<usize>, limit: usize) -> Option<usiz
     bound.map(|(i, _)| range.start + i)
 }
 
-/// Where to cut inside the first word of `range`: the ends of graphemes in its first `most`
-/// characters, and those of the first grapheme's characters.
-pub(super) fn inside_word(
-    text: &str,
-    range: Range<usize>,
-    most: usize,
-) -> (Vec<usize>, Vec<usize>) {
-    let start = range.start;
-    let rest = &text[range];
-    let word = &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())];
+/// Where to cut inside the first word of `range`: the ends of graphemes in its first `most` characters. Where a
+/// grapheme is longer than that, as no letter of any script is, there are none.
+pub(super) fn graphemes(text: &str, range: Range<usize>, most: usize) -> Vec<usize> {
+    let word = first_word(&text[range.clone()], most + LONGEST);
     let cap = word.char_indices().nth(most).map_or(word.len(), |(i, _)| i);
-    let ends = |(i, grapheme): (usize, &str)| start + i + grapheme.len();
-    let graphemes = word.grapheme_indices(true).map(ends);
-    let graphemes: Vec<usize> = graphemes.take_while(|&end| end <= start + cap).collect();
-    let first = graphemes.first().map_or(&word[..cap], |&end| &text[start..end]);
-    let chars = first.char_indices().map(|(i, c)| start + i + c.len_utf8());
-    (graphemes, chars.collect())
+    let ends = word.grapheme_indices(true).map(|(i, grapheme)| i + grapheme.len());
+    ends.take_while(|&end| end <= cap).map(|end| range.start + end).collect()
+}
+
+/// The ends of the characters of a word: of its first grapheme's, or of at most `most`.
+pub(super) fn characters(text: &str, range: Range<usize>, most: usize) -> Vec<usize> {
+    let word = first_word(&text[range.clone()], most);
+    let first = word.graphemes(true).next().unwrap_or_default();
+    first.char_indices().map(|(i, c)| range.start + i + c.len_utf8()).collect()
+}
+
+/// What stands before white space, at most so many characters.
+fn first_word(text: &str, most: usize) -> &str {
+    let end = text.char_indices().enumerate().find(|(n, (_, c))| *n == most || c.is_whitespace());
+    end.map_or(text, |(_, (i, _))| &text[..i])
 }
 
 /// The text of `range` up to a little after `limit`.
@@ -91,8 +96,16 @@ mod tests {
         let one = text.len() / 2;
         assert_eq!(word(text, 0..text.len(), one), Some(one));
         assert_eq!(word(text, 0..text.len(), 4), None);
-        let (graphemes, chars) = inside_word(text, 0..text.len(), 10);
-        assert_eq!(graphemes, [one, 2 * one]);
-        assert_eq!(chars, [4, 7, 11, 14, 18]);
+        assert_eq!(graphemes(text, 0..text.len(), 10), [one, 2 * one]);
+        assert_eq!(graphemes(text, 0..text.len(), 9), [one]);
+        assert_eq!(characters(text, 0..text.len(), 10), [4, 7, 11, 14, 18]);
+    }
+
+    #[test]
+    fn a_grapheme_without_end_is_cut_between_characters() {
+        let text = format!("e{}", "\u{301}".repeat(1_000));
+        assert!(graphemes(&text, 0..text.len(), 200).is_empty());
+        assert_eq!(characters(&text, 0..text.len(), 200).last(), Some(&399));
+        assert_eq!(graphemes("ab c", 0..4, 200), [1, 2]);
     }
 }

@@ -1,4 +1,5 @@
 //! What a parser finds in a text: blocks in order, and the headings that divide it.
+use crate::memory;
 use std::ops::Range;
 
 /// Longest title of a heading in a path, in characters. A heading of more is a paragraph in
@@ -43,7 +44,8 @@ pub(super) struct Heading {
 
 impl Document {
     pub fn push(&mut self, range: Range<usize>, kind: Kind) {
-        self.blocks.push(Block { start: range.start as u32, end: range.end as u32, kind });
+        let (start, end) = (range.start as u32, range.end as u32);
+        memory::push(&mut self.blocks, Block { start, end, kind });
     }
 
     /// Adds a heading. One without any title divides nothing and is a paragraph.
@@ -54,7 +56,7 @@ impl Document {
             return self.push(range, Kind::Text);
         }
         self.push(range, Kind::Heading(self.headings.len() as u32));
-        self.headings.push(Heading { level, title });
+        memory::push(&mut self.headings, Heading { level, title });
     }
 }
 
@@ -96,7 +98,10 @@ impl Document {
             match sections.last_mut() {
                 // Headings at the very end head nothing: they belong to what is before them.
                 Some(last) if body == end => last.blocks.end = end,
-                _ => sections.push(Section { blocks: at..end, headings, path: open.clone() }),
+                _ => {
+                    let path = open.clone();
+                    memory::push(&mut sections, Section { blocks: at..end, headings, path });
+                }
             }
             at = end;
         }

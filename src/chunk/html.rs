@@ -3,11 +3,12 @@
 //! The tokenizer is html5ever's, so tags, entities and raw text are read as browsers read them. No
 //! tree is built: what text extraction needs to know of an element is a handful of counters, and a
 //! document of a hundred thousand open elements costs no more than one of as many closed ones.
+mod tags;
 mod text;
 
 use super::document::Document;
-use crate::Result;
 use crate::model::Checkpoint;
+use crate::{Result, memory};
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{
@@ -32,18 +33,29 @@ const CONTAINERS: [&str; 8] = ["aside", "div", "footer", "header", "ol", "sectio
 /// Classes by which `DocBook` marks the links to neighbouring pages.
 const NAVIGATION_CLASSES: [&str; 2] = ["navheader", "navfooter"];
 
+/// Most bytes of text that come of a byte of HTML: an item of a deep list has its indentation and its number.
+const GROWTH: usize = 5;
+
 /// Extracts the text of `html` and finds its blocks.
 pub(super) fn parse(html: &str, checkpoint: Checkpoint<'_>) -> Result<(String, Document)> {
+    let html = html.trim_start_matches('\u{feff}');
+    // A comment or an attribute is held as a whole.
+    memory::require(html.len())?;
     let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());
     let input = BufferQueue::default();
-    let mut rest = html.trim_start_matches('\u{feff}');
-    while !rest.is_empty() {
-        checkpoint()?;
-        let (slice, after) = rest.split_at(rest.floor_char_boundary(SLICE));
-        input.push_back(StrTendril::from_slice(slice));
-        // It only stops early for scripts and encodings, which the sink does not report.
-        let _ = tokenizer.feed(&input);
-        rest = after;
+    let mut start = 0;
+    for excess in tags::excess(html, checkpoint)?.into_iter().chain([html.len()..html.len()]) {
+        let mut rest = &html[start..excess.start];
+        while !rest.is_empty() {
+            checkpoint()?;
+            let (slice, after) = rest.split_at(rest.floor_char_boundary(SLICE));
+            tokenizer.sink.0.borrow_mut().writer.reserve(GROWTH * slice.len())?;
+            input.push_back(StrTendril::from_slice(slice));
+            // It only stops early for scripts and encodings, which the sink does not report.
+            let _ = tokenizer.feed(&input);
+            rest = after;
+        }
+        start = excess.end;
     }
     tokenizer.end();
     Ok(tokenizer.sink.0.into_inner().writer.finish())
@@ -194,10 +206,10 @@ impl Page {
         }
     }
 
-    /// A heading or a table in a table: what is around it arranges the page.
+    /// A heading or a table in a table: what is around it arranges the page, as do the tables around that.
     fn is_layout(&mut self) {
-        if self.tables.last() == Some(&false) {
-            self.tables.iter_mut().for_each(|is_layout| *is_layout = true);
+        if let Some(is_layout @ false) = self.tables.last_mut() {
+            *is_layout = true;
             self.writer.end_table();
         }
     }

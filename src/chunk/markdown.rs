@@ -1,13 +1,20 @@
 //! Markdown: `CommonMark` with tables, footnotes and front matter.
 use super::document::{Document, Kind};
 use super::plain;
-use crate::Result;
 use crate::model::Checkpoint;
+use crate::{Result, memory};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::ops::Range;
 
 /// Bytes parsed at once: a few milliseconds of work, and a syntax tree that stays small.
 const PART: usize = 256 * 1024;
+
+/// Most bytes parsed at once. A block that is larger is divided there, and its rest read like any other text: the parser
+/// builds a syntax tree of all it is given, without a pause, in as much as a hundred bytes of memory a byte.
+const MOST: usize = 4 * PART;
+
+/// Bytes of memory that a byte of a part can take while it is parsed.
+const TREE: usize = 128;
 
 /// Events between two calls of the checkpoint.
 const EVENTS: usize = 4096;
@@ -15,24 +22,34 @@ const EVENTS: usize = 4096;
 /// Finds the blocks of `text`. What the parser does not report, such as link definitions and the
 /// markers of lists and quotes, becomes part of the next block or a block of its own.
 pub(super) fn parse(text: &str, checkpoint: Checkpoint<'_>) -> Result<Document> {
-    parse_in_parts(text, PART, checkpoint)
+    parse_in_parts(text, PART, MOST, checkpoint)
 }
 
 /// The same with parts of another size. A part ends with a line; its last block, which may go on,
 /// is parsed again with the next one. What a block is does not depend on the blocks before it; only a link
 /// in a heading whose target stands in another part keeps its brackets.
-fn parse_in_parts(text: &str, size: usize, checkpoint: Checkpoint<'_>) -> Result<Document> {
+fn parse_in_parts(
+    text: &str,
+    size: usize,
+    most: usize,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Document> {
     let mut blocks = Blocks { text, document: Document::default(), end: 0, open: None };
     let mut start = blocks.front_matter();
     let mut wanted = size;
     while start < text.len() {
         checkpoint()?;
-        let end = text.floor_char_boundary(start.saturating_add(wanted));
+        let end = text.ceil_char_boundary(start.saturating_add(wanted));
         let is_last = end == text.len();
-        let end = if is_last { end } else { text[..end].rfind('\n').map_or(0, |line| line + 1) };
-        let next = if end > start { blocks.part(start..end, checkpoint)? } else { start };
+        let is_whole = is_last || wanted >= most;
+        let line = || text[start..end].rfind('\n').map(|line| start + line + 1);
+        let end = if is_last { Some(end) } else { line().or(is_whole.then_some(end)) };
+        let next = match end {
+            Some(end) => blocks.part(start..end, is_whole, checkpoint)?,
+            None => start,
+        };
         // A line or block that fills its part wants a larger one.
-        wanted = if next > start { size } else { wanted.saturating_mul(4) };
+        wanted = if next > start { size } else { wanted.saturating_mul(4).min(most) };
         start = next;
     }
     blocks.gap(text.len());
@@ -79,9 +96,15 @@ impl Blocks<'_> {
         end
     }
 
-    /// Takes the blocks of a part of the text but for its last, where the next part starts; of the last
-    /// part all.
-    fn part(&mut self, part: Range<usize>, checkpoint: Checkpoint<'_>) -> Result<usize> {
+    /// Takes the blocks of a part of the text but for its last, where the next part starts; of the last part all. A part
+    /// that is no longer than its first block is taken only where it is as large as one can be.
+    fn part(
+        &mut self,
+        part: Range<usize>,
+        is_whole: bool,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<usize> {
+        memory::require(TREE * part.len())?;
         let text = &self.text[part.clone()];
         let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES;
         // What there was before the last block.
@@ -102,16 +125,20 @@ impl Blocks<'_> {
             }
             self.event(event, range);
         }
-        if part.end == self.text.len() {
-            self.close();
+        self.close();
+        let end = match known {
+            Some((.., end)) => end,
+            None if text.trim().is_empty() => part.end,
+            None => part.start,
+        };
+        if part.end == self.text.len() || (is_whole && end <= part.start) {
             return Ok(part.end);
         }
-        let Some((blocks, headings, end)) = known else {
-            return Ok(if text.trim().is_empty() { part.end } else { part.start });
-        };
-        self.document.blocks.truncate(blocks);
-        self.document.headings.truncate(headings);
-        self.end = end;
+        if let Some((blocks, headings, end)) = known {
+            self.document.blocks.truncate(blocks);
+            self.document.headings.truncate(headings);
+            self.end = end;
+        }
         // What stands between two blocks, such as link definitions, goes with the second.
         Ok(end.max(part.start))
     }
@@ -223,6 +250,7 @@ fn indentation(gap: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document::Block;
     use super::*;
     use proptest::prelude::*;
 
@@ -278,14 +306,30 @@ mod tests {
             size in 1_usize..80,
         ) {
             let text = lines.join("\n");
-            let whole = parse_in_parts(&text, usize::MAX, &mut || Ok(())).unwrap();
-            let parts = parse_in_parts(&text, size, &mut || Ok(())).unwrap();
+            let whole = parse_in_parts(&text, usize::MAX, usize::MAX, &mut || Ok(())).unwrap();
+            let parts = parse_in_parts(&text, size, usize::MAX, &mut || Ok(())).unwrap();
             let headings = |document: &Document| -> Vec<(u8, String)> {
                 let plain = |title: &str| title.replace(['[', ']'], "");
                 document.headings.iter().map(|h| (h.level, plain(&h.title))).collect()
             };
             prop_assert_eq!(headings(&parts), headings(&whole));
             prop_assert_eq!(parts.blocks, whole.blocks);
+        }
+
+        #[test]
+        fn blocks_of_any_size_are_read(
+            lines in prop::collection::vec(prop::sample::select(LINES), 0..40),
+            size in 1_usize..80,
+        ) {
+            let text = lines.join("\n");
+            let document = parse_in_parts(&text, size, size, &mut || Ok(())).unwrap();
+            let mut end = 0;
+            for block in document.blocks.iter().map(Block::range) {
+                prop_assert!(end <= block.start && block.start < block.end);
+                prop_assert_eq!(text[end..block.start].trim(), "");
+                end = block.end;
+            }
+            prop_assert_eq!(text[end..].trim(), "");
         }
     }
 }

@@ -10,6 +10,9 @@ const SLICE: usize = 16 * 1024;
 /// token to many models, and some characters are none: tokens alone would not bound a chunk.
 const CHARS_PER_TOKEN: usize = 40;
 const MIN_CHARS: usize = 200;
+/// Bytes of the rest of a word that are counted when it was cut: all of it each time takes long where a word has
+/// no end.
+const LONGEST_REST: usize = 1024;
 /// Most bytes of a character.
 const MAX_UTF8: usize = 4;
 
@@ -98,7 +101,7 @@ impl<'a, 'b> Meter<'a, 'b> {
     /// before the first word that is too much, which may be no way at all. Inside the range that
     /// is an estimate when the tokenizer is not additive.
     pub fn reach(&mut self, range: Range<usize>, budget: usize) -> Result<usize> {
-        let chars = (budget * CHARS_PER_TOKEN).max(MIN_CHARS);
+        let chars = most_chars(budget);
         let furthest = self.text.floor_char_boundary(range.start + chars * MAX_UTF8);
         let limit = self.reach_tokens(range.start, range.end.min(furthest), budget)?;
         if limit - range.start <= chars {
@@ -150,8 +153,10 @@ impl<'a, 'b> Meter<'a, 'b> {
     fn cut_word(&self, start: usize, first: usize, end: usize) -> Result<(usize, u64)> {
         match self.words.get(first) {
             Some(word) if (word.start as usize) < start && start < word.end as usize => {
-                let rest = start..(word.end as usize).min(end.max(start));
-                Ok((first + 1, self.counter.count(&self.text[rest])? as u64))
+                let rest = (word.end as usize).min(end.max(start));
+                // More than that of a word is one unknown token to most, and an estimate to the others.
+                let rest = self.text.floor_char_boundary(rest.min(start + LONGEST_REST));
+                Ok((first + 1, self.counter.count(&self.text[start..rest])? as u64))
             }
             _ => Ok((first, 0)),
         }
@@ -163,6 +168,11 @@ impl<'a, 'b> Meter<'a, 'b> {
         let count = self.words[start..].partition_point(|word| (word.start as usize) < range.end);
         start..start + count
     }
+}
+
+/// Most characters of a chunk of so many tokens.
+pub(super) fn most_chars(budget: usize) -> usize {
+    (budget * CHARS_PER_TOKEN).max(MIN_CHARS)
 }
 
 /// Where to end a slice that starts at `at`, and whether that may be inside a word: after a line

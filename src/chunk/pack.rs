@@ -1,10 +1,10 @@
 //! Fills chunks with the blocks of a section.
 use super::document::{Block, Document, Kind, Section};
-use super::meter::Meter;
+use super::meter::{Meter, most_chars};
 use super::{Chunk, Options, PATH_SEPARATOR, cut, sentences};
-use crate::Result;
 use crate::model::Checkpoint;
 use crate::model::tokenizer::TokenCounter;
+use crate::{Result, memory};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -207,21 +207,34 @@ impl<'a, 'b> Packer<'a, 'b> {
     /// A chunk that ends inside its first word.
     fn find_in_word(&mut self, range: Range<usize>, budget: usize) -> Result<Found> {
         let start = range.end - self.text[range.clone()].trim_start().len();
-        let (graphemes, chars) = cut::inside_word(self.text, start..range.end, MAX_WORD);
-        for ends in [graphemes, chars.clone()] {
-            let mut most = ends.len();
-            // More text rarely has fewer tokens; the count of what is taken is exact anyway.
-            while most > 0 {
-                let tokens = self.meter.count(start..ends[most - 1])?;
-                if tokens <= budget {
-                    return Ok(Found { start, end: ends[most - 1], tokens });
-                }
-                most = (most - 1).min(most * budget / tokens + 1);
-            }
+        let graphemes = cut::graphemes(self.text, start..range.end, MAX_WORD);
+        if let Some(found) = self.longest(start, &graphemes, budget)? {
+            return Ok(found);
+        }
+        // Where the first grapheme has no end, it is divided into as few pieces as it can be.
+        let most = if graphemes.is_empty() { most_chars(budget) } else { MAX_WORD };
+        let chars = cut::characters(self.text, start..range.end, most);
+        if let Some(found) = self.longest(start, &chars, budget)? {
+            return Ok(found);
         }
         // One character that is too much by itself.
         let end = chars.first().copied().unwrap_or(range.end);
         Ok(Found { start, end, tokens: self.meter.count(start..end)? })
+    }
+
+    /// The longest piece that is within the budget, of those with these ends.
+    fn longest(&mut self, start: usize, ends: &[usize], budget: usize) -> Result<Option<Found>> {
+        let mut most = ends.len();
+        // More text rarely has fewer tokens; the count of what is taken is exact anyway.
+        while most > 0 {
+            let end = ends[most - 1];
+            let tokens = self.meter.count(start..end)?;
+            if tokens <= budget {
+                return Ok(Some(Found { start, end, tokens }));
+            }
+            most = (most - 1).min(most * budget / tokens + 1);
+        }
+        Ok(None)
     }
 
     /// Where new text goes on after a chunk.
@@ -309,7 +322,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         let content = &self.text[found.start..found.end];
         self.position.advance(self.text, found.start);
         let start = self.position.char;
-        self.chunks.push(Chunk {
+        let chunk = Chunk {
             ordinal: self.chunks.len() + 1,
             range: found.start..found.end,
             chars: start..start + content.chars().count(),
@@ -318,7 +331,8 @@ impl<'a, 'b> Packer<'a, 'b> {
             page: Some(self.position.form_feeds + 1),
             heading: heading.0.clone(),
             heading_tokens: heading.1,
-        });
+        };
+        memory::push(&mut self.chunks, chunk);
     }
 }
 

@@ -17,31 +17,73 @@ const ABBREVIATIONS: [&str; 42] = [
 /// Narrowest text whose lines can be wrapped prose; lines of narrower text end where they mean to.
 const MIN_WIDTH: usize = 40;
 
+/// Bytes that Unicode's rules are applied to at once. To tell whether a full stop ends a sentence they look at what
+/// follows up to the next letter, again for every sign in between.
+const PIECE: usize = 1024;
+
 /// The sentences of `text` as byte ranges. They follow each other without a gap and cover all of
 /// it, white space at its end belonging to a sentence.
 pub fn sentences(text: &str) -> impl Iterator<Item = Range<usize>> {
     let width = text.split('\n').map(str::len).max().unwrap_or(0);
-    let mut bounds = text.split_sentence_bound_indices().peekable();
+    let mut ends = ends(text).peekable();
+    let mut start = 0;
+    let mut is_blank = true;
     std::iter::from_fn(move || {
-        let (start, first) = bounds.next()?;
-        let mut end = start + first.len();
-        while let Some((_, next)) = bounds.peek() {
-            if !goes_on(text, start..end, width) {
-                break;
+        let first = start;
+        while let Some((from, end)) = ends.next() {
+            is_blank = is_blank && text[from..end].trim().is_empty();
+            if ends.peek().is_some() && (is_blank || goes_on(text, first..end, width)) {
+                continue;
             }
-            end += next.len();
-            bounds.next();
+            (start, is_blank) = (end, true);
+            return Some(first..end);
         }
-        Some(start..end)
+        None
     })
+}
+
+/// Where Unicode's rules end a sentence, and where the last of them did.
+fn ends(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    let mut from = 0;
+    pieces(text)
+        .flat_map(move |(piece, is_end)| {
+            let start = at;
+            at += piece.len();
+            let last = at;
+            let ends =
+                piece.split_sentence_bound_indices().map(move |(i, part)| start + i + part.len());
+            ends.filter(move |end| is_end || *end < last)
+        })
+        .map(move |end| (std::mem::replace(&mut from, end), end))
+}
+
+/// A line or a part of one, and whether a sentence ends with it: a part ends between a letter and a space, where
+/// none does.
+fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let beginning = &rest.as_bytes()[..rest.len().min(PIECE)];
+        let line = beginning.iter().position(|b| *b == b'\n').map(|i| i + 1);
+        let end = line.unwrap_or_else(|| part_end(rest));
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some((piece, line.is_some() || after.is_empty()))
+    })
+}
+
+fn part_end(text: &str) -> usize {
+    if text.len() <= PIECE {
+        return text.len();
+    }
+    let part = &text[..text.floor_char_boundary(PIECE)];
+    let is_inside = |i: &usize| part[..*i].ends_with(char::is_alphanumeric);
+    part.rmatch_indices(' ').map(|(i, _)| i).find(is_inside).unwrap_or(part.len())
 }
 
 /// Whether the sentence that Unicode's rules end at `sentence.end` goes on.
 fn goes_on(text: &str, sentence: Range<usize>, width: usize) -> bool {
     let content = text[sentence.clone()].trim_end();
-    if content.is_empty() {
-        return true;
-    }
     if text[sentence.clone()].ends_with('\n') {
         return is_wrapped(text, sentence.end - 1, width) && !ends_with_terminator(content);
     }

@@ -1,10 +1,13 @@
 //! What is installed in a models directory, and whether it is intact.
+use crate::file::{self, Links};
 use crate::model::manifest::{
-    CURRENT_FILE, MANIFEST_FILE, MODEL_FILE, Manifest, TOKENIZER_FILE, check_name, hex,
+    CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MODEL_FILE, Manifest,
+    TOKENIZER_FILE, check_name, hex,
 };
+use crate::model::store::{directories as allowed, read};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -58,8 +61,8 @@ pub fn builds(models: &Path, name: &str) -> Result<Vec<Entry>> {
 /// The fingerprint a bare name stands for.
 pub fn current(models: &Path, name: &str) -> Result<Option<String>> {
     let path = models.join(name).join(CURRENT_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
+    match read(&path, MAX_CURRENT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(unreadable(&path, &e)),
     }
@@ -103,11 +106,12 @@ fn entry(name: &str, fingerprint: String, directory: &Path, current: Option<&str
 
 fn read_manifest(path: &Path) -> Result<Manifest> {
     let path = path.join(MANIFEST_FILE);
-    Manifest::from_json(&fs::read(&path).map_err(|e| unreadable(&path, &e))?)
+    Manifest::from_json(&read(&path, MAX_SETTINGS).map_err(|e| unreadable(&path, &e))?)
 }
 
 fn file_sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(|e| unreadable(path, &e))?;
+    let opened = file::open(path, Links::Below(&allowed(path)), MAX_MODEL);
+    let (mut file, _) = opened.map_err(|e| unreadable(path, &e))?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; 1 << 16];
     loop {

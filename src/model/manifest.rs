@@ -17,6 +17,15 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Beside the fingerprints' directories: which of them the bare name stands for.
 pub const CURRENT_FILE: &str = "current";
 
+/// Most bytes of the file `current`, which holds a fingerprint.
+pub const MAX_CURRENT: u64 = 4 << 10;
+/// Most bytes of a manifest, or of another file of settings.
+pub const MAX_SETTINGS: u64 = 16 << 20;
+/// Most bytes of a tokenizer; those of a quarter of a million words have 35 MB.
+pub const MAX_TOKENIZER: u64 = 128 << 20;
+/// Most bytes of a graph: protocol buffers end there.
+pub const MAX_MODEL: u64 = (2 << 30) - 1;
+
 /// What a model does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,4 +1,5 @@
 //! ONNX Runtime, loaded from a path once per process.
+use crate::file::{self, Links};
 use crate::{Error, Result};
 use ort::LoadDynamicError;
 use ort::environment::Environment;
@@ -25,6 +26,10 @@ pub fn environment(library: &Path) -> Result<&'static Environment> {
         ))
         .with_hint(HINT));
     }
+    // The loader would wait for the other side of a pipe.
+    if library.exists() {
+        file::open(library, Links::Anywhere, u64::MAX).map_err(|e| no_library(library, &e))?;
+    }
     let builder = ort::init_from(library).map_err(|e| unusable(library, &e))?;
     let environment = builder.with_name("rag_pg").with_telemetry(false).build().map_err(|e| {
         Error::configuration("could not start ONNX Runtime").with_detail(e.to_string())
@@ -40,6 +45,12 @@ pub fn is_loaded() -> bool {
 const HINT: &str =
     "\"make setup\" installs it; the setting rag_pg.onnxruntime_path names libonnxruntime.so.";
 
+fn no_library(library: &Path, error: &std::io::Error) -> Error {
+    Error::configuration(format!("could not load ONNX Runtime from \"{}\"", library.display()))
+        .with_detail(error.to_string())
+        .with_hint(HINT)
+}
+
 fn unusable(library: &Path, error: &LoadDynamicError) -> Error {
     let path = library.display();
     let error = match error {
@@ -51,8 +62,7 @@ fn unusable(library: &Path, error: &LoadDynamicError) -> Error {
             Error::configuration(format!("ONNX Runtime is not installed at \"{path}\""))
         }
         LoadDynamicError::Dlopen { error, .. } => {
-            Error::configuration(format!("could not load ONNX Runtime from \"{path}\""))
-                .with_detail(error.to_string())
+            return no_library(library, &std::io::Error::other(error.to_string()));
         }
         LoadDynamicError::MissingApi { .. } | LoadDynamicError::InvalidVersionString => {
             Error::configuration(format!("\"{path}\" is not ONNX Runtime"))

@@ -2,8 +2,8 @@
 use super::manifest::Signature;
 use super::tokenizer::Input;
 use super::watch::{run_watched, with_signals_blocked};
-use super::{Checkpoint, memory, runtime};
-use crate::{Error, Result};
+use super::{Checkpoint, memory as c_memory, runtime};
+use crate::{Error, Result, memory};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{Tensor, TensorRef};
@@ -124,6 +124,9 @@ impl Session {
                 .commit_from_memory(graph)
         };
         let inner = with_signals_blocked(load).map_err(|e| {
+            if is_out_of_memory(&e) {
+                return memory::out_of_memory();
+            }
             Error::configuration("ONNX Runtime could not load the graph").with_detail(one_line(&e))
         })?;
         let inner = ManuallyDrop::new(inner);
@@ -182,7 +185,7 @@ impl Session {
         if let (Ok(options), Ok(mut session)) = (released, self.inner.try_borrow_mut()) {
             // What fails here fails where its result is wanted.
             let _ = run_once(&mut session, &self.signature, &batch, &options);
-            memory::trim();
+            c_memory::trim();
         }
     }
 
@@ -240,7 +243,17 @@ fn check_signature(session: &ort::session::Session, signature: &Signature) -> Re
 }
 
 fn failed(error: &ort::Error) -> Error {
+    if is_out_of_memory(error) {
+        return memory::out_of_memory();
+    }
     Error::model("the model failed while it ran").with_detail(one_line(error))
+}
+
+/// ONNX Runtime has no code of its own for it.
+fn is_out_of_memory(error: &ort::Error) -> bool {
+    ["bad_alloc", "Failed to allocate memory", "bad allocation"]
+        .iter()
+        .any(|words| error.message().contains(words))
 }
 
 fn one_line(error: &ort::Error) -> String {

@@ -3,10 +3,13 @@
 //! Every file is hashed as it is read, so what runs is what its fingerprint says.
 use super::inventory::{self, Entry};
 use super::manifest::{
-    CURRENT_FILE, MANIFEST_FILE, MODEL_FILE, Manifest, TOKENIZER_FILE, check_name, sha256_hex,
+    CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MAX_TOKENIZER, MODEL_FILE,
+    Manifest, TOKENIZER_FILE, check_name, sha256_hex,
 };
+use super::onnx;
+use crate::file::{self, Links};
 use crate::{Error, Result};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// A models directory.
@@ -90,8 +93,8 @@ impl Store {
     /// Fingerprint that the bare name stands for; `None` when there is no such model.
     fn current(&self, name: &str) -> Result<Option<String>> {
         let path = self.root.join(name).join(CURRENT_FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let text = match read(&path, MAX_CURRENT) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) if e.kind() == ErrorKind::NotFound && !self.root.join(name).is_dir() => {
                 return Ok(None);
             }
@@ -128,7 +131,7 @@ impl Store {
 impl Located {
     /// Reads the manifest and checks that it describes this very build.
     pub fn manifest(&self) -> Result<Manifest> {
-        let manifest = Manifest::from_json(&self.read(MANIFEST_FILE)?)?;
+        let manifest = Manifest::from_json(&self.read(MANIFEST_FILE, MAX_SETTINGS)?)?;
         if manifest.fingerprint != self.fingerprint {
             return Err(damaged(&self.name, "its manifest is of another build").with_detail(
                 format!("Expected {}, found {}.", self.fingerprint, manifest.fingerprint),
@@ -139,21 +142,26 @@ impl Located {
 
     /// Reads and verifies `tokenizer.json`.
     pub fn tokenizer(&self, manifest: &Manifest) -> Result<Vec<u8>> {
-        self.verified(TOKENIZER_FILE, &manifest.tokenizer_sha256)
+        self.verified(TOKENIZER_FILE, MAX_TOKENIZER, &manifest.tokenizer_sha256)
     }
 
-    /// Reads and verifies `model.onnx`.
+    /// Reads and verifies `model.onnx`. It names no other file: it is loaded from memory, and ONNX Runtime would look
+    /// for one from the server's working directory on.
     pub fn graph(&self, manifest: &Manifest) -> Result<Vec<u8>> {
-        self.verified(MODEL_FILE, &manifest.model_sha256)
+        let graph = self.verified(MODEL_FILE, MAX_MODEL, &manifest.model_sha256)?;
+        if !onnx::external::is_self_contained(&graph) {
+            return Err(damaged(&self.name, "\"model.onnx\" keeps weights in another file"));
+        }
+        Ok(graph)
     }
 
-    fn read(&self, file: &str) -> Result<Vec<u8>> {
+    fn read(&self, file: &str, most: u64) -> Result<Vec<u8>> {
         let path = self.directory.join(file);
-        std::fs::read(&path).map_err(|e| unreadable(&self.name, &path, &e))
+        read(&path, most).map_err(|e| unreadable(&self.name, &path, &e))
     }
 
-    fn verified(&self, file: &str, expected: &str) -> Result<Vec<u8>> {
-        let bytes = self.read(file)?;
+    fn verified(&self, file: &str, most: u64, expected: &str) -> Result<Vec<u8>> {
+        let bytes = self.read(file, most)?;
         let actual = sha256_hex(&bytes);
         if actual != expected {
             return Err(damaged(&self.name, &format!("\"{file}\" is truncated or was changed"))
@@ -164,6 +172,18 @@ impl Located {
         }
         Ok(bytes)
     }
+}
+
+/// Reads a file of a model. Its links stay in the models directory, or in the model's own, which an administrator
+/// may have linked to from there.
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    file::read(path, Links::Below(&directories(path)), most)
+}
+
+/// Where a file of a model may lie: `<models>/<name>/current`, or in a directory below.
+pub(super) fn directories(path: &Path) -> Vec<PathBuf> {
+    let depth = if path.ends_with(CURRENT_FILE) { 1 } else { 2 };
+    path.ancestors().skip(depth).take(2).map(Path::to_owned).collect()
 }
 
 /// What to do about files that are not as they were imported.

@@ -24,12 +24,13 @@ pub fn run_watched<T: Send>(
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let handle = with_signals_blocked(|| {
-            scope.spawn(move || {
+            thread::Builder::new().spawn_scoped(scope, move || {
                 let result = work();
                 drop(done);
                 result
             })
-        });
+        })
+        .map_err(|error| not_started(&error))?;
         // Dropped while unwinding too; the scope then waits for the thread.
         let guard = OnDrop(&stop);
         while is_done.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
@@ -50,11 +51,14 @@ impl<F: Fn()> Drop for OnDrop<'_, F> {
 
 /// Starts a thread that nobody waits for here, with every signal blocked.
 pub fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    with_signals_blocked(|| thread::Builder::new().spawn(work)).map_err(|error| {
-        Error::io("could not start a thread")
-            .with_detail(error.to_string())
-            .with_hint("The operating system's limit of processes may be reached.")
-    })
+    with_signals_blocked(|| thread::Builder::new().spawn(work)).map_err(|error| not_started(&error))
+}
+
+/// A limit of processes or of memory; both pass.
+fn not_started(error: &std::io::Error) -> Error {
+    Error::out_of_memory("could not start a thread")
+        .with_detail(error.to_string())
+        .with_hint("The operating system's limit of processes or memory may be reached.")
 }
 
 /// Runs `body` with every signal blocked on this thread; threads it starts inherit the mask.

@@ -2,6 +2,7 @@
 //! stands beside it.
 pub mod answer;
 pub mod call_log;
+pub mod limit;
 pub mod model;
 pub mod query_log;
 pub mod question_cache;
@@ -13,6 +14,7 @@ pub fn init() {
     answer::init();
     model::init();
     call_log::init();
+    limit::init();
     query_log::init();
     question_cache::init();
     remote::init();

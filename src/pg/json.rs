@@ -1,14 +1,21 @@
 //! `jsonb` values: arguments whose text may be more than a JSON reader takes, and results.
 #![allow(unsafe_code)] // reads a datum
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::{impl_sql_translatable, pg_sys};
 use serde_json::Value;
 use std::ffi::CStr;
 
+/// Most bytes of an argument's text. A value takes sixteen times as much memory once it is read.
+const LONGEST: usize = 4 << 20;
+
 /// A `jsonb` argument as text. pgrx's own type panics where its reader gives up, on deep nesting for one.
-pub struct JsonText(String);
+pub struct JsonText {
+    /// Nothing where there is more of it than is read.
+    text: String,
+    length: usize,
+}
 
 impl_sql_translatable!(JsonText, "jsonb");
 
@@ -21,15 +28,23 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
             let datum = datum.expect("an argument that is not NULL").datum();
             let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(datum)]);
             let text = CStr::from_ptr(text.expect("jsonb_out returns a text").cast_mut_ptr());
-            Self(text.to_string_lossy().into_owned())
+            let length = text.count_bytes();
+            let text = if length > LONGEST { c"" } else { text };
+            Self { text: text.to_string_lossy().into_owned(), length }
         }
     }
 }
 
 impl JsonText {
-    /// The value; an error when it is nested too deeply to read.
+    /// The value; an error when it is too large or nested too deeply to read.
     pub fn parse(&self) -> Result<Value> {
-        serde_json::from_str(&self.0).map_err(|error| {
+        if self.length > LONGEST {
+            return Err(Error::too_large("the JSON argument is too large")
+                .with_detail(format!("It has {} bytes of {LONGEST}.", self.length))
+                .with_hint("Shorten its lists; a join with a table can take their place."));
+        }
+        memory::require(16 * self.text.len())?;
+        serde_json::from_str(&self.text).map_err(|error| {
             Error::invalid_argument("could not read the JSON argument")
                 .with_detail(error.to_string())
                 .with_hint("Nest it less deeply.")

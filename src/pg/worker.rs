@@ -18,7 +18,6 @@ pub mod host;
 mod job_count;
 mod launcher;
 mod lease;
-mod limit;
 mod pace;
 mod process;
 mod read;
@@ -27,6 +26,7 @@ mod reuse;
 mod scan;
 pub mod state;
 mod text_index;
+mod time_limit;
 mod turnstile;
 pub mod vector_index;
 

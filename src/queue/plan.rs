@@ -4,7 +4,7 @@ use crate::chunk::{self, Options, PATH_SEPARATOR, embedding_text};
 use crate::model::tokenizer::{TokenCounter, Word};
 use crate::model::{Checkpoint, Detail, Embedder, Purpose};
 use crate::rerank::TokenBits;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -71,7 +71,8 @@ pub fn chunks(
         ..options.clone()
     };
     let chunked = chunk::chunk(content, &options, counter, checkpoint)?;
-    let mut found = Vec::with_capacity(chunked.chunks.len());
+    let mut found = Vec::new();
+    memory::reserve(&mut found, chunked.chunks.len())?;
     // Control characters alone are no tokens: there is nothing to find them by.
     for chunk in chunked.chunks.iter().filter(|chunk| chunk.token_count > 0) {
         let content = chunked.content(chunk);

@@ -1,10 +1,10 @@
 //! Keys, where they come from, and where they may go.
 use super::address::Address;
+use crate::file::{self, Links};
 use crate::{Error, Result};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Longest key in bytes; tokens of identity services are a few thousand.
@@ -131,29 +131,14 @@ impl Credential {
 /// Reads a key file: a regular file of the server's user that nobody else can read. A link at its
 /// end is not followed, and what is checked is what is read.
 fn read_file(path: &Path) -> Result<String, String> {
-    let file = OpenOptions::new()
-        .read(true)
-        // A pipe in its place must not block.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)
-        .map_err(|e| match e.raw_os_error() {
-            Some(libc::ELOOP) => "it is a symbolic link".to_owned(),
-            _ => e.to_string(),
-        })?;
+    let (file, size) = file::open(path, Links::No, LONGEST).map_err(|e| e.to_string())?;
     check_file(&file)?;
-    let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(format!("it is longer than {LONGEST} bytes"));
-    }
+    let bytes = file::contents(file, size, LONGEST).map_err(|e| e.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
 }
 
 fn check_file(file: &File) -> Result<(), String> {
     let metadata = file.metadata().map_err(|e| e.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is no regular file".to_owned());
-    }
     if metadata.uid() != effective_user() {
         return Err("it does not belong to the server's operating system user".to_owned());
     }

@@ -59,7 +59,7 @@ fn parted(text: &str, mut each: impl FnMut(&[char], usize)) -> Cow<'_, str> {
     if !text.chars().any(is_unspaced) {
         return Cow::Borrowed(text);
     }
-    let mut out = String::with_capacity(text.len() * 4);
+    let mut out = String::new();
     let mut run: Vec<char> = Vec::new();
     let mut length = 0;
     let mut end = |run: &mut Vec<char>, length: usize, out: &mut String| {

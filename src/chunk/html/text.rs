@@ -1,5 +1,6 @@
 //! Writes the extracted text: white space as browsers render it, and a block for each piece.
 use super::super::document::{Document, Kind};
+use crate::{Result, memory};
 
 /// Deepest list that is indented; deeper ones line up with it.
 const MAX_INDENT: usize = 6;
@@ -41,6 +42,11 @@ impl Writer {
     pub fn finish(mut self) -> (String, Document) {
         self.flush();
         (self.text, self.document)
+    }
+
+    /// Makes room for so many more bytes of text.
+    pub fn reserve(&mut self, more: usize) -> Result<()> {
+        memory::reserve_text(&mut self.text, more)
     }
 
     pub fn text(&mut self, text: &str) {

@@ -1,6 +1,7 @@
 //! A graph somebody else exported: taken unchanged once its inputs and output are understood.
 use super::Graph;
 use crate::model::manifest::{Kind, Precision, Signature};
+use crate::model::onnx::external::is_self_contained;
 use crate::model::onnx::proto::{self, ValueInfo, data_type};
 use crate::{Error, Result};
 use prost::Message;
@@ -15,7 +16,7 @@ pub(super) fn graph(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
     let damaged = || Error::configuration("model.onnx is damaged or truncated");
     let model = proto::Model::decode(&*bytes).map_err(|e| damaged().with_detail(e.to_string()))?;
     let graph = model.graph.ok_or_else(|| damaged().with_detail("it holds no graph"))?;
-    if graph.initializer.iter().any(|t| t.data_location != 0) {
+    if !is_self_contained(&bytes) {
         return Err(Error::unsupported("model.onnx keeps its weights in another file")
             .with_hint("Save the model with its weights inside."));
     }

@@ -1,16 +1,18 @@
 //! Where the files of a model come from: a directory, a zip (a wheel is one) holding one, or a hub.
 use super::{EXPORTED_FILE, ONNX_FILE, WEIGHTS_FILE};
+use crate::file::{self, Links};
 use crate::model::hub::Snapshot;
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 /// Larger files are not read. ONNX files cannot pass 2 GB, and weights become one.
 const MAX_FILE_BYTES: u64 = 4 << 30;
+/// Wheels and zips hold several.
+const MAX_ARCHIVE_BYTES: u64 = 16 << 30;
 
 /// A readable tree of files.
 pub enum Source {
@@ -40,7 +42,8 @@ impl Source {
         if metadata.is_dir() {
             return Ok(Self::Directory(path.to_owned()));
         }
-        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let opened = file::open(path, Links::Anywhere, MAX_ARCHIVE_BYTES);
+        let (file, _) = opened.map_err(|e| unreadable(path, &e))?;
         let archive = ZipArchive::new(file).map_err(|e| {
             Error::unsupported(format!("\"{}\" is no directory and no zip file", path.display()))
                 .with_detail(e.to_string())
@@ -100,16 +103,11 @@ fn only_model(archive: &ZipArchive<File>, path: &Path) -> Result<String> {
 }
 
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(unreadable(path, &e)),
-    };
-    let metadata = file.metadata().map_err(|e| unreadable(path, &e))?;
-    if metadata.is_dir() {
-        return Ok(None);
+    match file::read(path, Links::Anywhere, MAX_FILE_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound || path.is_dir() => Ok(None),
+        Err(e) => Err(unreadable(path, &e)),
     }
-    read_bounded(file, metadata.len()).map(Some).map_err(|e| unreadable(path, &e))
 }
 
 fn read_entry(archive: &mut ZipArchive<File>, name: &str, path: &Path) -> Result<Option<Vec<u8>>> {
@@ -121,23 +119,11 @@ fn read_entry(archive: &mut ZipArchive<File>, name: &str, path: &Path) -> Result
     match archive.by_name(name) {
         Ok(entry) => {
             let size = entry.size();
-            read_bounded(entry, size).map(Some).map_err(|e| damaged(&e))
+            file::contents(entry, size, MAX_FILE_BYTES).map(Some).map_err(|e| damaged(&e))
         }
         Err(ZipError::FileNotFound) => Ok(None),
         Err(e) => Err(damaged(&e)),
     }
-}
-
-/// Reads to the end, but not past the limit, whatever `size` claims.
-fn read_bounded(reader: impl Read, size: u64) -> std::io::Result<Vec<u8>> {
-    let too_large = || std::io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes"));
-    if size > MAX_FILE_BYTES {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size as usize)?;
-    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large()) } else { Ok(bytes) }
 }
 
 fn unreadable(path: &Path, e: &std::io::Error) -> Error {

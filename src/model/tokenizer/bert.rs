@@ -107,6 +107,8 @@ pub(super) struct Bert {
     ascii: [Character; 128],
     /// Blocks of `BLOCK` characters, learnt when first met.
     blocks: Box<[OnceLock<Box<[Character]>>]>,
+    /// The same of what normalised characters are between letters: how many words those make with them.
+    between: Box<[OnceLock<Box<[u8]>>]>,
     /// Special tokens, the longest first, and which bytes they start with.
     specials: Vec<(String, u32)>,
     special_starts: [bool; 256],
@@ -141,6 +143,7 @@ impl Bert {
             pre_tokenizer: pre_tokenizer.clone(),
             ascii: [Character::of(Class::Run); 128],
             blocks: std::iter::repeat_with(OnceLock::new).take(0x11_0000 / BLOCK).collect(),
+            between: std::iter::repeat_with(OnceLock::new).take(0x11_0000 / BLOCK).collect(),
             specials,
             special_starts,
         };
@@ -159,6 +162,17 @@ impl Bert {
             self.learn(&chars)
         });
         &block[code % BLOCK]
+    }
+
+    /// Words that two letters and a normalised character between them make.
+    fn words_around(&self, c: char) -> u8 {
+        let code = c as usize;
+        let block = self.between[code / BLOCK].get_or_init(|| {
+            let first = (code - code % BLOCK) as u32;
+            let chars = (first..first + BLOCK as u32).map(|c| char::from_u32(c).unwrap_or(' '));
+            chars.map(|c| self.split(&format!("a{c}a")).len() as u8).collect()
+        });
+        block[code % BLOCK]
     }
 
     /// Asks the crate what becomes of `chars`, each by itself.
@@ -398,14 +412,15 @@ impl<S: Sink> Scanner<'_, S> {
     }
 
     fn take_normalized(&mut self, c: char, start: usize, end: usize) {
-        let text = c.to_string();
+        let mut bytes = [0; 4];
+        let text = c.encode_utf8(&mut bytes).as_bytes();
         let max_chars = self.bert.words.max_chars();
-        match self.bert.split(&format!("a{text}a")).len() {
-            1 => self.word.push(text.as_bytes(), start, end, max_chars),
+        match self.bert.words_around(c) {
+            1 => self.word.push(text, start, end, max_chars),
             2 => self.end_word(),
             _ => {
                 self.end_word();
-                self.word.push(text.as_bytes(), start, end, max_chars);
+                self.word.push(text, start, end, max_chars);
                 self.end_word();
             }
         }

@@ -10,7 +10,7 @@ use crate::answer::{self, Answer, Citation, Options, Status};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::model::{self, Named};
 use crate::pg::remote::Remote;
-use crate::pg::{guc, interrupt, remote};
+use crate::pg::{guc, interrupt, limit, remote};
 use crate::remote::Kind;
 use crate::{Error, Result};
 use pgrx::JsonB;
@@ -56,7 +56,7 @@ fn rag_answer_passages(
         return Ok(TableIterator::once(unasked()));
     };
     require_question(question)?;
-    let (places, texts) = elements(passages.as_ref());
+    let (places, texts) = elements(passages.as_ref())?;
     let place = |passage: usize| &places[passage];
     let row = match chosen(model)? {
         Chosen::Generator(client) => {
@@ -74,9 +74,13 @@ fn rag_answer_passages(
 }
 
 /// The texts of an array, without its NULLs, and which elements they are.
-fn elements<'a>(passages: Option<&'a Array<'_, &str>>) -> (Vec<Place>, Vec<&'a str>) {
+fn elements<'a>(passages: Option<&'a Array<'_, &str>>) -> Result<(Vec<Place>, Vec<&'a str>)> {
+    limit::items(passages.map_or(0, Array::len))?;
     let elements = (1..).zip(passages.into_iter().flat_map(Array::iter));
-    elements.filter_map(|(ordinal, text)| Some((Place::of_element(ordinal), text?))).unzip()
+    let (places, texts): (_, Vec<&str>) =
+        elements.filter_map(|(ordinal, text)| Some((Place::of_element(ordinal), text?))).unzip();
+    limit::texts(texts.iter().copied())?;
+    Ok((places, texts))
 }
 
 /// An error when there is no question in a text.
@@ -85,7 +89,7 @@ fn require_question(question: &str) -> Result<()> {
         return Err(Error::invalid_argument("cannot answer an empty question")
             .with_hint("Pass NULL for a question that is missing; it has no answer."));
     }
-    Ok(())
+    limit::question(question)
 }
 
 /// Columns of the result.

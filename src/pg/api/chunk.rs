@@ -1,13 +1,15 @@
 //! `rag_chunk`: text to chunks.
 use crate::chunk::{Chunk, Format, Options, chunk};
+use crate::memory;
 use crate::model::Purpose;
 use crate::model::tokenizer::TokenCounter;
 use crate::pg::model::Named;
-use crate::pg::{interrupt, model};
+use crate::pg::{interrupt, limit, model};
 use crate::remote::Estimator;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Divides a text into chunks that fit a model, each with its place in the text.
 #[pg_extern(sql = r"
@@ -58,8 +60,12 @@ fn rag_chunk(
     let format = format.map_or(Ok(Format::Auto), str::parse)?;
     let options = Options::new(max_tokens, overlap_tokens, format, window)?;
     let Some(content) = content else { return Ok(TableIterator::empty()) };
+    limit::text(content)?;
     let chunked = chunk(content, &options, counter, &mut interrupt::checkpoint)?;
-    let text = chunked.text.into_owned();
+    let text = match chunked.text {
+        Cow::Borrowed(text) => memory::copy(text)?,
+        Cow::Owned(text) => text,
+    };
     Ok(TableIterator::new(chunked.chunks.into_iter().map(move |chunk| {
         (
             chunk.ordinal as i32,

@@ -1,10 +1,10 @@
 //! `rag_embed`: texts to vectors.
 use crate::model::{Detail, LocalModel, Purpose};
 use crate::pg::embedder::Embedder;
-use crate::pg::model;
 use crate::pg::rights::current_user;
 use crate::pg::vector::{Embedded, MAX_DIMENSIONS, Vector, VectorArray};
-use crate::{Error, Result};
+use crate::pg::{limit, model};
+use crate::{Error, Result, memory};
 use pgrx::prelude::*;
 
 mod memo;
@@ -26,6 +26,7 @@ fn rag_embed(
     let purpose = parse_purpose(purpose)?;
     let Some(content) = content else { return Ok(None) };
     let model = any_embedder(model)?;
+    limit::text(content)?;
     if content.trim().is_empty() {
         return Err(Error::invalid_argument("cannot embed an empty text")
             .with_hint(PASS_NULL)
@@ -49,7 +50,11 @@ fn rag_embed_array(
     let purpose = parse_purpose(purpose)?;
     let Some(contents) = contents else { return Ok(None) };
     let model = any_embedder(model)?;
+    limit::items(contents.len())?;
     let contents: Vec<Option<&str>> = contents.iter().collect();
+    limit::texts(contents.iter().copied().flatten())?;
+    // The vectors, and the array of them.
+    memory::require(2 * size_of::<f32>() * model.dimensions() * contents.len())?;
     if let Some(i) = contents.iter().position(|c| c.is_some_and(|c| c.trim().is_empty())) {
         let message = format!("cannot embed an empty text: element {} of the array", i + 1);
         return Err(Error::invalid_argument(message).with_hint(PASS_NULL).into());

@@ -3,7 +3,7 @@ use super::embed::embedder;
 use crate::model::manifest;
 use crate::model::{Checkpoint, Detail, Embedder, Embedding, LocalModel, Purpose, Reranker as _};
 use crate::pg::model::{Named, report_truncated};
-use crate::pg::{interrupt, model, remote};
+use crate::pg::{interrupt, limit, model, remote};
 use crate::remote::{Client, Kind, Reranker};
 use crate::rerank::{late_interaction, order, score_filled};
 use crate::{Error, Result};
@@ -36,11 +36,14 @@ fn rag_rerank(
             .with_hint("Pass NULL for a query that is missing; it gives no rows.")
             .into());
     }
+    limit::question(query)?;
+    limit::items(documents.len())?;
     let present: Vec<(i32, &str)> = (1..)
         .zip(documents.iter())
         .filter_map(|(ordinal, document)| Some((ordinal, document?)))
         .collect();
     let texts: Vec<&str> = present.iter().map(|(_, document)| *document).collect();
+    limit::texts(texts.iter().copied())?;
     let scores = score(query, &texts, model)?;
     let rows: Vec<(i32, String, f64)> = order(&scores, |i| present[i].0)
         .into_iter()

@@ -1,5 +1,6 @@
 //! `rag_search`: what a collection holds about a question.
 use crate::pg::json::{JsonText, without_nulls};
+use crate::pg::limit;
 use crate::pg::query_log::{self, Asked, Entry};
 use crate::pg::search::{Found, Loading, Outcome, search};
 use crate::search::passage::Passage;
@@ -111,7 +112,7 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
         return Err(Error::invalid_argument(format!("the {name} is empty"))
             .with_hint("Give at least one word."));
     }
-    Ok(())
+    limit::question(text)
 }
 
 /// A chunk that was found or, in its place, the passage whose best it is.

@@ -1,8 +1,9 @@
 //! The connections of this process, kept open between calls.
+use crate::file::{self, Links};
 use crate::remote::{Connection, Egress, Settings};
 use crate::{Error, Result};
 use std::cell::RefCell;
-use std::io::Read;
+use std::path::Path;
 
 /// Most bytes of a file of authorities; all of Mozilla's are a quarter of a megabyte.
 const LONGEST: u64 = 16 << 20;
@@ -33,16 +34,12 @@ pub fn connection(egress: Egress, ca_file: String) -> Result<Connection> {
 }
 
 fn authorities(path: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     if path.is_empty() {
-        return Ok(bytes);
+        return Ok(Vec::new());
     }
-    std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)).map_err(
-        |error| {
-            Error::configuration(format!("could not read \"{path}\""))
-                .with_detail(error.to_string())
-                .with_hint("The setting rag_pg.ca_file names it.")
-        },
-    )?;
-    Ok(bytes)
+    file::read(Path::new(path), Links::Anywhere, LONGEST).map_err(|error| {
+        Error::configuration(format!("could not read \"{path}\""))
+            .with_detail(error.to_string())
+            .with_hint("The setting rag_pg.ca_file names it.")
+    })
 }

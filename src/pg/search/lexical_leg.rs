@@ -436,7 +436,7 @@ impl Search {
         let parts = [("chunks", self.names.chunks.as_str()), ("conditions", &conditions)];
         let arguments = self.hit_arguments(request, lexemes, must_match, ids, tids);
         let _settings = Scope::for_search(self.options.depth, &self.generation);
-        let hits = plan::read(&fill(template, &parts), &arguments, |row| column(row, 1));
+        let hits = plan::read_as_caller(&fill(template, &parts), &arguments, |row| column(row, 1));
         hits.into_iter().next().flatten().unwrap_or_default()
     }
 

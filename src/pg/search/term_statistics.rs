@@ -71,7 +71,8 @@ impl Search {
         let arguments =
             self.hit_arguments(request, None, None, None, Some(self.sample(&request.terms, count)));
         let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
-        let hits = plan::read(&sql, &arguments, |row| column::<Vec<u8>>(row, 1)).pop().flatten();
+        let hits =
+            plan::read_as_caller(&sql, &arguments, |row| column::<Vec<u8>>(row, 1)).pop().flatten();
         seen(request, &hits.unwrap_or_default())
     }
 

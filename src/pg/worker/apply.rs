@@ -1,8 +1,8 @@
 //! The one transaction that makes new chunks visible and old ones vanish.
 use super::collection::Target;
 use super::embed::Embeddings;
-use super::limit::{execute, query};
 use super::read::{key_args, keyed};
+use super::time_limit::{execute, query};
 use crate::model::storable::storable;
 use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};

@@ -6,21 +6,22 @@ use super::embed::Embeddings;
 use super::failed::Failed;
 use super::host::Host;
 use super::lease::Lease;
-use super::limit;
 use super::read::{self, Found, Read};
+use super::time_limit;
 use crate::chunk::Options;
 use crate::model::Purpose;
 use crate::pg::collection::Generation;
 use crate::pg::embedder::Embedder;
 use crate::pg::generation::model::{local, remote};
 use crate::pg::interrupt::checkpoint;
+use crate::pg::limit;
 use crate::pg::remote::Remote;
 use crate::queue::batch::{halves, runs};
 use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
 use crate::queue::plan::{self, Document};
 use crate::queue::rate::Rate;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
@@ -159,11 +160,17 @@ impl Batch<'_> {
         let _busy = self.model.busy();
         let keys = self.lease.keys(0..self.lease.len());
         let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
-        let runs = match sizes {
-            Ok(sizes) => runs(&sizes, if self.model.is_local() { BYTES } else { REMOTE_BYTES }),
+        let (sizes, runs) = match sizes {
+            Ok(sizes) => {
+                self.refuse_too_large(&sizes)?;
+                let most = if self.model.is_local() { BYTES } else { REMOTE_BYTES };
+                let runs = runs(&sizes, most);
+                (sizes, runs)
+            }
             // Whichever it is: one after the other.
             Err(failed) if failed.class == Failure::Row => {
-                (0..keys.len()).map(|position| position..position + 1).collect()
+                let runs = (0..keys.len()).map(|position| position..position + 1).collect();
+                (vec![0; keys.len()], runs)
             }
             Err(failed) => return self.failed(0..keys.len(), failed),
         };
@@ -171,8 +178,24 @@ impl Batch<'_> {
             if self.is_paused()? {
                 break; // What is left goes back.
             }
+            // As the table has it, as it is read, and what is made of it.
+            let bytes: usize = sizes[run.clone()].iter().sum();
+            if let Err(failed) = self.host.outside(|| memory::require(3 * bytes)) {
+                self.failed(run, failed)?;
+                continue;
+            }
             self.lease.charge(self.host, &run)?;
             self.bisect(run)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the documents that are over `rag_pg.max_document_size`, before they are read.
+    fn refuse_too_large(&mut self, sizes: &[usize]) -> std::result::Result<(), Failed> {
+        for (position, size) in sizes.iter().enumerate() {
+            if let Err(failed) = self.host.outside(|| limit::document_size(*size)) {
+                self.give_up(position, &failed)?;
+            }
         }
         Ok(())
     }
@@ -203,7 +226,7 @@ impl Batch<'_> {
             _ => {
                 self.lease.fail(self.host, run, &failed)?;
                 // Others go first for a while: what comes next may take as long.
-                if limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
+                if time_limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
             }
         }
     }
@@ -330,6 +353,7 @@ impl Batch<'_> {
         stored: Option<&read::Stored>,
         hashes: &HashMap<i64, ChunkHash>,
     ) -> Result<Change> {
+        limit::document_size(document.content.as_ref().map_or(0, String::len))?;
         let source_hash = plan::document_hash(document);
         if stored.is_some_and(|stored| stored.source_hash == source_hash) {
             return Ok(Change::Keep);

@@ -7,7 +7,7 @@ use super::failed::Failed;
 use super::host::Host;
 use super::process;
 use super::text_index::Waiting;
-use super::{job_count, limit, scan, vector_index};
+use super::{job_count, scan, time_limit, vector_index};
 use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
@@ -227,7 +227,7 @@ impl Drain {
                 self.outage = Some(failed);
             }
             Failure::Transient if is_worker => {
-                if limit::is_exceeded(failed.sqlstate()) {
+                if time_limit::is_exceeded(failed.sqlstate()) {
                     self.note_outage(generation, &failed)?;
                     let size = self.pages.entry(generation).or_insert(scan::PAGE);
                     *size = (*size / 8).max(1);

@@ -1,6 +1,6 @@
 //! Documents as they are, beside what is stored of them. Runs as the source's owner.
 use super::collection::Target;
-use super::limit::query;
+use super::time_limit::query;
 use crate::pg::collection::key::{KeyColumn, array_literals, keys_sql};
 use crate::pg::rights::as_source_owner;
 use crate::pg::spi::{column, fill, required};

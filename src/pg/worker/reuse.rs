@@ -3,8 +3,8 @@
 //! A chunk's hash covers its headings and its text, so where model and hash agree so do vector and bits. A
 //! rebuild embeds what is new to it, and while two generations follow a source an edit is embedded once.
 use super::collection::Target;
-use super::limit::query;
 use super::read::{key_args, keyed};
+use super::time_limit::query;
 use crate::Result;
 use crate::pg::collection::Generation;
 use crate::pg::rights::as_source_owner;

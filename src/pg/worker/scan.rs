@@ -2,7 +2,7 @@
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
-use super::limit::{execute, query};
+use super::time_limit::{execute, query};
 use crate::pg::collection::key::{self, KeyColumn, behind_sql};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, fill, required};

@@ -3,7 +3,7 @@ use super::Row;
 use crate::Result;
 use crate::answer::generate::{Found, Written, generate};
 use crate::answer::told;
-use crate::pg::interrupt;
+use crate::pg::{interrupt, limit};
 use crate::remote::{Client, Generator};
 use pgrx::JsonB;
 use serde_json::Value;
@@ -19,6 +19,7 @@ pub fn row(
 ) -> Result<Row> {
     let generator = Generator(client);
     let checkpoint = &mut interrupt::checkpoint;
+    limit::texts(instructions)?;
     let written = generate(&generator, question, passages, instructions, checkpoint)?;
     let Written { status, text, citations, claims, usage } = written.or_not_ready(loading);
     let citations = citations.iter().map(show).collect();

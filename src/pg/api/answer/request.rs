@@ -6,6 +6,7 @@ use crate::answer::generate::fitting;
 use crate::pg::answer_request::{self, Problem, Seen, Submission};
 use crate::pg::api::search::Given;
 use crate::pg::json::{JsonText, without_nulls};
+use crate::pg::limit;
 use crate::pg::query_log::{self, Asked, Entry};
 use crate::pg::remote::Remote;
 use crate::pg::search::Loading;
@@ -84,7 +85,7 @@ fn rag_answer_submit_passages(
     let Some(question) = question else { return Ok(None) };
     require_question(question)?;
     let remote = writer(model)?;
-    let (places, passages) = elements(passages.as_ref());
+    let (places, passages) = elements(passages.as_ref())?;
     let (collection, query_id, loading) = (None, None, None);
     let model = &*remote.spec().name;
     let submission = Submission {
@@ -103,6 +104,7 @@ fn rag_answer_submit_passages(
 /// Keeps of the passages what the model can read.
 fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
     let Submission { question, instructions, passages, mut places, .. } = submission;
+    limit::texts(instructions)?;
     let fitting = fitting(&Generator(remote), question, &passages, instructions)?;
     let passages = fitting.iter().map(|position| passages[*position]).collect();
     places = fitting.iter().map(|position| places[*position].clone()).collect();

@@ -15,6 +15,7 @@ use crate::pg::api::search::Given;
 use crate::pg::call_log;
 use crate::pg::error::raise;
 use crate::pg::json::JsonText;
+use crate::pg::limit;
 use crate::pg::query_log::{self, Answered, Asked, Entry};
 use crate::pg::remote::Remote;
 use crate::pg::search::Loading;
@@ -115,7 +116,7 @@ fn rag_answer_stream_passages(
     let Some(question) = question else { return Ok(TableIterator::empty()) };
     require_question(question)?;
     let remote = writer(model)?;
-    let (places, texts) = elements(passages.as_ref());
+    let (places, texts) = elements(passages.as_ref())?;
     let texts = texts.into_iter().map(str::to_owned).collect();
     let told = move |telling: Telling<'_>| match telling {
         Telling::Citation(found) => places[found.passage].verified(found),
@@ -140,6 +141,7 @@ fn rows(
     loading: Option<String>,
     told: impl Fn(Telling<'_>) -> Value + 'static,
 ) -> Result<Answering> {
+    limit::texts(instructions)?;
     let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
     let speaking = first.map(|conversation| Speaking::start(&remote, conversation)).transpose()?;
     let mut answering = Answering {

@@ -1,0 +1,443 @@
+//! Time grows with the text and no faster, whatever its shape: what a few thousand bytes of it take tells what a
+//! document of megabytes takes. Measured in the thread's own processor time, so that a busy machine does not matter.
+#[path = "support/tokenizers.rs"]
+mod support;
+
+use rag_pg::chunk::{Format, Options, chunk, sentences};
+use rag_pg::model::tokenizer::Tokenizer;
+use rag_pg::search::script;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// Bytes of the smaller text; the larger has `FACTOR` times as many.
+const SIZE: usize = 12 << 10;
+const FACTOR: usize = 8;
+/// Times as long as the smaller that the larger may take: quadratic work takes 64.
+const MOST: f64 = 20.0;
+/// What takes less is not worth a look: it is noise.
+const NOISE: Duration = Duration::from_millis(25);
+/// Most that any text of this size may take, quadratic within a window or not. Unoptimised, as tests are.
+const LONGEST: Duration = Duration::from_millis(1500);
+/// Generated shapes, and the time for them.
+const GENERATED: u64 = 150;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
+    let json = support::installed().unwrap_or_else(|| support::bert(support::UNCASED, ""));
+    Tokenizer::from_bytes(&json).unwrap()
+});
+
+/// Processor time of this thread.
+fn now() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills in a value that outlives the call.
+    #[allow(unsafe_code)]
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(failed, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let started = now();
+    work();
+    now().saturating_sub(started)
+}
+
+/// What is done with a text.
+type Work = (&'static str, fn(&str));
+
+fn chunked(text: &str, format: Format, max_tokens: usize) {
+    let overlap_tokens = max_tokens / 5;
+    let options = Options {
+        max_tokens,
+        overlap_tokens,
+        format,
+        heading_tokens: max_tokens / 4,
+        window: max_tokens,
+    };
+    let chunked = chunk(text, &options, &*TOKENIZER, &mut || Ok(())).unwrap();
+    std::hint::black_box(chunked.chunks.len());
+}
+
+const WORKS: [Work; 7] = [
+    ("plain", |text| chunked(text, Format::Plain, 254)),
+    ("markdown", |text| chunked(text, Format::Markdown, 254)),
+    ("html", |text| chunked(text, Format::Html, 254)),
+    ("small chunks", |text| chunked(text, Format::Auto, 8)),
+    ("sentences", |text| _ = std::hint::black_box(sentences(text).count())),
+    ("tokens", |text| _ = std::hint::black_box(TOKENIZER.count(text).unwrap())),
+    ("script", |text| _ = std::hint::black_box(script::for_documents(text).len())),
+];
+
+/// A text of so many bytes, perhaps with something before and behind it.
+struct Shape {
+    name: String,
+    make: Box<dyn Fn(usize) -> String>,
+}
+
+fn shape(name: impl Into<String>, make: impl Fn(usize) -> String + 'static) -> Shape {
+    Shape { name: name.into(), make: Box::new(make) }
+}
+
+fn repeated(unit: &'static str) -> Shape {
+    shape(format!("{unit:?} repeated"), move |size| unit.repeat(size / unit.len()))
+}
+
+fn between(before: &'static str, unit: &'static str, after: &'static str) -> Shape {
+    let name = format!("{before:?}, {unit:?} repeated, {after:?}");
+    shape(name, move |size| format!("{before}{}{after}", unit.repeat(size / unit.len())))
+}
+
+fn nested(open: &'static str, close: &'static str) -> Shape {
+    shape(format!("{open:?} and {close:?} nested"), move |size| {
+        let depth = size / (open.len() + close.len());
+        format!("{}x{}", open.repeat(depth), close.repeat(depth))
+    })
+}
+
+fn numbered(before: &'static str, item: &'static str, after: &'static str) -> Shape {
+    shape(format!("{before:?}, {item:?} numbered, {after:?}"), move |size| {
+        let mut text = before.to_owned();
+        for i in 0.. {
+            if text.len() >= size {
+                break;
+            }
+            let _ = write!(text, "{}", item.replace('#', &i.to_string()));
+        }
+        text + after
+    })
+}
+
+fn known() -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = [
+        // Letters that belong together.
+        "👩\u{200d}",
+        "👩\u{200d}👧 ",
+        "\u{301}",
+        "e\u{301}\u{323}",
+        "\u{323}\u{301}",
+        "क्",
+        "क्\u{200d}",
+        "🇩🇪",
+        "\u{200d}",
+        "\u{fe0f}",
+        "\u{1f3fb}",
+        "ᄀ",
+        "한",
+        "中",
+        "中。",
+        "ไ",
+        "ﷺ",
+        "\u{200b}",
+        "\u{ad}",
+        "\u{1d165}\u{302e}",
+        "x\u{301}.",
+        // Signs and white space.
+        "x",
+        "x ",
+        "X",
+        "X.",
+        ".",
+        ". ",
+        ".)",
+        ")",
+        "\"",
+        "'",
+        "a'",
+        "a.",
+        "a:",
+        "1.",
+        "1,",
+        "!",
+        "?",
+        "…",
+        " ",
+        "\n",
+        "\t",
+        "\r\n",
+        "\u{2028}",
+        "\u{85}",
+        "\u{c}",
+        "\u{a0}",
+        " \n",
+        "x\n",
+        "x\n\n",
+        "1. ",
+        "A. ",
+        "fig. ",
+        "e.g. ",
+        "x.\n",
+        "::",
+        // Markdown.
+        "[",
+        "]",
+        "[]",
+        "[]()",
+        "[x](",
+        "![",
+        "[^1]",
+        "[^1]: x\n",
+        "[x]: y\n",
+        "[x]:\n",
+        "*",
+        "_",
+        "**",
+        "*_",
+        "*_*_",
+        "* a ",
+        "*a ",
+        "a*",
+        "`",
+        "``",
+        "`a",
+        "``` ",
+        "```\n",
+        "~~~\n",
+        "#",
+        "# ",
+        "# a\n",
+        "###### a\n\n",
+        "> ",
+        ">",
+        ">\n",
+        "- ",
+        "- a\n",
+        "-\n",
+        "1. a\n",
+        "    ",
+        "\t- ",
+        "|",
+        "| a ",
+        "|-|\n",
+        "| a | b |\n",
+        "|a|\n|-|\n",
+        "---\n",
+        "===\n",
+        "a\n=\n",
+        "\\",
+        "\\\n",
+        "&",
+        "&amp;",
+        "&#",
+        "&#x",
+        "&#11",
+        "&a",
+        "&amp",
+        "<",
+        "<a",
+        "<a ",
+        "<a>",
+        "<!--",
+        "<!",
+        "<?",
+        "<![CDATA[",
+        "</",
+        "<x@",
+        "<http:",
+        "http://",
+        "a@b.c ",
+        "-->",
+        "]]>",
+        "+++\n",
+        "$",
+        "~",
+        "~~",
+        "^",
+        "{",
+        "}",
+        // HTML.
+        "<p>",
+        "<div>",
+        "</div>",
+        "<table>",
+        "<tr>",
+        "<td>",
+        "<ul>",
+        "<li>",
+        "<ul><li>",
+        "<h1>",
+        "<h1></h1>",
+        "<b>",
+        "<pre>",
+        "</pre>",
+        "<br>",
+        "<svg>",
+        "<script>",
+        "</script>",
+        "<title>",
+        "<nav>",
+        "<nav></nav>",
+        "<p class=",
+        "<textarea>",
+        "<a href='",
+        "<a href=\"",
+        "<table><td>",
+        "<dl><dt>",
+        "<!-- -",
+        "--!>",
+        "<script><!--",
+        "<h2>a<table>",
+    ]
+    .into_iter()
+    .map(repeated)
+    .collect();
+    shapes.extend([
+        nested("[", "]"),
+        nested("(", ")"),
+        nested("[a](", ")"),
+        nested("*", "*"),
+        nested("*a **b ", "** c*"),
+        nested("<b>", "</b>"),
+        nested("<div>", "</div>"),
+        nested("<table><tr><td>", "</table>"),
+        nested("<ul><li>", "</ul>"),
+        nested("> ", "\n"),
+        nested("- ", "\n"),
+        nested("![", "]()"),
+        nested("<pre>", "</pre>"),
+        nested("\"", "\""),
+        nested("{", "}"),
+        nested("<nav>", "</nav>"),
+    ]);
+    shapes.push(shape("a wide table", |size| {
+        let columns = size / 8;
+        format!("{}\n{}\n{}", "|a".repeat(columns), "|-".repeat(columns), "|b\n".repeat(columns))
+    }));
+    shapes.extend([
+        numbered("<a", " a#", ">x"),
+        numbered("<a", " a#='>'", ">x"),
+        numbered("<a", " a# = \"<\"", ">x"),
+        numbered("</a", " a#=b", ">x"),
+        numbered("<a", "/a#", ""),
+        numbered("", "<a# b>", ""),
+        numbered("<title", " a#", ">x</title>"),
+        numbered("<p>", "<b a#=1>", ""),
+        numbered("", "[a#]: b#\n", "[a1]"),
+        numbered("", "[a#] ", "\n\n[a1]: b"),
+        numbered("", "[^#]: b\n", "[^1]"),
+        numbered("", "[^#] ", ""),
+        numbered("", "# a#\n\nx\n\n", ""),
+        numbered("", "&a#; ", ""),
+        numbered("", "w# ", ""),
+        numbered("", "w#.", ""),
+        numbered("", "#.", ""),
+        numbered("", "#. a\n", ""),
+        numbered("", "`#` ", ""),
+        numbered("", "<h2>#</h2>x", ""),
+        numbered("|a|\n|-|\n", "|#|\n", ""),
+        between("x", " ", "x"),
+        between("x.", " ", "x"),
+        between("x.", ")", "X"),
+        between("x.", "\u{301}", "X"),
+        between("x:", "\u{301}", "y"),
+        between("👩", "\u{301}", "\u{200d}👧"),
+        between("```\n", "a\n", "```"),
+        between("<!--", "-", "-->"),
+        between("<!--", "--", ">"),
+        between("<pre>", "\n", "</pre>"),
+        between("<pre>", "a b\n", "</pre>"),
+        between("---\n", "a: b\n", "---\n"),
+        between("|a|\n|-|\n", "|b|\n", "\n"),
+        between("> ", "a\n", "\n"),
+        between("- ", "a\n", "\n"),
+        between("# ", "a ", "\n"),
+        between("# ", "[a", "\n"),
+        between("<h1>", "a ", "</h1>x"),
+        between("<a href=\"", "a b=c ", "\">x"),
+        between("<script>", "a<b c ", "</script>x"),
+        between("<x ", "a", ">"),
+        between("", "x\n", "# a\n"),
+        between("[", "a", "](b)"),
+        between("[a](", "b", ")"),
+        between("[a](<", "b", ">)"),
+        between("[a](b \"", "c", "\")"),
+        between("<", "a", ">"),
+        between("&", "a", ";"),
+        between("&#", "1", ";"),
+        between("`", "a", "``"),
+        between("| a |\n|", "-", "|\n"),
+        between("|", "-|", "\n|a|"),
+        between("", "a  \n", ""),
+        between("", "    a\n\n", ""),
+        between("1", "0", ". a"),
+        between("x", "\n \n", "y"),
+        between("", "- \n", "x"),
+    ]);
+    shapes
+}
+
+/// The pieces of generated shapes.
+const PIECES: [&str; 44] = [
+    "a", "B", " ", "\n", "\n\n", ".", "!", "\"", ")", "[", "]", "(", "*", "_", "`", "#", ">", "<",
+    "/", "!--", "-->", "|", "-", "=", ":", "\\", "&", ";", "<p>", "</p>", "<td>", "<b ", "1.",
+    "\t", "    ", "~", "\u{301}", "\u{200d}", "👩", "क्", "中", "[^1]", "]:", "'",
+];
+
+/// Numbers that look random, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % most as u64) as usize
+    }
+
+    fn text(&mut self, most: usize) -> String {
+        (0..=self.below(most)).map(|_| PIECES[self.below(PIECES.len())]).collect()
+    }
+}
+
+fn generated(seed: u64) -> Shape {
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let (before, unit, after) = (random.text(3), random.text(5), random.text(3));
+    let name = format!("{before:?}, {unit:?} repeated, {after:?} (seed {seed})");
+    shape(name, move |size| format!("{before}{}{after}", unit.repeat(size / unit.len())))
+}
+
+/// What is wrong with the time that `work` takes for texts of a shape.
+fn complaint(shape: &Shape, (name, work): Work) -> Option<String> {
+    let (small, large) = ((shape.make)(SIZE), (shape.make)(FACTOR * SIZE));
+    let mut took = timed(|| work(&large));
+    if took < NOISE {
+        return None;
+    }
+    let mut before = Duration::MAX;
+    // A slow run is the machine's fault until the others are slow too.
+    for _ in 0..3 {
+        before = before.min(timed(|| work(&small)));
+        if took.as_secs_f64() / before.as_secs_f64() > MOST || took > LONGEST {
+            took = took.min(timed(|| work(&large)));
+        }
+    }
+    let ratio = took.as_secs_f64() / before.as_secs_f64();
+    let is_wrong = (ratio > MOST && took > NOISE) || took > LONGEST;
+    is_wrong.then(|| {
+        format!(
+            "{name} of {}: {before:?}, and {took:?} for {FACTOR} times as much ({ratio:.0})",
+            shape.name
+        )
+    })
+}
+
+fn complaints(shapes: impl Iterator<Item = Shape>) -> Vec<String> {
+    // What is learnt once does not count.
+    WORKS.iter().for_each(|(_, work)| work("a b"));
+    let started = now();
+    let shapes = shapes.take_while(|_| now().saturating_sub(started) < PATIENCE);
+    shapes.flat_map(|shape| WORKS.map(|work| complaint(&shape, work))).flatten().collect()
+}
+
+#[test]
+fn known_shapes_take_time_in_proportion() {
+    let complaints = complaints(known().into_iter());
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+#[test]
+fn generated_shapes_take_time_in_proportion() {
+    let complaints = complaints((1..=GENERATED).map(generated));
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
