@@ -88,7 +88,7 @@ SET ROLE barrier_owner;
 SELECT paused, sqlstate FROM rag.generation_status WHERE collection = 'barrier';
 SET ROLE barrier_reader;
 SELECT paused, sqlstate FROM rag.generation_status WHERE collection = 'barrier';
-SELECT paused FROM rag.collection WHERE name = 'barrier';
+SELECT g.paused FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = 'barrier';
 RESET ROLE;
 SELECT rag_drop_collection('barrier');
 DROP TABLE barrier, barrier_check;

@@ -184,7 +184,7 @@ CREATE TABLE fussy (id int PRIMARY KEY, body text);
 INSERT INTO fussy SELECT i, 'Text ' || i FROM generate_series(1, 9) i;
 SELECT rag_create_collection('fussy', 'fussy', 'body');
 SELECT documents, chunks, bits FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'fussy' \gset
-ALTER TABLE :chunks ADD CONSTRAINT fussy CHECK (content <> 'Text 4');
+ALTER TABLE :chunks ADD CONSTRAINT fussy CHECK (content OPERATOR(pg_catalog.<>) 'Text 4');
 CALL rag_work();
 SELECT counts('fussy');
 SELECT collection, document_key, failure, substring(reason FROM 'violates.*?:') AS reason, attempts, excerpt FROM rag.dead_job WHERE collection = 'fussy';
