@@ -89,9 +89,8 @@ impl Generation {
 
 fn defect(tables: Tables) -> Option<(Oid, String)> {
     let sql = include_str!("../../../sql/run/table_defect.sql");
-    let found = as_now(|| {
-        plan::read(sql, &arguments(tables), |row| (required(row, 1), required(row, 2)))
-    });
+    let found =
+        as_now(|| plan::read(sql, &arguments(tables), |row| (required(row, 1), required(row, 2))));
     found.into_iter().next()
 }
 
