@@ -342,12 +342,13 @@ pub fn create_view(collection: &Collection, generation: &Generation) -> Result<(
         "metadata",
         "embedding",
     ];
-    if collection.view.is_none() {
+    let replaced = collection.view.or_else(|| leftover_view(collection));
+    if replaced.is_none() {
         require_free(collection)?;
     }
     // A view that is replaced keeps the names of its columns.
     let columns = include_str!("../../../sql/run/load_view_columns.sql");
-    let present: Vec<String> = read(columns, &[collection.view.into()], |row| required(&row, 1));
+    let present: Vec<String> = read(columns, &[replaced.into()], |row| required(&row, 1));
     let view_keys: Vec<String> = collection
         .keys
         .iter()
@@ -360,7 +361,7 @@ pub fn create_view(collection: &Collection, generation: &Generation) -> Result<(
         })
         .collect();
     let names = [
-        ("or_replace", if collection.view.is_some() { "OR REPLACE" } else { "" }.to_owned()),
+        ("or_replace", replaced.map_or("", |_| "OR REPLACE").to_owned()),
         ("view", collection.view_sql.clone()),
         ("view_keys", view_keys.join(", ")),
         ("vector", extension_schema("vector")),
@@ -371,6 +372,13 @@ pub fn create_view(collection: &Collection, generation: &Generation) -> Result<(
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     execute(&fill(include_str!("../../../sql/run/create_view.sql"), &names), &[]);
     Ok(())
+}
+
+fn leftover_view(collection: &Collection) -> Option<Oid> {
+    let sql = include_str!("../../../sql/run/leftover_view.sql");
+    let keys = collection.keys.len() as i32;
+    let args = [collection.view_sql.as_str().into(), collection.source.into(), keys.into()];
+    read(sql, &args, |row| required::<Oid>(&row, 1)).pop()
 }
 
 fn require_free(collection: &Collection) -> Result<()> {
