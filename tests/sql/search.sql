@@ -171,7 +171,7 @@ SELECT s.document_key ->> 'id' AS id, bool_and(s.content = c.content) AS is_whol
 SELECT rag_drop_collection('long');
 DROP TABLE long;
 
--- The indexes are there to be used, also under policies.
+-- The full-text index is there to be used, but not under policies: what it counts would tell of hidden rows.
 CREATE FUNCTION plan_of(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
 BEGIN
@@ -182,8 +182,9 @@ END $$;
 SELECT chunks AS chunks_table FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'animals' \gset
 SELECT rag_grant('animals', 'search_zoo');
 GRANT EXECUTE ON FUNCTION plan_of TO search_zoo;
-SET ROLE search_zoo;
 SET enable_seqscan = off;
+SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
+SET ROLE search_zoo;
 SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
 RESET enable_seqscan;
 RESET ROLE;

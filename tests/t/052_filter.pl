@@ -180,10 +180,10 @@ SQL
 
 # No statistics know how common words are, the index tells. Without it, PostgreSQL looks for each.
 {
-	my $best = q{SELECT string_agg(chunk_id::text, ' ' ORDER BY bm25 DESC, chunk_id) FROM (SELECT chunk_id, (ranks ->> 'bm25')::float8 AS bm25 FROM rag_search('big', 'w60 w61 w2345', 10, dense_weight => 0, rerank => false)) s};
+	my $best = q{SELECT string_agg(chunk_id::text, ' ' ORDER BY bm25 DESC, chunk_id) FROM (SELECT chunk_id, (ranks ->> 'bm25')::float8 AS bm25 FROM rag_search('big', 'w60 w61 w2345', 5, dense_weight => 0, rerank => false)) s};
 	my $listed = $node->safe_psql('postgres', $best);
 	is($node->safe_psql('postgres', 'BEGIN; DROP INDEX ' . $node->safe_psql('postgres', "SELECT indexrelid::regclass FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_am a ON a.oid = relam WHERE indrelid = '$chunks'::regclass AND amname = 'gin'") . "; $best"),
-		$listed, 'without the index: the same is found');
+		$listed, 'without the index: a rare word is found all the same');
 }
 
 # The best by BM25 over all chunks are found, whatever their words, and as PostgreSQL's own scan of the index has them: also those

@@ -24,6 +24,7 @@ use crate::search::{Bm25, any_of};
 use pgrx::datum::DatumWithOid;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys::{self, ItemPointerData};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
@@ -94,7 +95,7 @@ impl Entries {
 /// TIDs by lexeme, as numbers.
 struct Lists {
     /// Positions of the terms, rarest first, with the TIDs of chunks that hold them.
-    lists: Vec<(usize, Vec<u64>)>,
+    by_term: Vec<(usize, Vec<u64>)>,
     /// Whether every term is among them.
     is_complete: bool,
     index: Option<pg_sys::Oid>,
@@ -193,7 +194,7 @@ impl Search {
         let is_short = walk.kept.len() < self.wanted() && !lists.is_complete;
         if may_list && (walk.has_given_up || is_short) {
             if let Some(visible) = self.few(MOST_VISIBLE, |_| true).0 {
-                let mut visible: Vec<u64> = visible.iter().map(place_number).collect();
+                let mut visible: Vec<u64> = visible.iter().copied().map(place_number).collect();
                 visible.sort_unstable();
                 lists = self.lists(statistics, Some(&visible));
             }
@@ -221,7 +222,7 @@ impl Search {
         statistics: &TermStatistics,
     ) {
         if self.may_use_statistics() {
-            for (position, places) in &lists.lists {
+            for (position, places) in &lists.by_term {
                 let share = places.len() as f64 / statistics.documents;
                 if self.trace.gathered.must_match.is_none() {
                     terms[*position].frequency = Some(share.min(1.0) as f32);
@@ -240,7 +241,7 @@ impl Search {
     /// Notes how the leg got at its chunks. Under row security nothing that depends on what the caller may not see.
     fn describe(&self, leg: &mut LexicalLeg, lists: &Lists, is_sampled: bool) {
         let is_sampled = is_sampled && self.may_use_statistics();
-        let listed = lists.lists.iter().map(|(position, _)| &leg.terms[*position].lexeme);
+        let listed = lists.by_term.iter().map(|(position, _)| &leg.terms[*position].lexeme);
         let lexemes = if self.may_use_statistics() {
             any_of(listed)
         } else {
@@ -271,9 +272,9 @@ impl Search {
         statistics: &TermStatistics,
         most: Option<f64>,
     ) -> Walk {
-        let mut left: usize = lists.lists.iter().map(|(_, places)| places.len()).sum();
+        let mut left: usize = lists.by_term.iter().map(|(_, places)| places.len()).sum();
         let postings: Vec<Postings<'_>> = lists
-            .lists
+            .by_term
             .iter()
             .map(|(position, places)| {
                 let weight = weight(&statistics.terms[*position], statistics.documents);
@@ -289,7 +290,7 @@ impl Search {
             let share = if self.is_narrowed() { statistics.share / times } else { 1.0 };
             let count = (missing / share).max(missing).min(bound).ceil() as usize;
             let batch = weightiest(&postings, count, after);
-            if after.is_none() && batch.is_empty() {
+            if after.is_none() && batch.is_empty() && !self.may_use_statistics() {
                 self.visible_of(&[], request);
             }
             for batch in batch.chunks(MOST_FETCHED) {
@@ -336,7 +337,7 @@ impl Search {
         let hits = each_hit(request, &hits);
         let mut visible: Vec<(Rank, Vec<u8>)> =
             hits.filter_map(|(place, hit)| Some((*ranks.get(&place)?, hit.to_vec()))).collect();
-        visible.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        visible.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
         visible
     }
 
@@ -375,11 +376,15 @@ impl Search {
             let needed = lists.iter().filter(|(position, _)| is_needed(*position));
             let mut needed = needed.map(|(_, places)| places.clone());
             if let Some(mut all) = needed.next() {
-                needed.for_each(|places| intersect(&mut all, &places));
-                lists.iter_mut().for_each(|(_, places)| intersect(places, &all));
+                for places in needed {
+                    intersect(&mut all, &places);
+                }
+                for (_, places) in &mut lists {
+                    intersect(places, &all);
+                }
             }
         }
-        Lists { lists, is_complete, index: index.map(|index| index.oid()) }
+        Lists { by_term: lists, is_complete, index: index.map(|index| index.oid()) }
     }
 
     /// The same by PostgreSQL's own scan, which also looks at the rows, with the owner's rights. The caller is told nothing of
@@ -397,7 +402,7 @@ impl Search {
         let mut found = as_source_owner(self.collection.owner, || {
             let _settings = Scope::for_silence();
             let arguments = [tsquery(Some(&query)), limit.into()];
-            plan::read(&sql, &arguments, |row| place_number(&required(row, 1)))
+            plan::read(&sql, &arguments, |row| place_number(required(row, 1)))
         });
         found.sort_unstable();
         if let Some(visible) = visible {
@@ -495,6 +500,6 @@ fn rarest_first(terms: &[Term]) -> Vec<usize> {
     order
 }
 
-fn place_number(tid: &ItemPointerData) -> u64 {
-    number(item_pointer_get_both(*tid))
+fn place_number(tid: ItemPointerData) -> u64 {
+    number(item_pointer_get_both(tid))
 }
