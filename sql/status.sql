@@ -17,39 +17,39 @@ SELECT c.name AS collection,
        CASE WHEN g.dimensions > 4000 THEN 'none' ELSE g.index_method END AS index,
        g.lexical,
        -- All of these are NULL for whom row-level security of the source shows a part of it.
-       CASE WHEN v.is_told THEN p.indexed + COALESCE(n.new, 0) END AS documents,
-       CASE WHEN v.is_told THEN p.indexed END AS indexed,
-       CASE WHEN v.is_told THEN COALESCE(n.open, 0) - j.in_flight + w.pending END AS pending,
-       CASE WHEN v.is_told THEN j.in_flight END AS in_flight,
-       CASE WHEN v.is_told THEN COALESCE(n.dead, 0) END AS dead,
-       CASE WHEN v.is_told THEN p.chunks END AS chunks,
-       CASE WHEN v.is_told THEN p.embedded END AS embedded,
-       CASE WHEN v.is_told THEN p.reused END AS reused,
-       CASE WHEN v.is_told THEN p.tokens END AS tokens,
-       CASE WHEN v.is_told THEN pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) END AS lag,
-       CASE WHEN v.is_told THEN p.rate END AS rate,
-       CASE WHEN v.is_told AND p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
+       CASE WHEN w.is_told THEN p.indexed + COALESCE(n.new, 0) END AS documents,
+       CASE WHEN w.is_told THEN p.indexed END AS indexed,
+       CASE WHEN w.is_told THEN COALESCE(n.open, 0) - j.in_flight + w.pending END AS pending,
+       CASE WHEN w.is_told THEN j.in_flight END AS in_flight,
+       CASE WHEN w.is_told THEN COALESCE(n.dead, 0) END AS dead,
+       CASE WHEN w.is_told THEN p.chunks END AS chunks,
+       CASE WHEN w.is_told THEN p.embedded END AS embedded,
+       CASE WHEN w.is_told THEN p.reused END AS reused,
+       CASE WHEN w.is_told THEN p.tokens END AS tokens,
+       CASE WHEN w.is_told THEN pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) END AS lag,
+       CASE WHEN w.is_told THEN p.rate END AS rate,
+       CASE WHEN w.is_told AND p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
              AND c.home = rag.home(c.source)
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
                      ((COALESCE(n.open, 0) + w.pending) / p.rate)::numeric)::float8) END AS eta,
-       CASE WHEN v.is_told
+       CASE WHEN w.is_told
             THEN COALESCE(pg_catalog.pg_total_relation_size(g.documents), 0)
                  + COALESCE(pg_catalog.pg_total_relation_size(g.chunks), 0)
                  + COALESCE(pg_catalog.pg_total_relation_size(g.bits), 0) END AS bytes,
        g.loaded_at IS NOT NULL AS is_loaded,
-       CASE WHEN NOT v.is_told THEN NULL
+       CASE WHEN NOT w.is_told THEN NULL
             WHEN g.state = 'active' THEN 0
             ELSE COALESCE(n.open, 0) - COALESCE(rag.jobs_of_both(g.generation_id, a.generation_id, false), 0)
                  + (SELECT pg_catalog.count(*) FROM rag.scan mine
                      WHERE mine.generation_id = g.generation_id
                        AND NOT EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = a.generation_id))
              END AS behind,
-       CASE WHEN NOT v.is_told THEN NULL
+       CASE WHEN NOT w.is_told THEN NULL
             WHEN g.state = 'active' THEN 0
             ELSE COALESCE(n.dead, 0) - COALESCE(rag.jobs_of_both(g.generation_id, a.generation_id, true), 0)
              END AS missing,
        g.switches,
-       CASE WHEN v.is_told THEN p.heartbeat END AS worker_heartbeat,
+       CASE WHEN w.is_told THEN p.heartbeat END AS worker_heartbeat,
        COALESCE(CASE WHEN o.is_owner AND (c.paused IS NOT NULL OR g.paused IS NOT NULL) THEN p.paused END,
                 c.paused, g.paused,
                 CASE WHEN c.home <> rag.home(c.source)
@@ -68,8 +68,6 @@ SELECT c.name AS collection,
   JOIN pg_catalog.pg_class r ON r.oid = c.source
   JOIN rag.generation g ON g.collection_id = c.collection_id
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
- CROSS JOIN LATERAL (SELECT o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
-                            OR NOT pg_catalog.row_security_active(r.oid) AS is_told) AS v
   LEFT JOIN rag.generation a ON a.collection_id = c.collection_id AND a.state = 'active'
   LEFT JOIN rag.progress p ON p.generation_id = g.generation_id
   LEFT JOIN (SELECT n.generation_id, pg_catalog.sum(n.open)::bigint AS open, pg_catalog.sum(n.dead)::bigint AS dead,
@@ -86,14 +84,16 @@ SELECT c.name AS collection,
               (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND NOT j.is_dead)) AS j (in_flight, oldest, ready_at)
  CROSS JOIN LATERAL (
-       SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at)
+       SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at),
+              -- Here, where it is computed once.
+              o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR NOT pg_catalog.row_security_active(r.oid)
          FROM (SELECT COALESCE(pg_catalog.cardinality(w.keys), 1) AS documents, w.changed_at
                  FROM rag.change w
                 WHERE w.collection_id = c.collection_id AND g.state <> 'retired'
                 UNION ALL
                SELECT 1, s.started_at
                  FROM rag.scan s
-                WHERE s.generation_id = g.generation_id) AS w) AS w (pending, oldest)
+                WHERE s.generation_id = g.generation_id) AS w) AS w (pending, oldest, is_told)
  WHERE o.is_owner OR pg_catalog.has_table_privilege(g.chunks, 'SELECT') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
 COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
