@@ -171,7 +171,7 @@ mod tests {
             (">x", None),
             (" x>y", Some("x")),
             (" x='>' y=\">\" z = w>t", Some("x='>' y=\">\" z = w")),
-            ("/x/>y", Some("x/")),
+            (" /x/>y", Some("x/")),
             (" x", Some("x")),
         ] {
             for tag in ["<p", "</P", "<a<b", "<title"] {
