@@ -44,7 +44,8 @@ pub(super) fn parse(html: &str, checkpoint: Checkpoint<'_>) -> Result<(String, D
     let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());
     let input = BufferQueue::default();
     let mut start = 0;
-    for excess in tags::excess(html, checkpoint)?.into_iter().chain([html.len()..html.len()]) {
+    let end = std::iter::once(html.len()..html.len());
+    for excess in tags::excess(html, checkpoint)?.into_iter().chain(end) {
         let mut rest = &html[start..excess.start];
         while !rest.is_empty() {
             checkpoint()?;

@@ -59,12 +59,11 @@ impl Tags<'_> {
     fn markup(&mut self) -> Option<Range<usize>> {
         match (self.peek(0), self.peek(1)) {
             (Some(b'!'), Some(b'-')) if self.peek(2) == Some(b'-') => self.comment(),
-            (Some(b'!' | b'?'), _) => _ = self.to('>'),
             (Some(b'/'), Some(b)) if b.is_ascii_alphabetic() => {
                 self.at += 1;
                 return self.tag();
             }
-            (Some(b'/'), Some(_)) => _ = self.to('>'),
+            (Some(b'!' | b'?'), _) | (Some(b'/'), Some(_)) => _ = self.to('>'),
             (Some(b), _) if b.is_ascii_alphabetic() => {
                 let start = self.at;
                 let excess = self.tag();
@@ -172,7 +171,7 @@ mod tests {
             (">x", None),
             (" x>y", Some("x")),
             (" x='>' y=\">\" z = w>t", Some("x='>' y=\">\" z = w")),
-            ("/x/>y", Some("x/")),
+            (" /x/>y", Some("x/")),
             (" x", Some("x")),
         ] {
             for tag in ["<p", "</P", "<a<b", "<title"] {

@@ -277,14 +277,10 @@ struct Word {
 }
 
 impl Word {
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     /// Adds normalised bytes that stand for `start..end` of the text.
     #[inline]
     fn push(&mut self, normalized: &[u8], start: usize, end: usize, max_chars: usize) {
-        if self.is_empty() {
+        if self.length == 0 {
             self.origin.start = start;
         }
         let verbatim = normalized.len() == end - start
@@ -299,7 +295,7 @@ impl Word {
         }
         self.origin.end = end;
         self.length += normalized.len();
-        self.chars += normalized.iter().filter(|b| !is_continuation(**b)).count();
+        self.chars += normalized.iter().filter(|b| **b & 0xC0 != 0x80).count();
         // What is past the limit makes the word unknown, whatever it is.
         if self.chars <= max_chars {
             self.bytes.extend_from_slice(normalized);
@@ -316,10 +312,6 @@ impl Word {
         self.chars = 0;
         self.length = 0;
     }
-}
-
-fn is_continuation(byte: u8) -> bool {
-    byte & 0xC0 == 0x80
 }
 
 struct Scanner<'a, S> {
@@ -371,7 +363,7 @@ impl<S: Sink> Scanner<'_, S> {
 
     #[inline]
     fn end_word(&mut self) {
-        if self.word.is_empty() {
+        if self.word.length == 0 {
             return;
         }
         let word = &self.word;
