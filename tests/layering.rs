@@ -65,8 +65,8 @@ fn statements_reach_spi_through_the_rooms_that_set_the_search_path() {
     const ROOMS: [&str; 8] = [
         "src/pg/api/work.rs", // connects the procedure
         "src/pg/cursor.rs",
-        "src/pg/plan.rs",
         "src/pg/plan/scans.rs", // reads plans that plan.rs made
+        "src/pg/plan.rs",
         "src/pg/spi.rs",
         "src/pg/trigger.rs",          // one INSERT as the extension's owner
         "src/pg/worker/host.rs",      // ends transactions

@@ -219,6 +219,12 @@ pub fn drain(host: &Host) -> Result<(), Failed> {
     }
 }
 
+/// How long until what could not be stored is tried again, if there is anything.
+pub fn again_in() -> Option<Duration> {
+    let failed = FAILED.get().filter(|_| ring::has(here()))?;
+    Some(AGAIN.saturating_sub(failed.elapsed()))
+}
+
 /// One that the table refuses is given up, so that it does not keep the others.
 fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
     let one = || {

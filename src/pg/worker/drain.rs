@@ -180,7 +180,10 @@ impl Drain {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
         };
-        let ready_at = work.iter().filter_map(ready).min();
+        let ledger = call_log::again_in().filter(|_| self.host.is_worker());
+        let micros = |wait: Duration| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        let ledger = ledger.map(|wait| process::now().saturating_add(micros(wait)));
+        let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(Turn::Idle { ready_at, is_claimed })
     }

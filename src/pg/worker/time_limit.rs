@@ -8,6 +8,7 @@ use crate::Error;
 use crate::pg::error::raise;
 use crate::pg::{guc, spi};
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 use std::panic::AssertUnwindSafe;
@@ -71,10 +72,10 @@ impl Armed {
         let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: in a transaction of a worker. Arming it anew replaces what was armed.
         unsafe {
-            let was_armed = get_timeout_active(STATEMENT_TIMEOUT);
+            let was_armed = pg_guard_ffi_boundary(|| get_timeout_active(STATEMENT_TIMEOUT));
             let sooner = was_armed && pg_sys::StatementTimeout < milliseconds;
             let milliseconds = if sooner { pg_sys::StatementTimeout } else { milliseconds };
-            enable_timeout_after(STATEMENT_TIMEOUT, milliseconds);
+            pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, milliseconds));
             Self { was_armed }
         }
     }
@@ -82,14 +83,16 @@ impl Armed {
 
 impl Drop for Armed {
     fn drop(&mut self) {
+        // After an ERROR the abort of the transaction disarms it.
         if std::thread::panicking() {
             return;
         }
         // SAFETY: as above.
         unsafe {
-            disable_timeout(STATEMENT_TIMEOUT, false);
-            if self.was_armed && pg_sys::StatementTimeout > 0 {
-                enable_timeout_after(STATEMENT_TIMEOUT, pg_sys::StatementTimeout);
+            pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+            let before = pg_sys::StatementTimeout;
+            if self.was_armed && before > 0 {
+                pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, before));
             }
         }
     }
