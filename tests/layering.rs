@@ -1,4 +1,4 @@
-//! The house rules that a reader relies on: who may know PostgreSQL, how long a file gets, where
+//! The house rules that a reader relies on: who may know PostgreSQL, where
 //! unsafe code is, and which way modules depend on each other.
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,17 +86,6 @@ fn the_error_type_depends_on_nothing_of_ours() {
     let text = include_str!("../src/error.rs");
     let uses: Vec<_> = code(text).filter(|(_, line)| line.contains("crate::")).collect();
     assert!(uses.is_empty(), "{uses:?}");
-}
-
-#[test]
-fn files_stay_short() {
-    let long: Vec<_> = ["src", "tests", "benches"]
-        .iter()
-        .flat_map(|directory| sources(directory))
-        .map(|(path, text)| (path, text.lines().count()))
-        .filter(|(_, lines)| *lines > 420)
-        .collect();
-    assert!(long.is_empty(), "files past 400 lines: {long:?}");
 }
 
 #[test]
