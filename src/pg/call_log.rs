@@ -98,7 +98,8 @@ pub fn leave(records: &[Record]) {
     call_now();
 }
 
-fn may_write() -> bool {
+/// Whether this transaction may write.
+pub fn may_write() -> bool {
     // SAFETY: reads this backend's state.
     unsafe {
         pg_sys::IsTransactionState()

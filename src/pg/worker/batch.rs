@@ -33,6 +33,11 @@ const BUILDING_JOBS: i32 = 32;
 const BYTES: usize = 256 * 1024;
 /// The same for a remote model: enough for several full requests at once.
 const REMOTE_BYTES: usize = 1024 * 1024;
+/// How long the requests of a slow one may last together, and how many documents show how slow it is.
+const REMOTE_TIME: u64 = 10;
+const REMOTE_JOBS: usize = 32;
+/// Bytes of a token, about.
+const TOKEN: usize = 3;
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
 
@@ -169,7 +174,7 @@ impl Batch<'_> {
         let keys = self.lease.keys(0..self.lease.len());
         let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
         let runs = match sizes {
-            Ok(sizes) => runs(&sizes, if self.model.is_local() { BYTES } else { REMOTE_BYTES }),
+            Ok(sizes) => self.runs(sizes),
             // Whichever it is: one after the other.
             Err(failed) if failed.class == Failure::Row => {
                 (0..keys.len()).map(|position| position..position + 1).collect()
@@ -184,6 +189,22 @@ impl Batch<'_> {
             self.bisect(run)?;
         }
         Ok(())
+    }
+
+    /// Which of the documents, of these sizes, are worked on together.
+    fn runs(&self, mut sizes: Vec<usize>) -> Vec<Range<usize>> {
+        let most = match &self.model {
+            Embedder::Local(_) => BYTES,
+            Embedder::Remote(model) => match model.speed() {
+                Some(speed) => REMOTE_BYTES.min((speed * REMOTE_TIME) as usize * TOKEN),
+                None => {
+                    let least = REMOTE_BYTES / REMOTE_JOBS;
+                    sizes.iter_mut().for_each(|size| *size = least.max(*size));
+                    REMOTE_BYTES
+                }
+            },
+        };
+        runs(&sizes, most)
     }
 
     fn is_paused(&self) -> std::result::Result<bool, Failed> {
