@@ -40,7 +40,7 @@ pub(super) struct Evidence {
     pub texts: usize,
     /// Whether other texts succeed; `None` when that is not known.
     pub others: Option<bool>,
-    /// How often this text failed.
+    /// How often these texts failed, alone or with others.
     pub failures: u32,
 }
 
@@ -57,6 +57,9 @@ pub(super) enum Step {
     End(Whose),
 }
 
+/// Sizes that are tried before it is doubted that a request of any succeeds.
+const SIZES: u32 = 4;
+
 /// The table.
 pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
     use Step::{Divide, End, Halve, Probe};
@@ -71,6 +74,8 @@ pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
         (_, None) if is_one => Probe,
         // Halves are as good as a probe, and no more than the search takes anyway.
         (Sign::Refused | Sign::Failed, _) if !is_one => Halve,
+        // No size works: does any text?
+        (Sign::TooLarge(_) | Sign::Exhausted(_), None) if failures > SIZES => Probe,
         (Sign::TooLarge(size) | Sign::Exhausted(size), _) if !is_one => Divide(size),
         // Each request may take as long as this one: first see whether any succeeds.
         (Sign::Outage | Sign::Slow, None) => Probe,
@@ -231,8 +236,12 @@ impl<S: Sender> Search<'_, S> {
                 match self.send(piece.clone()) {
                     Ok(()) => found = found.and(Found::worked(piece)),
                     Err(failure) if failure.sign.is_general() => return Err(general(failure)),
-                    // One text waits for the others, which may show that they succeed.
-                    Err(failure) if piece.len() == 1 => failed.push((piece, failure)),
+                    // It waits for the others, which may show that they succeed.
+                    Err(failure)
+                        if piece.len() == 1 || self.others.is_none() && failures >= SIZES =>
+                    {
+                        failed.push((piece, failure));
+                    }
                     Err(failure) => {
                         found = found.and(self.handle(piece, failure, failures + 1)?);
                     }

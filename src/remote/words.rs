@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Most characters of a provider's own words that an error repeats.
 const MOST: usize = 300;
 /// How deep and wide to look for them.
-const DEPTH: usize = 5;
+const DEPTH: usize = 8;
 const PARTS: usize = 12;
 /// Letters of a key that show which key it is.
 const OF_KEY: usize = 4;
