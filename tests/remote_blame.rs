@@ -46,8 +46,14 @@ fn one_text_that_always_fails_is_found_in_few_requests() {
         (json!({"refuse": "poison", "status": 500, "body": nan}), "unsupported value: NaN"),
         (json!({"refuse": "poison", "status": 403, "body": flagged}), "your input was flagged"),
         (json!({"refuse": "poison", "status": 400}), "scripted"),
-        (json!({"refuse": "poison", "status": 422, "body": {"detail": [{"msg": "bad text"}]}}), "bad text"),
-        (json!({"refuse": "poison", "status": 451, "body": "for legal reasons"}), "for legal reasons"),
+        (
+            json!({"refuse": "poison", "status": 422, "body": {"detail": [{"msg": "bad text"}]}}),
+            "bad text",
+        ),
+        (
+            json!({"refuse": "poison", "status": 451, "body": "for legal reasons"}),
+            "for legal reasons",
+        ),
         (json!({"refuse": "poison", "status": 200, "body": flagged}), "your input was flagged"),
         (json!({"refuse": "poison", "fault": "nan"}), "no JSON"),
         (json!({"refuse": "poison", "fault": "zeros"}), "zeros"),
@@ -91,9 +97,21 @@ fn where_nothing_succeeds_few_requests_are_spent_and_no_text_is_blamed() {
         (json!({"status": 400, "body": google}), Whose::Model, "API key not valid"),
         (json!({"status": 200, "body": google}), Whose::Model, "API key not valid"),
         (json!({"status": 401, "body": {"error": "no key"}}), Whose::Model, "no key"),
-        (json!({"status": 404, "body": {"error": "model not found"}}), Whose::Model, "model not found"),
-        (json!({"status": 403, "body": {"message": "Forbidden by policy"}}), Whose::Model, "Forbidden by policy"),
-        (json!({"unless": {"input_type": ["query", "passage"]}, "status": 400, "body": {"detail": "input_type is required"}}), Whose::Model, "input_type is required"),
+        (
+            json!({"status": 404, "body": {"error": "model not found"}}),
+            Whose::Model,
+            "model not found",
+        ),
+        (
+            json!({"status": 403, "body": {"message": "Forbidden by policy"}}),
+            Whose::Model,
+            "Forbidden by policy",
+        ),
+        (
+            json!({"unless": {"input_type": ["query", "passage"]}, "status": 400, "body": {"detail": "input_type is required"}}),
+            Whose::Model,
+            "input_type is required",
+        ),
         (json!("html"), Whose::Model, "welcome"),
         (json!("other_json"), Whose::Model, "another form"),
         (json!({"status": 200, "body": {"error": "no such model"}}), Whose::Model, "no such model"),
@@ -120,7 +138,12 @@ fn where_nothing_succeeds_few_requests_are_spent_and_no_text_is_blamed() {
 #[test]
 fn a_provider_that_asks_to_wait_in_a_success_is_obeyed() {
     let slow = json!({"error": {"message": "Rate limit exceeded: free tier", "code": 429}});
-    for body in [slow.clone(), json!([slow]), json!({"code": "429", "message": "slow down"}), json!({"error": "Too Many Requests"})] {
+    for body in [
+        slow.clone(),
+        json!([slow]),
+        json!({"code": "429", "message": "slow down"}),
+        json!({"error": "Too Many Requests"}),
+    ] {
         let server = Server::start();
         server.script(&[json!({"status": 200, "body": body}), Value::Null]);
         embed(&client(embedder(&server)), &["a"]).unwrap();
@@ -166,7 +189,12 @@ fn a_request_that_is_too_large_is_made_smaller_in_every_dialect() {
         server.always(fault.clone());
         let client = client(Spec { max_items: 100, ..embedder(&server) });
         let partial = partly(&client, &texts(300, None));
-        assert!(partial.fault.is_none() && partial.rejected.is_empty(), "{fault}: {:?} {:?}", partial.fault, partial.rejected);
+        assert!(
+            partial.fault.is_none() && partial.rejected.is_empty(),
+            "{fault}: {:?} {:?}",
+            partial.fault,
+            partial.rejected
+        );
         assert_eq!(partial.embeddings.iter().flatten().count(), 300, "{fault}");
         // What is remembered holds for the next call.
         let before = server.requests().len();
@@ -188,7 +216,10 @@ fn one_text_that_is_too_large_teaches_no_size() {
     let mut texts = texts(20, None);
     texts[11] = "long ".repeat(500);
     let partial = partly(&client, &texts);
-    assert_eq!(partial.rejected.iter().map(|(text, f)| (*text, f.whose)).collect::<Vec<_>>(), [(11, Whose::Text)]);
+    assert_eq!(
+        partial.rejected.iter().map(|(text, f)| (*text, f.whose)).collect::<Vec<_>>(),
+        [(11, Whose::Text)]
+    );
     assert_eq!(partial.embeddings.iter().flatten().count(), 19);
     assert_eq!(client.learnt(), rag_pg::remote::Learnt::default());
 }
@@ -200,7 +231,12 @@ fn a_slow_server_gets_requests_that_it_can_answer_in_time() {
     let timeout = Duration::from_millis(1000);
     let client = client(Spec { max_items: 100, timeout, ..embedder(&server) });
     let partial = partly(&client, &texts(150, None));
-    assert!(partial.fault.is_none() && partial.rejected.is_empty(), "{:?} {:?}", partial.fault, partial.rejected);
+    assert!(
+        partial.fault.is_none() && partial.rejected.is_empty(),
+        "{:?} {:?}",
+        partial.fault,
+        partial.rejected
+    );
     assert_eq!(partial.embeddings.iter().flatten().count(), 150);
     let before = server.requests().len();
     partly(&client, &texts(60, None));
@@ -254,7 +290,8 @@ fn parameters_can_depend_on_the_purpose() {
         Embedder(&client).embed(&["x"], purpose, Detail::Vector, &mut no_check).unwrap();
         assert_eq!(server.requests().pop().unwrap().body["input_type"], value);
     }
-    let other = Spec { query_parameters: one(json!({"a": 1})), ..support::spec(&server, Kind::Reranker) };
+    let other =
+        Spec { query_parameters: one(json!({"a": 1})), ..support::spec(&server, Kind::Reranker) };
     assert_eq!(other.check().unwrap_err().sqlstate(), "22023");
 }
 
@@ -279,7 +316,10 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
     let requests = server.requests();
     assert_eq!(requests.len(), 5, "it is remembered");
     assert_eq!(requests[4].body["max_completion_tokens"], 1024);
-    assert_eq!(client.learnt().adapted.names(), ["no temperature", "no response_format", "max_completion_tokens for max_tokens"]);
+    assert_eq!(
+        client.learnt().adapted.names(),
+        ["no temperature", "no response_format", "max_completion_tokens for max_tokens"]
+    );
     // What the model's own parameters ask for is not left out: the refusal is theirs to read.
     let parameters = json!({"temperature": 0.5}).as_object().unwrap().clone();
     let own = support::client(Spec { parameters, ..spec(&server, Kind::Generator) });

@@ -7,7 +7,9 @@ use super::call_log::{self, Record};
 use super::rights::{as_extension_owner, current_user, role_name};
 use super::spi::{column, execute, required};
 use super::{guc, plan};
-use crate::remote::{Adapted, Address, Client, Credential, Kind, Learnt, Limits, Price, Source, Spec};
+use crate::remote::{
+    Adapted, Address, Client, Credential, Kind, Learnt, Limits, Price, Source, Spec,
+};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;

@@ -90,28 +90,45 @@ mod tests {
         let body = json!({"model": "m", "max_tokens": 9, "temperature": 0.1});
         let Value::Object(body) = body else { unreachable!() };
         let found = |words: &str| {
-            Adapted::default().by_words(words, &body, &Map::new()).map_or(Vec::new(), Adapted::names)
+            Adapted::default()
+                .by_words(words, &body, &Map::new())
+                .map_or(Vec::new(), Adapted::names)
         };
         assert_eq!(found("`temperature` is deprecated for this model"), ["no temperature"]);
         let renamed = "unsupported parameter: 'max_tokens' is not supported with this model. use 'max_completion_tokens' instead.";
         assert_eq!(found(renamed), ["max_completion_tokens for max_tokens"]);
-        for words in ["", "max_tokens must be at most 4", "body: temperatures", "no response_format here", "model"] {
+        for words in [
+            "",
+            "max_tokens must be at most 4",
+            "body: temperatures",
+            "no response_format here",
+            "model",
+        ] {
             assert!(found(words).is_empty(), "{words}");
         }
     }
 
     #[test]
     fn adapted_requests_keep_what_was_asked_for() {
-        let adapted = Adapted::by_names(&["no temperature".into(), "max_completion_tokens for max_tokens".into(), "of later".into()]);
+        let adapted = Adapted::by_names(&[
+            "no temperature".into(),
+            "max_completion_tokens for max_tokens".into(),
+            "of later".into(),
+        ]);
         assert_eq!(Adapted::by_names(&adapted.names()), adapted);
         let apply = |own: Value| {
-            let Value::Object(mut body) = json!({"max_tokens": 9, "temperature": 0.1}) else { unreachable!() };
+            let Value::Object(mut body) = json!({"max_tokens": 9, "temperature": 0.1}) else {
+                unreachable!()
+            };
             let Value::Object(own) = own else { unreachable!() };
             adapted.apply(&mut body, &own);
             Value::Object(body)
         };
         assert_eq!(apply(json!({})), json!({"max_completion_tokens": 9}));
-        assert_eq!(apply(json!({"temperature": 0.1})), json!({"max_completion_tokens": 9, "temperature": 0.1}));
+        assert_eq!(
+            apply(json!({"temperature": 0.1})),
+            json!({"max_completion_tokens": 9, "temperature": 0.1})
+        );
         // Once is enough.
         let Value::Object(body) = json!({"temperature": 1}) else { unreachable!() };
         assert_eq!(adapted.by_words("temperature", &body, &Map::new()), None);

@@ -237,7 +237,8 @@ impl Client {
                 continue;
             }
             let may_help = patience.covers(&failure, items);
-            if let Err(failure) = self.before_next(failure, may_help, call.attempts, deadline, cancel)
+            if let Err(failure) =
+                self.before_next(failure, may_help, call.attempts, deadline, cancel)
             {
                 break Err(failure);
             }
@@ -259,9 +260,7 @@ impl Client {
             return failure;
         }
         match refusal(&reply.body, secret) {
-            Some(words) => {
-                Failure::of_words(&self.spec().who(), reply.status, words, reply.pause)
-            }
+            Some(words) => Failure::of_words(&self.spec().who(), reply.status, words, reply.pause),
             None => failure.saying(&reply.body, secret),
         }
     }

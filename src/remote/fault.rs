@@ -99,7 +99,8 @@ pub(super) trait Sender {
     fn pieces(&self, texts: Range<usize>) -> Vec<Range<usize>>;
     /// Notes that a request of these texts worked where a larger one did not.
     fn learn(&mut self, size: Size, worked: Range<usize>);
-    /// Whether a failure that no text was found for shows, with what came before, that the size was at fault.
+    /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
+    /// can happen by accident shows it the second time.
     fn is_of_size(&mut self, sign: Sign) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
@@ -138,11 +139,8 @@ pub(super) fn find(
     let sign = failure.sign;
     let mut search = Search { sender, others: None };
     let found = search.handle(texts, failure, 1)?;
-    if let (Sign::Refused | Sign::Failed, false, Some(worked)) =
-        (sign, found.is_rejected, found.worked)
-        && sender.is_of_size(sign)
-    {
-        sender.learn(Size::Texts, worked);
+    if matches!(sign, Sign::Refused | Sign::Failed) {
+        search.learn(sign, Size::Texts, &found);
     }
     Ok(())
 }
@@ -168,7 +166,11 @@ impl<S: Sender> Search<'_, S> {
         let evidence = Evidence { texts: texts.len(), others: self.others, failures };
         match decide(failure.sign, evidence) {
             Step::Halve => self.halve(texts, failures),
-            Step::Divide(size) => self.divide(texts, size, failures),
+            Step::Divide(size) => {
+                let found = self.divide(texts, failures)?;
+                self.learn(failure.sign, size, &found);
+                Ok(found)
+            }
             Step::Probe => {
                 self.probe(&failure)?;
                 self.handle(texts, failure, failures)
@@ -206,15 +208,11 @@ impl<S: Sender> Search<'_, S> {
         let middle = texts.start + texts.len() / 2;
         let (first, second) = (texts.start..middle, middle..texts.end);
         Ok(match self.send(first.clone()) {
-            Ok(()) if second.len() > 1 => {
-                Found::worked(first).and(self.halve(second, failures)?)
-            }
+            Ok(()) if second.len() > 1 => Found::worked(first).and(self.halve(second, failures)?),
             Ok(()) => Found::worked(first).and(self.send_or_handle(second, failures + 1)?),
             Err(failure) if failure.sign.is_general() => return Err(general(failure)),
             Err(failure) => match self.send(second.clone()) {
-                Ok(()) => {
-                    Found::worked(second).and(self.handle(first, failure, failures + 1)?)
-                }
+                Ok(()) => Found::worked(second).and(self.handle(first, failure, failures + 1)?),
                 Err(other) if other.sign.is_general() => return Err(general(other)),
                 Err(other) => {
                     // What succeeded before may do so no more.
@@ -226,8 +224,17 @@ impl<S: Sender> Search<'_, S> {
         })
     }
 
-    /// Sends the texts in smaller requests; where that works for all of them, their size was at fault.
-    fn divide(&mut self, texts: Range<usize>, size: Size, failures: u32) -> Result<Found, Fault> {
+    /// Remembers the size that worked where no text was at fault.
+    fn learn(&mut self, sign: Sign, size: Size, found: &Found) {
+        if let (false, Some(worked)) = (found.is_rejected, &found.worked)
+            && self.sender.is_of_size(sign)
+        {
+            self.sender.learn(size, worked.clone());
+        }
+    }
+
+    /// Sends the texts in smaller requests.
+    fn divide(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
         let middle = texts.start + texts.len() / 2;
         let mut found = Found::default();
         let mut failed = Vec::new();
@@ -250,9 +257,6 @@ impl<S: Sender> Search<'_, S> {
         }
         for (piece, failure) in failed {
             found = found.and(self.handle(piece, failure, failures + 1)?);
-        }
-        if let (false, Some(worked)) = (found.is_rejected, &found.worked) {
-            self.sender.learn(size, worked.clone());
         }
         Ok(found)
     }

@@ -290,12 +290,8 @@ mod tests {
         pace.learn(Size::Tokens, 20, 9000);
         pace.learn(Size::Texts, 16, 100);
         pace.learn_adapted(Adapted(1));
-        let learnt = Learnt {
-            texts: Some(16),
-            tokens: Some(4000),
-            is_serial: false,
-            adapted: Adapted(1),
-        };
+        let learnt =
+            Learnt { texts: Some(16), tokens: Some(4000), is_serial: false, adapted: Adapted(1) };
         assert_eq!((pace.take_learnt(), pace.take_learnt()), (Some(learnt), None));
         pace.learn_adapted(Adapted(1));
         pace.learn(Size::Texts, 17, 100);

@@ -60,13 +60,20 @@ impl Sign {
 }
 
 const ACCOUNT: [&str; 4] = ["insufficient_quota", "billing", "credit balance", "out of credits"];
-const OF_ONE_REQUEST: [&str; 4] = ["too large", "must be reduced", "reduce the length", "reduce your"];
+const OF_ONE_REQUEST: [&str; 4] =
+    ["too large", "must be reduced", "reduce the length", "reduce your"];
 const PACE: [&str; 6] =
     ["rate limit", "rate_limit", "ratelimit", "too many requests", "throttl", "resource_exhausted"];
 const BUSY: [&str; 6] =
     ["overloaded", "try again later", "unavailable", "is loading", "model loading", "at capacity"];
-const MEMORY: [&str; 6] =
-    ["out of memory", "outofmemory", "alloc_failed", "failed to allocate", "oom-kill", "unable to allocate"];
+const MEMORY: [&str; 6] = [
+    "out of memory",
+    "outofmemory",
+    "alloc_failed",
+    "failed to allocate",
+    "oom-kill",
+    "unable to allocate",
+];
 const SIZE: [&str; 26] = [
     "context length",
     "context_length",
@@ -138,11 +145,23 @@ mod tests {
             (422, "input too long", TooLarge(Size::Tokens)),
             (429, "", RateLimited),
             (429, "you exceeded your current quota: insufficient_quota", Model),
-            (429, "rate limit reached on tokens per min (tpm): limit 40000, used 39000, requested 2000", RateLimited),
-            (429, "request too large on tokens per min (tpm): limit 40000, requested 60000", TooLarge(Size::Tokens)),
+            (
+                429,
+                "rate limit reached on tokens per min (tpm): limit 40000, used 39000, requested 2000",
+                RateLimited,
+            ),
+            (
+                429,
+                "request too large on tokens per min (tpm): limit 40000, requested 60000",
+                TooLarge(Size::Tokens),
+            ),
             (500, "", Failed),
             (500, "failed to encode response: json: unsupported value: nan", Failed),
-            (500, "input is too large to process. increase the physical batch size", Exhausted(Size::Tokens)),
+            (
+                500,
+                "input is too large to process. increase the physical batch size",
+                Exhausted(Size::Tokens),
+            ),
             (500, "cuda out of memory", Exhausted(Size::Texts)),
             (500, "cublas_status_alloc_failed", Exhausted(Size::Texts)),
             (501, "not implemented", Refused),

@@ -127,8 +127,7 @@ impl Spec {
 
     /// What is put into the bodies of requests for this purpose alone.
     pub(super) fn parameters_of(&self, purpose: call::Purpose) -> &Map<String, Value> {
-        static NONE: std::sync::LazyLock<Map<String, Value>> =
-            std::sync::LazyLock::new(Map::new);
+        static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         match purpose {
             call::Purpose::Query => &self.query_parameters,
             call::Purpose::Document => &self.document_parameters,

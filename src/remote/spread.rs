@@ -189,9 +189,10 @@ where
     fn fitting(&self, texts: Range<usize>) -> Vec<Range<usize>> {
         let (spec, pace) = (self.client.spec(), self.client.pace());
         let learnt = pace.learnt();
-        let in_time = pace.speed().filter(|_| self.is_patient()).map(|speed| {
-            (speed as f64 * spec.timeout.as_secs_f64() * PART_OF_TIMEOUT) as usize
-        });
+        let in_time = pace
+            .speed()
+            .filter(|_| self.is_patient())
+            .map(|speed| (speed as f64 * spec.timeout.as_secs_f64() * PART_OF_TIMEOUT) as usize);
         let limits = [learnt.tokens.map(|most| most as usize), in_time];
         let tokens = limits.into_iter().flatten().fold(spec.max_request_tokens, usize::min);
         let items = learnt.texts.map_or(spec.max_items, |most| spec.max_items.min(most as usize));
@@ -217,11 +218,7 @@ where
 {
     fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
         let patience = if self.job.is_patient() { Patience::Pauses } else { Patience::All };
-        let sent = self.job.send(texts, patience);
-        if let (true, Err(Failure { sign: Sign::Slow, .. })) = (self.texts > 1, &sent) {
-            self.job.client.pace().learn_serial();
-        }
-        sent
+        self.job.send(texts, patience)
     }
 
     fn probe(&mut self) -> Result<(), Failure> {
@@ -245,7 +242,13 @@ where
     }
 
     fn is_of_size(&mut self, sign: Sign) -> bool {
-        sign == Sign::Refused || self.job.client.pace().note_unexplained(self.texts)
+        let pace = self.job.client.pace();
+        let may_be_accident = matches!(sign, Sign::Failed | Sign::Slow);
+        let is_of_size = !may_be_accident || pace.note_unexplained(self.texts);
+        if is_of_size && sign == Sign::Slow {
+            pace.learn_serial();
+        }
+        is_of_size
     }
 
     fn reject(&mut self, text: usize, fault: Fault) {

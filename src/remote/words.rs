@@ -98,7 +98,9 @@ fn collect(value: &Value, depth: usize, parts: &mut Vec<String>) {
     match value {
         Value::String(text) => {
             // A gateway quotes what it was told by another.
-            if let Some(inner) = Some(text).filter(|t| t.starts_with(['{', '['])).and_then(|t| json(t.as_bytes())) {
+            if let Some(inner) =
+                Some(text).filter(|t| t.starts_with(['{', '['])).and_then(|t| json(t.as_bytes()))
+            {
                 return collect(&inner, depth - 1, parts);
             }
             let text = text.trim();
@@ -136,7 +138,8 @@ fn status(value: &Value) -> Option<u16> {
         Value::Object(fields) => {
             let inner = fields.get("error").filter(|error| error.is_object() || error.is_array());
             inner.and_then(status).or_else(|| {
-                let names = ["code", "status", "status_code", "statusCode", "error_code", "http_code"];
+                let names =
+                    ["code", "status", "status_code", "statusCode", "error_code", "http_code"];
                 names.into_iter().find_map(|name| number(fields.get(name)?))
             })
         }
@@ -210,9 +213,18 @@ mod tests {
             (r#"{"error":"a\nb","error_type":"Validation"}"#, "Validation: a b"),
             (r#"{"message":"a"}"#, "a"),
             (r#"{"detail":"a"}"#, "a"),
-            (r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#, "INVALID_ARGUMENT: API key not valid"),
-            (r#"{"detail":[{"loc":["body","temperature"],"msg":"Extra inputs are not permitted","input":"a secret text"}]}"#, "Extra inputs are not permitted: body: temperature"),
-            (r#"{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"{\"error\":\"too fast\"}"}}}"#, "Provider returned error: too fast"),
+            (
+                r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#,
+                "INVALID_ARGUMENT: API key not valid",
+            ),
+            (
+                r#"{"detail":[{"loc":["body","temperature"],"msg":"Extra inputs are not permitted","input":"a secret text"}]}"#,
+                "Extra inputs are not permitted: body: temperature",
+            ),
+            (
+                r#"{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"{\"error\":\"too fast\"}"}}}"#,
+                "Provider returned error: too fast",
+            ),
             ("\u{feff}{\"error\":\"a\"}", "a"),
             ("<html><title>Sign in</title><p>please</html>", "Sign in please"),
             ("upstream connect error", "upstream connect error"),

@@ -16,7 +16,11 @@ pub fn answer(path: &str, body: &Value, fault: &Value) -> Option<Vec<u8>> {
         "html" => return Some(b"<html>welcome</html>".to_vec()),
         "empty" => return Some(Vec::new()),
         "invalid_utf8" => return Some(b"{\"data\": \"\xff\xfe\"}".to_vec()),
-        "error_200" => return Some(br#"{"error":{"message":"Rate limit exceeded: free tier","code":429}}"#.to_vec()),
+        "error_200" => {
+            return Some(
+                br#"{"error":{"message":"Rate limit exceeded: free tier","code":429}}"#.to_vec(),
+            );
+        }
         "other_json" => return Some(b"{\"hello\": [1, 2, 3]}".to_vec()),
         _ => {}
     }
@@ -165,7 +169,8 @@ fn scores(body: &Value, list: &str, name: &str, fault: &str) -> Vec<Value> {
     if fault == "best_two" {
         scored.truncate(2);
     }
-    let is_without = |item: &Value| fault == "no_index" || fault == "no_zero_index" && item["index"] == 0;
+    let is_without =
+        |item: &Value| fault == "no_index" || fault == "no_zero_index" && item["index"] == 0;
     for item in scored.iter_mut().filter(|item| is_without(item)) {
         item.as_object_mut().expect("an object").remove("index");
     }

@@ -398,9 +398,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
         out.extend(block);
     }
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
     });
     out.extend((!crc).to_le_bytes());
     out.extend((bytes.len() as u32).to_le_bytes());

@@ -71,7 +71,7 @@ impl<F: Fn(&Range<usize>) -> Option<Sign>> Sender for Simulated<F> {
         self.learnt = Some(self.learnt.unwrap_or(usize::MAX).min(worked.len()));
     }
     fn is_of_size(&mut self, sign: Sign) -> bool {
-        sign == Sign::Refused
+        sign != Sign::Failed
     }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.whose);
@@ -99,12 +99,18 @@ fn run<F: Fn(&Range<usize>) -> Option<Sign>>(
 
 #[test]
 fn one_text_is_found_with_twice_the_logarithm_of_requests() {
-    for sign in [Sign::Refused, Sign::Failed, Sign::TooLarge(Size::Tokens), Sign::Exhausted(Size::Texts)] {
+    for sign in
+        [Sign::Refused, Sign::Failed, Sign::TooLarge(Size::Tokens), Sign::Exhausted(Size::Texts)]
+    {
         for texts in [2, 3, 16, 32, 96, 100, 256] {
             for bad in 0..texts {
                 let (provider, result) = run(texts, |r| r.contains(&bad).then_some(sign));
                 assert_eq!(result, Ok(()));
-                assert_eq!(provider.rejected, HashMap::from([(bad, Whose::Text)]), "{sign:?} {bad} of {texts}");
+                assert_eq!(
+                    provider.rejected,
+                    HashMap::from([(bad, Whose::Text)]),
+                    "{sign:?} {bad} of {texts}"
+                );
                 assert!((0..texts).all(|text| provider.results[text] == (text != bad)));
                 let most = 2 * texts.next_power_of_two().ilog2() as usize;
                 let more = provider.requests.len() - 1;
@@ -122,7 +128,9 @@ fn one_text_is_found_with_twice_the_logarithm_of_requests() {
     // Several of them, next to each other and apart.
     let bad = [3, 4, 5, 60];
     let (provider, _) = run(64, |r| bad.iter().any(|b| r.contains(b)).then_some(Sign::Refused));
-    assert!(bad.iter().all(|b| provider.rejected[b] == Whose::Text) && provider.rejected.len() == 4);
+    assert!(
+        bad.iter().all(|b| provider.rejected[b] == Whose::Text) && provider.rejected.len() == 4
+    );
     assert!(provider.results.iter().filter(|got| **got).count() == 60);
 }
 
@@ -139,11 +147,18 @@ fn where_nothing_succeeds_no_text_is_charged_and_few_requests_are_spent() {
         for texts in [1, 2, 100] {
             let (provider, result) = run(texts, |_| Some(sign));
             assert_eq!(result, Err(whose), "{sign:?}");
-            assert!(provider.rejected.is_empty() && provider.requests.len() <= most, "{sign:?} {:?}", provider.requests);
+            assert!(
+                provider.rejected.is_empty() && provider.requests.len() <= most,
+                "{sign:?} {:?}",
+                provider.requests
+            );
         }
     }
     // Sizes are tried down to one text.
-    for (sign, whose) in [(Sign::TooLarge(Size::Tokens), Whose::Model), (Sign::Exhausted(Size::Texts), Whose::Outage)] {
+    for (sign, whose) in [
+        (Sign::TooLarge(Size::Tokens), Whose::Model),
+        (Sign::Exhausted(Size::Texts), Whose::Outage),
+    ] {
         let (provider, result) = run(100, |_| Some(sign));
         assert_eq!((result, provider.rejected.len()), (Err(whose), 0));
         assert!(provider.requests.len() <= 10, "{:?}", provider.requests);
@@ -157,7 +172,11 @@ fn a_size_that_works_is_learnt_and_used_at_once() {
         assert_eq!((result, provider.rejected.len()), (Ok(()), 0));
         assert!(provider.results.iter().all(|got| *got));
         assert!((8..=16).contains(&provider.learnt.unwrap()), "{:?}", provider.learnt);
-        assert!(provider.requests.iter().filter(|texts| **texts > 16).count() <= 5, "{:?}", provider.requests);
+        assert!(
+            provider.requests.iter().filter(|texts| **texts > 16).count() <= 5,
+            "{:?}",
+            provider.requests
+        );
     }
     // In words that nobody knows.
     let (provider, result) = run(100, |r| (r.len() > 60).then_some(Sign::Refused));
@@ -183,7 +202,11 @@ fn a_provider_that_fails_in_the_middle_is_not_blamed_on_texts() {
                 asked.set(asked.get() + 1);
                 (asked.get() > begins || r.contains(&20)).then_some(sign)
             });
-            assert!(provider.rejected.keys().all(|text| *text == 20), "{begins}: {:?}", provider.rejected);
+            assert!(
+                provider.rejected.keys().all(|text| *text == 20),
+                "{begins}: {:?}",
+                provider.rejected
+            );
             assert!(result.is_err() || provider.rejected.len() == 1, "{begins}");
         }
     }

@@ -1,8 +1,8 @@
 //! Shapes that several providers share.
 use super::super::words::without_mark;
 use super::{Conversation, Generated, Manner, Read, Scores, Vectors};
-use serde::{Deserialize, Deserializer};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// Reads JSON. What the peer sent is not repeated: it may be anything.

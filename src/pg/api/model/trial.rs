@@ -65,16 +65,16 @@ fn rag_test_model(
     Ok(TableIterator::new(rows))
 }
 
-type Row =
-    (&'static str, bool, Option<i32>, f64, Option<i64>, i32, Vec<String>, Option<String>);
+type Row = (&'static str, bool, Option<i32>, f64, Option<i64>, i32, Vec<String>, Option<String>);
 
 /// One call. A cancel alone is an error.
 fn row(remote: &Remote, purpose: &'static str) -> Result<Row> {
+    let before = remote.peek_calls().len();
     let started = Instant::now();
     let seen = call(remote, purpose);
     let milliseconds = started.elapsed().as_secs_f64() * 1e3;
     let calls = remote.peek_calls();
-    let last = calls.last();
+    let last = calls[before..].last();
     let tokens = last.and_then(|call| call.counted.input);
     let requests = last.map_or(0, |call| call.attempts as i32);
     let (dimensions, words) = match &seen {
