@@ -17,9 +17,8 @@ use support::{client, embed, embedder, no_check, spec};
 
 /// So many texts, one of them poisonous.
 fn texts(number: usize, poison: Option<usize>) -> Vec<String> {
-    let text = |i| match poison == Some(i) {
-        true => "A poison text.".to_owned(),
-        false => format!("text number {i}"),
+    let text = |i| {
+        if poison == Some(i) { "A poison text.".to_owned() } else { format!("text number {i}") }
     };
     (0..number).map(text).collect()
 }
@@ -228,7 +227,7 @@ fn one_text_that_is_too_large_teaches_no_size() {
 fn a_slow_server_gets_requests_that_it_can_answer_in_time() {
     let server = Server::start();
     server.always(json!({"a_text": 20}));
-    let timeout = Duration::from_millis(1000);
+    let timeout = Duration::from_secs(1);
     let client = client(Spec { max_items: 100, timeout, ..embedder(&server) });
     let partial = partly(&client, &texts(150, None));
     assert!(

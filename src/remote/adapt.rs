@@ -67,8 +67,8 @@ impl Adapted {
     /// Those of these names; others are of another version.
     pub fn by_names(names: &[String]) -> Self {
         let all = (0..OPTIONAL.len()).map(|bit| Self(1 << bit));
-        let named = all.filter(|one| names.contains(&one.names()[0]));
-        Self(named.fold(0, |bits, one| bits | one.0))
+        let known = all.filter(|one| names.contains(&one.names()[0]));
+        Self(known.fold(0, |bits, one| bits | one.0))
     }
 }
 

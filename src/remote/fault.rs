@@ -61,15 +61,15 @@ pub(super) enum Step {
 const SIZES: u32 = 4;
 
 /// The table.
+#[allow(clippy::match_same_arms)] // In the order of what is known.
 pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
     use Step::{Divide, End, Halve, Probe};
     let Evidence { texts, others, failures } = evidence;
     let is_one = texts == 1;
     let is_sure = failures > 1;
     match (sign, others) {
-        (Sign::Model, _) => End(Whose::Model),
         (Sign::RateLimited, _) => End(Whose::RateLimited),
-        (Sign::Refused | Sign::TooLarge(_), Some(false)) => End(Whose::Model),
+        (Sign::Model, _) | (Sign::Refused | Sign::TooLarge(_), Some(false)) => End(Whose::Model),
         (_, Some(false)) => End(Whose::Outage),
         (_, None) if is_one => Probe,
         // Halves are as good as a probe, and no more than the search takes anyway.

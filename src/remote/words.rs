@@ -10,7 +10,7 @@ const PARTS: usize = 12;
 /// Letters of a key that show which key it is.
 const OF_KEY: usize = 4;
 
-/// Fields that say what is wrong, the general before the special. What repeats the request, such as
+/// Fields that say what is wrong, in the order in which they are shown. What repeats the request, such as
 /// `input`, is none of them.
 const FIELDS: [&str; 22] = [
     "error",
@@ -36,6 +36,8 @@ const FIELDS: [&str; 22] = [
     "fault",
     "faultstring",
 ];
+/// How many of them, at the start, name the kind of an error.
+const GENERAL: usize = 7;
 
 /// A failure as its body tells it.
 #[derive(Debug, Default, PartialEq)]
@@ -110,21 +112,15 @@ fn collect(value: &Value, depth: usize, parts: &mut Vec<String>) {
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, depth - 1, parts)),
         Value::Object(fields) => {
-            let own = FIELDS.iter().filter(|name| !matches!(**name, "error" | "errors"));
             // What is beside an object of the error repeats it; what is beside its text belongs to it.
-            let (inner, beside): (Vec<_>, Vec<_>) = ["error", "errors"]
-                .into_iter()
-                .filter_map(|name| fields.get(name))
-                .partition(|error| !error.is_string());
-            inner.into_iter().for_each(|error| collect(error, depth - 1, parts));
-            let first = ["code", "type", "error_type", "status", "title"];
-            let value = |name: &&&str| fields.get(**name);
-            for name in own.clone().filter(|name| first.contains(*name)) {
-                fields.get(*name).into_iter().for_each(|v| collect(v, depth - 1, parts));
-            }
-            beside.into_iter().for_each(|error| collect(error, depth - 1, parts));
-            for name in own.filter(|name| !first.contains(*name)) {
-                value(&name).into_iter().for_each(|v| collect(v, depth - 1, parts));
+            let is_text = |name: &str| fields.get(name).is_some_and(Value::is_string);
+            let errors = || FIELDS[..2].iter().copied();
+            let names = errors().filter(|name| !is_text(name));
+            let names = names.chain(FIELDS[2..GENERAL].iter().copied());
+            let names = names.chain(errors().filter(|name| is_text(name)));
+            let names = names.chain(FIELDS[GENERAL..].iter().copied());
+            for value in names.filter_map(|name| fields.get(name)) {
+                collect(value, depth - 1, parts);
             }
         }
         _ => {}

@@ -233,17 +233,8 @@ fn answer(mut stream: &TcpStream, request: &Request, fault: &Value) -> std::io::
     if let Some(wait) = number("wait") {
         std::thread::sleep(Duration::from_millis(wait));
     }
-    if let Some(a_text) = number("a_text") {
-        // One text after the other, whoever asks, and for nobody that is gone.
-        static BUSY: Mutex<()> = Mutex::new(());
-        let _busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
-        let texts = request.body["input"].as_array().map_or(1, Vec::len);
-        for _ in 0..texts {
-            if is_gone(stream) {
-                return Ok(false);
-            }
-            std::thread::sleep(Duration::from_millis(a_text));
-        }
+    if number("a_text").is_some_and(|a_text| !take_time(stream, request, a_text)) {
+        return Ok(false);
     }
     if let Some(status) = number("status") {
         let headers: Vec<(&str, String)> = fault
@@ -376,6 +367,17 @@ fn speak(mut stream: &TcpStream, lines: &[String], fault: &Value) -> std::io::Re
 fn wait_for_farewell(mut stream: &TcpStream) {
     let _ = stream.set_read_timeout(Some(HANG));
     let _ = stream.read(&mut [0]);
+}
+
+/// Takes so many milliseconds for each text, one after the other, whoever asks; false when the peer is gone.
+fn take_time(stream: &TcpStream, request: &Request, a_text: u64) -> bool {
+    static BUSY: Mutex<()> = Mutex::new(());
+    let _busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+    let texts = request.body["input"].as_array().map_or(1, Vec::len);
+    (0..texts).all(|_| {
+        std::thread::sleep(Duration::from_millis(a_text));
+        !is_gone(stream)
+    })
 }
 
 /// Whether the peer has closed its end.

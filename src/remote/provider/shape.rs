@@ -113,7 +113,8 @@ pub fn pairs(scored: Vec<Scored>) -> Read<Vec<(usize, f64)>> {
     if positions.len() > 1 && positions.iter().filter(|position| position.is_none()).count() > 1 {
         return Err("Its scores do not say which documents they are of.".to_owned());
     }
-    let missing = (0..).find(|position| !positions.contains(&Some(*position))).unwrap_or(0);
+    let mut all = 0..positions.len();
+    let missing = all.find(|position| !positions.contains(&Some(*position))).unwrap_or(0);
     let pair = |(item, position): (Scored, Option<usize>)| {
         Some((position.unwrap_or(missing), item.relevance_score.or(item.score)?))
     };
