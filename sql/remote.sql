@@ -40,11 +40,15 @@ CREATE TABLE rag.remote_model (
     input_price         float8,
     output_price        float8,
     request_price       float8,
+    query_parameters    jsonb NOT NULL DEFAULT '{}',
+    document_parameters jsonb NOT NULL DEFAULT '{}',
     created_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rag.remote_model IS 'models that other servers run';
 COMMENT ON COLUMN rag.remote_model.model IS 'the name its provider knows it by';
 COMMENT ON COLUMN rag.remote_model.parameters IS 'put into the body of every request; null takes out what would be there';
+COMMENT ON COLUMN rag.remote_model.query_parameters IS 'the same, where texts that ask are embedded';
+COMMENT ON COLUMN rag.remote_model.document_parameters IS 'the same, where texts that are searched are embedded';
 COMMENT ON COLUMN rag.remote_model.input_price IS 'of a million tokens read; with the others, what rag.call_log reckons by';
 COMMENT ON COLUMN rag.remote_model.output_price IS 'of a million tokens written';
 COMMENT ON COLUMN rag.remote_model.request_price IS 'of a request';
@@ -58,7 +62,22 @@ CREATE TABLE rag.model_use (
 COMMENT ON TABLE rag.model_use IS 'who may call which remote model';
 COMMENT ON COLUMN rag.model_use.role IS 'a role and its members; - for everyone';
 
-GRANT SELECT ON rag.remote_model, rag.model_use TO PUBLIC;
+-- Written by workers; not dumped: it is learnt again.
+CREATE TABLE rag.model_learnt (
+    model              text COLLATE "C" PRIMARY KEY,
+    max_items          int,
+    max_request_tokens int,
+    is_serial          bool NOT NULL,
+    adapted            text[] NOT NULL,
+    learnt_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rag.model_learnt IS 'what requests to a remote model turned out to need';
+COMMENT ON COLUMN rag.model_learnt.max_items IS 'most texts of a request that worked where a larger one did not';
+COMMENT ON COLUMN rag.model_learnt.max_request_tokens IS 'the same, of its tokens';
+COMMENT ON COLUMN rag.model_learnt.is_serial IS 'requests are sent one after the other';
+COMMENT ON COLUMN rag.model_learnt.adapted IS 'parameters that it does not take';
+
+GRANT SELECT ON rag.remote_model, rag.model_use, rag.model_learnt TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rag.remote_model', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.model_use', '');

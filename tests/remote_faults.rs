@@ -93,7 +93,6 @@ fn vectors_and_scores_that_cannot_be_are_refused() {
         (Kind::Embedder, "nulls", "08P01"),
         (Kind::Embedder, "zeros", "08P01"),
         (Kind::Embedder, "wrong_dimensions", "F0000"),
-        (Kind::Reranker, "wrong_count", "08P01"),
         (Kind::Reranker, "repeated_index", "08P01"),
         (Kind::Reranker, "beyond", "08P01"),
         (Kind::Reranker, "nulls", "08P01"),

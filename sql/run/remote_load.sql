@@ -8,8 +8,11 @@ SELECT m.kind, m.provider, m.url, m.model, m.dimensions, m.max_tokens, m.max_out
        pg_catalog.pg_has_role($2, r.relowner, 'USAGE')
          OR EXISTS (SELECT FROM rag.model_use u
                      WHERE u.model = m.name AND (u.role = 0 OR pg_catalog.pg_has_role($2, u.role, 'USAGE'))),
-       m.credential, m.input_price, m.output_price, m.request_price
+       m.credential, m.input_price, m.output_price, m.request_price,
+       m.query_parameters::text, m.document_parameters::text,
+       l.max_items, l.max_request_tokens, COALESCE(l.is_serial, false), COALESCE(l.adapted, '{}')
   FROM rag.remote_model m
   JOIN pg_catalog.pg_class r ON r.oid = 'rag.remote_model'::pg_catalog.regclass
   LEFT JOIN rag.credential c ON c.name = m.credential
+  LEFT JOIN rag.model_learnt l ON l.model = m.name
  WHERE m.name = $1

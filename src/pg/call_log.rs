@@ -118,7 +118,8 @@ fn here() -> pg_sys::Oid {
     unsafe { pg_sys::MyDatabaseId }
 }
 
-fn may_write() -> bool {
+/// Whether this transaction may write.
+pub fn may_write() -> bool {
     // SAFETY: reads this backend's state.
     unsafe {
         pg_sys::IsTransactionState()

@@ -1,12 +1,14 @@
 //! Remote models of the catalog, as something that can be called.
 mod connection;
-mod pace;
+pub mod pace;
 
 use super::call_log::{self, Record};
 use super::rights::{as_extension_owner, current_user, role_name};
-use super::spi::{column, required};
+use super::spi::{column, execute, required};
 use super::{guc, plan};
-use crate::remote::{Address, Client, Credential, Kind, Limits, Price, Source, Spec};
+use crate::remote::{
+    Adapted, Address, Client, Credential, Kind, Learnt, Limits, Price, Source, Spec,
+};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
@@ -49,6 +51,21 @@ impl Remote {
         let record = |call| Record::new(call, self.client.spec(), self.role, self.collection);
         calls.iter().map(record).collect()
     }
+
+    /// Writes down what was learnt of the model, in a transaction that may write. Memory is lost with a restart.
+    pub fn keep_learnt(&self) {
+        let Some(learnt) = self.client.take_learnt() else { return };
+        let number = |n: Option<u64>| n.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+        let sql = include_str!("../../sql/run/remote_learn.sql");
+        let args = [
+            self.client.spec().name.as_str().into(),
+            number(learnt.texts).into(),
+            number(learnt.tokens).into(),
+            learnt.is_serial.into(),
+            learnt.adapted.names().into(),
+        ];
+        as_extension_owner(|| execute(sql, &args));
+    }
 }
 
 impl Deref for Remote {
@@ -75,10 +92,11 @@ pub fn find_for(name: &str, role: Oid) -> Result<Option<Remote>> {
     let args = [name.into(), role.into()];
     let sql = include_str!("../../sql/run/remote_load.sql");
     let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, |row| read(name, row)));
-    let Some((spec, may_use)) = rows.pop().transpose()? else { return Ok(None) };
+    let Some((spec, may_use, learnt)) = rows.pop().transpose()? else { return Ok(None) };
     if !may_use {
         return Err(may_not_use(name, role));
     }
+    pace::of(&spec).recall(learnt);
     open(spec).map(Some)
 }
 
@@ -129,12 +147,12 @@ pub fn require(client: &Client, kind: Kind) -> Result<()> {
     .with_hint("The view rag.model lists the models and their kinds."))
 }
 
-/// A row of `remote_load.sql`: the model, and whether the caller may use it.
-fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool)> {
+/// A row of `remote_load.sql`: the model, whether the caller may use it, and what was learnt of it.
+fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool, Learnt)> {
     let text = |position| required::<String>(row, position);
     let number = |position| required::<i32>(row, position).unsigned_abs();
     let damaged = || Error::configuration(format!("model \"{name}\" is damaged in the catalog"));
-    let parameters = serde_json::from_str(&text(18)).map_err(|_| damaged())?;
+    let parameters = |position| serde_json::from_str(&text(position)).map_err(|_| damaged());
     let spec = Spec {
         name: name.to_owned(),
         kind: Kind::parse(&text(1)).ok_or_else(damaged)?,
@@ -157,10 +175,19 @@ fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool)> {
         temperature: column(row, 15),
         timeout: Duration::from_millis(required::<i64>(row, 16).unsigned_abs()),
         retries: number(17),
-        parameters,
+        parameters: parameters(18)?,
+        query_parameters: parameters(28)?,
+        document_parameters: parameters(29)?,
         price: Price { input: column(row, 25), output: column(row, 26), request: column(row, 27) },
     };
-    Ok((spec, required(row, 23)))
+    let most = |position| column::<i32>(row, position).map(|n| u64::from(n.unsigned_abs()));
+    let learnt = Learnt {
+        texts: most(30),
+        tokens: most(31),
+        is_serial: required(row, 32),
+        adapted: Adapted::by_names(&required::<Vec<String>>(row, 33)),
+    };
+    Ok((spec, required(row, 23), learnt))
 }
 
 /// The credential that a model names: dumps bring models along, but not credentials.

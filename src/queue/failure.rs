@@ -65,18 +65,6 @@ impl Failure {
         }
     }
 
-    /// The class of a failed call of a remote model. One that was answered, though not in a usable way, is
-    /// charged: asking for ever would be paid for each time.
-    pub fn of_call(sqlstate: &str) -> Self {
-        match sqlstate {
-            "08P01" => Self::Transient,
-            // Elsewhere a limit of the server's own.
-            "53400" => Self::RateLimited,
-            _ if sqlstate.starts_with("08") => Self::Outage,
-            _ => Self::of_sqlstate(sqlstate),
-        }
-    }
-
     /// Whether all of a generation waits: another document would fare no better now.
     pub fn concerns_all(self) -> bool {
         matches!(self, Self::RateLimited | Self::Outage)
@@ -91,26 +79,6 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::Failure;
-
-    #[test]
-    fn calls_that_were_answered_count() {
-        for (sqlstate, class) in [
-            ("08000", Failure::Outage),
-            ("08P01", Failure::Transient),
-            ("53400", Failure::RateLimited),
-            ("54000", Failure::Row),
-            ("38000", Failure::Row),
-            ("28000", Failure::Configuration),
-            ("42501", Failure::Configuration),
-            ("F0000", Failure::Configuration),
-            ("42704", Failure::Configuration),
-            ("57014", Failure::Transient),
-        ] {
-            assert_eq!(Failure::of_call(sqlstate), class, "{sqlstate}");
-        }
-        assert!(!Failure::Outage.is_attempt() && !Failure::RateLimited.is_attempt());
-        assert!(Failure::Outage.concerns_all() && !Failure::Transient.concerns_all());
-    }
 
     /// What PostgreSQL 15 to 18 raise, by class, and what each is about. Where codes of a class differ, so they are named.
     const TABLE: [(&str, Failure); 44] = [

@@ -1,15 +1,18 @@
 //! One request until it succeeds, fails for good, or its time is over.
+use super::adapt::Adapted;
 use super::cancel::Cancel;
 use super::client::Client;
-use super::failure::{Class, Failure};
+use super::failure::Failure;
 use super::limit;
 use super::provider::Ask;
 use super::retry::{asked_pause, backoff, random, used_up};
 use super::secret::Secret;
+use super::sign::Sign;
 use super::spec::Price;
 use super::stream::Ear;
+use super::words::refusal;
 use crate::Error;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::io::Read;
 use std::time::{Duration, Instant, SystemTime};
 use ureq::http::{HeaderMap, Response};
@@ -108,6 +111,32 @@ pub(super) struct Errand {
     pub tokens: usize,
     /// Most bytes of the response.
     pub most_bytes: u64,
+    /// What is tried again.
+    pub patience: Patience,
+}
+
+/// Which failures are tried again with the same request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// All that may pass.
+    All,
+    /// Those of the network; what the server fails at may be a text, which is looked for.
+    Network,
+    /// Those that ask for it.
+    Pauses,
+}
+
+impl Patience {
+    fn covers(self, failure: &Failure, items: usize) -> bool {
+        match failure.sign {
+            _ if failure.is_final => false,
+            Sign::RateLimited => true,
+            Sign::Outage => self != Self::Pauses,
+            Sign::Failed => self == Self::All,
+            Sign::Exhausted(_) => self == Self::All && items == 1,
+            _ => false,
+        }
+    }
 }
 
 /// Where and as whom to send it; the key lives no longer than the call.
@@ -115,7 +144,27 @@ struct Envelope {
     url: String,
     secret: Option<Secret>,
     headers: Vec<(&'static str, String)>,
+    /// The body before it is adapted, and after.
+    fields: Map<String, Value>,
+    adapted: Adapted,
     body: Vec<u8>,
+}
+
+impl Envelope {
+    /// Leaves out, or renames, what adaptations say, unless the model's own parameters ask for it.
+    fn adapt(&mut self, adapted: Adapted, own: &Map<String, Value>) {
+        let mut fields = self.fields.clone();
+        adapted.apply(&mut fields, own);
+        self.adapted = adapted;
+        self.body = Value::Object(fields).to_string().into_bytes();
+    }
+}
+
+/// A body that came with a success, and how long the provider asks to wait should it be a refusal.
+struct Reply {
+    body: Vec<u8>,
+    status: u16,
+    pause: Option<Duration>,
 }
 
 impl Client {
@@ -125,7 +174,7 @@ impl Client {
         &self,
         errand: Errand,
         cancel: &Cancel,
-        read: impl FnOnce(&[u8]) -> Result<(T, Counted), Failure>,
+        mut read: impl FnMut(&[u8]) -> Result<(T, Counted), Failure>,
     ) -> Result<T, Failure> {
         self.run_heard(errand, cancel, None, |body, _| read(body))
     }
@@ -136,12 +185,12 @@ impl Client {
         errand: Errand,
         cancel: &Cancel,
         mut ear: Option<Ear<'e>>,
-        read: impl FnOnce(&[u8], Option<Ear<'e>>) -> Result<(T, Counted), Failure>,
+        mut read: impl FnMut(&[u8], Option<&mut Ear<'e>>) -> Result<(T, Counted), Failure>,
     ) -> Result<T, Failure> {
         let started = Instant::now();
         let deadline = started + self.spec().timeout;
-        let Errand { ask, purpose, items, tokens, most_bytes } = errand;
-        let envelope = self.envelope(ask).map_err(Failure::last)?;
+        let Errand { ask, purpose, items, tokens, most_bytes, patience } = errand;
+        let mut envelope = self.envelope(ask, purpose).map_err(Failure::last)?;
         let mut call = Call {
             purpose,
             items,
@@ -159,22 +208,42 @@ impl Client {
                 break Err(failure);
             }
             call.attempts += 1;
+            let sent = Instant::now();
             let attempt = || self.attempt(&envelope, most_bytes, &mut call, ear.as_mut());
-            let attempt = cancel.scope(deadline, attempt);
-            let failure = match attempt {
+            let reply = cancel.scope(deadline, attempt);
+            let read = reply.and_then(|reply| {
+                let secret = envelope.secret.as_ref();
+                let result = read(&reply.body, ear.as_mut());
+                result.map_err(|failure| self.judged(failure, &reply, secret))
+            });
+            let mut failure = match read {
+                Ok(value) => {
+                    self.pace().note_worked(limit::now(), items, tokens, sent.elapsed());
+                    self.pace().learn_adapted(envelope.adapted);
+                    break Ok(value);
+                }
                 Err(failure) if !cancel.is_set() => failure,
                 Err(_) => break Err(Failure::last(Error::cancelled())),
-                done => break done,
             };
+            failure.times = call.attempts;
+            // Most of the time went by with waiting for a turn, or for others.
+            if failure.sign == Sign::Slow && sent.elapsed() < self.spec().timeout / 2 {
+                failure.sign = Sign::Outage;
+            }
             if ear.as_ref().is_some_and(Ear::has_begun) {
                 break Err(failure);
             }
-            if let Err(failure) = self.before_next(failure, call.attempts, deadline, cancel) {
+            if self.adapts(&mut envelope, &failure) {
+                continue;
+            }
+            let may_help = patience.covers(&failure, items);
+            if let Err(failure) =
+                self.before_next(failure, may_help, call.attempts, deadline, cancel)
+            {
                 break Err(failure);
             }
         };
         call.duration = started.elapsed();
-        let result = result.and_then(|body| read(&body, ear));
         if let Ok((_, counted)) = &result {
             call.counted = *counted;
         }
@@ -185,7 +254,28 @@ impl Client {
         result.map(|(value, _)| value)
     }
 
-    fn envelope(&self, ask: Ask) -> crate::Result<Envelope> {
+    /// What a response of success that cannot be read comes to: some refuse in such a one.
+    fn judged(&self, failure: Failure, reply: &Reply, secret: Option<&Secret>) -> Failure {
+        if failure.sign != Sign::Refused || !failure.lower.is_empty() {
+            return failure;
+        }
+        match refusal(&reply.body, secret) {
+            Some(words) => Failure::of_words(&self.spec().who(), reply.status, words, reply.pause),
+            None => failure.saying(&reply.body, secret),
+        }
+    }
+
+    /// Whether the request can go again without what the refusal names.
+    fn adapts(&self, envelope: &mut Envelope, failure: &Failure) -> bool {
+        let own = &self.spec().parameters;
+        let adapted = (failure.sign == Sign::Refused)
+            .then(|| envelope.adapted.by_words(&failure.lower, &envelope.fields, own));
+        let Some(adapted) = adapted.flatten() else { return false };
+        envelope.adapt(adapted, own);
+        true
+    }
+
+    fn envelope(&self, ask: Ask, purpose: Purpose) -> crate::Result<Envelope> {
         let spec = self.spec();
         let address = spec.url.below(ask.path);
         self.check(&address)?;
@@ -194,15 +284,18 @@ impl Client {
         // Providers that know it do not charge a repeated request twice; others ignore it.
         let (left, right) = (random().to_bits(), random().to_bits());
         headers.push(("idempotency-key", format!("rag_pg-{left:016x}{right:016x}")));
-        let mut body = ask.body;
-        for (name, value) in &spec.parameters {
+        let mut fields = ask.body;
+        for (name, value) in spec.parameters.iter().chain(spec.parameters_of(purpose)) {
             match value {
-                Value::Null => body.remove(name),
-                value => body.insert(name.clone(), value.clone()),
+                Value::Null => fields.remove(name),
+                value => fields.insert(name.clone(), value.clone()),
             };
         }
-        let body = Value::Object(body).to_string().into_bytes();
-        Ok(Envelope { url: address.to_string(), secret, headers, body })
+        let (adapted, body) = (Adapted::default(), Vec::new());
+        let mut envelope =
+            Envelope { url: address.to_string(), secret, headers, fields, adapted, body };
+        envelope.adapt(self.pace().learnt().adapted, &spec.parameters);
+        Ok(envelope)
     }
 
     /// Waits until the model's limits let a request leave.
@@ -211,11 +304,10 @@ impl Client {
         let turn = self.pace().reserve(self.spec().limits, tokens as u64, limit::now(), left);
         let wait = turn.map_err(|wait| {
             let who = self.spec().who();
-            Failure::last(
-                Error::rate_limited(format!("{who} has no turn left before its timeout"))
-                    .with_detail(format!("The next one is in {:.1} s.", wait.as_secs_f64()))
-                    .with_hint("Try again later, or create the model with a longer timeout."),
-            )
+            let error = Error::rate_limited(format!("{who} has no turn left before its timeout"))
+                .with_detail(format!("The next one is in {:.1} s.", wait.as_secs_f64()))
+                .with_hint("Try again later, or create the model with a longer timeout.");
+            Failure { is_final: true, ..Failure::new(Sign::RateLimited, error) }
         })?;
         cancel.sleep(wait).map_err(Failure::last)
     }
@@ -224,15 +316,15 @@ impl Client {
     fn before_next(
         &self,
         failure: Failure,
+        may_help: bool,
         attempts: u32,
         deadline: Instant,
         cancel: &Cancel,
     ) -> Result<(), Failure> {
-        if let (Class::Transient | Class::RateLimited, Some(pause)) = (failure.class, failure.pause)
-        {
+        let passes = matches!(failure.sign, Sign::RateLimited | Sign::Outage | Sign::Failed);
+        if let (true, Some(pause)) = (passes, failure.pause) {
             self.pace().hold(limit::now(), pause);
         }
-        let may_help = matches!(failure.class, Class::Transient | Class::RateLimited);
         if !may_help || attempts > self.spec().retries {
             return Err(failure);
         }
@@ -250,7 +342,7 @@ impl Client {
         most_bytes: u64,
         call: &mut Call,
         ear: Option<&mut Ear<'_>>,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Reply, Failure> {
         let who = self.spec().who();
         let mut request =
             self.agent().post(&envelope.url).header("content-type", "application/json");
@@ -264,16 +356,20 @@ impl Client {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         call.status = Some(status.as_u16());
         call.request_id = request_id(&headers);
+        let pause = asked_pause(header, now);
         if status.is_success() {
             if let Some(pause) = used_up(header, now) {
                 self.pace().hold(limit::now(), pause);
             }
-            return match ear {
+            let body = match ear {
                 None => read(response, most_bytes, &who),
-                Some(ear) => follow(response, most_bytes, &who, ear),
+                Some(ear) => {
+                    ear.begin();
+                    follow(response, most_bytes, &who, ear, envelope.secret.as_ref())
+                }
             };
+            return Ok(Reply { body: body?, status: status.as_u16(), pause });
         }
-        let pause = asked_pause(header, now);
         let body = read(response, REFUSAL, &who).unwrap_or_default();
         Err(Failure::of_status(&who, status.as_u16(), &body, pause, envelope.secret.as_ref()))
     }
@@ -307,6 +403,7 @@ fn follow(
     most: u64,
     who: &str,
     ear: &mut Ear<'_>,
+    secret: Option<&Secret>,
 ) -> Result<Vec<u8>, Failure> {
     let mut reader = response.into_body().into_reader();
     let (mut body, mut start, mut buffer) = (Vec::new(), 0, [0; 4096]);
@@ -314,11 +411,11 @@ fn follow(
         let length = reader.read(&mut buffer).map_err(|error| interrupted(who, error))?;
         body.extend_from_slice(&buffer[..length]);
         while let Some(end) = body[start..].iter().position(|byte| *byte == b'\n') {
-            ear.line(&body[start..start + end])?;
+            ear.line(&body[start..start + end], secret)?;
             start += end + 1;
         }
         if length == 0 {
-            ear.line(&body[start..])?;
+            ear.line(&body[start..], secret)?;
             return Ok(body);
         }
         if body.len() as u64 > most {

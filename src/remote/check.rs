@@ -40,7 +40,8 @@ pub(super) fn vectors(
     Ok(())
 }
 
-/// Puts scores into the documents' order; there must be one for each.
+/// Puts scores into the documents' order. Some providers return the best alone: the others rank behind them, with
+/// one less than the lowest score.
 pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wrong> {
     let mut found = vec![None; documents];
     for (position, score) in &scores.scores {
@@ -54,9 +55,9 @@ pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wron
             }
         }
     }
-    let complete: Option<Vec<f32>> = found.into_iter().collect();
-    complete.ok_or_else(|| {
-        let found = scores.scores.len();
-        Wrong::Malformed(format!("It holds {found} scores for {documents} documents."))
-    })
+    let lowest = found.iter().copied().flatten().reduce(f32::min);
+    let Some(lowest) = lowest else {
+        return Err(Wrong::Malformed(format!("It holds no scores for {documents} documents.")));
+    };
+    Ok(found.into_iter().map(|score| score.unwrap_or(lowest - 1.0)).collect())
 }

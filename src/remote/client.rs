@@ -2,7 +2,7 @@
 use super::address::Address;
 use super::call::Call;
 use super::egress::Egress;
-use super::limit::Pace;
+use super::limit::{Learnt, Pace};
 use super::provider::Provider;
 use super::spec::Spec;
 use super::transport::{self, Settings};
@@ -48,6 +48,26 @@ impl Client {
     /// The calls made since this was last asked.
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same calls, which stay to be asked for.
+    pub fn peek_calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was learnt of the model since this was last asked, by whichever process, if anything was.
+    pub fn take_learnt(&self) -> Option<Learnt> {
+        self.pace.take_learnt()
+    }
+
+    /// What was learnt of the model.
+    pub fn learnt(&self) -> Learnt {
+        self.pace.learnt()
+    }
+
+    /// Tokens that requests of some texts were answered with in a second, where that is known.
+    pub fn speed(&self) -> Option<u64> {
+        self.pace.speed()
     }
 
     pub(super) fn note(&self, call: Call) {

@@ -1,29 +1,35 @@
 //! A remote model as an embedder.
-use super::call::{self, Counted, Errand};
+use super::call::{self, Counted, Errand, Patience};
 use super::cancel::Cancel;
 use super::check::{self, Wrong};
 use super::client::Client;
 use super::failure::Failure;
-use super::spread::{spread, spread_partly};
+use super::fault::Fault;
+use super::spread::{Parts, spread, spread_partly};
 use super::tokens::estimate;
 use crate::model::{self, Checkpoint, Detail, Embedding, Purpose};
 use crate::{Error, Result};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Most bytes of a number in JSON, with what separates it from the next.
 const NUMBER: u64 = 32;
 /// Most bytes of a response beside its numbers.
 const REST: u64 = 1 << 20;
+/// What is asked for to see whether anything succeeds.
+const PROBE: &str = "test";
 
 /// Turns texts into vectors by a remote model.
 pub struct Embedder<'a>(pub &'a Client);
 
 /// What became of texts of which some failed.
 pub struct Partial {
-    /// One per text; `None` where its request failed or was not made any more.
+    /// One per text; `None` where it was rejected, or its request was not made any more.
     pub embeddings: Vec<Option<Embedding>>,
-    /// The first failure.
-    pub error: Option<Error>,
+    /// Texts that fail while others succeed.
+    pub rejected: Vec<(usize, Fault)>,
+    /// What ended the call.
+    pub fault: Option<Fault>,
 }
 
 impl model::Embedder for Embedder<'_> {
@@ -44,17 +50,17 @@ impl model::Embedder for Embedder<'_> {
         }
         let texts = self.prepared(texts, purpose)?;
         let (texts, counts) = counted(&texts);
-        let vectors = spread(self.0, &counts, 0, checkpoint, |range, cancel| {
+        let vectors = spread(self.0, &counts, 0, checkpoint, |range, patience, cancel| {
             let tokens = counts[range.clone()].iter().sum();
-            self.request(&texts[range], purpose, tokens, cancel)
+            self.request(&texts[range], purpose, tokens, patience, cancel)
         })?;
         Ok(vectors.into_iter().zip(counts).map(of_vector).collect())
     }
 }
 
 impl Embedder<'_> {
-    /// Embeds `texts`, keeping what was paid for when a request among several fails. An error is a text
-    /// that is empty, or a cancel.
+    /// Embeds `texts`, keeping what was paid for when a request among several fails, and finding the texts that
+    /// fail. An error is a text that is empty, or a cancel.
     pub fn embed_partly(
         &self,
         texts: &[&str],
@@ -63,13 +69,20 @@ impl Embedder<'_> {
     ) -> Result<Partial> {
         let texts = self.prepared(texts, purpose)?;
         let (texts, counts) = counted(&texts);
-        let (vectors, error) = spread_partly(self.0, &counts, 0, checkpoint, |range, cancel| {
+        let send = |range: Range<usize>, patience, cancel: &Cancel| {
             let tokens = counts[range.clone()].iter().sum();
-            self.request(&texts[range], purpose, tokens, cancel)
-        })?;
-        let embeddings = vectors.into_iter().zip(counts);
-        let embeddings = embeddings.map(|(vector, count)| Some(of_vector((vector?, count))));
-        Ok(Partial { embeddings: embeddings.collect(), error })
+            self.request(&texts[range], purpose, tokens, patience, cancel)
+        };
+        let probe = |cancel: &Cancel| {
+            let text = prefixed(self.0.spec().prefix(purpose), PROBE);
+            let tokens = estimate(&text);
+            self.request(&[&text], purpose, tokens, Patience::Pauses, cancel).map(drop)
+        };
+        let Parts { results, rejected, fault } =
+            spread_partly(self.0, &counts, checkpoint, send, probe)?;
+        let embeddings = results.into_iter().zip(&counts);
+        let embeddings = embeddings.map(|(vector, count)| Some(of_vector((vector?, *count))));
+        Ok(Partial { embeddings: embeddings.collect(), rejected, fault })
     }
 
     /// The texts with what is put before them.
@@ -88,6 +101,7 @@ impl Embedder<'_> {
         texts: &[&str],
         purpose: Purpose,
         tokens: usize,
+        patience: Patience,
         cancel: &Cancel,
     ) -> Result<Vec<Vec<f32>>, Failure> {
         let (client, spec) = (self.0, self.0.spec());
@@ -101,7 +115,8 @@ impl Embedder<'_> {
             Purpose::Query => call::Purpose::Query,
             Purpose::Document => call::Purpose::Document,
         };
-        client.run(Errand { ask, purpose, items, tokens, most_bytes }, cancel, |body| {
+        let errand = Errand { ask, purpose, items, tokens, most_bytes, patience };
+        client.run(errand, cancel, |body| {
             let read =
                 client.provider().vectors(body).map_err(|why| Failure::malformed(&who, &why))?;
             check::vectors(&read.vectors, texts.len(), spec.dimensions, &who)

@@ -1,40 +1,38 @@
-//! What went wrong with a request, and whether trying again helps.
+//! What went wrong with a request, as the user is told and as [`super::fault`] is.
 use super::secret::Secret;
+use super::sign::{Sign, Size};
+use super::words::{Words, plain, words};
 use crate::Error;
-use serde_json::Value;
 use std::time::Duration;
-
-/// Most characters of a provider's own words that an error repeats.
-const WORDS: usize = 300;
 
 /// Why a request failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    /// What can be done about it.
-    pub class: Class,
+    /// Whose fault it may be.
+    pub sign: Sign,
     /// What the user is told.
     pub error: Error,
     /// How long the provider asked to wait.
     pub pause: Option<Duration>,
-}
-
-/// What can be done about a failed request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Trying again may help.
-    Transient,
-    /// Trying again helps after a pause.
-    RateLimited,
-    /// Fewer texts in one request help.
-    TooLarge,
-    /// Nothing helps but a change.
-    Final,
+    /// Whether to ask again for the same is no use.
+    pub is_final: bool,
+    /// How often the request failed.
+    pub times: u32,
+    /// The words of the body, in lower case, of a refusal that may be about a parameter.
+    pub lower: String,
 }
 
 impl Failure {
+    pub fn new(sign: Sign, error: Error) -> Self {
+        Self { sign, error, pause: None, is_final: false, times: 1, lower: String::new() }
+    }
+
     /// Nothing but a change helps.
     pub fn last(error: Error) -> Self {
-        Self { class: Class::Final, error, pause: None }
+        // A file of a key that cannot be read now, say, may be read later.
+        let passes = ["53", "57", "58"].iter().any(|class| error.sqlstate().starts_with(class));
+        let sign = if passes && !error.is_cancelled() { Sign::Outage } else { Sign::Model };
+        Self { is_final: true, ..Self::new(sign, error) }
     }
 
     /// A failure of the network.
@@ -52,7 +50,7 @@ impl Failure {
                 let error = Error::remote(format!("could not trust {who}"))
                     .with_detail(error.to_string())
                     .with_hint("Check the URL; rag_pg.ca_file names further authorities.");
-                return Self::last(error);
+                return Self { is_final: true, ..Self::new(Sign::Outage, error) };
             }
             // TLS errors within a stream come as I/O errors.
             other => other.to_string(),
@@ -60,14 +58,14 @@ impl Failure {
         let error = Error::remote(format!("could not reach {who}"))
             .with_detail(plain(&detail))
             .with_hint("Check the model's URL and the network; the provider may be down.");
-        Self { class: Class::Transient, error, pause: None }
+        Self::new(Sign::Outage, error)
     }
 
     /// The deadline passed.
     pub fn timed_out(who: &str) -> Self {
         let error = Error::remote(format!("{who} did not answer in time"))
             .with_hint("Try again, or create the model with a longer timeout.");
-        Self::last(error)
+        Self { is_final: true, ..Self::new(Sign::Slow, error) }
     }
 
     /// A response that is not what was asked for.
@@ -75,7 +73,15 @@ impl Failure {
         let error = Error::malformed(format!("{who} sent a response that is not usable"))
             .with_detail(why)
             .with_hint("Check that the model's provider and URL belong together.");
-        Self::last(error)
+        // It was answered, and paid for.
+        Self { is_final: true, ..Self::new(Sign::Refused, error) }
+    }
+
+    /// The same with what the body says, should it be text for people.
+    pub fn saying(self, body: &[u8], secret: Option<&Secret>) -> Self {
+        let Some(text) = words(body, secret).text else { return self };
+        let why = self.error.detail().unwrap_or_default().to_owned();
+        Self { error: self.error.with_detail(format!("{why} It says: {text}")), ..self }
     }
 
     /// A response with a status that is no success.
@@ -86,165 +92,102 @@ impl Failure {
         pause: Option<Duration>,
         secret: Option<&Secret>,
     ) -> Self {
-        let words = words(body);
-        let said = |error: Error| match &words {
-            Some(words) => {
-                let words = secret.map_or_else(|| words.clone(), |secret| secret.redact(words));
-                error.with_detail(format!("Status {status}: {words}"))
+        Self::of_words(who, status, words(body, secret), pause)
+    }
+
+    /// A refusal with these words: under `status`, or under the one that they name.
+    pub fn of_words(who: &str, status: u16, words: Words, pause: Option<Duration>) -> Self {
+        let status = words.status.filter(|_| status < 300).unwrap_or(status);
+        let sign = Sign::of(status, &words.lower);
+        let error = said(who, status, sign, &words);
+        let detail = match (&words.text, status) {
+            (Some(text), _) => format!("Status {status}: {text}"),
+            (None, 300..400) => {
+                format!("Status {status}. Redirects are not followed: they could lead anywhere.")
             }
-            None => error.with_detail(format!("Status {status}.")),
+            (None, _) => format!("Status {status}."),
         };
-        let lower = words.as_deref().unwrap_or_default().to_lowercase();
-        let (class, error) = match status {
-            // What it says about a key may hold a part of it.
-            401 | 403 => (Class::Final, refused_key(who, status)),
-            402 => (Class::Final, said(no_credit(who))),
-            429 if lower.contains("insufficient_quota") || lower.contains("billing") => {
-                (Class::Final, said(no_credit(who)))
-            }
-            429 => (Class::RateLimited, said(Error::rate_limited(format!("{who} asks to wait")))
-                .with_hint("Try again later, or create the model with its limits: requests_per_minute, tokens_per_minute.")),
-            300..400 => (Class::Final, moved(who, status)),
-            404 => (Class::Final, said(Error::undefined(format!("{who} does not know what was asked for")))
-                .with_hint("Check the model's URL and the name the provider knows it by.")),
-            400 | 413 | 422 | 424 if status == 413 || is_about_length(&lower) => {
-                (Class::TooLarge, said(Error::too_large(format!("{who} refuses a text of this length")))
-                    .with_hint("Pass shorter texts, or create the model with its max_tokens."))
-            }
-            408 | 409 | 425 | 500.. => (Class::Transient, said(Error::remote(format!("{who} failed")))
-                .with_hint("Try again later.")),
-            _ => (Class::Final, said(Error::model(format!("{who} refuses the request")))
-                .with_hint("Check the model's provider, its name there and its parameters.")),
-        };
-        Self { class, error, pause }
+        let is_final = !matches!(sign, Sign::Outage | Sign::Failed | Sign::RateLimited);
+        let error = error.with_detail(detail);
+        Self { pause, is_final, lower: words.lower, ..Self::new(sign, error) }
     }
 }
 
-fn refused_key(who: &str, status: u16) -> Error {
-    Error::unauthorized(format!("{who} does not accept the credential"))
-        .with_detail(format!("Status {status}."))
-        .with_hint("Check the model's credential and what its key may do.")
-}
-
-fn no_credit(who: &str) -> Error {
-    Error::unauthorized(format!("the account with {who} has no credit left"))
-        .with_hint("Check the account's plan and billing.")
-}
-
-fn moved(who: &str, status: u16) -> Error {
-    Error::configuration(format!("{who} redirects elsewhere"))
-        .with_detail(format!(
-            "Status {status}. Redirects are not followed: they could lead anywhere."
-        ))
-        .with_hint("Create the model with the URL that answers by itself.")
-}
-
-/// Whether words of a refusal are about too long an input.
-fn is_about_length(lower: &str) -> bool {
-    const SIGNS: [&str; 14] = [
-        "context length",
-        "context_length",
-        "maximum context",
-        "too many tokens",
-        "too long",
-        "max_tokens_per_request",
-        "maximum number of tokens",
-        "max tokens",
-        "token limit",
-        "must have less than",
-        "input length",
-        "max allowed tokens",
-        "batch size",
-        "prompt is too",
-    ];
-    SIGNS.iter().any(|sign| lower.contains(sign))
-}
-
-/// What a provider says in the body of a refusal, on one line; providers put it in different places.
-pub(super) fn words(body: &[u8]) -> Option<String> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let mut parts = Vec::new();
-    for path in [
-        "/error/code",
-        "/error/type",
-        "/error_type",
-        "/error/message",
-        "/error",
-        "/message",
-        "/detail",
-        "/detail/0/msg",
-    ] {
-        if let Some(text) = value.pointer(path).and_then(Value::as_str)
-            && !parts.contains(&text)
-        {
-            parts.push(text);
+/// Message and hint for a refusal.
+fn said(who: &str, status: u16, sign: Sign, words: &Words) -> Error {
+    let is_about_key = ["api key", "api_key", "apikey", "credential", "unauthorized"];
+    match (sign, status) {
+        (Sign::RateLimited, _) => Error::rate_limited(format!("{who} asks to wait")).with_hint(
+            "Try again later, or create the model with its limits: requests_per_minute, tokens_per_minute.",
+        ),
+        (Sign::Model, 402 | 429) => Error::unauthorized(format!("the account with {who} has no credit left"))
+            .with_hint("Check the account's plan and billing."),
+        (Sign::Model, 300..400) => Error::configuration(format!("{who} redirects elsewhere"))
+            .with_hint("Create the model with the URL that answers by itself."),
+        (Sign::Model, 404) => Error::undefined(format!("{who} does not know what was asked for"))
+            .with_hint("Check the model's URL and the name the provider knows it by."),
+        (Sign::Model, _) | (Sign::Refused, 401) => refused_key(who),
+        (Sign::Refused, 403) if words.text.is_none() || is_about_key.iter().any(|sign| words.lower.contains(sign)) => {
+            refused_key(who)
         }
+        (Sign::TooLarge(Size::Tokens), _) => Error::too_large(format!("{who} refuses a text of this length"))
+            .with_hint("Pass shorter texts, or create the model with its max_tokens."),
+        (Sign::TooLarge(Size::Texts), _) => Error::too_large(format!("{who} refuses so many texts at once"))
+            .with_hint("Create the model with its max_items."),
+        (Sign::Outage | Sign::Failed | Sign::Slow, _) => {
+            Error::remote(format!("{who} failed")).with_hint("Try again later.")
+        }
+        (Sign::Exhausted(_), _) => Error::remote(format!("{who} has no room for this request"))
+            .with_hint("Pass shorter texts, or create the model with smaller max_items and max_request_tokens."),
+        (Sign::Refused, _) => Error::model(format!("{who} refuses the request"))
+            .with_hint("Check the model's provider, its name there and its parameters."),
     }
-    (!parts.is_empty()).then(|| plain(&parts.join(": ")))
 }
 
-/// A peer's words without control characters, cut where they become many.
-pub(super) fn plain(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut plain: String = text.chars().take(WORDS).map(clean).collect();
-    if text.chars().nth(WORDS).is_some() {
-        plain.push('…');
-    }
-    plain
+fn refused_key(who: &str) -> Error {
+    Error::unauthorized(format!("{who} does not accept the credential"))
+        .with_hint("Check the model's credential and what its key may do.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(status: u16, body: &str) -> (Class, &'static str) {
+    fn of(status: u16, body: &str) -> (Sign, &'static str) {
         let failure = Failure::of_status("model \"m\"", status, body.as_bytes(), None, None);
         assert!(failure.error.hint().is_some(), "{status}");
-        (failure.class, failure.error.sqlstate())
+        let detail = failure.error.detail().unwrap();
+        assert!(detail.starts_with("Status "), "{status}");
+        (failure.sign, failure.error.sqlstate())
     }
 
     #[test]
     fn every_status_has_an_outcome() {
         let quota = r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
         let long = r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#;
-        for (status, body, class, sqlstate) in [
-            (400, "{}", Class::Final, "38000"),
-            (400, long, Class::TooLarge, "54000"),
-            (413, "", Class::TooLarge, "54000"),
-            (422, r#"{"detail":[{"msg":"input too long"}]}"#, Class::TooLarge, "54000"),
-            (401, "{}", Class::Final, "28000"),
-            (403, "{}", Class::Final, "28000"),
-            (402, "{}", Class::Final, "28000"),
-            (429, quota, Class::Final, "28000"),
-            (429, "{}", Class::RateLimited, "53400"),
-            (302, "", Class::Final, "F0000"),
-            (404, "{}", Class::Final, "42704"),
-            (408, "", Class::Transient, "08000"),
-            (500, "oops", Class::Transient, "08000"),
-            (503, "", Class::Transient, "08000"),
-            (
-                529,
-                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-                Class::Transient,
-                "08000",
-            ),
-            (418, "", Class::Final, "38000"),
+        let large = Sign::TooLarge(Size::Tokens);
+        for (status, body, sign, sqlstate) in [
+            (200, r#"{"error":{"message":"slow down","code":429}}"#, Sign::RateLimited, "53400"),
+            (400, "{}", Sign::Refused, "38000"),
+            (400, long, large, "54000"),
+            (413, "", large, "54000"),
+            (422, r#"{"detail":[{"msg":"input too long"}]}"#, large, "54000"),
+            (401, "{}", Sign::Model, "28000"),
+            (403, "{}", Sign::Refused, "28000"),
+            (403, r#"{"error":{"message":"your input was flagged"}}"#, Sign::Refused, "38000"),
+            (402, "{}", Sign::Model, "28000"),
+            (429, quota, Sign::Model, "28000"),
+            (429, "{}", Sign::RateLimited, "53400"),
+            (302, "", Sign::Model, "F0000"),
+            (404, "{}", Sign::Model, "42704"),
+            (408, "", Sign::Outage, "08000"),
+            (500, "oops", Sign::Failed, "08000"),
+            (500, "CUDA out of memory", Sign::Exhausted(Size::Texts), "08000"),
+            (503, "", Sign::Outage, "08000"),
+            (529, r#"{"type":"error","error":{"type":"overloaded_error"}}"#, Sign::Outage, "08000"),
+            (418, "", Sign::Refused, "38000"),
         ] {
-            assert_eq!(of(status, body), (class, sqlstate), "{status} {body}");
+            assert_eq!(of(status, body), (sign, sqlstate), "{status} {body}");
         }
-    }
-
-    #[test]
-    fn the_providers_words_are_found_and_bounded() {
-        assert_eq!(words(br#"{"error":{"message":"a","type":"b"}}"#).unwrap(), "b: a");
-        assert_eq!(
-            words(br#"{"error":"a\nb","error_type":"Validation"}"#).unwrap(),
-            "Validation: a b"
-        );
-        assert_eq!(words(br#"{"message":"a"}"#).unwrap(), "a");
-        assert_eq!(words(br#"{"detail":"a"}"#).unwrap(), "a");
-        assert_eq!(words(b"<html>"), None);
-        let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(5000));
-        assert_eq!(words(long.as_bytes()).unwrap().chars().count(), WORDS + 1);
     }
 }

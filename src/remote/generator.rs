@@ -1,5 +1,5 @@
 //! A remote model as a generator.
-use super::call::{Counted, Errand, Purpose};
+use super::call::{Counted, Errand, Patience, Purpose};
 use super::cancel::Cancel;
 use super::client::Client;
 use super::embedder::not_offered;
@@ -117,11 +117,12 @@ impl Generator<'_> {
         let manner = Manner {
             temperature: spec.temperature,
             max_output_tokens: spec.max_output_tokens,
-            context: (tokens + spec.max_output_tokens as usize).min(spec.max_tokens),
+            context: spec.max_tokens,
         };
         let ask = client.provider().chat(&spec.model, conversation, manner);
         let ask = ask.ok_or_else(|| Failure::last(not_offered(&who, "text")))?;
         let most_bytes = REST + TOKEN * u64::from(spec.max_output_tokens);
-        Ok(Errand { ask, purpose: Purpose::Answer, items: 1, tokens, most_bytes })
+        let (purpose, patience) = (Purpose::Answer, Patience::All);
+        Ok(Errand { ask, purpose, items: 1, tokens, most_bytes, patience })
     }
 }

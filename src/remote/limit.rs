@@ -3,6 +3,8 @@
 //! Each pace is one moment: when the next request may leave, had all before been sent evenly spread
 //! (the generic cell rate algorithm). Reserving moves it on, so that a pace in memory shared by
 //! processes needs no lock, and a process that dies leaves nothing behind but one unused turn.
+use super::adapt::Adapted;
+use super::sign::Size;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,8 +23,34 @@ pub struct Pace {
     tokens: AtomicU64,
     /// Nothing leaves before: the provider asked for a pause.
     held: AtomicU64,
-    /// Most tokens of a request that the provider took after it refused more; 0 when unknown.
+    /// Most texts and tokens of a request that worked where a larger one did not; 0 when unknown.
+    most_texts: AtomicU64,
     most_tokens: AtomicU64,
+    /// 1 where requests that came at once had to wait for each other for too long.
+    is_serial: AtomicU64,
+    /// Bits of [`Adapted`].
+    adapted: AtomicU64,
+    /// 1 where something was learnt that is not written down.
+    is_changed: AtomicU64,
+    /// When a request last succeeded.
+    worked: AtomicU64,
+    /// Tokens of requests of several texts that were answered in a second; 0 when unknown.
+    speed: AtomicU64,
+    /// Texts of a request that failed though each of them succeeded; 0 for none.
+    unexplained: AtomicU64,
+}
+
+/// What was learnt of a model by asking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// Most texts of a request.
+    pub texts: Option<u64>,
+    /// Most tokens of a request.
+    pub tokens: Option<u64>,
+    /// Whether it answers one request after the other.
+    pub is_serial: bool,
+    /// Parameters it does not take.
+    pub adapted: Adapted,
 }
 
 /// What a provider allows.
@@ -80,22 +108,92 @@ impl Pace {
         let _ = self.held.fetch_update(Relaxed, Relaxed, later);
     }
 
-    /// Most tokens of a request, as far as a provider taught it.
-    pub fn most_tokens(&self) -> Option<u64> {
-        Some(self.most_tokens.load(Relaxed)).filter(|most| *most > 0)
+    /// What was learnt so far.
+    pub fn learnt(&self) -> Learnt {
+        let known = |number: &AtomicU64| Some(number.load(Relaxed)).filter(|number| *number > 0);
+        Learnt {
+            texts: known(&self.most_texts),
+            tokens: known(&self.most_tokens),
+            is_serial: self.is_serial.load(Relaxed) > 0,
+            adapted: Adapted(self.adapted.load(Relaxed)),
+        }
     }
 
-    /// Notes that a request of so many tokens was too large: half of it is tried from now on.
-    pub fn learn_too_many(&self, tokens: u64) {
-        let half = (tokens / 2).max(1);
-        let smaller = |most: u64| (most == 0 || half < most).then_some(half);
-        let _ = self.most_tokens.fetch_update(Relaxed, Relaxed, smaller);
+    /// Takes over what was learnt before, unless more was learnt since.
+    pub fn recall(&self, before: Learnt) {
+        if self.learnt() == Learnt::default() {
+            self.most_texts.store(before.texts.unwrap_or(0), Relaxed);
+            self.most_tokens.store(before.tokens.unwrap_or(0), Relaxed);
+            self.is_serial.store(before.is_serial.into(), Relaxed);
+            self.adapted.store(before.adapted.0, Relaxed);
+        }
     }
 
-    /// Forgets everything, for a model that takes the place of another.
-    pub fn clear(&self) {
-        for moment in [&self.request, &self.tokens, &self.held, &self.most_tokens] {
-            moment.store(0, Relaxed);
+    /// What was learnt since this was last asked, if anything was.
+    pub fn take_learnt(&self) -> Option<Learnt> {
+        (self.is_changed.swap(0, Relaxed) > 0).then(|| self.learnt())
+    }
+
+    /// Notes that a request of this size worked where a larger one did not.
+    pub(super) fn learn(&self, size: Size, texts: u64, tokens: u64) {
+        let (most, worked) = match size {
+            Size::Texts => (&self.most_texts, texts),
+            Size::Tokens => (&self.most_tokens, tokens),
+        };
+        let smaller = |most: u64| (most == 0 || worked < most).then_some(worked.max(1));
+        if most.fetch_update(Relaxed, Relaxed, smaller).is_ok() {
+            self.is_changed.store(1, Relaxed);
+        }
+    }
+
+    /// Notes that requests had better come one after the other.
+    pub(super) fn learn_serial(&self) {
+        if self.is_serial.swap(1, Relaxed) == 0 {
+            self.is_changed.store(1, Relaxed);
+        }
+    }
+
+    /// Notes which parameters it works without.
+    pub(super) fn learn_adapted(&self, adapted: Adapted) {
+        if adapted.0 & !self.adapted.fetch_or(adapted.0, Relaxed) != 0 {
+            self.is_changed.store(1, Relaxed);
+        }
+    }
+
+    /// Notes that a request of so many texts and tokens succeeded.
+    pub(super) fn note_worked(&self, now: u64, texts: usize, tokens: usize, took: Duration) {
+        self.worked.store(now, Relaxed);
+        if texts < 2 {
+            return; // How long it takes to answer at all.
+        }
+        let speed = (tokens as f64 / took.as_secs_f64().max(1e-3)) as u64 + 1;
+        let mean = |old: u64| Some(if old == 0 { speed } else { (old * 2 + speed) / 3 });
+        let _ = self.speed.fetch_update(Relaxed, Relaxed, mean);
+        let explained = |failed: u64| (failed > 0 && texts as u64 >= failed).then_some(0);
+        let _ = self.unexplained.fetch_update(Relaxed, Relaxed, explained);
+    }
+
+    /// Notes that a request of so many texts failed though none of them did, and says whether one did before.
+    pub(super) fn note_unexplained(&self, texts: usize) -> bool {
+        self.unexplained.swap(texts as u64, Relaxed) > 0
+    }
+
+    /// Whether a request succeeded in the last minute.
+    pub(super) fn has_worked(&self, now: u64) -> bool {
+        let worked = self.worked.load(Relaxed);
+        worked > 0 && worked <= now && now - worked < MINUTE
+    }
+
+    /// Tokens a second, where that is known.
+    pub fn speed(&self) -> Option<u64> {
+        Some(self.speed.load(Relaxed)).filter(|speed| *speed > 0)
+    }
+
+    /// Forgets what was learnt, for a model that is made anew.
+    pub fn forget(&self) {
+        let learnt = [&self.most_texts, &self.most_tokens, &self.is_serial, &self.adapted];
+        for number in learnt.into_iter().chain([&self.is_changed, &self.speed, &self.unexplained]) {
+            number.store(0, Relaxed);
         }
     }
 }
@@ -185,16 +283,40 @@ mod tests {
     }
 
     #[test]
-    fn what_was_too_large_is_remembered() {
+    fn what_was_learnt_is_kept_and_told_once() {
         let pace = Pace::default();
-        assert_eq!(pace.most_tokens(), None);
-        pace.learn_too_many(8000);
-        pace.learn_too_many(9000);
-        assert_eq!(pace.most_tokens(), Some(4000));
-        pace.learn_too_many(4000);
-        assert_eq!(pace.most_tokens(), Some(2000));
-        pace.clear();
-        assert_eq!(pace.most_tokens(), None);
+        assert_eq!((pace.learnt(), pace.take_learnt()), (Learnt::default(), None));
+        pace.learn(Size::Tokens, 10, 4000);
+        pace.learn(Size::Tokens, 20, 9000);
+        pace.learn(Size::Texts, 16, 100);
+        pace.learn_adapted(Adapted(1));
+        let learnt =
+            Learnt { texts: Some(16), tokens: Some(4000), is_serial: false, adapted: Adapted(1) };
+        assert_eq!((pace.take_learnt(), pace.take_learnt()), (Some(learnt), None));
+        pace.learn_adapted(Adapted(1));
+        pace.learn(Size::Texts, 17, 100);
+        assert_eq!(pace.take_learnt(), None, "nothing new");
+        let later = Pace::default();
+        later.recall(learnt);
+        assert_eq!((later.learnt(), later.take_learnt()), (learnt, None));
+        later.recall(Learnt::default());
+        assert_eq!(later.learnt(), learnt);
+        later.forget();
+        assert_eq!(later.learnt(), Learnt::default());
+    }
+
+    #[test]
+    fn the_last_minute_and_the_speed_are_known() {
+        let pace = Pace::default();
+        assert!(!pace.has_worked(SECOND) && pace.speed().is_none());
+        pace.note_worked(2 * SECOND, 1, 1, Duration::from_secs(1));
+        assert!(pace.has_worked(30 * SECOND) && !pace.has_worked(90 * SECOND));
+        assert_eq!(pace.speed(), None, "one text shows how long an answer takes");
+        pace.note_worked(2 * SECOND, 10, 200, Duration::from_secs(2));
+        assert_eq!(pace.speed(), Some(101));
+        assert!(!pace.note_unexplained(32) && pace.note_unexplained(32));
+        pace.note_worked(2 * SECOND, 32, 200, Duration::from_secs(2));
+        assert!(!pace.note_unexplained(32));
     }
 
     #[test]

@@ -88,7 +88,8 @@ pub(super) struct Manner {
     pub temperature: Option<f64>,
     /// Most tokens of the answer.
     pub max_output_tokens: u32,
-    /// Tokens that rules, turns and answer need, for providers that reserve memory by it.
+    /// Most tokens of rules, turns and answer, for providers that reserve memory by it: always the same, since
+    /// they load the model anew for another.
     pub context: usize,
 }
 

@@ -1,5 +1,5 @@
 //! A remote model as a reranker.
-use super::call::{Counted, Errand, Purpose};
+use super::call::{Counted, Errand, Patience, Purpose};
 use super::cancel::Cancel;
 use super::check;
 use super::client::Client;
@@ -28,9 +28,9 @@ impl model::Reranker for Reranker<'_> {
     ) -> Result<Vec<f32>> {
         let counts: Vec<usize> = documents.iter().map(|text| estimate(text)).collect();
         let extra = estimate(query);
-        spread(self.0, &counts, extra, checkpoint, |range, cancel| {
+        spread(self.0, &counts, extra, checkpoint, |range, patience, cancel| {
             let tokens = extra + counts[range.clone()].iter().sum::<usize>();
-            self.request(query, &documents[range], tokens, cancel)
+            self.request(query, &documents[range], tokens, patience, cancel)
         })
     }
 }
@@ -42,6 +42,7 @@ impl Reranker<'_> {
         query: &str,
         documents: &[&str],
         tokens: usize,
+        patience: Patience,
         cancel: &Cancel,
     ) -> Result<Vec<f32>, Failure> {
         let (client, spec) = (self.0, self.0.spec());
@@ -53,7 +54,8 @@ impl Reranker<'_> {
         let most_bytes = REST + DOCUMENT * documents.len() as u64 + 6 * sent as u64;
         let items = documents.len();
         let purpose = Purpose::Rerank;
-        client.run(Errand { ask, purpose, items, tokens, most_bytes }, cancel, |body| {
+        let errand = Errand { ask, purpose, items, tokens, most_bytes, patience };
+        client.run(errand, cancel, |body| {
             let read =
                 client.provider().scores(body).map_err(|why| Failure::malformed(&who, &why))?;
             let counted = Counted { input: read.tokens, output: None };

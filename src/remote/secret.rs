@@ -35,7 +35,7 @@ pub struct Credential {
 
 impl Secret {
     /// The key of some text; white space around it is no part of it.
-    fn new(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn new(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         if text.is_empty() {
             return Err("it is empty");
@@ -50,6 +50,13 @@ impl Secret {
     /// The header value `prefix` and the key.
     pub(super) fn header(&self, prefix: &str) -> String {
         format!("{prefix}{}", self.0)
+    }
+
+    /// Whether a word begins or ends with so many letters of the key.
+    pub(super) fn shares(&self, word: &str, letters: usize) -> bool {
+        let end = self.0.len().saturating_sub(letters);
+        let parts = [self.0.get(..letters), self.0.get(end..)];
+        parts.into_iter().flatten().any(|part| word.contains(part))
     }
 
     /// `text` without the key, should a peer have repeated it.

@@ -1,5 +1,6 @@
 //! What a remote model is: the row of the catalog as an owned value.
 use super::address::Address;
+use super::call;
 use super::limit::Limits;
 use super::provider::{self, Kind, Provider};
 use super::secret::Credential;
@@ -57,6 +58,10 @@ pub struct Spec {
     pub retries: u32,
     /// Put into every request's body; NULL takes out what would be there.
     pub parameters: Map<String, Value>,
+    /// The same for an embedder's requests with texts that ask.
+    pub query_parameters: Map<String, Value>,
+    /// The same with texts that are searched.
+    pub document_parameters: Map<String, Value>,
     /// What its provider charges.
     pub price: Price,
 }
@@ -99,7 +104,7 @@ impl Spec {
         let dimensions = self.dimensions.unwrap_or_default().to_string();
         let parameters = Value::Object(self.parameters.clone()).to_string();
         let url = self.url.to_string();
-        let parts = [
+        let mut parts = vec![
             "remote",
             &*self.provider,
             &*url,
@@ -109,9 +114,25 @@ impl Spec {
             &*self.document_prefix,
             &*parameters,
         ];
+        let by_purpose = [&self.query_parameters, &self.document_parameters];
+        let by_purpose = by_purpose.map(|parameters| Value::Object(parameters.clone()).to_string());
+        if by_purpose.iter().any(|parameters| parameters != "{}") {
+            parts.extend(by_purpose.iter().map(String::as_str));
+        }
         // Each with its length, so that no two lists of parts look the same.
-        let parts = parts.map(|part| format!("{}:{part}", part.len()));
+        let parts: Vec<String> =
+            parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
         sha256_hex(parts.concat().as_bytes())
+    }
+
+    /// What is put into the bodies of requests for this purpose alone.
+    pub(super) fn parameters_of(&self, purpose: call::Purpose) -> &Map<String, Value> {
+        static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        match purpose {
+            call::Purpose::Query => &self.query_parameters,
+            call::Purpose::Document => &self.document_parameters,
+            call::Purpose::Rerank | call::Purpose::Answer => &NONE,
+        }
     }
 
     /// What is put before a text.
@@ -175,6 +196,13 @@ impl Spec {
             }
             (_, None) => {}
         }
+        let by_purpose = [&self.query_parameters, &self.document_parameters];
+        if self.kind != Kind::Embedder && by_purpose.iter().any(|given| !given.is_empty()) {
+            return Err(Error::invalid_argument(
+                "only an embedder has query_parameters and document_parameters",
+            )
+            .with_hint("Put them into parameters."));
+        }
         least("max_tokens", self.max_tokens, 16, 100_000_000)?;
         let room = self.max_tokens.saturating_sub(1).max(1);
         if self.kind == Kind::Generator {
@@ -198,7 +226,7 @@ impl Spec {
         }
         if !self.temperature.is_none_or(|t| (0.0..=2.0).contains(&t)) {
             return Err(Error::invalid_argument("temperature must be from 0 to 2")
-                .with_hint("0.1 is the default."));
+                .with_hint("Leave it NULL for the provider's default."));
         }
         if !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&self.timeout) {
             return Err(Error::invalid_argument(

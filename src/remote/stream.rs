@@ -1,6 +1,8 @@
 //! Responses that come bit by bit, a line at a time: server-sent events, and JSON objects on lines.
 use super::failure::Failure;
 use super::provider::Provider;
+use super::secret::Secret;
+use super::words::{refusal, without_mark};
 use crate::model::generator::Generated;
 
 /// Hears a response while it comes.
@@ -37,9 +39,15 @@ impl<'a> Ear<'a> {
         !self.generated.text.is_empty()
     }
 
+    /// Begins with a response. One that failed before it said anything is forgotten.
+    pub fn begin(&mut self) {
+        self.generated = Generated::default();
+        self.is_over = false;
+    }
+
     /// Takes in a line without its end.
-    pub fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
-        let line = line.trim_ascii();
+    pub fn line(&mut self, line: &[u8], secret: Option<&Secret>) -> Result<(), Failure> {
+        let line = without_mark(line).trim_ascii();
         let (is_event, line) = match line.strip_prefix(b"data:") {
             Some(data) => (true, data.trim_ascii_start()),
             None => (false, line),
@@ -52,6 +60,10 @@ impl<'a> Ear<'a> {
         if line == b"[DONE]" {
             self.is_over = true;
             return Ok(());
+        }
+        let is_error = || line.windows(7).any(|name| name == b"\"error\"");
+        if let Some(words) = is_error().then(|| refusal(line, secret)).flatten() {
+            return Err(Failure::of_words(&self.who, 200, words, None));
         }
         match self.provider.heard(line) {
             Ok(delta) => self.take(delta),
@@ -76,9 +88,9 @@ impl<'a> Ear<'a> {
 
     /// All that was said, when the response has ended. Some servers answer in one piece whatever they are
     /// asked.
-    pub fn finish(self, body: &[u8]) -> Result<Generated, Failure> {
+    pub fn finish(&mut self, body: &[u8]) -> Result<Generated, Failure> {
         if self.is_over {
-            return Ok(self.generated);
+            return Ok(std::mem::take(&mut self.generated));
         }
         if self.has_begun() {
             return Err(Failure::malformed(&self.who, "It ends in the middle."));

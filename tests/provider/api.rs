@@ -16,6 +16,11 @@ pub fn answer(path: &str, body: &Value, fault: &Value) -> Option<Vec<u8>> {
         "html" => return Some(b"<html>welcome</html>".to_vec()),
         "empty" => return Some(Vec::new()),
         "invalid_utf8" => return Some(b"{\"data\": \"\xff\xfe\"}".to_vec()),
+        "error_200" => {
+            return Some(
+                br#"{"error":{"message":"Rate limit exceeded: free tier","code":429}}"#.to_vec(),
+            );
+        }
         "other_json" => return Some(b"{\"hello\": [1, 2, 3]}".to_vec()),
         _ => {}
     }
@@ -39,7 +44,8 @@ pub fn answer(path: &str, body: &Value, fault: &Value) -> Option<Vec<u8>> {
         "rerank" => {
             let field = if body.get("top_n").is_some() { "results" } else { "data" };
             let scored = scores(body, "documents", "relevance_score", name);
-            json!({field: scored, "usage": {"total_tokens": 7}}).to_string()
+            let tokens = if name == "usage_strings" { json!("7") } else { json!(7) };
+            json!({field: scored, "usage": {"total_tokens": tokens}}).to_string()
         }
         "completions" => {
             let text = say(body, fault);
@@ -87,9 +93,19 @@ fn openai_embeddings(body: &Value, fault: &str) -> String {
     // In another order than asked for, which is allowed.
     let data = vectors.into_iter().enumerate().rev().map(|(i, vector)| {
         let index = if fault == "repeated_index" { 0 } else { i };
-        json!({"object": "embedding", "index": index, "embedding": vector})
+        let mut item = json!({"object": "embedding", "index": index, "embedding": vector});
+        // The third version of protocol buffers leaves out what is zero.
+        if fault == "no_zero_index" && i == 0 || fault == "no_index" {
+            item.as_object_mut().expect("an object").remove("index");
+        }
+        item
     });
-    json!({"object": "list", "data": data.collect::<Vec<_>>(), "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+    let mut data: Vec<Value> = data.collect();
+    if fault == "no_index" {
+        data.reverse();
+    }
+    let tokens = if fault == "usage_strings" { json!("7") } else { json!(7) };
+    json!({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
         .to_string()
 }
 
@@ -150,6 +166,14 @@ fn scores(body: &Value, list: &str, name: &str, fault: &str) -> Vec<Value> {
     scored.sort_by(|a, b| {
         b[name].as_f64().unwrap_or(0.0).total_cmp(&a[name].as_f64().unwrap_or(0.0))
     });
+    if fault == "best_two" {
+        scored.truncate(2);
+    }
+    let is_without =
+        |item: &Value| fault == "no_index" || fault == "no_zero_index" && item["index"] == 0;
+    for item in scored.iter_mut().filter(|item| is_without(item)) {
+        item.as_object_mut().expect("an object").remove("index");
+    }
     scored
 }
 

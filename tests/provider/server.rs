@@ -150,13 +150,46 @@ impl Server {
     }
 }
 
-/// A fault that `refuse`s a word is one for requests that hold it, and is itself or the `fault` it names.
+/// The fault that meets a request, of those that concern some requests only.
+///
+/// A list stands for the first of its faults whose conditions hold; a fault without conditions always
+/// does. `refuse`: the body holds this word. `over_texts`, `over_bytes`, `over_tokens` (a token is four
+/// bytes): it is larger. `has`: it has this field. `unless`: an object of a field and the values of which it
+/// has none. `chance`: so many requests of a hundred. Where they hold, the request meets the `fault` named
+/// in it, or else the fault itself.
 fn for_this(request: &Request, fault: Value) -> Value {
-    let Some(word) = fault.get("refuse").and_then(Value::as_str) else { return fault };
-    if !request.body.to_string().contains(word) {
-        return Value::Null;
+    if let Value::Array(faults) = fault {
+        let met = faults.into_iter().map(|fault| for_this(request, fault));
+        return { met }.find(|fault| !fault.is_null()).unwrap_or_default();
     }
-    fault.get("fault").cloned().unwrap_or(fault)
+    let body = request.body.to_string();
+    let texts = ["input", "inputs", "texts", "documents"].iter().find_map(|list| {
+        let list = request.body.get(*list)?;
+        Some(list.as_array().map_or(1, Vec::len))
+    });
+    let over = |name: &str, size: usize| {
+        fault.get(name).and_then(Value::as_u64).is_none_or(|most| size as u64 > most)
+    };
+    let word = fault.get("refuse").and_then(Value::as_str);
+    let field = fault.get("has").and_then(Value::as_str);
+    let wanted = fault.get("unless").and_then(Value::as_object);
+    let chance = fault.get("chance").and_then(Value::as_u64);
+    let is_met = word.is_none_or(|word| body.contains(word))
+        && over("over_texts", texts.unwrap_or(1))
+        && over("over_bytes", body.len())
+        && over("over_tokens", body.len() / 4)
+        && field.is_none_or(|field| request.body.get(field).is_some())
+        && wanted.is_none_or(|wanted| {
+            wanted.iter().all(|(field, values)| {
+                !values.as_array().is_some_and(|v| v.contains(&request.body[field]))
+            })
+        })
+        && chance.is_none_or(|chance| u64::from(request.at.subsec_nanos()) / 1000 % 100 < chance);
+    match (is_met, fault.get("fault").cloned()) {
+        (false, _) => Value::Null,
+        (true, Some(fault)) => for_this(request, fault),
+        (true, None) => fault,
+    }
 }
 
 fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> {
@@ -200,6 +233,9 @@ fn answer(mut stream: &TcpStream, request: &Request, fault: &Value) -> std::io::
     if let Some(wait) = number("wait") {
         std::thread::sleep(Duration::from_millis(wait));
     }
+    if number("a_text").is_some_and(|a_text| !take_time(stream, request, a_text)) {
+        return Ok(false);
+    }
     if let Some(status) = number("status") {
         let headers: Vec<(&str, String)> = fault
             .get("headers")
@@ -229,10 +265,19 @@ fn answer(mut stream: &TcpStream, request: &Request, fault: &Value) -> std::io::
         return Ok(false);
     }
     let good = api::answer(&request.path, &request.body, fault);
-    let Some(good) = good else {
+    let Some(mut good) = good else {
         respond(stream, 404, &[], br#"{"error":{"message":"no such path"}}"#)?;
         return Ok(true);
     };
+    match name {
+        "bom" => good.splice(0..0, *b"\xef\xbb\xbf").for_each(drop),
+        "gzip" => {
+            let headers = [("content-encoding", "gzip".to_owned())];
+            respond(stream, 200, &headers, &gzip(&good))?;
+            return Ok(true);
+        }
+        _ => {}
+    }
     if let Some(lines) = bits::lines(&request.path, &request.body, &good) {
         return speak(stream, &lines, fault);
     }
@@ -289,6 +334,15 @@ fn speak(mut stream: &TcpStream, lines: &[String], fault: &Value) -> std::io::Re
     stream.write_all(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
     )?;
+    // What some gateways put before, and among, a model's own.
+    if let Some(first) = fault.get("first") {
+        let line = format!("data: {first}\n\n");
+        stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
+        if fault.get("is_last").is_some() {
+            stream.write_all(b"0\r\n\r\n")?;
+            return Ok(true);
+        }
+    }
     for (n, line) in lines.iter().enumerate() {
         let is_middle = n == lines.len() / 2;
         match name {
@@ -313,4 +367,42 @@ fn speak(mut stream: &TcpStream, lines: &[String], fault: &Value) -> std::io::Re
 fn wait_for_farewell(mut stream: &TcpStream) {
     let _ = stream.set_read_timeout(Some(HANG));
     let _ = stream.read(&mut [0]);
+}
+
+/// Takes so many milliseconds for each text, one after the other, whoever asks; false when the peer is gone.
+fn take_time(stream: &TcpStream, request: &Request, a_text: u64) -> bool {
+    static BUSY: Mutex<()> = Mutex::new(());
+    let _busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+    let texts = request.body["input"].as_array().map_or(1, Vec::len);
+    (0..texts).all(|_| {
+        std::thread::sleep(Duration::from_millis(a_text));
+        !is_gone(stream)
+    })
+}
+
+/// Whether the peer has closed its end.
+fn is_gone(stream: &TcpStream) -> bool {
+    let _ = stream.set_nonblocking(true);
+    let is_gone = matches!(stream.peek(&mut [0]), Ok(0));
+    let _ = stream.set_nonblocking(false);
+    is_gone
+}
+
+/// The bytes as `gzip` has them, not compressed.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut blocks = bytes.chunks(0xffff).peekable();
+    while let Some(block) = blocks.next() {
+        out.push(u8::from(blocks.peek().is_none()));
+        let length = block.len() as u16;
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend(block);
+    }
+    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
+    });
+    out.extend((!crc).to_le_bytes());
+    out.extend((bytes.len() as u32).to_le_bytes());
+    out
 }

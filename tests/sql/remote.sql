@@ -43,7 +43,15 @@ SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, max_items =>
 SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, retries => -1, timeout => '-1 s');
 SELECT rag_create_model('m', 'generator', 'openai', temperature => 'NaN');
 SELECT rag_create_model('m', 'generator', 'openai', parameters => '[1]');
+SELECT rag_create_model('m', 'embedder', 'openai', dimensions => 3, query_parameters => '"query"');
+SELECT rag_create_model('m', 'reranker', 'cohere', query_parameters => '{"input_type": "query"}');
 SELECT rag_create_model(NULL, 'generator', 'openai');
+-- Parameters of a purpose make another model of it.
+SELECT rag_create_model('of-purpose', 'embedder', 'openai', model => 'remote-embedder', url => 'https://api.acme.example/v1', credential => 'acme', dimensions => 3,
+  query_parameters => '{"input_type": "query"}', document_parameters => '{"input_type": "passage"}');
+SELECT query_parameters, document_parameters, fingerprint <> (SELECT fingerprint FROM rag.remote_model WHERE name = 'remote-embedder') AS differs
+  FROM rag.remote_model WHERE name = 'of-purpose';
+SELECT rag_drop_model('of-purpose');
 
 -- A model is used as what it is.
 SELECT rag_embed('x', model => 'remote-reranker');
@@ -101,6 +109,10 @@ SELECT rag_embed('x', model => 'metadata');
 SET rag_pg.allowed_hosts = 'localhost:1, not a host';
 SELECT rag_embed('x', model => 'inside');
 RESET rag_pg.allowed_hosts;
+-- A trial shows a failure as a row.
+SELECT purpose, ok, dimensions, tokens, requests, adapted, words FROM rag_test_model('metadata');
+SELECT rag_test_model('nobody');
+SELECT rag_test_model('all-MiniLM-L6-v2');
 -- NULL and nothing to do make no call.
 SELECT rag_embed(NULL::text, model => 'remote-embedder'), rag_embed('{}'::text[], model => 'remote-embedder');
 SELECT count(*) FROM rag_rerank('x', '{}'::text[], model => 'remote-reranker');
@@ -114,6 +126,7 @@ EXPLAIN (COSTS OFF) SELECT FROM remote_vectors ORDER BY v <=> rag_embed('x', mod
 SET ROLE remote_user;
 SELECT name, may_use FROM rag.model WHERE provider <> 'local' ORDER BY name;
 SELECT rag_embed('x', model => 'remote-embedder');
+SELECT rag_test_model('remote-embedder');
 SELECT * FROM rag_rerank('x', ARRAY['y'], model => 'remote-reranker');
 SELECT * FROM rag_answer('x', ARRAY['y'], model => 'remote-generator');
 SELECT rag_create_credential('mine', 'https://evil.example', file => '/etc/passwd');

@@ -35,6 +35,8 @@ pub fn spec(server: &Server, kind: Kind) -> Spec {
         timeout: Duration::from_secs(10),
         retries: 3,
         parameters: serde_json::Map::new(),
+        query_parameters: serde_json::Map::new(),
+        document_parameters: serde_json::Map::new(),
         price: rag_pg::remote::Price::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! `rag_models`, the function behind the view `rag.model`: what is installed. Beside it, in `remote`,
 //! models that other servers run.
 mod remote;
+mod trial;
 
 use crate::model::inventory::Entry;
 use crate::model::manifest::{Kind, MODEL_FILE, Precision, TOKENIZER_FILE, check_name};

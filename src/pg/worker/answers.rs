@@ -14,7 +14,6 @@ use crate::pg::answer_request::{self as requests, Finish, Problem, Request};
 use crate::pg::call_log::{self, Record};
 use crate::pg::remote::{self, Remote};
 use crate::pg::rights::{current_user, role_name};
-use crate::queue::failure::Failure;
 use crate::remote::{Blocking, Cancel, Kind};
 use crate::{Error, Result};
 use ended::Ended;
@@ -246,7 +245,7 @@ impl Running {
         let records = self.remote.take_records();
         // Where the first of two calls was answered, it is not to be paid for again.
         let is_limited = |problem: &Problem| {
-            Failure::of_call(&problem.sqlstate) == Failure::RateLimited
+            problem.sqlstate == "53400"
                 && self.request.age + self.since.elapsed() < PATIENCE
                 && !records.iter().any(Record::was_answered)
         };

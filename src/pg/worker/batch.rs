@@ -35,6 +35,11 @@ const BUILDING_JOBS: i32 = 32;
 const BYTES: usize = 256 * 1024;
 /// The same for a remote model: enough for several full requests at once.
 const REMOTE_BYTES: usize = 1024 * 1024;
+/// How long the requests of a slow one may last together, and how many documents show how slow it is.
+const REMOTE_TIME: u64 = 10;
+const REMOTE_JOBS: usize = 32;
+/// Bytes of a token, about.
+const TOKEN: usize = 3;
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
 
@@ -163,8 +168,7 @@ impl Batch<'_> {
         let (sizes, runs) = match sizes {
             Ok(sizes) => {
                 self.refuse_too_large(&sizes)?;
-                let most = if self.model.is_local() { BYTES } else { REMOTE_BYTES };
-                let runs = runs(&sizes, most);
+                let runs = self.runs(&sizes);
                 (sizes, runs)
             }
             // Whichever it is: one after the other.
@@ -198,6 +202,17 @@ impl Batch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Which of the documents, of these sizes, are worked on together. Of a remote model whose speed is not known yet, few.
+    fn runs(&self, sizes: &[usize]) -> Vec<Range<usize>> {
+        let Embedder::Remote(model) = &self.model else { return runs(sizes, BYTES) };
+        if let Some(speed) = model.speed() {
+            return runs(sizes, REMOTE_BYTES.min((speed * REMOTE_TIME) as usize * TOKEN));
+        }
+        let least = REMOTE_BYTES / REMOTE_JOBS;
+        let sizes: Vec<usize> = sizes.iter().map(|size| least.max(*size)).collect();
+        runs(&sizes, REMOTE_BYTES)
     }
 
     fn is_paused(&self) -> std::result::Result<bool, Failed> {

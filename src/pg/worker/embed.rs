@@ -122,14 +122,16 @@ impl Batch<'_> {
     ) -> Result<(), Failed> {
         let is_wanted = |&i: &usize| !embeddings.rejected.contains_key(&chunks[i].outcome);
         let mut wanted: Vec<usize> = slice.iter().copied().filter(is_wanted).collect();
-        let Err(failed) = self.call_once(chunks, &wanted, &mut embeddings.spool) else {
-            return Ok(());
+        let failed = match self.call_once(chunks, &wanted, &mut embeddings.spool) {
+            Ok(rejected) => {
+                let of = |(i, failed): (usize, Failed)| (chunks[wanted[i]].outcome, failed);
+                embeddings.rejected.extend(rejected.into_iter().map(of));
+                return Ok(());
+            }
+            Err(failed) => failed,
         };
-        // A call of several requests may have brought a part of it.
+        // A remote model's call finds such a text itself.
         wanted.retain(|&i| !embeddings.spool.has(i));
-        if failed.is_malformed() && wanted.len() > 1 {
-            return self.call_apart(chunks, wanted, embeddings);
-        }
         match (failed.class, halves(0..wanted.len())) {
             (Failure::Row, Some((first, second))) => {
                 self.call(chunks, &wanted[first], embeddings)?;
@@ -143,14 +145,15 @@ impl Batch<'_> {
         }
     }
 
+    /// One call of the model. Returns which of the texts a remote one fails at while others succeed.
     fn call_once(
         &mut self,
         chunks: &[New<'_>],
         slice: &[usize],
         spool: &mut Spool,
-    ) -> Result<(), Failed> {
+    ) -> Result<Vec<(usize, Failed)>, Failed> {
         if slice.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i].chunk).collect();
         let tokens: usize = slice.iter().map(|&i| chunks[i].tokens()).sum();
@@ -158,49 +161,21 @@ impl Batch<'_> {
         lease.renew_if_due(host)?;
         pace::wait(host, tokens, most, || lease.renew_if_due(host))?;
         self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
-        match &self.model {
+        let rejected = match &self.model {
             Embedder::Local(model) => {
                 let started = Instant::now();
                 while !embed_locally(host, &self.target, model, &texts, slice, spool)? {
                     self.lease.renew_if_due(host)?;
                 }
                 self.tokens_per_second = Some(tokens as f64 / started.elapsed().as_secs_f64());
+                Vec::new()
             }
             Embedder::Remote(client) => {
-                remote::embed(host, &mut self.lease, client, &texts, slice, spool)?;
+                remote::embed(host, &mut self.lease, client, &texts, slice, spool)?
             }
-        }
+        };
         self.reached("embedded");
-        Ok(())
-    }
-
-    /// After a response that is not usable: where one half of the texts gets one that is, a text of the
-    /// other is at fault, and is found that way. Where neither does, it is the provider, who is asked
-    /// no more for now.
-    fn call_apart(
-        &mut self,
-        chunks: &[New<'_>],
-        mut suspects: Vec<usize>,
-        embeddings: &mut Embeddings,
-    ) -> Result<(), Failed> {
-        let mut last = None;
-        while let Some((first, second)) = halves(0..suspects.len()) {
-            let (first, second) = (suspects[first].to_vec(), suspects[second].to_vec());
-            let of_first = self.call_once(chunks, &first, &mut embeddings.spool).err();
-            let of_second = self.call_once(chunks, &second, &mut embeddings.spool).err();
-            (suspects, last) = match (of_first, of_second) {
-                (None, None) => return Ok(()),
-                (Some(failed), None) if failed.is_malformed() => (first, Some(failed)),
-                (None, Some(failed)) if failed.is_malformed() => (second, Some(failed)),
-                (Some(failed), _) | (None, Some(failed)) => return Err(failed),
-            };
-            suspects.retain(|&i| !embeddings.spool.has(i));
-        }
-        if let (Some(&i), Some(mut failed)) = (suspects.first(), last) {
-            failed.class = Failure::Row;
-            embeddings.rejected.insert(chunks[i].outcome, failed);
-        }
-        Ok(())
+        Ok(rejected)
     }
 
     /// How many of the texts `rest` go into the next call.

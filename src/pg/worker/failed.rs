@@ -1,6 +1,7 @@
 //! An error that ended a step, caught and classified.
 use crate::Error;
 use crate::queue::Failure;
+use crate::remote::{Fault, Whose};
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 
 /// What went wrong in a step and what it means for the job.
@@ -60,18 +61,16 @@ impl Failed {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01")
     }
 
-    /// The same where a remote model was called: its server's failures are no document's.
-    pub fn of_provider(mut self) -> Self {
-        if matches!(self.cause, Cause::Ours(_)) {
-            self.class = Failure::of_call(&self.sqlstate);
-            self.is_of_provider = true;
-        }
-        self
-    }
-
-    /// Whether the other side answered with something that is not usable.
-    pub fn is_malformed(&self) -> bool {
-        self.sqlstate == "08P01"
+    /// What a failed call of a remote model means.
+    pub fn of_call(fault: Fault) -> Self {
+        let class = match fault.whose {
+            Whose::Text => Failure::Row,
+            Whose::Doubtful => Failure::Transient,
+            Whose::Model => Failure::Configuration,
+            Whose::Outage => Failure::Outage,
+            Whose::RateLimited => Failure::RateLimited,
+        };
+        Self { class, is_of_provider: true, ..Self::from(fault.error) }
     }
 
     /// The five characters of the error's SQLSTATE.

@@ -13,7 +13,8 @@ use crate::remote::Embedder;
 use std::borrow::Cow;
 
 /// Embeds `chunks` in as many requests as it takes, several at once, and keeps the results under their
-/// `positions` in the spool. What one request brought is kept when another fails: it is paid for.
+/// `positions` in the spool. What one request brought is kept when another fails: it is paid for. Returns which of
+/// the chunks fail while others succeed.
 ///
 /// No snapshot is held. A provider may take longer than a claim lasts, so claims are prolonged meanwhile.
 pub fn embed(
@@ -23,7 +24,7 @@ pub fn embed(
     chunks: &[&Chunk],
     positions: &[usize],
     spool: &mut Spool,
-) -> Result<(), Failed> {
+) -> Result<Vec<(usize, Failed)>, Failed> {
     let mut lost = None;
     let result = host.outside(|| {
         let texts: Vec<Cow<'_, str>> = chunks.iter().map(|chunk| chunk.embedding_text()).collect();
@@ -42,11 +43,27 @@ pub fn embed(
                 spool.put(position, &Embedded { vector: embedding.vector, bits: None })?;
             }
         }
-        made.error.map_or(Ok(()), Err)
+        Ok((made.rejected, made.fault))
     });
     call_log::store(host, &remote.take_records());
-    match lost {
-        Some(failed) => Err(failed),
-        None => result.map_err(Failed::of_provider),
+    keep_learnt(host, remote);
+    match (lost, result) {
+        (Some(failed), _) | (None, Err(failed)) => Err(failed),
+        (None, Ok((_, Some(fault)))) => Err(Failed::of_call(fault)),
+        (None, Ok((rejected, None))) => {
+            let failed = rejected.into_iter().map(|(i, fault)| (i, Failed::of_call(fault)));
+            Ok(failed.collect())
+        }
+    }
+}
+
+/// Writes down what was learnt of the model, whatever becomes of the call; a failure to do so is no reason to call again.
+fn keep_learnt(host: &Host, remote: &Remote) {
+    let written = host.transaction(|| {
+        remote.keep_learnt();
+        Ok(())
+    });
+    if let Err(failed) = written {
+        failed.warn();
     }
 }

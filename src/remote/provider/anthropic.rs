@@ -38,9 +38,6 @@ impl Provider for Anthropic {
     }
     fn heard(&self, line: &[u8]) -> Read<Delta> {
         let Event { kind, delta, message, usage } = shape::json(line)?;
-        if kind == "error" {
-            return Err("The model failed while it wrote.".to_owned());
-        }
         let delta = delta.unwrap_or_default();
         let first = message.and_then(|message| message.usage).unwrap_or_default();
         Ok(Delta {
@@ -58,10 +55,11 @@ const CUT: &str = "max_tokens";
 
 #[derive(Deserialize)]
 struct Event {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     kind: String,
     delta: Option<EventDelta>,
     message: Option<Begun>,
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Usage>,
 }
 
@@ -73,6 +71,7 @@ struct EventDelta {
 
 #[derive(Deserialize)]
 struct Begun {
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Usage>,
 }
 
@@ -80,6 +79,8 @@ struct Begun {
 struct Message {
     #[serde(deserialize_with = "shape::parts")]
     content: String,
+    #[serde(default, deserialize_with = "shape::word")]
     stop_reason: Option<String>,
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Usage>,
 }

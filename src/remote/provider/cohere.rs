@@ -67,7 +67,7 @@ const CUT: &str = "MAX_TOKENS";
 
 #[derive(Deserialize)]
 struct Event {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     kind: String,
     delta: Option<EventDelta>,
 }
@@ -75,7 +75,9 @@ struct Event {
 #[derive(Default, Deserialize)]
 struct EventDelta {
     message: Option<EventMessage>,
+    #[serde(default, deserialize_with = "shape::word")]
     finish_reason: Option<String>,
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Counts>,
 }
 
@@ -92,6 +94,7 @@ struct EventContent {
 #[derive(Deserialize)]
 struct Embedded {
     embeddings: ByType,
+    #[serde(default, deserialize_with = "shape::aside")]
     meta: Option<Meta>,
 }
 
@@ -114,7 +117,9 @@ impl Meta {
 #[derive(Deserialize)]
 struct Reply {
     message: Message,
+    #[serde(default, deserialize_with = "shape::word")]
     finish_reason: Option<String>,
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Counts>,
 }
 

@@ -27,7 +27,8 @@ impl Provider for Ollama {
             "messages": shape::messages(conversation),
             "stream": false,
             "format": "json",
-            // Without the first it cuts what is longer than a few thousand tokens, and does not say so.
+            // Without the first it cuts what is longer than a few thousand tokens, and does not say so. Of
+            // another value than before, it loads the model anew.
             "options": {
                 "num_ctx": manner.context,
                 "num_predict": manner.max_output_tokens,
@@ -39,7 +40,11 @@ impl Provider for Ollama {
         Ask::new("/api/chat", body)
     }
     fn said(&self, body: &[u8]) -> Read<Generated> {
-        let Reply { message, done_reason, prompt_eval_count, eval_count, .. } = shape::json(body)?;
+        let Reply { message, done_reason, prompt_eval_count, eval_count, done } =
+            shape::json(body)?;
+        if message.content.is_empty() && !done {
+            return Err("It holds no text.".to_owned());
+        }
         Ok(Generated {
             text: message.content,
             is_cut: done_reason.as_deref() == Some("length"),
@@ -63,20 +68,26 @@ impl Provider for Ollama {
 #[derive(Deserialize)]
 struct Embedded {
     embeddings: Vec<Vec<f32>>,
+    #[serde(default, deserialize_with = "shape::count")]
     prompt_eval_count: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Reply {
+    #[serde(default)]
     message: Message,
     #[serde(default)]
     done: bool,
+    #[serde(default, deserialize_with = "shape::word")]
     done_reason: Option<String>,
+    #[serde(default, deserialize_with = "shape::count")]
     prompt_eval_count: Option<u64>,
+    #[serde(default, deserialize_with = "shape::count")]
     eval_count: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Message {
+    #[serde(default)]
     content: String,
 }

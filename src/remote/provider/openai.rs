@@ -71,31 +71,40 @@ const CUT: &str = "length";
 
 #[derive(Deserialize)]
 struct Chunk {
+    // Gateways send events of their own.
+    #[serde(default)]
     choices: Vec<ChunkChoice>,
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
 struct ChunkChoice {
+    #[serde(default)]
     delta: Message,
+    #[serde(default, deserialize_with = "shape::word")]
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Completion {
     choices: Vec<Choice>,
+    #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
     message: Message,
+    #[serde(default, deserialize_with = "shape::word")]
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Message {
+    #[serde(default, deserialize_with = "shape::content")]
     content: Option<String>,
+    #[serde(default, deserialize_with = "shape::word")]
     refusal: Option<String>,
 }
 

@@ -1,74 +1,124 @@
 //! Shapes that several providers share.
+use super::super::words::without_mark;
 use super::{Conversation, Generated, Manner, Read, Scores, Vectors};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// Reads JSON. What the peer sent is not repeated: it may be anything.
 pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Read<T> {
-    serde_json::from_slice(body).map_err(|e| match e.classify() {
+    serde_json::from_slice(without_mark(body)).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => "It is JSON of another form than expected.".to_owned(),
         _ => "It is no JSON.".to_owned(),
     })
 }
 
+/// A number, also one in a string. Where it is something else, it is as good as missing: nothing depends on it.
+pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = match &value {
+        Value::String(text) => text.trim().parse().ok(),
+        value => value.as_f64(),
+    };
+    Ok(number.filter(|number: &f64| *number >= 0.0).map(|number| number as u64))
+}
+
+/// A text that nothing depends on.
+pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().map(str::to_owned))
+}
+
+/// Something that nothing depends on; of another form, it is as good as missing.
+pub fn aside<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
 /// Counts of tokens under the names that providers use; some use two at once.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 #[allow(clippy::struct_field_names)] // They are the providers' names.
 pub struct Usage {
-    prompt_tokens: Option<f64>,
-    input_tokens: Option<f64>,
-    completion_tokens: Option<f64>,
-    output_tokens: Option<f64>,
-    total_tokens: Option<f64>,
+    #[serde(deserialize_with = "count")]
+    prompt_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    completion_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    total_tokens: Option<u64>,
 }
 
 impl Usage {
     pub fn input(&self) -> Option<u64> {
-        self.prompt_tokens.or(self.input_tokens).or(self.total_tokens).map(|n| n as u64)
+        self.prompt_tokens.or(self.input_tokens).or(self.total_tokens)
     }
     pub fn output(&self) -> Option<u64> {
-        self.completion_tokens.or(self.output_tokens).map(|n| n as u64)
+        self.completion_tokens.or(self.output_tokens)
     }
 }
 
 #[derive(Deserialize)]
 struct Embedded {
-    index: Option<usize>,
+    #[serde(default, deserialize_with = "count")]
+    index: Option<u64>,
     embedding: Vec<f32>,
 }
 
 #[derive(Deserialize)]
 struct EmbeddedList {
     data: Vec<Embedded>,
+    #[serde(default, deserialize_with = "aside")]
     usage: Option<Usage>,
 }
 
-/// `{"data": [{"index", "embedding"}], "usage"}`.
+/// `{"data": [{"index", "embedding"}], "usage"}`. What has no index stands where one is missing: some leave
+/// out 0, some all.
 pub fn indexed_vectors(body: &[u8]) -> Read<Vectors> {
-    let EmbeddedList { mut data, usage } = json(body)?;
-    if data.iter().any(|item| item.index.is_some()) {
-        data.sort_by_key(|item| item.index);
-        if data.iter().enumerate().any(|(n, item)| item.index != Some(n)) {
-            return Err("Its positions are not those of the texts.".to_owned());
+    let EmbeddedList { data, usage } = json(body)?;
+    let mut places: Vec<Option<Vec<f32>>> = vec![None; data.len()];
+    let (named, unnamed): (Vec<_>, Vec<_>) =
+        data.into_iter().partition(|item| item.index.is_some());
+    for item in named {
+        match item.index.and_then(|index| places.get_mut(index as usize)) {
+            Some(place @ None) => *place = Some(item.embedding),
+            _ => return Err("Its positions are not those of the texts.".to_owned()),
         }
     }
-    let vectors = data.into_iter().map(|item| item.embedding).collect();
+    let free = places.iter_mut().filter(|place| place.is_none());
+    for (place, item) in free.zip(unnamed) {
+        *place = Some(item.embedding);
+    }
+    let vectors = places.into_iter().flatten().collect();
     Ok(Vectors { vectors, tokens: usage.as_ref().and_then(Usage::input) })
 }
 
 /// A document's position and score.
 #[derive(Deserialize)]
 pub struct Scored {
-    index: usize,
+    #[serde(default, deserialize_with = "count")]
+    index: Option<u64>,
     relevance_score: Option<f64>,
     score: Option<f64>,
 }
 
-/// Pairs of what was read.
+/// Pairs of what was read. One without a position has the one that is missing; of several, nobody knows: they
+/// come in the order of their scores.
 pub fn pairs(scored: Vec<Scored>) -> Read<Vec<(usize, f64)>> {
-    let pair = |item: Scored| Some((item.index, item.relevance_score.or(item.score)?));
-    let pairs: Option<Vec<_>> = scored.into_iter().map(pair).collect();
+    let positions: Vec<Option<usize>> =
+        scored.iter().map(|item| item.index.map(|index| index as usize)).collect();
+    if positions.len() > 1 && positions.iter().filter(|position| position.is_none()).count() > 1 {
+        return Err("Its scores do not say which documents they are of.".to_owned());
+    }
+    let mut all = 0..positions.len();
+    let missing = all.find(|position| !positions.contains(&Some(*position))).unwrap_or(0);
+    let pair = |(item, position): (Scored, Option<usize>)| {
+        Some((position.unwrap_or(missing), item.relevance_score.or(item.score)?))
+    };
+    let pairs: Option<Vec<_>> = scored.into_iter().zip(positions.clone()).map(pair).collect();
     pairs.ok_or_else(|| "A document has no score.".to_owned())
 }
 
@@ -76,6 +126,7 @@ pub fn pairs(scored: Vec<Scored>) -> Read<Vec<(usize, f64)>> {
 struct ScoredList {
     results: Option<Vec<Scored>>,
     data: Option<Vec<Scored>>,
+    #[serde(default, deserialize_with = "aside")]
     usage: Option<Usage>,
 }
 
@@ -122,15 +173,29 @@ pub fn turns(conversation: &Conversation) -> impl Iterator<Item = Value> {
 /// A part of a message's content.
 #[derive(Deserialize)]
 struct Part {
-    #[serde(default)]
-    text: String,
+    #[serde(default, deserialize_with = "word")]
+    text: Option<String>,
 }
 
 /// The texts of a list of parts (`[{"type": "text", "text"}, …]`) put together; parts of other
 /// kinds have none.
-pub fn parts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub fn parts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let parts: Vec<Part> = Vec::deserialize(deserializer)?;
-    Ok(parts.into_iter().map(|part| part.text).collect())
+    Ok(parts.into_iter().filter_map(|part| part.text).collect())
+}
+
+/// A text, as such or as a list of parts.
+pub fn content<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Content {
+        Text(Option<String>),
+        Parts(#[serde(deserialize_with = "parts")] String),
+    }
+    Ok(match Content::deserialize(deserializer)? {
+        Content::Text(text) => text,
+        Content::Parts(text) => Some(text),
+    })
 }
 
 /// A reply whose text is empty says nothing that can be used.

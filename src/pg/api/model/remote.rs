@@ -3,7 +3,7 @@
 use super::named;
 use crate::pg::json::JsonText;
 use crate::pg::model;
-use crate::pg::remote::credential;
+use crate::pg::remote::{credential, pace};
 use crate::pg::rights::{as_extension_owner, role_name};
 use crate::pg::spi::{execute, read, required};
 use crate::remote::{Address, Kind, Limits, Price, Spec};
@@ -14,7 +14,6 @@ use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-const TEMPERATURE: f64 = 0.1;
 const RETRIES: i32 = 4;
 const MAX_REQUEST_TOKENS: i32 = 100_000;
 const MAX_OUTPUT_TOKENS: i32 = 1024;
@@ -43,7 +42,9 @@ CREATE FUNCTION @extschema@.rag_create_model(
     parameters jsonb = NULL,
     input_price float8 = NULL,
     output_price float8 = NULL,
-    request_price float8 = NULL
+    request_price float8 = NULL,
+    query_parameters jsonb = NULL,
+    document_parameters jsonb = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_create_model IS 'makes a model that another server runs known by a name; calls nobody';
 REVOKE ALL ON FUNCTION @extschema@.rag_create_model FROM PUBLIC;
@@ -73,6 +74,8 @@ fn rag_create_model(
     input_price: Option<f64>,
     output_price: Option<f64>,
     request_price: Option<f64>,
+    query_parameters: Option<JsonText>,
+    document_parameters: Option<JsonText>,
 ) -> Result<(), ErrorReport> {
     let name = named("model", name)?;
     model::check_free(name)?;
@@ -101,14 +104,19 @@ fn rag_create_model(
             requests: requests_per_minute.map(|n| count(n) as u32),
             tokens: tokens_per_minute.map(|n| count(n) as u32),
         },
-        temperature: Some(temperature.unwrap_or(TEMPERATURE)),
+        temperature,
         timeout: timeout.map_or(Duration::from_secs(own_timeout), milliseconds),
         retries: count(retries.unwrap_or(RETRIES)) as u32,
-        parameters: parse_parameters(parameters)?,
+        parameters: parse_parameters("parameters", parameters)?,
+        query_parameters: parse_parameters("query_parameters", query_parameters)?,
+        document_parameters: parse_parameters("document_parameters", document_parameters)?,
         price: Price { input: input_price, output: output_price, request: request_price },
     };
     spec.check()?;
-    Ok(insert(&spec)?)
+    insert(&spec)?;
+    // What was learnt of a model of this description before may hold no more.
+    pace::of(&spec).forget();
+    Ok(())
 }
 
 #[pg_extern(sql = r"
@@ -133,6 +141,8 @@ fn rag_drop_model(name: &str) -> Result<(), ErrorReport> {
     }
     let uses = include_str!("../../../../sql/run/remote_delete_uses.sql");
     as_extension_owner(|| execute(uses, &[name.into()]));
+    let learnt = include_str!("../../../../sql/run/remote_delete_learnt.sql");
+    as_extension_owner(|| execute(learnt, &[name.into()]));
     Ok(())
 }
 
@@ -198,11 +208,11 @@ fn milliseconds(interval: Interval) -> Duration {
     Duration::from_millis(u64::try_from(total / 1000).unwrap_or(0))
 }
 
-fn parse_parameters(parameters: Option<JsonText>) -> Result<Map<String, Value>> {
+fn parse_parameters(what: &str, parameters: Option<JsonText>) -> Result<Map<String, Value>> {
     match parameters.map(|text| text.parse()).transpose()? {
         None => Ok(Map::new()),
         Some(Value::Object(parameters)) => Ok(parameters),
-        Some(_) => Err(Error::invalid_argument("parameters must be a JSON object")
+        Some(_) => Err(Error::invalid_argument(format!("{what} must be a JSON object"))
             .with_hint("They are put into the body of every request.")),
     }
 }
@@ -244,6 +254,8 @@ fn insert(spec: &Spec) -> Result<()> {
         spec.price.input.into(),
         spec.price.output.into(),
         spec.price.request.into(),
+        Value::Object(spec.query_parameters.clone()).to_string().into(),
+        Value::Object(spec.document_parameters.clone()).to_string().into(),
     ];
     let sql = include_str!("../../../../sql/run/remote_insert_model.sql");
     if as_extension_owner(|| execute(sql, &args)) == 0 {

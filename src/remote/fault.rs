@@ -1,0 +1,281 @@
+//! Whose fault a failed call is: a text's, the request's size, the model's, or nobody's.
+//!
+//! A failure shows little by itself: a wrong key, a text that is not liked and a text that is too long can all
+//! be a 400. What tells them apart is what else succeeds. So [`decide`] says what to do by the failure's sign and
+//! what is known of others, and [`find`] asks for smaller requests, or for a harmless text (a probe), until it is
+//! clear. The table is in the reference, on the page of calls.
+use super::failure::Failure;
+use super::sign::{Sign, Size};
+use crate::Error;
+use std::ops::Range;
+
+/// Whose fault a failed call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The text's: it fails while others succeed.
+    Text,
+    /// Perhaps the text's: it failed while others succeeded, but it may succeed another time.
+    Doubtful,
+    /// The model's, as it is described here: nothing succeeds until someone changes something.
+    Model,
+    /// Nobody's: it passes by itself.
+    Outage,
+    /// Nobody's: the provider asks to wait.
+    RateLimited,
+}
+
+/// A failed call.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Who is to pay for it.
+    pub whose: Whose,
+    /// What the user is told.
+    pub error: Error,
+}
+
+/// What is known beside a failure's sign.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evidence {
+    /// Texts of the request.
+    pub texts: usize,
+    /// Whether other texts succeed; `None` when that is not known.
+    pub others: Option<bool>,
+    /// How often these texts failed, alone or with others.
+    pub failures: u32,
+}
+
+/// What to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Find the text by halving: if one half succeeds, it is in the other.
+    Halve,
+    /// Send the texts in smaller requests.
+    Divide(Size),
+    /// Ask for a harmless text.
+    Probe,
+    /// Give up.
+    End(Whose),
+}
+
+/// Sizes that are tried before it is doubted that a request of any succeeds.
+const SIZES: u32 = 4;
+
+/// The table.
+#[allow(clippy::match_same_arms)] // In the order of what is known.
+pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
+    use Step::{Divide, End, Halve, Probe};
+    let Evidence { texts, others, failures } = evidence;
+    let is_one = texts == 1;
+    let is_sure = failures > 1;
+    match (sign, others) {
+        (Sign::RateLimited, _) => End(Whose::RateLimited),
+        (Sign::Model, _) | (Sign::Refused | Sign::TooLarge(_), Some(false)) => End(Whose::Model),
+        (_, Some(false)) => End(Whose::Outage),
+        (_, None) if is_one => Probe,
+        // Halves are as good as a probe, and no more than the search takes anyway.
+        (Sign::Refused | Sign::Failed, _) if !is_one => Halve,
+        // No size works: does any text?
+        (Sign::TooLarge(_) | Sign::Exhausted(_), None) if failures > SIZES => Probe,
+        (Sign::TooLarge(size) | Sign::Exhausted(size), _) if !is_one => Divide(size),
+        // Each request may take as long as this one: first see whether any succeeds.
+        (Sign::Outage | Sign::Slow, None) => Probe,
+        (Sign::Outage, Some(true)) if !is_one => Halve,
+        (Sign::Slow, Some(true)) if !is_one => Divide(Size::Texts),
+        (Sign::Refused | Sign::TooLarge(_), Some(true)) => End(Whose::Text),
+        (Sign::Outage, _) => End(Whose::Doubtful),
+        _ => End(if is_sure { Whose::Text } else { Whose::Doubtful }),
+    }
+}
+
+/// Sends what [`find`] asks for.
+pub(super) trait Sender {
+    /// Sends some of the texts in one request, and keeps the results.
+    fn send(&mut self, texts: Range<usize>) -> Result<(), Failure>;
+    /// Sends a harmless text.
+    fn probe(&mut self) -> Result<(), Failure>;
+    /// Whether another request succeeded since this search began.
+    fn has_others(&self) -> bool;
+    /// The texts in requests of the sizes that are known to work.
+    fn pieces(&self, texts: Range<usize>) -> Vec<Range<usize>>;
+    /// Notes that a request of these texts worked where a larger one did not.
+    fn learn(&mut self, size: Size, worked: Range<usize>);
+    /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
+    /// can happen by accident shows it the second time.
+    fn is_of_size(&mut self, sign: Sign) -> bool;
+    /// Notes that this text gets no result.
+    fn reject(&mut self, text: usize, fault: Fault);
+}
+
+/// What came of the texts of a request that failed.
+#[derive(Debug, Default)]
+struct Found {
+    /// Whether one was rejected.
+    is_rejected: bool,
+    /// The largest request that worked.
+    worked: Option<Range<usize>>,
+}
+
+impl Found {
+    fn worked(texts: Range<usize>) -> Self {
+        Self { is_rejected: false, worked: Some(texts) }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let both = [self.worked, other.worked].into_iter().flatten();
+        Self {
+            is_rejected: self.is_rejected | other.is_rejected,
+            worked: both.max_by_key(Range::len),
+        }
+    }
+}
+
+/// After a request of these texts failed: gives each of them its result, or rejects it. An error is one that
+/// concerns all texts, also those that were not sent.
+pub(super) fn find(
+    sender: &mut impl Sender,
+    texts: Range<usize>,
+    failure: Failure,
+) -> Result<(), Fault> {
+    let sign = failure.sign;
+    let mut search = Search { sender, others: None };
+    let found = search.handle(texts, failure, 1)?;
+    if matches!(sign, Sign::Refused | Sign::Failed) {
+        search.learn(sign, Size::Texts, &found);
+    }
+    Ok(())
+}
+
+struct Search<'s, S> {
+    sender: &'s mut S,
+    /// Whether other texts succeed, as far as this search has seen.
+    others: Option<bool>,
+}
+
+impl<S: Sender> Search<'_, S> {
+    /// Deals with a request that failed for the `failures`th time.
+    fn handle(
+        &mut self,
+        texts: Range<usize>,
+        failure: Failure,
+        failures: u32,
+    ) -> Result<Found, Fault> {
+        if self.others.is_none() && self.sender.has_others() {
+            self.others = Some(true);
+        }
+        let failures = failures.max(failure.times);
+        let evidence = Evidence { texts: texts.len(), others: self.others, failures };
+        match decide(failure.sign, evidence) {
+            Step::Halve => self.halve(texts, failures),
+            Step::Divide(size) => {
+                let found = self.divide(texts, failures)?;
+                self.learn(failure.sign, size, &found);
+                Ok(found)
+            }
+            Step::Probe => {
+                self.probe(&failure)?;
+                self.handle(texts, failure, failures)
+            }
+            Step::End(whose @ (Whose::Text | Whose::Doubtful)) => {
+                self.sender.reject(texts.start, Fault { whose, error: failure.error });
+                Ok(Found { is_rejected: true, worked: None })
+            }
+            Step::End(whose) => Err(Fault { whose, error: failure.error }),
+        }
+    }
+
+    /// Sees whether anything succeeds. An error says why not, in the words of the first failure.
+    fn probe(&mut self, failure: &Failure) -> Result<(), Fault> {
+        let Err(failed) = self.sender.probe() else {
+            self.others = Some(true);
+            return Ok(());
+        };
+        let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
+        let Step::End(whose) = decide(failed.sign, evidence) else { return Ok(()) };
+        let error = if failed.sign.is_general() { failed.error } else { failure.error.clone() };
+        Err(Fault { whose, error })
+    }
+
+    fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
+        let sent = self.sender.send(texts);
+        if sent.is_ok() {
+            self.others = Some(true);
+        }
+        sent
+    }
+
+    /// Finds the texts that fail. Where one half succeeds, the other need not be sent as a whole.
+    fn halve(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
+        let middle = texts.start + texts.len() / 2;
+        let (first, second) = (texts.start..middle, middle..texts.end);
+        Ok(match self.send(first.clone()) {
+            Ok(()) if second.len() > 1 => Found::worked(first).and(self.halve(second, failures)?),
+            Ok(()) => Found::worked(first).and(self.send_or_handle(second, failures + 1)?),
+            Err(failure) if failure.sign.is_general() => return Err(general(failure)),
+            Err(failure) => match self.send(second.clone()) {
+                Ok(()) => Found::worked(second).and(self.handle(first, failure, failures + 1)?),
+                Err(other) if other.sign.is_general() => return Err(general(other)),
+                Err(other) => {
+                    // What succeeded before may do so no more.
+                    self.probe(&failure)?;
+                    let found = self.handle(first, failure, failures + 1)?;
+                    found.and(self.handle(second, other, failures + 1)?)
+                }
+            },
+        })
+    }
+
+    /// Remembers the size that worked where no text was at fault.
+    fn learn(&mut self, sign: Sign, size: Size, found: &Found) {
+        if let (false, Some(worked)) = (found.is_rejected, &found.worked)
+            && self.sender.is_of_size(sign)
+        {
+            self.sender.learn(size, worked.clone());
+        }
+    }
+
+    /// Sends the texts in smaller requests.
+    fn divide(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
+        let middle = texts.start + texts.len() / 2;
+        let mut found = Found::default();
+        let mut failed = Vec::new();
+        for half in [texts.start..middle, middle..texts.end] {
+            for piece in self.sender.pieces(half) {
+                match self.send(piece.clone()) {
+                    Ok(()) => found = found.and(Found::worked(piece)),
+                    Err(failure) if failure.sign.is_general() => return Err(general(failure)),
+                    // It waits for the others, which may show that they succeed.
+                    Err(failure)
+                        if piece.len() == 1 || self.others.is_none() && failures >= SIZES =>
+                    {
+                        failed.push((piece, failure));
+                    }
+                    Err(failure) => {
+                        found = found.and(self.handle(piece, failure, failures + 1)?);
+                    }
+                }
+            }
+        }
+        for (piece, failure) in failed {
+            found = found.and(self.handle(piece, failure, failures + 1)?);
+        }
+        Ok(found)
+    }
+
+    fn send_or_handle(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
+        match self.send(texts.clone()) {
+            Ok(()) => Ok(Found::worked(texts)),
+            Err(failure) => self.handle(texts, failure, failures),
+        }
+    }
+}
+
+fn general(failure: Failure) -> Fault {
+    let whose = match failure.sign {
+        Sign::RateLimited => Whose::RateLimited,
+        _ => Whose::Model,
+    };
+    Fault { whose, error: failure.error }
+}
+
+#[cfg(test)]
+mod tests;
