@@ -94,11 +94,11 @@ for ([ 'key', { status => 400, body => $google }, qr/API key not valid/ ], [ 'lo
 # --- Per purpose --------------------------------------------------------------------------------------
 $provider->always([ { refuse => 'What is', unless => { input_type => ['query'] }, status => 400 },
 	{ unless => { input_type => [ 'query', 'passage' ] }, status => 400 } ]);
-$model->('asymmetric', q{, query_parameters => '{"input_type": "query"}', document_parameters => '{"input_type": "passage"}'});
-$docs->('asymmetric', 5);
-$collect->('asymmetric', 'asymmetric');
-wait_for_indexed($node, 'asymmetric');
-is($sql->("SELECT count(*) FROM rag_search('asymmetric', 'What is word3?')"), 5, 'questions and documents are asked for each in its way');
+$model->('by_purpose', q{, query_parameters => '{"input_type": "query"}', document_parameters => '{"input_type": "passage"}'});
+$docs->('by_purpose', 5);
+$collect->('by_purpose', 'by_purpose');
+wait_for_indexed($node, 'by_purpose');
+is($sql->("SELECT count(*) FROM rag_search('by_purpose', 'What is word3?')"), 5, 'questions and documents are asked for each in its way');
 
 # --- Too large ----------------------------------------------------------------------------------------
 my $tpm = { error => { message => 'Request too large for m on tokens per min (TPM): Limit 40000, Requested 60000' } };
