@@ -193,18 +193,15 @@ impl Batch<'_> {
 
     /// Which of the documents, of these sizes, are worked on together.
     fn runs(&self, mut sizes: Vec<usize>) -> Vec<Range<usize>> {
-        let most = match &self.model {
-            Embedder::Local(_) => BYTES,
-            Embedder::Remote(model) => match model.speed() {
-                Some(speed) => REMOTE_BYTES.min((speed * REMOTE_TIME) as usize * TOKEN),
-                None => {
-                    let least = REMOTE_BYTES / REMOTE_JOBS;
-                    sizes.iter_mut().for_each(|size| *size = least.max(*size));
-                    REMOTE_BYTES
-                }
-            },
+        let Embedder::Remote(model) = &self.model else { return runs(&sizes, BYTES) };
+        let Some(speed) = model.speed() else {
+            let least = REMOTE_BYTES / REMOTE_JOBS;
+            for size in &mut sizes {
+                *size = least.max(*size);
+            }
+            return runs(&sizes, REMOTE_BYTES);
         };
-        runs(&sizes, most)
+        runs(&sizes, REMOTE_BYTES.min((speed * REMOTE_TIME) as usize * TOKEN))
     }
 
     fn is_paused(&self) -> std::result::Result<bool, Failed> {
