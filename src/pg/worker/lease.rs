@@ -3,7 +3,7 @@ use super::failed::Failed;
 use super::host::Host;
 use super::process::leave_database;
 use super::turnstile::is_database_wanted;
-use crate::pg::rights::as_extension_owner;
+use crate::pg::rights::{as_extension_owner, with_lock_timeout};
 use crate::pg::spi::{execute, query, required};
 use crate::queue::backoff;
 use crate::queue::failure::{Failure, MAX_ATTEMPTS};
@@ -212,5 +212,5 @@ pub fn pause_generation(generation: i32, failed: &Failed) {
 fn note_pause(sql: &str, id: i32, failed: &Failed) {
     let args =
         [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
-    as_extension_owner(|| execute(sql, &args));
+    with_lock_timeout(c"100ms", || as_extension_owner(|| execute(sql, &args)));
 }
