@@ -33,9 +33,8 @@ SELECT c.name AS collection,
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
                      ((COALESCE(n.open, 0) + w.pending) / p.rate)::numeric)::float8) END AS eta,
        CASE WHEN w.is_told
-            THEN COALESCE(pg_catalog.pg_total_relation_size(g.documents), 0)
-                 + COALESCE(pg_catalog.pg_total_relation_size(g.chunks), 0)
-                 + COALESCE(pg_catalog.pg_total_relation_size(g.bits), 0) END AS bytes,
+            THEN rag.size_unless_locked(g.documents) + rag.size_unless_locked(g.chunks)
+                 + CASE WHEN g.bits IS NULL THEN 0 ELSE rag.size_unless_locked(g.bits) END END AS bytes,
        g.loaded_at IS NOT NULL AS is_loaded,
        CASE WHEN NOT w.is_told THEN NULL
             WHEN g.state = 'active' THEN 0
@@ -102,7 +101,7 @@ COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brou
 COMMENT ON COLUMN rag.generation_status.embedded IS 'chunks embedded for it so far';
 COMMENT ON COLUMN rag.generation_status.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.generation_status.tokens IS 'tokens embedded for it so far';
-COMMENT ON COLUMN rag.generation_status.bytes IS 'its tables with their indexes';
+COMMENT ON COLUMN rag.generation_status.bytes IS 'its tables with their indexes; NULL where one is locked or gone';
 COMMENT ON COLUMN rag.generation_status.is_loaded IS 'whether the first load is in and the vector index built';
 COMMENT ON COLUMN rag.generation_status.behind IS 'documents waiting here that the active generation has up to date';
 COMMENT ON COLUMN rag.generation_status.missing IS 'documents given up here that the active generation has';

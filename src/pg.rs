@@ -46,8 +46,16 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!(
     "../sql/status.sql",
     name = "status",
-    requires =
-        ["catalog", "job_count", "call_log", home, worker_state, jobs_of_both, rag_query_cache]
+    requires = [
+        "catalog",
+        "job_count",
+        "call_log",
+        home,
+        worker_state,
+        size_unless_locked,
+        jobs_of_both,
+        rag_query_cache
+    ]
 );
 pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(

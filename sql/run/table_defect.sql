@@ -19,16 +19,20 @@ WITH expected (relid, name, type) AS (
            ($3, 'chunk_id', 20::oid), ($3, 'content', 25::oid), ($3, 'content_hash', 17::oid), ($3, 'section', 25::oid),
            ($3, 'token_count', 23::oid), ($3, 'lexemes', 3614::oid), ($3, 'embedding', NULL::oid),
            ($4, 'chunk_id', 20::oid), ($4, 'heading_tokens', 23::oid), ($4, 'bits', 17::oid)
-), used (relid, classid, objid) AS (
+), used (relid, classid, objid, is_default) AS (
     -- What is parsed or run whenever a statement over the table is planned.
-    SELECT i.indrelid, 'pg_catalog.pg_class'::pg_catalog.regclass::oid, i.indexrelid
+    SELECT i.indrelid, 'pg_catalog.pg_class'::pg_catalog.regclass::oid, i.indexrelid, false
       FROM pg_catalog.pg_index i WHERE i.indrelid IN ($2, $3, $4) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
      UNION ALL
-    SELECT s.stxrelid, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::oid, s.oid
+    SELECT s.stxrelid, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::oid, s.oid, false
       FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid IN ($2, $3, $4)
      UNION ALL
-    SELECT n.conrelid, 'pg_catalog.pg_constraint'::pg_catalog.regclass::oid, n.oid
+    SELECT n.conrelid, 'pg_catalog.pg_constraint'::pg_catalog.regclass::oid, n.oid, false
       FROM pg_catalog.pg_constraint n WHERE n.conrelid IN ($2, $3, $4) AND n.contype = 'c'
+     UNION ALL
+    -- Run as the owner, whose own functions they may call: not those that an owner before left there.
+    SELECT t.adrelid, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::oid, t.oid, true
+      FROM pg_catalog.pg_attrdef t WHERE t.adrelid IN ($2, $3, $4)
 ), defect (relid, what) AS (
     SELECT r.oid, CASE WHEN r.relkind <> 'r' THEN 'It is not a plain table any more'
                        WHEN r.relpersistence <> 'p' THEN 'It is not permanent'
@@ -53,13 +57,17 @@ WITH expected (relid, name, type) AS (
                                                    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass::oid
                                                    AND d.deptype = 'e') END)
      UNION ALL
-    SELECT u.relid, pg_catalog.format('An index, constraint or statistics object on it calls %s', f.oid::pg_catalog.regprocedure)
+    SELECT u.relid,
+           pg_catalog.format(CASE WHEN u.is_default THEN 'A column default on it calls %s'
+                                  ELSE 'An index, constraint or statistics object on it calls %s' END, f.oid::pg_catalog.regprocedure)
       FROM used u
+      JOIN pg_catalog.pg_class r ON r.oid = u.relid
       JOIN pg_catalog.pg_depend d ON d.classid = u.classid AND d.objid = u.objid
       LEFT JOIN pg_catalog.pg_operator o
         ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass::oid AND o.oid = d.refobjid
       JOIN pg_catalog.pg_proc f
         ON f.oid = o.oprcode::oid OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass::oid AND f.oid = d.refobjid
       JOIN pg_catalog.pg_roles w ON w.oid = f.proowner AND NOT w.rolsuper
+     WHERE NOT u.is_default OR f.proowner <> r.relowner
 )
 SELECT d.relid, d.what FROM defect d WHERE d.what IS NOT NULL ORDER BY d.relid, d.what LIMIT 1

@@ -82,6 +82,25 @@ CALL rag_work('arrays');
 SELECT document_key, content FROM rag_search('arrays', 'horse');
 RESET array_nulls;
 RESET ROLE;
+-- What an owner before left on a generation's table is nothing that the next one runs; progress waits for nobody's lock.
+CREATE ROLE attack_heir;
+GRANT ALL ON SCHEMA attack TO attack_heir;
+SET ROLE attack_owner;
+CREATE FUNCTION left_behind() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'runs as %', current_user; RETURN 1; END $$;
+CREATE TABLE heirloom (id int PRIMARY KEY, body text);
+SELECT rag_create_collection('heirloom', 'heirloom', 'body');
+SELECT chunks FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'heirloom' \gset
+ALTER TABLE :chunks ADD COLUMN x int DEFAULT left_behind();
+INSERT INTO heirloom VALUES (1, 'A zebra eats grass.');
+RESET ROLE;
+CALL rag_work('heirloom');
+ALTER TABLE attack.heirloom OWNER TO attack_heir;
+INSERT INTO attack.heirloom VALUES (2, 'A horse eats hay.');
+SET client_min_messages = error;
+CALL rag_work('heirloom');
+SET client_min_messages = warning;
+SELECT regexp_replace(paused, '_g\d+_', '_gN_') AS paused FROM rag.generation_status WHERE collection = 'heirloom';
+SELECT rag_drop_collection('heirloom');
 -- Functions that others may call by hand have limits.
 SET rag_pg.max_document_size = '1MB';
 SELECT length(rag.search_text('simple', repeat('a', 1100000)));
@@ -89,5 +108,5 @@ RESET rag_pg.max_document_size;
 SELECT count(*) FROM rag.search_fuse('\x', convert_to(repeat('a', 9000000), 'UTF8'), NULL);
 SET search_path = public;
 SELECT rag_drop_collection(name) FROM rag.collection WHERE name IN ('tagged', 'parts', 'arrays');
-DROP OWNED BY attack_owner, attack_tenant, attack_nobody CASCADE;
-DROP ROLE attack_owner, attack_tenant, attack_nobody;
+DROP OWNED BY attack_owner, attack_tenant, attack_nobody, attack_heir CASCADE;
+DROP ROLE attack_owner, attack_tenant, attack_nobody, attack_heir;

@@ -58,6 +58,15 @@ is(sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid} AND wa
 $session->{finish}->();
 wait_until('it is given up again', sub { sql("SELECT count(*) FROM rag.dead_job WHERE collection = 'held'") eq '1' });
 
+# A lock on a collection's tables: progress is shown all the same.
+$session = start_session($node, "BEGIN; LOCK TABLE $chunks; SELECT pg_sleep(10); COMMIT");
+wait_until('the table is locked',
+	sub { sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'PgSleep'") eq '1' });
+is(sql("SET statement_timeout = '5s'; SELECT string_agg(collection || ' ' || (bytes > 0)::text, ', ' ORDER BY collection) FROM rag.generation_status WHERE collection IN ('held', 'other')"),
+	'other true', 'rag.generation_status waits for no lock');
+is(sql("SET statement_timeout = '5s'; SELECT count(*) FROM rag.status"), '3', 'nor does rag.status');
+$session->{finish}->();
+
 # A function that catches its timeout.
 collection('trap', 'id int PRIMARY KEY');
 $chunks = sql("SELECT chunks FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'trap'");

@@ -1,4 +1,6 @@
 //! What `rag.status` and `rag.generation_status` call: whether background workers are there, and what waits twice.
+#![allow(unsafe_code)] // locks a relation
+
 use super::board::board;
 use super::duty::Duty;
 use super::turnstile;
@@ -22,6 +24,27 @@ fn worker_state() -> &'static str {
         None => turnstile::of(Duty::Index).running.is_held(),
     };
     if is_running { "running" } else { "none" }
+}
+
+/// Bytes of a table with its indexes; `None` where it is gone, or somebody has it locked: who looks at progress waits for
+/// nobody.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.size_unless_locked(relation oid) RETURNS bigint
+    VOLATILE STRICT PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.size_unless_locked IS 'part of rag.generation_status: pg_total_relation_size, but NULL where it would wait';
+", requires = ["bootstrap"])]
+fn size_unless_locked(relation: pg_sys::Oid) -> Option<i64> {
+    let mode = pg_sys::AccessShareLock.cast_signed();
+    // SAFETY: in a transaction. The lock is given back below, or by the abort that follows an ERROR.
+    unsafe {
+        if !pg_sys::ConditionalLockRelationOid(relation, mode) {
+            return None;
+        }
+        let size =
+            pgrx::direct_function_call(pg_sys::pg_total_relation_size, &[relation.into_datum()]);
+        pg_sys::UnlockRelationOid(relation, mode);
+        size
+    }
 }
 
 /// Documents with a job of both generations: dead ones of both (`dead`), or those that are not dead in the first. As
