@@ -4,16 +4,16 @@ use super::board::ask_for_help;
 use super::changes::{self, Changes, Step, Work};
 use super::failed::Failed;
 use super::host::Host;
+use super::others::Others;
 use super::process;
 use super::text_index::Waiting;
 use super::{job_count, scan, vector_index};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
-use crate::pg::spi::execute;
+use crate::pg::spi::{execute, query, required};
 use crate::pg::{answer_request, call_log, query_log};
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
-use crate::queue::rate::Rate;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,8 @@ pub struct Drain {
     host: Host,
     collections: Option<Vec<i32>>,
     last: i32,
-    rates: HashMap<i32, Rate>,
+    /// Bytes of a generation's documents, on average.
+    mean_bytes: HashMap<i32, Option<usize>>,
     /// Generations whose last step failed for a reason that passes: how often, and until when others
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
@@ -60,13 +61,13 @@ pub struct Drain {
 impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        let (rates, resting) = (HashMap::new(), HashMap::new());
+        let (mean_bytes, resting) = (HashMap::new(), HashMap::new());
         let unmerged = Waiting::default();
         Self {
             host,
             collections,
             last: 0,
-            rates,
+            mean_bytes,
             resting,
             outage: None,
             clashes: 0,
@@ -185,9 +186,14 @@ impl Drain {
         let result = match step {
             Step::Scan => scan::page(host, generation),
             Step::Jobs => {
-                let rate = self.rates.entry(generation).or_default();
+                let others = host.is_worker().then(|| {
+                    let resting = self.resting.keys().copied();
+                    let resting = resting.filter(|other| self.rests_until(*other).is_some());
+                    Others::new(generation, resting.collect())
+                });
+                let mean_bytes = self.mean_bytes.entry(generation).or_default();
                 self.unmerged.add(generation);
-                batch::work(host, generation, rate).map(|end| end != End::Nothing)
+                batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
             }
             Step::Switch => switch::by_itself(host, generation),
             Step::Index => {
@@ -207,10 +213,10 @@ impl Drain {
             Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
             class if class.concerns_all() => {
                 self.note_outage(generation, &failed)?;
-                self.rest(generation, &failed);
+                self.rest(generation, &failed)?;
                 self.outage = Some(failed);
             }
-            Failure::Transient if host.is_worker() => self.rest(generation, &failed),
+            Failure::Transient if host.is_worker() => self.rest(generation, &failed)?,
             _ => return Err(failed),
         }
         Ok(true)
@@ -226,14 +232,16 @@ impl Drain {
     }
 
     /// Lets other generations go first for a while.
-    fn rest(&mut self, generation: i32, failed: &Failed) {
+    fn rest(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         if self.host.is_worker() {
-            failed.warn();
+            let name = self.host.transaction(|| Ok(collection_name(generation)))?;
+            failed.warn_about(&name.unwrap_or_default());
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
         let delay = backoff::delay(*failures, super::lease::random());
         *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        Ok(())
     }
 
     fn rests_until(&self, generation: i32) -> Option<i64> {
@@ -251,4 +259,11 @@ impl Drain {
             None => Ok(()),
         }
     }
+}
+
+/// The name of a generation's collection.
+fn collection_name(generation: i32) -> Option<String> {
+    let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
+               WHERE g.generation_id = $1";
+    as_extension_owner(|| query(sql, &[generation.into()], |row| required(&row, 1))).pop()
 }
