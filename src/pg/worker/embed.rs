@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
 const TEXTS: usize = 64;
-/// Tokens of a local model's first call, whose speed is not known yet, and how long the others may last: between
-/// them the claims are prolonged, and small documents of other generations go first.
+/// Tokens of a local model's first call, whose speed is not known yet, and the least of the others, since the model takes
+/// as many at once; and how long the others may last: between them the claims are prolonged, and small documents of other generations go first.
 const FIRST_TOKENS: usize = 1_024;
 const CALL: Duration = Duration::from_millis(250);
 /// Where a server keeps temporary files, from its working directory.
@@ -216,7 +216,7 @@ impl Batch<'_> {
         let lasting = match self.tokens_per_second {
             _ if !self.model.is_local() => usize::MAX,
             None => FIRST_TOKENS,
-            Some(pace) => (pace * CALL.as_secs_f64()) as usize,
+            Some(pace) => FIRST_TOKENS.max((pace * CALL.as_secs_f64()) as usize),
         };
         let (most, mut total) = (pace::most_tokens().min(lasting), 0_usize);
         let fits = |&&i: &&usize| {
