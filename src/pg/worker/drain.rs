@@ -5,17 +5,17 @@ use super::changes::{self, Changes, Step, Work};
 use super::collection::Description;
 use super::failed::Failed;
 use super::host::Host;
+use super::others::Others;
 use super::process;
 use super::text_index::Waiting;
 use super::{job_count, scan, time_limit, vector_index};
 use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
 use crate::pg::rights::as_extension_owner;
-use crate::pg::spi::execute;
+use crate::pg::spi::{execute, query, required};
 use crate::pg::{answer_request, call_log, query_log};
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
-use crate::queue::rate::Rate;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,8 @@ pub struct Drain {
     host: Host,
     collections: Option<Vec<i32>>,
     last: i32,
-    rates: HashMap<i32, Rate>,
+    /// Bytes of a generation's documents, on average.
+    mean_bytes: HashMap<i32, Option<usize>>,
     /// Generations whose last step failed for a reason that passes: how often, and until when others
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
@@ -72,13 +73,13 @@ pub struct Drain {
 impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        let (rates, resting) = (HashMap::new(), HashMap::new());
+        let (mean_bytes, resting) = (HashMap::new(), HashMap::new());
         let unmerged = Waiting::default();
         Self {
             host,
             collections,
             last: 0,
-            rates,
+            mean_bytes,
             resting,
             behind: HashMap::new(),
             pages: HashMap::new(),
@@ -226,7 +227,7 @@ impl Drain {
             Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
             class if class.concerns_all() => {
                 self.note_outage(generation, &failed)?;
-                self.rest(generation, &failed);
+                self.rest(generation, &failed)?;
                 self.outage = Some(failed);
             }
             Failure::Transient if is_worker => {
@@ -235,7 +236,7 @@ impl Drain {
                     let size = self.pages.entry(generation).or_insert(scan::PAGE);
                     *size = (*size / 8).max(1);
                 }
-                self.rest(generation, &failed);
+                self.rest(generation, &failed)?;
             }
             _ => return Err(failed),
         }
@@ -250,9 +251,10 @@ impl Drain {
                 scan::page(host, generation, size)
             }
             Step::Jobs => {
-                let rate = self.rates.entry(generation).or_default();
+                let others = host.is_worker().then(|| Others::new(generation, self.later()));
+                let mean_bytes = self.mean_bytes.entry(generation).or_default();
                 self.unmerged.add(generation);
-                batch::work(host, generation, rate).map(|end| end != End::Nothing)
+                batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
             }
             Step::Switch => switch::by_itself(host, generation),
             Step::Index => {
@@ -290,19 +292,29 @@ impl Drain {
     }
 
     /// Lets other generations go first for a while.
-    fn rest(&mut self, generation: i32, failed: &Failed) {
+    fn rest(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         if self.host.is_worker() {
-            failed.warn();
+            let name = self.host.transaction(|| Ok(collection_name(generation)))?;
+            failed.warn_about(&name.unwrap_or_default());
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
         let delay = backoff::delay(*failures, super::lease::random());
         *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        Ok(())
     }
 
     fn rests_until(&self, generation: i32) -> Option<i64> {
         let (_, until) = self.resting.get(&generation)?;
         Some(*until).filter(|until| *until > process::now())
+    }
+
+    /// Generations that others go before now.
+    fn later(&self) -> Vec<i32> {
+        let now = process::now();
+        let resting = self.resting.iter().map(|(generation, (_, until))| (generation, until));
+        let all = resting.chain(&self.behind).filter(|(_, until)| **until > now);
+        all.map(|(generation, _)| *generation).collect()
     }
 
     /// Stops work on the collection; on one generation alone where only its tables are at fault, so that another can be built
@@ -323,4 +335,11 @@ impl Drain {
             None => Ok(()),
         }
     }
+}
+
+/// The name of a generation's collection.
+fn collection_name(generation: i32) -> Option<String> {
+    let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
+               WHERE g.generation_id = $1";
+    as_extension_owner(|| query(sql, &[generation.into()], |row| required(&row, 1))).pop()
 }
