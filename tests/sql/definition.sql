@@ -62,7 +62,7 @@ INSERT INTO step (change, undo) SELECT replace(replace(change, 'CHUNKS', :'chunk
     ('ALTER POLICY source_visible ON CHUNKS USING (true)', NULL),
     ('ALTER TABLE CHUNKS DISABLE ROW LEVEL SECURITY', NULL),
     -- No code of anybody's.
-    ('CREATE INDEX i ON CHUNKS (lower(section)) WHERE token_count OPERATOR(pg_catalog.>) 3', 'DROP INDEX ann.i'),
+    ('CREATE INDEX i ON CHUNKS (pg_catalog.lower(section)) WHERE token_count OPERATOR(pg_catalog.>) 3', 'DROP INDEX ann.i'),
     ('ALTER TABLE CHUNKS ADD extra int DEFAULT 5', 'ALTER TABLE CHUNKS DROP extra')) AS s (change, undo);
 CREATE PROCEDURE as_ann(sql text) LANGUAGE plpgsql AS $$ BEGIN SET LOCAL ROLE regress_rag_ann; SET ann.alters = on; EXECUTE sql; RESET ann.alters; RESET ROLE; END $$;
 CREATE VIEW state AS SELECT regexp_replace(paused, '_g\d+_', '_gN_') AS paused, pending FROM rag.status WHERE collection = 'notes';

@@ -144,7 +144,7 @@ SELECT * FROM refused($$SELECT rag_rollback('page')$$);
 -- Documents that cannot be indexed with the new settings are said, and switched past only by force.
 SELECT rag_rebuild('page', max_tokens => 80) > 0 AS is_new;
 SELECT chunks AS table FROM rag.generation WHERE state = 'building' \gset
-ALTER TABLE :table ADD CONSTRAINT fussy CHECK (content !~ 'thirteenth');
+ALTER TABLE :table ADD CONSTRAINT fussy CHECK (content OPERATOR(pg_catalog.!~) 'thirteenth');
 CALL rag_work();
 SELECT state, indexed, dead, behind, missing FROM rag.generation_status ORDER BY generation;
 SELECT * FROM refused($$SELECT rag_switch('page')$$);
@@ -164,7 +164,7 @@ SELECT * FROM wrong('page');
 SELECT rag_prune('page');
 SELECT rag_rebuild('page', max_tokens => 70, switch => true) > 0 AS is_new;
 SELECT chunks AS table FROM rag.generation WHERE state = 'building' \gset
-ALTER TABLE :table ADD CONSTRAINT fussy CHECK (content !~ 'thirteenth');
+ALTER TABLE :table ADD CONSTRAINT fussy CHECK (content OPERATOR(pg_catalog.!~) 'thirteenth');
 CALL rag_work();
 SELECT state, max_tokens, switches, missing, error FROM rag.generation_status ORDER BY generation;
 -- A build is dropped by its number only.
