@@ -97,7 +97,9 @@ fn with_reserve(size: usize, allocate: &dyn Fn() -> *mut u8) -> *mut u8 {
 /// What to do where an allocation of so many bytes has failed for good. It must not unwind and hardly allocate; where it
 /// returns, the process aborts.
 pub fn set_last_resort(last_resort: fn(usize)) {
-    LAST_RESORT.store(last_resort as *mut (), Release);
+    // Opaque: a compiler that knows what alone is ever stored here calls it directly, and then programs without
+    // PostgreSQL, as tests are, do not link.
+    LAST_RESORT.store(std::hint::black_box(last_resort as *mut ()), Release);
 }
 
 /// To be called between the steps of long work: an error when memory ran out since the last call, or when there is not
