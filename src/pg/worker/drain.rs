@@ -133,12 +133,14 @@ impl Drain {
             // One of them for another worker.
             ask_for_help();
         }
-        // In a circle: a collection with millions of jobs does not keep the others waiting.
+        // In a circle: a collection with millions of jobs does not keep the others waiting. What nobody is at goes first.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Changes::HeldUp;
-        for next in behind.into_iter().chain(before) {
+        let mut circle = [behind, before].concat();
+        circle.sort_by_key(|work| work.step == Some(Step::Jobs) && work.is_claimed);
+        for next in circle {
             let Some(step) = next.step else { continue };
             if self.rests_until(next.generation).is_some() {
                 continue;
