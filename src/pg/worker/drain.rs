@@ -148,17 +148,19 @@ impl Drain {
             // One of them for another worker.
             ask_for_help();
         }
-        // In a circle: a collection with millions of jobs does not keep the others waiting.
+        // In a circle: a collection with millions of jobs does not keep the others waiting. What nobody is at goes first.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Changes::HeldUp;
         let now = process::now();
-        let is_behind =
-            |work: &&Work| self.behind.get(&work.generation).is_some_and(|at| *at > now);
-        let (slow, quick): (Vec<&Work>, Vec<&Work>) =
-            behind.into_iter().chain(before).partition(is_behind);
-        for next in quick.into_iter().chain(slow) {
+        let is_behind = |id| self.behind.get(&id).is_some_and(|until| *until > now);
+        let mut circle = [behind, before].concat();
+        circle.sort_by_key(|work| {
+            let is_claimed = work.step == Some(Step::Jobs) && work.is_claimed;
+            (is_behind(work.generation), is_claimed)
+        });
+        for next in circle {
             let Some(step) = next.step else { continue };
             if self.rests_until(next.generation).is_some() {
                 continue;
