@@ -15,10 +15,16 @@ pub fn give_way() {
 }
 
 /// Follows the setting in a process that gives way. It cannot take back what it gave up: a smaller value holds for those
-/// that start later.
+/// that start later. A server that runs with more of it keeps that.
 pub fn follow() {
-    if GIVES_WAY.load(Relaxed) {
-        // SAFETY: the priority of this process alone; where it may not be changed it stays.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, guc::worker::nice()) };
+    let nice = guc::worker::nice();
+    if nice == 0 || !GIVES_WAY.load(Relaxed) {
+        return;
+    }
+    // SAFETY: the priority of this process alone; where it may not be changed it stays.
+    unsafe {
+        if libc::getpriority(libc::PRIO_PROCESS, 0) < nice {
+            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+        }
     }
 }
