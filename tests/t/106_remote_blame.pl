@@ -94,16 +94,16 @@ for ([ 'key', { status => 400, body => $google }, qr/API key not valid/ ], [ 'lo
 # --- Per purpose --------------------------------------------------------------------------------------
 $provider->always([ { refuse => 'What is', unless => { input_type => ['query'] }, status => 400 },
 	{ unless => { input_type => [ 'query', 'passage' ] }, status => 400 } ]);
-$model->('asymmetric', q{, query_parameters => '{"input_type": "query"}', document_parameters => '{"input_type": "passage"}'});
-$docs->('asymmetric', 5);
-$collect->('asymmetric', 'asymmetric');
-wait_for_indexed($node, 'asymmetric');
-is($sql->("SELECT count(*) FROM rag_search('asymmetric', 'What is word3?')"), 5, 'questions and documents are asked for each in its way');
+$model->('by_purpose', q{, query_parameters => '{"input_type": "query"}', document_parameters => '{"input_type": "passage"}'});
+$docs->('by_purpose', 5);
+$collect->('by_purpose', 'by_purpose');
+wait_for_indexed($node, 'by_purpose');
+is($sql->("SELECT count(*) FROM rag_search('by_purpose', 'What is word3?')"), 5, 'questions and documents are asked for each in its way');
 
 # --- Too large ----------------------------------------------------------------------------------------
 my $tpm = { error => { message => 'Request too large for m on tokens per min (TPM): Limit 40000, Requested 60000' } };
 for ([ 'memory', { over_texts => 16, status => 500, body => 'CUDA out of memory' }, 'max_items' ],
-	[ 'minute', { over_tokens => 400, status => 429, body => $tpm }, 'max_request_tokens' ])
+	[ 'minute', { over_tokens => 150, status => 429, body => $tpm }, 'max_request_tokens' ])
 {
 	my ($name, $fault, $learnt) = @$_;
 	$model->($name, ", model => '$name'");
@@ -148,8 +148,8 @@ cmp_ok($took, '<', 60, sprintf('150 texts of 50 ms each took %.1f s', $took));
 is($sql->("SELECT count(*) FROM rag.dead_job WHERE collection = 'slow'"), 0, 'none is given up');
 
 # --- An outage of one model keeps no other from its work -------------------------------------------------
-$provider->always({ refuse => 'of down', status => 503, body => 'upstream connect error' });
-$model->('down', ', retries => 0');
+$provider->always({ refuse => 'some-down-model', status => 503, body => 'upstream connect error' });
+$model->('down', q{, retries => 0, model => 'some-down-model'});
 $model->('up');
 $docs->('down', 10);
 $docs->('up', 10);
