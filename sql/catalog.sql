@@ -123,14 +123,15 @@ CREATE TABLE rag.job (
     failure       text CHECK (failure IN ('transient', 'rate-limited', 'outage', 'row', 'configuration')),
     reason        text,
     excerpt       text,
-    PRIMARY KEY (generation_id, key)
+    PRIMARY KEY (token)
 );
-CREATE UNIQUE INDEX ON rag.job (token);
+-- A key as text may be longer than an index takes, though the key itself is not: what is unique is its hash.
+CREATE UNIQUE INDEX ON rag.job (generation_id, rag.source_hash(NULL, key));
 CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
 -- For rag.status, which counts no jobs but those being worked on.
 CREATE INDEX ON rag.job (generation_id, queued_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id) WHERE worker IS NOT NULL;
-CREATE INDEX ON rag.job (generation_id, key) WHERE is_dead;
+CREATE INDEX ON rag.job (generation_id, rag.source_hash(NULL, key)) WHERE is_dead;
 COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
 COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';

@@ -38,7 +38,11 @@ mod verify;
 mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
-pgrx::extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["bootstrap"]);
+pgrx::extension_sql_file!(
+    "../sql/catalog.sql",
+    name = "catalog",
+    requires = ["bootstrap", source_hash]
+);
 pgrx::extension_sql_file!(
     "../sql/status.sql",
     name = "status",

@@ -6,4 +6,5 @@ CREATE TABLE {bits} (
     bits           bytea NOT NULL
 );
 ALTER TABLE {bits} ALTER COLUMN bits SET STORAGE EXTERNAL;
+REVOKE USAGE ON TYPE {bits} FROM PUBLIC;
 COMMENT ON TABLE {bits} IS {bits_comment};

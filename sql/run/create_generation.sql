@@ -31,5 +31,7 @@ ALTER TABLE {chunks} {keys_main}ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COL
 ALTER TABLE {chunks} ALTER COLUMN content SET STATISTICS 0, ALTER COLUMN content_hash SET STATISTICS 0,
     ALTER COLUMN section SET STATISTICS 0, ALTER COLUMN lexemes SET STATISTICS 0, ALTER COLUMN embedding SET STATISTICS 0;
 ALTER TABLE {documents} ALTER COLUMN source_hash SET STATISTICS 0;
+-- A table of another's with a column of a row type would keep these from being dropped.
+REVOKE USAGE ON TYPE {documents}, {chunks} FROM PUBLIC;
 COMMENT ON TABLE {documents} IS {documents_comment};
 COMMENT ON TABLE {chunks} IS {chunks_comment};

@@ -15,4 +15,5 @@ SELECT {view_keys},
                                pg_catalog.unnest(d.char_ends), pg_catalog.unnest(d.pages))
        WITH ORDINALITY AS p (chunk_id, char_start, char_end, page, ordinal)
   JOIN {chunks} c ON c.chunk_id OPERATOR(pg_catalog.=) p.chunk_id
- WHERE {visible}
+ WHERE {visible};
+REVOKE USAGE ON TYPE {view} FROM PUBLIC

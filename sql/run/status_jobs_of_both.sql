@@ -6,4 +6,4 @@ SELECT pg_catalog.count(*)
  WHERE theirs.generation_id BETWEEN $2 AND $2
    AND (theirs.is_dead OR NOT $3)
    AND EXISTS (SELECT FROM rag.job mine
-                WHERE mine.generation_id = $1 AND mine.key = theirs.key AND mine.is_dead = $3 OFFSET 0)
+                WHERE mine.generation_id = $1 AND rag.source_hash(NULL, mine.key) = rag.source_hash(NULL, theirs.key) AND mine.is_dead = $3 OFFSET 0)

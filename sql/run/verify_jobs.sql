@@ -2,4 +2,5 @@
 SELECT j.key
   FROM rag.job j
  WHERE j.generation_id OPERATOR(pg_catalog.=) $1
-   AND j.key OPERATOR(pg_catalog.=) ANY ($2)
+   AND rag.source_hash(NULL, j.key) OPERATOR(pg_catalog.=) ANY (
+           ARRAY (SELECT rag.source_hash(NULL, k.key) FROM pg_catalog.unnest($2) AS k (key)))

@@ -7,7 +7,7 @@ WITH next AS (
      WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()
      ORDER BY ready_at LIMIT 1
 ), ready AS (
-    SELECT generation_id, key FROM rag.job
+    SELECT token FROM rag.job
      WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()
        AND (losses > 1) = (SELECT is_suspect FROM next)
      ORDER BY ready_at
@@ -20,5 +20,5 @@ UPDATE rag.job j
        worker = pg_catalog.pg_backend_pid(),
        losses = j.losses + 1
   FROM ready
- WHERE j.generation_id = ready.generation_id AND j.key = ready.key
+ WHERE j.token = ready.token
 RETURNING j.key, j.token, j.attempts

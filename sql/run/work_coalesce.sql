@@ -24,7 +24,7 @@ WITH first AS (
     SELECT live.generation_id, c.key, c.is_insert, c.changed_at
       FROM changed c JOIN live USING (collection_id)
      ORDER BY live.generation_id, c.key COLLATE "C"
-        ON CONFLICT (generation_id, key) DO UPDATE
+        ON CONFLICT (generation_id, rag.source_hash(NULL, key)) DO UPDATE
        SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
            is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
     RETURNING j.key

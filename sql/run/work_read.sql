@@ -1,7 +1,7 @@
 -- Run by pg::worker as the source's owner: documents as they are, beside what is stored of them.
 -- The identity shows when two keys are one document, such as 1.0 and 1.00.
 SELECT k.ordinal::int,
-       s.{first_key} IS NOT NULL,
+       s.tableoid IS NOT NULL,
        s.{content}::text,
        {title},
        d.source_hash,

@@ -2,6 +2,6 @@
 UPDATE rag.job j
    SET worker = NULL, ready_at = pg_catalog.now(),
        losses = j.losses - CASE WHEN j.token = ANY ($2) THEN 1 ELSE 0 END
-  FROM (SELECT generation_id, key FROM rag.job WHERE token = ANY ($1)
+  FROM (SELECT token FROM rag.job WHERE token = ANY ($1)
          ORDER BY generation_id, key FOR UPDATE SKIP LOCKED) AS mine
- WHERE j.generation_id = mine.generation_id AND j.key = mine.key
+ WHERE j.token = mine.token

@@ -10,8 +10,8 @@ UPDATE rag.job j
        reason = CASE WHEN j.losses >= 5
                      THEN pg_catalog.format('the backend that worked on it ended unexpectedly, %s times', j.losses)
                      ELSE j.reason END
-  FROM (SELECT generation_id, key FROM rag.job
+  FROM (SELECT generation_id, rag.source_hash(NULL, key) AS key_hash FROM rag.job
          WHERE worker IS NOT NULL
            AND worker NOT IN (SELECT a.pid FROM pg_catalog.pg_stat_get_activity(NULL) a)
          ORDER BY generation_id, key FOR UPDATE SKIP LOCKED) AS lost
- WHERE j.generation_id = lost.generation_id AND j.key = lost.key
+ WHERE j.generation_id = lost.generation_id AND rag.source_hash(NULL, j.key) = lost.key_hash

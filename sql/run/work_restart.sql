@@ -3,7 +3,7 @@
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
        is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
-  FROM (SELECT generation_id, key FROM rag.job
+  FROM (SELECT generation_id, rag.source_hash(NULL, key) AS key_hash FROM rag.job
          WHERE generation_id = ANY ($1) AND (worker IS NOT NULL OR is_dead)
          ORDER BY generation_id, key FOR UPDATE) AS stale
- WHERE j.generation_id = stale.generation_id AND j.key = stale.key
+ WHERE j.generation_id = stale.generation_id AND rag.source_hash(NULL, j.key) = stale.key_hash

@@ -1,6 +1,6 @@
 -- Run by pg::worker as the source's owner: the next page of documents rows and which of them have no
 -- source row. OFFSET 0 makes it one probe of an index a row.
-SELECT ARRAY[{document_texts}], s.{first_key} IS NULL, false
+SELECT ARRAY[{document_texts}], s.tableoid IS NULL, false
   FROM (SELECT {document_keys} FROM {documents} d WHERE {after} ORDER BY {document_keys} LIMIT {limit}) d
-  LEFT JOIN LATERAL (SELECT s.{first_key} FROM {source} s WHERE {equal} OFFSET 0) s ON true
+  LEFT JOIN LATERAL (SELECT s.tableoid FROM {source} s WHERE {equal} OFFSET 0) s ON true
  ORDER BY {document_keys}

@@ -2,9 +2,9 @@
 -- row, and which have one made from another text. format() writes a key with its type's output function. OFFSET 0
 -- makes it one probe of an index a row: a join would read all documents for each page.
 SELECT ARRAY[{source_texts}],
-       d.key_1 IS NULL,
-       d.key_1 IS NOT NULL
+       d.source_hash IS NULL,
+       d.source_hash IS NOT NULL
            AND d.source_hash OPERATOR(pg_catalog.<>) rag.source_hash({title}, s.{content}::text)
   FROM (SELECT {source_columns} FROM {source} s WHERE {after} ORDER BY {source_keys} LIMIT {limit}) s
-  LEFT JOIN LATERAL (SELECT d.key_1, d.source_hash FROM {documents} d WHERE {equal} OFFSET 0) d ON true
+  LEFT JOIN LATERAL (SELECT d.source_hash FROM {documents} d WHERE {equal} OFFSET 0) d ON true
  ORDER BY {source_keys}

@@ -251,8 +251,14 @@ impl Collection {
         self.keys.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
+    /// The columns of the source that chunks are made from: keys, text and, where there is one, title.
+    pub fn source_columns(&self) -> Vec<&str> {
+        let keys = self.keys.iter().map(|key| key.name.as_str());
+        keys.chain([self.content.as_str()]).chain(self.title.as_deref()).collect()
+    }
+
     /// SQL that is true while the source row of `other` exists and the caller may read its text.
-    /// `OFFSET 0` keeps the planner from hashing the whole source, and naming the content column
+    /// `OFFSET 0` keeps the planner from hashing the whole source, and naming what chunks are made from
     /// keeps out roles with rights on the key alone.
     pub fn source_visible(&self, other: &str) -> String {
         self.source_visible_where(other, None)
@@ -260,11 +266,11 @@ impl Collection {
 
     /// As [`Collection::source_visible`], and `condition`, which may name the source row as `s`, holds.
     pub fn source_visible_where(&self, other: &str, condition: Option<&str>) -> String {
-        let columns = self.keys.iter().map(|key| format!("s.{}", key.name_sql()));
+        let columns = self.source_columns();
+        let columns = columns.iter().map(|name| format!("s.{}", quote_identifier(name)));
         format!(
-            "EXISTS (SELECT {}, s.{} FROM {} s WHERE {}{}{} OFFSET 0)",
+            "EXISTS (SELECT {} FROM {} s WHERE {}{}{} OFFSET 0)",
             columns.collect::<Vec<_>>().join(", "),
-            self.content_sql(),
             self.source_sql,
             self.keys_equal("s", other),
             if condition.is_some() { " AND " } else { "" },

@@ -202,7 +202,7 @@ fn after_drop() -> Result<()> {
     for (name, id, lost_source, lost_column, lost_partition) in hit {
         if lost_source {
             // Whoever could drop the source may drop what was made of it.
-            as_extension_owner(|| drop::drop(&name))?;
+            as_extension_owner(|| drop::drop(&name, drop::Behavior::Cascade))?;
             pgrx::notice!("collection \"{name}\" was dropped with its source");
         } else if lost_column {
             pause(id, "a column of the collection was dropped");

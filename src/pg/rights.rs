@@ -107,14 +107,15 @@ pub fn without_jit<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// The settings that types' output functions heed.
-pub const KEY_TEXT: [(&CStr, &CStr); 6] = [
+/// The settings that types' output and input functions heed.
+pub const KEY_TEXT: [(&CStr, &CStr); 7] = [
     (c"DateStyle", c"ISO, YMD"),
     (c"IntervalStyle", c"postgres"),
     (c"TimeZone", c"UTC"),
     (c"extra_float_digits", c"3"),
     (c"bytea_output", c"hex"),
     (c"lc_monetary", c"C"),
+    (c"array_nulls", c"on"),
 ];
 
 /// The settings under which the extension's own statements are parsed. `pg_temp` comes last: not named, it would come

@@ -174,8 +174,7 @@ fn require_rights(collection: &Collection, generation: &Generation) -> Result<()
                 pgrx::spi::quote_literal(name)
             )));
     }
-    let keys = collection.keys.iter().map(|key| key.name.as_str());
-    let needed: Vec<&str> = keys.chain([collection.content.as_str()]).collect();
+    let needed = collection.source_columns();
     if !rights::may_select_columns(collection.source, &needed) {
         let source = &collection.source_sql;
         let columns: Vec<String> = needed.iter().map(pgrx::spi::quote_identifier).collect();

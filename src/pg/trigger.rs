@@ -21,6 +21,8 @@ use target::Targets;
 
 /// Most keys in a row of `rag.change`.
 const KEYS_PER_CHANGE: usize = 1_000;
+/// Bytes of keys from which on it has no more.
+const BYTES_PER_CHANGE: usize = 1 << 20;
 
 /// Tells PostgreSQL how to call [`rag_ingest`].
 #[unsafe(no_mangle)]
@@ -169,7 +171,7 @@ impl Changes<'_> {
         }
         self.keys.push_str(key);
         self.count += 1;
-        if self.count >= KEYS_PER_CHANGE {
+        if self.count >= KEYS_PER_CHANGE || self.keys.len() >= BYTES_PER_CHANGE {
             self.flush();
         }
     }

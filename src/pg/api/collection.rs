@@ -115,7 +115,7 @@ CREATE FUNCTION @extschema@.rag_drop_collection(name text) RETURNS void
 COMMENT ON FUNCTION @extschema@.rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
 ", requires = ["catalog"])]
 fn rag_drop_collection(name: &str) -> Result<(), ErrorReport> {
-    drop::drop(name)?;
+    drop::drop(name, drop::Behavior::Restrict)?;
     Ok(())
 }
 

@@ -30,12 +30,12 @@ fn rag_verify(
     Ok(TableIterator::new(findings.into_iter().map(row)))
 }
 
-/// The hash by which a document is known again, where a statement needs it of every row.
+/// The hash by which a document, or the key of a job, is known again, where a statement needs it of every row.
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.source_hash(title text, content text) RETURNS bytea
     IMMUTABLE PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag.source_hash IS 'part of rag_verify: hash of a document as its source row gives it';
-", requires = ["catalog"])]
+COMMENT ON FUNCTION rag.source_hash IS 'hash by which a document, or the key of a job, is known again';
+", requires = ["bootstrap"])]
 fn source_hash(title: Option<&str>, content: Option<&str>) -> Vec<u8> {
     crate::queue::diff::source_hash(title, content).to_vec()
 }

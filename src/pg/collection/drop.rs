@@ -22,7 +22,7 @@ struct Remains {
 }
 
 /// Drops the collection of this name, also when its source is gone.
-pub fn drop(name: &str) -> Result<()> {
+pub fn drop(name: &str, behavior: Behavior) -> Result<()> {
     let sql = include_str!("../../../sql/run/load_dropped.sql");
     let remains = |row: SpiHeapTupleData<'_>| Remains {
         name: name.to_owned(),
@@ -46,16 +46,35 @@ pub fn drop(name: &str) -> Result<()> {
         }
     });
     remains.drop_triggers();
-    as_source_owner(remains.owner, || remains.drop_objects());
+    as_source_owner(remains.owner, || remains.drop_objects(behavior));
     Ok(())
 }
 
-impl Remains {
-    fn drop_objects(&self) {
-        if let Some(view) = self.view.map(relation_sql) {
-            execute(&fill("DROP VIEW {view}", &[("view", &view)]), &[]);
+/// What becomes of what others made of a collection's objects, such as views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behavior {
+    /// They are in the way, as of `DROP TABLE`.
+    Restrict,
+    /// They are dropped too: the source is gone already.
+    Cascade,
+}
+
+impl Behavior {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Restrict => "RESTRICT",
+            Self::Cascade => "CASCADE",
         }
-        drop_tables(&self.tables);
+    }
+}
+
+impl Remains {
+    fn drop_objects(&self, behavior: Behavior) {
+        if let Some(view) = self.view.map(relation_sql) {
+            let names = [("view", &*view), ("behavior", behavior.sql())];
+            execute(&fill("DROP VIEW {view} {behavior}", &names), &[]);
+        }
+        drop_tables(&self.tables, behavior);
     }
 
     fn drop_triggers(&self) {
@@ -77,15 +96,18 @@ pub fn delete_generations(generations: &[i32]) {
 }
 
 /// Drops tables of generations. Runs as their owner.
-pub fn drop_tables(tables: &[Oid]) {
+pub fn drop_tables(tables: &[Oid], behavior: Behavior) {
     // A rule can make a view of an empty table in PostgreSQL 15.
-    for (kind, statement) in [(b'v', "DROP VIEW {tables}"), (b'r', "DROP TABLE {tables}")] {
+    for (kind, statement) in
+        [(b'v', "DROP VIEW {tables} {behavior}"), (b'r', "DROP TABLE {tables} {behavior}")]
+    {
         // All at once: the policies of one name another.
         let is_kind = |table: &&Oid| (names::kind(**table) == Some(b'v')) == (kind == b'v');
         let tables: Vec<_> =
             tables.iter().filter(is_kind).filter_map(|table| names::relation(*table)).collect();
         if !tables.is_empty() {
-            execute(&fill(statement, &[("tables", &tables.join(", "))]), &[]);
+            let names = [("tables", &*tables.join(", ")), ("behavior", behavior.sql())];
+            execute(&fill(statement, &names), &[]);
         }
     }
 }

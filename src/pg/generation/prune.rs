@@ -1,7 +1,7 @@
 //! Dropping generations that nothing runs on.
 use super::{lock, no_generation};
 use crate::pg::attempt::{Patience, with_short_locks};
-use crate::pg::collection::drop::{delete_generations, drop_tables};
+use crate::pg::collection::drop::{Behavior, delete_generations, drop_tables};
 use crate::pg::collection::{Collection, Generation, State};
 use crate::pg::rights::{as_source_owner, relation_owner};
 use crate::pg::worker::builder;
@@ -26,7 +26,7 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
         let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
         let tables: Vec<Oid> =
             tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();
-        as_source_owner(collection.owner, || drop_tables(&tables));
+        as_source_owner(collection.owner, || drop_tables(&tables, Behavior::Restrict));
         Ok(pruned.len())
     })
 }

@@ -36,6 +36,13 @@ impl Comparable {
             ))
             .with_hint("Filter by a column whose type has an equality operator."));
         }
+        if has_domain(type_oid) {
+            return Err(Error::wrong_type(format!(
+                "the type of column \"{column}\" has a domain inside"
+            ))
+            .with_detail("To read a value of it would run the domain's constraints, code of the table's owner, as whoever searches.")
+            .with_hint("Filter by another column."));
+        }
         Ok(Self {
             column: column.to_owned(),
             type_oid,
@@ -99,6 +106,33 @@ impl Comparable {
 
     fn text_of(&self, value: &Value) -> String {
         if self.type_oid == pg_sys::JSONBOID { value.to_string() } else { values::text_of(value) }
+    }
+}
+
+/// Whether elements, fields or bounds of a type's values are of a domain. One around the type itself is left aside: its base
+/// type is what is read.
+fn has_domain(type_oid: pg_sys::Oid) -> bool {
+    let is_or_has = |inner: pg_sys::Oid| {
+        // SAFETY: a cache look-up inside a transaction.
+        let is_domain = unsafe { pg_sys::get_typtype(inner) } as u8 == pg_sys::TYPTYPE_DOMAIN;
+        is_domain || has_domain(inner)
+    };
+    // SAFETY: cache look-ups inside a transaction; a type of kind 'c' has a row type, which is copied.
+    unsafe {
+        let element = pg_sys::get_element_type(type_oid);
+        if element != pg_sys::InvalidOid {
+            return is_or_has(element);
+        }
+        match pg_sys::get_typtype(type_oid) as u8 {
+            pg_sys::TYPTYPE_COMPOSITE => {
+                let fields = pg_sys::lookup_rowtype_tupdesc_copy(type_oid, -1);
+                let fields = pgrx::PgTupleDesc::from_pg_is_copy(fields);
+                fields.iter().any(|field| !field.attisdropped && is_or_has(field.atttypid))
+            }
+            pg_sys::TYPTYPE_RANGE => is_or_has(pg_sys::get_range_subtype(type_oid)),
+            pg_sys::TYPTYPE_MULTIRANGE => is_or_has(pg_sys::get_multirange_range(type_oid)),
+            _ => false,
+        }
     }
 }
 

@@ -54,6 +54,10 @@ fn search_fuse(
     >,
     ErrorReport,
 > {
+    let bytes = dense.map_or(0, <[u8]>::len) + lexical.map_or(0, <[u8]>::len);
+    if bytes > MAX_HITS {
+        return Err(malformed().into());
+    }
     let request = unpack(request.unwrap_or_default())?;
     let candidates = fuse(&request, dense.unwrap_or_default(), lexical.unwrap_or_default());
     let rank = |rank: Option<u32>| rank.and_then(|rank| i32::try_from(rank).ok());
@@ -70,8 +74,13 @@ pub fn tid((page, place): Place) -> ItemPointerData {
 }
 
 fn unpack(request: &[u8]) -> Result<Request> {
-    Request::unpack(request).ok_or_else(|| {
-        Error::invalid_argument("malformed request of a search")
-            .with_hint("This function is part of rag_search, which calls it by itself.")
-    })
+    Request::unpack(request).ok_or_else(malformed)
+}
+
+/// Most bytes of what legs found: a thousand candidates have a hundredth of it.
+const MAX_HITS: usize = 8 << 20;
+
+fn malformed() -> Error {
+    Error::invalid_argument("malformed request of a search")
+        .with_hint("This function is part of rag_search, which calls it by itself.")
 }

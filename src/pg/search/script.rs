@@ -1,5 +1,6 @@
 //! Full text of scripts without spaces, for configurations that cannot part it themselves.
 use super::text_search::Config;
+use crate::pg::limit;
 use crate::search::script::for_documents;
 use pgrx::prelude::*;
 
@@ -8,10 +9,11 @@ CREATE FUNCTION rag.search_text(config regconfig, content text) RETURNS text
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag.search_text IS 'a text as chunks are indexed for full text search: scripts without spaces in overlapping pieces';
 ", requires = ["catalog"])]
-fn search_text(config: pg_sys::Oid, content: &str) -> String {
-    if Config::of(config).is_parted_by_spaces() {
+fn search_text(config: pg_sys::Oid, content: &str) -> Result<String, pg_sys::panic::ErrorReport> {
+    limit::text(content)?;
+    Ok(if Config::of(config).is_parted_by_spaces() {
         for_documents(content).into_owned()
     } else {
         content.to_owned()
-    }
+    })
 }

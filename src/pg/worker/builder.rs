@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// How long to wait before a build is tried again. A call takes its time too.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Most builders of a database.
+const BUILDERS: u32 = 2;
+
 thread_local! {
     /// When this process last called for a generation's index.
     static CALLED: RefCell<HashMap<i32, Instant>> = RefCell::new(HashMap::new());
@@ -36,6 +39,9 @@ pub fn call(generation: i32) -> bool {
         return true;
     }
     lock.release();
+    // The others wait for their turn: processes of the server are few, and a build may wait for long.
+    let Some(slot) = free_slot() else { return true };
+    slot.release();
     // SAFETY: reads this process's variable.
     let database = unsafe { pg_sys::MyDatabaseId };
     let called = BackgroundWorkerBuilder::new("rag_pg index builder")
@@ -51,6 +57,11 @@ pub fn call(generation: i32) -> bool {
         CALLED.with_borrow_mut(|called| called.insert(generation, Instant::now()));
     }
     called
+}
+
+/// Takes one of the locks of which a database's builders have one each, if any is free.
+fn free_slot() -> Option<turnstile::Lock> {
+    (0..BUILDERS).map(turnstile::building_slot).find(|slot| slot.try_exclusive())
 }
 
 /// Ends whoever builds an index of these generations, whose tables are about to be dropped. Where they are not
@@ -87,7 +98,7 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     set(c"lock_timeout", c"0");
     let host = Host::worker();
     // Held until the process ends, however it does.
-    if !turnstile::building(generation).try_exclusive() {
+    if free_slot().is_none() || !turnstile::building(generation).try_exclusive() {
         return;
     }
     if let Err(failed) = build(&host, generation) {

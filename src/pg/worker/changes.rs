@@ -1,11 +1,15 @@
 //! From changes to jobs, and which generations have any.
-use crate::pg::rights::as_extension_owner;
+use crate::pg::rights::{as_extension_owner, with_lock_timeout};
 use crate::pg::spi::{column, execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
+use std::time::{Duration, Instant};
 
 /// Most rows of `rag.change` taken at once: up to 100,000 keys.
 const CHANGES: i32 = 100;
+/// How long rows are taken before anything is indexed. They are taken in the order written, whatever collection they are
+/// of: few enough would keep a change waiting until the changes of others before it are indexed.
+const BUDGET: Duration = Duration::from_millis(500);
 
 /// What became of waiting changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +32,42 @@ pub fn coalesce(collections: Option<&[i32]>) -> Changes {
         }
         let lock = include_str!("../../../sql/run/work_hold_generations.sql");
         let held: Vec<i32> = query(lock, &[collections().into()], |row| required(&row, 1));
-        let sql = include_str!("../../../sql/run/work_coalesce.sql");
-        let args = [collections().into(), CHANGES.into(), held.into()];
-        let row = query(sql, &args, |row| {
-            (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
-        });
-        let (taken, compared) = row.into_iter().next().unwrap_or_default();
-        if !compared.is_empty() {
-            execute(include_str!("../../../sql/run/work_restart.sql"), &[compared.into()]);
-        }
-        if taken > 0 { Changes::Taken } else { Changes::HeldUp }
+        let started = Instant::now();
+        let mut changes = Changes::HeldUp;
+        // A job that somebody holds, in a transaction that may be open for long, is not waited for.
+        with_lock_timeout(c"100ms", || {
+            loop {
+                let taken = take(collections(), &held);
+                if taken > 0 {
+                    changes = Changes::Taken;
+                }
+                if taken < i64::from(CHANGES) || started.elapsed() >= BUDGET {
+                    return changes;
+                }
+            }
+        })
     })
+}
+
+/// Turns some changes into jobs, and starts the comparisons among them. How many rows there were.
+fn take(collections: Option<Vec<i32>>, held: &[i32]) -> i64 {
+    let sql = include_str!("../../../sql/run/work_coalesce.sql");
+    let args = [collections.into(), CHANGES.into(), held.to_vec().into()];
+    let row = query(sql, &args, |row| {
+        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
+    });
+    let (taken, compared) = row.into_iter().next().unwrap_or_default();
+    if !compared.is_empty() {
+        execute(include_str!("../../../sql/run/work_restart.sql"), &[compared.into()]);
+    }
+    taken
+}
+
+/// Those of `collections` (`None`: all) that have changes.
+pub fn changed(collections: Option<&[i32]>) -> Vec<i32> {
+    let sql = include_str!("../../../sql/run/work_changed_collections.sql");
+    let args = [collections.map(<[i32]>::to_vec).into()];
+    as_extension_owner(|| query(sql, &args, |row| required(&row, 1)))
 }
 
 /// What can be done for a generation, the most urgent first.

@@ -11,7 +11,7 @@ use super::text_index::Waiting;
 use super::{job_count, scan, time_limit, vector_index};
 use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
-use crate::pg::rights::as_extension_owner;
+use crate::pg::rights::{as_extension_owner, with_lock_timeout};
 use crate::pg::spi::{execute, query, required};
 use crate::pg::{answer_request, call_log, query_log};
 use crate::queue::backoff;
@@ -129,12 +129,19 @@ impl Drain {
         let collections = self.collections.as_deref();
         self.host.reached("called");
         call_log::drain(&self.host)?;
-        let (changed, work) = self.host.transaction(|| {
-            let changed = changes::coalesce(collections);
-            job_count::fold();
-            self.host.reached("coalescing");
-            Ok((changed, changes::list(collections)))
-        })?;
+        let turn = |apart: Option<Changes>| {
+            self.host.transaction(|| {
+                let changed = apart.unwrap_or_else(|| changes::coalesce(collections));
+                job_count::fold();
+                self.host.reached("coalescing");
+                Ok((changed, changes::list(collections)))
+            })
+        };
+        let (changed, work) = match turn(None) {
+            Err(failed) if failed.is_cancel() => return Err(failed),
+            Err(_) => turn(Some(self.coalesce_apart()?))?,
+            Ok(done) => done,
+        };
         self.host.reached("coalesced");
         if self.host.is_worker() {
             // Before anything else, since there may always be jobs.
@@ -226,7 +233,11 @@ impl Drain {
             // What a renamed or dropped object explains is not a reason to stop.
             Failure::Configuration if self.may_have_changed(generation, &failed)? => {}
             // No single document is at fault, so there is none to give up.
-            Failure::Configuration | Failure::Row => self.pause(generation, &failed)?,
+            Failure::Configuration | Failure::Row => match self.pause(generation, &failed) {
+                // Somebody holds what is to be changed: it rests instead, and no other waits.
+                Err(held) if held.is_lock() && is_worker => self.rest(generation, &failed)?,
+                paused => paused?,
+            },
             class if class.concerns_all() => {
                 self.note_outage(generation, &failed)?;
                 self.rest(generation, &failed)?;
@@ -283,14 +294,34 @@ impl Drain {
         Ok(!is_known)
     }
 
-    /// Lets everyone see why a generation makes no progress; what is stored next takes it back.
+    /// Turns changes into jobs where that failed for all collections at once: for each alone, so that one whose jobs somebody
+    /// holds, or that has something wrong with it, keeps no other waiting.
+    fn coalesce_apart(&self) -> Result<Changes, Failed> {
+        let collections = self.collections.as_deref();
+        let changed = self.host.transaction(|| Ok(changes::changed(collections)))?;
+        let mut result = Changes::HeldUp;
+        for collection in changed {
+            match self.host.transaction(|| Ok(changes::coalesce(Some(&[collection])))) {
+                Ok(Changes::Taken) => result = Changes::Taken,
+                Ok(_) => {}
+                Err(failed) if failed.is_cancel() => return Err(failed),
+                Err(failed) if failed.is_lock() => {}
+                Err(failed) => failed.warn(),
+            }
+        }
+        Ok(result)
+    }
+
+    /// Lets everyone see why a generation makes no progress; what is stored next takes it back. Where somebody holds its row
+    /// that is left out: nobody waits for it.
     fn note_outage(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
-        self.host.transaction(|| {
+        let noted = self.host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
             let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
-            as_extension_owner(|| execute(sql, &args));
+            with_lock_timeout(c"100ms", || as_extension_owner(|| execute(sql, &args)));
             Ok(())
-        })
+        });
+        noted.or_else(|held| if held.is_lock() { Ok(()) } else { Err(held) })
     }
 
     /// Lets other generations go first for a while.

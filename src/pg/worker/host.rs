@@ -21,14 +21,13 @@ use std::time::Duration;
 /// Settings of every transaction besides those that statements are parsed and keys are written under. A lock that is
 /// not to be had is tried again later, a deadlock with somebody's DROP is noticed here first and ends our
 /// transaction rather than theirs, small statements are not compiled, and a notice about a word too long to be
-/// indexed is for nobody. The triggers of the queue fire, and a NULL in an array is one.
-const SETTINGS: [(&CStr, &CStr); 6] = [
+/// indexed is for nobody. The triggers of the queue fire.
+const SETTINGS: [(&CStr, &CStr); 5] = [
     (c"lock_timeout", c"10s"),
     (c"deadlock_timeout", c"100ms"),
     (c"jit", c"off"),
     (c"client_min_messages", c"warning"),
     (c"session_replication_role", c"origin"),
-    (c"array_nulls", c"on"),
 ];
 
 /// Settings that a database or a role has for sessions, which a procedure's own work disregards. What the session itself

@@ -5,7 +5,7 @@ use super::others::Others;
 use super::process::leave_database;
 use super::turnstile::is_database_wanted;
 use crate::Error;
-use crate::pg::rights::as_extension_owner;
+use crate::pg::rights::{as_extension_owner, with_lock_timeout};
 use crate::pg::spi::{execute, query, required};
 use crate::queue::backoff;
 use crate::queue::failure::{Failure, MAX_ATTEMPTS};
@@ -270,5 +270,7 @@ pub fn pause_generation(generation: i32, failed: &Failed) -> Option<String> {
 fn note_pause(sql: &str, id: i32, failed: &Failed) -> Option<String> {
     let args =
         [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
-    as_extension_owner(|| query(sql, &args, |row| required(&row, 1))).pop()
+    with_lock_timeout(c"100ms", || {
+        as_extension_owner(|| query(sql, &args, |row| required(&row, 1))).pop()
+    })
 }

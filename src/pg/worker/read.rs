@@ -98,7 +98,6 @@ pub fn keyed(target: &Target, template: &str, more: &[(&str, &str)]) -> String {
         ("keys", keys_sql(&collection.keys)),
         ("k_keys", k_keys),
         ("stored_keys", collection.stored_keys("")),
-        ("first_key", collection.keys[0].name_sql()),
         ("content", collection.content_sql()),
         ("source", collection.source_sql.clone()),
         ("source_equal", collection.keys_equal("s", "k")),

@@ -100,7 +100,6 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -
             ("content", &target.collection.content_sql()),
             ("document_texts", &each(&|key| text(of_documents(key)))),
             ("document_keys", &each(&of_documents)),
-            ("first_key", &keys[0].name_sql()),
             ("source", &target.collection.source_sql),
             ("documents", &target.documents),
             ("after", &behind),

@@ -11,6 +11,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
+use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ fn limited<R>(statement: impl FnOnce() -> R) -> R {
     };
     let started = Instant::now();
     let armed = Armed::after(limit);
+    let deadline = Deadline::after(limit + GRACE);
     let statement = AssertUnwindSafe(statement);
     let result = PgTryBuilder::new(move || {
         let statement = statement;
@@ -58,8 +60,53 @@ fn limited<R>(statement: impl FnOnce() -> R) -> R {
         )))
     })
     .execute();
+    drop(deadline);
     drop(armed);
     result
+}
+
+/// How long a statement may go on after its timeout.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Ends this process if the statement goes on in spite of its timeout: that is an error, which a function of the owner's may
+/// catch. What ends a process cannot be caught. The jobs count as lost, and after five losses they are given up.
+struct Deadline;
+
+impl Deadline {
+    fn after(delay: Duration) -> Self {
+        set_timer(delay);
+        Self
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        set_timer(Duration::ZERO);
+    }
+}
+
+/// Has SIGTERM sent to this process after a delay; zero: never.
+fn set_timer(delay: Duration) {
+    thread_local! {
+        static TIMER: OnceCell<libc::timer_t> = const { OnceCell::new() };
+    }
+    // SAFETY: the timer is created once and kept; what is passed outlives the calls. Without a timer, for lack of
+    // memory, the statement's own timeout is what there is.
+    unsafe {
+        let create = || {
+            let mut event: libc::sigevent = std::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_SIGNAL;
+            event.sigev_signo = libc::SIGTERM;
+            let mut timer: libc::timer_t = std::ptr::null_mut();
+            libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer);
+            timer
+        };
+        let timer = TIMER.with(|kept| *kept.get_or_init(create));
+        let mut when: libc::itimerspec = std::mem::zeroed();
+        when.it_value.tv_sec = delay.as_secs() as libc::time_t;
+        when.it_value.tv_nsec = libc::c_long::from(delay.subsec_nanos().cast_signed());
+        libc::timer_settime(timer, 0, &raw const when, std::ptr::null_mut());
+    }
 }
 
 /// The statement timeout, armed. An ERROR disarms it with its transaction.

@@ -35,6 +35,11 @@ pub fn building(generation: i32) -> Lock {
     Lock(1, generation.unsigned_abs())
 }
 
+/// Held by a process that builds an index: one of those that a database has.
+pub fn building_slot(number: u32) -> Lock {
+    Lock(2, number)
+}
+
 /// Distinguishes our locks from users' advisory ones, which have 1 and 2 here.
 const CLASS: u16 = 0x5261;
 

@@ -80,7 +80,8 @@ struct Chunk {
 
 #[derive(Deserialize)]
 struct ChunkChoice {
-    #[serde(default)]
+    // A server that does not stream sends all of it as a message.
+    #[serde(default, alias = "message")]
     delta: Message,
     #[serde(default, deserialize_with = "shape::word")]
     finish_reason: Option<String>,
