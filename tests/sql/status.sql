@@ -44,7 +44,7 @@ UPDATE rag.job SET is_dead = NOT is_dead, is_new = true, attempts = 3 WHERE key 
 SELECT state('seen');
 INSERT INTO rag.job AS j (generation_id, key, is_new, queued_at)
 SELECT :generation_id, format('["%s"]', i), true, now() FROM generate_series(3, 6) i
-    ON CONFLICT (generation_id, key) DO UPDATE SET is_dead = false, is_new = j.key <> '["4"]';
+    ON CONFLICT (generation_id, rag.source_hash(NULL, key)) DO UPDATE SET is_dead = false, is_new = j.key <> '["4"]';
 UPDATE rag.job SET attempts = attempts + 1;
 BEGIN;
 DELETE FROM rag.job WHERE is_new;
