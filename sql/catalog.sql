@@ -138,15 +138,18 @@ COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';
 COMMENT ON COLUMN rag.job.worker IS 'process id of the claiming backend while its lease lasts';
 
 -- Triggers append what each statement changes, in its own transaction, so that nobody waits for a counter and every
--- snapshot sees the sum that its jobs have; workers fold many rows into one. No index: it stays small.
+-- snapshot sees the sum that its jobs have; workers fold many rows into one. It stays small: no index by generation.
 CREATE TABLE rag.job_count (
     generation_id int NOT NULL,
     open          bigint NOT NULL,
     dead          bigint NOT NULL,
-    new           bigint NOT NULL
+    new           bigint NOT NULL,
+    -- Where all tables are published, no row of one without a key can be deleted.
+    count_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 COMMENT ON TABLE rag.job_count IS 'how many jobs a generation has: the sum of its rows';
 COMMENT ON COLUMN rag.job_count.open IS 'jobs that are not dead';
+COMMENT ON COLUMN rag.job_count.count_id IS 'nothing but a key';
 COMMENT ON COLUMN rag.job_count.new IS 'documents among both that have no chunks yet';
 
 -- A comparison of source and documents under way, resumable at a key.
@@ -170,6 +173,7 @@ CREATE TABLE rag.progress (
     reused        bigint NOT NULL DEFAULT 0,
     tokens        bigint NOT NULL DEFAULT 0,
     rate          float8,
+    rated_at      timestamptz,
     worker        int,
     heartbeat     timestamptz,
     error         text,
@@ -183,7 +187,8 @@ COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation w
 COMMENT ON COLUMN rag.progress.error IS 'what went wrong last with the generation as a whole, or NULL';
 COMMENT ON COLUMN rag.progress.paused IS 'what the error said that paused it, for the owner: rag.collection and rag.generation, which everyone reads, have no words of documents and providers';
 COMMENT ON COLUMN rag.progress.sqlstate IS 'of the error in error or paused';
-COMMENT ON COLUMN rag.progress.rate IS 'documents a second, smoothed';
+COMMENT ON COLUMN rag.progress.rate IS 'documents a second, stored by all workers together, smoothed';
+COMMENT ON COLUMN rag.progress.rated_at IS 'when documents were last stored';
 
 -- What is dumped here can be read by everyone, since pg_dump gives up at the first table it may not read. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.
 GRANT SELECT ON rag.collection, rag.generation TO PUBLIC;

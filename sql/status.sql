@@ -17,7 +17,7 @@ SELECT c.name AS collection,
        CASE WHEN g.dimensions > 4000 THEN 'none' ELSE g.index_method END AS index,
        g.lexical,
        -- All of these are NULL for whom row-level security of the source shows a part of it.
-       CASE WHEN w.is_told THEN p.indexed + COALESCE(n.new, 0) END AS documents,
+       CASE WHEN w.is_told THEN p.indexed + COALESCE(n.new, 0) + w.inserted END AS documents,
        CASE WHEN w.is_told THEN p.indexed END AS indexed,
        CASE WHEN w.is_told THEN COALESCE(n.open, 0) - j.in_flight + w.pending END AS pending,
        CASE WHEN w.is_told THEN j.in_flight END AS in_flight,
@@ -83,21 +83,25 @@ SELECT c.name AS collection,
               (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND NOT j.is_dead)) AS j (in_flight, oldest, ready_at)
  CROSS JOIN LATERAL (
-       SELECT COALESCE(pg_catalog.sum(w.documents), 0)::bigint, pg_catalog.min(w.changed_at),
+       -- A comparison of the whole source finds what else waits too, which is not to be counted twice.
+       SELECT CASE WHEN pg_catalog.bool_or(w.is_whole) THEN 1 ELSE COALESCE(pg_catalog.sum(w.documents), 0) END::bigint,
+              CASE WHEN pg_catalog.bool_or(w.is_whole) THEN 0
+                   ELSE COALESCE(pg_catalog.sum(w.documents) FILTER (WHERE w.is_insert), 0) END::bigint,
+              pg_catalog.min(w.changed_at),
               -- Here, where it is computed once.
               o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR NOT pg_catalog.row_security_active(r.oid)
-         FROM (SELECT COALESCE(pg_catalog.cardinality(w.keys), 1) AS documents, w.changed_at
+         FROM (SELECT pg_catalog.cardinality(w.keys) AS documents, w.is_insert, w.keys IS NULL AS is_whole, w.changed_at
                  FROM rag.change w
                 WHERE w.collection_id = c.collection_id AND g.state <> 'retired'
                 UNION ALL
-               SELECT 1, s.started_at
+               SELECT 0, false, true, s.started_at
                  FROM rag.scan s
-                WHERE s.generation_id = g.generation_id) AS w) AS w (pending, oldest, is_told)
+                WHERE s.generation_id = g.generation_id) AS w) AS w (pending, inserted, oldest, is_told)
  WHERE o.is_owner OR pg_catalog.has_table_privilege(g.chunks, 'SELECT') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
 COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
 COMMENT ON COLUMN rag.generation_status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
-COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
+COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one, with all that it may find';
 COMMENT ON COLUMN rag.generation_status.embedded IS 'chunks embedded for it so far';
 COMMENT ON COLUMN rag.generation_status.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.generation_status.tokens IS 'tokens embedded for it so far';
@@ -126,11 +130,11 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
-COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one';
+COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one, with all that it may find';
 COMMENT ON COLUMN rag.status.in_flight IS 'documents being worked on';
 COMMENT ON COLUMN rag.status.dead IS 'documents given up; rag.dead_job says why';
 COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable; NULL when there is none';
-COMMENT ON COLUMN rag.status.rate IS 'documents a second, smoothed';
+COMMENT ON COLUMN rag.status.rate IS 'documents stored a second, by all workers together, smoothed';
 COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
 COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0';

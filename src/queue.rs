@@ -5,7 +5,6 @@ pub mod batch;
 pub mod diff;
 pub mod failure;
 pub mod plan;
-pub mod rate;
 pub mod spool;
 pub mod throttle;
 

@@ -1,9 +1,9 @@
 -- Run by pg::worker as the extension's owner: nothing of this collection ($1) can be indexed until
 -- someone acts. No document is charged. $2 is for everyone to read, $3 for the source's owner: it may hold words of
--- documents or of a provider. $4 SQLSTATE.
-WITH collection AS (
-    UPDATE rag.collection SET paused = $2 WHERE collection_id = $1
+-- documents or of a provider. $4 SQLSTATE. Returns the collection's name.
+WITH progress AS (
+    UPDATE rag.progress p SET paused = $3, sqlstate = $4
+      FROM rag.generation g
+     WHERE g.generation_id = p.generation_id AND g.collection_id = $1
 )
-UPDATE rag.progress p SET paused = $3, sqlstate = $4
-  FROM rag.generation g
- WHERE g.generation_id = p.generation_id AND g.collection_id = $1
+UPDATE rag.collection SET paused = $2 WHERE collection_id = $1 RETURNING name

@@ -173,3 +173,39 @@ DROP SCHEMA "odd schema" CASCADE;
 GRANT CREATE ON SCHEMA public TO PUBLIC;
 DROP ROLE regress_rag_owner, regress_rag_other;
 DROP FUNCTION refused;
+
+-- Where all tables are published, rows of one without a primary key could not be deleted: no table of ours is without.
+CREATE TABLE published (id int PRIMARY KEY, body text);
+SELECT rag_create_collection('published', 'published', 'body');
+SELECT c.oid::regclass AS without_key
+  FROM pg_class c
+ WHERE c.relkind IN ('r', 'p')
+   AND (c.relnamespace = 'rag'::regnamespace OR c.oid IN (SELECT unnest(ARRAY[documents, chunks, bits]) FROM rag.generation))
+   AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary);
+SET client_min_messages = error;
+CREATE PUBLICATION regress_everything FOR ALL TABLES;
+RESET client_min_messages;
+INSERT INTO published VALUES (1, 'A text.'), (2, 'Another text.');
+CALL rag_work('published');
+UPDATE published SET body = 'A text of later.' WHERE id = 1;
+DELETE FROM published WHERE id = 2;
+CALL rag_work('published');
+SELECT id, content FROM published_chunks;
+-- Subscribers have no table of these names yet.
+SET client_min_messages = warning;
+SELECT rag_rebuild('published', max_tokens => 20) > 0 AS is_building;
+SELECT rag_drop_collection('published');
+DROP PUBLICATION regress_everything;
+CREATE SCHEMA "Sent";
+SET client_min_messages = error;
+CREATE PUBLICATION regress_schema FOR TABLES IN SCHEMA "Sent";
+CREATE PUBLICATION regress_other FOR TABLES IN SCHEMA public;
+RESET client_min_messages;
+CREATE TABLE "Sent".published (id int PRIMARY KEY, body text);
+SELECT rag_create_collection('published', '"Sent".published', 'body');
+SELECT rag_drop_collection('published');
+DROP PUBLICATION regress_schema, regress_other;
+SELECT rag_create_collection('published', '"Sent".published', 'body');
+SELECT rag_drop_collection('published');
+DROP TABLE published, "Sent".published;
+DROP SCHEMA "Sent";

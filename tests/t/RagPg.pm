@@ -49,6 +49,8 @@ sub init_node
 rag_pg.model_path = '$ENV{RAG_PG_MODEL_PATH}'
 rag_pg.onnxruntime_path = '$ENV{RAG_PG_ONNXRUNTIME}'
 log_line_prefix = '%m [%p] %b %q%a '
+# Tests wait for workers, on machines that others use too.
+rag_pg.worker_nice = 0
 CONF
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	return $node;

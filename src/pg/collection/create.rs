@@ -9,7 +9,9 @@ use crate::pg::vector_index;
 use crate::pg::{lexical, names};
 use crate::{Error, Result};
 use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 
 /// Longest identifier PostgreSQL keeps, in bytes.
 const NAME_BYTES: usize = 63;
@@ -242,12 +244,33 @@ pub fn create_generation(
         build.lexical.name().into(),
     ];
     vector_index::announce(&build.index_method, build.dimensions);
+    warn_of_publications(collection);
     as_extension_owner(|| {
         execute(include_str!("../../../sql/run/insert_generation.sql"), &args);
         let progress = "INSERT INTO rag.progress (generation_id) VALUES ($1)";
         execute(progress, &[id.into()]);
     });
     Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
+}
+
+/// Warns where a publication takes in the tables that were just created: its subscribers have none of that name, and stop.
+fn warn_of_publications(collection: &Collection) {
+    let sql = include_str!("../../../sql/run/publications_of_schema.sql");
+    let names: Vec<String> =
+        read(sql, &[collection.schema_sql.as_str().into()], |row| required(&row, 1));
+    if names.is_empty() {
+        return;
+    }
+    let (names, schema) = (names.join(", "), &collection.schema_sql);
+    let message = format!("tables of collection \"{}\" are published", collection.name);
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, function_name!())
+        .set_detail(format!(
+            "Of these publications subscribers stop at the first chunk, unless they have tables of these names: {names}."
+        ))
+        .set_hint(format!(
+            "Publish the tables that are meant by name, with ALTER PUBLICATION ... SET TABLE, instead of all tables of the database or of schema {schema}."
+        ))
+        .report(PgLogLevel::WARNING);
 }
 
 /// The next number under which a generation's tables can be created: a dump of the schema alone brings

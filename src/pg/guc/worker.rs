@@ -1,12 +1,19 @@
 //! Settings of background workers.
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// Most workers that a database may have.
 pub const MOST_WORKERS: usize = 16;
 
-static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
+/// `rag_pg.workers` that leaves the number to the machine.
+const AUTOMATIC: i32 = -1;
+
+static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(AUTOMATIC);
+static NICE: GucSetting<i32> =
+    GucSetting::<i32>::new(if cfg!(target_os = "linux") { 10 } else { 0 });
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
 static STATEMENT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60_000);
@@ -15,7 +22,25 @@ static DEBUG_STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 
 /// Most workers of a database; 0 means that only `rag_work` works.
 pub fn workers() -> usize {
-    usize::try_from(WORKERS.get()).unwrap_or_default().min(MOST_WORKERS)
+    match WORKERS.get() {
+        AUTOMATIC => automatic_workers(),
+        number => usize::try_from(number).unwrap_or_default().min(MOST_WORKERS),
+    }
+}
+
+/// A quarter of the processors, and of the background processes that the server may have.
+#[allow(unsafe_code)]
+fn automatic_workers() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    let processors = *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, Into::into));
+    // SAFETY: reads this process's variable.
+    let processes = usize::try_from(unsafe { pgrx::pg_sys::max_worker_processes }).unwrap_or(1);
+    (processors.min(processes) / 4).clamp(1, MOST_WORKERS)
+}
+
+/// How far workers stand back for other processes, as `nice` counts.
+pub fn nice() -> i32 {
+    NICE.get()
 }
 
 /// Threads that a worker runs models with.
@@ -50,9 +75,9 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"rag_pg.workers",
         c"Most background workers that index documents in one database.",
-        c"0 turns them off: documents are then indexed by CALL rag_work() only. They count against max_worker_processes.",
+        c"-1: a quarter of the processors, at least one. 0 turns them off: documents are then indexed by CALL rag_work() only. They count against max_worker_processes.",
         &WORKERS,
-        0,
+        AUTOMATIC,
         MOST_WORKERS as i32,
         GucContext::Sighup,
         GucFlags::default(),
@@ -64,6 +89,16 @@ pub fn init() {
         &THREADS,
         1,
         64,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"rag_pg.worker_nice",
+        c"How far background workers stand back for other processes where processors are short.",
+        c"0: not at all; 19: they take what nobody else wants. A smaller value holds for workers that start later.",
+        &NICE,
+        0,
+        19,
         GucContext::Sighup,
         GucFlags::default(),
     );

@@ -6,11 +6,13 @@ use super::time_limit::{execute, query};
 use crate::model::storable::storable;
 use crate::pg::lexical;
 use crate::pg::rights::{as_extension_owner, as_source_owner};
-use crate::pg::spi::{fill, required};
+use crate::pg::spi::{column, fill, required};
 use crate::queue::plan::Chunk;
 use crate::queue::spool::Spool;
 use crate::{Error, Result};
+use pgrx::datum::TimestampWithTimeZone;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 /// Chunks inserted by one statement: some megabytes with their token bits.
 const CHUNKS: usize = 500;
@@ -43,10 +45,10 @@ pub enum Change {
 
 /// A document's new state.
 pub struct State {
-    /// Hash of the source row.
-    pub source_hash: [u8; 32],
+    /// Hash of the source row; none where more chunks are to come.
+    pub source_hash: Vec<u8>,
     /// Its chunks in order, with the row that already is one.
-    pub chunks: Vec<(Chunk, Option<i64>)>,
+    pub chunks: Vec<(Rc<Chunk>, Option<i64>)>,
     /// Stored chunks to delete.
     pub removed: Vec<i64>,
 }
@@ -70,12 +72,7 @@ pub struct Applied {
 
 /// Applies `outcomes` whose claims still hold. Runs in a transaction, as its first statement.
 /// `embedded` holds the results of their new chunks.
-pub fn apply(
-    target: &Target,
-    outcomes: &[Outcome],
-    embedded: &Embeddings,
-    rate: Option<f64>,
-) -> Result<Applied> {
+pub fn apply(target: &Target, outcomes: &[Outcome], embedded: &Embeddings) -> Result<Applied> {
     let held = lock(outcomes);
     let mut applied = Applied { documents: held.len(), ..Applied::default() };
     if held.is_empty() {
@@ -91,8 +88,38 @@ pub fn apply(
         }
     }
     as_source_owner(target.collection.owner, || rows.write(target, &embedded.spool))?;
-    done(target, held, applied, rate);
+    let tokens: Vec<i64> = held.into_iter().collect();
+    let since = as_extension_owner(|| {
+        let sql = include_str!("../../../sql/run/work_done.sql");
+        query(sql, &[tokens.into()], |row| column::<TimestampWithTimeZone>(&row, 1)).pop().flatten()
+    });
+    note_progress(target, applied, since);
     Ok(applied)
+}
+
+/// Stores a document's new chunks before all of them are embedded. `part` holds those that are, beside those that are
+/// rows already. Its documents row names them from here on, in front of the chunks it named before, and says by its hash
+/// that there is more to come. Returns the ids of the new rows; `None` where the claim does not hold.
+pub fn apply_part(
+    target: &Target,
+    part: &Outcome,
+    embedded: &Embeddings,
+) -> Result<Option<Vec<i64>>> {
+    if lock(std::slice::from_ref(part)).is_empty() {
+        return Ok(None);
+    }
+    lexical::before_write(target);
+    let mut applied = Applied::default();
+    let mut rows = Rows { is_reused: &embedded.is_reused, is_part: true, ..Rows::default() };
+    let ids = allocate(part.new_chunks());
+    rows.add(part, &mut ids.iter().copied(), &mut applied);
+    as_source_owner(target.collection.owner, || rows.write(target, &embedded.spool))?;
+    as_extension_owner(|| {
+        let sql = "UPDATE rag.job SET is_new = false WHERE token = $1 AND is_new";
+        execute(sql, &[part.token.into()]);
+    });
+    note_progress(target, applied, None);
+    Ok(Some(ids))
 }
 
 fn lock(outcomes: &[Outcome]) -> HashSet<i64> {
@@ -113,19 +140,19 @@ fn allocate(count: usize) -> Vec<i64> {
     })
 }
 
-fn done(target: &Target, tokens: HashSet<i64>, applied: Applied, rate: Option<f64>) {
-    let tokens: Vec<i64> = tokens.into_iter().collect();
+/// Adds to the counters; the documents done have been waiting `since` then.
+fn note_progress(target: &Target, applied: Applied, since: Option<TimestampWithTimeZone>) {
     as_extension_owner(|| {
-        let sql = include_str!("../../../sql/run/work_done.sql");
+        let sql = include_str!("../../../sql/run/work_progress.sql");
         let args = [
-            tokens.into(),
             target.generation.id.into(),
             applied.indexed.into(),
             applied.chunks.into(),
             applied.embedded.into(),
             applied.tokens.into(),
-            rate.into(),
             applied.reused.into(),
+            (applied.documents as i64).into(),
+            since.into(),
         ];
         execute(sql, &args);
     });
@@ -150,6 +177,8 @@ struct Rows<'a> {
     removed: Vec<i64>,
     /// By position, which vectors another generation had.
     is_reused: &'a [bool],
+    /// Documents rows keep the chunks that they name.
+    is_part: bool,
 }
 
 /// A chunk to insert.
@@ -224,9 +253,9 @@ impl<'a> Rows<'a> {
         }
         let rows = if expected.is_some() { &mut self.updated } else { &mut self.inserted };
         rows.documents.push(ordinal);
-        rows.hashes.push(state.source_hash.to_vec());
+        rows.hashes.push(state.source_hash.clone());
         rows.chunk_ids.push(array(&chunk_ids));
-        let chunks = || state.chunks.iter().map(|(chunk, _)| chunk);
+        let chunks = || state.chunks.iter().map(|(chunk, _)| &**chunk);
         rows.char_starts.push(array(chunks().map(|chunk| chunk.char_start)));
         rows.char_ends.push(array(chunks().map(|chunk| chunk.char_end)));
         let has_pages = chunks().any(|chunk| chunk.page.is_some());
@@ -259,11 +288,12 @@ impl<'a> Rows<'a> {
             &keys,
             include_str!("../../../sql/run/work_insert_documents.sql"),
         )?;
-        self.updated.write(
-            target,
-            &keys,
-            include_str!("../../../sql/run/work_update_documents.sql"),
-        )
+        let update = if self.is_part {
+            include_str!("../../../sql/run/work_update_part.sql")
+        } else {
+            include_str!("../../../sql/run/work_update_documents.sql")
+        };
+        self.updated.write(target, &keys, update)
     }
 }
 

@@ -6,8 +6,9 @@ use super::embed::Embeddings;
 use super::failed::Failed;
 use super::host::Host;
 use super::lease::Lease;
+use super::others::Others;
 use super::read::{self, Found, Read};
-use super::time_limit;
+use super::{parts, share, time_limit};
 use crate::chunk::Options;
 use crate::model::Purpose;
 use crate::pg::collection::Generation;
@@ -16,30 +17,15 @@ use crate::pg::generation::model::{local, remote};
 use crate::pg::interrupt::checkpoint;
 use crate::pg::limit;
 use crate::pg::remote::Remote;
-use crate::queue::batch::{halves, runs};
+use crate::queue::batch::halves;
 use crate::queue::diff::{ChunkHash, diff};
 use crate::queue::failure::Failure;
 use crate::queue::plan::{self, Document};
-use crate::queue::rate::Rate;
 use crate::{Error, Result, memory};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::time::Instant;
+use std::rc::Rc;
 
-/// Most jobs of a claim.
-const JOBS: i32 = 256;
-/// The same for a generation that nobody searches yet: an edit of what is searched waits no longer than
-/// these take.
-const BUILDING_JOBS: i32 = 32;
-/// Bytes of text read, embedded and applied at once: some seconds of work, which is what a crash loses.
-const BYTES: usize = 256 * 1024;
-/// The same for a remote model: enough for several full requests at once.
-const REMOTE_BYTES: usize = 1024 * 1024;
-/// How long the requests of a slow one may last together, and how many documents show how slow it is.
-const REMOTE_TIME: u64 = 10;
-const REMOTE_JOBS: usize = 32;
-/// Bytes of a token, about.
-const TOKEN: usize = 3;
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
 
@@ -62,40 +48,80 @@ pub(super) struct Batch<'a> {
     pub(super) lease: Lease,
     /// Of the last call of a local model.
     pub(super) tokens_per_second: Option<f64>,
-    rate: &'a mut Rate,
+    /// In the middle of another generation's batch.
+    pub(super) is_aside: bool,
+    /// Of a document of the claim, on average.
+    pub(super) mean_bytes: Option<usize>,
 }
 
-/// Claims jobs of `generation` and works them off. An error is a wish to stop; everything else was
-/// recorded.
-pub fn work(host: &Host, generation: i32, rate: &mut Rate) -> std::result::Result<End, Failed> {
+/// Claims jobs of `generation` and works them off, while `others` are looked after. An error is a wish to stop;
+/// everything else was recorded. `mean_bytes` of a document are learned from claim to claim.
+pub fn work(
+    host: &Host,
+    generation: i32,
+    others: Option<Others>,
+    mean_bytes: &mut Option<usize>,
+) -> std::result::Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let remote = remote(&target.collection, &target.generation);
-        let most = most_jobs(&target, matches!(remote, Ok(Some(_))));
         target.generation.require_policies(&target.collection)?;
-        Ok(Some((target, remote, most, Lease::claim(generation, most))))
+        let most =
+            share::most_jobs(&target, remote.as_ref().ok().and_then(Option::as_ref), *mean_bytes);
+        Ok(Lease::claim(generation, most, others).map(|lease| (target, remote, most, lease)))
     })?;
-    let claimed = claimed.filter(|(_, _, _, lease)| !lease.is_empty());
-    let Some((target, remote, most, lease)) = claimed else {
-        return Ok(End::Nothing);
-    };
+    let Some((target, remote, most, lease)) = claimed else { return Ok(End::Nothing) };
     if host.is_worker() && lease.len() == most as usize {
         // Others can begin with the rest at once.
         ask_for_help();
     }
+    work_off(host, target, remote, lease, false, mean_bytes)
+}
+
+/// The same in the middle of another generation's batch, for what a local model does in a moment.
+pub fn work_aside(host: &Host, generation: i32) -> std::result::Result<End, Failed> {
+    let claimed = host.transaction(|| {
+        let Some(target) = Target::load(generation)? else { return Ok(None) };
+        let Ok(None) = remote(&target.collection, &target.generation) else { return Ok(None) };
+        target.generation.require_policies(&target.collection)?;
+        Ok(Lease::claim(generation, share::ASIDE_JOBS, None).map(|lease| (target, lease)))
+    })?;
+    let Some((target, lease)) = claimed else { return Ok(End::Nothing) };
+    let mut mean_bytes = None;
+    let end = work_off(host, target, Ok(None), lease, true, &mut mean_bytes)?;
+    // Larger documents wait for their turn.
+    Ok(if mean_bytes.is_none_or(|mean| mean > share::ASIDE_BYTES) { End::Nothing } else { end })
+}
+
+fn work_off(
+    host: &Host,
+    target: Target,
+    remote: Result<Option<Remote>>,
+    lease: Lease,
+    is_aside: bool,
+    mean_bytes: &mut Option<usize>,
+) -> std::result::Result<End, Failed> {
+    let generation = target.generation.id;
     let opened = host.outside(|| open(&target, remote?));
     let mut is_models_fault = opened.is_err();
     let end = match opened {
         Ok(model) => {
+            let (tokens_per_second, mean) = (None, None);
+            let mut batch =
+                Batch { host, target, model, lease, tokens_per_second, is_aside, mean_bytes: mean };
+            let end = batch.all();
+            *mean_bytes = batch.mean_bytes.or(*mean_bytes);
             // What can stand still with a remote model is the model.
-            let is_remote = !model.is_local();
-            let end = Batch { host, target, model, lease, tokens_per_second: None, rate }.run();
-            is_models_fault = is_remote && end.as_ref().is_err_and(|(f, _)| f.is_of_provider);
-            end
+            is_models_fault =
+                !batch.model.is_local() && end.as_ref().is_err_and(|f| f.is_of_provider);
+            match end {
+                Ok(()) => batch.lease.release(host).map_err(|failed| (failed, batch.lease)),
+                Err(failed) => Err((failed, batch.lease)),
+            }
         }
         Err(failed) => Err((failed, lease)),
     };
-    let (failed, lease) = match end {
+    let (failed, mut lease) = match end {
         Ok(()) => return Ok(End::Done),
         Err(failed) => failed,
     };
@@ -113,24 +139,25 @@ pub fn pause_generation(
     generation: i32,
     failed: &Failed,
 ) -> std::result::Result<(), Failed> {
-    pgrx::log!("rag_pg: generation {generation} is paused: {}", failed.reason());
     host.transaction(|| {
-        super::lease::pause_generation(generation, failed);
+        if let Some(name) = super::lease::pause_generation(generation, failed) {
+            pgrx::log!(
+                "rag_pg: generation {generation} of collection \"{name}\" is paused: {}",
+                failed.reason()
+            );
+        }
         Ok(())
     })
 }
 
 /// Stops work on a collection until someone acts.
 pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Result<(), Failed> {
-    pgrx::log!("rag_pg: collection {collection} is paused: {}", failed.reason());
     host.transaction(|| {
-        super::lease::pause(collection, failed);
+        if let Some(name) = super::lease::pause(collection, failed) {
+            pgrx::log!("rag_pg: collection \"{name}\" is paused: {}", failed.reason());
+        }
         Ok(())
     })
-}
-
-fn most_jobs(target: &Target, is_remote: bool) -> i32 {
-    if target.generation.state.is_building() && !is_remote { BUILDING_JOBS } else { JOBS }
 }
 
 fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
@@ -153,22 +180,15 @@ fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
 }
 
 impl Batch<'_> {
-    fn run(mut self) -> std::result::Result<(), (Failed, Lease)> {
-        match self.all() {
-            Ok(()) => self.lease.release(self.host).map_err(|failed| (failed, self.lease)),
-            Err(failed) => Err((failed, self.lease)),
-        }
-    }
-
     fn all(&mut self) -> std::result::Result<(), Failed> {
         self.reached("claimed");
         let _busy = self.model.busy();
         let keys = self.lease.keys(0..self.lease.len());
         let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
         let (sizes, runs) = match sizes {
-            Ok(sizes) => {
-                self.refuse_too_large(&sizes)?;
-                let runs = self.runs(&sizes);
+            Ok(mut sizes) => {
+                self.refuse_too_large(&mut sizes)?;
+                let runs = self.share(&sizes)?;
                 (sizes, runs)
             }
             // Whichever it is: one after the other.
@@ -178,9 +198,10 @@ impl Batch<'_> {
             }
             Err(failed) => return self.failed(0..keys.len(), failed),
         };
-        for run in runs {
-            if self.is_paused()? {
-                break; // What is left goes back.
+        for (i, run) in runs.into_iter().enumerate() {
+            // What is left goes back.
+            if self.is_paused()? || i > 0 && self.lease.others_wait(self.host)? {
+                break;
             }
             // As the table has it, as it is read, and what is made of it.
             let bytes: usize = sizes[run.clone()].iter().sum();
@@ -190,29 +211,22 @@ impl Batch<'_> {
             }
             self.lease.charge(self.host, &run)?;
             self.bisect(run)?;
-        }
-        Ok(())
-    }
-
-    /// Gives up the documents that are over `rag_pg.max_document_size`, before they are read.
-    fn refuse_too_large(&mut self, sizes: &[usize]) -> std::result::Result<(), Failed> {
-        for (position, size) in sizes.iter().enumerate() {
-            if let Err(failed) = self.host.outside(|| limit::document_size(*size)) {
-                self.give_up(position, &failed)?;
+            if !self.lease.has_open() {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Which of the documents, of these sizes, are worked on together. Of a remote model whose speed is not known yet, few.
-    fn runs(&self, sizes: &[usize]) -> Vec<Range<usize>> {
-        let Embedder::Remote(model) = &self.model else { return runs(sizes, BYTES) };
-        if let Some(speed) = model.speed() {
-            return runs(sizes, REMOTE_BYTES.min((speed * REMOTE_TIME) as usize * TOKEN));
+    /// Gives up the documents that are over `rag_pg.max_document_size`, before they are read. Nothing of them is left then.
+    fn refuse_too_large(&mut self, sizes: &mut [usize]) -> std::result::Result<(), Failed> {
+        for (position, size) in sizes.iter_mut().enumerate() {
+            if let Err(failed) = self.host.outside(|| limit::document_size(*size)) {
+                self.give_up(position, &failed)?;
+                *size = 0;
+            }
         }
-        let least = REMOTE_BYTES / REMOTE_JOBS;
-        let sizes: Vec<usize> = sizes.iter().map(|size| least.max(*size)).collect();
-        runs(&sizes, REMOTE_BYTES)
+        Ok(())
     }
 
     fn is_paused(&self) -> std::result::Result<bool, Failed> {
@@ -247,7 +261,6 @@ impl Batch<'_> {
     }
 
     fn index(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
-        let started = Instant::now();
         let generation = self.target.generation.id;
         // Those given up are not looked at again.
         let open: Vec<usize> = run.filter(|position| self.lease.is_open(*position)).collect();
@@ -262,6 +275,24 @@ impl Batch<'_> {
         self.reached("read");
         let outcomes = self.outcomes(&open, reads, &hashes)?;
         self.reached("chunked");
+        for group in parts::groups(outcomes, self.model.is_local()) {
+            self.index_group(group)?;
+        }
+        Ok(())
+    }
+
+    /// Embeds and stores documents that are stored together; a long one alone, in parts.
+    fn index_group(&mut self, mut outcomes: Vec<Outcome>) -> std::result::Result<(), Failed> {
+        if let [outcome] = &mut outcomes[..]
+            && !self.store_parts(outcome)?
+        {
+            return Ok(()); // Its claim is void, or given back later.
+        }
+        let mut first_result = 0;
+        for outcome in &mut outcomes {
+            outcome.first_result = first_result;
+            first_result += outcome.new_chunks();
+        }
         let mut embeddings = self.embed(&outcomes)?;
         let mut accepted = Vec::with_capacity(outcomes.len());
         for (i, outcome) in outcomes.into_iter().enumerate() {
@@ -271,7 +302,7 @@ impl Batch<'_> {
                 Some(failed) => self.give_up(outcome.position, &failed)?,
             }
         }
-        self.store(&accepted, &embeddings, started)?;
+        self.store(&accepted, &embeddings)?;
         embeddings.failed.map_or(Ok(()), Err)
     }
 
@@ -279,26 +310,26 @@ impl Batch<'_> {
         &mut self,
         outcomes: &[Outcome],
         embedded: &Embeddings,
-        started: Instant,
     ) -> std::result::Result<(), Failed> {
-        let mut rate = *self.rate;
-        rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
         let chunks = embedded.spool.len();
         self.show(|name| format!("rag_pg: storing {chunks} chunks of \"{name}\""));
         self.host.transaction(|| {
             let target = Target::reload(self.target.generation.id)?;
             self.reached("storing");
-            let applied = apply(&target, outcomes, embedded, rate.per_second());
+            let applied = apply(&target, outcomes, embedded);
             self.reached("applying");
             applied
         })?;
         self.reached("applied");
         self.lease.done(outcomes.iter().map(|outcome| outcome.token));
-        self.rate.observe(outcomes.len(), started.elapsed().as_secs_f64());
         Ok(())
     }
 
-    fn give_up(&mut self, position: usize, failed: &Failed) -> std::result::Result<(), Failed> {
+    pub(super) fn give_up(
+        &mut self,
+        position: usize,
+        failed: &Failed,
+    ) -> std::result::Result<(), Failed> {
         self.lease.fail(self.host, position..position + 1, failed)
     }
 
@@ -320,7 +351,6 @@ impl Batch<'_> {
         hashes: &HashMap<i64, ChunkHash>,
     ) -> std::result::Result<Vec<Outcome>, Failed> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(positions.len());
-        let mut first_result = 0;
         for (&position, read) in positions.iter().zip(reads) {
             self.lease.renew_if_due(self.host)?;
             if let Found::Document(Document { content: Some(text), .. }) = &read.found {
@@ -328,10 +358,7 @@ impl Batch<'_> {
             }
             match self.host.outside(|| self.outcome(position, read, hashes)) {
                 Ok(None) => {}
-                Ok(Some(outcome)) => {
-                    outcomes.push(Outcome { first_result, ..outcome });
-                    first_result += outcomes[outcomes.len() - 1].new_chunks();
-                }
+                Ok(Some(outcome)) => outcomes.push(outcome),
                 Err(failed) if failed.class == Failure::Row => self.give_up(position, &failed)?,
                 Err(failed) => return Err(failed),
             }
@@ -391,8 +418,8 @@ impl Batch<'_> {
         let new: Vec<ChunkHash> = chunks.iter().map(|chunk| chunk.hash).collect();
         let diff = diff(&stored, &new);
         Ok(Change::Replace(State {
-            source_hash,
-            chunks: chunks.into_iter().zip(diff.kept).collect(),
+            source_hash: source_hash.to_vec(),
+            chunks: chunks.into_iter().map(Rc::new).zip(diff.kept).collect(),
             removed: diff.removed,
         }))
     }

@@ -6,8 +6,8 @@ use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
 use super::process::{attach, connect, set};
-use super::turnstile;
 use super::vector_index::{Plan, note_built, own};
+use super::{priority, turnstile};
 use crate::pg::rights::{as_extension_owner, role_name};
 use crate::pg::spi::{execute, query};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
@@ -93,9 +93,9 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let Ok(generation) = BackgroundWorker::get_extra().parse::<i32>() else { return };
+    priority::give_way();
     // A build waits for whoever it must; nobody waits for it.
     set(c"lock_timeout", c"0");
-    set(c"statement_timeout", c"0");
     let host = Host::worker();
     // Held until the process ends, however it does.
     if free_slot().is_none() || !turnstile::building(generation).try_exclusive() {

@@ -5,17 +5,17 @@ use super::changes::{self, Changes, Step, Work};
 use super::collection::Description;
 use super::failed::Failed;
 use super::host::Host;
+use super::others::Others;
 use super::process;
 use super::text_index::Waiting;
 use super::{job_count, scan, time_limit, vector_index};
 use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
 use crate::pg::rights::{as_extension_owner, with_lock_timeout};
-use crate::pg::spi::execute;
+use crate::pg::spi::{execute, query, required};
 use crate::pg::{answer_request, call_log, query_log};
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
-use crate::queue::rate::Rate;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,8 @@ pub struct Drain {
     host: Host,
     collections: Option<Vec<i32>>,
     last: i32,
-    rates: HashMap<i32, Rate>,
+    /// Bytes of a generation's documents, on average.
+    mean_bytes: HashMap<i32, Option<usize>>,
     /// Generations whose last step failed for a reason that passes: how often, and until when others
     /// go first.
     resting: HashMap<i32, (u32, i64)>,
@@ -72,13 +73,13 @@ pub struct Drain {
 impl Drain {
     /// Works for `collections`; `None` stands for all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        let (rates, resting) = (HashMap::new(), HashMap::new());
+        let (mean_bytes, resting) = (HashMap::new(), HashMap::new());
         let unmerged = Waiting::default();
         Self {
             host,
             collections,
             last: 0,
-            rates,
+            mean_bytes,
             resting,
             behind: HashMap::new(),
             pages: HashMap::new(),
@@ -154,17 +155,19 @@ impl Drain {
             // One of them for another worker.
             ask_for_help();
         }
-        // In a circle: a collection with millions of jobs does not keep the others waiting.
+        // In a circle: a collection with millions of jobs does not keep the others waiting. What nobody is at goes first.
         let last = self.last;
         let (behind, before): (Vec<&Work>, Vec<&Work>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Changes::HeldUp;
         let now = process::now();
-        let is_behind =
-            |work: &&Work| self.behind.get(&work.generation).is_some_and(|at| *at > now);
-        let (slow, quick): (Vec<&Work>, Vec<&Work>) =
-            behind.into_iter().chain(before).partition(is_behind);
-        for next in quick.into_iter().chain(slow) {
+        let is_behind = |id| self.behind.get(&id).is_some_and(|until| *until > now);
+        let mut circle = [behind, before].concat();
+        circle.sort_by_key(|work| {
+            let is_claimed = work.step == Some(Step::Jobs) && work.is_claimed;
+            (is_behind(work.generation), is_claimed)
+        });
+        for next in circle {
             let Some(step) = next.step else { continue };
             if self.rests_until(next.generation).is_some() {
                 continue;
@@ -232,12 +235,12 @@ impl Drain {
             // No single document is at fault, so there is none to give up.
             Failure::Configuration | Failure::Row => match self.pause(generation, &failed) {
                 // Somebody holds what is to be changed: it rests instead, and no other waits.
-                Err(held) if held.is_lock() && is_worker => self.rest(generation, &failed),
+                Err(held) if held.is_lock() && is_worker => self.rest(generation, &failed)?,
                 paused => paused?,
             },
             class if class.concerns_all() => {
                 self.note_outage(generation, &failed)?;
-                self.rest(generation, &failed);
+                self.rest(generation, &failed)?;
                 self.outage = Some(failed);
             }
             Failure::Transient if is_worker => {
@@ -246,7 +249,7 @@ impl Drain {
                     let size = self.pages.entry(generation).or_insert(scan::PAGE);
                     *size = (*size / 8).max(1);
                 }
-                self.rest(generation, &failed);
+                self.rest(generation, &failed)?;
             }
             _ => return Err(failed),
         }
@@ -261,9 +264,10 @@ impl Drain {
                 scan::page(host, generation, size)
             }
             Step::Jobs => {
-                let rate = self.rates.entry(generation).or_default();
+                let others = host.is_worker().then(|| Others::new(generation, self.later()));
+                let mean_bytes = self.mean_bytes.entry(generation).or_default();
                 self.unmerged.add(generation);
-                batch::work(host, generation, rate).map(|end| end != End::Nothing)
+                batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
             }
             Step::Switch => switch::by_itself(host, generation),
             Step::Index => {
@@ -321,19 +325,29 @@ impl Drain {
     }
 
     /// Lets other generations go first for a while.
-    fn rest(&mut self, generation: i32, failed: &Failed) {
+    fn rest(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         if self.host.is_worker() {
-            failed.warn();
+            let name = self.host.transaction(|| Ok(collection_name(generation)))?;
+            failed.warn_about(&name.unwrap_or_default());
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
         let delay = backoff::delay(*failures, super::lease::random());
         *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        Ok(())
     }
 
     fn rests_until(&self, generation: i32) -> Option<i64> {
         let (_, until) = self.resting.get(&generation)?;
         Some(*until).filter(|until| *until > process::now())
+    }
+
+    /// Generations that others go before now.
+    fn later(&self) -> Vec<i32> {
+        let now = process::now();
+        let resting = self.resting.iter().map(|(generation, (_, until))| (generation, until));
+        let all = resting.chain(&self.behind).filter(|(_, until)| **until > now);
+        all.map(|(generation, _)| *generation).collect()
     }
 
     /// Stops work on the collection; on one generation alone where only its tables are at fault, so that another can be built
@@ -354,4 +368,11 @@ impl Drain {
             None => Ok(()),
         }
     }
+}
+
+/// The name of a generation's collection.
+fn collection_name(generation: i32) -> Option<String> {
+    let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
+               WHERE g.generation_id = $1";
+    as_extension_owner(|| query(sql, &[generation.into()], |row| required(&row, 1))).pop()
 }

@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 
 /// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
 const TEXTS: usize = 64;
-/// Tokens of a local model's first call, whose speed is not known yet, and how long the others may last: between
-/// them the claims are prolonged.
-const FIRST_TOKENS: usize = 4_096;
-const CALL: Duration = Duration::from_secs(5);
+/// Tokens of a local model's first call, whose speed is not known yet, and the least of the others, since the model takes
+/// as many at once; and how long the others may last: between them the claims are prolonged, and small documents of other generations go first.
+const FIRST_TOKENS: usize = 1_024;
+const CALL: Duration = Duration::from_millis(250);
 /// Where a server keeps temporary files, from its working directory.
 const TEMPORARY: &str = "base/pgsql_tmp";
 
@@ -52,6 +52,8 @@ impl Embeddings {
 struct New<'a> {
     chunk: &'a Chunk,
     outcome: usize,
+    /// Of the claim.
+    position: usize,
 }
 
 impl New<'_> {
@@ -120,7 +122,11 @@ impl Batch<'_> {
         slice: &[usize],
         embeddings: &mut Embeddings,
     ) -> Result<(), Failed> {
-        let is_wanted = |&i: &usize| !embeddings.rejected.contains_key(&chunks[i].outcome);
+        // A document that changed or went meanwhile is not asked for.
+        let is_wanted = |&i: &usize| {
+            !embeddings.rejected.contains_key(&chunks[i].outcome)
+                && self.lease.is_open(chunks[i].position)
+        };
         let mut wanted: Vec<usize> = slice.iter().copied().filter(is_wanted).collect();
         let failed = match self.call_once(chunks, &wanted, &mut embeddings.spool) {
             Ok(rejected) => {
@@ -185,7 +191,7 @@ impl Batch<'_> {
         let lasting = match self.tokens_per_second {
             _ if !self.model.is_local() => usize::MAX,
             None => FIRST_TOKENS,
-            Some(pace) => (pace * CALL.as_secs_f64()) as usize,
+            Some(pace) => FIRST_TOKENS.max((pace * CALL.as_secs_f64()) as usize),
         };
         let (most, mut total) = (pace::most_tokens().min(lasting), 0_usize);
         let fits = |&&i: &&usize| {
@@ -231,7 +237,7 @@ fn new_chunks(outcomes: &[Outcome]) -> Vec<New<'_>> {
     for (outcome, one) in outcomes.iter().enumerate() {
         let Change::Replace(state) = &one.change else { continue };
         let unkept = state.chunks.iter().filter(|(_, kept)| kept.is_none());
-        new.extend(unkept.map(|(chunk, _)| New { chunk, outcome }));
+        new.extend(unkept.map(|(chunk, _)| New { chunk, outcome, position: one.position }));
     }
     new
 }

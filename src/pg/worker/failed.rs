@@ -56,6 +56,11 @@ impl Failed {
         pgrx::warning!("rag_pg worker: {}", self.reason);
     }
 
+    /// The same, of one collection.
+    pub fn warn_about(&self, collection: &str) {
+        pgrx::warning!("rag_pg worker: collection \"{collection}\": {}", self.reason);
+    }
+
     /// Whether a lock was not to be had.
     pub fn is_lock(&self) -> bool {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01")

@@ -11,6 +11,7 @@ use crate::Result;
 use crate::pg::guc;
 use crate::pg::interrupt::checkpoint;
 use crate::pg::rights::{KEY_TEXT, PARSING};
+use crate::pg::spi::{read, required};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use std::ffi::{CStr, CString};
@@ -20,13 +21,52 @@ use std::time::Duration;
 /// Settings of every transaction besides those that statements are parsed and keys are written under. A lock that is
 /// not to be had is tried again later, a deadlock with somebody's DROP is noticed here first and ends our
 /// transaction rather than theirs, small statements are not compiled, and a notice about a word too long to be
-/// indexed is for nobody.
-const SETTINGS: [(&CStr, &CStr); 4] = [
+/// indexed is for nobody. The triggers of the queue fire.
+const SETTINGS: [(&CStr, &CStr); 5] = [
     (c"lock_timeout", c"10s"),
     (c"deadlock_timeout", c"100ms"),
     (c"jit", c"off"),
     (c"client_min_messages", c"warning"),
+    (c"session_replication_role", c"origin"),
 ];
+
+/// Settings that a database or a role has for sessions, which a procedure's own work disregards. What the session itself
+/// has set holds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Disregarded {
+    statement_timeout: bool,
+    transaction_timeout: bool,
+    read_only: bool,
+}
+
+impl Disregarded {
+    fn load() -> Self {
+        let sql = include_str!("../../../sql/run/work_disregarded.sql");
+        let names: Vec<String> = read(sql, &[], |row| required(&row, 1));
+        let has = |name: &str| names.iter().any(|one| one == name);
+        Self {
+            statement_timeout: has("statement_timeout"),
+            transaction_timeout: has("transaction_timeout"),
+            read_only: has("default_transaction_read_only"),
+        }
+    }
+
+    /// In a transaction that has just begun.
+    unsafe fn disregard(self) {
+        // SAFETY: in a transaction. The timeout was armed for the whole CALL.
+        unsafe {
+            if self.statement_timeout {
+                pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+            }
+            if self.transaction_timeout {
+                set_locally(c"transaction_timeout", c"0");
+            }
+            if self.read_only && !pg_sys::RecoveryInProgress() {
+                pg_sys::XactReadOnly = false;
+            }
+        }
+    }
+}
 
 /// Who runs the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +81,21 @@ pub enum Kind {
 pub struct Host {
     kind: Kind,
     context: PgMemoryContexts,
+    disregarded: Disregarded,
 }
 
 impl Host {
     /// The background worker this process is.
     pub fn worker() -> Self {
-        Self { kind: Kind::Worker, context: PgMemoryContexts::new("rag_pg work") }
+        let context = PgMemoryContexts::new("rag_pg work");
+        Self { kind: Kind::Worker, context, disregarded: Disregarded::default() }
     }
 
     /// The procedure being called, connected to SPI as non-atomic. Ends the caller's transaction, so
     /// that its snapshot is not held.
     pub fn procedure() -> std::result::Result<Self, Failed> {
-        let host = Self { kind: Kind::Procedure, context: PgMemoryContexts::new("rag_pg work") };
+        let context = PgMemoryContexts::new("rag_pg work");
+        let host = Self { kind: Kind::Procedure, context, disregarded: Disregarded::load() };
         host.end_procedure_transaction(true)?;
         Ok(host)
     }
@@ -218,6 +261,7 @@ impl Host {
                 // Before the transaction's first snapshot. Under a stricter default every claim beside
                 // another worker's would fail.
                 pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
+                self.disregarded.disregard();
             }
             Ok(())
         })
@@ -251,17 +295,25 @@ unsafe fn begin() {
             pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
         }
         for (name, value) in PARSING.into_iter().chain(KEY_TEXT).chain(SETTINGS) {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_SUSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_LOCAL,
-                true,
-                0,
-                false,
-            );
+            set_locally(name, value);
         }
+    }
+}
+
+/// Sets a setting until the (sub)transaction ends.
+unsafe fn set_locally(name: &CStr, value: &CStr) {
+    // SAFETY: static texts, inside a transaction.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
     }
 }
 

@@ -9,9 +9,12 @@ use crate::pg::guc;
 use crate::pg::preload::is_preloading;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, DynamicBackgroundWorker};
 use pgrx::{pg_guard, pg_sys};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+/// How long work may wait while all workers of its database are busy, before another is started; and how often to look.
+const WAIT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
 /// How long a database's worker may take to look around before the next database's is started.
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,7 @@ pub unsafe extern "C-unwind" fn rag_pg_launcher_main(_arg: pg_sys::Datum) {
             probes: VecDeque::new(),
             probing: None,
             listed: None,
+            waiting: HashMap::new(),
         }
         .run();
     }
@@ -64,6 +68,8 @@ struct Launcher {
     probing: Option<(pg_sys::Oid, Instant)>,
     /// When they were last listed.
     listed: Option<Instant>,
+    /// Databases whose workers have not looked at what was written, and since when.
+    waiting: HashMap<pg_sys::Oid, Instant>,
 }
 
 impl Launcher {
@@ -77,7 +83,7 @@ impl Launcher {
                 self.start(most);
             }
             // What is due waits for workers to be turned on.
-            wait(if most > 0 { self.nap() } else { guc::worker::naptime() });
+            wait(if most > 0 { self.nap(most) } else { guc::worker::naptime() });
         }
     }
 
@@ -127,7 +133,10 @@ impl Launcher {
                 let there = self.workers_of(database, duty);
                 // A worker that is there looks at the flag itself.
                 let wanted = there == 0 && post.take_wanted();
-                let helps = duty == Duty::Index && there > 0 && there < most && entry.take_busy();
+                let helps = duty == Duty::Index
+                    && there > 0
+                    && there < most
+                    && (entry.take_busy() | self.has_waited(database, post));
                 if !wanted && !helps {
                     continue;
                 }
@@ -143,6 +152,16 @@ impl Launcher {
         }
     }
 
+    /// Whether something has waited for a while for workers that are there.
+    fn has_waited(&mut self, database: pg_sys::Oid, post: &Post) -> bool {
+        if !post.is_wanted() {
+            self.waiting.remove(&database);
+            return false;
+        }
+        let since = *self.waiting.entry(database).or_insert_with(Instant::now);
+        since.elapsed() >= WAIT && self.waiting.remove(&database).is_some()
+    }
+
     fn posts(&self) -> impl Iterator<Item = (pg_sys::Oid, Duty, &'static Post)> {
         let board = self.board;
         let posts = |(database, entry): (pg_sys::Oid, &'static Entry)| {
@@ -155,7 +174,7 @@ impl Launcher {
         self.workers.iter().filter(|(of, by, _)| (*of, *by) == (database, duty)).count()
     }
 
-    fn nap(&self) -> Duration {
+    fn nap(&self, most: usize) -> Duration {
         let naptime = guc::worker::naptime();
         let since = self.listed.map_or(naptime, |at| at.elapsed());
         let mut nap = naptime.saturating_sub(since).max(Duration::from_millis(100));
@@ -163,8 +182,10 @@ impl Launcher {
             nap = nap.min(PROBE);
         }
         for (database, duty, post) in self.posts() {
-            if self.workers_of(database, duty) == 0 && post.is_wanted() {
-                nap = nap.min(PROBE);
+            match self.workers_of(database, duty) {
+                0 if post.is_wanted() => nap = nap.min(PROBE),
+                there if there > 0 && duty == Duty::Index && there < most => nap = nap.min(LOOK),
+                _ => {}
             }
             nap = post.due().map_or(nap, |at| nap.min(until(at)));
         }

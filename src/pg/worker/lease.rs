@@ -1,8 +1,10 @@
 //! Claims of jobs: taken, prolonged, given back, failed.
 use super::failed::Failed;
 use super::host::Host;
+use super::others::Others;
 use super::process::leave_database;
 use super::turnstile::is_database_wanted;
+use crate::Error;
 use crate::pg::rights::{as_extension_owner, with_lock_timeout};
 use crate::pg::spi::{execute, query, required};
 use crate::queue::backoff;
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 const LEASE: Duration = Duration::from_mins(1);
 /// How often it is prolonged.
 const RENEWAL: Duration = Duration::from_secs(15);
+/// How often to look whether the claims still hold.
+const LOOK: Duration = Duration::from_millis(500);
 
 struct Claim {
     key: String,
@@ -32,14 +36,18 @@ pub struct Lease {
     generation: i32,
     claims: Vec<Claim>,
     renewed: Instant,
+    /// When it was last looked whether the claims still hold.
+    looked: Instant,
+    /// The other generations, where they are looked after meanwhile.
+    others: Option<Others>,
 }
 
 impl Lease {
-    /// Claims up to `most` ready jobs.
-    pub fn claim(generation: i32, most: i32) -> Self {
+    /// Claims up to `most` ready jobs, if there are any. While they are worked on, `others` are looked after.
+    pub fn claim(generation: i32, most: i32, others: Option<Others>) -> Option<Self> {
         let sql = include_str!("../../../sql/run/work_claim.sql");
         let args = [generation.into(), most.into(), LEASE.as_secs_f64().into()];
-        let claims = as_extension_owner(|| {
+        let claims: Vec<Claim> = as_extension_owner(|| {
             query(sql, &args, |row| Claim {
                 key: required(&row, 1),
                 token: required(&row, 2),
@@ -49,12 +57,14 @@ impl Lease {
                 excerpt: None,
             })
         });
-        Self { generation, claims, renewed: Instant::now() }
-    }
-
-    /// Whether there was no job to claim.
-    pub fn is_empty(&self) -> bool {
-        self.claims.is_empty()
+        let now = Instant::now();
+        (!claims.is_empty()).then_some(Self {
+            generation,
+            claims,
+            renewed: now,
+            looked: now,
+            others,
+        })
     }
 
     /// Number of jobs claimed.
@@ -96,11 +106,7 @@ impl Lease {
     }
 
     fn open(&self) -> Vec<i64> {
-        self.tokens(|claim| claim.is_open)
-    }
-
-    fn tokens(&self, of: impl Fn(&Claim) -> bool) -> Vec<i64> {
-        self.claims.iter().filter(|claim| of(claim)).map(|claim| claim.token).collect()
+        self.claims.iter().filter(|claim| claim.is_open).map(|claim| claim.token).collect()
     }
 
     /// Should this process end from now on, it counts against the jobs of `run` and no others.
@@ -124,12 +130,17 @@ impl Lease {
         Ok(())
     }
 
-    /// Prolongs the claims when it is time to. Gives them back and ends the worker where somebody wants its database
-    /// for himself.
+    /// Called between the steps of what lasts: prolongs the claims when it is time to, lets small documents of other
+    /// generations go first, and fails where no claim holds any more. Gives the claims back and ends the worker where
+    /// somebody wants its database for himself.
     pub fn renew_if_due(&mut self, host: &Host) -> Result<(), Failed> {
         if host.is_worker() && is_database_wanted() {
             self.release(host)?;
             leave_database(host);
+        }
+        let others = self.others.as_mut();
+        if others.map_or(Ok(false), |others| others.serve(host))? || self.looked.elapsed() >= LOOK {
+            self.look(host)?;
         }
         if self.renewed.elapsed() < RENEWAL {
             return Ok(());
@@ -145,23 +156,70 @@ impl Lease {
         Ok(())
     }
 
-    /// Gives back what is still claimed.
-    pub fn release(&self, host: &Host) -> Result<(), Failed> {
+    /// Looks which claims still hold.
+    fn look(&mut self, host: &Host) -> Result<(), Failed> {
         let open = self.open();
         if open.is_empty() {
             return Ok(());
         }
+        let sql = include_str!("../../../sql/run/work_held.sql");
+        let held: HashSet<i64> = host.transaction(|| {
+            let args = [open.clone().into()];
+            let held = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
+            Ok(held.into_iter().collect())
+        })?;
+        self.done(open.into_iter().filter(|token| !held.contains(token)));
+        self.looked = Instant::now();
+        if held.is_empty() {
+            return Err(
+                Error::conflict("all documents changed while they were being indexed").into()
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether another generation has jobs that nobody is at, as far as this claim looks after others.
+    pub fn others_wait(&self, host: &Host) -> Result<bool, Failed> {
+        self.others.as_ref().map_or(Ok(false), |others| others.wait(host))
+    }
+
+    /// Whether any job is still claimed.
+    pub fn has_open(&self) -> bool {
+        self.claims.iter().any(|claim| claim.is_open)
+    }
+
+    /// Gives back what is still claimed.
+    pub fn release(&mut self, host: &Host) -> Result<(), Failed> {
+        self.release_from(host, 0)
+    }
+
+    /// Gives back what is still claimed at this position and behind.
+    pub fn release_from(&mut self, host: &Host, first: usize) -> Result<(), Failed> {
+        let is_given_back =
+            |(position, claim): &(usize, &Claim)| *position >= first && claim.is_open;
+        let claims = self.claims.iter().enumerate().filter(is_given_back).map(|(_, claim)| claim);
+        let (open, charged): (Vec<i64>, Vec<bool>) =
+            claims.map(|claim| (claim.token, claim.is_charged)).unzip();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let charged: Vec<i64> =
+            open.iter().zip(charged).filter_map(|(token, is)| is.then_some(*token)).collect();
         host.transaction(|| {
             let sql = include_str!("../../../sql/run/work_release.sql");
-            let charged = self.tokens(|claim| claim.is_open && claim.is_charged);
-            as_extension_owner(|| execute(sql, &[open.into(), charged.into()]));
+            as_extension_owner(|| execute(sql, &[open.clone().into(), charged.into()]));
             Ok(())
-        })
+        })?;
+        self.done(open.into_iter());
+        Ok(())
     }
 
     /// Records that the jobs of `run` that are still claimed failed and when they are tried again, if they are.
     pub fn fail(&mut self, host: &Host, run: Range<usize>, failed: &Failed) -> Result<(), Failed> {
         let claims: Vec<&Claim> = self.claims[run].iter().filter(|claim| claim.is_open).collect();
+        if claims.is_empty() {
+            return Ok(());
+        }
         let attempts = claims.iter().map(|c| c.attempts + u32::from(failed.class.is_attempt()));
         let attempts: Vec<i32> = attempts.map(|n| n as i32).collect();
         let delays: Vec<Option<f64>> =
@@ -199,18 +257,20 @@ pub fn random() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
-/// Notes why a collection stands still.
-pub fn pause(collection: i32, failed: &Failed) {
-    note_pause(include_str!("../../../sql/run/work_pause.sql"), collection, failed);
+/// Notes why a collection stands still. Returns its name.
+pub fn pause(collection: i32, failed: &Failed) -> Option<String> {
+    note_pause(include_str!("../../../sql/run/work_pause.sql"), collection, failed)
 }
 
-/// Notes why a generation stands still.
-pub fn pause_generation(generation: i32, failed: &Failed) {
-    note_pause(include_str!("../../../sql/run/work_pause_generation.sql"), generation, failed);
+/// Notes why a generation stands still. Returns its collection's name.
+pub fn pause_generation(generation: i32, failed: &Failed) -> Option<String> {
+    note_pause(include_str!("../../../sql/run/work_pause_generation.sql"), generation, failed)
 }
 
-fn note_pause(sql: &str, id: i32, failed: &Failed) {
+fn note_pause(sql: &str, id: i32, failed: &Failed) -> Option<String> {
     let args =
         [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
-    with_lock_timeout(c"100ms", || as_extension_owner(|| execute(sql, &args)));
+    with_lock_timeout(c"100ms", || {
+        as_extension_owner(|| query(sql, &args, |row| required(&row, 1))).pop()
+    })
 }

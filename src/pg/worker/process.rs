@@ -9,15 +9,28 @@ use super::drain::{Drain, Turn};
 use super::duty::Duty;
 use super::failed::Failed;
 use super::host::Host;
+use super::priority;
 use super::turnstile::{self, Turnstile, is_database_wanted};
 use crate::pg::rights::PARSING;
 use crate::pg::{answer_request, exit, guc, model};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::{FromDatum, pg_guard, pg_sys};
+use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 /// A worker without work leaves after this long.
 const IDLE: Duration = Duration::from_secs(10);
+/// Settings for the life of a background process, whatever the configuration, its database or its role say: these are
+/// meant for sessions. What bounds each transaction is set where it begins.
+const SETTLED: &[(&CStr, &CStr)] = &[
+    // First: as another role it could set nothing.
+    (c"role", c"none"),
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"statement_timeout", c"0"),
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    (c"transaction_timeout", c"0"),
+];
 /// How often an idle one looks whether somebody wants its database for himself, who waits for five seconds.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often to look for work where nobody can set this process's latch.
@@ -57,6 +70,7 @@ pub fn wait(most: Duration) {
     if BackgroundWorker::sighup_received() {
         // SAFETY: outside of a transaction, as PostgreSQL's own processes do it.
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+        priority::follow();
     }
 }
 
@@ -65,11 +79,9 @@ pub fn wait(most: Duration) {
 pub fn connect(database: pg_sys::Oid) {
     // SAFETY: a process that is connected to nothing yet.
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
-    for (name, value) in PARSING {
+    for (name, value) in SETTLED.iter().chain(&PARSING) {
         set(name, value);
     }
-    set(c"default_transaction_read_only", c"off");
-    set(c"default_transaction_isolation", c"read committed");
 }
 
 /// Entry point of workers that index; the argument is the database, the extra text the transaction to wait for.
@@ -78,6 +90,7 @@ pub fn connect(database: pg_sys::Oid) {
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
     serve(argument, Duty::Index, || {
+        priority::give_way();
         model::set_threads(guc::worker::threads());
         Drain::new(Host::worker(), None)
     });
@@ -168,7 +181,7 @@ fn has_extension(host: &Host) -> Option<bool> {
 }
 
 /// Settles a setting for the life of this process, whatever the database's defaults are.
-pub fn set(name: &std::ffi::CStr, value: &std::ffi::CStr) {
+pub fn set(name: &CStr, value: &CStr) {
     let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
     // SAFETY: static texts; a database's defaults do not bind a worker.
     unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };
