@@ -1,11 +1,12 @@
--- Run by pg::worker as the extension's owner after a statement failed: all that statements for a generation ($1) are made of.
+-- Run by pg::worker as the extension's owner after a statement failed: all that statements for a generation ($1) are made of. xmin
+-- tells a name that was changed and changed back.
 SELECT pg_catalog.concat_ws(' ', c.content_column, c.title_column, c.key_columns::text, c.source::oid, d.described)
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id = g.collection_id
  CROSS JOIN LATERAL (
        SELECT pg_catalog.string_agg(
-                  pg_catalog.concat_ws(' ', r.oid, r.relnamespace, n.nspname, r.relname, r.relkind, r.relowner, r.relispartition,
-                                       a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped),
+                  pg_catalog.concat_ws(' ', r.oid, r.relnamespace, n.nspname, r.relname, r.relkind, r.relowner, r.relispartition, r.xmin,
+                                       a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.xmin),
                   ',' ORDER BY r.oid, a.attnum) AS described
          FROM pg_catalog.pg_class r
          JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
