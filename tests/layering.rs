@@ -81,6 +81,25 @@ fn statements_reach_spi_through_the_rooms_that_set_the_search_path() {
     assert_eq!(found, ROOMS);
 }
 
+/// The install script's path is `pg_catalog`, where an object without a schema would be created.
+#[test]
+fn objects_of_the_install_script_are_created_in_a_schema_of_ours() {
+    let mut found = Vec::new();
+    for (path, text) in sources("src/pg") {
+        for (n, line) in code(&text) {
+            let named = ["CREATE FUNCTION ", "CREATE PROCEDURE ", "COMMENT ON FUNCTION "]
+                .iter()
+                .find_map(|statement| line.trim_start().strip_prefix(statement));
+            if named
+                .is_some_and(|name| !name.starts_with("@extschema@.") && !name.starts_with("rag."))
+            {
+                found.push(format!("{path}:{n}: {line}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "without a schema:\n{}", found.join("\n"));
+}
+
 #[test]
 fn the_error_type_depends_on_nothing_of_ours() {
     let text = include_str!("../src/error.rs");

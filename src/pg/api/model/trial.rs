@@ -20,10 +20,10 @@ struct Seen {
 }
 
 #[pg_extern(volatile, parallel_unsafe, sql = r"
-CREATE FUNCTION rag_test_model(name text)
+CREATE FUNCTION @extschema@.rag_test_model(name text)
 RETURNS TABLE (purpose text, ok bool, dimensions int, milliseconds float8, tokens bigint, requests int, adapted text[], words text)
     VOLATILE PARALLEL UNSAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag_test_model IS 'calls a remote model once for each purpose and shows what it saw';
+COMMENT ON FUNCTION @extschema@.rag_test_model IS 'calls a remote model once for each purpose and shows what it saw';
 ", requires = ["remote"])]
 #[allow(clippy::type_complexity)] // The columns are the API.
 fn rag_test_model(
