@@ -84,13 +84,16 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `body` with the settings under which keys are written and read as text, so that no session's
-/// taste in dates or floats changes what a key is.
+/// taste in dates or floats changes what a key is. The path is one of them: `regclass` and its like name what is on it
+/// without its schema.
 pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
-    let _previous = Previous::switch(current_user(), 0, &KEY_TEXT);
+    let mut settings = KEY_TEXT.to_vec();
+    settings.extend(parsing_settings());
+    let _previous = Previous::switch(current_user(), 0, &settings);
     body()
 }
 
-/// The settings of [`with_key_text`], until the result is dropped.
+/// The settings of [`with_key_text`] without the path, which the caller's own policies expect, until the result is dropped.
 pub fn key_text_settings() -> impl Drop {
     Previous::switch(current_user(), 0, &KEY_TEXT)
 }

@@ -2,10 +2,12 @@
 use super::collection::Target;
 use super::failed::Failed;
 use super::host::Host;
+use super::read;
 use super::time_limit::{execute, query};
 use crate::pg::collection::key::{self, KeyColumn, behind_sql};
 use crate::pg::rights::{as_extension_owner, as_source_owner};
 use crate::pg::spi::{column, fill, required};
+use crate::queue::failure::Failure;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
 
@@ -14,6 +16,42 @@ pub const PAGE: usize = 2_000;
 
 /// Compares one page of `most` keys. False when there is nothing to compare or another worker is at it.
 pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
+    let compared = try_page(host, generation, most);
+    match compared {
+        Err(failed)
+            if matches!(failed.class, Failure::Row | Failure::Configuration)
+                && begin_anew(host, generation)? =>
+        {
+            Ok(true)
+        }
+        compared => compared,
+    }
+}
+
+/// Begins a comparison anew that has come as far as a key which is no text of its type any more. Whether that is so.
+fn begin_anew(host: &Host, generation: i32) -> Result<bool, Failed> {
+    let find = "SELECT after_key FROM rag.scan WHERE generation_id = $1 AND after_key IS NOT NULL";
+    let after: Vec<String> = host.transaction(|| {
+        Ok(as_extension_owner(|| query(find, &[generation.into()], |row| required(&row, 1))))
+    })?;
+    let parsed = host.transaction(|| {
+        if let Some(target) = Target::load(generation)? {
+            read::parse(&target, &after);
+        }
+        Ok(())
+    });
+    if after.is_empty() || parsed.is_ok() {
+        return Ok(false);
+    }
+    host.transaction(|| {
+        let anew = "UPDATE rag.scan SET side = 'source', after_key = NULL WHERE generation_id = $1 AND after_key = $2";
+        as_extension_owner(|| execute(anew, &[generation.into(), after[0].as_str().into()]));
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+fn try_page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
     host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(false) };
         let Some((side, after)) = lock(generation) else { return Ok(false) };
