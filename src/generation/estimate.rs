@@ -1,167 +1,177 @@
-//! What a generation will cost, from a sample of its documents.
-use std::time::Duration;
+//! What a rebuild will cost, from a sample: nothing is written and little is read.
+use crate::collection::key::{KeyColumn, array_literals, encode, keys_sql};
+use crate::collection::{Build, Collection};
+use crate::embedder::Embedder;
+use crate::interrupt::checkpoint;
+use crate::model;
+use crate::rights::{as_extension_owner, as_source_owner};
+use crate::spi::{column, fill, query, read, required};
+use crate::vector_index;
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::quote_identifier;
+use rag::Result;
+use rag::chunk::Options;
+use rag::generation::estimate::{Estimate, Layout, Sample};
+use rag::model::{LocalModel, Purpose};
+use rag::queue::diff::ChunkHash;
+use rag::queue::plan::{self, Chunk, Document};
+use std::collections::HashSet;
+use std::time::Instant;
 
-/// Bytes of a row and its entries in the key's and the primary key's index.
-const ROW: f64 = 110.0;
-/// Bytes of lexemes and of their index for each byte of text. This figure and the next ones are those
-/// of 300 pages of the PostgreSQL manual, rounded.
-const LEXEMES: f64 = 2.0;
-/// Bytes on disk for each byte of token bits, which lie out of line.
-const OUT_OF_LINE: f64 = 1.09;
-/// Bytes that a document's row has beside 16 for each of its chunks.
-const DOCUMENT: f64 = 160.0;
-/// Bytes of an element of an HNSW index beside its vector: neighbours and what a page leaves empty.
-const HNSW: f64 = 420.0;
-/// Bytes of an entry of an ivfflat index beside its vector.
-const IVFFLAT: f64 = 24.0;
-/// Time to store a chunk and to put it into the indexes.
-const STORE: Duration = Duration::from_micros(1_500);
+/// Documents looked at, and rows that they are chosen from.
+const DOCUMENTS: i64 = 100;
+const ROWS: i64 = 1_000;
+/// Most characters read of a document, and most bytes of all of them.
+const CHARACTERS: i32 = 50_000;
+const BYTES: usize = 2_000_000;
+/// Tokens embedded to see how long that takes.
+const TIMED_TOKENS: usize = 2_000;
 
-/// What chunks of sampled documents come to.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Sample {
-    /// Documents sampled.
-    pub documents: f64,
-    /// Their chunks.
-    pub chunks: f64,
-    /// Tokens of their chunks with headings.
-    pub tokens: f64,
-    /// Bytes of their chunks' texts.
-    pub bytes: f64,
-    /// Chunks whose vectors no other generation has.
-    pub fresh: f64,
-    /// Tokens of those.
-    pub fresh_tokens: f64,
+/// A document of the sample.
+struct Sampled {
+    key: String,
+    document: Document,
+    /// How many times what was read the whole document is.
+    parts: f64,
 }
 
-impl Sample {
-    /// Tokens of a chunk that is to be embedded; 0 where there is none.
-    pub fn mean_fresh_tokens(&self) -> f64 {
-        if self.fresh > 0.0 { self.fresh_tokens / self.fresh } else { 0.0 }
+/// Estimates what a generation built like this comes to.
+pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
+    let documents = documents(collection);
+    let sampled = sampled(collection, documents);
+    let stored = stored(collection, build, &sampled)?;
+    let options = Options {
+        max_tokens: build.max_tokens,
+        overlap_tokens: build.overlap_tokens,
+        format: build.format.parse()?,
+        heading_tokens: 0,
+        window: embedder.room(Purpose::Document)?,
+    };
+    let (mut sample, mut fresh, mut bytes) = (Sample::default(), Vec::new(), 0);
+    for (one, ordinal) in sampled.iter().zip(1..) {
+        if bytes > BYTES {
+            break;
+        }
+        bytes += one.document.content.as_ref().map_or(0, String::len);
+        let chunks = plan::chunks(&one.document, &options, embedder.counter(), &mut checkpoint)?;
+        let is_fresh = |chunk: &Chunk| !stored.contains(&(ordinal, chunk.hash));
+        let measure = |chunk: &Chunk| {
+            (chunk.heading_tokens + chunk.token_count, chunk.content.len(), is_fresh(chunk))
+        };
+        sample.add(one.parts, chunks.iter().map(measure));
+        fresh.extend(chunks.into_iter().filter(is_fresh));
     }
+    let rate = match embedder {
+        Embedder::Local(model) => tokens_per_second(build, model, &fresh)?,
+        // Nobody asked to pay for an estimate.
+        Embedder::Remote(client) => client.spec().tokens_per_second(sample.mean_fresh_tokens()),
+    };
+    let layout = Layout {
+        dimensions: build.dimensions,
+        token_bits: build.token_bits,
+        index: vector_index::method_for(&build.index_method, build.dimensions),
+    };
+    Ok(sample.extrapolate(documents as f64, layout, rate))
 }
 
-/// What decides about a generation's size besides its chunks.
-#[derive(Debug, Clone, Copy)]
-pub struct Layout<'a> {
-    /// Length of its vectors.
-    pub dimensions: usize,
-    /// Whether it keeps token bits.
-    pub token_bits: bool,
-    /// Method of its vector index.
-    pub index: &'a str,
+/// How many documents there are, or about.
+fn documents(collection: &Collection) -> i64 {
+    let known = statement!("estimate_documents");
+    let known: Vec<Option<i64>> =
+        as_extension_owner(|| query(known, &[collection.id.into()], |row| column(&row, 1)));
+    known.into_iter().next().flatten().unwrap_or_else(|| {
+        let template = statement!("estimate_count");
+        let sql = fill(template, &[("source", &collection.source_sql)]);
+        as_source_owner(collection.owner, || read(&sql, &[], |row| required(&row, 1)))[0]
+    })
 }
 
-/// What a generation will come to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// Documents.
-    pub documents: f64,
-    /// Chunks.
-    pub chunks: f64,
-    /// Tokens of all chunks with headings.
-    pub tokens: f64,
-    /// Chunks to embed.
-    pub embed: f64,
-    /// Tokens of those.
-    pub embed_tokens: f64,
-    /// Bytes of its tables and indexes.
-    pub bytes: f64,
-    /// How long one worker takes.
-    pub duration: Duration,
-}
-
-impl Sample {
-    /// Takes in the start of a document, which is one part in `parts` of it: its chunks as (tokens, bytes,
-    /// whether the vector is to be made).
-    pub fn add(&mut self, parts: f64, chunks: impl Iterator<Item = (usize, usize, bool)>) {
-        self.documents += 1.0;
-        for (tokens, bytes, is_fresh) in chunks {
-            self.chunks += parts;
-            self.tokens += parts * tokens as f64;
-            self.bytes += parts * bytes as f64;
-            if is_fresh {
-                self.fresh += parts;
-                self.fresh_tokens += parts * tokens as f64;
+fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
+    let each = |of: &dyn Fn(&KeyColumn) -> String| {
+        collection.keys.iter().map(of).collect::<Vec<_>>().join(", ")
+    };
+    let title = collection.title.as_ref();
+    let title = title.map_or("NULL".to_owned(), |title| format!("s.{}", quote_identifier(title)));
+    let percent = (100.0 * ROWS as f64 / documents.max(1) as f64).min(100.0);
+    let names = [
+        ("source_texts", each(&|key| format!("pg_catalog.format('%s', s.{})", key.stored_name()))),
+        ("source_keys", each(&|key| format!("s.{} AS {}", key.name_sql(), key.stored_name()))),
+        ("title", format!("{title}::text")),
+        ("content", collection.content_sql()),
+        ("source", collection.source_sql.clone()),
+        ("characters", CHARACTERS.to_string()),
+        ("percent", percent.to_string()),
+        ("documents", DOCUMENTS.to_string()),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    let sql = fill(statement!("estimate_sample"), &names);
+    as_source_owner(collection.owner, || {
+        read(&sql, &[], |row| {
+            let key: Vec<String> = required(&row, 1);
+            let content: Option<String> = column(&row, 3);
+            let taken = content.as_ref().map_or(0, String::len).max(1) as f64;
+            Sampled {
+                key: encode(key.iter().map(String::as_str)),
+                parts: (f64::from(required::<i32>(&row, 4)) / taken).max(1.0),
+                document: Document { title: column(&row, 2), content },
             }
-        }
-    }
-
-    /// The same for `documents` documents, embedded at `rate` tokens a second.
-    pub fn extrapolate(&self, documents: f64, layout: Layout<'_>, rate: f64) -> Estimate {
-        let times = if self.documents > 0.0 { documents / self.documents } else { 0.0 };
-        let dimensions = layout.dimensions as f64;
-        let vector = 2.0 * dimensions + 8.0;
-        let index = match layout.index {
-            "hnsw" => vector + HNSW,
-            "ivfflat" => vector + IVFFLAT,
-            _ => 0.0,
-        };
-        let bits = if layout.token_bits {
-            self.chunks * ROW + OUT_OF_LINE * self.tokens * dimensions / 8.0
-        } else {
-            0.0
-        };
-        let chunks = self.chunks * (ROW + 16.0 + vector + index) + self.bytes * (1.0 + LEXEMES);
-        let embedding = if rate > 0.0 { times * self.fresh_tokens / rate } else { 0.0 };
-        let storing = STORE.as_secs_f64() * times * self.chunks;
-        // An interval of more than this is a wrong setting, not a plan.
-        let seconds = (embedding + storing).clamp(0.0, 1e9);
-        Estimate {
-            documents,
-            chunks: times * self.chunks,
-            tokens: times * self.tokens,
-            embed: times * self.fresh,
-            embed_tokens: times * self.fresh_tokens,
-            bytes: times * (chunks + bits + self.documents * DOCUMENT),
-            duration: Duration::from_secs_f64(seconds),
-        }
-    }
+        })
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Layout, Sample};
-    use proptest::prelude::*;
-
-    const LAYOUT: Layout<'_> = Layout { dimensions: 384, token_bits: true, index: "hnsw" };
-
-    #[test]
-    fn nothing_costs_nothing() {
-        let estimate = Sample::default().extrapolate(0.0, LAYOUT, 0.0);
-        assert!(estimate.chunks == 0.0 && estimate.bytes == 0.0 && estimate.duration.is_zero());
-        // A source that could not be sampled, and a model that could not be timed.
-        assert!(Sample::default().extrapolate(100.0, LAYOUT, 1e4).tokens == 0.0);
-    }
-
-    #[test]
-    fn what_is_left_out_costs_nothing() {
-        let mut sample = Sample::default();
-        sample.add(1.0, [(100, 500, true), (50, 200, false)].into_iter());
-        let all = sample.extrapolate(10.0, LAYOUT, 1e4);
-        let no_bits = sample.extrapolate(10.0, Layout { token_bits: false, ..LAYOUT }, 1e4);
-        let no_index = sample.extrapolate(10.0, Layout { index: "none", ..LAYOUT }, 1e4);
-        assert!(no_bits.bytes < all.bytes - 10.0 * 150.0 * 48.0);
-        assert!(no_index.bytes < all.bytes - 20.0 * 2.0 * 384.0);
-        let bare = |dimensions| Layout { dimensions, token_bits: false, index: "none" };
-        let bytes = |dimensions| sample.extrapolate(10.0, bare(dimensions), 1e4).bytes;
-        assert!((bytes(768) - bytes(384) - 20.0 * 2.0 * 384.0).abs() < 1e-6, "half precision");
-        assert!((all.embed - 10.0).abs() < 1e-9 && (all.chunks - 20.0).abs() < 1e-9);
-    }
-
-    proptest! {
-        #[test]
-        fn a_whole_sample_is_exact_and_a_half_counts_twice(
-            chunks in prop::collection::vec((1_usize..300, 1_usize..2_000, any::<bool>()), 1..50),
-        ) {
-            let tokens: usize = chunks.iter().map(|chunk| chunk.0).sum();
-            let (mut whole, mut half) = (Sample::default(), Sample::default());
-            whole.add(1.0, chunks.iter().copied());
-            half.add(2.0, chunks.iter().copied());
-            let of_one = whole.extrapolate(1.0, LAYOUT, 1e4);
-            prop_assert!((of_one.tokens - tokens as f64).abs() < 1e-6);
-            prop_assert!((half.extrapolate(1.0, LAYOUT, 1e4).tokens - 2.0 * of_one.tokens).abs() < 1e-6);
-            prop_assert!((whole.extrapolate(7.0, LAYOUT, 1e4).chunks - 7.0 * of_one.chunks).abs() < 1e-6);
+/// Chunks of the sampled documents, numbered from 1, whose vectors some generation has.
+fn stored(
+    collection: &Collection,
+    build: &Build,
+    sampled: &[Sampled],
+) -> Result<HashSet<(i32, ChunkHash)>> {
+    let keys: Vec<String> = sampled.iter().map(|one| one.key.clone()).collect();
+    let mut stored = HashSet::new();
+    for generation in collection.generations() {
+        let serves = generation.fingerprint == build.fingerprint
+            && (generation.bits.is_some() || !build.token_bits);
+        let is_usable = || generation.hold() && generation.require_tables(collection).is_ok();
+        if keys.is_empty() || !serves || !is_usable() {
+            continue;
         }
+        let tables = generation.tables_sql()?;
+        let names = [
+            ("keys", keys_sql(&collection.keys)),
+            ("sibling", tables[1].clone()),
+            ("chunk_equal", collection.stored_keys_equal("c", "k")),
+        ];
+        let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+        let sql = fill(statement!("estimate_hashes"), &names);
+        let literals = array_literals(&keys, collection.keys.len());
+        let args: Vec<DatumWithOid<'_>> = literals.into_iter().map(Into::into).collect();
+        let rows = as_source_owner(collection.owner, || {
+            read(&sql, &args, |row| (required::<i32>(&row, 1), required::<Vec<u8>>(&row, 2)))
+        });
+        stored.extend(rows.into_iter().filter_map(|(n, hash)| Some((n, hash.try_into().ok()?))));
     }
+    Ok(stored)
+}
+
+/// How fast this session embeds some of the chunks; 0 where there are none.
+fn tokens_per_second(build: &Build, model: &'static LocalModel, chunks: &[Chunk]) -> Result<f64> {
+    let mut tokens = 0;
+    let enough = chunks.iter().take_while(|chunk| {
+        let is_wanted = tokens < TIMED_TOKENS;
+        tokens += chunk.heading_tokens + chunk.token_count;
+        is_wanted
+    });
+    let timed: Vec<&Chunk> = enough.collect();
+    let Some(first) = timed.first() else { return Ok(0.0) };
+    let embedder = model::ready_embedder(model)?;
+    // The first run of a session takes memory that the next ones have.
+    embed(build, embedder, &[first])?;
+    let started = Instant::now();
+    embed(build, embedder, &timed)?;
+    let tokens: usize = timed.iter().map(|chunk| chunk.heading_tokens + chunk.token_count).sum();
+    Ok(tokens as f64 / started.elapsed().as_secs_f64().max(1e-6))
+}
+
+fn embed(build: &Build, embedder: &'static LocalModel, chunks: &[&Chunk]) -> Result<()> {
+    plan::embed(chunks, embedder, build.dimensions, build.token_bits, &mut checkpoint)?;
+    Ok(())
 }

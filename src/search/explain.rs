@@ -1,203 +1,205 @@
-//! A search explained: every candidate with what each stage made of it, as a readable text.
-use std::fmt::Write as _;
+//! A search that tells what it did: the same search, and the candidates it went no further with.
+use super::gather::Gathered;
+use super::trace::Gathering;
+use super::{Fate, Found, Options, Outcome, Search};
+use crate::lexical::Access;
+use crate::plan::scans::{self, Scan};
+use crate::spi::{column, read, required};
+use rag::Result;
+use rag::search::explain::Leg;
+use rag::search::lexical::Engine;
+use std::time::Instant;
 
-/// Longest part of a chunk's text in a line, in characters.
-const EXCERPT: usize = 60;
-
-/// A search and its candidates.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Explanation {
-    /// Name of the collection.
-    pub collection: String,
-    /// What was asked.
-    pub query: String,
-    /// Name of the model.
-    pub model: String,
-    /// Fingerprint of the model.
-    pub fingerprint: String,
-    /// The generation searched.
-    pub generation: i32,
+/// A search and what there is to say about it.
+pub struct Explained {
+    /// The search.
+    pub outcome: Outcome,
+    /// Candidates of either leg that were not ranked, best first.
+    pub not_ranked: Vec<Found>,
     /// How each leg got at its chunks.
     pub legs: Vec<Leg>,
     /// What the order is by.
     pub order: String,
     /// What went otherwise than asked.
     pub notes: Vec<String>,
-    /// Milliseconds per step, in the order of the steps.
-    pub times: Vec<(&'static str, f64)>,
-    /// Best first.
-    pub candidates: Vec<Candidate>,
+    /// Whose index found the chunks of the lexical leg.
+    pub lexical: Engine,
 }
 
-/// How a leg got at its chunks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leg {
-    /// `dense` or `lexical`.
-    pub name: &'static str,
-    /// The index, or the table that was read in full; `None` when the leg had nothing to go by.
-    pub access: Option<String>,
-    /// What it looked for.
-    pub wanted: Option<String>,
-    /// Candidates with a rank in it.
-    pub found: usize,
-}
-
-/// A candidate with its figures, as far as it has them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Place in the order, from 1.
-    pub rank: Option<usize>,
-    /// Its number.
-    pub chunk_id: i64,
-    /// What the order is by.
-    pub score: Option<f64>,
-    /// Rank by distance.
-    pub dense_rank: Option<i32>,
-    /// Rank by BM25.
-    pub lexical_rank: Option<i32>,
-    /// Reciprocal rank fusion.
-    pub rrf: f64,
-    /// Cosine with the question.
-    pub similarity: Option<f64>,
-    /// BM25.
-    pub bm25: f64,
-    /// `MaxSim`.
-    pub max_sim: Option<f64>,
-    /// Whether it is part of the result.
-    pub is_kept: bool,
-    /// Why it is, or why not.
-    pub reason: String,
-    /// Its text.
-    pub content: String,
-}
-
-impl Explanation {
-    /// The lines of the text form.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![
-            format!("Search of collection \"{}\": {}", self.collection, excerpt(&self.query)),
-            format!(
-                "  Model: {} ({:.12}), generation {}",
-                self.model, self.fingerprint, self.generation
-            ),
-        ];
-        lines.extend(self.legs.iter().map(Leg::line));
-        lines.push(format!("  Order: {}", self.order));
-        lines.extend(self.notes.iter().map(|note| format!("  Note: {note}")));
-        let times: Vec<String> =
-            self.times.iter().map(|(step, ms)| format!("{step} {ms:.1} ms")).collect();
-        lines.push(format!("  Time: {}", times.join(", ")));
-        let kept = self.candidates.iter().filter(|candidate| candidate.is_kept).count();
-        lines.push(format!(
-            "  Candidates: {}, of which {kept} are the result",
-            self.candidates.len()
-        ));
-        if !self.candidates.is_empty() {
-            lines.push(String::new());
-            lines.push(HEADER.to_owned());
-            lines.extend(self.candidates.iter().map(Candidate::line));
-        }
-        lines
+/// Searches `collection` for `text` as [`super::search`] does, then gathers once more what both legs
+/// came upon, by the same statement with a higher limit.
+pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explained> {
+    let started = Instant::now();
+    let mut search = Search::prepare(collection, text, options)?;
+    let ranked = search.run()?;
+    search.trace.total = started.elapsed();
+    let everything = Gathering { limit: 2 * search.options.depth, ..search.trace.gathered.clone() };
+    let Gathered { found: all, kept, .. } = search.gather(&everything);
+    let gone = kept - all.len();
+    let legs = vec![search.dense_leg(&all), search.words_leg(&all)];
+    let notes = search.notes(&legs, gone);
+    let order = search.order().to_owned();
+    let lexical = search.engine();
+    let is_new = |found: &Found| ranked.iter().all(|other| other.chunk_id != found.chunk_id);
+    let mut not_ranked: Vec<Found> = all.into_iter().filter(is_new).collect();
+    for found in &mut not_ranked {
+        found.fate = Fate::NotRanked;
     }
+    let total = search.trace.total;
+    let mut outcome = search.outcome(ranked, started);
+    outcome.trace.total = total;
+    Ok(Explained { outcome, not_ranked, legs, order, notes, lexical })
 }
 
-impl Leg {
-    fn line(&self) -> String {
-        let Self { name, access, wanted, found } = self;
-        let access = access.as_deref().unwrap_or("left out");
-        let mut line = format!("  Leg {name}: {access}");
-        if let Some(wanted) = wanted {
-            let _ = write!(line, ", {wanted}");
-        }
-        if self.access.is_some() {
-            let _ = write!(line, "; {found} candidates");
-        }
-        line
-    }
-}
-
-const HEADER: &str =
-    " rank      chunk    score  dense lexical    rrf  cosine    bm25  maxsim  why; content";
-
-impl Candidate {
-    fn line(&self) -> String {
-        let Self { chunk_id, rrf, bm25, reason, .. } = self;
-        format!(
-            "{:>5} {chunk_id:>10} {:>8} {:>6} {:>7} {rrf:>6.4} {:>7} {bm25:>7.3} {:>7}  {reason}; {}",
-            shown(self.rank),
-            decimal(self.score),
-            shown(self.dense_rank),
-            shown(self.lexical_rank),
-            decimal(self.similarity),
-            decimal(self.max_sim),
-            excerpt(&self.content),
-        )
-    }
-}
-
-fn shown(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-fn decimal(value: Option<f64>) -> String {
-    shown(value.map(|value| format!("{value:.3}")))
-}
-
-/// The beginning of a text in one line.
-fn excerpt(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().take(EXCERPT).collect();
-    let line = words.join(" ");
-    if line.chars().count() <= EXCERPT {
-        return line;
-    }
-    let start: String = line.chars().take(EXCERPT - 1).collect();
-    start + "…"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn candidate(rank: Option<usize>, content: &str) -> Candidate {
-        Candidate {
-            rank,
-            chunk_id: 12,
-            score: rank.map(|_| 1.5),
-            dense_rank: Some(1),
-            lexical_rank: None,
-            rrf: 0.0909,
-            similarity: Some(0.75),
-            bm25: 0.0,
-            max_sim: None,
-            is_kept: rank == Some(1),
-            reason: "one of the best 1".to_owned(),
-            content: content.to_owned(),
+impl Search {
+    fn dense_leg(&self, all: &[Found]) -> Leg {
+        let has_leg = self.embedding.is_some() && self.options.dense_weight > 0.0;
+        Leg {
+            name: "dense",
+            access: has_leg.then(|| self.dense_access()).flatten(),
+            wanted: has_leg.then(|| format!("the nearest {}", self.options.depth)),
+            found: all.iter().filter(|found| found.dense_rank.is_some()).count(),
         }
     }
 
-    #[test]
-    fn every_candidate_has_a_line_and_every_column_its_place() {
-        let long = "word ".repeat(100);
-        let explanation = Explanation {
-            candidates: vec![candidate(Some(1), "a\n b"), candidate(None, &long)],
-            legs: vec![Leg { name: "dense", access: None, wanted: None, found: 0 }],
-            ..Explanation::default()
+    fn words_leg(&self, all: &[Found]) -> Leg {
+        let lexical = &self.trace.gathered.lexical;
+        let access = match (&self.access, lexical.ranked) {
+            (Access::Index(index), Some(_)) => Some(index.described()),
+            _ => described(&lexical.scans),
         };
-        let lines = explanation.lines();
-        let start = lines.iter().position(|line| line == HEADER).unwrap();
-        assert_eq!(lines.len(), start + 3);
-        assert!(lines[start + 1].ends_with("one of the best 1; a b"));
-        assert!(lines[start + 2].ends_with('…'));
-        assert!(lines.iter().any(|line| line == "  Leg dense: left out"));
-        assert!(lines.iter().any(|line| line.contains("Candidates: 2, of which 1 ")));
-        let why = HEADER.find("why").unwrap();
-        assert_eq!(lines[start + 1].find("one of").unwrap(), why);
-        assert_eq!(lines[start + 2].find("one of").unwrap(), why);
+        let found = all.iter().filter(|found| found.lexical_rank.is_some()).count();
+        Leg { name: "lexical", access, wanted: lexical.wanted.clone(), found }
     }
 
-    #[test]
-    fn nothing_found_is_said() {
-        let lines = Explanation::default().lines();
-        assert!(lines.last().unwrap().contains("Candidates: 0"));
+    fn engine(&self) -> Engine {
+        let ranked = self.trace.gathered.lexical.ranked;
+        ranked.map_or(Engine::Builtin, |_| self.generation.lexical)
     }
+
+    /// Why the lexical leg was not the generation's engine's.
+    fn instead(&self) -> Option<&'static str> {
+        match &self.access {
+            Access::Instead(reason) => Some(reason),
+            Access::Index(_) if self.trace.gathered.few.is_some() => {
+                Some("each chunk that is left was compared")
+            }
+            Access::Index(_) if self.trace.is_short => {
+                Some("too few of its best pass filter and phrases")
+            }
+            Access::Index(_) if self.trace.gathered.lexical.ranked.is_none() => {
+                Some("it found nothing")
+            }
+            Access::Index(_) | Access::Builtin => None,
+        }
+    }
+
+    /// How the plan of the statement that ran gets at the dense leg's chunks.
+    pub(super) fn dense_access(&self) -> Option<String> {
+        let (sql, arguments) = self.statement(&self.trace.gathered)?;
+        described(&scans::of_cte(&sql, &arguments, "dense"))
+    }
+
+    /// What the order is by.
+    fn order(&self) -> &'static str {
+        if self.reranks() {
+            "late interaction, similarity and BM25 as standard scores"
+        } else {
+            "similarity and BM25 as standard scores"
+        }
+    }
+
+    fn reranks(&self) -> bool {
+        self.embedding.as_ref().is_some_and(|embedding| embedding.tokens.is_some())
+    }
+
+    fn notes(&self, legs: &[Leg], gone: usize) -> Vec<String> {
+        let options = &self.options;
+        let mut notes = Vec::new();
+        let mut note = |applies: bool, text: String| {
+            if applies {
+                notes.push(text);
+            }
+        };
+        let wants_vector = options.dense_weight > 0.0 || options.rerank;
+        note(
+            wants_vector && self.embedding.is_none(),
+            "the model sees nothing in the query, so there is no dense leg".to_owned(),
+        );
+        note(
+            self.embedding.as_ref().is_some_and(|embedding| embedding.truncated),
+            "the query is longer than the model's window, and its end did not count".to_owned(),
+        );
+        note(
+            options.lexical_weight > 0.0 && self.question.lexemes.is_empty(),
+            format!(
+                "text search configuration {} finds no lexeme in the query, so there is no lexical leg",
+                self.collection.text_search_config
+            ),
+        );
+        note(
+            self.trace.is_relaxed,
+            "no chunk has the phrases of the query, so their words count like others".to_owned(),
+        );
+        note(
+            options.rerank && self.generation.bits.is_none(),
+            "the collection keeps no token bits, so there is no late interaction".to_owned(),
+        );
+        note(
+            options.lexical_weight > 0.0 && !self.may_use_statistics(),
+            "row-level security applies: document frequencies are those of what the caller may see"
+                .to_owned(),
+        );
+        note(
+            !self.generation.is_loaded && self.generation.index_method != "none",
+            "the vector index is not built yet".to_owned(),
+        );
+        if let Some(loading) = &self.loading {
+            note(true, loading.message());
+        }
+        let few = self.trace.gathered.few.as_ref().map(|few| few.len());
+        note(few == Some(0), "filter and policies leave no chunk".to_owned());
+        let few = few.unwrap_or(0);
+        note(
+            few > 0,
+            format!("filter and policies leave {few} chunks, each of which was compared"),
+        );
+        let dense = &legs[0];
+        let asked_index = dense.access.as_deref().is_some_and(is_vector_index);
+        note(
+            asked_index && dense.found < options.depth && !self.trace.is_cut,
+            format!("the vector index gave {} of {} chunks", dense.found, options.depth),
+        );
+        note(self.trace.is_cut, super::CUT.to_owned());
+        if let Some(reason) = self.instead().filter(|_| options.lexical_weight > 0.0) {
+            let name = self.generation.lexical.name();
+            note(true, format!("{name} did not find the words, the built-in index did: {reason}"));
+        }
+        note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
+        notes
+    }
+}
+
+/// Whether an access that [`described`] names is that of a vector index, which may miss chunks.
+pub(super) fn is_vector_index(access: &str) -> bool {
+    access.starts_with("hnsw index") || access.starts_with("ivfflat index")
+}
+
+/// What scans read, by name; `None` for none.
+pub(super) fn described(scans: &[Scan]) -> Option<String> {
+    let name = |scan: &Scan| {
+        let (Scan::Index(relation) | Scan::Table(relation) | Scan::Places(relation)) = *scan;
+        let sql = statement!("explain_relation");
+        let names = read(sql, &[relation.into()], |row| {
+            let (name, method): (String, Option<String>) = (required(&row, 1), column(&row, 2));
+            match (scan, method) {
+                (Scan::Index(_), Some(method)) => format!("{method} index {name}"),
+                (Scan::Places(_), _) => format!("places of {name}"),
+                _ => format!("sequential scan of {name}"),
+            }
+        });
+        names.concat()
+    };
+    let names: Vec<String> = scans.iter().map(name).collect();
+    (!names.is_empty()).then(|| names.join(" and "))
 }

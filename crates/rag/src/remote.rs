@@ -1,0 +1,48 @@
+//! Models that other servers run: `OpenAI` and what speaks its format, Azure, Cohere, Voyage, Jina, TEI,
+//! Anthropic, Ollama.
+//!
+//! A [`Spec`] says what a model is, a [`Client`] calls it. [`Embedder`], [`Reranker`] and
+//! [`Generator`] put it behind the same traits as local models. A call runs on a thread of its own
+//! while the caller's checkpoint keeps running, so that a cancel acts at once even when the peer is
+//! silent. It has one deadline, retries included.
+mod adapt;
+mod address;
+mod batch;
+mod call;
+mod cancel;
+mod check;
+mod client;
+mod egress;
+mod embedder;
+mod failure;
+mod fault;
+mod generator;
+mod limit;
+mod provider;
+mod reranker;
+mod retry;
+mod secret;
+mod sign;
+mod spec;
+mod spread;
+mod stream;
+mod tokens;
+mod transport;
+mod words;
+
+pub use adapt::Adapted;
+pub use address::Address;
+pub use call::{Call, Counted, Purpose};
+pub use cancel::Cancel;
+pub use client::{Client, Connection};
+pub use egress::Egress;
+pub use embedder::{Embedder, Partial};
+pub use fault::{Fault, Whose};
+pub use generator::{Blocking, Generator};
+pub use limit::{Learnt, Limits, Pace, now};
+pub use provider::Kind;
+pub use reranker::Reranker;
+pub use secret::{Credential, Secret, Source};
+pub use spec::{Price, Spec};
+pub use tokens::{Estimator, estimate};
+pub use transport::Settings;
