@@ -16,5 +16,6 @@ mod query_cache;
 mod recall;
 mod rerank;
 pub mod search;
+pub mod status;
 mod verify;
 mod work;

@@ -1,42 +1,20 @@
 //! Retrieval-augmented generation inside PostgreSQL, beside pgvector: everything that knows PostgreSQL.
 //! What needs none is the crate `rag`.
-#[macro_use]
-mod spi;
-mod answer_request;
+/// The text of `sql/run/NAME.sql`.
+macro_rules! statement {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/run/", $name, ".sql"))
+    };
+}
+
+mod answer;
 mod api;
-mod attempt;
-mod call_log;
-mod client_output;
-mod collection;
-mod cursor;
-mod ddl;
-mod embedder;
-mod error;
-mod exit;
-mod generation;
-mod guc;
-mod home;
-mod interrupt;
-mod json;
-mod lexical;
-mod limit;
+mod catalog;
+mod ingest;
 mod maintain;
-mod memory;
-mod model;
-mod names;
-mod plan;
-mod preload;
-mod query_log;
-mod question_cache;
-mod remote;
-mod rights;
-mod rows;
+mod models;
 mod search;
-mod stored_text;
-mod trigger;
-mod vector;
-mod vector_index;
-mod verify;
+mod sys;
 mod worker;
 
 pgrx::extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
@@ -78,15 +56,15 @@ pgrx::extension_sql_file!("../sql/remote.sql", name = "remote", requires = ["boo
 #[pgrx::pg_guard]
 #[allow(unsafe_code)] // An exported name.
 pub extern "C-unwind" fn _PG_init() {
-    error::init();
-    memory::init();
-    guc::init();
-    preload::init();
-    question_cache::init();
+    sys::error::init();
+    sys::memory::init();
+    sys::guc::init();
+    models::preload::init();
+    models::question_cache::init();
     worker::init();
-    remote::init();
-    call_log::init();
-    lexical::started::init();
+    models::remote::init();
+    models::call_log::init();
+    sys::started::init();
 }
 
 pgrx::pg_module_magic!(name, version);

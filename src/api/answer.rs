@@ -4,11 +4,13 @@ mod generated;
 mod request;
 mod stream;
 
-use super::embed::{checked, embedder};
-use crate::error::SqlError;
-use crate::model::{self, Named};
-use crate::remote::Remote;
-use crate::{guc, interrupt, limit, remote};
+use crate::api::embed::{checked, embedder};
+use crate::models::local as model;
+use crate::models::local::Named;
+use crate::models::remote;
+use crate::models::remote::Remote;
+use crate::sys::error::SqlError;
+use crate::sys::{guc, interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::told::Place;

@@ -1,7 +1,8 @@
 //! `rag_chunk`: text to chunks.
-use crate::error::SqlError;
-use crate::model::Named;
-use crate::{interrupt, limit, model};
+use crate::models::local as model;
+use crate::models::local::Named;
+use crate::sys::error::SqlError;
+use crate::sys::{interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::chunk::{Chunk, Format, Options, chunk};

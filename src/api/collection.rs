@@ -1,12 +1,14 @@
 //! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
-use crate::collection::create::{Plan, Source, create};
-use crate::collection::triggers::heed_replication;
-use crate::collection::{Build, Collection, VIEW_SUFFIX, build, drop};
-use crate::embedder::Embedder;
-use crate::error::SqlError;
-use crate::rights::as_extension_owner;
-use crate::spi::{execute, fill, read, required};
-use crate::{generation, lexical, model, worker};
+use crate::catalog::collection::create::{Plan, Source, create};
+use crate::catalog::collection::triggers::heed_replication;
+use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build, drop};
+use crate::catalog::{generation, lexical};
+use crate::models::embedder::Embedder;
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::{execute, fill, read, required};
+use crate::sys::workers::wake;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use rag::{Error, Result};
@@ -107,7 +109,7 @@ fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<
 fn compare_everything(collection: i32) {
     let everything = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
     as_extension_owner(|| execute(everything, &[collection.into()]));
-    worker::changes_written();
+    wake::changes_written();
 }
 
 #[pg_extern(sql = r"

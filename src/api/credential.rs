@@ -1,7 +1,7 @@
 //! `rag_create_credential` and `rag_drop_credential`: where keys come from, and where they may go.
-use crate::error::SqlError;
-use crate::rights::as_extension_owner;
-use crate::spi::{execute, read, required};
+use crate::sys::error::SqlError;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::{execute, read, required};
 use pgrx::prelude::*;
 use rag::remote::{Address, Credential, Source};
 use rag::{Error, Result};
@@ -19,7 +19,7 @@ fn rag_create_credential(
     file: Option<&str>,
     env: Option<&str>,
 ) -> Result<(), SqlError> {
-    let name = super::model::named("credential", name)?;
+    let name = crate::api::model::named("credential", name)?;
     let url_prefix = url_prefix.ok_or_else(|| {
         Error::invalid_argument("a credential needs a URL prefix")
             .with_hint("Its key is sent to this URL and those below, and nowhere else.")

@@ -1,9 +1,10 @@
 //! `rag_embed`: texts to vectors.
-use crate::embedder::Embedder;
-use crate::error::SqlError;
-use crate::rights::current_user;
-use crate::vector::{Embedded, MAX_DIMENSIONS, Vector, VectorArray};
-use crate::{limit, model};
+use crate::models::embedder::Embedder;
+use crate::models::local as model;
+use crate::sys::datum::vector::{Embedded, MAX_DIMENSIONS, Vector, VectorArray};
+use crate::sys::error::SqlError;
+use crate::sys::limit;
+use crate::sys::rights::current_user;
 use pgrx::prelude::*;
 use rag::model::{Detail, LocalModel, Purpose};
 use rag::{Error, Result, memory};

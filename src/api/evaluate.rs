@@ -1,13 +1,13 @@
 //! `rag_evaluate`: how good a collection's searches are, stage by stage, on judged questions.
 mod questions;
 
-use super::collection::utf8;
-use super::search::{Given, count};
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::interrupt;
-use crate::json::JsonText;
-use crate::search::{Options, Trace, search};
+use crate::api::collection::utf8;
+use crate::api::search::{Given, count};
+use crate::catalog::collection::Collection;
+use crate::search::engine::{Options, Trace, search};
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use crate::sys::interrupt;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use questions::Question;

@@ -1,9 +1,10 @@
 //! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
 //! result or not.
-use super::search::{Given, require_text};
-use crate::error::SqlError;
-use crate::json::JsonText;
-use crate::search::{self, Explained, Fate, Found, Outcome};
+use crate::api::search::{Given, require_text};
+use crate::search::engine as search;
+use crate::search::engine::{Explained, Fate, Found, Outcome};
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::Result;

@@ -1,10 +1,10 @@
 //! `rag_feedback`: what somebody thought of a chunk that a logged query found; and which query that was.
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::query_log;
-use crate::rights::{as_extension_owner, current_role, key_text_settings};
-use crate::search::{admit, key_of};
-use crate::spi::{execute, fill, query, read_as_caller, required};
+use crate::catalog::collection::Collection;
+use crate::search::engine::{admit, key_of};
+use crate::search::query_log;
+use crate::sys::error::SqlError;
+use crate::sys::rights::{as_extension_owner, current_role, key_text_settings};
+use crate::sys::spi::{execute, fill, query, read_as_caller, required};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::{Error, Result};

@@ -1,13 +1,15 @@
 //! `rag_rebuild()`, `rag_estimate()`, `rag_switch()`, `rag_rollback()` and `rag_prune()`.
-use crate::collection::create::Source;
-use crate::collection::{Build, Collection};
-use crate::embedder::Embedder;
-use crate::error::SqlError;
-use crate::generation::estimate::estimate;
-use crate::generation::rebuild::{Wish, rebuild};
-use crate::generation::{prune, switch};
-use crate::spi::{read, required};
-use crate::{model, worker};
+use crate::catalog::collection::create::Source;
+use crate::catalog::collection::{Build, Collection};
+use crate::catalog::generation::switch;
+use crate::maintain::estimate::estimate;
+use crate::maintain::prune;
+use crate::maintain::rebuild::{Wish, rebuild};
+use crate::models::embedder::Embedder;
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::spi::{read, required};
+use crate::sys::workers::wake;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use rag::Result;
@@ -44,7 +46,7 @@ fn rag_rebuild(
     Source::describe(collection.source)?;
     let cost = estimate(&collection, &build, &embedder)?;
     let generation = rebuild(&collection, &build, switch.unwrap_or(false))?;
-    worker::changes_written();
+    wake::changes_written();
     announce(&collection, generation, &cost, embedder.cost(cost.embed, cost.embed_tokens));
     Ok(generation)
 }
@@ -122,7 +124,7 @@ fn rag_switch(
 ) -> Result<i32, SqlError> {
     let collection = Collection::owned(collection, "switch it")?;
     let active = switch::switch(&collection, generation, force.unwrap_or(false))?;
-    worker::changes_written();
+    wake::changes_written();
     Ok(active)
 }
 
@@ -135,7 +137,7 @@ COMMENT ON FUNCTION @extschema@.rag_rollback IS 'lets searches run on the genera
 fn rag_rollback(collection: Option<&str>) -> Result<i32, SqlError> {
     let collection = Collection::owned(collection, "roll it back")?;
     let (active, lacks) = switch::roll_back(&collection)?;
-    worker::changes_written();
+    wake::changes_written();
     if let Some(lacks) = lacks {
         let name = &collection.name;
         pgrx::notice!("collection \"{name}\" went back to a generation that is behind: {lacks}");

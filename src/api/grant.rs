@@ -1,8 +1,8 @@
 //! `rag_grant` and `rag_revoke`: who may search a collection.
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::rights::{as_source_owner, role_name};
-use crate::spi::{execute, fill};
+use crate::catalog::collection::Collection;
+use crate::sys::error::SqlError;
+use crate::sys::rights::{as_source_owner, role_name};
+use crate::sys::spi::{execute, fill};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;

@@ -1,10 +1,11 @@
 //! `rag_maintain()`: tells whether a collection's vector index is stale and has it built anew.
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::maintain::{self, Report};
-use crate::rights::as_extension_owner;
-use crate::spi::execute;
-use crate::worker;
+use crate::catalog::collection::Collection;
+use crate::maintain::index as maintain;
+use crate::maintain::index::Report;
+use crate::sys::error::SqlError;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::execute;
+use crate::sys::workers::wake;
 use pgrx::prelude::*;
 use rag::{Error, Result};
 
@@ -92,6 +93,6 @@ fn act(report: &Report, rebuild: Option<bool>) -> &'static str {
     }
     let sql = "UPDATE rag.generation SET index_wanted = true WHERE generation_id = $1";
     as_extension_owner(|| execute(sql, &[report.generation.into()]));
-    worker::changes_written();
+    wake::changes_written();
     "requested"
 }

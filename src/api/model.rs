@@ -3,8 +3,9 @@
 mod remote;
 mod trial;
 
-use crate::error::SqlError;
-use crate::{guc, model};
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::guc;
 use pgrx::prelude::*;
 use rag::model::inventory::Entry;
 use rag::model::manifest::{Kind, MODEL_FILE, Precision, TOKENIZER_FILE, check_name};

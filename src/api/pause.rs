@@ -1,10 +1,10 @@
 //! `rag_pause()` and `rag_resume()`: ingestion stands still, and goes on.
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::generation::no_generation;
-use crate::rights::{as_extension_owner, current_role};
-use crate::spi::execute;
-use crate::worker;
+use crate::catalog::collection::Collection;
+use crate::catalog::generation::no_generation;
+use crate::sys::error::SqlError;
+use crate::sys::rights::{as_extension_owner, current_role};
+use crate::sys::spi::execute;
+use crate::sys::workers::wake;
 use pgrx::prelude::*;
 use rag::Result;
 
@@ -32,7 +32,7 @@ fn rag_resume(collection: Option<&str>, generation: Option<i32>) -> Result<(), S
     let collection = owned(collection, generation, "resume it")?;
     let args = [collection.id.into(), generation.into()];
     as_extension_owner(|| execute(statement!("retry_resume"), &args));
-    worker::changes_written();
+    wake::changes_written();
     Ok(())
 }
 

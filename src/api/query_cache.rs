@@ -1,5 +1,6 @@
 //! `rag_query_cache`: how often the embedding of a question was known. Behind the view `rag.query_cache`.
-use crate::{guc, question_cache, rights};
+use crate::models::question_cache;
+use crate::sys::{guc, rights};
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"

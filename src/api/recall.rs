@@ -1,7 +1,7 @@
 //! `rag_recall`: what a collection's vector index misses.
-use super::search::count;
-use crate::error::SqlError;
+use crate::api::search::count;
 use crate::search::recall::{Measured, measure};
+use crate::sys::error::SqlError;
 use pgrx::prelude::*;
 use rag::search::quality::median;
 use rag::{Error, Result};

@@ -1,8 +1,9 @@
 //! `rag_rerank`: bare documents in the order in which they answer a query.
-use super::embed::embedder;
-use crate::error::SqlError;
-use crate::model::{Named, report_truncated};
-use crate::{interrupt, limit, model, remote};
+use crate::api::embed::embedder;
+use crate::models::local::{Named, report_truncated};
+use crate::models::{local as model, remote};
+use crate::sys::error::SqlError;
+use crate::sys::{interrupt, limit};
 use pgrx::prelude::*;
 use rag::model::manifest;
 use rag::model::{Checkpoint, Detail, Embedder, Embedding, LocalModel, Purpose, Reranker as _};

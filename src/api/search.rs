@@ -1,9 +1,10 @@
 //! `rag_search`: what a collection holds about a question.
-use crate::error::SqlError;
-use crate::json::{JsonText, without_nulls};
-use crate::limit;
-use crate::query_log::{self, Asked, Entry};
-use crate::search::{Found, Loading, Outcome, search};
+use crate::search::engine::{Found, Loading, Outcome, search};
+use crate::search::query_log;
+use crate::search::query_log::{Asked, Entry};
+use crate::sys::datum::json::{JsonText, without_nulls};
+use crate::sys::error::SqlError;
+use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::search::passage::Passage;

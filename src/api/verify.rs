@@ -1,7 +1,7 @@
 //! `rag_verify()`: compares a collection with its source and repairs what differs.
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::verify;
+use crate::catalog::collection::Collection;
+use crate::maintain::verify;
+use crate::sys::error::SqlError;
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"

@@ -1,15 +1,18 @@
 //! `CALL rag_work()` and `rag_retry()`.
 #![allow(unsafe_code)] // a procedure that commits talks to SPI itself
 
-use crate::collection::Collection;
-use crate::error::SqlError;
-use crate::rights::{as_extension_owner, current_user};
-use crate::spi::{column, execute, query, required};
+use crate::catalog::collection::Collection;
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::failed::Failed;
+use crate::sys::interrupt;
+use crate::sys::rights::{as_extension_owner, current_user};
+use crate::sys::spi::{column, execute, query, required};
+use crate::sys::transaction::Host;
+use crate::sys::workers::wake;
 use crate::worker::answers;
-use crate::worker::drain::{Drain, Turn};
-use crate::worker::failed::Failed;
-use crate::worker::host::Host;
-use crate::{interrupt, model, worker};
+use crate::worker::drain::Drain;
+use crate::worker::work::Turn;
 use pgrx::pg_sys::{self, panic::ErrorReport};
 use pgrx::prelude::*;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
@@ -153,6 +156,6 @@ fn rag_retry(collection: &str) -> Result<i64, SqlError> {
         execute(resume, &[collection.id.into(), None::<i32>.into()]);
         execute(statement!("retry_jobs"), &[collection.id.into()])
     });
-    worker::changes_written();
+    wake::changes_written();
     Ok(revived as i64)
 }

@@ -1,7 +1,7 @@
 //! Types whose values a filter compares: their operators, and values read by their own input functions.
 #![allow(unsafe_code)] // reads system caches and calls input functions
 
-use crate::names;
+use crate::sys::names;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use rag::search::filter::Comparison;
@@ -230,6 +230,6 @@ pub mod values {
     /// Names of a table's columns.
     pub fn column_names(table: pg_sys::Oid) -> Vec<String> {
         let sql = statement!("load_columns");
-        crate::plan::read(sql, &[table.into()], |row| crate::spi::required(row, 1))
+        crate::sys::plan::read(sql, &[table.into()], |row| crate::sys::spi::required(row, 1))
     }
 }

@@ -1,6 +1,6 @@
 //! A search's filter as SQL with parameters, in terms of the source row `s` and the chunk `c`.
-use super::comparable::{Comparable, values};
-use crate::collection::Collection;
+use crate::catalog::collection::Collection;
+use crate::search::comparable::{Comparable, values};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
 use pgrx::{IntoDatum, pg_sys};
@@ -84,7 +84,7 @@ impl Compiler<'_> {
                 let sql = format!(
                     "(SELECT d.pages[pg_catalog.array_position(d.chunk_ids, c.chunk_id)] FROM {} d WHERE {})",
                     self.documents,
-                    super::statement::same_document(self.collection, "c"),
+                    crate::search::statement::same_document(self.collection, "c"),
                 );
                 Ok(Field::Value { sql, values: Comparable::of(name, pg_sys::INT4OID)? })
             }

@@ -1,7 +1,7 @@
 //! A chunk that was found, as the statement gives it.
-use super::comparable::values;
-use crate::spi::{column, required};
-use crate::stored_text::StoredText;
+use crate::search::comparable::values;
+use crate::sys::datum::text::StoredText;
+use crate::sys::spi::{column, required};
 use pgrx::spi::SpiHeapTupleData;
 use rag::search::diverse::Choice;
 

@@ -1,6 +1,6 @@
 //! The two functions that a search's statement calls.
-use super::tsvector::TsVector;
-use crate::error::SqlError;
+use crate::sys::datum::tsvector::TsVector;
+use crate::sys::error::SqlError;
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::pg_sys::ItemPointerData;
 use pgrx::prelude::*;

@@ -1,8 +1,8 @@
 //! What a collection says while its first load is not in: that searches do not find all of it yet.
-use crate::collection::{Collection, Generation};
-use crate::plan;
-use crate::rights::{as_extension_owner, row_security_applies};
-use crate::spi::{fill, read, required};
+use crate::catalog::collection::{Collection, Generation};
+use crate::sys::plan;
+use crate::sys::rights::{as_extension_owner, row_security_applies};
+use crate::sys::spi::{fill, read, required};
 
 /// Rows of a source that are counted; beyond, what PostgreSQL estimates is good enough.
 const MOST_COUNTED: i64 = 1_000;
@@ -124,7 +124,7 @@ impl Total {
 
 #[cfg(test)]
 mod tests {
-    use super::{Loading, Total};
+    use crate::search::engine::{Loading, Total};
 
     #[test]
     fn counts_are_said_as_they_are_known() {

@@ -1,8 +1,9 @@
 //! Where pgvector lies, and its values as arguments.
 #![allow(unsafe_code)] // pairs a value with the OID of its type
 
-use crate::vector::Vector;
-use crate::{plan, spi::required};
+use crate::sys::datum::vector::Vector;
+use crate::sys::plan;
+use crate::sys::spi::required;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use rag::model::storable::storable;

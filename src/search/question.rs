@@ -1,9 +1,9 @@
 //! A search text as both legs take it.
-use super::text_search::Config;
-use crate::collection::{Collection, Generation};
-use crate::embedder::Embedder;
-use crate::generation::model::embedder;
-use crate::question_cache as cache;
+use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::model::embedder;
+use crate::models::embedder::Embedder;
+use crate::models::question_cache as cache;
+use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding, Purpose};
 use rag::search::Query;
 use rag::search::question_cache;

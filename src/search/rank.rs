@@ -1,7 +1,7 @@
 //! The order of candidates: the legs' own scores, and late interaction beside them.
-use super::{Found, Options};
-use crate::collection::Generation;
-use crate::interrupt;
+use crate::catalog::collection::Generation;
+use crate::search::engine::{Found, Options};
+use crate::sys::interrupt;
 use rag::Result;
 use rag::model::Embedding;
 use rag::rerank::{TokenBits, fuse, max_sim, order};

@@ -1,11 +1,13 @@
 //! The dense leg against an exact scan, on vectors that the collection holds.
-use super::pgvector::PgVector;
-use super::resolve::{Resolved, resolve};
-use super::{admit, names, settings};
-use crate::interrupt;
-use crate::plan::{self, scans};
-use crate::spi::{fill, read_as_caller, required};
-use crate::vector::Vector;
+use crate::search::engine::{admit, names};
+use crate::search::pgvector::PgVector;
+use crate::search::resolve::{Resolved, resolve};
+use crate::search::settings;
+use crate::sys::datum::vector::Vector;
+use crate::sys::interrupt;
+use crate::sys::plan;
+use crate::sys::plan::scans;
+use crate::sys::spi::{fill, read_as_caller, required};
 use rag::Result;
 use rag::search::quality::recall_of_nearest;
 use std::time::Instant;
@@ -66,7 +68,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
         measured.recalls.push(recall_of_nearest(&found, &nearest, k));
         if measured.access.is_none() {
             let scans = scans::of_cte(&leg, &arguments, "dense");
-            measured.access = super::explain::described(&scans);
+            measured.access = crate::search::engine::explain::described(&scans);
         }
     }
     Ok(measured)

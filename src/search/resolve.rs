@@ -1,7 +1,7 @@
 //! Which generation a search runs on.
 
-use crate::collection::{Collection, Generation};
-use crate::cursor::Snapshot;
+use crate::catalog::collection::{Collection, Generation};
+use crate::sys::cursor::Snapshot;
 use rag::{Error, Result};
 
 /// A collection and the generation to search, whose tables stay until the transaction ends.

@@ -1,7 +1,7 @@
 //! Full text of scripts without spaces, for configurations that cannot part it themselves.
-use super::text_search::Config;
-use crate::error::SqlError;
-use crate::limit;
+use crate::sys::error::SqlError;
+use crate::sys::limit;
+use crate::sys::text_search::Config;
 use pgrx::prelude::*;
 use rag::search::script::for_documents;
 

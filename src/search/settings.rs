@@ -1,9 +1,9 @@
 //! Settings that hold while a search's statement runs.
 #![allow(unsafe_code)] // nests settings as functions with SET clauses do
 
-use super::frequency;
-use crate::collection::Generation;
-use crate::vector_index;
+use crate::catalog::collection::Generation;
+use crate::catalog::vector_index;
+use crate::sys::relation_size as frequency;
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
 

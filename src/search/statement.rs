@@ -1,7 +1,7 @@
 //! The statement of a search over one generation.
-use super::filter::Filter;
-use crate::collection::Collection;
-use crate::spi::fill;
+use crate::catalog::collection::Collection;
+use crate::search::filter::Filter;
+use crate::sys::spi::fill;
 
 /// What differs between two statements over the same generation.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,5 @@
 //! How a search went: times, and what it did otherwise than asked.
-use super::lexical_leg::LexicalLeg;
+use crate::search::engine::lexical_leg::LexicalLeg;
 use pgrx::pg_sys;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

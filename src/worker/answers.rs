@@ -4,14 +4,17 @@
 //! after that: whatever ends, it is paid for once at the most. No snapshot is held while models write.
 mod ended;
 
-use super::drain::Turn;
-use super::failed::Failed;
-use super::host::Host;
-use super::process::{Work, now};
-use crate::answer_request::{self as requests, Finish, Problem, Request};
-use crate::call_log::{self, Record};
-use crate::remote::{self, Remote};
-use crate::rights::{current_user, role_name};
+use crate::answer::request as requests;
+use crate::answer::request::{Finish, Problem, Request};
+use crate::models::call_log;
+use crate::models::call_log::Record;
+use crate::models::remote;
+use crate::models::remote::Remote;
+use crate::sys::background::now;
+use crate::sys::failed::Failed;
+use crate::sys::rights::{current_user, role_name};
+use crate::sys::transaction::Host;
+use crate::worker::work::{Turn, Work};
 use ended::Ended;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;

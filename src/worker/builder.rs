@@ -1,87 +1,19 @@
 //! The process that builds a vector index concurrently, while workers go on.
 #![allow(unsafe_code)] // a process of the server's
 
-use super::call::changes_written;
-use super::collection::Target;
-use super::failed::Failed;
-use super::host::Host;
-use super::process::{attach, connect, set};
-use super::vector_index::{Plan, note_built, own};
-use super::{priority, turnstile};
-use crate::rights::{as_extension_owner, role_name};
-use crate::spi::{execute, query};
-use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
+use crate::catalog::target::Target;
+use crate::ingest::vector_index::{Plan, note_built, own};
+use crate::sys::background::{attach, connect, give_way, set};
+use crate::sys::failed::Failed;
+use crate::sys::rights::{as_extension_owner, role_name};
+use crate::sys::spi::execute;
+use crate::sys::transaction::Host;
+use crate::sys::workers::builders;
+use crate::sys::workers::turnstile;
+use crate::sys::workers::wake::changes_written;
+use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{FromDatum, pg_guard, pg_sys};
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::CString;
-use std::time::{Duration, Instant};
-
-/// How long to wait before a build is tried again. A call takes its time too.
-const AGAIN: Duration = Duration::from_secs(30);
-
-/// Most builders of a database.
-const BUILDERS: u32 = 2;
-
-thread_local! {
-    /// When this process last called for a generation's index.
-    static CALLED: RefCell<HashMap<i32, Instant>> = RefCell::new(HashMap::new());
-}
-
-/// Sees to it that a process builds the index of a generation. False when none can be had.
-pub fn call(generation: i32) -> bool {
-    let is_recent = |at: &Instant| at.elapsed() < AGAIN;
-    if CALLED.with_borrow(|called| called.get(&generation).is_some_and(is_recent)) {
-        return true;
-    }
-    let lock = turnstile::building(generation);
-    if !lock.try_exclusive() {
-        return true;
-    }
-    lock.release();
-    // The others wait for their turn: processes of the server are few, and a build may wait for long.
-    let Some(slot) = free_slot() else { return true };
-    slot.release();
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
-    let called = BackgroundWorkerBuilder::new("rag_pg index builder")
-        .set_library("rag_pg")
-        .set_function("rag_pg_builder_main")
-        .set_argument(Some(pg_sys::Datum::from(database)))
-        .set_extra(&generation.to_string())
-        .set_restart_time(None)
-        .enable_spi_access()
-        .load_dynamic()
-        .is_ok();
-    if called {
-        CALLED.with_borrow_mut(|called| called.insert(generation, Instant::now()));
-    }
-    called
-}
-
-/// Takes one of the locks of which a database's builders have one each, if any is free.
-fn free_slot() -> Option<turnstile::Lock> {
-    (0..BUILDERS).map(turnstile::building_slot).find(|slot| slot.try_exclusive())
-}
-
-/// Ends whoever builds an index of these generations, whose tables are about to be dropped. Where they are not
-/// dropped after all, another one is called before long.
-pub fn stop(generations: &[i32]) {
-    let Some(first) = generations.first() else { return };
-    let (database, kind, class) = turnstile::building(*first).fields();
-    let all: Vec<i64> = generations.iter().map(|id| i64::from(*id)).collect();
-    let args = [database.into(), kind.into(), class.into(), all.into()];
-    as_extension_owner(|| {
-        query(statement!("stop_builders"), &args, |_| ());
-    });
-}
-
-/// Ends whoever builds an index in this database.
-pub fn stop_all() {
-    as_extension_owner(|| {
-        query(statement!("stop_all_builders"), &[], |_| ());
-    });
-}
 
 /// Entry point; the argument is the database, the extra text the generation.
 #[pg_guard]
@@ -93,12 +25,12 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let Ok(generation) = BackgroundWorker::get_extra().parse::<i32>() else { return };
-    priority::give_way();
+    give_way();
     // A build waits for whoever it must; nobody waits for it.
     set(c"lock_timeout", c"0");
     let host = Host::worker();
     // Held until the process ends, however it does.
-    if free_slot().is_none() || !turnstile::building(generation).try_exclusive() {
+    if builders::free_slot().is_none() || !turnstile::building(generation).try_exclusive() {
         return;
     }
     if let Err(failed) = build(&host, generation) {
@@ -113,7 +45,7 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
             failed.warn();
         }
         // Whoever calls meanwhile finds somebody at it.
-        let _ = host.sleep(AGAIN);
+        let _ = host.sleep(builders::AGAIN);
     }
 }
 

@@ -1,19 +1,30 @@
 //! The queue's loop: one step a turn, generations in turn.
-use super::batch::{self, End};
-use super::board::ask_for_help;
-use super::changes::{self, Changes, Step, Work};
-use super::collection::Description;
-use super::failed::Failed;
-use super::host::Host;
-use super::others::Others;
-use super::process;
-use super::text_index::Waiting;
-use super::{job_count, scan, time_limit, vector_index};
-use crate::collection::{Collection, Generation};
-use crate::generation::switch;
-use crate::rights::{as_extension_owner, with_lock_timeout};
-use crate::spi::{execute, query, required};
-use crate::{answer_request, call_log, query_log};
+use crate::answer::request as answer_request;
+use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::generation::switch;
+use crate::catalog::target::Description;
+use crate::ingest::batch;
+use crate::ingest::batch::End;
+use crate::ingest::changes;
+use crate::ingest::changes::{Changes, PendingWork, Step};
+use crate::ingest::others::Others;
+use crate::ingest::text_index::Waiting;
+use crate::ingest::{job_count, scan, vector_index};
+use crate::models::call_log;
+use crate::search::query_log;
+use crate::sys::background;
+use crate::sys::failed::Failed;
+use crate::sys::rights::{as_extension_owner, with_lock_timeout};
+use crate::sys::spi::{execute, query, required};
+use crate::sys::time_limit;
+use crate::sys::transaction::Host;
+use crate::sys::workers::board::ask_for_help;
+use crate::sys::workers::duty::Duty;
+use crate::sys::workers::leave::stop_builders;
+use crate::sys::workers::turnstile;
+use crate::sys::workers::turnstile::is_database_wanted;
+use crate::sys::workers::wake::call;
+use crate::worker::work::{Turn, Work};
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
 use std::collections::HashMap;
@@ -27,22 +38,6 @@ const LONG: Duration = Duration::from_secs(5);
 
 /// How often in a row a step that clashed with another backend's is repeated at once.
 const CLASHES: u32 = 5;
-
-/// What a turn came to.
-#[derive(Debug, Clone, Copy)]
-pub enum Turn {
-    /// Something was done, and there may be more.
-    Worked,
-    /// All there is to do is being done elsewhere, on other threads.
-    Underway,
-    /// Nothing can be done now.
-    Idle {
-        /// When the next job is ready, as a `timestamptz`, if there is one.
-        ready_at: Option<i64>,
-        /// Other backends are at work on some.
-        is_claimed: bool,
-    },
-}
 
 /// Works off the queue.
 pub struct Drain {
@@ -157,10 +152,10 @@ impl Drain {
         }
         // In a circle: a collection with millions of jobs does not keep the others waiting. What nobody is at goes first.
         let last = self.last;
-        let (behind, before): (Vec<&Work>, Vec<&Work>) =
+        let (behind, before): (Vec<&PendingWork>, Vec<&PendingWork>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Changes::HeldUp;
-        let now = process::now();
+        let now = background::now();
         let is_behind = |id| self.behind.get(&id).is_some_and(|until| *until > now);
         let mut circle = [behind, before].concat();
         circle.sort_by_key(|work| {
@@ -186,13 +181,13 @@ impl Drain {
         if self.prune()? {
             return Ok(Turn::Worked);
         }
-        let ready = |work: &Work| match self.rests_until(work.generation) {
+        let ready = |work: &PendingWork| match self.rests_until(work.generation) {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
         };
         let ledger = call_log::again_in().filter(|_| self.host.is_worker());
         let micros = |wait: Duration| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
-        let ledger = ledger.map(|wait| process::now().saturating_add(micros(wait)));
+        let ledger = ledger.map(|wait| background::now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(Turn::Idle { ready_at, is_claimed })
@@ -217,7 +212,8 @@ impl Drain {
         let started = Instant::now();
         let result = self.try_step(generation, step);
         if started.elapsed() > LONG {
-            let until = process::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
+            let until =
+                background::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
             self.behind.insert(generation, until);
         }
         let Err(failed) = result else {
@@ -332,19 +328,19 @@ impl Drain {
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
-        let delay = backoff::delay(*failures, super::lease::random());
-        *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let delay = backoff::delay(*failures, crate::ingest::lease::random());
+        *until = background::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         Ok(())
     }
 
     fn rests_until(&self, generation: i32) -> Option<i64> {
         let (_, until) = self.resting.get(&generation)?;
-        Some(*until).filter(|until| *until > process::now())
+        Some(*until).filter(|until| *until > background::now())
     }
 
     /// Generations that others go before now.
     fn later(&self) -> Vec<i32> {
-        let now = process::now();
+        let now = background::now();
         let resting = self.resting.iter().map(|(generation, (_, until))| (generation, until));
         let all = resting.chain(&self.behind).filter(|(_, until)| **until > now);
         all.map(|(generation, _)| *generation).collect()
@@ -375,4 +371,31 @@ fn collection_name(generation: i32) -> Option<String> {
     let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
                WHERE g.generation_id = $1";
     as_extension_owner(|| query(sql, &[generation.into()], |row| required(&row, 1))).pop()
+}
+
+impl Work for Drain {
+    fn host(&self) -> &Host {
+        Drain::host(self)
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        self.release_lost()?;
+        // The launcher looks into databases through this worker alone.
+        let is_prepared = || turnstile::of(Duty::Answer).writing.is_held();
+        if self.host().transaction(|| Ok(answer_request::is_open() || is_prepared()))? {
+            call(Duty::Answer);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, _is_called: bool) -> Result<Turn, Failed> {
+        Drain::turn(self)
+    }
+
+    fn put_down(&mut self) {
+        // Only for who wants the database: builders that go on do no harm otherwise.
+        if is_database_wanted() {
+            stop_builders(self.host());
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! The launcher: starts workers where there is work. It is connected to no database.
 #![allow(unsafe_code)] // a process of the server's, which reads a shared catalog by hand
 
-use super::board::{self, Board, Entry, Post, board};
-use super::call::worker;
-use super::duty::Duty;
-use super::process::{attach, until, wait};
-use crate::guc;
-use crate::preload::is_preloading;
+use crate::sys::background::{attach, until, wait};
+use crate::sys::guc;
+use crate::sys::shmem::is_preloading;
+use crate::sys::workers::board;
+use crate::sys::workers::board::{Board, Entry, Post, board};
+use crate::sys::workers::duty::Duty;
+use crate::sys::workers::wake::worker;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, DynamicBackgroundWorker};
 use pgrx::{pg_guard, pg_sys};
 use std::collections::{HashMap, VecDeque};

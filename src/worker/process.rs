@@ -1,36 +1,25 @@
 //! A background worker: works off one of a database's queues and leaves when there is nothing to do.
 #![allow(unsafe_code)] // a process of the server's
 
-use super::answers::AnswerWork;
-use super::board::{Post, board};
-use super::builder;
-use super::call::{call, worker};
-use super::drain::{Drain, Turn};
-use super::duty::Duty;
-use super::failed::Failed;
-use super::host::Host;
-use super::priority;
-use super::turnstile::{self, Turnstile, is_database_wanted};
-use crate::rights::PARSING;
-use crate::{answer_request, exit, guc, model};
-use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use crate::models::local as model;
+use crate::sys::background::{attach, connect, give_way, micros, now, until, wait};
+use crate::sys::failed::Failed;
+use crate::sys::guc;
+use crate::sys::transaction::Host;
+use crate::sys::workers::board::{Post, board};
+use crate::sys::workers::duty::Duty;
+use crate::sys::workers::leave::leave;
+use crate::sys::workers::turnstile;
+use crate::sys::workers::turnstile::{Turnstile, is_database_wanted};
+use crate::worker::answers::AnswerWork;
+use crate::worker::drain::Drain;
+use crate::worker::work::{Turn, Work};
+use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{FromDatum, pg_guard, pg_sys};
-use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 /// A worker without work leaves after this long.
 const IDLE: Duration = Duration::from_secs(10);
-/// Settings for the life of a background process, whatever the configuration, its database or its role say: these are
-/// meant for sessions. What bounds each transaction is set where it begins.
-const SETTLED: &[(&CStr, &CStr)] = &[
-    // First: as another role it could set nothing.
-    (c"role", c"none"),
-    (c"default_transaction_read_only", c"off"),
-    (c"default_transaction_isolation", c"read committed"),
-    (c"statement_timeout", c"0"),
-    #[cfg(any(feature = "pg17", feature = "pg18"))]
-    (c"transaction_timeout", c"0"),
-];
 /// How often an idle one looks whether somebody wants its database for himself, who waits for five seconds.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often to look for work where nobody can set this process's latch.
@@ -42,55 +31,13 @@ const PREPARED: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the queue itself.
 const PAUSE: Duration = Duration::from_secs(5);
 
-unsafe extern "C-unwind" {
-    // PostgreSQL's own handler of SIGTERM, which ends a running statement. pgrx's would only set a flag,
-    // and its binding of this one is a Rust function, which a signal handler may not be.
-    fn die(signal: std::ffi::c_int);
-}
-
-/// Sets up a background process: ends at once when told to, reads the configuration again on SIGHUP.
-pub fn attach() {
-    // SAFETY: signals are still blocked; both handlers are PostgreSQL's way.
-    unsafe {
-        #[cfg(not(feature = "pg18"))]
-        pg_sys::pqsignal(pg_sys::SIGTERM.cast_signed(), Some(die));
-        #[cfg(feature = "pg18")]
-        pg_sys::pqsignal_be(pg_sys::SIGTERM.cast_signed(), Some(die));
-    }
-    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP);
-}
-
-/// Waits for this process's latch; acts on interrupts and reads the configuration again when asked to.
-/// Ends the process when the postmaster is gone: nobody else would, and the server could not be started
-/// again beside it.
-pub fn wait(most: Duration) {
-    if !BackgroundWorker::wait_latch(Some(most)) {
-        exit::end_process(1);
-    }
-    if BackgroundWorker::sighup_received() {
-        // SAFETY: outside of a transaction, as PostgreSQL's own processes do it.
-        unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
-        priority::follow();
-    }
-}
-
-/// Connects a background process to a database as the bootstrap superuser. Its search path is the extension's own from
-/// the first statement on: that of the database, or one of `"$user"` and `public`, may hold anybody's operators.
-pub fn connect(database: pg_sys::Oid) {
-    // SAFETY: a process that is connected to nothing yet.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
-    for (name, value) in SETTLED.iter().chain(&PARSING) {
-        set(name, value);
-    }
-}
-
 /// Entry point of workers that index; the argument is the database, the extra text the transaction to wait for.
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
     serve(argument, Duty::Index, || {
-        priority::give_way();
+        give_way();
         model::set_threads(guc::worker::threads());
         Drain::new(Host::worker(), None)
     });
@@ -116,38 +63,6 @@ fn serve<W: Work>(argument: pg_sys::Datum, duty: Duty, begin: impl FnOnce() -> W
     if let Some(place) = Place::take(database, duty) {
         Worker { work: begin(), duty, place, next: None }.run();
     }
-}
-
-/// Ends this process, which indexes, so that its database can be dropped, renamed or copied.
-pub fn leave_database(host: &Host) -> ! {
-    stop_builders(host);
-    leave(Duty::Index)
-}
-
-fn stop_builders(host: &Host) {
-    let stopped = host.transaction(|| {
-        builder::stop_all();
-        Ok(())
-    });
-    stopped.unwrap_or_else(|failed| failed.warn());
-}
-
-/// Ends this process for who wants its database for himself. The worker that is called in its place begins when that is
-/// over.
-fn leave(duty: Duty) -> ! {
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
-    match board() {
-        Some(board) => {
-            if let Some(entry) = board.entry(database) {
-                entry.post(duty).want();
-            }
-        }
-        None => {
-            let _ = worker(database, duty).load_dynamic();
-        }
-    }
-    exit::end_process(0)
 }
 
 /// Sets the session up and waits for the transaction that called. False where there is no extension.
@@ -178,13 +93,6 @@ fn has_extension(host: &Host) -> Option<bool> {
         Ok(unsafe { pg_sys::get_extension_oid(c"rag_pg".as_ptr(), true) } != pg_sys::InvalidOid)
     });
     found.ok()
-}
-
-/// Settles a setting for the life of this process, whatever the database's defaults are.
-pub fn set(name: &CStr, value: &CStr) {
-    let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
-    // SAFETY: static texts; a database's defaults do not bind a worker.
-    unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };
 }
 
 /// How this worker is found by those who write.
@@ -248,45 +156,6 @@ unsafe extern "C-unwind" fn unregister(code: std::ffi::c_int, post: pg_sys::Datu
         // It was told to end, or could not go on: what it was at is still there.
         post.set_due(Some(now() + micros(PAUSE)));
         board.wake_launcher();
-    }
-}
-
-/// What a worker works off.
-pub trait Work {
-    /// Where it runs.
-    fn host(&self) -> &Host;
-    /// Sets in order what processes left behind that are gone.
-    fn begin(&mut self) -> Result<(), Failed>;
-    /// Does a step. `is_called` says whether there may be something new.
-    fn turn(&mut self, is_called: bool) -> Result<Turn, Failed>;
-    /// Puts down what is under way, since the process ends.
-    fn put_down(&mut self);
-}
-
-impl Work for Drain {
-    fn host(&self) -> &Host {
-        Drain::host(self)
-    }
-
-    fn begin(&mut self) -> Result<(), Failed> {
-        self.release_lost()?;
-        // The launcher looks into databases through this worker alone.
-        let is_prepared = || turnstile::of(Duty::Answer).writing.is_held();
-        if self.host().transaction(|| Ok(answer_request::is_open() || is_prepared()))? {
-            call(Duty::Answer);
-        }
-        Ok(())
-    }
-
-    fn turn(&mut self, _is_called: bool) -> Result<Turn, Failed> {
-        Drain::turn(self)
-    }
-
-    fn put_down(&mut self) {
-        // Only for who wants the database: builders that go on do no harm otherwise.
-        if is_database_wanted() {
-            stop_builders(self.host());
-        }
     }
 }
 
@@ -388,19 +257,4 @@ impl<W: Work> Worker<W> {
             None => nap,
         }
     }
-}
-
-/// Time until a timestamp; a little when it is past.
-pub fn until(at: i64) -> Duration {
-    Duration::from_micros(u64::try_from(at - now()).unwrap_or(0)).max(Duration::from_millis(10))
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The time, as a `timestamptz`.
-pub fn now() -> i64 {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
 }

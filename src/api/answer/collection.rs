@@ -1,13 +1,17 @@
 //! `rag_answer` on a collection: search, then quote what was found.
-use super::{extracted, generated, refuse_instructions, unasked};
+use crate::api::answer::{extracted, generated, refuse_instructions, unasked};
 use crate::api::search::{Given, require_text};
-use crate::error::SqlError;
-use crate::json::JsonText;
-use crate::model::{self, Named};
-use crate::query_log::{self, Answered, Asked, Entry};
-use crate::remote::Remote;
-use crate::search::{self, Loading, Outcome, Quotable};
-use crate::{generation, guc, interrupt, remote};
+use crate::models::local as model;
+use crate::models::local::Named;
+use crate::models::remote;
+use crate::models::remote::Remote;
+use crate::search::engine as search;
+use crate::search::engine::{Loading, Outcome, Quotable};
+use crate::search::query_log;
+use crate::search::query_log::{Answered, Asked, Entry};
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use crate::sys::{guc, interrupt};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::told::Place;
@@ -174,8 +178,8 @@ fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
 /// The model that reads sentences: the collection's own or, since other servers give no vectors of tokens,
 /// the default one.
 fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
-    if !generation::model::is_remote(&outcome.generation) {
-        return generation::model::local(&outcome.generation);
+    if !crate::catalog::model::is_remote(&outcome.generation) {
+        return crate::catalog::model::local(&outcome.generation);
     }
     model::embedder(None).map_err(|error| {
         let hint = "Name a generator as model, or install the default model: it picks the sentences where \

@@ -1,6 +1,6 @@
 //! Answers that a generator writes, as SQL shows them.
-use super::Row;
-use crate::{interrupt, limit};
+use crate::api::answer::Row;
+use crate::sys::{interrupt, limit};
 use pgrx::JsonB;
 use rag::Result;
 use rag::answer::generate::{Found, Written, generate};

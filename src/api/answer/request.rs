@@ -1,15 +1,17 @@
 //! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
-use super::collection::{search_for, sources, writer};
-use super::{elements, require_question};
-use crate::answer_request::{self, Problem, Seen, Submission};
+use crate::answer::request as answer_request;
+use crate::answer::request::{Problem, Seen, Submission};
+use crate::api::answer::collection::{search_for, sources, writer};
+use crate::api::answer::{elements, require_question};
 use crate::api::search::Given;
-use crate::error::SqlError;
-use crate::json::{JsonText, without_nulls};
-use crate::limit;
-use crate::query_log::{self, Asked, Entry};
-use crate::remote::Remote;
-use crate::search::Loading;
-use crate::worker::{answers_awaited, answers_written};
+use crate::models::remote::Remote;
+use crate::search::engine::Loading;
+use crate::search::query_log;
+use crate::search::query_log::{Asked, Entry};
+use crate::sys::datum::json::{JsonText, without_nulls};
+use crate::sys::error::SqlError;
+use crate::sys::limit;
+use crate::sys::workers::wake::{answers_awaited, answers_written};
 use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;

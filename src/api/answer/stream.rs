@@ -4,17 +4,18 @@
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
 mod speaking;
 
-use super::collection::{search_for, sources, writer};
-use super::{elements, require_question};
+use crate::api::answer::collection::{search_for, sources, writer};
+use crate::api::answer::{elements, require_question};
 use crate::api::search::Given;
-use crate::call_log;
-use crate::error::SqlError;
-use crate::error::raise;
-use crate::json::JsonText;
-use crate::limit;
-use crate::query_log::{self, Answered, Asked, Entry};
-use crate::remote::Remote;
-use crate::search::Loading;
+use crate::models::call_log;
+use crate::models::remote::Remote;
+use crate::search::engine::Loading;
+use crate::search::query_log;
+use crate::search::query_log::{Answered, Asked, Entry};
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use crate::sys::error::raise;
+use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::Result;

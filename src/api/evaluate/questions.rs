@@ -1,11 +1,11 @@
 //! Judged questions: from a table, or from what people said of logged queries.
 #![allow(unsafe_code)] // asks for the type of a column
 
-use crate::collection::Collection;
-use crate::names;
-use crate::rights::key_text_settings;
-use crate::search::values::{Output, column_type};
-use crate::spi::{fill, read_as_caller, required};
+use crate::catalog::collection::Collection;
+use crate::search::engine::values::{Output, column_type};
+use crate::sys::names;
+use crate::sys::rights::key_text_settings;
+use crate::sys::spi::{fill, read_as_caller, required};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 use rag::{Error, Result};

@@ -1,12 +1,12 @@
 //! `rag_create_model`, `rag_drop_model`, `rag_grant_model`, `rag_revoke_model`: models that other servers
 //! run.
-use super::named;
-use crate::error::SqlError;
-use crate::json::JsonText;
-use crate::model;
-use crate::remote::{credential, pace};
-use crate::rights::{as_extension_owner, role_name};
-use crate::spi::{execute, read, required};
+use crate::api::model::named;
+use crate::models::local as model;
+use crate::models::remote::{credential, pace};
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use crate::sys::rights::{as_extension_owner, role_name};
+use crate::sys::spi::{execute, read, required};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;

@@ -1,8 +1,9 @@
 //! `rag_test_model`: one call for each purpose, and what it showed.
-use super::named;
-use crate::error::SqlError;
-use crate::interrupt::checkpoint;
-use crate::remote::{self, Remote};
+use crate::api::model::named;
+use crate::models::remote;
+use crate::models::remote::Remote;
+use crate::sys::error::SqlError;
+use crate::sys::interrupt::checkpoint;
 use pgrx::prelude::*;
 use rag::model::generator::{Conversation, Generator as _, Turn};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
@@ -60,7 +61,7 @@ fn rag_test_model(
     for purpose in purposes {
         rows.push(row(&remote, purpose)?);
     }
-    if crate::call_log::may_write() {
+    if crate::models::call_log::may_write() {
         remote.keep_learnt();
     }
     Ok(TableIterator::new(rows))

@@ -1,6 +1,6 @@
 //! Named options of a search as SQL gives them.
-use crate::json::JsonText;
-use crate::search::{DEFAULT_TOP_K, MOST_CANDIDATES, Options};
+use crate::search::engine::{DEFAULT_TOP_K, MOST_CANDIDATES, Options};
+use crate::sys::datum::json::JsonText;
 use rag::search::filter::Filter;
 use rag::{Error, Result};
 

@@ -1,10 +1,13 @@
 //! Writing down what came of a request.
-use crate::answer_request::{self as requests, Finish, Problem, Request};
-use crate::call_log::{self, Record};
-use crate::query_log::{self, Answered};
-use crate::worker::failed::Failed;
-use crate::worker::host::Host;
-use crate::worker::lease::random;
+use crate::answer::request as requests;
+use crate::answer::request::{Finish, Problem, Request};
+use crate::ingest::lease::random;
+use crate::models::call_log;
+use crate::models::call_log::Record;
+use crate::search::query_log;
+use crate::search::query_log::Answered;
+use crate::sys::failed::Failed;
+use crate::sys::transaction::Host;
 use rag::answer::generate::Written;
 use rag::queue::backoff;
 use rag::queue::failure::Failure;

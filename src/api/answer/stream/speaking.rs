@@ -1,6 +1,6 @@
 //! A model that speaks on a thread of its own.
-use crate::remote::Remote;
-use crate::{client_output, interrupt};
+use crate::models::remote::Remote;
+use crate::sys::{client_output, interrupt};
 use rag::model::generator::{Conversation, Generated};
 use rag::model::watch;
 use rag::remote::{Cancel, Generator};
