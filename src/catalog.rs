@@ -5,5 +5,6 @@ pub mod generation;
 pub mod home;
 pub mod lexical;
 pub mod model;
+pub mod objects;
 pub mod target;
 pub mod vector_index;

@@ -127,7 +127,7 @@ pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
         most.into(),
         submission.loading.into(),
     ];
-    let sql = statement!("answer_request_insert");
+    let sql = statement!("answer/insert");
     let mut ids = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
     ids.pop().ok_or_else(|| {
         Error::limit_exceeded(format!("{most} answers of this role are waiting already"))
@@ -138,7 +138,7 @@ pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
 
 /// What became of a request.
 pub fn fetch(id: Uuid) -> Result<Seen> {
-    let sql = statement!("answer_request_fetch");
+    let sql = statement!("answer/fetch");
     let args = [id.into(), current_user().into()];
     let mut seen = as_extension_owner(|| read(sql, &args, |row| self::seen(&row)));
     seen.pop().ok_or_else(|| unknown(id))
@@ -165,7 +165,7 @@ fn seen(row: &SpiHeapTupleData<'_>) -> Seen {
 
 /// Cancels a request; false when it had ended already.
 pub fn cancel(id: Uuid) -> Result<bool> {
-    let sql = statement!("answer_request_cancel");
+    let sql = statement!("answer/cancel");
     let args = [id.into(), current_user().into()];
     if as_extension_owner(|| execute(sql, &args)) > 0 {
         notify(id);
@@ -182,21 +182,21 @@ fn unknown(id: Uuid) -> Error {
 
 /// When the next request can be worked on, as a `timestamptz`, if any is waiting.
 pub fn ready_at() -> Option<i64> {
-    let sql = statement!("answer_request_ready");
+    let sql = statement!("answer/ready");
     let at = as_extension_owner(|| read(sql, &[], |row| column::<TimestampWithTimeZone>(&row, 1)));
     at.into_iter().flatten().next().map(pg_sys::TimestampTz::from)
 }
 
 /// Whether some request has not ended.
 pub fn is_open() -> bool {
-    let sql = statement!("answer_request_is_open");
+    let sql = statement!("answer/is_open");
     as_extension_owner(|| read(sql, &[], |row| required::<bool>(&row, 1))) == [true]
 }
 
 /// Claims up to `most` requests that `role` may work on, those of roles that it has the rights of. `held` are requests
 /// of this process that take nobody's place, since their models are done.
 pub fn claim(most: usize, role: Oid, held: Vec<Uuid>) -> Vec<Request> {
-    let sql = statement!("answer_request_claim");
+    let sql = statement!("answer/claim");
     let args = [i64::try_from(most).unwrap_or(i64::MAX).into(), role.into(), held.into()];
     as_extension_owner(|| query(sql, &args, |row| request(&row)))
 }
@@ -222,19 +222,19 @@ fn request(row: &SpiHeapTupleData<'_>) -> Request {
 
 /// Gives up the requests of processes that are gone; which they were.
 pub fn release_lost() -> Vec<Uuid> {
-    let sql = statement!("answer_request_release_lost");
+    let sql = statement!("answer/release_lost");
     as_extension_owner(|| query(sql, &[], |row| required(&row, 1)))
 }
 
 /// Gives up the requests that were copied along with the database; which they were.
 pub fn release_copied() -> Vec<Uuid> {
-    let sql = statement!("answer_request_release_copied");
+    let sql = statement!("answer/release_copied");
     as_extension_owner(|| query(sql, &[], |row| required(&row, 1)))
 }
 
 /// Those of `ids`, which this process has claimed, that nobody wants any more.
 pub fn unwanted(ids: Vec<Uuid>) -> Vec<Uuid> {
-    let sql = statement!("answer_request_unwanted");
+    let sql = statement!("answer/unwanted");
     as_extension_owner(|| read(sql, &[ids.into()], |row| required(&row, 1)))
 }
 
@@ -270,11 +270,11 @@ pub fn finish(request: &Request, outcome: &Result<Written, Problem>) -> Finish {
         problem.and_then(|problem| problem.detail.as_deref()).into(),
         problem.and_then(|problem| problem.hint.as_deref()).into(),
     ];
-    settle(statement!("answer_request_finish"), &args)
+    settle(statement!("answer/finish"), &args)
 }
 
 fn settle(change: &str, args: &[DatumWithOid<'_>]) -> Finish {
-    let template = statement!("answer_request_settle");
+    let template = statement!("answer/settle");
     let sql = fill(template, &[("change", change)]);
     let row = |row: SpiHeapTupleData<'_>| (required(&row, 1), required(&row, 2));
     match as_extension_owner(|| query(&sql, args, row)).pop() {
@@ -296,12 +296,12 @@ pub fn notify(id: Uuid) {
 pub fn put_off(request: &Request, delay: Duration, why: &Problem) -> Finish {
     let (sqlstate, message) = (why.sqlstate.as_str(), why.message.as_str());
     let args = [request.id.into(), delay.as_secs_f64().into(), sqlstate.into(), message.into()];
-    settle(statement!("answer_request_put_off"), &args)
+    settle(statement!("answer/put_off"), &args)
 }
 
 /// Deletes a batch of requests that ended longer ago than the setting keeps; says whether there may be more.
 pub fn prune() -> bool {
     let Some(seconds) = guc::answer::request_retention() else { return false };
-    let sql = statement!("answer_request_prune");
+    let sql = statement!("answer/prune");
     as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
 }

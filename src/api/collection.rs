@@ -1,7 +1,8 @@
 //! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
-use crate::catalog::collection::create::{Plan, Source, create};
-use crate::catalog::collection::triggers::heed_replication;
-use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build, drop};
+use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build};
+use crate::catalog::objects::drop;
+use crate::catalog::objects::triggers::heed_replication;
+use crate::catalog::objects::{Plan, Source, create};
 use crate::catalog::{generation, lexical};
 use crate::models::embedder::Embedder;
 use crate::models::local as model;

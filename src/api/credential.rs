@@ -40,7 +40,7 @@ fn rag_create_credential(
         Credential { name: name.to_owned(), url_prefix: Address::parse(url_prefix)?, source };
     let prefix = credential.url_prefix.to_string();
     let args = [name.into(), prefix.into(), file.into(), env.into()];
-    let sql = statement!("remote_insert_credential");
+    let sql = statement!("api/remote_insert_credential");
     if as_extension_owner(|| execute(sql, &args)) == 0 {
         return Err(Error::duplicate(format!("credential \"{name}\" already exists"))
             .with_hint("Choose another name, or drop it first.")
@@ -56,8 +56,8 @@ COMMENT ON FUNCTION @extschema@.rag_drop_credential IS 'forgets a credential tha
 REVOKE ALL ON FUNCTION @extschema@.rag_drop_credential FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_drop_credential(name: &str) -> Result<(), SqlError> {
-    let used_by = statement!("remote_credential_used_by");
-    let delete = statement!("remote_delete_credential");
+    let used_by = statement!("api/remote_credential_used_by");
+    let delete = statement!("api/remote_delete_credential");
     let model =
         as_extension_owner(|| read(used_by, &[name.into()], |row| required::<String>(&row, 1)));
     if let Some(model) = model.first() {

@@ -30,7 +30,7 @@ fn rag_feedback(query_id: i64, chunk_id: i64, relevant: bool) -> Result<(), SqlE
     let document_key = JsonB(collection.document_key(&key));
     let arguments =
         [query_id.into(), chunk_id.into(), role.into(), document_key.into(), relevant.into()];
-    let sql = statement!("feedback_insert");
+    let sql = statement!("api/feedback_insert");
     as_extension_owner(|| execute(sql, &arguments));
     Ok(())
 }
@@ -42,7 +42,7 @@ fn judged(query_id: i64, role: &str) -> Result<Collection> {
         Error::undefined(format!("query {query_id} is not in the log, or not yours to judge"))
             .with_hint("rag_last_query() and the column query_id of rag_answer() give its number; rag_pg.query_log_sample says how many queries are logged.")
     };
-    let sql = statement!("feedback_query");
+    let sql = statement!("api/feedback_query");
     let logged = as_extension_owner(|| {
         query(sql, &[query_id.into()], |row| {
             (required::<i32>(&row, 1), required::<String>(&row, 2))
@@ -67,7 +67,7 @@ fn document_of(collection: &Collection, chunk_id: i64) -> Result<Vec<String>> {
         ("visible", collection.source_visible("c")),
     ];
     let parts = parts.each_ref().map(|(name, sql)| (*name, sql.as_str()));
-    let sql = fill(statement!("feedback_chunk"), &parts);
+    let sql = fill(statement!("api/feedback_chunk"), &parts);
     let mut key_text = None;
     let found = read_as_caller(&sql, &[chunk_id.into()], |row| {
         key_text.get_or_insert_with(key_text_settings);

@@ -1,7 +1,7 @@
 //! `rag_rebuild()`, `rag_estimate()`, `rag_switch()`, `rag_rollback()` and `rag_prune()`.
-use crate::catalog::collection::create::Source;
 use crate::catalog::collection::{Build, Collection};
 use crate::catalog::generation::switch;
+use crate::catalog::objects::Source;
 use crate::maintain::estimate::estimate;
 use crate::maintain::prune;
 use crate::maintain::rebuild::{Wish, rebuild};

@@ -14,7 +14,7 @@ CREATE FUNCTION @extschema@.rag_grant(collection text, role regrole) RETURNS voi
 COMMENT ON FUNCTION @extschema@.rag_grant IS 'lets a role search a collection, as far as it may read the source';
 ", requires = ["catalog"])]
 fn rag_grant(collection: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
-    Ok(change(collection, role, statement!("grant"), "grant it")?)
+    Ok(change(collection, role, statement!("maintain/grant"), "grant it")?)
 }
 
 #[pg_extern(sql = r"
@@ -23,7 +23,7 @@ CREATE FUNCTION @extschema@.rag_revoke(collection text, role regrole) RETURNS vo
 COMMENT ON FUNCTION @extschema@.rag_revoke IS 'takes back what rag_grant gave';
 ", requires = ["catalog"])]
 fn rag_revoke(collection: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
-    Ok(change(collection, role, statement!("revoke"), "revoke it")?)
+    Ok(change(collection, role, statement!("api/revoke"), "revoke it")?)
 }
 
 /// Changes a role's rights on all that a search and the view read.

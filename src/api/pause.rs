@@ -18,7 +18,7 @@ fn rag_pause(collection: Option<&str>, generation: Option<i32>) -> Result<(), Sq
     let collection = owned(collection, generation, "pause it")?;
     let reason = format!("paused by {}", current_role());
     let args = [collection.id.into(), generation.into(), reason.into()];
-    as_extension_owner(|| execute(statement!("pause"), &args));
+    as_extension_owner(|| execute(statement!("api/pause"), &args));
     Ok(())
 }
 
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection
 fn rag_resume(collection: Option<&str>, generation: Option<i32>) -> Result<(), SqlError> {
     let collection = owned(collection, generation, "resume it")?;
     let args = [collection.id.into(), generation.into()];
-    as_extension_owner(|| execute(statement!("retry_resume"), &args));
+    as_extension_owner(|| execute(statement!("api/retry_resume"), &args));
     wake::changes_written();
     Ok(())
 }

@@ -56,12 +56,12 @@ CREATE FUNCTION rag.jobs_of_both(generation int, other int, dead boolean) RETURN
 COMMENT ON FUNCTION rag.jobs_of_both IS 'part of rag.generation_status: documents that wait, or were given up, in two generations';
 ", requires = ["catalog"])]
 fn jobs_of_both(generation: i32, other: i32, dead: bool) -> i64 {
-    let may_see = statement!("status_may_see");
+    let may_see = statement!("api/status_may_see");
     let generations = [generation.into(), other.into()];
     if plan::read(may_see, &generations, |row| required::<bool>(row, 1)) != [true] {
         return 0;
     }
-    let count = statement!("status_jobs_of_both");
+    let count = statement!("api/status_jobs_of_both");
     let args = [generation.into(), other.into(), dead.into()];
     without_jit(|| as_extension_owner(|| plan::read(count, &args, |row| required(row, 1))[0]))
 }

@@ -74,7 +74,7 @@ fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> 
 
 /// What could not be indexed, said at the end.
 fn left_behind(collections: &[i32]) -> Vec<ErrorReport> {
-    let sql = statement!("work_left");
+    let sql = statement!("api/work_left");
     let rows = as_extension_owner(|| {
         query(sql, &[collections.to_vec().into()], |row| {
             let (name, paused): (String, _) = (required(&row, 1), column::<String>(&row, 2));
@@ -138,7 +138,7 @@ fn administered(name: Option<&str>) -> Result<Vec<i32>> {
         collection.require_owner("work on it")?;
         return Ok(vec![collection.id]);
     }
-    let sql = statement!("work_administered");
+    let sql = statement!("api/work_administered");
     Ok(query(sql, &[], |row| required(&row, 1)))
 }
 
@@ -152,9 +152,9 @@ fn rag_retry(collection: &str) -> Result<i64, SqlError> {
     let collection = Collection::by_name(collection)?;
     collection.require_owner("retry it")?;
     let revived = as_extension_owner(|| {
-        let resume = statement!("retry_resume");
+        let resume = statement!("api/retry_resume");
         execute(resume, &[collection.id.into(), None::<i32>.into()]);
-        execute(statement!("retry_jobs"), &[collection.id.into()])
+        execute(statement!("api/retry_jobs"), &[collection.id.into()])
     });
     wake::changes_written();
     Ok(revived as i64)

@@ -1,11 +1,8 @@
 //! A collection and its generations as the catalog describes them now.
 pub mod build;
-pub mod create;
 pub mod definition;
-pub mod drop;
 pub mod hold;
 pub mod key;
-pub mod triggers;
 
 use crate::catalog::vector_index;
 use crate::sys::spi::{column, read, required};
@@ -160,7 +157,7 @@ impl Collection {
     }
 
     fn load(name: Option<&str>, id: Option<i32>) -> Result<Option<Self>> {
-        let sql = statement!("load_collection");
+        let sql = statement!("catalog/load_collection");
         let found = plan::read_latest(sql, &[name.into(), id.into()], Self::from_row);
         let Some(collection) = found.into_iter().next() else { return Ok(None) };
         let mut collection = collection?;
@@ -311,7 +308,7 @@ impl Generation {
     }
 
     fn load(collection: Option<i32>, id: Option<i32>) -> Vec<Self> {
-        let sql = statement!("load_generation");
+        let sql = statement!("catalog/load_generation");
         plan::read_latest(sql, &[collection.into(), id.into()], Self::from_row)
     }
 
@@ -343,12 +340,12 @@ impl Generation {
     }
 }
 
-fn no_collection(name: &str) -> Error {
+pub fn no_collection(name: &str) -> Error {
     Error::undefined(format!("collection \"{name}\" does not exist"))
         .with_hint("SELECT name FROM rag.collection lists the collections.")
 }
 
-fn require_owner(owner: Oid, name: &str, to_do: &str) -> Result<()> {
+pub fn require_owner(owner: Oid, name: &str, to_do: &str) -> Result<()> {
     let sql = "SELECT pg_catalog.pg_has_role($1::oid, 'USAGE')";
     if read(sql, &[owner.into()], |row| required::<bool>(&row, 1))[0] {
         return Ok(());

@@ -5,11 +5,13 @@
 #![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
-use crate::catalog::collection::create::{Source, follow_owner, relation_sql};
-use crate::catalog::collection::triggers;
-use crate::catalog::collection::triggers::{create_table_triggers, enable_triggers};
-use crate::catalog::collection::{Collection, drop};
+use crate::catalog::collection::Collection;
+use crate::catalog::objects::drop;
+use crate::catalog::objects::triggers;
+use crate::catalog::objects::triggers::{create_table_triggers, enable_triggers};
+use crate::catalog::objects::{Source, follow_owner};
 use crate::sys::error::raise;
+use crate::sys::names::relation_sql;
 use crate::sys::plan::scans::nodes;
 use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::sys::spi::{column, execute, fill, query, read, required};
@@ -74,7 +76,7 @@ CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP 
 
 /// After ALTER TABLE, CREATE TABLE or CREATE TRIGGER.
 fn after_command() -> Result<()> {
-    let template = statement!("followed_collections");
+    let template = statement!("catalog/followed_collections");
     let sql = fill(template, &[("ingest", triggers::INGEST)]);
     let ids: Vec<i32> = as_extension_owner(|| query(&sql, &[], |row| required(&row, 1)));
     for id in ids {
@@ -84,14 +86,14 @@ fn after_command() -> Result<()> {
 }
 
 fn follow(id: i32) -> Result<()> {
-    let check = statement!("follow_check");
+    let check = statement!("catalog/follow_check");
     let broken: Vec<Option<String>> =
         as_extension_owner(|| query(check, &[id.into()], |row| column(&row, 1)));
     if let Some(reason) = broken.into_iter().next().flatten() {
         pause(id, &reason);
         return Ok(());
     }
-    let columns = statement!("follow_columns");
+    let columns = statement!("catalog/follow_columns");
     as_extension_owner(|| execute(columns, &[id.into()]));
     follow_owner(id);
     let Some(collection) = Collection::by_id(id)? else { return Ok(()) };
@@ -104,7 +106,7 @@ fn follow(id: i32) -> Result<()> {
 /// A trigger of the source's own that changes rows on their way in can change the text when another column
 /// is set: from then on an update of any column counts.
 fn follow_triggers(collection: &Collection, source: &Source) {
-    let template = statement!("follow_update_trigger");
+    let template = statement!("catalog/follow_update_trigger");
     let name = triggers::trigger_name(collection, "update");
     let args = [collection.name.as_str().into(), collection.source.into(), name.into()];
     let is_there = || !read(&triggers::with_own_triggers(template), &args, |_| ()).is_empty();
@@ -119,7 +121,7 @@ fn follow_partitions(collection: &Collection, source: &Source) {
     if !source.is_partitioned {
         return;
     }
-    let template = statement!("follow_partitions");
+    let template = statement!("catalog/follow_partitions");
     let args = [
         collection.name.as_str().into(),
         collection.source.into(),
@@ -158,7 +160,7 @@ fn follow_partitions(collection: &Collection, source: &Source) {
 /// Before DROP TABLE: who builds an index of what is made of a source would keep it waiting, for hours maybe. Where
 /// nothing is dropped after all, the build is called for again.
 fn before_drop(data: &pg_sys::EventTriggerData) {
-    let sql = statement!("drop_generations");
+    let sql = statement!("catalog/drop_generations");
     for table in named_tables(data) {
         // As the caller: nobody else's builds end.
         let generations = read(sql, &[table.into()], |row| required::<i32>(&row, 1));
@@ -194,7 +196,7 @@ fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
 
 /// After any DROP.
 fn after_drop() -> Result<()> {
-    let sql = statement!("dropped_collections");
+    let sql = statement!("catalog/dropped_collections");
     let hit = as_extension_owner(|| {
         query(sql, &[], |row| {
             let flag = |position| required::<bool>(&row, position);

@@ -14,7 +14,7 @@ pub const SHORT: Patience = Patience { each: c"100ms", all: Duration::from_secs(
 /// Makes other changes of the collection's generations wait until the transaction ends, and reads the
 /// collection as it is then.
 pub fn lock(collection: &Collection) -> Result<Collection> {
-    as_extension_owner(|| execute(statement!("lock_collection"), &[collection.id.into()]));
+    as_extension_owner(|| execute(statement!("catalog/lock_collection"), &[collection.id.into()]));
     Collection::by_id(collection.id)?.ok_or_else(|| {
         Error::conflict(format!("collection \"{}\" was dropped meanwhile", collection.name))
             .with_hint("SELECT name FROM rag.collection lists the collections.")

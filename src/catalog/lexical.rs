@@ -5,8 +5,8 @@
 mod care;
 
 use crate::catalog::collection::{Collection, Generation};
-use crate::search::settings::Scope;
 use crate::sys::datum::tsvector::TsVector;
+use crate::sys::guc::scope::Scope;
 use crate::sys::rights::{as_source_owner, is_standby, row_security_applies};
 use crate::sys::spi::{column, execute, fill, read, required};
 use crate::sys::{names, plan, started};
@@ -39,7 +39,7 @@ struct Installed {
 
 impl Installed {
     fn find(engine: Engine, owner: Oid, chunks: Oid) -> Option<Self> {
-        let sql = statement!("lexical_find");
+        let sql = statement!("catalog/lexical_find");
         let args = [engine.name().into(), owner.into(), chunks.into()];
         let found = plan::read_latest(sql, &args, |row| Self {
             schema_sql: required(row, 1),
@@ -91,7 +91,7 @@ pub fn engine(name: &str, owner: Oid, schema_sql: &str) -> Result<Engine> {
 /// Gives a new table of chunks what an engine needs. Runs as the source's owner.
 pub fn prepare(engine: Engine, generation: i32, chunks_sql: &str) {
     if engine.is_foreign() {
-        let column = statement!("lexical_column");
+        let column = statement!("catalog/lexical_column");
         execute(&fill(column, &[("chunks", chunks_sql)]), &[]);
         create_index(engine, generation, chunks_sql);
     }
@@ -101,8 +101,8 @@ pub fn prepare(engine: Engine, generation: i32, chunks_sql: &str) {
 fn create_index(engine: Engine, generation: i32, chunks_sql: &str) {
     let template = match engine {
         Engine::Builtin => return,
-        Engine::PgTextsearch => statement!("lexical_index_pg_textsearch"),
-        Engine::PgSearch => statement!("lexical_index_pg_search"),
+        Engine::PgTextsearch => statement!("catalog/lexical_index_pg_textsearch"),
+        Engine::PgSearch => statement!("catalog/lexical_index_pg_search"),
     };
     let names = [("index", index_name(generation, chunks_sql)), ("chunks", chunks_sql.to_owned())];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
@@ -194,8 +194,8 @@ impl Index {
     ) -> Vec<i64> {
         let template = match self.engine {
             Engine::Builtin => return Vec::new(),
-            Engine::PgTextsearch => statement!("lexical_best_pg_textsearch"),
-            Engine::PgSearch => statement!("lexical_best_pg_search"),
+            Engine::PgTextsearch => statement!("catalog/lexical_best_pg_textsearch"),
+            Engine::PgSearch => statement!("catalog/lexical_best_pg_search"),
         };
         let question = words(lexemes.map(|lexeme| (lexeme.as_bytes(), 1)));
         let names = [
@@ -207,7 +207,7 @@ impl Index {
         let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
         let sql = fill(template, &names);
         as_source_owner(self.owner, || {
-            let _settings = Scope::for_ordered_index(&self.schema_sql);
+            let _settings = in_index_order(&self.schema_sql);
             plan::read(&sql, &[question.into()], |row| required::<i64>(row, 1))
         })
     }
@@ -220,4 +220,14 @@ impl Index {
     fn name_sql(&self) -> String {
         names::relation(self.oid).unwrap_or_default()
     }
+}
+
+/// Settings for a statement that is to get its rows from another extension's index in the index's own order. That
+/// extension's planner hook may look functions up by the path, which no policy's depends on here.
+fn in_index_order(schema_sql: &str) -> Scope {
+    let mut scope = Scope::begin();
+    scope.set(c"search_path", &format!("pg_catalog, {schema_sql}, pg_temp"));
+    scope.set(c"enable_seqscan", "off");
+    scope.set(c"enable_sort", "off");
+    scope
 }

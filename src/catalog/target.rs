@@ -50,9 +50,9 @@ pub struct Description(String);
 impl Description {
     /// As it is now, after renamed columns were taken over; `None` for a generation that is gone.
     pub fn read(generation: i32) -> Option<Self> {
-        let sql = statement!("describe_generation");
-        let check = statement!("follow_check");
-        let columns = statement!("follow_columns");
+        let sql = statement!("catalog/describe_generation");
+        let check = statement!("catalog/follow_check");
+        let columns = statement!("catalog/follow_columns");
         as_extension_owner(|| {
             let find = "SELECT g.collection_id FROM rag.generation g JOIN rag.collection c \
                         ON c.collection_id = g.collection_id AND c.home = rag.home(c.source) \

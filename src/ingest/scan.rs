@@ -36,10 +36,10 @@ pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
         };
         as_extension_owner(|| {
             for (keys, is_new) in found.into_iter().filter(|(keys, _)| !keys.is_empty()) {
-                let jobs = statement!("work_scan_jobs");
+                let jobs = statement!("ingest/scan_jobs");
                 execute(jobs, &[generation.into(), keys.into(), is_new.into()]);
             }
-            let advance = statement!("work_scan_next");
+            let advance = statement!("ingest/scan_next");
             execute(advance, &[generation.into(), next.into(), last.into()]);
         });
         host.reached("comparing");
@@ -49,7 +49,7 @@ pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
 
 fn lock(generation: i32) -> Option<(String, Option<String>)> {
     as_extension_owner(|| {
-        let sql = statement!("work_scan_lock");
+        let sql = statement!("ingest/scan_lock");
         query(sql, &[generation.into()], |row| (required(&row, 1), column(&row, 2))).pop()
     })
 }
@@ -76,8 +76,11 @@ fn source_columns(target: &Target) -> String {
 
 fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -> Vec<Row> {
     let keys = &target.collection.keys;
-    let template =
-        if is_source { statement!("work_scan_source") } else { statement!("work_scan_documents") };
+    let template = if is_source {
+        statement!("ingest/scan_source")
+    } else {
+        statement!("ingest/scan_documents")
+    };
     let each =
         |of: &dyn Fn(&KeyColumn) -> String| keys.iter().map(of).collect::<Vec<_>>().join(", ");
     let of_source = |key: &KeyColumn| format!("s.{}", key.name_sql());

@@ -76,11 +76,11 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
 
 /// How many documents there are, or about.
 fn documents(collection: &Collection) -> i64 {
-    let known = statement!("estimate_documents");
+    let known = statement!("maintain/estimate_documents");
     let known: Vec<Option<i64>> =
         as_extension_owner(|| query(known, &[collection.id.into()], |row| column(&row, 1)));
     known.into_iter().next().flatten().unwrap_or_else(|| {
-        let template = statement!("estimate_count");
+        let template = statement!("maintain/estimate_count");
         let sql = fill(template, &[("source", &collection.source_sql)]);
         as_source_owner(collection.owner, || read(&sql, &[], |row| required(&row, 1)))[0]
     })
@@ -104,7 +104,7 @@ fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
         ("documents", DOCUMENTS.to_string()),
     ];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
-    let sql = fill(statement!("estimate_sample"), &names);
+    let sql = fill(statement!("maintain/estimate_sample"), &names);
     as_source_owner(collection.owner, || {
         read(&sql, &[], |row| {
             let key: Vec<String> = required(&row, 1);
@@ -141,7 +141,7 @@ fn stored(
             ("chunk_equal", collection.stored_keys_equal("c", "k")),
         ];
         let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
-        let sql = fill(statement!("estimate_hashes"), &names);
+        let sql = fill(statement!("maintain/estimate_hashes"), &names);
         let literals = array_literals(&keys, collection.keys.len());
         let args: Vec<DatumWithOid<'_>> = literals.into_iter().map(Into::into).collect();
         let rows = as_source_owner(collection.owner, || {

@@ -1,8 +1,8 @@
 //! The state of a collection's vector index, and what makes it stale.
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;
-use crate::ingest::vector_index as index;
-use crate::ingest::vector_index::Index;
+use crate::ingest::index_build as index;
+use crate::ingest::index_build::Index;
 use crate::search::recall::measure;
 use crate::sys::spi::{column, read};
 use rag::Result;

@@ -1,7 +1,7 @@
 //! Dropping generations that nothing runs on.
-use crate::catalog::collection::drop::{Behavior, delete_generations, drop_tables};
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{lock, no_generation};
+use crate::catalog::objects::drop::{Behavior, delete_generations, drop_tables};
 use crate::sys::attempt::{Patience, with_short_locks};
 use crate::sys::rights::{as_source_owner, relation_owner};
 use crate::sys::workers::builders;

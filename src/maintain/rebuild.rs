@@ -1,9 +1,9 @@
 //! A new generation beside the active one.
-use crate::catalog::collection::create::create_generation;
 use crate::catalog::collection::{Build, Collection, Generation, State, build};
 use crate::catalog::generation::{SHORT, lock};
 use crate::catalog::lexical;
 use crate::catalog::model;
+use crate::catalog::objects::create_generation;
 use crate::models::embedder::Embedder;
 use crate::sys::attempt::with_short_locks;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
@@ -96,14 +96,14 @@ fn is_building(collection: &Collection, building: &Generation) -> Error {
 
 /// Who may search the active generation may search the new one.
 fn copy_grants(collection: &Collection, from: &Generation, to: &Generation) -> Result<()> {
-    let sql = statement!("copy_grants");
+    let sql = statement!("maintain/copy_grants");
     let roles = read(sql, &[from.chunks.into()], |row| required::<String>(&row, 1));
     if roles.is_empty() {
         return Ok(());
     }
     let tables = to.tables_sql()?.join(", ");
     let names = [("tables", tables.as_str()), ("role", &roles.join(", "))];
-    let sql = fill(statement!("grant"), &names);
+    let sql = fill(statement!("maintain/grant"), &names);
     as_source_owner(collection.owner, || execute(&sql, &[]));
     Ok(())
 }

@@ -102,7 +102,7 @@ fn home(collection: &Collection, repairs: bool) -> Finding {
                    WHERE c.collection_id = $1 AND c.home <> rag.home(c.source)";
     let found = crate::sys::spi::read(strange, &[collection.id.into()], |_| ()).len();
     if repairs && found > 0 {
-        let sql = statement!("verify_home");
+        let sql = statement!("maintain/verify_home");
         as_extension_owner(|| execute(sql, &[collection.id.into()]));
     }
     Finding::new("restored or cloned", found as i64, repairs.then_some("goes on"))

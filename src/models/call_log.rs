@@ -151,7 +151,7 @@ pub fn write(records: &[Record]) {
         each(records, |r| r.request_id.clone()).into(),
         each(records, |r| r.cost).into(),
     ];
-    let sql = statement!("call_log_insert");
+    let sql = statement!("models/call_log_insert");
     as_extension_owner(|| execute(sql, &args));
 }
 
@@ -253,6 +253,6 @@ fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
 /// Deletes a batch of calls that are older than the setting keeps; says whether there may be more.
 pub fn prune() -> bool {
     let Some(seconds) = guc::call_log::retention() else { return false };
-    let sql = statement!("call_log_prune");
+    let sql = statement!("models/call_log_prune");
     as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
 }

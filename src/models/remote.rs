@@ -57,7 +57,7 @@ impl Remote {
     pub fn keep_learnt(&self) {
         let Some(learnt) = self.client.take_learnt() else { return };
         let number = |n: Option<u64>| n.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
-        let sql = statement!("remote_learn");
+        let sql = statement!("models/learn");
         let args = [
             self.client.spec().name.as_str().into(),
             number(learnt.texts).into(),
@@ -91,7 +91,7 @@ pub fn find(name: &str) -> Result<Option<Remote>> {
 /// The remote model `name`, or `None`. An error when `role` may not use it.
 pub fn find_for(name: &str, role: Oid) -> Result<Option<Remote>> {
     let args = [name.into(), role.into()];
-    let sql = statement!("remote_load");
+    let sql = statement!("models/load");
     let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, |row| read(name, row)));
     let Some((spec, may_use, learnt)) = rows.pop().transpose()? else { return Ok(None) };
     if !may_use {
@@ -117,7 +117,7 @@ fn may_not_use(name: &str, role: Oid) -> Error {
 
 /// What the vectors of the remote model `name` depend on, as it is now; `None` when there is none.
 pub fn fingerprint(name: &str) -> Option<String> {
-    let sql = statement!("remote_fingerprint");
+    let sql = statement!("models/fingerprint");
     plan::read_latest(sql, &[name.into()], |row| required(row, 1)).pop()
 }
 

@@ -229,7 +229,7 @@ pub mod values {
 
     /// Names of a table's columns.
     pub fn column_names(table: pg_sys::Oid) -> Vec<String> {
-        let sql = statement!("load_columns");
+        let sql = statement!("search/load_columns");
         crate::sys::plan::read(sql, &[table.into()], |row| crate::sys::spi::required(row, 1))
     }
 }

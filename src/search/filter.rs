@@ -84,7 +84,7 @@ impl Compiler<'_> {
                 let sql = format!(
                     "(SELECT d.pages[pg_catalog.array_position(d.chunk_ids, c.chunk_id)] FROM {} d WHERE {})",
                     self.documents,
-                    crate::search::statement::same_document(self.collection, "c"),
+                    self.collection.stored_keys_equal("d", "c"),
                 );
                 Ok(Field::Value { sql, values: Comparable::of(name, pg_sys::INT4OID)? })
             }

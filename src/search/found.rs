@@ -57,7 +57,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Reads a row of `sql/run/search.sql`, whose last `keys` columns are the document's key.
+    /// Reads a row of `sql/run/search/search.sql`, whose last `keys` columns are the document's key.
     pub fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Self {
         Self {
             chunk_id: required(row, 1),

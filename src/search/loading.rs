@@ -38,7 +38,7 @@ impl Loading {
         if generation.is_loaded {
             return None;
         }
-        let sql = statement!("search_loading");
+        let sql = statement!("search/loading");
         let args = [generation.id.into(), collection.id.into()];
         let queue = as_extension_owner(|| {
             plan::read(sql, &args, |row| Queue {
@@ -100,7 +100,7 @@ impl Loading {
 fn total(collection: &Collection) -> Total {
     let most = (MOST_COUNTED + 1).to_string();
     let names = [("source", collection.source_sql.as_str()), ("most", &most)];
-    let sql = fill(statement!("search_source_rows"), &names);
+    let sql = fill(statement!("search/source_rows"), &names);
     let counted = read(&sql, &[collection.source.into()], |row| {
         (required::<i64>(&row, 1), required::<f64>(&row, 2))
     });

@@ -21,7 +21,7 @@ pub struct PgVector {
 impl PgVector {
     /// Looks it up; it may lie in any schema and be moved.
     pub fn find() -> Result<Self> {
-        let sql = statement!("load_pgvector");
+        let sql = statement!("search/load_pgvector");
         let found = plan::read(sql, &[], |row| Self {
             schema_sql: required(row, 1),
             type_oid: required(row, 2),

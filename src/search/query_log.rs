@@ -115,13 +115,13 @@ fn insert(entry: &Entry<'_>) -> Option<i64> {
         answer.and_then(|answer| answer.confidence).into(),
         JsonB(times(entry)).into(),
     ];
-    let sql = statement!("query_log_insert");
+    let sql = statement!("search/query_log_insert");
     as_extension_owner(|| query(sql, &arguments, |row| required(&row, 1))).into_iter().next()
 }
 
 /// Adds the answer that a logged question got later.
 pub fn answered(query_id: i64, answered: Answered<'_>) {
-    let sql = statement!("query_log_answered");
+    let sql = statement!("search/query_log_answered");
     let took = milliseconds(answered.took);
     let args = [query_id.into(), answered.text.into(), answered.status.into(), took.into()];
     as_extension_owner(|| execute(sql, &args));
@@ -178,6 +178,6 @@ fn times(entry: &Entry<'_>) -> Value {
 /// Deletes a batch of queries that are older than the setting keeps; says whether there may be more.
 pub fn prune() -> bool {
     let Some(seconds) = guc::query_log::retention() else { return false };
-    let sql = statement!("query_log_prune");
+    let sql = statement!("search/query_log_prune");
     as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
 }

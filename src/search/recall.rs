@@ -32,7 +32,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
     let pgvector = PgVector::find()?;
     let names = names(&generation, &pgvector)?;
     let sample = fill(
-        statement!("recall_sample"),
+        statement!("search/recall_sample"),
         &[("chunks", names.chunks.as_str()), ("vector", &pgvector.schema_sql)],
     );
     let vectors = read_as_caller(&sample, &[queries.into()], |row| {
@@ -46,12 +46,12 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
             ("order", order),
             ("depth", &depth),
         ];
-        fill(statement!("recall_nearest"), &parts)
+        fill(statement!("search/recall_nearest"), &parts)
     };
     let leg = statement(&names.distance);
     // No index is on this expression.
     let exact = statement(&format!("({}) OPERATOR(pg_catalog.+) 0", names.distance));
-    let _settings = settings::Scope::for_search(depth, &generation);
+    let _settings = settings::for_search(depth, &generation);
     let mut measured =
         Measured { recalls: vec![], index_times: vec![], exact_times: vec![], access: None };
     for (chunk_id, Vector(vector)) in vectors {

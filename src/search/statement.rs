@@ -45,7 +45,7 @@ pub struct Names {
 /// A leg that finds nothing.
 const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS hits";
 
-/// The statement's SQL; its parameters are described in `sql/run/search.sql`.
+/// The statement's SQL; its parameters are described in `sql/run/search/search.sql`.
 pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape: Shape) -> String {
     let visible = collection.source_visible_where("c", filter.sql());
     let dense = match shape.dense {
@@ -66,13 +66,13 @@ pub fn statement(collection: &Collection, names: &Names, filter: &Filter, shape:
         ("documents", &names.documents),
         ("visible", &visible),
         ("limit", &shape.limit.to_string()),
-        ("same_document", &same_document(collection, "f")),
+        ("same_document", &collection.stored_keys_equal("d", "f")),
         ("bits", if bits.is_some() { "b.heading_tokens, b.bits" } else { "NULL, NULL" }),
         ("join_bits", join_bits.as_deref().unwrap_or("")),
         ("keys", &keys(|name| format!("c.{name}"))),
         ("found_keys", &keys(|name| format!("f.{name}"))),
     ];
-    fill(statement!("search"), &parts)
+    fill(statement!("search/search"), &parts)
 }
 
 fn dense_leg(names: &Names, visible: &str, shape: Shape, depth: usize) -> String {
@@ -100,14 +100,5 @@ fn dense_leg(names: &Names, visible: &str, shape: Shape, depth: usize) -> String
         ("conditions", &conditions),
         ("count", &depth.to_string()),
     ];
-    fill(statement!("search_dense"), &parts)
-}
-
-/// SQL that is true when the document `d` is that of the row `other`.
-pub fn same_document(collection: &Collection, other: &str) -> String {
-    let equal = collection.keys.iter().map(|key| {
-        let name = key.stored_name();
-        key.equal(&format!("d.{name}"), &format!("{other}.{name}"))
-    });
-    equal.collect::<Vec<_>>().join(" AND ")
+    fill(statement!("search/dense"), &parts)
 }

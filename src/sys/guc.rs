@@ -7,6 +7,7 @@ pub mod model;
 pub mod query_log;
 pub mod question_cache;
 pub mod remote;
+pub mod scope;
 pub mod worker;
 
 /// Defines every setting; called while the library is loaded.

@@ -5,6 +5,7 @@
 #![allow(clippy::cast_ptr_alignment)] // tuples are aligned
 #![allow(unsafe_code)] // the caches of catalogs
 
+use crate::sys::spi::{read, required};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 use std::ffi::{CStr, c_char};
@@ -16,6 +17,18 @@ pub fn relation(oid: pg_sys::Oid) -> Option<String> {
         let (schema, name) = (pg_sys::get_rel_namespace(oid), pg_sys::get_rel_name(oid));
         Some(format!("{}.{}", schema_name(schema)?, quoted(name)?))
     }
+}
+
+/// A relation that is there.
+pub fn relation_sql(oid: pg_sys::Oid) -> String {
+    relation(oid).unwrap_or_default()
+}
+
+/// Schema of an extension.
+pub fn extension_schema(extension: &str) -> String {
+    let sql = "SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e \
+               JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1::name";
+    read(sql, &[extension.into()], |row| required(&row, 1)).pop().unwrap_or_default()
 }
 
 /// What a relation is, as `pg_class.relkind` says it.

@@ -41,7 +41,7 @@ struct Disregarded {
 
 impl Disregarded {
     fn load() -> Self {
-        let sql = statement!("work_disregarded");
+        let sql = statement!("sys/work_disregarded");
         let names: Vec<String> = read(sql, &[], |row| required(&row, 1));
         let has = |name: &str| names.iter().any(|one| one == name);
         Self {

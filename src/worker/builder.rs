@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::catalog::target::Target;
-use crate::ingest::vector_index::{Plan, note_built, own};
+use crate::ingest::index_build::{Plan, note_built, own};
 use crate::sys::background::{attach, connect, give_way, set};
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, role_name};
@@ -71,7 +71,7 @@ fn build(host: &Host, generation: i32) -> Result<(), Failed> {
         host.utility(&drop_index(index))?;
     }
     host.transaction(|| {
-        let sql = statement!("work_index_begun");
+        let sql = statement!("worker/index_begun");
         as_extension_owner(|| execute(sql, &[generation.into(), plan.name.as_str().into()]));
         Ok(())
     })?;

@@ -3,13 +3,14 @@ use crate::answer::request as answer_request;
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::generation::switch;
 use crate::catalog::target::Description;
-use crate::ingest::batch;
-use crate::ingest::batch::End;
-use crate::ingest::changes;
-use crate::ingest::changes::{Changes, PendingWork, Step};
-use crate::ingest::others::Others;
+use crate::ingest::pipeline::batch;
+use crate::ingest::pipeline::batch::End;
+use crate::ingest::pipeline::others::Others;
+use crate::ingest::queue::changes;
+use crate::ingest::queue::changes::{Changes, PendingWork, Step};
+use crate::ingest::queue::job_count;
 use crate::ingest::text_index::Waiting;
-use crate::ingest::{job_count, scan, vector_index};
+use crate::ingest::{index_build as vector_index, scan};
 use crate::models::call_log;
 use crate::search::query_log;
 use crate::sys::background;
@@ -328,7 +329,7 @@ impl Drain {
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
-        let delay = backoff::delay(*failures, crate::ingest::lease::random());
+        let delay = backoff::delay(*failures, crate::ingest::queue::lease::random());
         *until = background::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         Ok(())
     }

@@ -69,14 +69,14 @@ pub fn of_table(
         ),
     ];
     let parts = parts.each_ref().map(|(name, sql)| (*name, sql.as_str()));
-    let sql = fill(statement!("evaluate_questions"), &parts);
+    let sql = fill(statement!("api/evaluate_questions"), &parts);
     gather(collection, form, &sql, &[])
 }
 
 /// Questions that were logged and judged, of a collection of the caller's own.
 pub fn of_feedback(collection: &Collection) -> Result<Vec<Question>> {
     collection.require_owner("evaluate it by its feedback")?;
-    let sql = statement!("evaluate_feedback");
+    let sql = statement!("api/evaluate_feedback");
     gather(collection, Form::Json, sql, &[collection.name.as_str().into()])
 }
 

@@ -127,7 +127,7 @@ COMMENT ON FUNCTION @extschema@.rag_drop_model IS 'forgets a remote model that n
 REVOKE ALL ON FUNCTION @extschema@.rag_drop_model FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_drop_model(name: &str) -> Result<(), SqlError> {
-    let used_by = statement!("remote_used_by");
+    let used_by = statement!("api/remote_used_by");
     let collection =
         as_extension_owner(|| read(used_by, &[name.into()], |row| required::<String>(&row, 1)));
     if let Some(collection) = collection.first() {
@@ -136,13 +136,13 @@ fn rag_drop_model(name: &str) -> Result<(), SqlError> {
             .with_hint("Drop the collection, or make it anew with another model first.")
             .into());
     }
-    let delete = statement!("remote_delete_model");
+    let delete = statement!("api/remote_delete_model");
     if as_extension_owner(|| execute(delete, &[name.into()])) == 0 {
         return Err(unknown(name).into());
     }
-    let uses = statement!("remote_delete_uses");
+    let uses = statement!("api/remote_delete_uses");
     as_extension_owner(|| execute(uses, &[name.into()]));
-    let learnt = statement!("remote_delete_learnt");
+    let learnt = statement!("api/remote_delete_learnt");
     as_extension_owner(|| execute(learnt, &[name.into()]));
     Ok(())
 }
@@ -154,7 +154,7 @@ COMMENT ON FUNCTION @extschema@.rag_grant_model IS 'lets a role use a remote mod
 REVOKE ALL ON FUNCTION @extschema@.rag_grant_model FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_grant_model(model: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
-    Ok(change_use(model, role, statement!("remote_grant"))?)
+    Ok(change_use(model, role, statement!("api/remote_grant"))?)
 }
 
 #[pg_extern(sql = r"
@@ -164,7 +164,7 @@ COMMENT ON FUNCTION @extschema@.rag_revoke_model IS 'takes back what rag_grant_m
 REVOKE ALL ON FUNCTION @extschema@.rag_revoke_model FROM PUBLIC;
 ", requires = ["remote"])]
 fn rag_revoke_model(model: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
-    Ok(change_use(model, role, statement!("remote_revoke"))?)
+    Ok(change_use(model, role, statement!("api/remote_revoke"))?)
 }
 
 fn change_use(model: &str, role: pg_sys::Oid, sql: &str) -> Result<()> {
@@ -172,7 +172,7 @@ fn change_use(model: &str, role: pg_sys::Oid, sql: &str) -> Result<()> {
         return Err(Error::undefined("the role does not exist")
             .with_hint("Name a role of this server, or - for everyone."));
     }
-    let exists = statement!("remote_exists");
+    let exists = statement!("api/remote_exists");
     if as_extension_owner(|| execute(exists, &[model.into()])) == 0 {
         return Err(unknown(model));
     }
@@ -219,7 +219,7 @@ fn parse_parameters(what: &str, parameters: Option<JsonText>) -> Result<Map<Stri
 }
 
 fn load_credential(name: &str) -> Result<rag::remote::Credential> {
-    let sql = statement!("remote_load_credential");
+    let sql = statement!("api/remote_load_credential");
     let mut rows = as_extension_owner(|| read(sql, &[name.into()], |row| credential(&row, 1)));
     rows.pop().transpose()?.flatten().ok_or_else(|| {
         Error::undefined(format!("credential \"{name}\" does not exist")).with_hint(
@@ -258,7 +258,7 @@ fn insert(spec: &Spec) -> Result<()> {
         Value::Object(spec.query_parameters.clone()).to_string().into(),
         Value::Object(spec.document_parameters.clone()).to_string().into(),
     ];
-    let sql = statement!("remote_insert_model");
+    let sql = statement!("api/remote_insert_model");
     if as_extension_owner(|| execute(sql, &args)) == 0 {
         return Err(Error::duplicate(format!("model \"{}\" already exists", spec.name))
             .with_hint("Choose another name, or drop it first."));

@@ -88,14 +88,14 @@ impl Generation {
 }
 
 fn defect(tables: Tables) -> Option<(Oid, String)> {
-    let sql = statement!("table_defect");
+    let sql = statement!("catalog/table_defect");
     let found =
         as_now(|| plan::read(sql, &arguments(tables), |row| (required(row, 1), required(row, 2))));
     found.into_iter().next()
 }
 
 fn without_policies(tables: Tables) -> Vec<Oid> {
-    let sql = statement!("policy_defect");
+    let sql = statement!("catalog/policy_defect");
     as_now(|| plan::read(sql, &arguments(tables), |row| required(row, 1)))
 }
 

@@ -117,7 +117,7 @@ pub fn behind_sql(columns: &[KeyColumn], left: impl Fn(&KeyColumn) -> String) ->
 
 /// The primary key's columns of a table; empty when it has none.
 pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
-    let sql = statement!("load_keys");
+    let sql = statement!("catalog/load_keys");
     let found = plan::read_latest(sql, &[table.into()], |row| (required(row, 1), required(row, 2)));
     let columns = (1..).zip(found);
     columns

@@ -1,7 +1,7 @@
 //! Which generation searches run on.
-use crate::catalog::collection::create::create_view;
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{SHORT, lock, no_generation};
+use crate::catalog::objects::create_view;
 use crate::sys::attempt::{Patience, with_short_locks};
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
@@ -105,7 +105,7 @@ struct Readiness {
 
 impl Readiness {
     fn of(generation: &Generation) -> Self {
-        let sql = statement!("load_readiness");
+        let sql = statement!("catalog/load_readiness");
         as_extension_owner(|| {
             query(sql, &[generation.id.into()], |row| Self {
                 is_loaded: required(&row, 1),
@@ -155,7 +155,7 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
     target.require_policies(collection)?;
     as_source_owner(collection.owner, || create_view(collection, target))?;
     as_extension_owner(|| {
-        for sql in statement!("switch_states").split(";\n") {
+        for sql in statement!("catalog/switch_states").split(";\n") {
             execute(sql, &[collection.id.into(), target.id.into(), active.id.into()]);
         }
         // Somebody may have dropped the view, and it was made anew.

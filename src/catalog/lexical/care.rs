@@ -1,8 +1,8 @@
 //! Whether another extension's index is there and complete. Some lose what they had in memory when the server
 //! ends: one that was not looked at since is neither asked nor written to.
-use crate::catalog::collection::create::relation_sql;
 use crate::catalog::lexical::{Index, Installed, create_index, is_checked};
 use crate::catalog::target::Target;
+use crate::sys::names::relation_sql;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{execute, fill, query, read, required};
 use pgrx::pg_sys::Oid;
@@ -81,7 +81,7 @@ fn look(target: &Target) -> Option<(Lack, Option<Installed>)> {
 /// the newest.
 fn is_complete(index: &Index, target: &Target) -> bool {
     let names = [("chunks", target.chunks.as_str())];
-    let sql = fill(statement!("lexical_sample"), &names);
+    let sql = fill(statement!("catalog/lexical_sample"), &names);
     let sample = as_source_owner(target.collection.owner, || {
         query(&sql, &[], |row| (required::<i64>(&row, 1), required::<Vec<String>>(&row, 2)))
     });
@@ -95,7 +95,7 @@ fn is_complete(index: &Index, target: &Target) -> bool {
 
 /// Drops the engine's indexes over the chunks, also such as are not valid.
 fn drop_index(target: &Target) {
-    let sql = statement!("lexical_indexes");
+    let sql = statement!("catalog/lexical_indexes");
     let args = [target.generation.lexical.name().into(), target.generation.chunks.into()];
     let indexes = read(sql, &args, |row| relation_sql(required::<Oid>(&row, 1)));
     as_source_owner(target.collection.owner, || {
@@ -106,6 +106,6 @@ fn drop_index(target: &Target) {
 }
 
 fn note_checked(target: &Target) {
-    let sql = statement!("lexical_checked");
+    let sql = statement!("catalog/lexical_checked");
     as_extension_owner(|| execute(sql, &[target.generation.id.into()]));
 }

@@ -70,7 +70,7 @@ pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<Targets>>
 }
 
 fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
-    let sql = statement!("load_targets");
+    let sql = statement!("ingest/load_targets");
     let mut found = with_latest_snapshot(|| {
         // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
         plan::read(sql, &[relation.into()], |row| {

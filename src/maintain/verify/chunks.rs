@@ -14,14 +14,14 @@ struct Check {
 const CHUNKS: [Check; 2] = [
     Check {
         problem: "chunk without document",
-        count: statement!("verify_count_strays"),
-        repair: statement!("verify_delete_strays"),
+        count: statement!("maintain/verify_count_strays"),
+        repair: statement!("maintain/verify_delete_strays"),
         action: "deleted",
     },
     Check {
         problem: "chunk missing",
-        count: statement!("verify_count_missing"),
-        repair: statement!("verify_mend_documents"),
+        count: statement!("maintain/verify_count_missing"),
+        repair: statement!("maintain/verify_mend_documents"),
         action: QUEUED,
     },
 ];
@@ -29,14 +29,14 @@ const CHUNKS: [Check; 2] = [
 const BITS: [Check; 2] = [
     Check {
         problem: "token bits without chunk",
-        count: statement!("verify_count_stray_bits"),
-        repair: statement!("verify_delete_stray_bits"),
+        count: statement!("maintain/verify_count_stray_bits"),
+        repair: statement!("maintain/verify_delete_stray_bits"),
         action: "deleted",
     },
     Check {
         problem: "token bits missing",
-        count: statement!("verify_count_missing_bits"),
-        repair: statement!("verify_forget_documents"),
+        count: statement!("maintain/verify_count_missing_bits"),
+        repair: statement!("maintain/verify_forget_documents"),
         action: QUEUED,
     },
 ];

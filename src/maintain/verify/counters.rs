@@ -22,8 +22,8 @@ pub fn verify(target: &Target, repairs: bool) -> Finding {
 fn stored(target: &Target, repairs: bool) -> i64 {
     let generation = target.generation.id;
     let names = [("documents", target.documents.as_str()), ("chunks", &target.chunks)];
-    let count = fill(statement!("verify_count"), &names);
-    let counters = statement!("verify_counters");
+    let count = fill(statement!("maintain/verify_count"), &names);
+    let counters = statement!("maintain/verify_counters");
     let ((documents, chunks), known) = {
         let _snapshot = Snapshot::take();
         let counted = as_owner(target, || plan::read(&count, &[], pair)[0]);
@@ -34,7 +34,7 @@ fn stored(target: &Target, repairs: bool) -> i64 {
     let lacks = (documents - indexed, chunks - stored);
     let found = i64::from(known.is_none()) + i64::from(lacks.0 != 0) + i64::from(lacks.1 != 0);
     if repairs && found > 0 {
-        let sql = statement!("verify_count_up");
+        let sql = statement!("maintain/verify_count_up");
         let args = [generation.into(), lacks.0.into(), lacks.1.into()];
         as_extension_owner(|| execute(sql, &args));
     }
@@ -44,13 +44,13 @@ fn stored(target: &Target, repairs: bool) -> i64 {
 /// Counters of jobs that are wrong.
 fn waiting(target: &Target, repairs: bool) -> i64 {
     let generation = target.generation.id;
-    let sql = statement!("verify_job_count");
+    let sql = statement!("maintain/verify_job_count");
     let triple = |row: &SpiHeapTupleData<'_>| -> [i64; 3] {
         [required(row, 1), required(row, 2), required(row, 3)]
     };
     let lacks = as_extension_owner(|| plan::read(sql, &[generation.into()], triple)[0]);
     if repairs && lacks != [0; 3] {
-        let sql = statement!("job_count_add");
+        let sql = statement!("ingest/job_count_add");
         let args = [generation.into(), lacks[0].into(), lacks[1].into(), lacks[2].into()];
         as_extension_owner(|| execute(sql, &args));
     }

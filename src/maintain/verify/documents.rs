@@ -49,7 +49,7 @@ fn statement(target: &Target) -> String {
         each(&move |key| format!("pg_catalog.format('%s', {of}.{})", key.stored_name()))
     };
     fill(
-        statement!("verify_documents"),
+        statement!("maintain/verify_documents"),
         &[
             ("source_keys", &columns),
             ("title", &collection.title_text("s")),

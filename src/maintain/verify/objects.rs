@@ -1,11 +1,13 @@
 //! The objects of a collection: owners, triggers, policies, indexes, the view, rights.
-use crate::catalog::collection::create;
-use crate::catalog::collection::create::Source;
-use crate::catalog::collection::{Collection, Generation, drop, triggers};
+use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::lexical;
 use crate::catalog::lexical::Lack;
+use crate::catalog::objects as create;
+use crate::catalog::objects::Source;
+use crate::catalog::objects::{drop, triggers};
 use crate::catalog::target::Target;
 use crate::maintain::verify::Finding;
+use crate::sys::names;
 use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::sys::spi::{execute, fill, query, read, required};
 use pgrx::pg_sys::Oid;
@@ -42,7 +44,7 @@ pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Res
 }
 
 fn owners(collection: &Collection, repairs: bool) -> Finding {
-    let sql = statement!("follow_owner");
+    let sql = statement!("catalog/follow_owner");
     let foreign = as_extension_owner(|| read(sql, &[collection.id.into()], |_| ()).len());
     if repairs && foreign > 0 {
         create::follow_owner(collection.id);
@@ -52,7 +54,7 @@ fn owners(collection: &Collection, repairs: bool) -> Finding {
 
 fn tables(collection: &Collection, repairs: bool) -> Finding {
     let source = Source::of(collection);
-    let sql = triggers::with_own_triggers(statement!("verify_triggers"));
+    let sql = triggers::with_own_triggers(statement!("maintain/verify_triggers"));
     let args = [
         collection.name.as_str().into(),
         collection.source.into(),
@@ -65,7 +67,7 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
     });
     if repairs {
         for (table, is_foreign) in &wrong {
-            let table_sql = create::relation_sql(*table);
+            let table_sql = names::relation_sql(*table);
             // A detached partition may have another owner by now.
             let owner = relation_owner(*table).unwrap_or(collection.owner);
             as_source_owner(owner, || {
@@ -100,12 +102,12 @@ fn policies(target: &Target, repairs: bool) -> i64 {
             if !texts.is_empty() {
                 drop_policies(generation.documents);
                 drop_policies(generation.chunks);
-                let sql = statement!("create_policies");
+                let sql = statement!("catalog/create_policies");
                 execute(&fill(sql, &names), &[]);
             }
             for table in bits.iter().copied() {
                 drop_policies(table);
-                let sql = statement!("create_bits_policy");
+                let sql = statement!("catalog/create_bits_policy");
                 execute(&fill(sql, &names), &[]);
             }
         });
@@ -115,8 +117,8 @@ fn policies(target: &Target, repairs: bool) -> i64 {
 
 /// Drops every policy of a table, also such as are not ours. Runs as its owner.
 fn drop_policies(table: Oid) {
-    let sql = statement!("policies_of_table");
-    let table_sql = create::relation_sql(table);
+    let sql = statement!("maintain/policies_of_table");
+    let table_sql = names::relation_sql(table);
     for policy in read(sql, &[table.into()], |row| required::<String>(&row, 1)) {
         let names = [("policy", policy.as_str()), ("table", &table_sql)];
         execute(&fill("DROP POLICY {policy} ON {table}", &names), &[]);
@@ -125,7 +127,7 @@ fn drop_policies(table: Oid) {
 
 /// The indexes that searches and workers count on, but for the vector index, which has its own care.
 fn indexes(target: &Target, repairs: bool) -> i64 {
-    let sql = statement!("verify_indexes");
+    let sql = statement!("maintain/verify_indexes");
     let generation = &target.generation;
     let keys = target.collection.keys.len() as i32;
     let args = [
@@ -152,7 +154,7 @@ fn indexes(target: &Target, repairs: bool) -> i64 {
 }
 
 fn view(collection: &Collection, repairs: bool) -> Result<i64> {
-    let sql = statement!("verify_view");
+    let sql = statement!("maintain/verify_view");
     let is_there = !read(sql, &[collection.id.into()], |_| ()).is_empty();
     if repairs && !is_there {
         let generation = collection.active_generation()?;
@@ -164,7 +166,7 @@ fn view(collection: &Collection, repairs: bool) -> Result<i64> {
 
 /// Roles that may read the chunks, which is what `rag_grant` is about, but not all else that a search reads.
 fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Result<i64> {
-    let sql = statement!("verify_grants");
+    let sql = statement!("maintain/verify_grants");
     let roles = query(sql, &[generation.id.into()], |row| required::<String>(&row, 1));
     if repairs && !roles.is_empty() {
         // Read again: the view may have been created just now.
@@ -176,7 +178,7 @@ fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Re
             for role in &roles {
                 let role = quote_identifier(role);
                 let names = [("tables", tables.as_str()), ("role", &role)];
-                execute(&fill(statement!("grant"), &names), &[]);
+                execute(&fill(statement!("maintain/grant"), &names), &[]);
             }
         });
     }

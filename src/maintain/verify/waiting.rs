@@ -27,7 +27,7 @@ impl Waiting {
     /// Reads what waits. `None` when the whole source is to be compared: then every document waits.
     pub fn load(target: &Target) -> Result<Option<Self>> {
         let (generation, collection) = (target.generation.id, target.collection.id);
-        let compared = statement!("verify_is_compared");
+        let compared = statement!("maintain/verify_is_compared");
         let is_compared = as_extension_owner(|| {
             let args = [generation.into(), collection.into()];
             plan::read(compared, &args, |row| required::<bool>(row, 1)) == [true]
@@ -37,7 +37,7 @@ impl Waiting {
         }
         let hasher = RandomState::new();
         let mut changed = HashSet::new();
-        let sql = statement!("verify_changed");
+        let sql = statement!("maintain/verify_changed");
         as_extension_owner(|| {
             cursor::batches(sql, &[collection.into()], key, |keys| {
                 changed.extend(keys.iter().map(|key| hasher.hash_one(key)));
@@ -54,7 +54,7 @@ impl Waiting {
 
     /// Those of `keys` that do not wait, by position.
     pub fn others(&self, keys: &[String]) -> Vec<usize> {
-        let sql = statement!("verify_jobs");
+        let sql = statement!("maintain/verify_jobs");
         let queued: HashSet<String> = as_extension_owner(|| {
             let args = [self.generation.into(), keys.to_vec().into()];
             plan::read(sql, &args, |row| required(row, 1)).into_iter().collect()

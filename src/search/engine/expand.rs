@@ -1,6 +1,5 @@
 //! What was found, with its neighbours in the document.
 use crate::search::engine::{Found, Search};
-use crate::search::statement::same_document;
 use crate::sys::plan;
 use crate::sys::spi::{fill, required};
 use rag::search::passage::{Passage, Piece, passages};
@@ -9,11 +8,11 @@ impl Search {
     /// The stretches of documents around what was found; those that touch are one.
     pub(super) fn expand(&self, found: &[Found]) -> Vec<Passage> {
         let sql = fill(
-            statement!("search_expand"),
+            statement!("search/expand"),
             &[
                 ("chunks", self.names.chunks.as_str()),
                 ("documents", &self.names.documents),
-                ("same_document", &same_document(&self.collection, "c")),
+                ("same_document", &self.collection.stored_keys_equal("d", "c")),
                 ("visible", &self.collection.source_visible("c")),
             ],
         );

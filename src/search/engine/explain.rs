@@ -190,7 +190,7 @@ pub(super) fn is_vector_index(access: &str) -> bool {
 pub fn described(scans: &[Scan]) -> Option<String> {
     let name = |scan: &Scan| {
         let (Scan::Index(relation) | Scan::Table(relation) | Scan::Places(relation)) = *scan;
-        let sql = statement!("explain_relation");
+        let sql = statement!("search/explain_relation");
         let names = read(sql, &[relation.into()], |row| {
             let (name, method): (String, Option<String>) = (required(&row, 1), column(&row, 2));
             match (scan, method) {

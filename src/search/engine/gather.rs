@@ -115,12 +115,12 @@ impl Search {
             ("keys_equal", &self.collection.keys_equal("s", "c")),
             ("condition", self.filter.sql().unwrap_or("true")),
         ];
-        let sql = fill(statement!("search_few"), &parts);
+        let sql = fill(statement!("search/few"), &parts);
         let none = || DatumWithOid::null_oid(pg_sys::TEXTOID);
         let most_asked = (most as i64 + 1).into();
         let mut arguments = vec![none(), none(), none(), none(), most_asked, none()];
         arguments.extend(self.filter.arguments());
-        let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
+        let _settings = settings::for_search(self.options.depth, &self.generation);
         let mut expected = 0.0;
         let is_worth = |n| {
             expected = n;
@@ -142,7 +142,7 @@ impl Search {
     pub(super) fn gather(&self, gathering: &Gathering) -> Gathered {
         let mut gathered = Gathered::default();
         let Some((sql, arguments)) = self.statement(gathering) else { return gathered };
-        let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
+        let _settings = settings::for_search(self.options.depth, &self.generation);
         let keys = self.collection.keys.len();
         let mut key_text = None;
         gathered.found = plan::read_as_caller(&sql, &arguments, |row| {

@@ -10,7 +10,7 @@ use crate::search::engine::term_statistics::TermStatistics;
 use crate::search::engine::{MOST_CANDIDATES, Search};
 use crate::search::hits::tid;
 use crate::search::postings::{Entry, Index};
-use crate::search::settings::Scope;
+use crate::search::settings;
 use crate::sys::plan;
 use crate::sys::plan::scans::Scan;
 use crate::sys::relation_size as frequency;
@@ -169,7 +169,7 @@ impl Search {
             return None;
         }
         let request = Request { terms: leg.terms.clone(), ..Request::default() };
-        let template = statement!("search_ranked");
+        let template = statement!("search/ranked");
         let hits = self.run_for_hits(template, &request, None, Some(best), None);
         if count == asked && each_hit(&request, &hits).count() < self.options.depth {
             self.trace.is_short = true;
@@ -396,12 +396,12 @@ impl Search {
         most: usize,
         visible: Option<&[u64]>,
     ) -> Option<Vec<u64>> {
-        let sql = statement!("search_listed");
+        let sql = statement!("search/listed");
         let sql = fill(sql, &[("chunks", self.names.chunks.as_str())]);
         let query = any_of([lexeme])?;
         let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
         let mut found = as_source_owner(self.collection.owner, || {
-            let _settings = Scope::for_silence();
+            let _settings = settings::without_client_messages();
             let arguments = [tsquery(Some(&query)), limit.into()];
             plan::read(&sql, &arguments, |row| place_number(required(row, 1)))
         });
@@ -420,7 +420,7 @@ impl Search {
         lexemes: Option<&str>,
         tids: Vec<ItemPointerData>,
     ) -> Vec<u8> {
-        let template = statement!("search_hits");
+        let template = statement!("search/hits");
         self.run_for_hits(template, request, lexemes, None, Some(tids))
     }
 
@@ -441,7 +441,7 @@ impl Search {
         let conditions = conditions.join(" AND ");
         let parts = [("chunks", self.names.chunks.as_str()), ("conditions", &conditions)];
         let arguments = self.hit_arguments(request, lexemes, must_match, ids, tids);
-        let _settings = Scope::for_search(self.options.depth, &self.generation);
+        let _settings = settings::for_search(self.options.depth, &self.generation);
         let hits = plan::read_as_caller(&fill(template, &parts), &arguments, |row| column(row, 1));
         hits.into_iter().next().flatten().unwrap_or_default()
     }

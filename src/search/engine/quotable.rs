@@ -1,6 +1,5 @@
 //! What an answer may quote: what was found and, where neighbours were asked for, each chunk around it.
 use crate::search::engine::{Found, Outcome, Search};
-use crate::search::statement::same_document;
 use crate::sys::plan;
 use crate::sys::spi::fill;
 use rag::search::passage::Passage;
@@ -67,13 +66,13 @@ impl Search {
         let names = [
             ("chunks", self.names.chunks.as_str()),
             ("documents", &self.names.documents),
-            ("same_document", &same_document(&self.collection, "c")),
+            ("same_document", &self.collection.stored_keys_equal("d", "c")),
             ("visible", &self.collection.source_visible("c")),
             ("bits", if bits.is_some() { "b.heading_tokens, b.bits" } else { "NULL, NULL" }),
             ("join_bits", join_bits.as_deref().unwrap_or("")),
             ("keys", &self.collection.stored_keys("c.")),
         ];
-        let sql = fill(statement!("search_neighbours"), &names);
+        let sql = fill(statement!("search/neighbours"), &names);
         let keys = self.collection.keys.len();
         let mut chunks = plan::read_as_caller(&sql, &[ids.into()], |row| Found::read(row, keys));
         for chunk in &mut chunks {

@@ -69,10 +69,10 @@ impl Search {
     /// Of a sample of so many chunks, how many the caller may see, and how many of those hold each term.
     fn look(&self, request: &Request, count: usize) -> (usize, Vec<usize>) {
         let parts = [("chunks", self.names.chunks.as_str()), ("conditions", &self.visible())];
-        let sql = fill(statement!("search_hits"), &parts);
+        let sql = fill(statement!("search/hits"), &parts);
         let arguments =
             self.hit_arguments(request, None, None, None, Some(self.sample(&request.terms, count)));
-        let _settings = settings::Scope::for_search(self.options.depth, &self.generation);
+        let _settings = settings::for_search(self.options.depth, &self.generation);
         let hits =
             plan::read_as_caller(&sql, &arguments, |row| column::<Vec<u8>>(row, 1)).pop().flatten();
         seen(request, &hits.unwrap_or_default())

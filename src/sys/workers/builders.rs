@@ -65,13 +65,13 @@ pub fn stop(generations: &[i32]) {
     let all: Vec<i64> = generations.iter().map(|id| i64::from(*id)).collect();
     let args = [database.into(), kind.into(), class.into(), all.into()];
     as_extension_owner(|| {
-        query(statement!("stop_builders"), &args, |_| ());
+        query(statement!("sys/stop_builders"), &args, |_| ());
     });
 }
 
 /// Ends whoever builds an index in this database.
 pub fn stop_all() {
     as_extension_owner(|| {
-        query(statement!("stop_all_builders"), &[], |_| ());
+        query(statement!("sys/stop_all_builders"), &[], |_| ());
     });
 }

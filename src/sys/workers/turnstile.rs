@@ -62,7 +62,7 @@ impl Lock {
 
     /// Whether somebody has it. Looks without taking it, so that nobody else fails to.
     pub fn is_held(self) -> bool {
-        let sql = statement!("status_lock");
+        let sql = statement!("sys/status_lock");
         let tag = self.tag();
         let number = |field: u32| i64::from(field);
         let args = [

@@ -1,7 +1,7 @@
 //! Writing down what came of a request.
 use crate::answer::request as requests;
 use crate::answer::request::{Finish, Problem, Request};
-use crate::ingest::lease::random;
+use crate::ingest::queue::lease::random;
 use crate::models::call_log;
 use crate::models::call_log::Record;
 use crate::search::query_log;
