@@ -5,9 +5,8 @@
 #![allow(unsafe_code)] // timeouts have no safe interface
 
 use crate::sys::error::raise;
-use crate::sys::{guc, spi};
+use crate::sys::{ffi, guc, spi};
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 use rag::Error;
@@ -115,10 +114,7 @@ struct Armed;
 impl Armed {
     fn after(limit: Duration) -> Self {
         let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: in a transaction of a worker.
-        unsafe {
-            pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, milliseconds));
-        }
+        ffi::enable_statement_timeout(milliseconds);
         Self
     }
 }
@@ -127,17 +123,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         // After an ERROR the transaction's end disarms it.
         if !std::thread::panicking() {
-            // SAFETY: as above.
-            unsafe { pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false)) };
+            ffi::disable_statement_timeout();
         }
     }
-}
-
-/// `STATEMENT_TIMEOUT` of `utils/timeout.h`, the same in every supported version.
-const STATEMENT_TIMEOUT: std::ffi::c_int = 3;
-
-unsafe extern "C-unwind" {
-    // pgrx binds no timeouts.
-    fn enable_timeout_after(id: std::ffi::c_int, delay_ms: std::ffi::c_int);
-    fn disable_timeout(id: std::ffi::c_int, keep_indicator: bool);
 }
