@@ -18,12 +18,12 @@ use crate::sys::error::raise;
 use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::Result;
 use rag::answer::Status;
 use rag::answer::generate::{Found, Written};
 use rag::answer::stream::{Next, Piece, Stream};
 use rag::answer::told;
 use rag::remote::Generator;
+use rag::{Result, memory};
 use serde_json::{Value, json};
 use speaking::Speaking;
 use std::collections::VecDeque;
@@ -74,7 +74,7 @@ fn rag_answer_stream_collection(
     remote.set_collection(outcome.collection.id);
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
-    let texts = texts.into_iter().map(str::to_owned).collect();
+    let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
     let (started, asked) = (Instant::now(), question.to_owned());
     let told = move |telling: Telling<'_>| match telling {
         Telling::Citation(found) => places[found.passage].verified(found),
@@ -118,7 +118,7 @@ fn rag_answer_stream_passages(
     require_question(question)?;
     let remote = writer(model)?;
     let (places, texts) = elements(passages.as_ref())?;
-    let texts = texts.into_iter().map(str::to_owned).collect();
+    let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
     let told = move |telling: Telling<'_>| match telling {
         Telling::Citation(found) => places[found.passage].verified(found),
         Telling::End(_) => Value::Null,
