@@ -53,6 +53,8 @@ pub(super) enum Step {
     Divide(Size),
     /// Ask for a harmless text.
     Probe,
+    /// Send the text once more.
+    Repeat,
     /// Give up.
     End(Whose),
 }
@@ -63,7 +65,7 @@ const SIZES: u32 = 4;
 /// The table.
 #[allow(clippy::match_same_arms)] // In the order of what is known.
 pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
-    use Step::{Divide, End, Halve, Probe};
+    use Step::{Divide, End, Halve, Probe, Repeat};
     let Evidence { texts, others, failures } = evidence;
     let is_one = texts == 1;
     let is_sure = failures > 1;
@@ -81,6 +83,8 @@ pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
         (Sign::Outage | Sign::Slow, None) => Probe,
         (Sign::Outage, Some(true)) if !is_one => Halve,
         (Sign::Slow, Some(true)) if !is_one => Divide(Size::Texts),
+        // A single response can be wrong by accident.
+        (Sign::Refused, Some(true)) if !is_sure => Repeat,
         (Sign::Refused | Sign::TooLarge(_), Some(true)) => End(Whose::Text),
         (Sign::Outage, _) => End(Whose::Doubtful),
         _ => End(if is_sure { Whose::Text } else { Whose::Doubtful }),
@@ -175,6 +179,7 @@ impl<S: Sender> Search<'_, S> {
                 self.probe(&failure)?;
                 self.handle(texts, failure, failures)
             }
+            Step::Repeat => self.send_or_handle(texts, failures + 1),
             Step::End(whose @ (Whose::Text | Whose::Doubtful)) => {
                 self.sender.reject(texts.start, Fault { whose, error: failure.error });
                 Ok(Found { is_rejected: true, worked: None })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 #[test]
 fn the_table() {
     use Sign::{Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge};
-    use Step::{Divide, End, Halve, Probe};
+    use Step::{Divide, End, Halve, Probe, Repeat};
     use Whose::{Doubtful, Text};
     let size = Size::Tokens;
     let all = End(Whose::Model);
@@ -13,7 +13,7 @@ fn the_table() {
     for (sign, several, one) in [
         (Model, [all; 3], [all; 3]),
         (RateLimited, [End(Whose::RateLimited); 3], [End(Whose::RateLimited); 3]),
-        (Refused, [Halve, Halve, all], [Probe, End(Text), all]),
+        (Refused, [Halve, Halve, all], [Probe, Repeat, all]),
         (Failed, [Halve, Halve, rest], [Probe, End(Doubtful), rest]),
         (Outage, [Probe, Halve, rest], [Probe, End(Doubtful), rest]),
         (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Text), all]),
@@ -27,6 +27,7 @@ fn the_table() {
             // Twice is no accident, unless it is the network.
             let again = match one[i] {
                 End(Doubtful) if sign != Outage => End(Text),
+                Repeat => End(Text),
                 step => step,
             };
             assert_eq!(step(1, 2), again, "{sign:?} {others:?}");
@@ -181,6 +182,16 @@ fn a_size_that_works_is_learnt_and_used_at_once() {
     // In words that nobody knows.
     let (provider, result) = run(100, |r| (r.len() > 60).then_some(Sign::Refused));
     assert_eq!((result, provider.rejected.len(), provider.learnt), (Ok(()), 0, Some(50)));
+}
+
+#[test]
+fn a_response_that_is_wrong_once_costs_nobody_anything() {
+    for texts in [1, 2, 64] {
+        let is_first = std::cell::Cell::new(true);
+        let (provider, result) = run(texts, |_| is_first.replace(false).then_some(Sign::Refused));
+        assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{texts}");
+        assert!(provider.results.iter().all(|got| *got));
+    }
 }
 
 #[test]
