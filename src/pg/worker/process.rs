@@ -28,8 +28,6 @@ const SETTLED: &[(&CStr, &CStr)] = &[
     (c"default_transaction_read_only", c"off"),
     (c"default_transaction_isolation", c"read committed"),
     (c"statement_timeout", c"0"),
-    #[cfg(any(feature = "pg17", feature = "pg18"))]
-    (c"transaction_timeout", c"0"),
 ];
 /// How often an idle one looks whether somebody wants its database for himself, who waits for five seconds.
 const LOOK: Duration = Duration::from_secs(1);
@@ -82,6 +80,16 @@ pub fn connect(database: pg_sys::Oid) {
     for (name, value) in SETTLED.iter().chain(&PARSING) {
         set(name, value);
     }
+    // PostgreSQL 17 and newer.
+    if has_setting(c"transaction_timeout") {
+        set(c"transaction_timeout", c"0");
+    }
+}
+
+/// Whether this server has a setting, of a number.
+fn has_setting(name: &CStr) -> bool {
+    // SAFETY: a static text. NULL stands for one that is not known.
+    unsafe { !pg_sys::GetConfigOption(name.as_ptr(), true, false).is_null() }
 }
 
 /// Entry point of workers that index; the argument is the database, the extra text the transaction to wait for.
