@@ -2,8 +2,10 @@
 use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::limit;
 use crate::pg::query_log::{self, Asked, Entry};
+use crate::pg::query_stats::Counting;
 use crate::pg::search::{Found, Loading, Outcome, search};
 use crate::search::passage::Passage;
+use crate::search::query_stats::Kind;
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -92,7 +94,8 @@ fn rag_search(
     };
     let options = given.read()?;
     require_text("query", query)?;
-    let outcome = search(collection, query, &options)?;
+    let mut counting = Counting::begin(Kind::Search);
+    let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
     outcome.loading.iter().for_each(Loading::announce);
     query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
     let rows: Vec<Row> = match &outcome.passages {
@@ -103,6 +106,7 @@ fn rag_search(
             passages.iter().map(best).collect()
         }
     };
+    counting.end(!rows.is_empty());
     Ok(TableIterator::new(rows))
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use super::call::changes_written;
-use super::collection::Target;
+use super::collection::{Target, warn_about};
 use super::failed::Failed;
 use super::host::Host;
 use super::process::{attach, connect, set};
@@ -102,15 +102,17 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
         return;
     }
     if let Err(failed) = build(&host, generation) {
-        failed.warn();
+        if warn_about(&host, generation, &failed).is_err() {
+            failed.warn();
+        }
         let noted = host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
             let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
             as_extension_owner(|| execute(sql, &args));
             Ok(())
         });
-        if let Err(failed) = noted {
-            failed.warn();
+        if let Err(held) = noted {
+            held.warn();
         }
         // Whoever calls meanwhile finds somebody at it.
         let _ = host.sleep(AGAIN);

@@ -2,7 +2,7 @@
 use super::batch::{self, End};
 use super::board::ask_for_help;
 use super::changes::{self, Changes, Step, Work};
-use super::collection::Description;
+use super::collection::{Description, warn_about, warn_about_collection};
 use super::failed::Failed;
 use super::host::Host;
 use super::others::Others;
@@ -12,8 +12,8 @@ use super::{job_count, scan, time_limit, vector_index};
 use crate::pg::collection::{Collection, Generation};
 use crate::pg::generation::switch;
 use crate::pg::rights::{as_extension_owner, with_lock_timeout};
-use crate::pg::spi::{execute, query, required};
-use crate::pg::{answer_request, call_log, query_log};
+use crate::pg::spi::execute;
+use crate::pg::{answer_request, call_log, query_log, query_stats};
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
 use std::collections::HashMap;
@@ -129,6 +129,7 @@ impl Drain {
         let collections = self.collections.as_deref();
         self.host.reached("called");
         call_log::drain(&self.host)?;
+        query_stats::store(&self.host)?;
         let turn = |apart: Option<Changes>| {
             self.host.transaction(|| {
                 let changed = apart.unwrap_or_else(|| changes::coalesce(collections));
@@ -306,7 +307,9 @@ impl Drain {
                 Ok(_) => {}
                 Err(failed) if failed.is_cancel() => return Err(failed),
                 Err(failed) if failed.is_lock() => {}
-                Err(failed) => failed.warn(),
+                Err(failed) => {
+                    warn_about_collection(&self.host, collection, &failed)?;
+                }
             }
         }
         Ok(result)
@@ -327,8 +330,7 @@ impl Drain {
     /// Lets other generations go first for a while.
     fn rest(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         if self.host.is_worker() {
-            let name = self.host.transaction(|| Ok(collection_name(generation)))?;
-            failed.warn_about(&name.unwrap_or_default());
+            warn_about(&self.host, generation, failed)?;
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
@@ -368,11 +370,4 @@ impl Drain {
             None => Ok(()),
         }
     }
-}
-
-/// The name of a generation's collection.
-fn collection_name(generation: i32) -> Option<String> {
-    let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
-               WHERE g.generation_id = $1";
-    as_extension_owner(|| query(sql, &[generation.into()], |row| required(&row, 1))).pop()
 }

@@ -7,6 +7,7 @@ use super::duty::Duty;
 use super::process::{attach, until, wait};
 use crate::pg::guc;
 use crate::pg::preload::is_preloading;
+use crate::pg::query_stats;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, DynamicBackgroundWorker};
 use pgrx::{pg_guard, pg_sys};
 use std::collections::{HashMap, VecDeque};
@@ -96,6 +97,7 @@ impl Launcher {
                     entry.clear();
                 }
             }
+            query_stats::forget_databases(|database| databases.contains(&database));
             self.probes = databases.into();
             self.listed = Some(Instant::now());
         }

@@ -1,17 +1,18 @@
 //! `rag_answer` on a collection: search, then quote what was found.
 use super::{extracted, generated, refuse_instructions, unasked};
 use crate::answer::told::Place;
-use crate::answer::{self, Answer, Options, Passage, generate};
+use crate::answer::{self, Answer, Options, Passage, Status, generate};
 use crate::model::{LocalModel, Purpose};
 use crate::pg::api::search::{Given, require_text};
 use crate::pg::json::JsonText;
 use crate::pg::model::{self, Named};
 use crate::pg::query_log::{self, Answered, Asked, Entry};
+use crate::pg::query_stats::Counting;
 use crate::pg::remote::Remote;
 use crate::pg::search::{self, Loading, Outcome, Quotable};
 use crate::pg::{generation, guc, interrupt, remote};
-use crate::remote::Kind;
 use crate::rerank::TokenBits;
+use crate::search::query_stats::Kind;
 use crate::{Error, Result};
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -77,7 +78,8 @@ fn rag_answer_collection(
         refuse_instructions(instructions)?;
     }
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let started = Instant::now();
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
@@ -102,6 +104,7 @@ fn rag_answer_collection(
         outcome: &outcome,
         asked: Asked::Answer(answered),
     });
+    counting.end(status != Status::NoAnswer.as_str());
     let row = (answer, citations, status, confidence, query_id, claims, usage);
     Ok(TableIterator::once(row))
 }
@@ -111,10 +114,12 @@ pub(super) fn search_for(
     collection: &str,
     question: &str,
     given: Given,
+    counting: &mut Counting,
 ) -> Result<(Outcome, search::Options)> {
     require_text("question", question)?;
     let options = search::Options { quotes: true, ..given.read()? };
-    let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
+        .map_err(explain_overload)?;
     outcome.loading.iter().for_each(Loading::announce);
     Ok((outcome, options))
 }
@@ -124,7 +129,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
-            remote::require(&client, Kind::Generator)?;
+            remote::require(&client, crate::remote::Kind::Generator)?;
             Ok(client)
         }
         Ok(Named::Local(_)) => {

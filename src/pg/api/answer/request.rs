@@ -8,10 +8,12 @@ use crate::pg::api::search::Given;
 use crate::pg::json::{JsonText, without_nulls};
 use crate::pg::limit;
 use crate::pg::query_log::{self, Asked, Entry};
+use crate::pg::query_stats::Counting;
 use crate::pg::remote::Remote;
 use crate::pg::search::Loading;
 use crate::pg::worker::{answers_awaited, answers_written};
 use crate::remote::Generator;
+use crate::search::query_stats::Kind;
 use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -47,7 +49,8 @@ fn rag_answer_submit_collection(
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
     let remote = writer(model)?;
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
     let query_id = query_log::record(&Entry {
@@ -66,7 +69,9 @@ fn rag_answer_submit_collection(
         query_id,
         loading,
     };
-    Ok(Some(submit(&remote, submission)?))
+    let id = submit(&remote, submission)?;
+    counting.hand_over();
+    Ok(Some(id))
 }
 
 /// The same from bare passages.

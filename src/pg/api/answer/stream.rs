@@ -17,9 +17,11 @@ use crate::pg::error::raise;
 use crate::pg::json::JsonText;
 use crate::pg::limit;
 use crate::pg::query_log::{self, Answered, Asked, Entry};
+use crate::pg::query_stats::Counting;
 use crate::pg::remote::Remote;
 use crate::pg::search::Loading;
 use crate::remote::Generator;
+use crate::search::query_stats::Kind;
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -69,7 +71,8 @@ fn rag_answer_stream_collection(
     };
     let mut remote = writer(model)?;
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     remote.set_collection(outcome.collection.id);
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
@@ -89,7 +92,15 @@ fn rag_answer_stream_collection(
             }),
         })),
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, loading, told)?))
+    Ok(TableIterator::new(rows(
+        remote,
+        question,
+        texts,
+        instructions,
+        loading,
+        told,
+        Some(counting),
+    )?))
 }
 
 /// The same from bare passages.
@@ -122,7 +133,7 @@ fn rag_answer_stream_passages(
         Telling::Citation(found) => places[found.passage].verified(found),
         Telling::End(_) => Value::Null,
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, told)?))
+    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, told, None)?))
 }
 
 /// What only the form of the function knows how to tell.
@@ -140,6 +151,7 @@ fn rows(
     instructions: Option<&str>,
     loading: Option<String>,
     told: impl Fn(Telling<'_>) -> Value + 'static,
+    counting: Option<Counting>,
 ) -> Result<Answering> {
     limit::texts(instructions)?;
     let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
@@ -148,6 +160,7 @@ fn rows(
         stream,
         speaking,
         told: Box::new(told),
+        counting,
         loading,
         rows: VecDeque::new(),
         is_done: false,
@@ -165,6 +178,8 @@ struct Answering {
     stream: Stream,
     speaking: Option<Speaking>,
     told: Box<dyn Fn(Telling<'_>) -> Value>,
+    /// Where the passages are a collection's.
+    counting: Option<Counting>,
     /// Why not all documents can be found yet, if so.
     loading: Option<String>,
     /// Those that are ready.
@@ -237,6 +252,9 @@ impl Answering {
         let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
         if written.status == Status::NotReady {
             detail["message"] = json!(written.text);
+        }
+        if let Some(counting) = self.counting.take() {
+            counting.end(written.status != Status::NoAnswer);
         }
         let status = written.status.as_str().to_owned();
         self.rows.push_back(("status", Some(status), Some(JsonB(detail))));

@@ -1,13 +1,16 @@
 //! Writing down what came of a request.
+use crate::answer::Status;
 use crate::answer::generate::Written;
 use crate::pg::answer_request::{self as requests, Finish, Problem, Request};
 use crate::pg::call_log::{self, Record};
 use crate::pg::query_log::{self, Answered};
+use crate::pg::query_stats;
 use crate::pg::worker::failed::Failed;
 use crate::pg::worker::host::Host;
 use crate::pg::worker::lease::random;
 use crate::queue::backoff;
 use crate::queue::failure::Failure;
+use crate::search::query_stats::{End, Kind};
 use std::time::Duration;
 
 /// A request whose model is done.
@@ -33,6 +36,17 @@ impl Ended {
             return requests::put_off(&self.request, delay, why);
         }
         self.finish(&self.outcome, notifies)
+    }
+
+    /// Counts it, once it is written or not wanted any more.
+    pub fn count(&self) {
+        let Some(collection) = self.request.collection.filter(|_| !self.is_put_off) else { return };
+        let end = match &self.outcome {
+            Ok(written) if written.status == Status::NoAnswer => End::Nothing,
+            Ok(_) => End::Found,
+            Err(_) => End::Failed,
+        };
+        query_stats::count(collection, Kind::Answer, end, self.took);
     }
 
     /// Writes it in a transaction of its own: without telling who listens where that fails, such as where nobody has read
