@@ -24,6 +24,7 @@ mod names;
 mod plan;
 mod preload;
 mod query_log;
+mod query_stats;
 mod question_cache;
 mod remote;
 mod rights;
@@ -64,6 +65,7 @@ pgrx::extension_sql_file!(
     requires = ["catalog", home::home]
 );
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
+pgrx::extension_sql_file!("../sql/query_stats.sql", name = "query_stats", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",
@@ -84,5 +86,6 @@ pub extern "C-unwind" fn _PG_init() {
     worker::init();
     remote::init();
     call_log::init();
+    query_stats::init();
     lexical::started::init();
 }
