@@ -3,7 +3,7 @@
 A role that may create objects in a schema on that path could otherwise put an operator, a function, a type, a table or a
 collation there that fits better than that of pg_catalog, and have it run with the rights of whoever runs the statement.
 What a file of sql/run/ says in its first comment tells whose path it is: "as the caller". All others run under
-`search_path = pg_catalog, pg_temp` (src/pg/spi.rs).
+`search_path = pg_catalog, pg_temp` (src/sys/spi.rs).
 
 Needs pglast, PostgreSQL's own parser: scripts/setup.sh installs it for scripts/test.sh.
 """
@@ -17,7 +17,7 @@ from pglast.visitors import Visitor
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CALLER = re.compile(r"\bas (the|a) caller\b|\bPart of search_lexical\.sql\b")
-# What stands in the place of a placeholder of src/pg/spi.rs; else a qualified name, which is a column, table or type alike.
+# What stands in the place of a placeholder of src/sys/spi.rs; else a qualified name, which is a column, table or type alike.
 PLACEHOLDERS = {
     "dense": "SELECT 1", "lexical": "SELECT 1", "join_bits": "", "elements": "", "vector": "p", "schema": "p",
     "conditions": "true", "condition": "true", "visible": "true", "keys_equal": "true", "same_document": "true",
@@ -103,8 +103,6 @@ def filled(template, path):
     """A template with something for each placeholder. One in front of a name, as in "{matched}lexical AS", is more of a list."""
     template = re.sub(r"\{\w+\}(?=\w)", "", template)
     template = re.sub(r"(?<=[\w)])\{\w+\}", "", template)
-    if path.name == "search_lexical.sql":
-        template = template.replace("{matched}", "SELECT 1")
     return re.sub(r"\{(\w+)\}", lambda m: PLACEHOLDERS.get(m[1], f"p.{m[1]}"), template)
 
 
@@ -120,28 +118,29 @@ def header(text):
 
 def included(path):
     """The files of sql/run/ that a Rust file runs."""
-    return set(re.findall(r"sql/run/(\w+\.sql)", path.read_text()))
+    return set(re.findall(r'statement!\("([\w/]+)"\)', path.read_text()))
 
 
 def check():
     failures, checked = [], set()
-    for path in sorted((ROOT / "sql/run").glob("*.sql")):
+    for path in sorted((ROOT / "sql/run").rglob("*.sql")):
         text = path.read_text()
         if not CALLER.search(header(text)):
             continue
-        checked.add(path.name)
+        name = path.relative_to(ROOT / "sql/run").with_suffix("").as_posix()
+        checked.add(name)
         try:
             found = unqualified(filled(text, path), {"matched"} if "Part of" in header(text) else ())
         except Exception as error:  # pglast's own error classes are of no use here
             found = [f"cannot be read: {error}"]
-        failures += [f"sql/run/{path.name}: {what}" for what in found]
+        failures += [f"sql/run/{name}.sql: {what}" for what in found]
     # A file that runs under the caller's path says so.
-    for rust in sorted((ROOT / "src/pg").rglob("*.rs")):
+    for rust in sorted((ROOT / "src").rglob("*.rs")):
         if not re.search(r"use .*\bread_as_caller|plan::read_as_caller", rust.read_text()):
             continue
         for name in sorted(included(rust) - checked):
-            if not re.search(r"\b(extension|source)'s owner\b", header((ROOT / "sql/run" / name).read_text())):
-                failures.append(f"sql/run/{name}: {rust.relative_to(ROOT)} runs it, and its first comment does not say: as the caller")
+            if not re.search(r"\b(extension|source)'s owner\b", header((ROOT / "sql/run" / f"{name}.sql").read_text())):
+                failures.append(f"sql/run/{name}.sql: {rust.relative_to(ROOT)} runs it, and its first comment does not say: as the caller")
     return failures, len(checked)
 
 

@@ -134,7 +134,7 @@ unit() {
     else
         for word in $TESTS; do
             cargo_test --lib -- "$word" || status=$?
-            [ ! -e "tests/$word.rs" ] || cargo_test --test "$word" || status=$?
+            [ ! -e "tests/$word.rs" ] && [ ! -e "crates/rag/tests/$word.rs" ] || cargo_test --test "$word" || status=$?
         done
     fi
     # Targets without tests also print a result line; one that did not compile prints none.

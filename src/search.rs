@@ -1,20 +1,19 @@
-//! Query analysis, reciprocal rank fusion and BM25 arithmetic.
-mod bm25;
-pub mod diverse;
-pub mod explain;
-pub mod few;
+//! TODO
+pub mod comparable;
+pub mod engine;
 pub mod filter;
-pub mod gin;
-pub mod legs;
-pub mod lexical;
-pub mod passage;
+pub mod found;
+pub mod hits;
+pub mod loading;
+pub mod pgvector;
 pub mod postings;
-pub mod quality;
-mod query;
+pub mod query_log;
 pub mod query_stats;
-pub mod question_cache;
-pub mod sample;
+pub mod question;
+pub mod rank;
+pub mod recall;
+pub mod resolve;
 pub mod script;
-
-pub use bm25::Bm25;
-pub use query::{Query, any_of};
+pub mod settings;
+pub mod statement;
+pub mod trace;

@@ -1,30 +1,32 @@
 //! The house rules that a reader relies on: who may know PostgreSQL, where
 //! unsafe code is, and which way modules depend on each other.
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every Rust file below `directory`, with its path from the repository's root and its text.
 fn sources(directory: &str) -> Vec<(String, String)> {
-    fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    files(directory, "rs")
+}
+
+/// The same of files with another extension.
+fn files(directory: &str, extension: &str) -> Vec<(String, String)> {
+    fn collect(directory: &Path, wanted: &str, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).expect("a readable directory") {
             let path = entry.expect("a readable entry").path();
             if path.is_dir() {
-                collect(&path, files);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                collect(&path, wanted, files);
+            } else if path.extension().is_some_and(|extension| extension == wanted) {
                 files.push(path);
             }
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    collect(&root.join(directory), &mut files);
+    collect(&root.join(directory), extension, &mut files);
     files.sort();
     let relative = |path: &Path| path.strip_prefix(root).expect("below").display().to_string();
     files.iter().map(|path| (relative(path), fs::read_to_string(path).expect("UTF-8"))).collect()
-}
-
-fn is_glue(path: &str) -> bool {
-    path == "src/pg.rs" || path.starts_with("src/pg/")
 }
 
 /// Lines that are code, numbered from 1: comments may name what code may not.
@@ -33,29 +35,150 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(n, line)| (n + 1, line)).filter(is_code)
 }
 
-#[test]
-fn only_the_glue_knows_postgres() {
-    let mut found = Vec::new();
-    for (path, text) in sources("src").iter().filter(|(path, _)| !is_glue(path)) {
-        for (n, line) in code(text) {
-            let is_magic = path == "src/lib.rs" && line.contains("pg_module_magic!");
-            if (line.contains("pgrx") || line.contains("pg_sys")) && !is_magic {
-                found.push(format!("{path}:{n}: {line}"));
+/// From the bottom up: each may import what stands before it. `lib.rs` wires them together.
+const FLOORS: [&str; 9] =
+    ["sys", "models", "catalog", "search", "ingest", "answer", "maintain", "worker", "api"];
+
+/// The modules that a file of `src/` imports or names by path, each as its segments below `crate`.
+struct Imports {
+    module: Vec<String>,
+    paths: Vec<Vec<String>>,
+}
+
+fn imports() -> Vec<Imports> {
+    sources("src")
+        .iter()
+        .filter(|(path, _)| path != "src/lib.rs")
+        .map(|(path, text)| {
+            let path = path.trim_start_matches("src/").trim_end_matches(".rs");
+            let module: Vec<String> = path.split('/').map(str::to_owned).collect();
+            let text: String = code(text).map(|(_, line)| format!("{line}\n")).collect();
+            let mut paths = Vec::new();
+            let mut rest = String::new();
+            for (n, part) in text.split("use ").enumerate() {
+                let Some((tree, behind)) = part.split_once(';').filter(|_| n > 0) else {
+                    rest.push_str(part);
+                    continue;
+                };
+                leaves(&mut Vec::new(), tree, &mut paths);
+                rest.push_str(behind);
+            }
+            for start in ["crate::", "super::", "self::"] {
+                for (at, _) in rest.match_indices(start) {
+                    let path =
+                        rest[at..].split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+                    let path = path.into_iter().next().unwrap_or_default();
+                    leaves(&mut Vec::new(), path, &mut paths);
+                }
+            }
+            let paths = paths.iter().filter_map(|path| absolute(&module, path)).collect();
+            Imports { module, paths }
+        })
+        .collect()
+}
+
+/// The paths of a `use` tree, such as `a::{b, c::d}`.
+fn leaves(prefix: &mut Vec<String>, tree: &str, found: &mut Vec<Vec<String>>) {
+    let depth = prefix.len();
+    let (path, group) = tree.split_once('{').map_or((tree, None), |(path, group)| {
+        (path, Some(group.rsplit_once('}').map_or(group, |(group, _)| group)))
+    });
+    let path = path.split(" as ").next().unwrap_or_default();
+    prefix.extend(path.split("::").map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned));
+    match group {
+        None => found.push(prefix.clone()),
+        Some(group) => {
+            let (mut nested, mut from) = (0, 0);
+            for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
+                match c {
+                    '{' => nested += 1,
+                    '}' => nested -= 1,
+                    ',' if nested == 0 => {
+                        if !group[from..at].trim().is_empty() {
+                            leaves(prefix, &group[from..at], found);
+                        }
+                        from = at + 1;
+                    }
+                    _ => {}
+                }
             }
         }
     }
-    assert!(found.is_empty(), "PostgreSQL outside src/pg:\n{}", found.join("\n"));
+    prefix.truncate(depth);
+}
+
+/// A path below `crate`; `None` for one of another crate, or of a child by its bare name.
+fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
+    match path.first()?.as_str() {
+        "crate" => Some(path[1..].to_vec()),
+        "self" => Some([module, &path[1..]].concat()),
+        "super" => {
+            let up = path.iter().take_while(|segment| *segment == "super").count();
+            Some([&module[..module.len() - up], &path[up..]].concat())
+        }
+        _ => None,
+    }
 }
 
 #[test]
-fn domain_modules_do_not_depend_on_the_glue() {
+fn floors_import_only_those_below_them() {
+    let level = |name: &str| FLOORS.iter().position(|floor| *floor == name);
     let mut found = Vec::new();
-    for (path, text) in sources("src").iter().filter(|(path, _)| !is_glue(path)) {
-        for (n, line) in code(text).filter(|(_, line)| line.contains("crate::pg")) {
-            found.push(format!("{path}:{n}: {line}"));
+    let mut counted = 0;
+    for Imports { module, paths } in imports() {
+        let own =
+            level(&module[0]).unwrap_or_else(|| panic!("{} is on no floor", module.join("::")));
+        for path in paths {
+            let Some(other) = path.first().and_then(|name| level(name)) else { continue };
+            counted += 1;
+            if other > own {
+                found.push(format!("{} imports {}", module.join("::"), path.join("::")));
+            }
         }
     }
-    assert!(found.is_empty(), "dependencies that point the wrong way:\n{}", found.join("\n"));
+    assert!(counted > 500, "only {counted} imports were found");
+    assert!(found.is_empty(), "imports that point upwards:\n{}", found.join("\n"));
+}
+
+/// A room is a module of a floor, with the modules below it.
+#[test]
+fn rooms_of_a_floor_do_not_import_each_other_in_a_circle() {
+    let mut arrows: BTreeMap<[String; 2], BTreeSet<[String; 2]>> = BTreeMap::new();
+    let rooms: BTreeSet<[String; 2]> = imports()
+        .iter()
+        .filter(|file| file.module.len() > 1)
+        .map(|file| [file.module[0].clone(), file.module[1].clone()])
+        .collect();
+    assert!(rooms.len() > 40, "only {} rooms were found", rooms.len());
+    for Imports { module, paths } in imports().into_iter().filter(|file| file.module.len() > 1) {
+        let from = [module[0].clone(), module[1].clone()];
+        for path in paths.into_iter().filter(|path| path.len() > 1) {
+            let to = [path[0].clone(), path[1].clone()];
+            if to != from && to[0] == from[0] && rooms.contains(&to) {
+                arrows.entry(from.clone()).or_default().insert(to);
+            }
+        }
+    }
+    // Rooms that import nothing of what is left leave, until none does: what is left goes in circles.
+    let mut left = rooms;
+    loop {
+        let importing = |room: &[String; 2]| {
+            arrows.get(room).is_some_and(|to| to.iter().any(|other| left.contains(other)))
+        };
+        let staying: BTreeSet<_> = left.iter().filter(|room| importing(room)).cloned().collect();
+        if staying == left {
+            break;
+        }
+        left = staying;
+    }
+    let described: Vec<String> = left
+        .iter()
+        .map(|room| {
+            let to = arrows[room].iter().filter(|to| left.contains(*to)).map(|to| to.join("::"));
+            format!("{} imports {}", room.join("::"), to.collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    assert!(left.is_empty(), "circles among:\n{}", described.join("\n"));
 }
 
 /// A statement is parsed under the extension's own search path. Whoever reaches SPI past the rooms that see to it would
@@ -63,14 +186,14 @@ fn domain_modules_do_not_depend_on_the_glue() {
 #[test]
 fn statements_reach_spi_through_the_rooms_that_set_the_search_path() {
     const ROOMS: [&str; 8] = [
-        "src/pg/api/work.rs", // connects the procedure
-        "src/pg/cursor.rs",
-        "src/pg/plan/scans.rs", // reads plans that plan.rs made
-        "src/pg/plan.rs",
-        "src/pg/spi.rs",
-        "src/pg/trigger.rs",          // one INSERT as the extension's owner
-        "src/pg/worker/host.rs",      // ends transactions
-        "src/pg/worker/job_count.rs", // two INSERTs as the extension's owner
+        "src/api/work.rs",               // connects the procedure
+        "src/ingest/queue/job_count.rs", // two INSERTs as the extension's owner
+        "src/ingest/trigger.rs",         // one INSERT as the extension's owner
+        "src/sys/cursor.rs",
+        "src/sys/plan/scans.rs", // reads plans that plan.rs made
+        "src/sys/plan.rs",
+        "src/sys/spi.rs",
+        "src/sys/transaction.rs", // ends transactions
     ];
     let mut found: Vec<String> = Vec::new();
     for (path, text) in sources("src") {
@@ -85,7 +208,7 @@ fn statements_reach_spi_through_the_rooms_that_set_the_search_path() {
 #[test]
 fn objects_of_the_install_script_are_created_in_a_schema_of_ours() {
     let mut found = Vec::new();
-    for (path, text) in sources("src/pg") {
+    for (path, text) in sources("src") {
         for (n, line) in code(&text) {
             let named = ["CREATE FUNCTION ", "CREATE PROCEDURE ", "COMMENT ON FUNCTION "]
                 .iter()
@@ -102,7 +225,7 @@ fn objects_of_the_install_script_are_created_in_a_schema_of_ours() {
 
 #[test]
 fn the_error_type_depends_on_nothing_of_ours() {
-    let text = include_str!("../src/error.rs");
+    let text = include_str!("../crates/rag/src/error.rs");
     let uses: Vec<_> = code(text).filter(|(_, line)| line.contains("crate::")).collect();
     assert!(uses.is_empty(), "{uses:?}");
 }
@@ -110,7 +233,7 @@ fn the_error_type_depends_on_nothing_of_ours() {
 #[test]
 fn unsafe_code_is_allowed_by_name_and_explained() {
     let mut found = Vec::new();
-    for (path, text) in sources("src") {
+    for (path, text) in [sources("src"), sources("crates/rag/src")].concat() {
         let lines: Vec<&str> = text.lines().collect();
         for (n, line) in code(&text) {
             let is_block = line.contains("unsafe {") || line.contains("unsafe impl");
@@ -125,11 +248,7 @@ fn unsafe_code_is_allowed_by_name_and_explained() {
 
 #[test]
 fn statements_do_not_select_everything() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let files = ["", "run"].iter().flat_map(|below| fs::read_dir(directory.join(below)).unwrap());
-    for path in files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
-        let text = fs::read_to_string(&path).expect("UTF-8");
-        let name = path.display();
+    for (name, text) in files("sql", "sql") {
         assert!(!text.to_uppercase().contains("SELECT *"), "{name} selects every column");
         assert!(text.trim_start().starts_with("--"), "{name} does not say who runs it");
     }
@@ -153,7 +272,7 @@ fn destructors(text: &str) -> Vec<(usize, String)> {
 #[test]
 fn destructors_leave_postgres_to_the_abort_after_an_error() {
     let mut found = Vec::new();
-    for (path, text) in sources("src/pg") {
+    for (path, text) in sources("src") {
         for (n, body) in destructors(&text) {
             if body.contains("pg_sys::") && !body.contains("std::thread::panicking()") {
                 found.push(format!("{path}:{n}"));
@@ -177,7 +296,7 @@ fn declared_functions(text: &str) -> Vec<&str> {
 #[test]
 fn functions_declared_by_hand_are_called_behind_a_guard() {
     let mut found = Vec::new();
-    for (path, text) in sources("src/pg") {
+    for (path, text) in sources("src") {
         let lines: Vec<&str> = text.lines().collect();
         for name in declared_functions(&text) {
             let call = format!("{name}(");
@@ -197,7 +316,7 @@ fn functions_declared_by_hand_are_called_behind_a_guard() {
 #[test]
 fn hooks_of_other_libraries_are_called_behind_a_guard() {
     let mut found = Vec::new();
-    for (path, text) in sources("src/pg") {
+    for (path, text) in sources("src") {
         assert!(!text.contains("planner_hook"), "{path} hooks into the planner");
         for (n, line) in code(&text).filter(|(_, line)| line.contains("previous()")) {
             if !line.contains("pg_guard_ffi_boundary") {
@@ -211,16 +330,13 @@ fn hooks_of_other_libraries_are_called_behind_a_guard() {
 /// With `standard_conforming_strings` off a backslash in a plain literal means something else, and warns.
 #[test]
 fn statements_have_no_backslash_in_a_plain_literal() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let files = ["", "run"].iter().flat_map(|below| fs::read_dir(directory.join(below)).unwrap());
-    for path in files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
-        let text = fs::read_to_string(&path).expect("UTF-8");
+    for (path, text) in files("sql", "sql") {
         for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("--")) {
             let parts: Vec<&str> = line.split('\'').collect();
             // Every second part is a literal, and what stands before it says of which kind.
             let is_plain = |at: &usize| !parts[at - 1].ends_with('E') && parts[*at].contains('\\');
             let bad = (1..parts.len()).step_by(2).find(is_plain);
-            assert!(bad.is_none(), "{}:{}: {line}", path.display(), n + 1);
+            assert!(bad.is_none(), "{path}:{}: {line}", n + 1);
         }
     }
 }
@@ -228,8 +344,8 @@ fn statements_have_no_backslash_in_a_plain_literal() {
 /// Callbacks that run after a commit: an error is a PANIC there, and memory that is not to be had an error.
 #[test]
 fn what_commit_callbacks_call_allocates_nothing() {
-    let board = include_str!("../src/pg/worker/board.rs");
-    let ring = include_str!("../src/pg/call_log/ring.rs");
+    let board = include_str!("../src/sys/workers/board.rs");
+    let ring = include_str!("../src/models/call_log/ring.rs");
     let at_end = ring.find("fn at_end").map_or("", |at| &ring[at..]);
     let at_end = at_end.split("\n}").next().unwrap_or_default();
     assert!(at_end.contains("TAKEN_HERE"), "the callback of the ledger");

@@ -47,7 +47,7 @@ fn members() -> Vec<&'static str> {
 /// Settings as the source defines them, but for those that only tests set.
 fn settings() -> Vec<String> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(root().join("src/pg/guc")).expect("a readable directory") {
+    for entry in fs::read_dir(root().join("src/sys/guc")).expect("a readable directory") {
         let text = fs::read_to_string(entry.expect("a readable entry").path()).expect("UTF-8");
         let names =
             names(&text, "c\"rag_pg.").into_iter().filter(|name| !name.starts_with("debug"));
@@ -105,7 +105,7 @@ fn every_page_is_linked_and_every_link_leads_somewhere() {
 
 #[test]
 fn the_readme_lists_every_sqlstate() {
-    let source = fs::read_to_string(root().join("src/error.rs")).expect("UTF-8");
+    let source = fs::read_to_string(root().join("crates/rag/src/error.rs")).expect("UTF-8");
     let states = names(&source, "=> \"");
     assert!(states.len() > 10, "{states:?}");
     // Workers keep to themselves what another changed meanwhile, and a cancel is PostgreSQL's own.

@@ -1,249 +1,180 @@
-//! The filter of a search: which documents and chunks it is about.
-//!
-//! `{"lang": "en", "year": {"gte": 2020}}`: every key must hold. A key is a column or `and`, `or`,
-//! `not`; a value is a scalar (equality), a list (one of it), `null` (no value) or an object of tests.
-use crate::{Error, Result};
-use serde_json::{Map, Value};
+//! A search's filter as SQL with parameters, in terms of the source row `s` and the chunk `c`.
+use crate::catalog::collection::Collection;
+use crate::search::comparable::{Comparable, values};
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::quote_identifier;
+use pgrx::{IntoDatum, pg_sys};
+use rag::search::filter::{Comparison, Filter as Tree, Test};
+use rag::{Error, Result};
+use serde_json::Value;
 
-/// Nested deeper, a filter is a mistake, and reading it would use up the stack.
-const MAX_DEPTH: usize = 32;
-/// More tests make a statement that takes longer to plan than to run.
-const MAX_TESTS: usize = 200;
+/// Parameters of the statement before those of the filter.
+const OWN_PARAMETERS: usize = 6;
 
-/// A filter as a tree.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Filter {
-    /// All of them hold; with none, anything goes.
-    All(Vec<Filter>),
-    /// One of them holds; with none, nothing goes.
-    Any(Vec<Filter>),
-    /// It does not hold.
-    Not(Box<Filter>),
-    /// A field passes a test.
-    Test {
-        /// Name of the field.
-        field: String,
-        /// What it must pass.
-        test: Test,
-    },
-}
-
-/// What a field must pass.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Test {
-    /// It has a value, or has none.
-    Exists(bool),
-    /// It compares so with a value.
-    Compare(Comparison, Value),
-    /// It is one of these values.
-    OneOf(Vec<Value>),
-}
-
-/// A comparison of a field, on the left, with a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    /// Equal.
-    Equal,
-    /// Different; a field without a value is.
-    Different,
-    /// Less.
-    Less,
-    /// Less or equal.
-    AtMost,
-    /// Greater.
-    Greater,
-    /// Greater or equal.
-    AtLeast,
+/// A filter compiled for one collection. The SQL depends on the filter's shape alone, so that filters
+/// that differ in values share a plan.
+pub struct Filter {
+    sql: Option<String>,
+    arguments: Vec<DatumWithOid<'static>>,
 }
 
 impl Filter {
-    /// Reads a filter. Anything but an object is an error, and so are tests of unknown names.
-    pub fn parse(value: &Value) -> Result<Self> {
-        let Value::Object(object) = value else {
-            return Err(Error::invalid_argument("the filter is not a JSON object")
-                .with_detail(format!("It is {}.", kind(value)))
-                .with_hint(EXAMPLE));
+    /// Compiles `tree`; every column must exist in the source. `documents` is the generation's table
+    /// of documents, qualified and quoted.
+    pub fn compile(tree: Option<&Tree>, collection: &Collection, documents: &str) -> Result<Self> {
+        let mut compiler = Compiler { collection, documents, arguments: Vec::new() };
+        let sql = tree.map(|tree| compiler.compile(tree)).transpose()?;
+        Ok(Self { sql, arguments: compiler.arguments })
+    }
+
+    /// A condition, or `None` when everything passes.
+    pub fn sql(&self) -> Option<&str> {
+        self.sql.as_deref()
+    }
+
+    /// Values of its parameters, in order.
+    pub fn arguments(&self) -> impl Iterator<Item = DatumWithOid<'static>> {
+        self.arguments.iter().map(values::copied)
+    }
+}
+
+struct Compiler<'a> {
+    collection: &'a Collection,
+    documents: &'a str,
+    arguments: Vec<DatumWithOid<'static>>,
+}
+
+/// What a test is about.
+enum Field {
+    Value { sql: String, values: Comparable },
+    Section,
+}
+
+impl Compiler<'_> {
+    fn compile(&mut self, tree: &Tree) -> Result<String> {
+        Ok(match tree {
+            Tree::All(filters) => self.join(filters, " AND ", "true")?,
+            Tree::Any(filters) => self.join(filters, " OR ", "false")?,
+            // A test of nothing is not true, so its opposite holds.
+            Tree::Not(filter) => format!("({}) IS NOT TRUE", self.compile(filter)?),
+            Tree::Test { field, test } => match self.field(field)? {
+                Field::Section => self.section(test)?,
+                Field::Value { sql, values } => self.value(&sql, &values, test)?,
+            },
+        })
+    }
+
+    fn join(&mut self, filters: &[Tree], separator: &str, none: &str) -> Result<String> {
+        let parts: Vec<String> = filters.iter().map(|f| self.compile(f)).collect::<Result<_>>()?;
+        if parts.is_empty() {
+            return Ok(none.to_owned());
+        }
+        Ok(format!("({})", parts.join(separator)))
+    }
+
+    /// A column of the source, else what is known of chunks.
+    fn field(&self, name: &str) -> Result<Field> {
+        if let Some(type_oid) = values::column_type(self.collection.source, name) {
+            let sql = format!("s.{}", quote_identifier(name));
+            return Ok(Field::Value { sql, values: Comparable::of(name, type_oid)? });
+        }
+        match name {
+            "section" => Ok(Field::Section),
+            "page" => {
+                let sql = format!(
+                    "(SELECT d.pages[pg_catalog.array_position(d.chunk_ids, c.chunk_id)] FROM {} d WHERE {})",
+                    self.documents,
+                    self.collection.stored_keys_equal("d", "c"),
+                );
+                Ok(Field::Value { sql, values: Comparable::of(name, pg_sys::INT4OID)? })
+            }
+            _ => Err(self.unknown(name)),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let source = &self.collection.source_sql;
+        let columns = values::column_names(self.collection.source).join(", ");
+        Error::undefined_column(format!("column \"{name}\" of table {source} does not exist"))
+            .with_hint(format!(
+                "A filter may name: {columns}; section and page of a chunk; and, or, not."
+            ))
+    }
+
+    /// A chunk's place in its document: a heading path and everything below it.
+    fn section(&mut self, test: &Test) -> Result<String> {
+        let listed = match test {
+            Test::Exists(true) => return Ok("c.section IS NOT NULL".to_owned()),
+            Test::Exists(false) => return Ok("c.section IS NULL".to_owned()),
+            Test::Compare(Comparison::Equal | Comparison::Different, value) => vec![value],
+            Test::OneOf(values) => values.iter().collect(),
+            Test::Compare(..) => {
+                return Err(Error::invalid_argument("sections have no order to compare by")
+                    .with_hint(
+                        "Test \"section\" with a heading path, a list of them, ne or exists.",
+                    ));
+            }
         };
-        let filter = all_of(object, MAX_DEPTH)?;
-        if filter.tests() > MAX_TESTS {
-            return Err(Error::invalid_argument(format!(
-                "the filter has more than {MAX_TESTS} tests"
-            ))
-            .with_hint("Give a list to test for many values of one column."));
+        let mut parts = Vec::new();
+        for value in listed {
+            if value.is_null() {
+                parts.push("c.section IS NULL".to_owned());
+                continue;
+            }
+            let path = self.argument(values::text_of(value), pg_sys::TEXTOID);
+            parts.push(format!("c.section OPERATOR(pg_catalog.=) {path}"));
+            parts.push(format!(
+                "pg_catalog.starts_with(c.section, {path} OPERATOR(pg_catalog.||) ' > ')"
+            ));
         }
-        Ok(filter)
+        let any = if parts.is_empty() { "false".to_owned() } else { parts.join(" OR ") };
+        let is_different = matches!(test, Test::Compare(Comparison::Different, _));
+        Ok(if is_different { format!("({any}) IS NOT TRUE") } else { format!("({any})") })
     }
 
-    /// Number of tests in the tree.
-    fn tests(&self) -> usize {
-        match self {
-            Self::All(filters) | Self::Any(filters) => filters.iter().map(Self::tests).sum(),
-            Self::Not(filter) => filter.tests(),
-            Self::Test { .. } => 1,
+    fn value(&mut self, sql: &str, values: &Comparable, test: &Test) -> Result<String> {
+        match test {
+            Test::Exists(true) => Ok(format!("{sql} IS NOT NULL")),
+            Test::Exists(false) => Ok(format!("{sql} IS NULL")),
+            Test::Compare(Comparison::Different, value) => {
+                let equal =
+                    self.value(sql, values, &Test::Compare(Comparison::Equal, value.clone()))?;
+                Ok(format!("({equal}) IS NOT TRUE"))
+            }
+            Test::Compare(comparison, value) => {
+                let operator = values.operator(*comparison)?;
+                let datum = values.read(value);
+                let parameter = self.bind(datum);
+                Ok(format!("{sql} {operator} {parameter}"))
+            }
+            Test::OneOf(list) => {
+                let present: Vec<&Value> = list.iter().filter(|v| !v.is_null()).collect();
+                let operator = values.operator(Comparison::Equal)?;
+                let mut parts = if let Some(array) = values.read_list(&present) {
+                    vec![format!("{sql} {operator} ANY ({})", self.bind(array))]
+                } else {
+                    let bound = present.iter().map(|value| self.bind(values.read(value)));
+                    bound.map(|parameter| format!("{sql} {operator} {parameter}")).collect()
+                };
+                if present.len() < list.len() {
+                    parts.push(format!("{sql} IS NULL"));
+                }
+                Ok(if parts.is_empty() {
+                    "false".to_owned()
+                } else {
+                    format!("({})", parts.join(" OR "))
+                })
+            }
         }
     }
-}
 
-const EXAMPLE: &str =
-    r#"Write it like {"lang": "en", "year": {"gte": 2020}}, with columns of the source as keys."#;
-
-fn all_of(object: &Map<String, Value>, depth: usize) -> Result<Filter> {
-    let mut filters = Vec::new();
-    for (key, value) in object {
-        match key.as_str() {
-            "and" => filters.push(Filter::All(list(key, value, depth)?)),
-            "or" => filters.push(Filter::Any(list(key, value, depth)?)),
-            "not" => filters.push(Filter::Not(Box::new(nested(key, value, depth)?))),
-            _ => filters.push(tests(key, value)?),
-        }
-    }
-    Ok(if filters.len() == 1 { filters.remove(0) } else { Filter::All(filters) })
-}
-
-fn list(key: &str, value: &Value, depth: usize) -> Result<Vec<Filter>> {
-    let Value::Array(items) = value else {
-        return Err(Error::invalid_argument(format!("\"{key}\" of the filter is not a list"))
-            .with_hint(r#"Write it like {"or": [{"lang": "en"}, {"lang": "de"}]}."#));
-    };
-    items.iter().map(|item| nested(key, item, depth)).collect()
-}
-
-fn nested(key: &str, value: &Value, depth: usize) -> Result<Filter> {
-    let Value::Object(object) = value else {
-        return Err(Error::invalid_argument(format!(
-            "\"{key}\" of the filter holds {} where an object belongs",
-            kind(value)
-        ))
-        .with_hint(EXAMPLE));
-    };
-    if depth == 0 {
-        return Err(Error::invalid_argument(format!(
-            "the filter is nested deeper than {MAX_DEPTH} levels"
-        ))
-        .with_hint("Join its conditions in one \"and\" or \"or\"."));
-    }
-    all_of(object, depth - 1)
-}
-
-/// The tests of one field.
-fn tests(field: &str, value: &Value) -> Result<Filter> {
-    let test = |test| Filter::Test { field: field.to_owned(), test };
-    let Value::Object(object) = value else { return Ok(test(plain(field, value)?)) };
-    let mut tests = Vec::new();
-    for (name, value) in object {
-        tests.push(test(named(field, name, value)?));
-    }
-    Ok(if tests.len() == 1 { tests.remove(0) } else { Filter::All(tests) })
-}
-
-fn plain(field: &str, value: &Value) -> Result<Test> {
-    match value {
-        Value::Null => Ok(Test::Exists(false)),
-        Value::Array(values) if values.iter().any(|v| v.is_array() || v.is_object()) => {
-            Err(Error::invalid_argument(format!("the list for \"{field}\" holds lists or objects"))
-                .with_hint("List strings, numbers, booleans or null."))
-        }
-        Value::Array(values) => Ok(Test::OneOf(values.clone())),
-        _ => Ok(Test::Compare(Comparison::Equal, value.clone())),
-    }
-}
-
-fn named(field: &str, name: &str, value: &Value) -> Result<Test> {
-    let comparison = match name {
-        "exists" => {
-            return value.as_bool().map(Test::Exists).ok_or_else(|| {
-                Error::invalid_argument(format!("\"exists\" for \"{field}\" is not a boolean"))
-                    .with_hint(r#"Write {"exists": true} or {"exists": false}."#)
-            });
-        }
-        "in" if value.is_array() => return plain(field, value),
-        "eq" => Comparison::Equal,
-        "ne" => Comparison::Different,
-        "lt" => Comparison::Less,
-        "lte" => Comparison::AtMost,
-        "gt" => Comparison::Greater,
-        "gte" => Comparison::AtLeast,
-        _ => {
-            return Err(Error::invalid_argument(format!(
-                "the filter has no test \"{name}\" for \"{field}\""
-            ))
-            .with_hint("The tests are eq, ne, lt, lte, gt, gte, in (with a list) and exists."));
-        }
-    };
-    match (comparison, value) {
-        (Comparison::Equal, Value::Null) => Ok(Test::Exists(false)),
-        (Comparison::Different, Value::Null) => Ok(Test::Exists(true)),
-        (_, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
-            Ok(Test::Compare(comparison, value.clone()))
-        }
-        _ => Err(Error::invalid_argument(format!(
-            "\"{name}\" for \"{field}\" compares with {}",
-            kind(value)
-        ))
-        .with_hint("Compare with a string, a number or a boolean.")),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn test(field: &str, test: Test) -> Filter {
-        Filter::Test { field: field.to_owned(), test }
+    fn argument(&mut self, value: impl IntoDatum, type_oid: pg_sys::Oid) -> String {
+        let datum = values::typed(value, type_oid);
+        self.bind(datum)
     }
 
-    #[test]
-    fn keys_are_columns_or_connectives() {
-        let parsed = Filter::parse(&json!({
-            "lang": "en",
-            "or": [{"year": {"gte": 2020, "lt": 2030}}, {"year": null}],
-            "not": {"state": ["draft", null]},
-        }));
-        let year = |comparison, value: i32| test("year", Test::Compare(comparison, json!(value)));
-        let range =
-            Filter::All(vec![year(Comparison::AtLeast, 2020), year(Comparison::Less, 2030)]);
-        let expected = Filter::All(vec![
-            test("lang", Test::Compare(Comparison::Equal, json!("en"))),
-            Filter::Not(Box::new(test("state", Test::OneOf(vec![json!("draft"), Value::Null])))),
-            Filter::Any(vec![range, test("year", Test::Exists(false))]),
-        ]);
-        assert_eq!(parsed.unwrap(), expected);
-        assert_eq!(Filter::parse(&json!({})).unwrap(), Filter::All(Vec::new()));
-    }
-
-    #[test]
-    fn mistakes_are_errors_with_hints() {
-        let mistakes = [
-            json!(null),
-            json!([1]),
-            json!("x"),
-            json!({"a": {"like": "x"}}),
-            json!({"a": [[1]]}),
-            json!({"a": {"gt": null}}),
-            json!({"a": {"in": 1}}),
-            json!({"a": {"exists": "yes"}}),
-            json!({"or": {"a": 1}}),
-            json!({"not": [1]}),
-            json!({"and": (0..201).map(|n| json!({"a": n})).collect::<Vec<_>>()}),
-        ];
-        for mistake in mistakes {
-            let error = Filter::parse(&mistake).unwrap_err();
-            assert_eq!(error.sqlstate(), "22023", "{mistake}");
-            assert!(error.hint().is_some(), "{mistake}");
-        }
-        let deep = (0..100).fold(json!({"a": 1}), |inner, _| json!({"not": inner}));
-        assert!(Filter::parse(&deep).unwrap_err().message().contains("deeper"));
+    fn bind(&mut self, datum: DatumWithOid<'static>) -> String {
+        self.arguments.push(datum);
+        format!("${}", OWN_PARAMETERS + self.arguments.len())
     }
 }

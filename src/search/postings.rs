@@ -1,207 +1,230 @@
-//! Which chunks hold the weightiest of a question's terms, by the places that an index lists under each.
-use super::gin::place;
-use super::sample::Place;
+//! Which chunks the full-text index lists under each lexeme, read from the index itself: a query by SQL would look
+//! up one place after the other, and take many times as long to find those that hold the most telling lexemes.
+#![allow(unsafe_code)] // reads pages of an index by PostgreSQL's rules for that
 
-/// The places that an index lists under a term.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Postings<'a> {
-    /// What the term weighs: its inverse document frequency.
-    pub weight: f64,
-    /// Numbers of the places, ascending, each once.
-    pub places: &'a [u64],
+use pgrx::{PgRelation, pg_sys};
+use rag::search::gin::{META, Malformed, Page, Postings, ROOT, Step, unpack};
+use rag::search::postings::intersect;
+use std::ffi::CStr;
+
+unsafe extern "C-unwind" {
+    /// Notes for serializable transactions that an index was read.
+    fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
 }
 
-/// Pages of a table whose chunks are weighed together: their sums fit into a processor's cache.
-const PAGES: u64 = 2_048;
-
-/// A candidate in the order of candidates: the bits of its sum, which are in the order of sums, what decides between equal
-/// sums, and its place.
-pub type Rank = (u32, u32, Place);
-
-/// The sum of a candidate's weights.
-pub fn sum((bits, ..): Rank) -> f32 {
-    f32::from_bits(bits)
+/// What an index has under a lexeme.
+pub struct Entry {
+    /// About how many rows, those lately deleted too.
+    pub count: f64,
+    /// Places of some of them, in any order.
+    places: Vec<u64>,
+    /// The root of the tree where the places of the others are.
+    tree: Option<u32>,
 }
 
-/// The `most` candidates whose terms weigh most, each term counted once: BM25 but for how often a chunk holds them and how
-/// long it is. Highest first; of those that weigh the same, some from all over the table. Where `after` is given, those that
-/// come after it. The order of two candidates depends on nothing but these two, so that leaving out what a caller may not see
-/// gives the order of the rest.
-pub fn weightiest(lists: &[Postings<'_>], most: usize, after: Option<Rank>) -> Vec<Rank> {
-    let slots = slots(lists);
-    let mut sums = vec![0.0; PAGES as usize * slots];
-    let mut lists: Vec<(f32, &[u64])> =
-        lists.iter().map(|list| (list.weight as f32, list.places)).collect();
-    let least = (f32::MIN_POSITIVE.to_bits(), 0);
-    let mut best = Best { most, after, least, found: Vec::new() };
-    let mut reached = Vec::new();
-    while let Some(first) = lists.iter().filter_map(|(_, places)| places.first()).min() {
-        let page = u64::from(place(*first).0) / PAGES * PAGES;
-        let base = page as usize * slots;
-        for (weight, places) in &mut lists {
-            let end = places.partition_point(|number| u64::from(place(*number).0) < page + PAGES);
-            let (here, later) = places.split_at(end);
-            for number in here {
-                let (page, place) = place(*number);
-                let slot = page as usize * slots + usize::from(place) - base;
-                sums[slot] += *weight;
-                // Few do, once the first pages have told how much it takes; some more than once.
-                if f32::to_bits(sums[slot]) >= best.least.0 {
-                    reached.push(slot);
+/// The full-text index of a table, open.
+pub struct Index {
+    index: PgRelation,
+    _table: PgRelation,
+}
+
+impl Index {
+    /// A full-text index of all rows on the column, if there is one.
+    pub fn open(table: pg_sys::Oid, column: &CStr) -> Option<Self> {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        // SAFETY: a table that exists, or an ERROR; while it is locked nobody drops an index of it.
+        let table = unsafe { PgRelation::with_lock(table, lock) };
+        // SAFETY: a syscache look-up.
+        let column = unsafe { pg_sys::get_attnum(table.oid(), column.as_ptr()) };
+        // SAFETY: the list is this memory context's, or NULL for an empty one.
+        let indexes = unsafe {
+            let list = pg_sys::RelationGetIndexList(table.as_ptr());
+            list.as_ref().map_or(&[][..], |list| {
+                std::slice::from_raw_parts(list.elements, list.length as usize)
+            })
+        };
+        let index = indexes.iter().find_map(|cell| {
+            // SAFETY: a list of OIDs, of indexes that stay.
+            let index = unsafe { PgRelation::with_lock(cell.oid_value, lock) };
+            is_full_text_index(&index, column).then_some(index)
+        })?;
+        Some(Self { index, _table: table })
+    }
+
+    /// Its number.
+    pub fn oid(&self) -> pg_sys::Oid {
+        self.index.oid()
+    }
+
+    /// What is under each of `lexemes`; of long lists only where they are.
+    pub fn entries(&self, lexemes: &[&str]) -> Result<Vec<Entry>, Malformed> {
+        // SAFETY: as an index scan does. Where the transaction is not serializable it does nothing.
+        unsafe {
+            let snapshot = pg_sys::GetActiveSnapshot();
+            let index = self.index.as_ptr();
+            pg_sys::ffi::pg_guard_ffi_boundary(|| PredicateLockRelation(index, snapshot));
+        }
+        // First, since entries move from there to where they belong.
+        let mut waiting = vec![Vec::new(); lexemes.len()];
+        self.waiting(lexemes, &mut waiting)?;
+        let entries = lexemes.iter().zip(waiting);
+        entries.map(|(lexeme, waiting)| self.entry(lexeme, waiting)).collect()
+    }
+
+    /// The places of an entry's rows, ascending, those of rows lately deleted too; of these only those among `others`, if
+    /// given. `None` where there are more than `most`.
+    pub fn places(
+        &self,
+        entry: Entry,
+        most: usize,
+        others: Option<&[u64]>,
+    ) -> Result<Option<Vec<u64>>, Malformed> {
+        let Entry { mut places, tree, .. } = entry;
+        let narrow = |places: &mut Vec<u64>| {
+            if let Some(others) = others {
+                intersect(places, others);
+            }
+        };
+        places.sort_unstable();
+        places.dedup();
+        narrow(&mut places);
+        if let Some(root) = tree {
+            let listed = places.len();
+            let mut page_places = Vec::new();
+            let mut next = Some(self.leftmost(root)?.0);
+            while let Some(block) = next {
+                let page = self.read(block);
+                page_places.clear();
+                page.page()?.unpack(&mut page_places)?;
+                next = page.page()?.right();
+                narrow(&mut page_places);
+                places.append(&mut page_places);
+                if places.len() > most {
+                    return Ok(None);
                 }
             }
-            *places = later;
-        }
-        for slot in reached.drain(..) {
-            let place = ((base + slot) / slots, (base + slot) % slots);
-            let sum = std::mem::take(&mut sums[slot]).to_bits();
-            best.take(sum, (place.0 as u32, place.1 as u16));
-        }
-        sums.fill(0.0);
-    }
-    best.found()
-}
-
-/// Leaves those of `places` that are among `others`; both ascend.
-pub fn intersect(places: &mut Vec<u64>, others: &[u64]) {
-    let mut rest = others;
-    places.retain(|place| {
-        rest = &rest[rest.partition_point(|other| other < place)..];
-        rest.first() == Some(place)
-    });
-}
-
-/// One more than the highest place on a page.
-fn slots(lists: &[Postings<'_>]) -> usize {
-    // Of signed numbers every processor finds the highest of several at once.
-    let highest = |list: &Postings<'_>| {
-        list.places.iter().fold(0, |highest: i16, number| highest.max(place(*number).1 as i16))
-    };
-    lists.iter().map(highest).max().map_or(1, |highest| highest as usize + 1)
-}
-
-/// The best so far.
-struct Best {
-    most: usize,
-    after: Option<Rank>,
-    /// The least that is still of interest.
-    least: (u32, u32),
-    found: Vec<Rank>,
-}
-
-impl Best {
-    fn take(&mut self, sum: u32, place: Place) {
-        let rank = (sum, scattered(place), place);
-        if (rank.0, rank.1) >= self.least && self.after.is_none_or(|after| rank < after) {
-            self.found.push(rank);
-            if self.found.len() >= 4 * self.most.max(64) {
-                self.prune();
+            if listed > 0 {
+                places.sort_unstable();
+                places.dedup();
             }
         }
+        Ok((places.len() <= most).then_some(places))
     }
 
-    fn prune(&mut self) {
-        if self.found.len() > self.most && self.most > 0 {
-            self.found.select_nth_unstable_by(self.most - 1, |a, b| b.cmp(a));
-            self.found.truncate(self.most);
-            let (sum, scattered, _) = self.found[self.most - 1];
-            self.least = (sum, scattered);
-        }
-    }
-
-    fn found(mut self) -> Vec<Rank> {
-        self.prune();
-        self.found.truncate(self.most);
-        self.found.sort_unstable_by(|a, b| b.cmp(a));
-        self.found
-    }
-}
-
-/// A number that tells nothing of where the place is.
-fn scattered((page, place): Place) -> u32 {
-    (page ^ u32::from(place) << 16)
-        .wrapping_mul(0x9e37_79b1)
-        .rotate_left(15)
-        .wrapping_mul(0x85eb_ca77)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::search::gin::number;
-    use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    proptest! {
-        #[test]
-        fn those_that_weigh_most_are_found(
-            lists in prop::collection::vec((0.01..20.0_f64, prop::collection::btree_set((0..20_000_u32, 1..20_u16), 0..400)), 0..10),
-            most in 0_usize..300,
-        ) {
-            let mut sums: BTreeMap<Place, f64> = BTreeMap::new();
-            for (weight, places) in &lists {
-                for place in places {
-                    *sums.entry(*place).or_default() += weight;
+    /// Adds the places of entries that wait.
+    fn waiting(&self, lexemes: &[&str], places: &mut [Vec<u64>]) -> Result<(), Malformed> {
+        let meta = Locked::read(&self.index, META);
+        let mut next = meta.page()?.waiting()?;
+        // Pages leave the list, and may be used for anything, under a lock of the one before.
+        let mut last = meta;
+        while let Some(block) = next {
+            let page = Locked::read(&self.index, block);
+            drop(std::mem::replace(&mut last, page));
+            let page = last.page()?;
+            for entry in page.waiting_entries()? {
+                let (lexeme, place) = entry?;
+                let is_it = |wanted: &&str| lexeme == Some(wanted.as_bytes());
+                if let Some(at) = lexemes.iter().position(is_it) {
+                    places[at].push(place);
                 }
             }
-            let numbers = |places: &BTreeSet<Place>| places.iter().map(|place| number(*place)).collect();
-            let numbers: Vec<Vec<u64>> = lists.iter().map(|(_, places)| numbers(places)).collect();
-            let postings = lists.iter().zip(&numbers);
-            let postings = postings.map(|((weight, _), places)| Postings { weight: *weight, places });
-            let postings: Vec<Postings<'_>> = postings.collect();
-            let found = weightiest(&postings, most, None);
-            prop_assert!(found.windows(2).all(|pair| pair[0] > pair[1]), "highest first");
-            // In two steps as in one.
-            let mut steps = weightiest(&postings, most / 3, None);
-            let after = steps.last().copied();
-            steps.extend(weightiest(&postings, most - most / 3, after));
-            prop_assert_eq!(&found, &steps);
-            let found: Vec<Place> = found.into_iter().map(|(.., place)| place).collect();
-            prop_assert_eq!(found.len(), most.min(sums.len()));
-            let places: BTreeSet<Place> = found.iter().copied().collect();
-            prop_assert_eq!(places.len(), found.len(), "each once");
-            let least = found.iter().map(|place| sums[place]).fold(f64::INFINITY, f64::min);
-            let all: f64 = lists.iter().map(|(weight, _)| weight).sum();
-            let left = sums.iter().filter(|(place, _)| !places.contains(place)).map(|(_, sum)| *sum);
-            // Sums of half the size are a hair off.
-            prop_assert!(left.fold(0.0, f64::max) <= least + all * 1e-6);
+            next = page.right();
+        }
+        Ok(())
+    }
+
+    /// What is under one lexeme, `places` beside it.
+    fn entry(&self, lexeme: &str, mut places: Vec<u64>) -> Result<Entry, Malformed> {
+        let mut block = ROOT;
+        // A page is let go before the next is locked: pages of this tree stay, and what moves moves to the right.
+        let tree = loop {
+            let page = self.read(block);
+            match page.page()?.find(lexeme.as_bytes())? {
+                Step::To(next) => block = next,
+                Step::Here(None) => break None,
+                Step::Here(Some(Postings::Packed(packed))) => {
+                    let mut sorted = Vec::new();
+                    unpack(packed, &mut sorted)?;
+                    places.append(&mut sorted);
+                    break None;
+                }
+                Step::Here(Some(Postings::Tree(root))) => break Some(root),
+            }
+        };
+        let in_tree = tree.map_or(Ok(0.0), |root| self.leftmost(root).map(|(_, count)| count))?;
+        Ok(Entry { count: places.len() as f64 + in_tree, places, tree })
+    }
+
+    /// The leftmost leaf of a tree of places, and about how many places the tree has: as if all its pages were filled like those
+    /// on the way there.
+    fn leftmost(&self, root: u32) -> Result<(u32, f64), Malformed> {
+        let (mut block, mut leaves) = (root, 1.0);
+        // A page that leaves this tree keeps its neighbour, and is not used anew while anyone has a snapshot from before.
+        loop {
+            let page = self.read(block);
+            let page = page.page()?;
+            match page.leftmost()? {
+                Step::To(next) => {
+                    leaves *= f64::from(page.children()?.max(1));
+                    block = next;
+                }
+                Step::Here(()) => {
+                    let mut places = Vec::new();
+                    page.unpack(&mut places)?;
+                    return Ok((block, leaves * places.len() as f64));
+                }
+            }
         }
     }
 
-    #[test]
-    fn of_equals_some_are_taken_from_everywhere() {
-        let places: Vec<u64> = (0..100_000).map(|page| number((page, 1))).collect();
-        let found = weightiest(&[Postings { weight: 1.0, places: &places }], 1_000, None);
-        let early = found.iter().filter(|(.., (page, _))| *page < 50_000).count();
-        assert!((400..600).contains(&early), "{early} of 1,000");
+    fn read(&self, block: u32) -> Locked {
+        pgrx::check_for_interrupts!();
+        Locked::read(&self.index, block)
+    }
+}
+
+fn is_full_text_index(index: &PgRelation, column: pg_sys::AttrNumber) -> bool {
+    // SAFETY: both are there as long as an index is open, and none is without columns. The list is this memory context's.
+    unsafe {
+        let definition = &*index.rd_index;
+        let first = definition.indkey.values.as_slice(1)[0];
+        let is_of_all = pg_sys::RelationGetIndexPredicate(index.as_ptr()).is_null();
+        let is_gin = (*index.rd_rel).relam == pg_sys::GIN_AM_OID;
+        let is_single = definition.indnatts == 1;
+        is_gin && is_single && first == column && definition.indisvalid && is_of_all
+    }
+}
+
+/// A page that nobody writes until it is dropped.
+struct Locked(pg_sys::Buffer);
+
+impl Locked {
+    fn read(index: &PgRelation, block: u32) -> Self {
+        // SAFETY: the index is open.
+        unsafe {
+            let buffer = pg_sys::ReadBuffer(index.as_ptr(), block);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            Self(buffer)
+        }
     }
 
-    proptest! {
-        #[test]
-        fn hidden_candidates_do_not_change_the_order_of_others(
-            lists in prop::collection::vec((0.01..20.0_f64, prop::collection::btree_set((0..9_000_u32, 1..20_u16), 0..200)), 1..6),
-            hidden in prop::collection::btree_set((0..9_000_u32, 1..20_u16), 0..900),
-        ) {
-            let order = |visible: &dyn Fn(&Place) -> bool| {
-                let places = |places: &BTreeSet<Place>| places.iter().filter(|place| visible(place)).map(|place| number(*place)).collect();
-                let numbers: Vec<Vec<u64>> = lists.iter().map(|(_, list)| places(list)).collect();
-                let postings = lists.iter().zip(&numbers);
-                let postings: Vec<Postings<'_>> =
-                    postings.map(|((weight, _), places)| Postings { weight: *weight, places }).collect();
-                weightiest(&postings, usize::MAX / 8, None)
-            };
-            let is_visible = |place: &Place| !hidden.contains(place);
-            let mut all = order(&|_| true);
-            all.retain(|(.., place)| is_visible(place));
-            prop_assert_eq!(all, order(&is_visible));
-        }
+    fn page(&self) -> Result<Page<'_>, Malformed> {
+        // SAFETY: a buffer that is pinned and locked holds a page of this size until it is dropped.
+        let bytes = unsafe {
+            let page = pg_sys::BufferGetPage(self.0).cast::<u8>();
+            std::slice::from_raw_parts(page, pg_sys::BLCKSZ as usize)
+        };
+        Page::new(bytes)
+    }
+}
 
-        #[test]
-        fn intersections_are_those_of_sets(a in prop::collection::btree_set(0..60_u64, 0..40), b in prop::collection::btree_set(0..60_u64, 0..40)) {
-            let (one, other): (Vec<u64>, Vec<u64>) = (a.iter().copied().collect(), b.iter().copied().collect());
-            let mut both = one;
-            intersect(&mut both, &other);
-            prop_assert_eq!(both, a.intersection(&b).copied().collect::<Vec<_>>());
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // An ERROR has set the count of reasons to hold interrupts to 0, from which unlocking would take one. The
+        // end of the (sub)transaction unlocks the page and releases it.
+        if !std::thread::panicking() {
+            // SAFETY: pinned and locked by `read`.
+            unsafe { pg_sys::UnlockReleaseBuffer(self.0) };
         }
     }
 }

@@ -4,8 +4,8 @@
 #[path = "../../../tests/support/tokenizers.rs"]
 mod support;
 
-use rag_pg::chunk::{Chunked, Format, Options, chunk};
-use rag_pg::model::tokenizer::Tokenizer;
+use rag::chunk::{Chunked, Format, Options, chunk};
+use rag::model::tokenizer::Tokenizer;
 use std::time::Instant;
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 

@@ -1,0 +1,210 @@
+//! Answers from passages: sentences quoted verbatim, or the admission that none fits.
+//!
+//! [`extract`] works on passages whose token bits are known, as a collection keeps them;
+//! [`from_passages`] computes them for bare text first; [`generate`] has a model write, and keeps what
+//! it can prove.
+mod bare;
+mod claims;
+mod compose;
+pub mod generate;
+mod prompt;
+mod quotable;
+mod select;
+pub mod stream;
+pub mod told;
+mod verify;
+
+pub use bare::from_passages;
+pub use quotable::{Sentence, sentences};
+
+use crate::Result;
+use crate::model::{Checkpoint, TokenVectors};
+use crate::rerank::{MaxSim, TokenBits};
+use std::ops::Range;
+
+/// The least confidence that counts as an answer of the default model from [`MANY_PASSAGES`] or more.
+///
+/// Calibrated on `SQuAD`'s development set with all-MiniLM-L6-v2 (8-bit): see
+/// `docs/reference/answer.md`.
+pub const DEFAULT_THRESHOLD: f64 = 0.40;
+
+/// Passages from which on [`Options::threshold`] counts in full. The best of many unrelated
+/// passages is like the question by chance, the best of a few is not: the 97th percentile of
+/// confidence is 0.29 over five of them, while the median is 0.35 over two thousand.
+const MANY_PASSAGES: f64 = 2000.0;
+
+/// How much less counts for each power of ten below [`MANY_PASSAGES`].
+const LESS_PER_POWER: f64 = 0.03;
+
+/// What stands in [`Answer::text`] when nothing fits.
+pub const NO_ANSWER: &str = "The passages do not answer the question.";
+
+/// A text that may answer, with what its embedding left behind.
+#[derive(Debug, Clone)]
+pub struct Passage<'a> {
+    /// The text that citations quote and whose offsets they give.
+    pub text: &'a str,
+    /// Bytes of `text` that may be quoted: those that `bits` stand for.
+    pub span: Range<usize>,
+    /// Bits of the tokens of a heading path and then of the span.
+    pub bits: TokenBits<'a>,
+    /// How many of them belong to the heading path.
+    pub heading_tokens: usize,
+    /// Bytes of `text` that each token of the span covers, in order. More than there are bits when
+    /// the end of the span did not fit the model's window; it is not quoted.
+    pub tokens: Vec<Range<usize>>,
+    /// How well the passage was ranked; only differences between passages matter.
+    pub score: f64,
+}
+
+/// What a caller can choose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// Most sentences of an answer.
+    pub max_sentences: usize,
+    /// The least confidence that counts as an answer from 2,000 passages or more, from -1 to 1. It
+    /// is 0.03 less for each power of ten that they are fewer.
+    pub threshold: f64,
+    /// How many passages those given were chosen from.
+    pub searched: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_sentences: 3, threshold: DEFAULT_THRESHOLD, searched: usize::MAX }
+    }
+}
+
+impl Options {
+    /// The least confidence that counts here.
+    fn least_confidence(&self) -> f64 {
+        let powers = (MANY_PASSAGES / self.searched.max(1) as f64).log10().max(0.0);
+        self.threshold - LESS_PER_POWER * powers
+    }
+}
+
+/// Whether passages held an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// They did.
+    Answered,
+    /// They did not.
+    NoAnswer,
+    /// They did not, and there are more that cannot be found yet.
+    NotReady,
+}
+
+impl Status {
+    /// As SQL shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NoAnswer => "no_answer",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+/// Sentences with markers, and where each comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Whether there is an answer.
+    pub status: Status,
+    /// Verbatim sentences, each followed by its marker; or [`NO_ANSWER`].
+    pub text: String,
+    /// One per marker, in their order; empty when there is no answer.
+    pub citations: Vec<Citation>,
+    /// MaxSim of the question with the sentence most like it, in [-1, 1]: an absolute value, so
+    /// that it can tell that even the best is not good enough.
+    pub confidence: f32,
+}
+
+/// A quoted sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Citation {
+    /// The number in brackets after the quote, from 1.
+    pub marker: usize,
+    /// Position of the passage among those given.
+    pub passage: usize,
+    /// The sentence, verbatim.
+    pub quote: String,
+    /// Where it stands in the passage's text, in bytes.
+    pub bytes: Range<usize>,
+    /// The same in characters.
+    pub chars: Range<usize>,
+    /// MaxSim of the question with the sentence, in [-1, 1].
+    pub score: f32,
+    /// Whether it is the sentence that was chosen first.
+    pub is_best: bool,
+}
+
+/// A sentence that may be quoted.
+struct Candidate {
+    passage: usize,
+    bytes: Range<usize>,
+    is_lead: bool,
+}
+
+/// Picks the sentences of `passages` that answer a question, whose token vectors are `question`.
+///
+/// A passage's headings, questions and introductions ("as follows:") are not quoted; what follows
+/// them profits from their match instead. An error when bits and question differ in dimensions.
+pub fn extract(
+    question: &TokenVectors,
+    passages: &[Passage<'_>],
+    options: &Options,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Answer> {
+    let mut candidates = Vec::new();
+    let mut bits = Vec::new();
+    for (position, passage) in passages.iter().enumerate() {
+        checkpoint()?;
+        for sentence in sentences(passage.text, passage.span.clone()) {
+            let tokens = passage.bits_of(&sentence.bytes);
+            if !tokens.is_empty() {
+                bits.push(tokens);
+                let Sentence { bytes, is_lead } = sentence;
+                candidates.push(Candidate { passage: position, bytes, is_lead });
+            }
+        }
+    }
+    let max_sim = MaxSim::new(question, &bits, checkpoint)?;
+    let scores = max_sim.means();
+    let confidence = scores.iter().copied().reduce(f32::max).unwrap_or(-1.0);
+    if f64::from(confidence) < options.least_confidence() {
+        return Ok(Answer::none(confidence));
+    }
+    let chosen = select::best(&candidates, passages, &max_sim, options.max_sentences);
+    Ok(compose::answer(passages, &candidates, &chosen, &scores, confidence))
+}
+
+impl Passage<'_> {
+    /// Bits of the tokens that start inside `bytes`.
+    fn bits_of(&self, bytes: &Range<usize>) -> TokenBits<'_> {
+        let before = |byte: usize| {
+            self.heading_tokens + self.tokens.partition_point(|token| token.start < byte)
+        };
+        self.bits.tokens(before(bytes.start)..before(bytes.end))
+    }
+}
+
+impl Answer {
+    /// The same for a collection of which not all can be found yet, which is `why`: what has no answer may have one then.
+    #[must_use]
+    pub fn or_not_ready(mut self, why: Option<&str>) -> Self {
+        if let (Some(why), Status::NoAnswer) = (why, self.status) {
+            (self.status, self.text) = (Status::NotReady, why.to_owned());
+        }
+        self
+    }
+
+    /// Says that nothing fits; the best that was seen has this `confidence`, -1 when nothing was.
+    pub fn none(confidence: f32) -> Self {
+        Self {
+            status: Status::NoAnswer,
+            text: NO_ANSWER.to_owned(),
+            citations: Vec::new(),
+            confidence,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Laws of extractive answers: quotes are verbatim, markers match citations, nothing panics.
+use proptest::prelude::*;
+use rag::answer::{Answer, NO_ANSWER, Options, Passage, Status, extract, from_passages, sentences};
+use rag::model::tokenizer::Tokenizer;
+use rag::model::{Checkpoint, Detail, Embedder, Embedding, Purpose, TokenVectors};
+use rag::rerank::TokenBits;
+use rag::{Error, Result};
+use std::ops::Range;
+
+const DIMENSIONS: usize = 128;
+
+/// A vector of random signs that stands for a word; equal words have equal vectors, others are
+/// nearly orthogonal.
+fn word_vector(word: &str) -> impl Iterator<Item = f32> {
+    let mut state = word.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (0..DIMENSIONS).map(move |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        let sign = if state >> 63 == 1 { 1.0 } else { -1.0 };
+        sign / (DIMENSIONS as f32).sqrt()
+    })
+}
+
+/// Words of letters and digits, with their places.
+fn words(text: &str) -> Vec<Range<usize>> {
+    let mut words: Vec<Range<usize>> = Vec::new();
+    for (at, c) in text.char_indices().filter(|(_, c)| c.is_alphanumeric()) {
+        let end = at + c.len_utf8();
+        match words.last_mut() {
+            Some(word) if word.end == at => word.end = end,
+            _ => words.push(at..end),
+        }
+    }
+    words
+}
+
+fn token_vectors(text: &str) -> TokenVectors {
+    let data = words(text).into_iter().flat_map(|word| word_vector(&text[word])).collect();
+    TokenVectors { dimensions: DIMENSIONS, data }
+}
+
+fn passage<'a>(text: &'a str, heading: &str) -> Passage<'a> {
+    let vectors = token_vectors(&format!("{heading}\n{text}"));
+    Passage {
+        text,
+        span: 0..text.len(),
+        bits: TokenBits::of(&vectors),
+        heading_tokens: words(heading).len(),
+        tokens: words(text),
+        score: 0.0,
+    }
+}
+
+#[allow(clippy::unnecessary_wraps)] // A checkpoint's signature.
+fn unhurried() -> Result<()> {
+    Ok(())
+}
+
+fn ask_with(question: &str, passages: &[Passage<'_>], options: &Options) -> Answer {
+    extract(&token_vectors(question), passages, options, &mut unhurried).unwrap()
+}
+
+fn ask(question: &str, texts: &[&str]) -> Answer {
+    let passages: Vec<Passage> = texts.iter().map(|text| passage(text, "")).collect();
+    ask_with(question, &passages, &Options::default())
+}
+
+fn quotes(answer: &Answer) -> Vec<&str> {
+    answer.citations.iter().map(|citation| citation.quote.as_str()).collect()
+}
+
+/// What holds of every answer.
+fn check(answer: &Answer, texts: &[&str]) {
+    let is_answered = answer.status == Status::Answered;
+    assert_eq!(is_answered, !answer.citations.is_empty());
+    assert_eq!(!is_answered, answer.text == NO_ANSWER);
+    assert!((-1.0..=1.0).contains(&answer.confidence));
+    let mut rest = answer.text.as_str();
+    let mut seen: Vec<(usize, Range<usize>)> = Vec::new();
+    for (n, citation) in answer.citations.iter().enumerate() {
+        let text = texts[citation.passage];
+        assert_eq!(citation.marker, n + 1);
+        assert_eq!(&text[citation.bytes.clone()], citation.quote);
+        assert_eq!(citation.quote.trim(), citation.quote);
+        let by_chars: String =
+            text.chars().skip(citation.chars.start).take(citation.chars.len()).collect();
+        assert_eq!(by_chars, citation.quote);
+        let marked = format!("{} [{}]", citation.quote, citation.marker);
+        let at = rest.find(&marked).expect("the quote and its marker are in the text, in order");
+        assert!(at <= 1);
+        rest = &rest[at + marked.len()..];
+        let overlaps = |(passage, bytes): &(usize, Range<usize>)| {
+            *passage == citation.passage
+                && bytes.start < citation.bytes.end
+                && citation.bytes.start < bytes.end
+        };
+        assert!(!seen.iter().any(overlaps), "no text is quoted twice");
+        seen.push((citation.passage, citation.bytes.clone()));
+    }
+    assert!(rest.is_empty() || !is_answered);
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_verbatim_quotes(
+        question in "[a-d ]{1,20}|\\PC{0,20}",
+        texts in prop::collection::vec("([a-d?]{1,3}[ .\\n]{1,2}){0,30}|\\PC{0,200}", 0..4),
+        heading in "[a-d ]{0,10}", threshold in -1.0_f64..0.5, most in 0_usize..5,
+    ) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let passages: Vec<Passage> = texts.iter().map(|text| passage(text, &heading)).collect();
+        let options = Options { threshold, max_sentences: most, ..Options::default() };
+        let answer = ask_with(&question, &passages, &options);
+        check(&answer, &texts);
+        prop_assert!(answer.citations.len() <= most);
+    }
+
+    #[test]
+    fn sentences_are_in_order_trimmed_and_lose_nothing_but_space(
+        text in "([a-dA-D]{1,9}[ .?!:\\n#\u{3000}]{1,3}){0,40}|\\PC{0,300}|(\\PC{200}){3,9}",
+    ) {
+        let mut at = 0;
+        for sentence in sentences(&text, 0..text.len()) {
+            let bytes = sentence.bytes;
+            prop_assert!(text[at..bytes.start].trim().is_empty());
+            let quote = &text[bytes.clone()];
+            prop_assert!(!quote.is_empty() && quote.len() <= 600 && quote.trim() == quote);
+            at = bytes.end;
+        }
+        prop_assert!(text[at..].trim().is_empty());
+    }
+
+    #[test]
+    fn only_the_span_is_quoted(text in "([a-d]{1,3}[ .]{1,2}){4,30}", cut in 0.0_f64..1.0) {
+        let start = (text.len() as f64 * cut / 2.0) as usize;
+        let end = (text.len() as f64 * (1.0 - cut / 2.0)) as usize;
+        let span = start..end.max(start);
+        let within = Passage {
+            bits: TokenBits::of(&token_vectors(&text[span.clone()])),
+            tokens: words(&text[span.clone()])
+                .into_iter()
+                .map(|word| word.start + span.start..word.end + span.start)
+                .collect(),
+            span: span.clone(),
+            ..passage(&text, "")
+        };
+        let options = Options { threshold: -1.0, ..Options::default() };
+        let answer = ask_with("a b c", &[within], &options);
+        check(&answer, &[&text]);
+        for citation in &answer.citations {
+            prop_assert!(span.start <= citation.bytes.start && citation.bytes.end <= span.end);
+        }
+    }
+}
+
+#[test]
+fn the_sentence_that_answers_comes_with_its_marker() {
+    let texts = [
+        "Cats sleep all day. They hunt at night.",
+        "The checkpointer writes dirty pages to disk. The archiver copies finished segments.",
+    ];
+    let answer = ask("which process writes dirty pages", &texts);
+    check(&answer, &texts);
+    assert_eq!(answer.citations[0].quote, "The checkpointer writes dirty pages to disk.");
+    assert_eq!(answer.citations[0].passage, 1);
+    assert!(answer.text.starts_with("The checkpointer writes dirty pages to disk. [1]"));
+}
+
+#[test]
+fn nothing_that_fits_is_said_to_be_so() {
+    for texts in [&[][..], &[""], &["Cats sleep all day. They hunt at night."]] {
+        let answer = ask("which process writes dirty pages", texts);
+        check(&answer, texts);
+        assert_eq!(answer.status, Status::NoAnswer);
+        assert_eq!(answer.status.as_str(), "no_answer");
+    }
+}
+
+#[test]
+fn an_answer_is_not_filled_up() {
+    let texts = ["Dirty pages are written by the checkpointer. Bread is baked.", "Dogs bark."];
+    let answer = ask("dirty pages are written by", &texts);
+    assert_eq!(quotes(&answer), ["Dirty pages are written by the checkpointer."]);
+}
+
+#[test]
+fn fewer_passages_need_less_confidence() {
+    let text = "Alpha beta gamma delta.";
+    let confidence = f64::from(ask("alpha other", &[text]).confidence);
+    for (searched, less) in [(usize::MAX, 0.0), (2000, 0.0), (200, 0.03), (2, 0.09), (0, 0.099)] {
+        for (margin, status) in [(-0.001, Status::Answered), (0.001, Status::NoAnswer)] {
+            let threshold = confidence + less + margin;
+            let options = Options { threshold, searched, ..Options::default() };
+            let answer = ask_with("alpha other", &[passage(text, "")], &options);
+            assert_eq!(answer.status, status, "{searched}");
+        }
+    }
+}
+
+#[test]
+fn headings_questions_and_introductions_lead_to_the_answer() {
+    for lead in
+        ["Renew a certificate\n\n", "How to renew a certificate? ", "# Renew a certificate\n"]
+    {
+        let text = format!("{lead}Run the tool on every host. Then wait. It takes a while.");
+        let answer = ask("renew a certificate", &[&text]);
+        check(&answer, &[&text]);
+        assert!(quotes(&answer).contains(&"Run the tool on every host."), "{answer:?}");
+        assert!(!answer.text.contains("enew"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_lead_alone_is_better_than_nothing() {
+    let answer = ask("renew a certificate", &["Renew a certificate"]);
+    assert_eq!(answer.text, "Renew a certificate [1]");
+}
+
+#[test]
+fn heading_tokens_are_not_the_texts_own() {
+    let text = "Alpha beta gamma. Delta epsilon zeta.";
+    let answer = ask_with("delta epsilon", &[passage(text, "Alpha delta")], &Options::default());
+    check(&answer, &[text]);
+    assert!(answer.text.contains("Delta epsilon zeta."));
+    assert!(answer.citations.iter().any(|c| c.quote.starts_with("Delta") && c.score > 0.9));
+}
+
+#[test]
+fn what_did_not_fit_the_window_is_not_quoted() {
+    let text = "Alpha beta gamma. Delta epsilon zeta.";
+    let short =
+        Passage { bits: TokenBits::of(&token_vectors("Alpha beta gamma")), ..passage(text, "") };
+    let answer = ask_with("delta alpha", &[short], &Options::default());
+    assert_eq!(quotes(&answer), ["Alpha beta gamma."]);
+}
+
+#[test]
+fn the_better_passage_wins_between_equal_sentences() {
+    let text = "Alpha beta gamma. Nothing else.";
+    let better = Passage { score: 1.0, ..passage(text, "") };
+    let options = Options { max_sentences: 1, ..Options::default() };
+    let answer = ask_with("alpha beta", &[passage(text, ""), better.clone()], &options);
+    assert_eq!(answer.citations[0].passage, 1);
+    let answer = ask_with("alpha beta", &[better, passage(text, "")], &options);
+    assert_eq!(answer.citations[0].passage, 0);
+}
+
+#[test]
+fn a_cancel_ends_the_search() {
+    let question = token_vectors("alpha");
+    let passages = [passage("Alpha.", "")];
+    let cancel = &mut || Err(Error::cancelled());
+    assert!(extract(&question, &passages, &Options::default(), cancel).unwrap_err().is_cancelled());
+}
+
+/// Splits into words as the tokenizer below does.
+struct Words;
+
+impl Embedder for Words {
+    fn embed(
+        &self,
+        texts: &[&str],
+        _: Purpose,
+        _: Detail,
+        _: Checkpoint<'_>,
+    ) -> Result<Vec<Embedding>> {
+        let embed = |text: &&str| {
+            let tokens = token_vectors(text);
+            let token_count = tokens.data.len() / DIMENSIONS;
+            if token_count == 0 {
+                return Err(Error::invalid_argument("the text holds no token"));
+            }
+            let mut vector = vec![0.0; DIMENSIONS];
+            for row in tokens.data.chunks(DIMENSIONS) {
+                vector.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+            Ok(Embedding { vector, tokens: Some(tokens), token_count, truncated: false })
+        };
+        texts.iter().map(embed).collect()
+    }
+}
+
+/// A tokenizer of one token per word of letters and digits.
+fn tokenizer() -> Tokenizer {
+    let json = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "post_processor": null, "decoder": null,
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[^\\p{L}\\p{N}]+"},
+            "behavior": "Removed", "invert": false},
+        "model": {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"}}"#;
+    Tokenizer::from_bytes(json.as_bytes()).unwrap()
+}
+
+fn answer_bare(question: &str, texts: &[&str]) -> Answer {
+    let options = Options::default();
+    from_passages(&Words, &tokenizer(), 20, question, texts, &options, &mut unhurried).unwrap()
+}
+
+#[test]
+fn long_passages_are_read_to_their_end() {
+    let filler = "Cats sleep all day and hunt at night. ".repeat(50);
+    let text = format!("Ünïcode first. {filler}The checkpointer writes dirty pages. {filler}");
+    let texts = ["Dogs bark.", &text, "", "  "];
+    let answer = answer_bare("who writes dirty pages", &texts);
+    check(&answer, &texts);
+    assert_eq!(answer.citations[0].quote, "The checkpointer writes dirty pages.");
+    assert_eq!(answer.citations[0].passage, 1);
+}
+
+#[test]
+fn bare_passages_without_an_answer() {
+    for texts in [&[][..], &["", " "], &["Dogs bark."]] {
+        let answer = answer_bare("who writes dirty pages", texts);
+        check(&answer, texts);
+        assert_eq!(answer.status, Status::NoAnswer);
+    }
+}

@@ -1,0 +1,188 @@
+//! Laws of query analysis, rank fusion and BM25.
+use proptest::prelude::*;
+use rag::search::legs::{Candidate, Request, Term, fuse, pack_hit};
+use rag::search::{Bm25, Query, any_of};
+
+fn ranking() -> impl Strategy<Value = Vec<i64>> {
+    Just((0..20).collect::<Vec<i64>>())
+        .prop_shuffle()
+        .prop_flat_map(|ids| (0..=ids.len()).prop_map(move |length| ids[..length].to_vec()))
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_query(text in "\\PC{0,80}|[-\"“”«» a-c0-9\\n]{0,60}") {
+        let query = Query::parse(&text);
+        let has_word = |text: &str| text.contains(char::is_alphanumeric);
+        prop_assert!(query.phrases.iter().chain(&query.excluded).all(|part| has_word(part)));
+        prop_assert!(has_word(&query.text) || !has_word(&text));
+        for phrase in &query.phrases {
+            prop_assert!(query.text.contains(phrase.trim()) && text.contains(phrase.as_str()));
+        }
+    }
+
+    #[test]
+    fn text_without_operators_stays_as_it_is(text in "[a-z]{1,9}( [a-z0-9',.?!-]{0,3}[a-z]){0,9}") {
+        prop_assume!(!text.contains(" -"));
+        let query = Query::parse(&text);
+        prop_assert_eq!(query, Query { text, ..Query::default() });
+    }
+
+    #[test]
+    fn an_id_that_moves_up_never_loses(a in ranking(), b in ranking(), from in 1_usize..20) {
+        prop_assume!(from < a.len());
+        let mut better = a.clone();
+        better.swap(from - 1, from);
+        let score = |fused: &[Candidate]| {
+            fused.iter().find(|c| c.chunk_id == a[from]).expect("ranked").rrf
+        };
+        prop_assert!(score(&fused(&better, &b)) > score(&fused(&a, &b)));
+    }
+
+    #[test]
+    fn fusion_holds_every_id_once_and_descends(a in ranking(), b in ranking()) {
+        let fused_ab = fused(&a, &b);
+        let mut ids: Vec<i64> = fused_ab.iter().map(|c| c.chunk_id).collect();
+        ids.sort_unstable();
+        let mut expected = [a.clone(), b.clone()].concat();
+        expected.sort_unstable();
+        expected.dedup();
+        prop_assert_eq!(ids, expected);
+        prop_assert!(fused_ab.windows(2).all(|w| (w[1].rrf, w[0].chunk_id) < (w[0].rrf, w[1].chunk_id)));
+        let sums = |fused: Vec<Candidate>| -> Vec<(i64, f64)> {
+            fused.into_iter().map(|c| (c.chunk_id, c.rrf)).collect()
+        };
+        prop_assert_eq!(sums(fused_ab), sums(fused(&b, &a)), "the legs weigh the same");
+    }
+
+    #[test]
+    fn bm25_grows_with_occurrences_and_rarity(
+        documents in 1.0_f64..1e7, frequency in 0.0_f64..1e7, more in 1.0_f64..1e3,
+        occurrences in 1.0_f64..100.0, length in 0.0_f64..1e4, average in 0.0_f64..1e3,
+    ) {
+        let bm25 = Bm25::new(documents, average);
+        let idf = bm25.idf(frequency);
+        prop_assert!(idf.is_finite() && idf > 0.0 && bm25.idf(frequency + more) <= idf);
+        let score = bm25.score(idf, occurrences, length);
+        prop_assert!(score > 0.0 && score <= idf * 1.9);
+        prop_assert!(bm25.score(idf, occurrences + more, length) >= score);
+        prop_assert!(bm25.score(idf, occurrences, length + more) <= score);
+    }
+
+    #[test]
+    fn every_lexeme_is_one_quoted_operand(lexemes in prop::collection::vec("\\PC{0,12}|['\\\\&|!() ]{0,6}", 0..6)) {
+        let mut rest = any_of(&lexemes).unwrap_or_default();
+        for lexeme in lexemes.iter().filter(|lexeme| !lexeme.is_empty()) {
+            let (read, after) = read_operand(&rest);
+            prop_assert_eq!(&read, lexeme);
+            rest = after.strip_prefix(" | ").unwrap_or(&after).to_owned();
+        }
+        prop_assert!(rest.is_empty());
+    }
+}
+
+/// Reads a quoted operand as PostgreSQL's `tsquery` input does: `''` and `\x` stand for one
+/// character each.
+fn read_operand(text: &str) -> (String, String) {
+    let mut read = String::new();
+    let mut chars = text.strip_prefix('\'').expect("an operand starts with a quote").chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => read.extend(chars.next()),
+            '\'' if chars.as_str().starts_with('\'') => read.extend(chars.next()),
+            '\'' => return (read, chars.as_str().to_owned()),
+            c => read.push(c),
+        }
+    }
+    panic!("{text} does not end");
+}
+
+fn parts(text: &str) -> (String, Vec<String>, Vec<String>) {
+    let Query { text, phrases, excluded } = Query::parse(text);
+    (text.split_whitespace().collect::<Vec<_>>().join(" "), phrases, excluded)
+}
+
+fn expected(text: &str, phrases: &[&str], excluded: &[&str]) -> (String, Vec<String>, Vec<String>) {
+    let owned = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
+    (text.to_owned(), owned(phrases), owned(excluded))
+}
+
+#[test]
+fn phrases_and_exclusions() {
+    for (input, text, phrases, excluded) in [
+        ("how to vacuum", "how to vacuum", &[][..], &[][..]),
+        (r#"the "write-ahead log" size"#, "the write-ahead log size", &["write-ahead log"], &[]),
+        ("jaguar -car", "jaguar", &[], &["car"]),
+        ("jaguar -car, fast", "jaguar , fast", &[], &["car"]),
+        (r#"jaguar -"sports car" speed"#, "jaguar speed", &[], &["sports car"]),
+        (
+            "“smart quotes” and «guillemets»",
+            "smart quotes and guillemets",
+            &["smart quotes", "guillemets"],
+            &[],
+        ),
+        (r#"("in brackets")"#, "(in brackets)", &["in brackets"], &[]),
+        // Plain text that only looks like operators.
+        ("e-mail - not an exclusion", "e-mail - not an exclusion", &[], &[]),
+        ("-5 degrees", "-5 degrees", &[], &[]),
+        ("pg_dump -U postgres --verbose", "pg_dump -U postgres --verbose", &[], &[]),
+        (r#"a 3" pipe and a 5" pipe"#, r#"a 3" pipe and a 5" pipe"#, &[], &[]),
+        (r#"no "partner"#, r#"no "partner"#, &[], &[]),
+        (r#"empty "" and " ""#, r#"empty "" and " ""#, &[], &[]),
+        ("-only -exclusions", "-only -exclusions", &[], &[]),
+        ("& | ! <-> :* ' \\", "& | ! <-> :* ' \\", &[], &[]),
+        ("", "", &[], &[]),
+    ] {
+        assert_eq!(parts(input), expected(text, phrases, excluded), "{input}");
+    }
+}
+
+#[test]
+fn long_input_is_bounded() {
+    let query = Query::parse(&"ж".repeat(1_000_000));
+    assert!(query.text.len() < 20_000);
+    assert!(query.text.split_whitespace().all(|word| word.len() <= 2_000));
+    let query = Query::parse(&"\"a b\" -\"c d\" ".repeat(10_000));
+    assert_eq!((query.phrases.len(), query.excluded.len()), (16, 16));
+}
+
+#[test]
+fn bm25_by_hand() {
+    // ln(1 + (1000 - 10 + 0.5) / (10 + 0.5)) and 2 * 1.9 / (2 + 0.9 * (0.6 + 0.4 * 2)).
+    let bm25 = Bm25::new(1000.0, 50.0);
+    assert!((bm25.idf(10.0) - 4.557_4).abs() < 1e-3);
+    assert!((bm25.score(1.0, 2.0, 100.0) - 1.165_6).abs() < 1e-3);
+    assert!(bm25.score(1.0, 0.0, 100.0).abs() < 1e-12);
+    assert!(bm25.idf(2000.0) > 0.0);
+    assert!(Bm25::new(0.0, 0.0).idf(0.0).is_finite());
+}
+
+/// Both legs fused: `dense` in order of distance, `lexical` in order of how often each chunk holds the
+/// term.
+fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
+    let request = Request {
+        terms: vec![Term { lexeme: "t".into(), frequency: None }],
+        documents: Some(1000.0),
+        depth: 100,
+        limit: 100,
+        dense_weight: 1.0,
+        lexical_weight: 1.0,
+        is_ranked: false,
+    };
+    let packed = request.pack();
+    let hit = |&id: &i64| {
+        let occurrences = lexical.iter().position(|&other| other == id).map(|rank| 100 - rank);
+        let others = 200 - occurrences.unwrap_or(0);
+        let lexemes = [(&b"o"[..], others)].into_iter();
+        pack_hit(&packed, id, (0, 1), lexemes.chain(occurrences.map(|n| (&b"t"[..], n))))
+    };
+    let leg = |ids: &[i64]| ids.iter().flat_map(hit).collect::<Vec<u8>>();
+    fuse(&request, &leg(dense), &leg(lexical))
+}
+
+#[test]
+fn an_id_repeated_in_a_leg_counts_once() {
+    let once = fused(&[7], &[]);
+    assert_eq!(fused(&[7, 7, 7], &[]), once);
+    assert!((once[0].rrf - 1.0 / 11.0).abs() < 1e-12);
+}

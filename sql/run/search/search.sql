@@ -1,0 +1,43 @@
+-- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
+-- caller's search path stays: it belongs to the caller's policies.
+-- $1 the question's vector, $2 the packed request (search::legs), $3 the packed hits of the lexical leg,
+-- $4 what every chunk must match, $5 of no use here, $6 TIDs of the few chunks that search/few.sql left,
+-- $7 and on the values of the filter. What a statement does not ask for is NULL.
+-- The dense leg gathers what ranking must know of each chunk, rag.search_fuse ranks and keeps the best of both legs, and only
+-- what the caller may see of those comes out. The last column before the keys counts those kept.
+WITH dense AS MATERIALIZED (
+{dense}
+), kept AS MATERIALIZED (
+    SELECT f.chunk_id, f.place, f.dense_rank, f.lexical_rank, f.rrf, f.bm25
+      FROM dense
+     CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, $3) f
+), found AS MATERIALIZED (
+    SELECT k.chunk_id, k.dense_rank, k.lexical_rank, k.rrf, k.bm25,
+           1 OPERATOR(pg_catalog.-) ({distance}) AS similarity,
+           c.content, c.section, {keys}
+      FROM kept k
+      JOIN {chunks} c ON c.ctid OPERATOR(pg_catalog.=) k.place
+     WHERE {visible}
+     ORDER BY k.rrf DESC, k.chunk_id
+     LIMIT {limit}
+)
+SELECT f.chunk_id,
+       f.dense_rank,
+       f.lexical_rank,
+       f.rrf,
+       f.bm25,
+       f.similarity,
+       f.content,
+       f.section,
+       p.ordinal,
+       d.char_starts[p.ordinal],
+       d.char_ends[p.ordinal],
+       d.pages[p.ordinal],
+       {bits},
+       (SELECT pg_catalog.count(*) FROM kept),
+       {found_keys}
+  FROM found f
+  JOIN {documents} d ON {same_document}
+ CROSS JOIN LATERAL (SELECT pg_catalog.array_position(d.chunk_ids, f.chunk_id) AS ordinal) p
+ {join_bits}
+ ORDER BY f.rrf DESC, f.chunk_id

@@ -1,0 +1,245 @@
+//! `rag_answer` on a collection: search, then quote what was found.
+use crate::api::answer::{extracted, generated, refuse_instructions, unasked};
+use crate::api::search::{Given, require_text};
+use crate::models::local as model;
+use crate::models::local::Named;
+use crate::models::remote;
+use crate::models::remote::Remote;
+use crate::search::engine as search;
+use crate::search::engine::{Loading, Outcome, Quotable};
+use crate::search::query_log;
+use crate::search::query_log::{Answered, Asked, Entry};
+use crate::search::query_stats::Counting;
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use crate::sys::{guc, interrupt};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use rag::answer::told::Place;
+use rag::answer::{self, Answer, Options, Passage, Status, generate};
+use rag::model::{LocalModel, Purpose};
+use rag::rerank::TokenBits;
+use rag::search::query_stats::Kind;
+use rag::{Error, Result};
+use serde_json::json;
+use std::time::Instant;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer(
+    collection text,
+    question text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
+) RETURNS TABLE (
+    answer text,
+    citations jsonb,
+    status text,
+    confidence float8,
+    query_id bigint,
+    claims jsonb,
+    usage jsonb
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer to a question from a collection, with quotes and their places';
+", requires = ["catalog", "query_log"])]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
+fn rag_answer_collection(
+    collection: Option<&str>,
+    question: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(answer, Option<String>),
+            name!(citations, JsonB),
+            name!(status, String),
+            name!(confidence, Option<f64>),
+            name!(query_id, Option<i64>),
+            name!(claims, Option<JsonB>),
+            name!(usage, Option<JsonB>),
+        ),
+    >,
+    SqlError,
+> {
+    let (Some(collection), Some(question)) = (collection, question) else {
+        let (answer, citations, status, confidence, claims, usage) = unasked();
+        let row = (answer, citations, status, confidence, None, claims, usage);
+        return Ok(TableIterator::once(row));
+    };
+    let generator = model.map(generator).transpose()?;
+    if generator.is_none() {
+        refuse_instructions(instructions)?;
+    }
+    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
+    let started = Instant::now();
+    let (places, texts) = sources(&outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
+    let row = if let Some(mut client) = generator {
+        client.set_collection(outcome.collection.id);
+        let show = |found: &generate::Found| places[found.passage].verified(found);
+        generated::row(&client, question, &texts, instructions, loading.as_deref(), show)?
+    } else {
+        let answer = answer(question, &outcome, &texts)?.or_not_ready(loading.as_deref());
+        extracted(&answer, |citation| places[citation.passage].scored(citation))
+    };
+    let (answer, citations, status, confidence, claims, usage) = row;
+    let answered = Answered {
+        text: answer.as_deref().unwrap_or_default(),
+        status: &status,
+        confidence,
+        took: started.elapsed(),
+    };
+    let query_id = query_log::record(&Entry {
+        query: question,
+        options: &options,
+        outcome: &outcome,
+        asked: Asked::Answer(answered),
+    });
+    counting.end(status != Status::NoAnswer.as_str());
+    let row = (answer, citations, status, confidence, query_id, claims, usage);
+    Ok(TableIterator::once(row))
+}
+
+/// What is to be answered from, and how it was looked for.
+pub(super) fn search_for(
+    collection: &str,
+    question: &str,
+    given: Given,
+    counting: &mut Counting,
+) -> Result<(Outcome, search::Options)> {
+    require_text("question", question)?;
+    let options = search::Options { quotes: true, ..given.read()? };
+    let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
+        .map_err(explain_overload)?;
+    outcome.loading.iter().for_each(Loading::announce);
+    Ok((outcome, options))
+}
+
+/// A generator by name. What quotes is not named: it is the collection's own model.
+fn generator(name: &str) -> Result<Box<Remote>> {
+    let hint = "Leave model NULL for an answer in the documents' own sentences.";
+    match model::named(Some(name)) {
+        Ok(Named::Remote(client)) => {
+            remote::require(&client, rag::remote::Kind::Generator)?;
+            Ok(client)
+        }
+        Ok(Named::Local(_)) => {
+            Err(Error::wrong_type(format!("model \"{name}\" is no generator")).with_hint(hint))
+        }
+        Err(error) if error.is_undefined() => {
+            Err(Error::undefined(format!("generator \"{name}\" does not exist")).with_hint(hint))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A generator by name, where nobody but one will do.
+pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
+    model::require_utf8()?;
+    generator(name.ok_or_else(|| {
+        Error::invalid_argument("no model is named that writes the answer")
+            .with_hint("Name a generator as model; without one rag_answer is immediate.")
+    })?)
+}
+
+/// Untyped literals mean the collection form; who meant the other one learns how to say so.
+fn explain_overload(error: Error) -> Error {
+    if !error.is_undefined() || !error.message().starts_with("collection ") {
+        return error;
+    }
+    let hint = error.hint().unwrap_or_default().to_owned();
+    error.with_hint(format!(
+        "{hint} To answer from passages, give an array: rag_answer(question, ARRAY[passage, ...])."
+    ))
+}
+
+fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
+    let generation = &outcome.generation;
+    let options = Options { threshold: guc::answer::threshold(), ..Options::default() };
+    let Some(tokens) = outcome.question.as_ref().and_then(|question| question.tokens.as_ref())
+    else {
+        return without_bits(question, outcome, texts, &options);
+    };
+    let model = reader(outcome)?;
+    let quotable = outcome.quotable();
+    let passages = quotable.iter().map(|one| passage(model, generation.dimensions, one));
+    let passages = passages.collect::<Result<Vec<_>>>()?;
+    answer::extract(tokens, &passages, &options, &mut interrupt::checkpoint)
+}
+
+/// The model that reads sentences: the collection's own or, since other servers give no vectors of tokens,
+/// the default one.
+fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
+    if !crate::catalog::model::is_remote(&outcome.generation) {
+        return crate::catalog::model::local(&outcome.generation);
+    }
+    model::embedder(None).map_err(|error| {
+        let hint = "Name a generator as model, or install the default model: it picks the sentences where \
+                    a collection's own runs on another server.";
+        error.with_hint(hint)
+    })
+}
+
+/// For collections that keep no token bits.
+fn without_bits(
+    question: &str,
+    outcome: &Outcome,
+    texts: &[&str],
+    options: &Options,
+) -> Result<Answer> {
+    let model = reader(outcome)?;
+    // What is no word to the model may have found chunks by their words, but picks no sentence.
+    if model.tokenizer().count(question)? == 0 {
+        return Ok(Answer::none(-1.0));
+    }
+    let window = model.room(Purpose::Document)?;
+    let checkpoint = &mut interrupt::checkpoint;
+    answer::from_passages(model, model.tokenizer(), window, question, texts, options, checkpoint)
+}
+
+/// The bits are those of the whole chunk: what is skipped of it is so in front, as its heading path is.
+fn passage<'a>(
+    model: &LocalModel,
+    dimensions: usize,
+    quotable: &Quotable<'a>,
+) -> Result<Passage<'a>> {
+    let Quotable { chunk, text, skipped, .. } = *quotable;
+    let tokens = model.tokenizer().tokens(&chunk.content)?.offsets;
+    let tokens = tokens.into_iter().map(|(from, to)| from as usize..to as usize);
+    let (before, tokens): (Vec<_>, Vec<_>) = tokens.partition(|token| token.start < skipped);
+    Ok(Passage {
+        text,
+        span: 0..text.len(),
+        bits: TokenBits::from_bytes(dimensions, chunk.bits.as_deref().unwrap_or_default())?,
+        heading_tokens: chunk.heading_tokens + before.len(),
+        tokens: tokens.into_iter().map(|t| t.start - skipped..t.end - skipped).collect(),
+        score: chunk.score,
+    })
+}
+
+/// What an answer may quote, and where each text stands. Offsets count characters of the document from 0.
+pub(super) fn sources(outcome: &Outcome) -> (Vec<Place>, Vec<&str>) {
+    let place = |Quotable { chunk, text, char_start, .. }| {
+        let told = json!({
+            "chunk_id": chunk.chunk_id,
+            "document_key": outcome.collection.document_key(&chunk.key),
+            "section": chunk.section,
+            "page": chunk.page,
+        });
+        (Place::new(char_start, told), text)
+    };
+    outcome.quotable().into_iter().map(place).unzip()
+}

@@ -1,0 +1,181 @@
+//! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
+use crate::answer::request as answer_request;
+use crate::answer::request::{Problem, Seen, Submission};
+use crate::api::answer::collection::{search_for, sources, writer};
+use crate::api::answer::{elements, require_question};
+use crate::api::search::Given;
+use crate::models::remote::Remote;
+use crate::search::engine::Loading;
+use crate::search::query_log;
+use crate::search::query_log::{Asked, Entry};
+use crate::search::query_stats::Counting;
+use crate::sys::datum::json::{JsonText, without_nulls};
+use crate::sys::error::SqlError;
+use crate::sys::limit;
+use crate::sys::workers::wake::{answers_awaited, answers_written};
+use pgrx::JsonB;
+use pgrx::datum::Uuid;
+use pgrx::prelude::*;
+use rag::Result;
+use rag::answer::generate::fitting;
+use rag::remote::Generator;
+use rag::search::query_stats::Kind;
+use serde_json::json;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer_submit(
+    collection text,
+    question text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
+) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+", requires = ["catalog", "query_log", "answer_request"])]
+#[allow(clippy::too_many_arguments)] // named options
+fn rag_answer_submit_collection(
+    collection: Option<&str>,
+    question: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
+) -> Result<Option<Uuid>, SqlError> {
+    let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
+    let remote = writer(model)?;
+    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
+    let (places, texts) = sources(&outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
+    let query_id = query_log::record(&Entry {
+        query: question,
+        options: &options,
+        outcome: &outcome,
+        asked: Asked::AnswerLater,
+    });
+    let submission = Submission {
+        model: &remote.spec().name,
+        question,
+        instructions,
+        passages: texts,
+        places,
+        collection: Some(outcome.collection.id),
+        query_id,
+        loading,
+    };
+    let id = submit(&remote, submission)?;
+    counting.hand_over();
+    Ok(Some(id))
+}
+
+/// The same from bare passages.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer_submit(question text, passages text[], model text = NULL, instructions text = NULL)
+    RETURNS uuid VOLATILE PARALLEL UNSAFE COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
+", requires = ["catalog", "answer_request"])]
+#[allow(clippy::needless_pass_by_value)] // pgrx passes arrays by value
+fn rag_answer_submit_passages(
+    question: Option<&str>,
+    passages: Option<Array<'_, &str>>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+) -> Result<Option<Uuid>, SqlError> {
+    let Some(question) = question else { return Ok(None) };
+    require_question(question)?;
+    let remote = writer(model)?;
+    let (places, passages) = elements(passages.as_ref())?;
+    let (collection, query_id, loading) = (None, None, None);
+    let model = &*remote.spec().name;
+    let submission = Submission {
+        model,
+        question,
+        instructions,
+        passages,
+        places,
+        collection,
+        query_id,
+        loading,
+    };
+    Ok(Some(submit(&remote, submission)?))
+}
+
+/// Keeps of the passages what the model can read.
+fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
+    let Submission { question, instructions, passages, mut places, .. } = submission;
+    limit::texts(instructions)?;
+    let fitting = fitting(&Generator(remote), question, &passages, instructions)?;
+    let passages = fitting.iter().map(|position| passages[*position]).collect();
+    places = fitting.iter().map(|position| places[*position].clone()).collect();
+    let id = answer_request::submit(Submission { passages, places, ..submission })?;
+    answers_written();
+    Ok(id)
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer_fetch(request_id uuid) RETURNS TABLE (
+    state text,
+    answer text,
+    citations jsonb,
+    status text,
+    query_id bigint,
+    claims jsonb,
+    usage jsonb,
+    error jsonb
+) STABLE STRICT PARALLEL RESTRICTED ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer_fetch IS 'what became of a request that rag_answer_submit made';
+", requires = ["answer_request"])]
+#[allow(clippy::type_complexity)] // a row
+fn rag_answer_fetch(
+    request_id: Uuid,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(state, String),
+            name!(answer, Option<String>),
+            name!(citations, Option<JsonB>),
+            name!(status, Option<String>),
+            name!(query_id, Option<i64>),
+            name!(claims, Option<JsonB>),
+            name!(usage, Option<JsonB>),
+            name!(error, Option<JsonB>),
+        ),
+    >,
+    SqlError,
+> {
+    let Seen { state, answer, citations, status, query_id, claims, usage, problem } =
+        answer_request::fetch(request_id)?;
+    if matches!(&*state, "queued" | "running") {
+        answers_awaited();
+    }
+    let error = problem.map(|problem| {
+        let Problem { sqlstate, message, detail, hint } = problem;
+        JsonB(without_nulls(
+            json!({"sqlstate": sqlstate, "message": message, "detail": detail, "hint": hint}),
+        ))
+    });
+    let row = (state, answer, citations, status, query_id, claims, usage, error);
+    Ok(TableIterator::once(row))
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer_cancel(request_id uuid) RETURNS boolean
+    VOLATILE STRICT PARALLEL UNSAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer_cancel IS 'cancels a request that rag_answer_submit made; false when it had ended already';
+", requires = ["answer_request"])]
+fn rag_answer_cancel(request_id: Uuid) -> Result<bool, SqlError> {
+    let was_open = answer_request::cancel(request_id)?;
+    if was_open {
+        answers_written();
+    }
+    Ok(was_open)
+}

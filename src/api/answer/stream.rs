@@ -1,0 +1,272 @@
+//! `rag_answer_stream`: an answer whose rows come while the model writes it.
+//!
+//! Rows are made one by one, on demand. What the model says is read on a thread of its own, which ends with the rows,
+//! however they end: a `LIMIT`, a closed cursor, a cancel.
+mod speaking;
+
+use crate::api::answer::collection::{search_for, sources, writer};
+use crate::api::answer::{elements, require_question};
+use crate::api::search::Given;
+use crate::models::call_log;
+use crate::models::remote::Remote;
+use crate::search::engine::Loading;
+use crate::search::query_log;
+use crate::search::query_log::{Answered, Asked, Entry};
+use crate::search::query_stats::Counting;
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use crate::sys::error::raise;
+use crate::sys::limit;
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use rag::Result;
+use rag::answer::Status;
+use rag::answer::generate::{Found, Written};
+use rag::answer::stream::{Next, Piece, Stream};
+use rag::answer::told;
+use rag::remote::Generator;
+use rag::search::query_stats::Kind;
+use serde_json::{Value, json};
+use speaking::Speaking;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Kind, content, detail.
+type Row = (&'static str, Option<String>, Option<JsonB>);
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer_stream(
+    collection text,
+    question text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
+) RETURNS TABLE (kind text, content text, detail jsonb)
+    VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer from a collection, in rows that come while the model writes it';
+", requires = ["catalog", "query_log"])]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
+fn rag_answer_stream_collection(
+    collection: Option<&str>,
+    question: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(kind, &'static str), name!(content, Option<String>), name!(detail, Option<JsonB>)),
+    >,
+    SqlError,
+> {
+    let (Some(collection), Some(question)) = (collection, question) else {
+        return Ok(TableIterator::empty());
+    };
+    let mut remote = writer(model)?;
+    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
+    remote.set_collection(outcome.collection.id);
+    let (places, texts) = sources(&outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
+    let texts = texts.into_iter().map(str::to_owned).collect();
+    let (started, asked) = (Instant::now(), question.to_owned());
+    let told = move |telling: Telling<'_>| match telling {
+        Telling::Citation(found) => places[found.passage].verified(found),
+        Telling::End(written) => json!(query_log::record(&Entry {
+            query: &asked,
+            options: &options,
+            outcome: &outcome,
+            asked: Asked::Answer(Answered {
+                text: &written.text,
+                status: written.status.as_str(),
+                confidence: None,
+                took: started.elapsed(),
+            }),
+        })),
+    };
+    Ok(TableIterator::new(rows(
+        remote,
+        question,
+        texts,
+        instructions,
+        loading,
+        told,
+        Some(counting),
+    )?))
+}
+
+/// The same from bare passages.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_answer_stream(question text, passages text[], model text = NULL, instructions text = NULL)
+    RETURNS TABLE (kind text, content text, detail jsonb)
+    VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text) IS 'an answer from passages, in rows that come while the model writes it';
+", requires = ["catalog"])]
+// The columns are the API, and pgrx passes arrays by value.
+#[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
+fn rag_answer_stream_passages(
+    question: Option<&str>,
+    passages: Option<Array<'_, &str>>,
+    model: Option<&str>,
+    instructions: Option<&str>,
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(kind, &'static str), name!(content, Option<String>), name!(detail, Option<JsonB>)),
+    >,
+    SqlError,
+> {
+    let Some(question) = question else { return Ok(TableIterator::empty()) };
+    require_question(question)?;
+    let remote = writer(model)?;
+    let (places, texts) = elements(passages.as_ref())?;
+    let texts = texts.into_iter().map(str::to_owned).collect();
+    let told = move |telling: Telling<'_>| match telling {
+        Telling::Citation(found) => places[found.passage].verified(found),
+        Telling::End(_) => Value::Null,
+    };
+    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, told, None)?))
+}
+
+/// What only the form of the function knows how to tell.
+enum Telling<'a> {
+    /// A citation as JSON.
+    Citation(&'a Found),
+    /// That this was the answer; its number in the query log, if it is there.
+    End(&'a Written),
+}
+
+fn rows(
+    remote: Box<Remote>,
+    question: &str,
+    passages: Vec<String>,
+    instructions: Option<&str>,
+    loading: Option<String>,
+    told: impl Fn(Telling<'_>) -> Value + 'static,
+    counting: Option<Counting>,
+) -> Result<Answering> {
+    limit::texts(instructions)?;
+    let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
+    let speaking = first.map(|conversation| Speaking::start(&remote, conversation)).transpose()?;
+    let mut answering = Answering {
+        stream,
+        speaking,
+        told: Box::new(told),
+        counting,
+        loading,
+        rows: VecDeque::new(),
+        is_done: false,
+        remote,
+    };
+    if answering.speaking.is_none() {
+        let written = answering.stream.written();
+        answering.end(written);
+    }
+    Ok(answering)
+}
+
+/// The rows of an answer that is being written.
+struct Answering {
+    stream: Stream,
+    speaking: Option<Speaking>,
+    told: Box<dyn Fn(Telling<'_>) -> Value>,
+    /// Where the passages are a collection's.
+    counting: Option<Counting>,
+    /// Why not all documents can be found yet, if so.
+    loading: Option<String>,
+    /// Those that are ready.
+    rows: VecDeque<Row>,
+    is_done: bool,
+    remote: Box<Remote>,
+}
+
+impl Iterator for Answering {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        loop {
+            if let Some(row) = self.rows.pop_front() {
+                return Some(row);
+            }
+            if self.is_done {
+                return None;
+            }
+            self.advance().unwrap_or_else(|error| raise(error));
+        }
+    }
+}
+
+impl Answering {
+    /// Waits for what the model says next.
+    fn advance(&mut self) -> Result<()> {
+        let Some(speaking) = &mut self.speaking else {
+            self.is_done = true;
+            return Ok(());
+        };
+        match speaking.hear()? {
+            speaking::Heard::Text(text) => {
+                let pieces = self.stream.heard(&text);
+                self.show(pieces);
+            }
+            speaking::Heard::Said(generated) => {
+                self.speaking = None;
+                match self.stream.said(generated?)? {
+                    Next::Ask(again) => self.speaking = Some(Speaking::start(&self.remote, again)?),
+                    Next::Done(pieces, written) => {
+                        self.show(pieces);
+                        self.end(*written);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            self.rows.push_back(match piece {
+                Piece::Text(text) => ("text", Some(text), None),
+                Piece::Citation(found) => {
+                    let detail = (self.told)(Telling::Citation(&found));
+                    ("citation", Some(found.quote), Some(JsonB(detail)))
+                }
+            });
+        }
+    }
+
+    /// The last row, and the ledger.
+    fn end(&mut self, written: Written) {
+        self.is_done = true;
+        let written = written.or_not_ready(self.loading.as_deref());
+        let usage = told::usage(&self.remote.spec().name, &written.usage);
+        let claims = told::claims(&written.claims);
+        let query_id = (self.told)(Telling::End(&written));
+        let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
+        if written.status == Status::NotReady {
+            detail["message"] = json!(written.text);
+        }
+        if let Some(counting) = self.counting.take() {
+            counting.end(written.status != Status::NoAnswer);
+        }
+        let status = written.status.as_str().to_owned();
+        self.rows.push_back(("status", Some(status), Some(JsonB(detail))));
+        call_log::note(&self.remote.take_records());
+    }
+}
+
+impl Drop for Answering {
+    /// Runs also while a transaction aborts and while a statement is torn down, where no table may be written.
+    fn drop(&mut self) {
+        self.speaking = None;
+        call_log::leave(&self.remote.take_records());
+    }
+}

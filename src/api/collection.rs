@@ -1,0 +1,163 @@
+//! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
+use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build};
+use crate::catalog::objects::drop;
+use crate::catalog::objects::triggers::heed_replication;
+use crate::catalog::objects::{Plan, Source, create};
+use crate::catalog::{generation, lexical};
+use crate::models::embedder::Embedder;
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::{execute, fill, read, required};
+use crate::sys::workers::wake;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use rag::{Error, Result};
+use std::ffi::CStr;
+
+/// Most bytes of a collection's name: its view's name must fit into an identifier.
+const NAME_BYTES: usize = 63 - VIEW_SUFFIX.len();
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_create_collection(
+    name text,
+    source regclass,
+    content name,
+    title name = NULL,
+    model text = NULL,
+    max_tokens int = NULL,
+    overlap_tokens int = NULL,
+    format text = 'auto',
+    text_search_config regconfig = NULL,
+    token_bits boolean = NULL,
+    index text = 'hnsw',
+    replicated boolean = false,
+    lexical text = 'builtin'
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
+", requires = ["catalog", "rag_ingest"])]
+#[allow(clippy::too_many_arguments)] // a SQL function's named options
+fn rag_create_collection(
+    name: Option<&str>,
+    source: Option<pg_sys::Oid>,
+    content: Option<&CStr>,
+    title: Option<&CStr>,
+    model: Option<&str>,
+    max_tokens: Option<i32>,
+    overlap_tokens: Option<i32>,
+    format: Option<&str>,
+    text_search_config: Option<pg_sys::Oid>,
+    token_bits: Option<bool>,
+    index: Option<&str>,
+    replicated: Option<bool>,
+    lexical: Option<&str>,
+) -> Result<(), SqlError> {
+    model::require_utf8()?;
+    let name = check_name(required_argument(name, "name")?)?;
+    let table = required_argument(source, "source")?;
+    let content = utf8(required_argument(content, "content")?)?;
+    let title = title.map(utf8).transpose()?;
+    let source = Source::describe(table)?;
+    lock(&source);
+    for column in std::iter::once(&content).chain(&title) {
+        source.require_text(column)?;
+    }
+    let embedder = Embedder::named(model, source.owner)?;
+    let build = Build {
+        format: build::format(format.unwrap_or("auto"))?,
+        index_method: build::index_method(index.unwrap_or("hnsw"))?,
+        token_bits: build::token_bits(token_bits, true, &embedder)?,
+        lexical: lexical::engine(lexical.unwrap_or("builtin"), source.owner, &source.schema_sql)?,
+        ..Build::sized(&embedder, max_tokens, overlap_tokens)?
+    };
+    let text_search_config = text_search_config_sql(text_search_config);
+    let is_replicated = replicated.unwrap_or(false);
+    let plan = Plan { name, source, content, title, text_search_config, is_replicated, build };
+    let id = create(&plan)?;
+    // The whole source is compared with the documents, of which there are none yet.
+    compare_everything(id);
+    Ok(())
+}
+
+/// Changes what may be changed of a collection without building it anew.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication';
+", requires = ["catalog", "rag_ingest"])]
+fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<(), SqlError> {
+    let collection = Collection::owned(name, "alter it")?;
+    let Some(is_replicated) = replicated else { return Ok(()) };
+    // The catalog before the source, as rag_drop_collection does it.
+    let mut collection = generation::lock(&collection)?;
+    let source = Source::describe(collection.source)?;
+    lock(&source);
+    if collection.is_replicated == is_replicated {
+        return Ok(());
+    }
+    let sql = "UPDATE rag.collection SET replicated = $2 WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[collection.id.into(), is_replicated.into()]));
+    collection.is_replicated = is_replicated;
+    heed_replication(&collection, &source);
+    if is_replicated {
+        // What was applied until now went unnoticed.
+        compare_everything(collection.id);
+    }
+    Ok(())
+}
+
+/// Has the whole source compared with the documents.
+fn compare_everything(collection: i32) {
+    let everything = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
+    as_extension_owner(|| execute(everything, &[collection.into()]));
+    wake::changes_written();
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_drop_collection(name text) RETURNS void
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
+", requires = ["catalog"])]
+fn rag_drop_collection(name: &str) -> Result<(), SqlError> {
+    drop::drop(name, drop::Behavior::Restrict)?;
+    Ok(())
+}
+
+fn required_argument<T>(value: Option<T>, argument: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        Error::invalid_argument(format!("argument \"{argument}\" must not be null"))
+            .with_hint("Name a table, its text column and a name for the collection.")
+    })
+}
+
+fn check_name(name: &str) -> Result<String> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid_argument("the name of a collection must not be empty")
+            .with_hint("Choose a name such as 'manual'."));
+    }
+    if name.len() > NAME_BYTES {
+        return Err(Error::name_too_long(format!("collection name \"{name}\" is too long"))
+            .with_hint(format!("Use at most {NAME_BYTES} bytes: its view is named after it.")));
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn utf8(name: &CStr) -> Result<String> {
+    let text = name.to_str().map_err(|_| Error::invalid_argument("a name is not valid UTF-8"))?;
+    Ok(text.to_owned())
+}
+
+/// Conflicts with every writer and every other `CREATE TRIGGER`, not with readers: no row can slip
+/// between the comparison of the whole source and the triggers.
+fn lock(source: &Source) {
+    let sql = fill("LOCK TABLE {source} IN SHARE ROW EXCLUSIVE MODE", &[("source", &source.sql)]);
+    execute(&sql, &[]);
+}
+
+/// The configuration's qualified name: its number would not survive a dump.
+fn text_search_config_sql(config: Option<pg_sys::Oid>) -> String {
+    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.cfgname) \
+               FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace \
+               WHERE c.oid = coalesce($1, pg_catalog.get_current_ts_config()::oid)";
+    read(sql, &[config.into()], |row| required::<String>(&row, 1)).remove(0)
+}

@@ -1,0 +1,263 @@
+//! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
+//! result or not.
+use crate::api::search::{Given, require_text};
+use crate::search::engine as search;
+use crate::search::engine::{Explained, Fate, Found, Outcome};
+use crate::sys::datum::json::JsonText;
+use crate::sys::error::SqlError;
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use rag::Result;
+use rag::search::diverse::Choice;
+use rag::search::explain::{Candidate, Explanation, Leg};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_explain(
+    collection text,
+    query text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth int = 100,
+    candidates int = 50,
+    dense_weight float8 = 1,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = 2,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
+) RETURNS TABLE (
+    rank int,
+    chunk_id bigint,
+    document_key jsonb,
+    ordinal int,
+    content text,
+    kept boolean,
+    reason text,
+    score float8,
+    dense_rank int,
+    lexical_rank int,
+    rrf float8,
+    similarity float8,
+    bm25 float8,
+    maxsim float8,
+    search jsonb
+) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
+", requires = ["catalog", search_hit, search_fuse])]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
+fn rag_explain(
+    collection: Option<&str>,
+    query: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    rerank: Option<bool>,
+    depth: Option<i32>,
+    candidates: Option<i32>,
+    dense_weight: Option<f64>,
+    lexical_weight: Option<f64>,
+    rerank_weight: Option<f64>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rank, Option<i32>),
+            name!(chunk_id, i64),
+            name!(document_key, JsonB),
+            name!(ordinal, i32),
+            name!(content, String),
+            name!(kept, bool),
+            name!(reason, String),
+            name!(score, Option<f64>),
+            name!(dense_rank, Option<i32>),
+            name!(lexical_rank, Option<i32>),
+            name!(rrf, f64),
+            name!(similarity, Option<f64>),
+            name!(bm25, f64),
+            name!(maxsim, Option<f64>),
+            name!(search, JsonB),
+        ),
+    >,
+    SqlError,
+> {
+    let (Some(collection), Some(query)) = (collection, query) else {
+        return Ok(TableIterator::new(Vec::new()));
+    };
+    let given = Given {
+        top_k,
+        filter,
+        rerank,
+        depth,
+        candidates,
+        dense_weight,
+        lexical_weight,
+        rerank_weight,
+        per_document,
+        near_duplicate,
+        expand,
+    };
+    let (explained, explanation) = explain(collection, query, given)?;
+    let summary = summary(&explained);
+    let rows: Vec<_> = candidates_of(&explained)
+        .zip(explanation.candidates)
+        .map(|(found, candidate)| {
+            (
+                candidate.rank.and_then(|rank| i32::try_from(rank).ok()),
+                candidate.chunk_id,
+                JsonB(explained.outcome.collection.document_key(&found.key)),
+                found.ordinal,
+                candidate.content,
+                candidate.is_kept,
+                candidate.reason,
+                candidate.score,
+                candidate.dense_rank,
+                candidate.lexical_rank,
+                candidate.rrf,
+                candidate.similarity,
+                candidate.bm25,
+                candidate.max_sim,
+                JsonB(summary.clone()),
+            )
+        })
+        .collect();
+    Ok(TableIterator::new(rows))
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_explain_text(
+    collection text,
+    query text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth int = 100,
+    candidates int = 50,
+    dense_weight float8 = 1,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = 2,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
+) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
+", requires = ["catalog", search_hit, search_fuse])]
+#[allow(clippy::too_many_arguments)] // a SQL function's named options
+fn rag_explain_text(
+    collection: Option<&str>,
+    query: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    rerank: Option<bool>,
+    depth: Option<i32>,
+    candidates: Option<i32>,
+    dense_weight: Option<f64>,
+    lexical_weight: Option<f64>,
+    rerank_weight: Option<f64>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
+) -> Result<SetOfIterator<'static, String>, SqlError> {
+    let (Some(collection), Some(query)) = (collection, query) else {
+        return Ok(SetOfIterator::new(Vec::new()));
+    };
+    let given = Given {
+        top_k,
+        filter,
+        rerank,
+        depth,
+        candidates,
+        dense_weight,
+        lexical_weight,
+        rerank_weight,
+        per_document,
+        near_duplicate,
+        expand,
+    };
+    let (_, explanation) = explain(collection, query, given)?;
+    Ok(SetOfIterator::new(explanation.lines()))
+}
+
+fn explain(collection: &str, query: &str, given: Given) -> Result<(Explained, Explanation)> {
+    let options = given.read()?;
+    require_text("query", query)?;
+    let explained = search::explain(collection, query, &options)?;
+    let explanation = explanation(query, &explained);
+    Ok((explained, explanation))
+}
+
+/// All candidates, in the order of the result and beyond.
+fn candidates_of(explained: &Explained) -> impl Iterator<Item = &Found> {
+    let outcome = &explained.outcome;
+    outcome.found.iter().chain(&outcome.others).chain(&explained.not_ranked)
+}
+
+fn explanation(query: &str, explained: &Explained) -> Explanation {
+    let outcome = &explained.outcome;
+    let candidates = (1..).zip(candidates_of(explained));
+    Explanation {
+        collection: outcome.collection.name.clone(),
+        query: query.to_owned(),
+        model: outcome.generation.model.clone(),
+        fingerprint: outcome.generation.fingerprint.clone(),
+        generation: outcome.generation.id,
+        legs: explained.legs.clone(),
+        order: explained.order.clone(),
+        notes: explained.notes.clone(),
+        times: outcome.trace.times().to_vec(),
+        candidates: candidates.map(|(rank, found)| candidate(rank, found, outcome)).collect(),
+    }
+}
+
+fn candidate(rank: usize, found: &Found, outcome: &Outcome) -> Candidate {
+    let is_ranked = found.fate != Fate::NotRanked;
+    Candidate {
+        rank: is_ranked.then_some(rank),
+        chunk_id: found.chunk_id,
+        score: is_ranked.then_some(found.score),
+        dense_rank: found.dense_rank,
+        lexical_rank: found.lexical_rank,
+        rrf: found.rrf,
+        similarity: found.similarity,
+        bm25: found.bm25,
+        max_sim: found.max_sim,
+        is_kept: found.fate == Fate::Ranked(Choice::Kept),
+        reason: reason(found, outcome),
+        content: found.content.to_string(),
+    }
+}
+
+/// Why a candidate is part of the result, or why not; the best of a merged passage has its row.
+fn reason(found: &Found, outcome: &Outcome) -> String {
+    let options = &outcome.options;
+    match found.fate {
+        Fate::Ranked(Choice::Kept) => match outcome.merged_into(found.chunk_id) {
+            Some(rank) => format!("in the passage of rank {rank}"),
+            None => format!("one of the best {}", options.top_k),
+        },
+        Fate::Ranked(Choice::SameDocument(rank)) => format!("same document as rank {rank}"),
+        Fate::Ranked(Choice::NearDuplicate(rank)) => format!("near duplicate of rank {rank}"),
+        Fate::Ranked(Choice::Lower) => format!("below the best {}", options.top_k),
+        Fate::NotRanked => format!("beyond the {} candidates that were ranked", options.candidates),
+    }
+}
+
+/// What there is to say of the search as a whole.
+fn summary(explained: &Explained) -> Value {
+    let generation = &explained.outcome.generation;
+    let leg = |leg: &Leg| json!({ "leg": leg.name, "access": leg.access, "wanted": leg.wanted, "candidates": leg.found });
+    json!({
+        "model": generation.model,
+        "fingerprint": generation.fingerprint,
+        "generation": generation.id,
+        "lexical": explained.lexical.name(),
+        "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
+        "order": explained.order,
+        "notes": explained.notes,
+        "milliseconds": explained.outcome.trace.times().into_iter().collect::<BTreeMap<_, _>>(),
+    })
+}

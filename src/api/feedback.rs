@@ -1,0 +1,81 @@
+//! `rag_feedback`: what somebody thought of a chunk that a logged query found; and which query that was.
+use crate::catalog::collection::Collection;
+use crate::search::engine::{admit, key_of};
+use crate::search::query_log;
+use crate::sys::error::SqlError;
+use crate::sys::rights::{as_extension_owner, current_role, key_text_settings};
+use crate::sys::spi::{execute, fill, query, read_as_caller, required};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use rag::{Error, Result};
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_last_query() RETURNS bigint
+    STABLE PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_last_query IS 'number in rag.query_log of this session''s last search or answer; NULL when it was not logged';
+", requires = ["query_log"])]
+fn rag_last_query() -> Option<i64> {
+    query_log::last()
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_feedback(query_id bigint, chunk_id bigint, relevant boolean) RETURNS void
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_feedback IS 'says whether a chunk that a logged query found was relevant';
+", requires = ["query_log"])]
+fn rag_feedback(query_id: i64, chunk_id: i64, relevant: bool) -> Result<(), SqlError> {
+    let role = current_role();
+    let collection = judged(query_id, &role)?;
+    let key = document_of(&collection, chunk_id)?;
+    let document_key = JsonB(collection.document_key(&key));
+    let arguments =
+        [query_id.into(), chunk_id.into(), role.into(), document_key.into(), relevant.into()];
+    let sql = statement!("api/feedback_insert");
+    as_extension_owner(|| execute(sql, &arguments));
+    Ok(())
+}
+
+/// The collection of a query that the caller may judge: their own, or one about a collection of theirs.
+/// Whether another's query exists is not told.
+fn judged(query_id: i64, role: &str) -> Result<Collection> {
+    let unknown = || {
+        Error::undefined(format!("query {query_id} is not in the log, or not yours to judge"))
+            .with_hint("rag_last_query() and the column query_id of rag_answer() give its number; rag_pg.query_log_sample says how many queries are logged.")
+    };
+    let sql = statement!("api/feedback_query");
+    let logged = as_extension_owner(|| {
+        query(sql, &[query_id.into()], |row| {
+            (required::<i32>(&row, 1), required::<String>(&row, 2))
+        })
+    });
+    let (collection, asker) = logged.into_iter().next().ok_or_else(unknown)?;
+    let collection = Collection::by_id(collection)?.ok_or_else(unknown)?;
+    if asker == role || collection.require_owner("judge its queries").is_ok() {
+        return Ok(collection);
+    }
+    Err(unknown())
+}
+
+/// Key of the document of a chunk that the caller may see.
+fn document_of(collection: &Collection, chunk_id: i64) -> Result<Vec<String>> {
+    let generation = collection.active_generation()?;
+    admit(collection, &generation)?;
+    let tables = generation.tables_sql()?;
+    let parts = [
+        ("keys", collection.stored_keys("c.")),
+        ("chunks", tables[1].clone()),
+        ("visible", collection.source_visible("c")),
+    ];
+    let parts = parts.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    let sql = fill(statement!("api/feedback_chunk"), &parts);
+    let mut key_text = None;
+    let found = read_as_caller(&sql, &[chunk_id.into()], |row| {
+        key_text.get_or_insert_with(key_text_settings);
+        key_of(&row, 1, collection.keys.len())
+    });
+    found.into_iter().next().ok_or_else(|| {
+        let name = &collection.name;
+        Error::undefined(format!("collection \"{name}\" has no chunk {chunk_id} that you may see"))
+            .with_hint("rag_search() gives the numbers of chunks.")
+    })
+}

@@ -1,0 +1,191 @@
+//! `rag_rebuild()`, `rag_estimate()`, `rag_switch()`, `rag_rollback()` and `rag_prune()`.
+use crate::catalog::collection::{Build, Collection};
+use crate::catalog::generation::switch;
+use crate::catalog::objects::Source;
+use crate::maintain::estimate::estimate;
+use crate::maintain::prune;
+use crate::maintain::rebuild::{Wish, rebuild};
+use crate::models::embedder::Embedder;
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::spi::{read, required};
+use crate::sys::workers::wake;
+use pgrx::datum::Interval;
+use pgrx::prelude::*;
+use rag::Result;
+use rag::generation::estimate::Estimate;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_rebuild(
+    collection text,
+    model text = NULL,
+    max_tokens int = NULL,
+    overlap_tokens int = NULL,
+    format text = NULL,
+    token_bits boolean = NULL,
+    index text = NULL,
+    switch boolean = false,
+    lexical text = NULL
+) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
+", requires = ["catalog", "status"])]
+#[allow(clippy::too_many_arguments)] // a SQL function's named options
+fn rag_rebuild(
+    collection: Option<&str>,
+    model: Option<&str>,
+    max_tokens: Option<i32>,
+    overlap_tokens: Option<i32>,
+    format: Option<&str>,
+    token_bits: Option<bool>,
+    index: Option<&str>,
+    switch: Option<bool>,
+    lexical: Option<&str>,
+) -> Result<i32, SqlError> {
+    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    let (collection, build, embedder) = prepare(collection, "rebuild it", &wish)?;
+    Source::describe(collection.source)?;
+    let cost = estimate(&collection, &build, &embedder)?;
+    let generation = rebuild(&collection, &build, switch.unwrap_or(false))?;
+    wake::changes_written();
+    announce(&collection, generation, &cost, embedder.cost(cost.embed, cost.embed_tokens));
+    Ok(generation)
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_estimate(
+    collection text,
+    model text = NULL,
+    max_tokens int = NULL,
+    overlap_tokens int = NULL,
+    format text = NULL,
+    token_bits boolean = NULL,
+    index text = NULL,
+    lexical text = NULL
+) RETURNS TABLE (
+    documents bigint,
+    chunks bigint,
+    tokens bigint,
+    embed bigint,
+    bytes bigint,
+    duration interval,
+    cost float8
+) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
+", requires = ["catalog", "status"])]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options and row
+fn rag_estimate(
+    collection: Option<&str>,
+    model: Option<&str>,
+    max_tokens: Option<i32>,
+    overlap_tokens: Option<i32>,
+    format: Option<&str>,
+    token_bits: Option<bool>,
+    index: Option<&str>,
+    lexical: Option<&str>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(documents, i64),
+            name!(chunks, i64),
+            name!(tokens, i64),
+            name!(embed, i64),
+            name!(bytes, i64),
+            name!(duration, Interval),
+            name!(cost, Option<f64>),
+        ),
+    >,
+    SqlError,
+> {
+    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    let (collection, build, embedder) = prepare(collection, "estimate it", &wish)?;
+    let cost = estimate(&collection, &build, &embedder)?;
+    Ok(TableIterator::once((
+        whole(cost.documents),
+        whole(cost.chunks),
+        whole(cost.tokens),
+        whole(cost.embed),
+        whole(cost.bytes),
+        interval(&cost),
+        embedder.cost(cost.embed, cost.embed_tokens),
+    )))
+}
+
+/// Lets searches run on another generation.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_switch(collection text, generation int = NULL, force boolean = false) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
+", requires = ["catalog", "status"])]
+fn rag_switch(
+    collection: Option<&str>,
+    generation: Option<i32>,
+    force: Option<bool>,
+) -> Result<i32, SqlError> {
+    let collection = Collection::owned(collection, "switch it")?;
+    let active = switch::switch(&collection, generation, force.unwrap_or(false))?;
+    wake::changes_written();
+    Ok(active)
+}
+
+/// Lets searches run on the generation they ran on before.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_rollback(collection text) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_rollback IS 'lets searches run on the generation they ran on before; returns its number';
+", requires = ["catalog", "status"])]
+fn rag_rollback(collection: Option<&str>) -> Result<i32, SqlError> {
+    let collection = Collection::owned(collection, "roll it back")?;
+    let (active, lacks) = switch::roll_back(&collection)?;
+    wake::changes_written();
+    if let Some(lacks) = lacks {
+        let name = &collection.name;
+        pgrx::notice!("collection \"{name}\" went back to a generation that is behind: {lacks}");
+    }
+    Ok(active)
+}
+
+/// Drops generations that searches do not run on.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_prune(collection text, generation int = NULL) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
+", requires = ["catalog", "status"])]
+fn rag_prune(collection: Option<&str>, generation: Option<i32>) -> Result<i32, SqlError> {
+    let collection = Collection::owned(collection, "prune it")?;
+    let pruned = prune::prune(&collection, generation)?;
+    Ok(i32::try_from(pruned).unwrap_or(i32::MAX))
+}
+
+fn prepare(
+    name: Option<&str>,
+    to_do: &str,
+    wish: &Wish<'_>,
+) -> Result<(Collection, Build, Embedder)> {
+    model::require_utf8()?;
+    let collection = Collection::owned(name, to_do)?;
+    let (build, embedder) = wish.build(&collection)?;
+    Ok((collection, build, embedder))
+}
+
+/// Says what was begun and what it will cost.
+fn announce(collection: &Collection, generation: i32, cost: &Estimate, price: Option<f64>) {
+    let sql = "SELECT pg_catalog.pg_size_pretty($1)";
+    let size: String = read(sql, &[whole(cost.bytes).into()], |row| required(&row, 1)).remove(0);
+    let (chunks, embed) = (whole(cost.chunks), whole(cost.embed));
+    let (name, seconds) = (&collection.name, cost.duration.as_secs_f64().ceil());
+    let price = price.map(|price| format!(", at a price of {price:.2}")).unwrap_or_default();
+    pgrx::notice!(
+        "building generation {generation} of collection \"{name}\": about {chunks} chunks, {embed} of them \
+         to embed, {size}, {seconds} s of work{price}"
+    );
+}
+
+fn whole(number: f64) -> i64 {
+    number.round() as i64
+}
+
+fn interval(cost: &Estimate) -> Interval {
+    let micros = i64::try_from(cost.duration.as_micros()).unwrap_or(i64::MAX);
+    Interval::new(0, 0, micros).expect("a duration is a valid interval")
+}

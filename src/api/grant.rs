@@ -1,0 +1,45 @@
+//! `rag_grant` and `rag_revoke`: who may search a collection.
+use crate::catalog::collection::Collection;
+use crate::sys::error::SqlError;
+use crate::sys::rights::{as_source_owner, role_name};
+use crate::sys::spi::{execute, fill};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+use rag::{Error, Result};
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_grant(collection text, role regrole) RETURNS void
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_grant IS 'lets a role search a collection, as far as it may read the source';
+", requires = ["catalog"])]
+fn rag_grant(collection: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
+    Ok(change(collection, role, statement!("maintain/grant"), "grant it")?)
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_revoke(collection text, role regrole) RETURNS void
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_revoke IS 'takes back what rag_grant gave';
+", requires = ["catalog"])]
+fn rag_revoke(collection: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
+    Ok(change(collection, role, statement!("api/revoke"), "revoke it")?)
+}
+
+/// Changes a role's rights on all that a search and the view read.
+fn change(collection: &str, role: pg_sys::Oid, template: &str, to_do: &str) -> Result<()> {
+    let collection = Collection::by_name(collection)?;
+    collection.require_owner(to_do)?;
+    let role = role_name(role).ok_or_else(|| {
+        Error::undefined("the role does not exist").with_hint("Name a role of this server.")
+    })?;
+    let view = collection.view.map(|_| collection.view_sql.clone());
+    let mut tables: Vec<String> = view.into_iter().collect();
+    for generation in collection.generations() {
+        tables.extend(generation.tables_sql()?);
+    }
+    let names = [("tables", tables.join(", ")), ("role", quote_identifier(role))];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    as_source_owner(collection.owner, || execute(&fill(template, &names), &[]));
+    Ok(())
+}

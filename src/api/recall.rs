@@ -1,0 +1,70 @@
+//! `rag_recall`: what a collection's vector index misses.
+use crate::api::search::count;
+use crate::search::recall::{Measured, measure};
+use crate::sys::error::SqlError;
+use pgrx::prelude::*;
+use rag::search::quality::median;
+use rag::{Error, Result};
+
+/// Most vectors that are asked for: each is compared with every chunk.
+const MOST_QUERIES: i32 = 10_000;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_recall(
+    collection text,
+    queries int = 100,
+    k int = 10,
+    depth int = 100
+) RETURNS TABLE (
+    asked bigint,
+    recall float8,
+    index_p50_ms float8,
+    exact_p50_ms float8,
+    access text
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked for stored vectors';
+", requires = ["catalog"])]
+#[allow(clippy::type_complexity)] // the row of a set-returning function
+fn rag_recall(
+    collection: Option<&str>,
+    queries: Option<i32>,
+    k: Option<i32>,
+    depth: Option<i32>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(asked, i64),
+            name!(recall, Option<f64>),
+            name!(index_p50_ms, Option<f64>),
+            name!(exact_p50_ms, Option<f64>),
+            name!(access, Option<String>),
+        ),
+    >,
+    SqlError,
+> {
+    let Some(collection) = collection else { return Ok(TableIterator::new(Vec::new())) };
+    let queries = queries.unwrap_or(100);
+    if !(1..=MOST_QUERIES).contains(&queries) {
+        return Err(Error::invalid_argument(format!(
+            "queries must be between 1 and {MOST_QUERIES}"
+        ))
+        .with_detail(format!("It is {queries}."))
+        .with_hint("100 tell recall to about one in a hundred.")
+        .into());
+    }
+    let k = k.unwrap_or(10);
+    let nearest = count("k", k)?;
+    let depth = count("depth", depth.unwrap_or(100))?.max(nearest);
+    let Measured { recalls, index_times, exact_times, access } =
+        measure(collection, queries, nearest, depth)?;
+    let count = recalls.len();
+    let some = |value: f64| (count > 0).then_some(value);
+    Ok(TableIterator::once((
+        count as i64,
+        some(recalls.iter().sum::<f64>() / count as f64),
+        some(median(&index_times)),
+        some(median(&exact_times)),
+        access,
+    )))
+}

@@ -1,0 +1,156 @@
+//! `rag_search`: what a collection holds about a question.
+use crate::search::engine::{Found, Loading, Outcome, search};
+use crate::search::query_log;
+use crate::search::query_log::{Asked, Entry};
+use crate::search::query_stats::Counting;
+use crate::sys::datum::json::{JsonText, without_nulls};
+use crate::sys::error::SqlError;
+use crate::sys::limit;
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use rag::search::passage::Passage;
+use rag::search::query_stats::Kind;
+use rag::{Error, Result};
+
+use serde_json::json;
+
+mod options;
+
+pub(super) use options::{Given, count};
+
+/// A row of the result, in the order of its columns.
+type Row = (i64, JsonB, i32, String, f64, JsonB, JsonB);
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_search(
+    collection text,
+    query text,
+    top_k int = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth int = 100,
+    candidates int = 50,
+    dense_weight float8 = 1,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = 2,
+    per_document int = NULL,
+    near_duplicate float8 = NULL,
+    expand int = 0
+) RETURNS TABLE (
+    chunk_id bigint,
+    document_key jsonb,
+    ordinal int,
+    content text,
+    score float8,
+    metadata jsonb,
+    ranks jsonb
+) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
+", requires = ["query_log", search_hit, search_fuse])]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
+fn rag_search(
+    collection: Option<&str>,
+    query: Option<&str>,
+    top_k: Option<i32>,
+    filter: Option<JsonText>,
+    rerank: Option<bool>,
+    depth: Option<i32>,
+    candidates: Option<i32>,
+    dense_weight: Option<f64>,
+    lexical_weight: Option<f64>,
+    rerank_weight: Option<f64>,
+    per_document: Option<i32>,
+    near_duplicate: Option<f64>,
+    expand: Option<i32>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(chunk_id, i64),
+            name!(document_key, JsonB),
+            name!(ordinal, i32),
+            name!(content, String),
+            name!(score, f64),
+            name!(metadata, JsonB),
+            name!(ranks, JsonB),
+        ),
+    >,
+    SqlError,
+> {
+    let (Some(collection), Some(query)) = (collection, query) else {
+        return Ok(TableIterator::new(Vec::new()));
+    };
+    let given = Given {
+        top_k,
+        filter,
+        rerank,
+        depth,
+        candidates,
+        dense_weight,
+        lexical_weight,
+        rerank_weight,
+        per_document,
+        near_duplicate,
+        expand,
+    };
+    let options = given.read()?;
+    require_text("query", query)?;
+    let mut counting = Counting::begin(Kind::Search);
+    let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
+    outcome.loading.iter().for_each(Loading::announce);
+    query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
+    let rows: Vec<Row> = match &outcome.passages {
+        None => outcome.found.iter().map(|found| row(&outcome, found, None)).collect(),
+        Some(passages) => {
+            let best =
+                |passage: &Passage| row(&outcome, &outcome.found[passage.hits[0]], Some(passage));
+            passages.iter().map(best).collect()
+        }
+    };
+    counting.end(!rows.is_empty());
+    Ok(TableIterator::new(rows))
+}
+
+/// An error when there is nothing in a text to search for.
+pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid_argument(format!("the {name} is empty"))
+            .with_hint("Give at least one word."));
+    }
+    limit::question(text)
+}
+
+/// A chunk that was found or, in its place, the passage whose best it is.
+fn row(outcome: &Outcome, found: &Found, passage: Option<&Passage>) -> Row {
+    let ranks = json!({
+        "dense": found.dense_rank,
+        "lexical": found.lexical_rank,
+        "rrf": found.rrf,
+        "similarity": found.similarity,
+        "bm25": found.bm25,
+        "maxsim": found.max_sim,
+        "generation": outcome.generation.id,
+    });
+    let (char_start, char_end) =
+        passage.map_or((found.char_start, found.char_end), |p| (p.char_start, p.char_end));
+    let hits = |passage: &Passage| -> Vec<i64> {
+        passage.hits.iter().map(|hit| outcome.found[*hit].chunk_id).collect()
+    };
+    let metadata = json!({
+        "section": found.section,
+        "page": found.page,
+        "char_start": char_start,
+        "char_end": char_end,
+        "chunks": passage.map(|passage| &passage.chunks),
+        "hits": passage.map(hits),
+    });
+    (
+        found.chunk_id,
+        JsonB(outcome.collection.document_key(&found.key)),
+        found.ordinal,
+        passage.map_or(&*found.content, |passage| &passage.content).to_owned(),
+        found.score,
+        JsonB(without_nulls(metadata)),
+        JsonB(ranks),
+    )
+}

@@ -1,0 +1,112 @@
+//! Named options of a search as SQL gives them.
+use crate::search::engine::{DEFAULT_TOP_K, MOST_CANDIDATES, Options};
+use crate::sys::datum::json::JsonText;
+use rag::search::filter::Filter;
+use rag::{Error, Result};
+
+/// Most chunks that one search returns, and most that one leg finds.
+const MOST: i32 = MOST_CANDIDATES as i32;
+
+/// Most chunks on each side that come with one that was found.
+const MOST_NEIGHBOURS: usize = 100;
+
+/// Named options as they came; `None` means the default.
+#[derive(Default)]
+pub struct Given {
+    /// Chunks to return.
+    pub top_k: Option<i32>,
+    /// Which documents and chunks.
+    pub filter: Option<JsonText>,
+    /// Whether late interaction orders the candidates.
+    pub rerank: Option<bool>,
+    /// Ranks of each leg that count.
+    pub depth: Option<i32>,
+    /// Candidates to rank.
+    pub candidates: Option<i32>,
+    /// Weight of the dense leg.
+    pub dense_weight: Option<f64>,
+    /// Weight of the lexical leg.
+    pub lexical_weight: Option<f64>,
+    /// Weight of late interaction.
+    pub rerank_weight: Option<f64>,
+    /// Most chunks of one document.
+    pub per_document: Option<i32>,
+    /// Resemblance with a better chunk that leaves one out.
+    pub near_duplicate: Option<f64>,
+    /// Neighbours to return with each chunk, on each side.
+    pub expand: Option<i32>,
+}
+
+impl Given {
+    /// The options, checked.
+    pub fn read(self) -> Result<Options> {
+        let mut options = Options::top(count("top_k", self.top_k.unwrap_or(DEFAULT_TOP_K))?);
+        options.filter_text = self.filter.map(|filter| filter.parse()).transpose()?;
+        options.filter = options.filter_text.as_ref().map(Filter::parse).transpose()?;
+        options.rerank = self.rerank.unwrap_or(options.rerank);
+        for (name, chosen, option) in [
+            ("depth", self.depth, &mut options.depth),
+            ("candidates", self.candidates, &mut options.candidates),
+        ] {
+            if let Some(chosen) = chosen {
+                *option = count(name, chosen)?.max(options.top_k);
+            }
+        }
+        for (name, chosen, option) in [
+            ("dense_weight", self.dense_weight, &mut options.dense_weight),
+            ("lexical_weight", self.lexical_weight, &mut options.lexical_weight),
+            ("rerank_weight", self.rerank_weight, &mut options.rerank_weight),
+        ] {
+            if let Some(chosen) = chosen {
+                *option = weight(name, chosen)?;
+            }
+        }
+        options.per_document = self.per_document.map(|n| count("per_document", n)).transpose()?;
+        options.near_duplicate = self.near_duplicate.map(share).transpose()?;
+        options.expand = neighbours(self.expand.unwrap_or_default())?;
+        if options.dense_weight == 0.0 && options.lexical_weight == 0.0 {
+            return Err(Error::invalid_argument("dense_weight and lexical_weight are both 0")
+                .with_hint("Give at least one of them a weight above 0."));
+        }
+        Ok(options)
+    }
+}
+
+/// A number of things to find.
+pub fn count(name: &str, value: i32) -> Result<usize> {
+    if !(1..=MOST).contains(&value) {
+        return Err(Error::invalid_argument(format!("{name} must be between 1 and {MOST}"))
+            .with_detail(format!("It is {value}."))
+            .with_hint(format!("Ask for up to {MOST}, or filter for fewer documents.")));
+    }
+    Ok(usize::try_from(value).unwrap_or_default())
+}
+
+/// How alike two texts must be.
+fn share(value: f64) -> Result<f64> {
+    if value > 0.0 && value <= 1.0 {
+        return Ok(value);
+    }
+    Err(Error::invalid_argument("near_duplicate must be above 0 and at most 1")
+        .with_detail(format!("It is {value}."))
+        .with_hint(
+            "1 leaves out texts with the same words in the same order, 0.8 those with few others.",
+        ))
+}
+
+fn neighbours(value: i32) -> Result<usize> {
+    usize::try_from(value).ok().filter(|count| *count <= MOST_NEIGHBOURS).ok_or_else(|| {
+        Error::invalid_argument(format!("expand must be between 0 and {MOST_NEIGHBOURS}"))
+            .with_detail(format!("It is {value}."))
+            .with_hint("It is the number of chunks before and behind a chunk that come with it.")
+    })
+}
+
+fn weight(name: &str, value: f64) -> Result<f64> {
+    if (0.0..=1e6).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::invalid_argument(format!("{name} must be between 0 and 1000000"))
+        .with_detail(format!("It is {value}."))
+        .with_hint("1 is the default; 0 leaves the signal out."))
+}

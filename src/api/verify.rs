@@ -1,0 +1,41 @@
+//! `rag_verify()`: compares a collection with its source and repairs what differs.
+use crate::catalog::collection::Collection;
+use crate::maintain::verify;
+use crate::sys::error::SqlError;
+use pgrx::prelude::*;
+
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_verify(collection text, repair boolean = true)
+RETURNS TABLE (problem text, found bigint, action text)
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_verify IS 'compares a collection with its source, repairs what differs, and lets a restored one go on';
+", requires = ["catalog"])]
+#[allow(clippy::type_complexity)] // the shape of a result set
+fn rag_verify(
+    collection: &str,
+    repair: bool,
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(problem, String), name!(found, i64), name!(action, Option<String>)),
+    >,
+    SqlError,
+> {
+    let collection = Collection::by_name(collection)?;
+    collection.require_owner("verify it")?;
+    let findings = verify::verify(&collection, repair)?;
+    let row = |finding: verify::Finding| {
+        (finding.problem.to_owned(), finding.found, finding.action.map(str::to_owned))
+    };
+    Ok(TableIterator::new(findings.into_iter().map(row)))
+}
+
+/// The hash by which a document, or the key of a job, is known again, where a statement needs it of every row.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.source_hash(title text, content text) RETURNS bytea
+    IMMUTABLE PARALLEL SAFE COST 100 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.source_hash IS 'hash by which a document, or the key of a job, is known again';
+", requires = ["bootstrap"])]
+fn source_hash(title: Option<&str>, content: Option<&str>) -> Vec<u8> {
+    rag::queue::diff::source_hash(title, content).to_vec()
+}

@@ -1,0 +1,161 @@
+//! `CALL rag_work()` and `rag_retry()`.
+#![allow(unsafe_code)] // a procedure that commits talks to SPI itself
+
+use crate::catalog::collection::Collection;
+use crate::models::local as model;
+use crate::sys::error::SqlError;
+use crate::sys::failed::Failed;
+use crate::sys::interrupt;
+use crate::sys::rights::{as_extension_owner, current_user};
+use crate::sys::spi::{column, execute, query, required};
+use crate::sys::transaction::Host;
+use crate::sys::workers::wake;
+use crate::worker::answers;
+use crate::worker::drain::Drain;
+use crate::worker::work::Turn;
+use pgrx::pg_sys::{self, panic::ErrorReport};
+use pgrx::prelude::*;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+use rag::{Error, Result};
+use std::time::Duration;
+
+/// How often to look whether the jobs that others are at are done.
+const POLL: Duration = Duration::from_millis(50);
+
+#[pg_extern(sql = r"
+CREATE PROCEDURE @extschema@.rag_work(collection text = NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON PROCEDURE @extschema@.rag_work IS 'brings chunks up to date in this session, committing as it goes';
+", requires = ["catalog"])]
+#[allow(clippy::needless_pass_by_value)] // its memory may not outlive the first commit
+fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), SqlError> {
+    model::require_utf8()?;
+    require_non_atomic(fcinfo)?;
+    let collections = administered(collection.as_deref())?;
+    let asker = collection.is_none().then(current_user);
+    // SAFETY: connected once and finished below; an error unwinds to PostgreSQL, which disconnects.
+    unsafe {
+        let options = pg_sys::SPI_OPT_NONATOMIC.cast_signed();
+        let connected = pg_sys::SPI_connect_ext(options);
+        assert_eq!(connected, pg_sys::SPI_OK_CONNECT.cast_signed(), "SPI connects");
+    }
+    let drained = drain(&collections, asker);
+    // SAFETY: connected above.
+    unsafe { pg_sys::SPI_finish() };
+    drained.unwrap_or_else(|failed| failed.rethrow());
+    Ok(())
+}
+
+/// Indexes what is to be indexed of `collections`, and has the answers written that wait for `asker`.
+fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> {
+    let mut drain = Drain::new(Host::procedure()?, Some(collections.to_vec()));
+    if let Some(asker) = asker {
+        answers::work_off(drain.host(), asker)?;
+    }
+    drain.release_lost()?;
+    loop {
+        match drain.turn()? {
+            Turn::Worked | Turn::Underway => {}
+            // A worker is at the rest. When this returns, everything that was there is searchable.
+            Turn::Idle { is_claimed: true, .. } => {
+                drain.host().outside(|| {
+                    std::thread::sleep(POLL);
+                    interrupt::checkpoint()
+                })?;
+            }
+            Turn::Idle { .. } => break,
+        }
+    }
+    for warning in drain.host().transaction(|| Ok(left_behind(collections)))? {
+        warning.report(PgLogLevel::WARNING);
+    }
+    drain.take_outage().map_or(Ok(()), Err)
+}
+
+/// What could not be indexed, said at the end.
+fn left_behind(collections: &[i32]) -> Vec<ErrorReport> {
+    let sql = statement!("api/work_left");
+    let rows = as_extension_owner(|| {
+        query(sql, &[collections.to_vec().into()], |row| {
+            let (name, paused): (String, _) = (required(&row, 1), column::<String>(&row, 2));
+            let count = |position| required::<i64>(&row, position);
+            (name, paused, count(3), count(4), required::<bool>(&row, 5))
+        })
+    });
+    let mut warnings = Vec::new();
+    for (name, paused, dead, later, is_at_home) in rows {
+        let mut warn = |message: String, hint: String| {
+            let code = PgSqlErrorCode::ERRCODE_WARNING;
+            warnings.push(ErrorReport::new(code, message, function_name!()).set_hint(hint));
+        };
+        if !is_at_home {
+            warn(
+                format!("collection \"{name}\" is paused: it was restored or cloned"),
+                format!("SELECT * FROM rag_verify('{name}') lets it go on."),
+            );
+        } else if let Some(reason) = paused {
+            warn(
+                format!("collection \"{name}\" is paused: {reason}"),
+                format!("When that is settled, rag_retry('{name}') lets it go on."),
+            );
+        }
+        if dead > 0 {
+            warn(
+                format!("{dead} documents of collection \"{name}\" could not be indexed"),
+                "The view rag.dead_job says why.".to_owned(),
+            );
+        }
+        if later > 0 {
+            warn(
+                format!(
+                    "{later} documents of collection \"{name}\" failed and wait for another try"
+                ),
+                format!("rag_retry('{name}') makes them ready at once."),
+            );
+        }
+    }
+    warnings
+}
+
+/// A procedure called by a function or inside a transaction block cannot commit.
+fn require_non_atomic(fcinfo: pg_sys::FunctionCallInfo) -> Result<()> {
+    // SAFETY: PostgreSQL passes a valid call; CALL gives it a context that says whether it may commit.
+    let is_atomic = unsafe {
+        let context = (*fcinfo).context.cast::<pg_sys::CallContext>();
+        context.is_null() || (*context).type_ != pg_sys::NodeTag::T_CallContext || (*context).atomic
+    };
+    if !is_atomic {
+        return Ok(());
+    }
+    Err(Error::invalid_termination("procedure \"rag_work\" cannot run inside a transaction block")
+        .with_hint("Call it by itself, outside of BEGIN and of functions: it commits as it goes."))
+}
+
+/// Collections that the caller may work on: the named one, or all of the caller's own.
+fn administered(name: Option<&str>) -> Result<Vec<i32>> {
+    if let Some(name) = name {
+        let collection = Collection::by_name(name)?;
+        collection.require_owner("work on it")?;
+        return Ok(vec![collection.id]);
+    }
+    let sql = statement!("api/work_administered");
+    Ok(query(sql, &[], |row| required(&row, 1)))
+}
+
+/// Lets a paused collection go on and gives its dead jobs another chance. Returns how many.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_retry(collection text) RETURNS bigint
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_retry IS 'lets a paused collection go on and tries its dead jobs again; returns their number';
+", requires = ["catalog"])]
+fn rag_retry(collection: &str) -> Result<i64, SqlError> {
+    let collection = Collection::by_name(collection)?;
+    collection.require_owner("retry it")?;
+    let revived = as_extension_owner(|| {
+        let resume = statement!("api/retry_resume");
+        execute(resume, &[collection.id.into(), None::<i32>.into()]);
+        execute(statement!("api/retry_jobs"), &[collection.id.into()])
+    });
+    wake::changes_written();
+    Ok(revived as i64)
+}

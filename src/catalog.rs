@@ -1,0 +1,10 @@
+//! TODO
+pub mod collection;
+pub mod follow_ddl;
+pub mod generation;
+pub mod home;
+pub mod lexical;
+pub mod model;
+pub mod objects;
+pub mod target;
+pub mod vector_index;

@@ -1,0 +1,232 @@
+//! `rag_follow_ddl()`: keeps collections in step with changes to their sources' definition.
+//!
+//! Renamed columns, a new owner, attached and detached partitions are taken over; a dropped source
+//! takes its collection along; a collection that can no longer be kept up is paused and says why.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
+#![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
+
+use crate::catalog::collection::Collection;
+use crate::catalog::objects::drop;
+use crate::catalog::objects::triggers;
+use crate::catalog::objects::triggers::{create_table_triggers, enable_triggers};
+use crate::catalog::objects::{Source, follow_owner};
+use crate::sys::error::raise;
+use crate::sys::names::relation_sql;
+use crate::sys::plan::scans::nodes;
+use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::spi::{column, execute, fill, query, read, required};
+use crate::sys::workers::builders;
+use crate::sys::workers::wake;
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use rag::{Error, Result};
+use std::ffi::CStr;
+
+/// Tells PostgreSQL how to call [`rag_follow_ddl`].
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+pub extern "C" fn pg_finfo_rag_follow_ddl() -> &'static pg_sys::Pg_finfo_record {
+    static RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &RECORD
+}
+
+/// The event trigger function.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL passes a valid call; whether it comes from an event trigger is checked first.
+    let data = unsafe { (*fcinfo).context.cast::<pg_sys::EventTriggerData>() };
+    // SAFETY: a context, where there is one, is a node with a tag.
+    if data.is_null() || unsafe { (*data).type_ } != pg_sys::NodeTag::T_EventTriggerData {
+        raise(
+            Error::unsupported(
+                "function \"rag_follow_ddl\" can only be called as an event trigger",
+            )
+            .with_hint("The extension creates the event triggers that call it."),
+        );
+    }
+    // SAFETY: the tag says it is an event's data, whose name is a C string.
+    let event = unsafe { CStr::from_ptr((*data).event) };
+    let outcome = match event.to_bytes() {
+        b"sql_drop" => after_drop(),
+        b"ddl_command_start" => {
+            // SAFETY: the tag says it is an event's data, valid during the call.
+            before_drop(unsafe { &*data });
+            Ok(())
+        }
+        _ => after_command(),
+    };
+    if let Err(error) = outcome {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
+extension_sql!(
+    r"CREATE FUNCTION @extschema@.rag_follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_follow_ddl';
+COMMENT ON FUNCTION @extschema@.rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
+CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
+    EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();",
+    name = "rag_follow_ddl",
+    requires = ["catalog", "query_log", home]
+);
+
+/// After ALTER TABLE, CREATE TABLE or CREATE TRIGGER.
+fn after_command() -> Result<()> {
+    let template = statement!("catalog/followed_collections");
+    let sql = fill(template, &[("ingest", triggers::INGEST)]);
+    let ids: Vec<i32> = as_extension_owner(|| query(&sql, &[], |row| required(&row, 1)));
+    for id in ids {
+        follow(id)?;
+    }
+    Ok(())
+}
+
+fn follow(id: i32) -> Result<()> {
+    let check = statement!("catalog/follow_check");
+    let broken: Vec<Option<String>> =
+        as_extension_owner(|| query(check, &[id.into()], |row| column(&row, 1)));
+    if let Some(reason) = broken.into_iter().next().flatten() {
+        pause(id, &reason);
+        return Ok(());
+    }
+    let columns = statement!("catalog/follow_columns");
+    as_extension_owner(|| execute(columns, &[id.into()]));
+    follow_owner(id);
+    let Some(collection) = Collection::by_id(id)? else { return Ok(()) };
+    let source = Source::of(&collection);
+    follow_triggers(&collection, &source);
+    follow_partitions(&collection, &source);
+    Ok(())
+}
+
+/// A trigger of the source's own that changes rows on their way in can change the text when another column
+/// is set: from then on an update of any column counts.
+fn follow_triggers(collection: &Collection, source: &Source) {
+    let template = statement!("catalog/follow_update_trigger");
+    let name = triggers::trigger_name(collection, "update");
+    let args = [collection.name.as_str().into(), collection.source.into(), name.into()];
+    let is_there = || !read(&triggers::with_own_triggers(template), &args, |_| ()).is_empty();
+    if source.has_before_update && is_there() {
+        as_source_owner(collection.owner, || {
+            triggers::replace_update_trigger(collection, source);
+        });
+    }
+}
+
+fn follow_partitions(collection: &Collection, source: &Source) {
+    if !source.is_partitioned {
+        return;
+    }
+    let template = statement!("catalog/follow_partitions");
+    let args = [
+        collection.name.as_str().into(),
+        collection.source.into(),
+        collection.id.into(),
+        triggers::trigger_name(collection, "insert").into(),
+    ];
+    let differing = as_extension_owner(|| {
+        query(&triggers::with_own_triggers(template), &args, |row| {
+            (required::<Oid>(&row, 1), required::<bool>(&row, 2), required::<bool>(&row, 3))
+        })
+    });
+    if differing.is_empty() {
+        return;
+    }
+    for (table, is_of_source, has_triggers) in &differing {
+        // A detached table may have another owner by now, and one that was dropped has none.
+        let Some(owner) = relation_owner(*table) else { continue };
+        as_source_owner(owner, || match (is_of_source, has_triggers) {
+            (false, _) => drop::drop_triggers(&collection.name, *table),
+            (true, false) => create_table_triggers(collection, source, &relation_sql(*table)),
+            (true, true) => {}
+        });
+    }
+    if collection.is_replicated {
+        // What a partition inherits is enabled already.
+        let added = differing.iter().filter(|(_, is_of_source, has)| *is_of_source && !has);
+        let added: Vec<Oid> = added.map(|(table, ..)| *table).collect();
+        enable_triggers(collection, &added);
+    }
+    triggers::note_partitions(collection, source);
+    if differing.iter().any(|(_, is_of_source, has)| !is_of_source || !has) {
+        compare_everything(collection.id);
+    }
+}
+
+/// Before DROP TABLE: who builds an index of what is made of a source would keep it waiting, for hours maybe. Where
+/// nothing is dropped after all, the build is called for again.
+fn before_drop(data: &pg_sys::EventTriggerData) {
+    let sql = statement!("catalog/drop_generations");
+    for table in named_tables(data) {
+        // As the caller: nobody else's builds end.
+        let generations = read(sql, &[table.into()], |row| required::<i32>(&row, 1));
+        builders::stop(&generations);
+    }
+}
+
+/// The tables that a DROP TABLE names, those that there are.
+fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
+    let statement = data.parsetree.cast::<pg_sys::DropStmt>();
+    let mut tables = Vec::new();
+    // SAFETY: the statement's tag is looked at first; a DROP TABLE has a list of names, each a list of strings. Looking
+    // a name up takes no lock, and raises the error that the statement would raise.
+    unsafe {
+        if statement.is_null()
+            || (*statement).type_ != pg_sys::NodeTag::T_DropStmt
+            || (*statement).removeType != pg_sys::ObjectType::OBJECT_TABLE
+        {
+            return tables;
+        }
+        for name in nodes::<pg_sys::List>((*statement).objects) {
+            let range = pg_sys::makeRangeVarFromNameList(*name);
+            let (no_lock, no_argument) = (pg_sys::NoLock as i32, std::ptr::null_mut());
+            let flags = pg_sys::RVROption::RVR_MISSING_OK;
+            let table = pg_sys::RangeVarGetRelidExtended(range, no_lock, flags, None, no_argument);
+            if table != pg_sys::InvalidOid {
+                tables.push(table);
+            }
+        }
+    }
+    tables
+}
+
+/// After any DROP.
+fn after_drop() -> Result<()> {
+    let sql = statement!("catalog/dropped_collections");
+    let hit = as_extension_owner(|| {
+        query(sql, &[], |row| {
+            let flag = |position| required::<bool>(&row, position);
+            (required::<String>(&row, 1), required::<i32>(&row, 2), flag(3), flag(4), flag(5))
+        })
+    });
+    for (name, id, lost_source, lost_column, lost_partition) in hit {
+        if lost_source {
+            // Whoever could drop the source may drop what was made of it.
+            as_extension_owner(|| drop::drop(&name, drop::Behavior::Cascade))?;
+            pgrx::notice!("collection \"{name}\" was dropped with its source");
+        } else if lost_column {
+            pause(id, "a column of the collection was dropped");
+        } else if lost_partition {
+            let gone = "DELETE FROM rag.source_partition s WHERE s.collection_id = $1 AND NOT EXISTS \
+                        (SELECT FROM pg_catalog.pg_class r WHERE r.oid = s.partition::oid)";
+            as_extension_owner(|| execute(gone, &[id.into()]));
+            compare_everything(id);
+        }
+    }
+    Ok(())
+}
+
+fn pause(id: i32, reason: &str) {
+    let sql = "UPDATE rag.collection SET paused = $2 WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[id.into(), reason.into()]));
+}
+
+fn compare_everything(id: i32) {
+    let sql = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
+    as_extension_owner(|| execute(sql, &[id.into()]));
+    wake::changes_written();
+}

@@ -1,0 +1,28 @@
+//! Generations of a collection: built beside each other, switched between, dropped.
+pub mod switch;
+
+use crate::catalog::collection::Collection;
+use crate::sys::attempt::Patience;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::execute;
+use rag::{Error, Result};
+use std::time::Duration;
+
+/// For locks that searches wait behind.
+pub const SHORT: Patience = Patience { each: c"100ms", all: Duration::from_secs(30) };
+
+/// Makes other changes of the collection's generations wait until the transaction ends, and reads the
+/// collection as it is then.
+pub fn lock(collection: &Collection) -> Result<Collection> {
+    as_extension_owner(|| execute(statement!("catalog/lock_collection"), &[collection.id.into()]));
+    Collection::by_id(collection.id)?.ok_or_else(|| {
+        Error::conflict(format!("collection \"{}\" was dropped meanwhile", collection.name))
+            .with_hint("SELECT name FROM rag.collection lists the collections.")
+    })
+}
+
+/// What to say of a generation that a collection does not have.
+pub fn no_generation(collection: &Collection, generation: i32) -> Error {
+    Error::undefined(format!("collection \"{}\" has no generation {generation}", collection.name))
+        .with_hint("The view rag.generation_status lists them.")
+}

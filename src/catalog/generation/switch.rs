@@ -1,0 +1,178 @@
+//! Which generation searches run on.
+use crate::catalog::collection::{Collection, Generation, State};
+use crate::catalog::generation::{SHORT, lock, no_generation};
+use crate::catalog::objects::create_view;
+use crate::sys::attempt::{Patience, with_short_locks};
+use crate::sys::failed::Failed;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::spi::{execute, query, required};
+use crate::sys::transaction::Host;
+use rag::{Error, Result};
+use std::time::Duration;
+
+/// A worker comes again; until then it has other things to do.
+const BRIEF: Patience = Patience { each: c"100ms", all: Duration::from_secs(1) };
+
+/// Lets searches run on the generation of this number, or without one on the one being built. Refuses one
+/// that lacks documents unless `force`. Returns its number.
+pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> Result<i32> {
+    with_short_locks(&what(collection), SHORT, || {
+        let collection = lock(collection)?;
+        let target = chosen(&collection, generation)?;
+        if !force && target.state != State::Active {
+            require_complete(&collection, &target)?;
+        }
+        activate(&collection, &target)?;
+        Ok(target.id)
+    })
+}
+
+/// Lets searches run on the generation they ran on before. Returns its number, and what it lacks if it
+/// lacks anything.
+pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
+    with_short_locks(&what(collection), SHORT, || {
+        let collection = lock(collection)?;
+        let target = collection.generation_in(State::Standby).ok_or_else(|| {
+            Error::not_ready(format!(
+                "collection \"{}\" has no generation to go back to",
+                collection.name
+            ))
+            .with_hint("rag_switch leaves the previous one on standby until rag_prune drops it.")
+        })?;
+        let lacks = Readiness::of(&target).lacks();
+        activate(&collection, &target)?;
+        Ok((target.id, lacks))
+    })
+}
+
+/// Switches to a generation that was to be switched to once complete. Run by a worker. False when a lock
+/// is not to be had for now.
+pub fn by_itself(host: &Host, generation: i32) -> Result<bool, Failed> {
+    let switched = host.transaction(|| {
+        let Some(generation) = Generation::by_id(generation) else { return Ok(()) };
+        let Some(collection) = Collection::by_id(generation.collection)? else { return Ok(()) };
+        with_short_locks(&what(&collection), BRIEF, || {
+            let collection = lock(&collection)?;
+            let Some(target) = Generation::by_id(generation.id) else { return Ok(()) };
+            if target.state != State::Building {
+                return Ok(());
+            }
+            match Readiness::of(&target).lacks() {
+                None => activate(&collection, &target)?,
+                Some(lacks) => give_up(&target, &format!("did not switch by itself: {lacks}")),
+            }
+            Ok(())
+        })
+    });
+    match switched {
+        Ok(()) => Ok(true),
+        Err(failed) if failed.is_lock() => Ok(false),
+        Err(failed) => Err(failed),
+    }
+}
+
+fn what(collection: &Collection) -> String {
+    format!("switch collection \"{}\"", collection.name)
+}
+
+fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Generation> {
+    let Some(id) = generation else {
+        return collection.generation_in(State::Building).ok_or_else(|| {
+            Error::not_ready(format!("collection \"{}\" is not being rebuilt", collection.name))
+                .with_hint("Make a generation with rag_rebuild(), or go back to the previous one with rag_rollback().")
+        });
+    };
+    let found = collection.generations().into_iter().find(|one| one.id == id);
+    let found = found.ok_or_else(|| no_generation(collection, id))?;
+    if found.state == State::Retired {
+        return Err(Error::not_ready(format!(
+            "generation {id} of collection \"{}\" follows the source no more",
+            collection.name
+        ))
+        .with_hint("Make a new one with rag_rebuild(), and drop this one with rag_prune()."));
+    }
+    Ok(found)
+}
+
+/// What a generation has of all that the active one has.
+struct Readiness {
+    is_loaded: bool,
+    indexed: i64,
+    documents: i64,
+    behind: i64,
+    missing: i64,
+}
+
+impl Readiness {
+    fn of(generation: &Generation) -> Self {
+        let sql = statement!("catalog/load_readiness");
+        as_extension_owner(|| {
+            query(sql, &[generation.id.into()], |row| Self {
+                is_loaded: required(&row, 1),
+                indexed: required(&row, 2),
+                documents: required(&row, 3),
+                behind: required(&row, 4),
+                missing: required(&row, 5),
+            })
+        })
+        .pop()
+        .expect("a generation has a row in the view")
+    }
+
+    /// In words; `None` when nothing is lacking.
+    fn lacks(&self) -> Option<String> {
+        let mut lacks = Vec::new();
+        if !self.is_loaded {
+            let (indexed, documents) = (self.indexed, self.documents);
+            lacks.push(format!("{indexed} of {documents} documents found so far are loaded"));
+        } else if self.behind > 0 {
+            lacks.push(format!("{} documents are waiting", self.behind));
+        }
+        if self.missing > 0 {
+            lacks.push(format!("{} documents were given up", self.missing));
+        }
+        (!lacks.is_empty()).then(|| lacks.join(", "))
+    }
+}
+
+fn require_complete(collection: &Collection, target: &Generation) -> Result<()> {
+    let Some(lacks) = Readiness::of(target).lacks() else { return Ok(()) };
+    Err(Error::not_ready(format!(
+        "generation {} of collection \"{}\" is not complete",
+        target.id, collection.name
+    ))
+    .with_detail(format!("Of what the active generation has, {lacks}."))
+    .with_hint(
+        "Wait, and see rag.generation_status and rag.dead_job; force => true switches all the same.",
+    ))
+}
+
+fn activate(collection: &Collection, target: &Generation) -> Result<()> {
+    let active = collection.active_generation()?;
+    if active.id == target.id {
+        return Ok(());
+    }
+    target.require_policies(collection)?;
+    as_source_owner(collection.owner, || create_view(collection, target))?;
+    as_extension_owner(|| {
+        for sql in statement!("catalog/switch_states").split(";\n") {
+            execute(sql, &[collection.id.into(), target.id.into(), active.id.into()]);
+        }
+        // Somebody may have dropped the view, and it was made anew.
+        let view = "UPDATE rag.collection SET view = $2::regclass \
+                    WHERE collection_id = $1 AND view IS DISTINCT FROM $2::regclass";
+        execute(view, &[collection.id.into(), collection.view_sql.as_str().into()]);
+    });
+    pgrx::log!("rag_pg: collection \"{}\" switched to generation {}", collection.name, target.id);
+    Ok(())
+}
+
+/// Notes why a generation was not switched to, and leaves it to whoever reads that.
+fn give_up(target: &Generation, reason: &str) {
+    let stop = "UPDATE rag.generation SET switches = false WHERE generation_id = $1";
+    let note = "UPDATE rag.progress SET error = $2, sqlstate = NULL WHERE generation_id = $1";
+    as_extension_owner(|| {
+        execute(stop, &[target.id.into()]);
+        execute(note, &[target.id.into(), reason.into()]);
+    });
+}

@@ -1,0 +1,233 @@
+//! Another extension's BM25 index in place of ours: making it, finding it, asking it.
+//!
+//! One more engine is a variant of [`Engine`], a statement that creates its index and one that asks it. Every
+//! engine indexes the same column, chunks' lexemes as plain words, so that none parses a user's text.
+mod care;
+
+use crate::catalog::collection::{Collection, Generation};
+use crate::sys::datum::tsvector::TsVector;
+use crate::sys::guc::scope::Scope;
+use crate::sys::rights::{as_source_owner, is_standby, row_security_applies};
+use crate::sys::spi::{column, execute, fill, read, required};
+use crate::sys::{names, plan, started};
+pub use care::{Lack, before_write, verify};
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use pgrx::spi::quote_literal;
+use rag::search::lexical::{Engine, words};
+use rag::{Error, Result};
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.lexeme_words(lexemes tsvector) RETURNS text
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.lexeme_words IS 'lexemes as words of ASCII letters and digits, each as often as it occurs: what another extension''s index reads';
+", requires = ["catalog"])]
+#[allow(clippy::needless_pass_by_value)] // how arguments come
+fn lexeme_words(lexemes: TsVector<'_>) -> String {
+    words(lexemes.lexemes())
+}
+
+/// An engine's extension as installed in this database, seen for one table of chunks.
+struct Installed {
+    schema_sql: String,
+    version: String,
+    /// Whether the source's owner may use the extension's schema.
+    may_use: bool,
+    /// Its index over the chunks.
+    index: Option<Oid>,
+}
+
+impl Installed {
+    fn find(engine: Engine, owner: Oid, chunks: Oid) -> Option<Self> {
+        let sql = statement!("catalog/lexical_find");
+        let args = [engine.name().into(), owner.into(), chunks.into()];
+        let found = plan::read_latest(sql, &args, |row| Self {
+            schema_sql: required(row, 1),
+            version: required(row, 2),
+            may_use: required(row, 3),
+            index: column(row, 4),
+        });
+        found.into_iter().next()
+    }
+}
+
+/// The engine of this name, for tables of `owner` in `schema_sql`; or why it cannot be had.
+pub fn engine(name: &str, owner: Oid, schema_sql: &str) -> Result<Engine> {
+    let engine = Engine::named(name).ok_or_else(|| {
+        Error::invalid_argument(format!("unrecognized lexical engine \"{name}\""))
+            .with_hint(format!("Use one of: {}.", Engine::ALL.map(Engine::name).join(", ")))
+    })?;
+    if !engine.is_foreign() {
+        return Ok(engine);
+    }
+    let builtin = "or leave lexical => 'builtin', which needs no other extension";
+    let Some(installed) = Installed::find(engine, owner, Oid::INVALID) else {
+        return Err(Error::undefined(format!("extension \"{name}\" is not installed"))
+            .with_hint(format!("CREATE EXTENSION {name}, {builtin}.")));
+    };
+    let least: Vec<String> = engine.least_version().iter().map(u32::to_string).collect();
+    let (version, least) = (&installed.version, least.join("."));
+    if !engine.accepts(version) {
+        return Err(Error::unsupported(format!("extension \"{name}\" {version} is too old"))
+            .with_hint(format!("ALTER EXTENSION {name} UPDATE to {least} or newer, {builtin}.")));
+    }
+    let schema = &installed.schema_sql;
+    if !installed.may_use {
+        return Err(Error::forbidden(format!(
+            "the source's owner may not use schema {schema} of extension \"{name}\""
+        ))
+        .with_hint(format!("GRANT USAGE ON SCHEMA {schema} to the table's owner, {builtin}.")));
+    }
+    // It looks its index up by an unquoted name at every insert.
+    if engine == Engine::PgTextsearch && schema_sql.starts_with('"') {
+        return Err(Error::unsupported(format!(
+            "\"{name}\" cannot index tables in schema {schema_sql}, whose name needs quotes"
+        ))
+        .with_hint(format!("Rename the schema, {builtin}.")));
+    }
+    Ok(engine)
+}
+
+/// Gives a new table of chunks what an engine needs. Runs as the source's owner.
+pub fn prepare(engine: Engine, generation: i32, chunks_sql: &str) {
+    if engine.is_foreign() {
+        let column = statement!("catalog/lexical_column");
+        execute(&fill(column, &[("chunks", chunks_sql)]), &[]);
+        create_index(engine, generation, chunks_sql);
+    }
+}
+
+/// Creates an engine's index. Runs as the source's owner.
+fn create_index(engine: Engine, generation: i32, chunks_sql: &str) {
+    let template = match engine {
+        Engine::Builtin => return,
+        Engine::PgTextsearch => statement!("catalog/lexical_index_pg_textsearch"),
+        Engine::PgSearch => statement!("catalog/lexical_index_pg_search"),
+    };
+    let names = [("index", index_name(generation, chunks_sql)), ("chunks", chunks_sql.to_owned())];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    execute(&fill(template, &names), &[]);
+}
+
+/// Whether a generation's index was created or found complete since the server started.
+fn is_checked(generation: &Generation) -> bool {
+    started::is_before(generation.lexical_checked_at)
+}
+
+/// A name that needs no quotes, see above, and that nothing else has in the schema of the chunks.
+fn index_name(generation: i32, chunks_sql: &str) -> String {
+    let taken = "SELECT 1 FROM pg_catalog.pg_class c \
+                  WHERE c.relname = $1::name AND c.relnamespace = \
+                        (SELECT t.relnamespace FROM pg_catalog.pg_class t WHERE t.oid = $2::pg_catalog.regclass)";
+    let mut name = format!("rag_pg_g{generation}_words");
+    while !read(taken, &[name.as_str().into(), chunks_sql.into()], |_| ()).is_empty() {
+        name.push('_');
+    }
+    name
+}
+
+/// What a search has of its generation's engine.
+pub enum Access {
+    /// The collection has none but ours.
+    Builtin,
+    /// Ours stands in, and why.
+    Instead(&'static str),
+    /// Another extension's index.
+    Index(Index),
+}
+
+/// Another extension's index over a generation's chunks.
+pub struct Index {
+    engine: Engine,
+    oid: Oid,
+    schema_sql: String,
+    owner: Oid,
+}
+
+impl Access {
+    /// Whether the caller's search may ask the generation's engine. Its scores tell of chunks that policies
+    /// hide from the caller, and on a standby it may lack what only the primary's memory has.
+    pub fn of(collection: &Collection, generation: &Generation) -> Self {
+        if !generation.lexical.is_foreign() {
+            return Self::Builtin;
+        }
+        if row_security_applies(collection.source) {
+            return Self::Instead("row-level security applies to the caller");
+        }
+        if is_standby() {
+            return Self::Instead("this is a standby");
+        }
+        match Index::find(collection, generation) {
+            Ok(index) => Self::Index(index),
+            Err(reason) => Self::Instead(reason),
+        }
+    }
+}
+
+impl Index {
+    fn find(collection: &Collection, generation: &Generation) -> Result<Self, &'static str> {
+        let engine = generation.lexical;
+        let found = Installed::find(engine, collection.owner, generation.chunks);
+        let found = found.ok_or("the extension is not installed")?;
+        if !engine.accepts(&found.version) {
+            return Err("the extension is too old");
+        }
+        if !found.may_use {
+            return Err("the source's owner may not use the extension's schema");
+        }
+        let oid = found.index.ok_or("its index is missing, which rag_verify can create")?;
+        if !is_checked(generation) {
+            return Err(
+                "its index was not checked since the server started, which rag_verify does",
+            );
+        }
+        Ok(Self { engine, oid, schema_sql: found.schema_sql, owner: collection.owner })
+    }
+
+    /// The `most` chunks that score best for these lexemes, best first. Whether the caller may see them is not
+    /// asked here.
+    pub fn best<'a>(
+        &self,
+        lexemes: impl Iterator<Item = &'a str>,
+        most: usize,
+        chunks_sql: &str,
+    ) -> Vec<i64> {
+        let template = match self.engine {
+            Engine::Builtin => return Vec::new(),
+            Engine::PgTextsearch => statement!("catalog/lexical_best_pg_textsearch"),
+            Engine::PgSearch => statement!("catalog/lexical_best_pg_search"),
+        };
+        let question = words(lexemes.map(|lexeme| (lexeme.as_bytes(), 1)));
+        let names = [
+            ("schema", self.schema_sql.clone()),
+            ("index", quote_literal(self.name_sql())),
+            ("chunks", chunks_sql.to_owned()),
+            ("count", most.to_string()),
+        ];
+        let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+        let sql = fill(template, &names);
+        as_source_owner(self.owner, || {
+            let _settings = in_index_order(&self.schema_sql);
+            plan::read(&sql, &[question.into()], |row| required::<i64>(row, 1))
+        })
+    }
+
+    /// What finds chunks here, for `rag_explain`.
+    pub fn described(&self) -> String {
+        format!("bm25 index {} of {}", self.name_sql(), self.engine.name())
+    }
+
+    fn name_sql(&self) -> String {
+        names::relation(self.oid).unwrap_or_default()
+    }
+}
+
+/// Settings for a statement that is to get its rows from another extension's index in the index's own order. That
+/// extension's planner hook may look functions up by the path, which no policy's depends on here.
+fn in_index_order(schema_sql: &str) -> Scope {
+    let mut scope = Scope::begin();
+    scope.set(c"search_path", &format!("pg_catalog, {schema_sql}, pg_temp"));
+    scope.set(c"enable_seqscan", "off");
+    scope.set(c"enable_sort", "off");
+    scope
+}

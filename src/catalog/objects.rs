@@ -1,0 +1,426 @@
+//! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+pub mod drop;
+pub mod triggers;
+use crate::catalog::collection::hold::lock_exclusively;
+use crate::catalog::collection::key::KeyColumn;
+use crate::catalog::collection::{Build, Collection, Generation, State, key};
+use crate::catalog::lexical;
+use crate::catalog::objects::triggers::{
+    create_triggers, drop_leftovers, heed_replication, note_partitions,
+};
+use crate::catalog::vector_index;
+use crate::sys::names::{extension_schema, relation_sql};
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::spi::{execute, fill, query, read, required};
+use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+use rag::{Error, Result};
+
+/// Longest identifier PostgreSQL keeps, in bytes.
+const NAME_BYTES: usize = 63;
+
+/// What the caller of `rag_create_collection` asked for, checked and with defaults filled in.
+#[derive(Debug)]
+pub struct Plan {
+    /// Name of the collection.
+    pub name: String,
+    /// The source.
+    pub source: Source,
+    /// Column with the text.
+    pub content: String,
+    /// Column whose text heads every heading path.
+    pub title: Option<String>,
+    /// Text search configuration, qualified and quoted.
+    pub text_search_config: String,
+    /// Whether changes that logical replication applies are noticed too.
+    pub is_replicated: bool,
+    /// How the first generation is built.
+    pub build: Build,
+}
+
+/// A table that can be a source.
+#[derive(Debug)]
+pub struct Source {
+    /// The table.
+    pub table: Oid,
+    /// Its qualified name, quoted.
+    pub sql: String,
+    /// Its schema, quoted.
+    pub schema_sql: String,
+    /// Its owner.
+    pub owner: Oid,
+    /// Whether it has partitions.
+    pub is_partitioned: bool,
+    /// Whether a trigger of its own may change a row before it is stored.
+    pub has_before_update: bool,
+}
+
+impl Source {
+    /// The source of a collection that exists.
+    pub fn of(collection: &Collection) -> Self {
+        Self::load(collection.source).expect("a loaded collection has its source").0
+    }
+
+    /// Describes `table`, or says why it cannot be a source or not by this caller.
+    pub fn describe(table: Oid) -> Result<Self> {
+        let (source, refusal) = Self::load(table).ok_or_else(|| {
+            Error::undefined("the source does not exist").with_hint("It was dropped meanwhile.")
+        })?;
+        match refusal {
+            None => Ok(source),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The table and, where it can be no source or not by this caller, why.
+    fn load(table: Oid) -> Option<(Self, Option<Error>)> {
+        let sql = statement!("catalog/describe_source");
+        let rows = read(sql, &[table.into()], |row| {
+            let source = Self {
+                table,
+                sql: required(&row, 3),
+                schema_sql: required(&row, 4),
+                owner: required(&row, 11),
+                is_partitioned: required::<String>(&row, 1) == "p",
+                has_before_update: required(&row, 8),
+            };
+            let refusal = source.refusal(&row);
+            (source, refusal)
+        });
+        rows.into_iter().next()
+    }
+
+    fn refusal(&self, row: &SpiHeapTupleData<'_>) -> Option<Error> {
+        let (sql, flag) = (&self.sql, |position| required::<bool>(row, position));
+        let kind: String = required(row, 1);
+        let unusable =
+            || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
+        let refusal = if flag(7) {
+            unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
+        } else if !matches!(kind.as_str(), "r" | "p") || flag(9) {
+            unusable().with_hint(
+                "A source is a table or partitioned table of a user, with a primary key.",
+            )
+        } else if required::<String>(row, 2) == "t" {
+            Error::wrong_object("a temporary table cannot be the source of a collection")
+                .with_hint("A source is read by background workers: use a permanent table.")
+        } else if flag(10) {
+            // A statement that names the one fires no statement trigger of the other.
+            unusable()
+                .with_detail("The table inherits from another or is inherited from.")
+                .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
+        } else if !flag(5) {
+            Error::forbidden(format!("must be owner of table {sql}"))
+                .with_hint("Ask the table's owner, or a superuser, to create the collection.")
+        } else if !flag(6) {
+            let schema = &self.schema_sql;
+            Error::forbidden(format!("the owner of {sql} may not create tables in its schema"))
+                .with_hint(format!("GRANT CREATE ON SCHEMA {schema} to the table's owner."))
+        } else {
+            return None;
+        };
+        Some(refusal)
+    }
+
+    /// Checks that `column` exists and holds text.
+    pub fn require_text(&self, column: &str) -> Result<()> {
+        let sql = statement!("catalog/describe_column");
+        let rows = read(sql, &[self.table.into(), column.into()], |row| {
+            (required::<String>(&row, 1), required::<bool>(&row, 2))
+        });
+        match rows.into_iter().next() {
+            None => Err(Error::undefined_column(format!(
+                "column \"{column}\" of table {} does not exist",
+                self.sql
+            ))
+            .with_hint("Name the column that holds the documents' text.")),
+            Some((type_sql, false)) => Err(Error::wrong_type(format!(
+                "column \"{column}\" of table {} is of type {type_sql}, not text",
+                self.sql
+            ))
+            .with_hint("Use a text column, or add a generated column that casts it to text.")),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Makes everything and returns the collection's number.
+pub fn create(plan: &Plan) -> Result<i32> {
+    let keys = key::primary_key(plan.source.table);
+    if keys.is_empty() {
+        return Err(Error::invalid_table(format!("table {} has no primary key", plan.source.sql))
+            .with_hint("Add a primary key: it is how chunks find their document."));
+    }
+    let key_names: Vec<String> = keys.iter().map(|key| key.name.clone()).collect();
+    let id = insert_collection(plan, key_names)?;
+    let collection = Collection::by_id(id)?.expect("the row was just inserted");
+    let generation = create_generation(&collection, &plan.build, State::Active, false)?;
+    as_source_owner(collection.owner, || {
+        drop_leftovers(&collection);
+        create_triggers(&collection, &plan.source);
+        create_view(&collection, &generation)
+    })?;
+    note_partitions(&collection, &plan.source);
+    if plan.is_replicated {
+        heed_replication(&collection, &plan.source);
+    }
+    note_view(&collection);
+    Ok(id)
+}
+
+/// Notes which relation is the collection's view.
+pub fn note_view(collection: &Collection) {
+    let view = collection.view_sql.as_str();
+    let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[collection.id.into(), view.into()]));
+}
+
+/// Gives the collection's objects to the owner of its source.
+pub fn follow_owner(id: i32) {
+    let sql = statement!("catalog/follow_owner");
+    as_extension_owner(|| {
+        let foreign = query(sql, &[id.into()], |row| {
+            (required::<Oid>(&row, 1), required::<String>(&row, 2), required::<String>(&row, 3))
+        });
+        for (relation, kind, owner) in foreign {
+            lock_exclusively(relation);
+            let kind = if kind == "v" { "VIEW" } else { "TABLE" };
+            let names = [("kind", kind), ("name", &relation_sql(relation)), ("owner", &owner)];
+            execute(&fill("ALTER {kind} {name} OWNER TO {owner}", &names), &[]);
+        }
+    });
+}
+
+fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
+    let name = plan.name.as_str();
+    let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1";
+    if !read(taken, &[name.into()], |_| ()).is_empty() {
+        return Err(Error::duplicate(format!("collection \"{name}\" already exists"))
+            .with_hint("Choose another name, or drop it with rag_drop_collection()."));
+    }
+    let sql = statement!("catalog/insert_collection");
+    let args = [
+        name.into(),
+        plan.source.table.into(),
+        plan.content.as_str().into(),
+        plan.title.as_deref().into(),
+        keys.into(),
+        plan.text_search_config.as_str().into(),
+        plan.is_replicated.into(),
+    ];
+    let ids = as_extension_owner(|| query(sql, &args, |row| required::<i32>(&row, 1)));
+    Ok(ids[0])
+}
+
+/// Creates a generation's tables as the source's owner, and its catalog row. `switches`: searches switch
+/// to it once it is complete.
+pub fn create_generation(
+    collection: &Collection,
+    build: &Build,
+    state: State,
+    switches: bool,
+) -> Result<Generation> {
+    let (id, names) = free_names(collection);
+    as_source_owner(collection.owner, || {
+        names.create(collection, build);
+        lexical::prepare(build.lexical, id, &names.chunks);
+    });
+    let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    let table = |name: &str| -> Oid {
+        read("SELECT $1::pg_catalog.regclass::oid", &[name.into()], |row| required(&row, 1))[0]
+    };
+    let args = [
+        id.into(),
+        collection.id.into(),
+        state.name().into(),
+        build.model.as_str().into(),
+        build.fingerprint.as_str().into(),
+        size(build.dimensions).into(),
+        size(build.max_tokens).into(),
+        size(build.overlap_tokens).into(),
+        build.format.as_str().into(),
+        build.index_method.as_str().into(),
+        table(&names.documents).into(),
+        table(&names.chunks).into(),
+        build.token_bits.then(|| table(&names.bits)).into(),
+        switches.into(),
+        build.lexical.name().into(),
+    ];
+    vector_index::announce(&build.index_method, build.dimensions);
+    warn_of_publications(collection);
+    as_extension_owner(|| {
+        execute(statement!("catalog/insert_generation"), &args);
+        let progress = "INSERT INTO rag.progress (generation_id) VALUES ($1)";
+        execute(progress, &[id.into()]);
+    });
+    Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
+}
+
+/// Warns where a publication takes in the tables that were just created: its subscribers have none of that name, and stop.
+fn warn_of_publications(collection: &Collection) {
+    let sql = statement!("catalog/publications_of_schema");
+    let names: Vec<String> =
+        read(sql, &[collection.schema_sql.as_str().into()], |row| required(&row, 1));
+    if names.is_empty() {
+        return;
+    }
+    let (names, schema) = (names.join(", "), &collection.schema_sql);
+    let message = format!("tables of collection \"{}\" are published", collection.name);
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, function_name!())
+        .set_detail(format!(
+            "Of these publications subscribers stop at the first chunk, unless they have tables of these names: {names}."
+        ))
+        .set_hint(format!(
+            "Publish the tables that are meant by name, with ALTER PUBLICATION ... SET TABLE, instead of all tables of the database or of schema {schema}."
+        ))
+        .report(PgLogLevel::WARNING);
+}
+
+/// The next number under which a generation's tables can be created: a dump of the schema alone brings
+/// tables of generations that this catalog does not know.
+fn free_names(collection: &Collection) -> (i32, TableNames) {
+    let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
+    let taken = "SELECT 1 FROM pg_catalog.unnest($1::text[]) AS t (name) \
+                 WHERE pg_catalog.to_regclass(t.name) IS NOT NULL";
+    loop {
+        let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
+        let names = TableNames::new(collection, id);
+        let all = vec![names.documents.clone(), names.chunks.clone(), names.bits.clone()];
+        if read(taken, &[all.into()], |_| ()).is_empty() {
+            return (id, names);
+        }
+    }
+}
+
+/// Qualified, quoted names of a generation's tables.
+struct TableNames {
+    documents: String,
+    chunks: String,
+    bits: String,
+}
+
+impl TableNames {
+    fn new(collection: &Collection, generation: i32) -> Self {
+        let name = |suffix: &str| {
+            let suffix = format!("_g{generation}_{suffix}");
+            let name = clip(&collection.name, NAME_BYTES - suffix.len()).to_owned() + &suffix;
+            format!("{}.{}", collection.schema_sql, quote_identifier(name))
+        };
+        Self { documents: name("documents"), chunks: name("chunks"), bits: name("token_bits") }
+    }
+
+    fn create(&self, collection: &Collection, build: &Build) {
+        let definitions: Vec<String> = collection
+            .keys
+            .iter()
+            .map(|key| {
+                let collation =
+                    key.collation_sql.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+                format!("{} {}{collation} NOT NULL", key.stored_name(), key.type_sql)
+            })
+            .collect();
+        let comment =
+            |what: &str| quote_literal(format!("rag_pg: {what} of collection {}", collection.name));
+        let main = |key: &KeyColumn| {
+            let name = key.stored_name();
+            key.may_move().then(|| format!("ALTER COLUMN {name} SET STORAGE MAIN, "))
+        };
+        let keys_main: Vec<String> = collection.keys.iter().filter_map(main).collect();
+        let names = [
+            ("documents", self.documents.as_str()),
+            ("chunks", &self.chunks),
+            ("bits", &self.bits),
+            ("key_definitions", &definitions.join(",\n    ")),
+            ("keys", &collection.stored_keys("")),
+            ("vector", &vector_index::stored(build.dimensions, &extension_schema("vector"))),
+            ("vector_storage", vector_storage(build.dimensions)),
+            ("keys_main", &keys_main.concat()),
+            ("documents_visible", &collection.source_visible(&self.documents)),
+            ("chunks_visible", &collection.source_visible(&self.chunks)),
+            ("documents_comment", &comment("documents")),
+            ("chunks_comment", &comment("chunks")),
+            ("bits_comment", &comment("token bits")),
+        ];
+        execute(&fill(statement!("catalog/create_generation"), &names), &[]);
+        execute(&fill(statement!("catalog/create_policies"), &names), &[]);
+        if build.token_bits {
+            execute(&fill(statement!("catalog/create_bits"), &names), &[]);
+            execute(&fill(statement!("catalog/create_bits_policy"), &names), &[]);
+        }
+    }
+}
+
+/// In line while at least two chunks of some 200 tokens fit into a page with their lexemes.
+fn vector_storage(dimensions: usize) -> &'static str {
+    if dimensions <= 1_024 { "PLAIN" } else { "EXTERNAL" }
+}
+
+/// Points the collection's view at a generation. A relation that only has the view's name is left as it is. Runs as the
+/// source's owner.
+pub fn create_view(collection: &Collection, generation: &Generation) -> Result<()> {
+    const COLUMNS: [&str; 8] = [
+        "chunk_id",
+        "ordinal",
+        "content",
+        "token_count",
+        "char_start",
+        "char_end",
+        "metadata",
+        "embedding",
+    ];
+    let replaced = collection.view.or_else(|| leftover_view(collection));
+    if replaced.is_none() {
+        require_free(collection)?;
+    }
+    // A view that is replaced keeps the names of its columns.
+    let columns = statement!("catalog/load_view_columns");
+    let present: Vec<String> = read(columns, &[replaced.into()], |row| required(&row, 1));
+    let view_keys: Vec<String> = collection
+        .keys
+        .iter()
+        .enumerate()
+        .map(|(position, key)| {
+            let is_taken = COLUMNS.contains(&key.name.as_str());
+            let name = if is_taken { format!("{}_key", key.name) } else { key.name.clone() };
+            let name = present.get(position).unwrap_or(&name);
+            format!("d.{} AS {}", key.stored_name(), quote_identifier(name))
+        })
+        .collect();
+    let names = [
+        ("or_replace", replaced.map_or("", |_| "OR REPLACE").to_owned()),
+        ("view", collection.view_sql.clone()),
+        ("view_keys", view_keys.join(", ")),
+        ("vector", extension_schema("vector")),
+        ("documents", relation_sql(generation.documents)),
+        ("chunks", relation_sql(generation.chunks)),
+        ("visible", collection.source_visible("d")),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    execute(&fill(statement!("catalog/create_view"), &names), &[]);
+    Ok(())
+}
+
+fn leftover_view(collection: &Collection) -> Option<Oid> {
+    let sql = statement!("catalog/leftover_view");
+    let keys = collection.keys.len() as i32;
+    let args = [collection.view_sql.as_str().into(), collection.source.into(), keys.into()];
+    read(sql, &args, |row| required::<Oid>(&row, 1)).pop()
+}
+
+fn require_free(collection: &Collection) -> Result<()> {
+    let view = collection.view_sql.as_str();
+    let taken = "SELECT 1 WHERE pg_catalog.to_regclass($1) IS NOT NULL";
+    if read(taken, &[view.into()], |_| ()).is_empty() {
+        return Ok(());
+    }
+    Err(Error::duplicate(format!("relation {view} already exists"))
+        .with_detail(format!("The view of collection \"{}\" would have its name.", collection.name))
+        .with_hint("Rename the relation, or choose another name for the collection."))
+}
+
+/// The longest start of `name` that fits into `bytes`.
+fn clip(name: &str, bytes: usize) -> &str {
+    &name[..name.floor_char_boundary(bytes)]
+}

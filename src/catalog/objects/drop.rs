@@ -1,0 +1,122 @@
+//! What dropping a collection takes away.
+use crate::catalog::collection::{no_collection, require_owner};
+use crate::catalog::objects::triggers::triggers_of;
+use crate::sys::names;
+use crate::sys::names::relation_sql;
+use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::spi::{column, execute, fill, read, required};
+use crate::sys::workers::builders;
+use pgrx::pg_sys::Oid;
+use pgrx::spi::SpiHeapTupleData;
+use rag::Result;
+
+/// What is left of a collection, source or not.
+struct Remains {
+    name: String,
+    id: i32,
+    owner: Oid,
+    view: Option<Oid>,
+    tables: Vec<Oid>,
+    with_triggers: Vec<Oid>,
+    generations: Vec<i32>,
+}
+
+/// Drops the collection of this name, also when its source is gone.
+pub fn drop(name: &str, behavior: Behavior) -> Result<()> {
+    let sql = statement!("catalog/load_dropped");
+    let remains = |row: SpiHeapTupleData<'_>| Remains {
+        name: name.to_owned(),
+        id: required(&row, 1),
+        owner: required(&row, 2),
+        view: column(&row, 3),
+        tables: required(&row, 4),
+        with_triggers: required(&row, 5),
+        generations: required(&row, 6),
+    };
+    let found = as_extension_owner(|| read(sql, &[name.into()], remains));
+    let remains = found.into_iter().next().ok_or_else(|| no_collection(name))?;
+    require_owner(remains.owner, name, "drop it")?;
+    // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
+    // tables, and the same order here cannot deadlock with it.
+    delete_generations(&remains.generations);
+    builders::stop(&remains.generations);
+    as_extension_owner(|| {
+        for sql in statement!("catalog/delete_collection").split(";\n") {
+            execute(sql, &[remains.id.into()]);
+        }
+    });
+    remains.drop_triggers();
+    as_source_owner(remains.owner, || remains.drop_objects(behavior));
+    Ok(())
+}
+
+/// What becomes of what others made of a collection's objects, such as views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behavior {
+    /// They are in the way, as of `DROP TABLE`.
+    Restrict,
+    /// They are dropped too: the source is gone already.
+    Cascade,
+}
+
+impl Behavior {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Restrict => "RESTRICT",
+            Self::Cascade => "CASCADE",
+        }
+    }
+}
+
+impl Remains {
+    fn drop_objects(&self, behavior: Behavior) {
+        if let Some(view) = self.view.map(relation_sql) {
+            let names = [("view", &*view), ("behavior", behavior.sql())];
+            execute(&fill("DROP VIEW {view} {behavior}", &names), &[]);
+        }
+        drop_tables(&self.tables, behavior);
+    }
+
+    fn drop_triggers(&self) {
+        for table in &self.with_triggers {
+            // A partition may have another owner.
+            let owner = relation_owner(*table).unwrap_or(self.owner);
+            as_source_owner(owner, || drop_triggers(&self.name, *table));
+        }
+    }
+}
+
+/// Deletes generations from the catalog, with all that is to be done for them.
+pub fn delete_generations(generations: &[i32]) {
+    as_extension_owner(|| {
+        for sql in statement!("catalog/delete_generations").split(";\n") {
+            execute(sql, &[generations.to_vec().into()]);
+        }
+    });
+}
+
+/// Drops tables of generations. Runs as their owner.
+pub fn drop_tables(tables: &[Oid], behavior: Behavior) {
+    // A rule can make a view of an empty table in PostgreSQL 15.
+    for (kind, statement) in
+        [(b'v', "DROP VIEW {tables} {behavior}"), (b'r', "DROP TABLE {tables} {behavior}")]
+    {
+        // All at once: the policies of one name another.
+        let is_kind = |table: &&Oid| (names::kind(**table) == Some(b'v')) == (kind == b'v');
+        let tables: Vec<_> =
+            tables.iter().filter(is_kind).filter_map(|table| names::relation(*table)).collect();
+        if !tables.is_empty() {
+            let names = [("tables", &*tables.join(", ")), ("behavior", behavior.sql())];
+            execute(&fill(statement, &names), &[]);
+        }
+    }
+}
+
+/// Drops a collection's triggers from one table. Runs as its owner.
+pub fn drop_triggers(collection: &str, table: Oid) {
+    let table_sql = relation_sql(table);
+    for trigger in &triggers_of(collection, table) {
+        let names = [("trigger", trigger.as_str()), ("table", &table_sql)];
+        execute(&fill("DROP TRIGGER {trigger} ON {table}", &names), &[]);
+    }
+}

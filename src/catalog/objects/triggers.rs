@@ -1,0 +1,178 @@
+//! The triggers by which a source tells of its changes.
+use crate::catalog::collection::{Collection, KeyColumn};
+use crate::catalog::objects::Source;
+use crate::catalog::objects::drop::drop_triggers;
+use crate::sys::names::{extension_schema, relation_sql};
+use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::spi::{execute, fill, read, required};
+use pgrx::pg_sys::Oid;
+use pgrx::spi::{quote_identifier, quote_literal};
+
+/// The extension's `rag_ingest()`, as a subquery.
+pub const INGEST: &str = statement!("catalog/ingest_function");
+
+/// Fills `{own_triggers}` of a statement whose first parameter is the collection's name. A trigger is the collection's
+/// by its function and its argument, on tables that the statement names by number; a name proves nothing.
+pub fn with_own_triggers(template: &str) -> String {
+    let own = statement!("catalog/own_triggers");
+    let own = fill(own, &[("name", "$1"), ("ingest", INGEST)]);
+    fill(template, &[("own_triggers", &own)])
+}
+
+/// Creates the triggers on the source and, where it has any, on its partitions. Runs as the owner.
+pub fn create_triggers(collection: &Collection, source: &Source) {
+    for table in tables(source) {
+        create_table_triggers(collection, source, &relation_sql(table));
+    }
+}
+
+/// Notes which partitions have the collection's triggers.
+pub fn note_partitions(collection: &Collection, source: &Source) {
+    as_extension_owner(|| {
+        for sql in statement!("catalog/note_partitions").split(";\n") {
+            execute(sql, &[collection.id.into(), source.table.into()]);
+        }
+    });
+}
+
+/// Quoted names of the collection's triggers on a table, but those that a partition inherits.
+pub fn triggers_of(collection: &str, table: Oid) -> Vec<String> {
+    let sql = with_own_triggers(statement!("catalog/triggers_of_table"));
+    read(&sql, &[collection.into(), table.into()], |row| required::<String>(&row, 1))
+}
+
+/// The source, before its partitions where it has any.
+fn tables(source: &Source) -> Vec<Oid> {
+    let partitions =
+        "SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass) ORDER BY level";
+    if source.is_partitioned {
+        read(partitions, &[source.table.into()], |row| required::<Oid>(&row, 1))
+    } else {
+        vec![source.table]
+    }
+}
+
+/// Makes the triggers heed what logical replication applies, or heed it no more, as the collection says.
+/// All other triggers are there: an event trigger that is fired meanwhile finds nothing to create.
+pub fn heed_replication(collection: &Collection, source: &Source) {
+    as_source_owner(collection.owner, || {
+        let replica = [REPLICA, REPLICA_UPDATE].map(|event| trigger_name(collection, event));
+        for trigger in triggers_of(&collection.name, source.table) {
+            if replica.contains(&trigger) {
+                let names = [("trigger", trigger.as_str()), ("table", &source.sql)];
+                execute(&fill("DROP TRIGGER {trigger} ON {table}", &names), &[]);
+            }
+        }
+        if collection.is_replicated {
+            let template = statement!("catalog/create_replica_triggers");
+            create_triggers_from(template, collection, source, &source.sql);
+        }
+    });
+    enable_triggers(collection, &tables(source));
+}
+
+/// Enables the triggers of tables that have all of them, for what the collection says.
+pub fn enable_triggers(collection: &Collection, tables: &[Oid]) {
+    let template = if collection.is_replicated {
+        statement!("catalog/enable_replica_triggers")
+    } else {
+        statement!("catalog/enable_origin_triggers")
+    };
+    for table in tables {
+        let names = [
+            ("table", relation_sql(*table)),
+            (REPLICA, trigger_name(collection, REPLICA)),
+            (REPLICA_UPDATE, trigger_name(collection, REPLICA_UPDATE)),
+            ("truncate", trigger_name(collection, "truncate")),
+        ];
+        let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+        // A partition may have another owner.
+        let owner = relation_owner(*table).unwrap_or(collection.owner);
+        as_source_owner(owner, || execute(&fill(template, &names), &[]));
+    }
+}
+
+/// Name of the collection's trigger for an event.
+pub fn trigger_name(collection: &Collection, event: &str) -> String {
+    format!("rag_pg_{}_{event}", collection.id)
+}
+
+/// Inserts and deletes that logical replication applies, and updates.
+const REPLICA: &str = "replica";
+const REPLICA_UPDATE: &str = "replica_update";
+
+/// Creates the triggers of one table. Runs as its owner.
+pub fn create_table_triggers(collection: &Collection, source: &Source, table: &str) {
+    if source.is_partitioned {
+        let template = statement!("catalog/create_partition_triggers");
+        create_triggers_from(template, collection, source, table);
+    } else {
+        let template = statement!("catalog/create_triggers");
+        create_triggers_from(template, collection, source, table);
+        create_update_trigger(collection, source, table, "");
+    }
+}
+
+/// Replaces the trigger for updates of a source that is a plain table. Runs as its owner.
+pub fn replace_update_trigger(collection: &Collection, source: &Source) {
+    create_update_trigger(collection, source, &source.sql, "OR REPLACE");
+}
+
+fn create_update_trigger(
+    collection: &Collection,
+    source: &Source,
+    table: &str,
+    or_replace: &'static str,
+) {
+    let template = statement!("catalog/create_update_trigger");
+    create_triggers_from(&template.replace("{or_replace}", or_replace), collection, source, table);
+}
+
+fn create_triggers_from(template: &str, collection: &Collection, source: &Source, table: &str) {
+    let mut columns: Vec<String> = collection.keys.iter().map(KeyColumn::name_sql).collect();
+    let mut changed: Vec<String> = collection
+        .keys
+        .iter()
+        .map(|key| {
+            let name = key.name_sql();
+            format!("NOT (OLD.{name} {} NEW.{name})", key.equality())
+        })
+        .collect();
+    for text in std::iter::once(&collection.content).chain(&collection.title) {
+        let name = quote_identifier(text);
+        // Byte for byte: a collation may call different texts equal.
+        changed.push(format!(
+            "OLD.{name}::text COLLATE pg_catalog.\"C\" IS DISTINCT FROM NEW.{name}::text COLLATE pg_catalog.\"C\""
+        ));
+        columns.push(name);
+    }
+    // A trigger that changes rows on their way in can change the text when another column is set.
+    let of =
+        if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
+    let trigger = |event| trigger_name(collection, event);
+    let names = [
+        ("insert", trigger("insert")),
+        ("update", trigger("update")),
+        ("delete", trigger("delete")),
+        ("truncate", trigger("truncate")),
+        (REPLICA, trigger(REPLICA)),
+        (REPLICA_UPDATE, trigger(REPLICA_UPDATE)),
+        ("table", table.to_owned()),
+        ("of", of),
+        ("changed", changed.join(" OR ")),
+        ("ingest", format!("{}.rag_ingest", extension_schema("rag_pg"))),
+        ("collection", quote_literal(&collection.name)),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    execute(&fill(template, &names), &[]);
+}
+
+/// Drops triggers that a dump of the schema alone brought back: they are of a collection of this name which
+/// the catalog does not know. Runs as the owner.
+pub fn drop_leftovers(collection: &Collection) {
+    let sql = with_own_triggers(statement!("catalog/leftover_triggers"));
+    let args = [collection.name.as_str().into(), collection.source.into()];
+    for table in read(&sql, &args, |row| required::<Oid>(&row, 1)) {
+        drop_triggers(&collection.name, table);
+    }
+}

@@ -1,0 +1,4 @@
+//! TODO
+pub mod changes;
+pub mod job_count;
+pub mod lease;

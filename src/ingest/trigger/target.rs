@@ -1,0 +1,180 @@
+//! Which collections a table feeds, remembered per backend.
+use crate::sys::plan;
+use crate::sys::spi::{column, required};
+use pgrx::{PgRelation, pg_guard, pg_sys};
+use rag::{Error, Result};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::rc::Rc;
+
+/// A column of the table that fires the trigger.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Attribute number in that table: partitions number theirs differently.
+    pub attribute: i16,
+    /// The type's output function.
+    pub output: pg_sys::Oid,
+    /// Whether the type is passed by value.
+    pub by_value: bool,
+    /// Length of the type, negative when it varies.
+    pub length: i16,
+    /// Whether its output function heeds no setting.
+    is_plain: bool,
+    /// How many bytes its integers have, which are written without that function; 0: it has none.
+    pub integer: u8,
+}
+
+/// The collections of a table and the columns they watch.
+#[derive(Debug)]
+pub struct Targets {
+    /// Numbers of the collections.
+    pub collections: Vec<i32>,
+    /// Columns of the primary key, in its order.
+    pub columns: Vec<Column>,
+    /// Whether settings of the session change how a key is written.
+    pub heeds_settings: bool,
+    /// Columns whose change makes a document another.
+    pub watched: Vec<Column>,
+}
+
+/// Types whose text is the same under all settings; every other type gets fixed settings.
+const PLAIN_TYPES: [pg_sys::Oid; 8] = [
+    pg_sys::INT2OID,
+    pg_sys::INT4OID,
+    pg_sys::INT8OID,
+    pg_sys::NUMERICOID,
+    pg_sys::TEXTOID,
+    pg_sys::VARCHAROID,
+    pg_sys::BPCHAROID,
+    pg_sys::UUIDOID,
+];
+
+type Known = HashMap<(pg_sys::Oid, Option<String>), Rc<Targets>>;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::new(HashMap::new());
+    static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The collections that `relation` feeds, or only the one named by the trigger's argument.
+pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<Targets>> {
+    watch_relations();
+    let key = (relation, name.map(str::to_owned));
+    if let Some(found) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+        return Ok(found);
+    }
+    let targets = Rc::new(load(relation, name)?);
+    KNOWN.with_borrow_mut(|known| known.insert(key, targets.clone()));
+    Ok(targets)
+}
+
+fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
+    let sql = statement!("ingest/load_targets");
+    let mut found = with_latest_snapshot(|| {
+        // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
+        plan::read(sql, &[relation.into()], |row| {
+            let mut watched: Vec<String> = vec![required(row, 4)];
+            watched.extend(column::<String>(row, 5));
+            let keys: Vec<String> = required(row, 3);
+            (required::<i32>(row, 1), required::<String>(row, 2), keys, watched)
+        })
+    });
+    found.retain(|(_, collection, ..)| name.is_none_or(|name| name == collection));
+    let Some((_, _, keys, _)) = found.first() else { return Err(no_source(relation, name)) };
+    let columns: Vec<Column> =
+        keys.iter().map(|key| describe(relation, key)).collect::<Result<_>>()?;
+    let mut names: Vec<_> = found.iter().flat_map(|(.., watched)| watched.clone()).collect();
+    names.sort();
+    names.dedup();
+    let watched = names.iter().map(|name| describe(relation, name)).collect::<Result<_>>()?;
+    Ok(Targets {
+        collections: found.iter().map(|(id, ..)| *id).collect(),
+        heeds_settings: columns.iter().any(|column| !column.is_plain),
+        columns,
+        watched,
+    })
+}
+
+/// Runs `body`, which only reads, with a snapshot of now: the trigger that was fired may be younger than
+/// the transaction's, and so may its collection.
+fn with_latest_snapshot<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: in a transaction; an abort takes the snapshot away, like any other.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let result = body();
+    // SAFETY: pushed above, and whatever body pushed is gone.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
+fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
+    // SAFETY: the trigger holds a lock on the relation.
+    let opened = unsafe { PgRelation::open(relation) };
+    let c_name = CString::new(name).expect("names hold no NUL");
+    // SAFETY: look-ups of an existing relation and, once found, of one of its columns.
+    unsafe {
+        let attribute = pg_sys::get_attnum(relation, c_name.as_ptr());
+        let position = usize::try_from(attribute).ok().and_then(|n| n.checked_sub(1));
+        let tuple_desc = opened.tuple_desc();
+        let Some(attr) = position.and_then(|position| tuple_desc.get(position)) else {
+            let table = opened.name();
+            return Err(Error::undefined_column(format!(
+                "column \"{name}\" of table \"{table}\" does not exist"
+            ))
+            .with_hint(
+                "Its collection needs this column: drop the collection and create it anew.",
+            ));
+        };
+        let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+        pg_sys::getTypeOutputInfo(attr.atttypid, &raw mut output, &raw mut is_varlena);
+        Ok(Column {
+            attribute,
+            output,
+            by_value: attr.attbyval,
+            length: attr.attlen,
+            is_plain: PLAIN_TYPES.contains(&attr.atttypid),
+            integer: match attr.atttypid {
+                pg_sys::INT2OID => 2,
+                pg_sys::INT4OID => 4,
+                pg_sys::INT8OID => 8,
+                _ => 0,
+            },
+        })
+    }
+}
+
+fn no_source(relation: pg_sys::Oid, name: Option<&str>) -> Error {
+    // SAFETY: the trigger holds a lock on the relation.
+    let opened = unsafe { PgRelation::open(relation) };
+    let table = opened.name();
+    let message = match name {
+        None => format!("table \"{table}\" is not the source of a collection"),
+        Some(name) => format!("table \"{table}\" is not the source of collection \"{name}\""),
+    };
+    Error::not_ready(message)
+        .with_hint("rag_create_collection() registers a source and creates its triggers.")
+}
+
+/// Creating and dropping a collection creates and drops triggers of its source, which tells every
+/// backend to forget what it knows of that table.
+fn watch_relations() {
+    if IS_WATCHING.replace(true) {
+        return;
+    }
+    // SAFETY: the callback stays in memory with the library, which is never unloaded.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), pg_sys::Datum::from(0)) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    // An invalidation can arrive while the map is being read or filled; then it is read again below.
+    KNOWN.with(|known| {
+        if let Ok(mut known) = known.try_borrow_mut() {
+            if relation == pg_sys::InvalidOid {
+                known.clear();
+            } else {
+                known.retain(|(table, _), _| *table != relation);
+            }
+        }
+    });
+}

@@ -1,0 +1,6 @@
+//! TODO
+pub mod estimate;
+pub mod index;
+pub mod prune;
+pub mod rebuild;
+pub mod verify;

@@ -1,0 +1,177 @@
+//! What a rebuild will cost, from a sample: nothing is written and little is read.
+use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
+use crate::catalog::collection::{Build, Collection};
+use crate::catalog::vector_index;
+use crate::models::embedder::Embedder;
+use crate::models::local as model;
+use crate::sys::interrupt::checkpoint;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::spi::{column, fill, query, read, required};
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::quote_identifier;
+use rag::Result;
+use rag::chunk::Options;
+use rag::generation::estimate::{Estimate, Layout, Sample};
+use rag::model::{LocalModel, Purpose};
+use rag::queue::diff::ChunkHash;
+use rag::queue::plan::{self, Chunk, Document};
+use std::collections::HashSet;
+use std::time::Instant;
+
+/// Documents looked at, and rows that they are chosen from.
+const DOCUMENTS: i64 = 100;
+const ROWS: i64 = 1_000;
+/// Most characters read of a document, and most bytes of all of them.
+const CHARACTERS: i32 = 50_000;
+const BYTES: usize = 2_000_000;
+/// Tokens embedded to see how long that takes.
+const TIMED_TOKENS: usize = 2_000;
+
+/// A document of the sample.
+struct Sampled {
+    key: String,
+    document: Document,
+    /// How many times what was read the whole document is.
+    parts: f64,
+}
+
+/// Estimates what a generation built like this comes to.
+pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
+    let documents = documents(collection);
+    let sampled = sampled(collection, documents);
+    let stored = stored(collection, build, &sampled)?;
+    let options = Options {
+        max_tokens: build.max_tokens,
+        overlap_tokens: build.overlap_tokens,
+        format: build.format.parse()?,
+        heading_tokens: 0,
+        window: embedder.room(Purpose::Document)?,
+    };
+    let (mut sample, mut fresh, mut bytes) = (Sample::default(), Vec::new(), 0);
+    for (one, ordinal) in sampled.iter().zip(1..) {
+        if bytes > BYTES {
+            break;
+        }
+        bytes += one.document.content.as_ref().map_or(0, String::len);
+        let chunks = plan::chunks(&one.document, &options, embedder.counter(), &mut checkpoint)?;
+        let is_fresh = |chunk: &Chunk| !stored.contains(&(ordinal, chunk.hash));
+        let measure = |chunk: &Chunk| {
+            (chunk.heading_tokens + chunk.token_count, chunk.content.len(), is_fresh(chunk))
+        };
+        sample.add(one.parts, chunks.iter().map(measure));
+        fresh.extend(chunks.into_iter().filter(is_fresh));
+    }
+    let rate = match embedder {
+        Embedder::Local(model) => tokens_per_second(build, model, &fresh)?,
+        // Nobody asked to pay for an estimate.
+        Embedder::Remote(client) => client.spec().tokens_per_second(sample.mean_fresh_tokens()),
+    };
+    let layout = Layout {
+        dimensions: build.dimensions,
+        token_bits: build.token_bits,
+        index: vector_index::method_for(&build.index_method, build.dimensions),
+    };
+    Ok(sample.extrapolate(documents as f64, layout, rate))
+}
+
+/// How many documents there are, or about.
+fn documents(collection: &Collection) -> i64 {
+    let known = statement!("maintain/estimate_documents");
+    let known: Vec<Option<i64>> =
+        as_extension_owner(|| query(known, &[collection.id.into()], |row| column(&row, 1)));
+    known.into_iter().next().flatten().unwrap_or_else(|| {
+        let template = statement!("maintain/estimate_count");
+        let sql = fill(template, &[("source", &collection.source_sql)]);
+        as_source_owner(collection.owner, || read(&sql, &[], |row| required(&row, 1)))[0]
+    })
+}
+
+fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
+    let each = |of: &dyn Fn(&KeyColumn) -> String| {
+        collection.keys.iter().map(of).collect::<Vec<_>>().join(", ")
+    };
+    let title = collection.title.as_ref();
+    let title = title.map_or("NULL".to_owned(), |title| format!("s.{}", quote_identifier(title)));
+    let percent = (100.0 * ROWS as f64 / documents.max(1) as f64).min(100.0);
+    let names = [
+        ("source_texts", each(&|key| format!("pg_catalog.format('%s', s.{})", key.stored_name()))),
+        ("source_keys", each(&|key| format!("s.{} AS {}", key.name_sql(), key.stored_name()))),
+        ("title", format!("{title}::text")),
+        ("content", collection.content_sql()),
+        ("source", collection.source_sql.clone()),
+        ("characters", CHARACTERS.to_string()),
+        ("percent", percent.to_string()),
+        ("documents", DOCUMENTS.to_string()),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    let sql = fill(statement!("maintain/estimate_sample"), &names);
+    as_source_owner(collection.owner, || {
+        read(&sql, &[], |row| {
+            let key: Vec<String> = required(&row, 1);
+            let content: Option<String> = column(&row, 3);
+            let taken = content.as_ref().map_or(0, String::len).max(1) as f64;
+            Sampled {
+                key: encode(key.iter().map(String::as_str)),
+                parts: (f64::from(required::<i32>(&row, 4)) / taken).max(1.0),
+                document: Document { title: column(&row, 2), content },
+            }
+        })
+    })
+}
+
+/// Chunks of the sampled documents, numbered from 1, whose vectors some generation has.
+fn stored(
+    collection: &Collection,
+    build: &Build,
+    sampled: &[Sampled],
+) -> Result<HashSet<(i32, ChunkHash)>> {
+    let keys: Vec<String> = sampled.iter().map(|one| one.key.clone()).collect();
+    let mut stored = HashSet::new();
+    for generation in collection.generations() {
+        let serves = generation.fingerprint == build.fingerprint
+            && (generation.bits.is_some() || !build.token_bits);
+        let is_usable = || generation.hold() && generation.require_tables(collection).is_ok();
+        if keys.is_empty() || !serves || !is_usable() {
+            continue;
+        }
+        let tables = generation.tables_sql()?;
+        let names = [
+            ("keys", keys_sql(&collection.keys)),
+            ("sibling", tables[1].clone()),
+            ("chunk_equal", collection.stored_keys_equal("c", "k")),
+        ];
+        let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+        let sql = fill(statement!("maintain/estimate_hashes"), &names);
+        let literals = array_literals(&keys, collection.keys.len());
+        let args: Vec<DatumWithOid<'_>> = literals.into_iter().map(Into::into).collect();
+        let rows = as_source_owner(collection.owner, || {
+            read(&sql, &args, |row| (required::<i32>(&row, 1), required::<Vec<u8>>(&row, 2)))
+        });
+        stored.extend(rows.into_iter().filter_map(|(n, hash)| Some((n, hash.try_into().ok()?))));
+    }
+    Ok(stored)
+}
+
+/// How fast this session embeds some of the chunks; 0 where there are none.
+fn tokens_per_second(build: &Build, model: &'static LocalModel, chunks: &[Chunk]) -> Result<f64> {
+    let mut tokens = 0;
+    let enough = chunks.iter().take_while(|chunk| {
+        let is_wanted = tokens < TIMED_TOKENS;
+        tokens += chunk.heading_tokens + chunk.token_count;
+        is_wanted
+    });
+    let timed: Vec<&Chunk> = enough.collect();
+    let Some(first) = timed.first() else { return Ok(0.0) };
+    let embedder = model::ready_embedder(model)?;
+    // The first run of a session takes memory that the next ones have.
+    embed(build, embedder, &[first])?;
+    let started = Instant::now();
+    embed(build, embedder, &timed)?;
+    let tokens: usize = timed.iter().map(|chunk| chunk.heading_tokens + chunk.token_count).sum();
+    Ok(tokens as f64 / started.elapsed().as_secs_f64().max(1e-6))
+}
+
+fn embed(build: &Build, embedder: &'static LocalModel, chunks: &[&Chunk]) -> Result<()> {
+    plan::embed(chunks, embedder, build.dimensions, build.token_bits, &mut checkpoint)?;
+    Ok(())
+}

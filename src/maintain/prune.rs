@@ -1,0 +1,53 @@
+//! Dropping generations that nothing runs on.
+use crate::catalog::collection::{Collection, Generation, State};
+use crate::catalog::generation::{lock, no_generation};
+use crate::catalog::objects::drop::{Behavior, delete_generations, drop_tables};
+use crate::sys::attempt::{Patience, with_short_locks};
+use crate::sys::rights::{as_source_owner, relation_owner};
+use crate::sys::workers::builders;
+use pgrx::pg_sys::Oid;
+use rag::{Error, Result};
+use std::time::Duration;
+
+/// Nobody searches what is dropped, so a try may last; after a second PostgreSQL cancels an autovacuum
+/// that is in the way.
+const LONG: Patience = Patience { each: c"2s", all: Duration::from_secs(30) };
+
+/// Drops the generation of this number, or without one all that are on standby or retired. Returns how
+/// many.
+pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
+    let what = format!("drop generations of collection \"{}\"", collection.name);
+    with_short_locks(&what, LONG, || {
+        let collection = lock(collection)?;
+        let pruned = chosen(&collection, generation)?;
+        let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();
+        delete_generations(&ids);
+        builders::stop(&ids);
+        let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
+        let tables: Vec<Oid> =
+            tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();
+        as_source_owner(collection.owner, || drop_tables(&tables, Behavior::Restrict));
+        Ok(pruned.len())
+    })
+}
+
+fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Vec<Generation>> {
+    let mut all = collection.generations();
+    let Some(id) = generation else {
+        all.retain(|one| matches!(one.state, State::Standby | State::Retired));
+        return Ok(all);
+    };
+    all.retain(|one| one.id == id);
+    match all.first().map(|one| one.state) {
+        None => Err(no_generation(collection, id)),
+        Some(State::Active) => Err(Error::not_ready(format!(
+            "generation {id} of collection \"{}\" is what searches run on",
+            collection.name
+        ))
+        .with_hint(format!(
+            "Switch to another one first, or drop all of it with rag_drop_collection('{}').",
+            collection.name
+        ))),
+        Some(_) => Ok(all),
+    }
+}

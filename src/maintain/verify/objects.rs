@@ -1,0 +1,186 @@
+//! The objects of a collection: owners, triggers, policies, indexes, the view, rights.
+use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::lexical;
+use crate::catalog::lexical::Lack;
+use crate::catalog::objects as create;
+use crate::catalog::objects::Source;
+use crate::catalog::objects::{drop, triggers};
+use crate::catalog::target::Target;
+use crate::maintain::verify::Finding;
+use crate::sys::names;
+use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::spi::{execute, fill, query, read, required};
+use pgrx::pg_sys::Oid;
+use pgrx::spi::quote_identifier;
+use rag::Result;
+
+/// A table of the source whose triggers do not tell of every change.
+pub const TRIGGER: &str = "table without triggers";
+
+/// Looks at every object; what another check needs comes before it.
+pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Result<Vec<Finding>> {
+    let mut findings = vec![owners(collection, repairs), tables(collection, repairs)];
+    let policies = targets.iter().map(|target| policies(target, repairs)).sum();
+    let indexes: i64 = targets.iter().map(|target| indexes(target, repairs)).sum();
+    let view = view(collection, repairs)?;
+    let mut grants = 0;
+    for target in targets {
+        grants += self::grants(collection, &target.generation, repairs)?;
+    }
+    let lacks: Vec<Lack> =
+        targets.iter().filter_map(|target| lexical::verify(target, repairs)).collect();
+    let lacking = |lack| lacks.iter().filter(|other| **other == lack).count() as i64;
+    let created = repairs.then_some("created");
+    findings.extend([
+        Finding::new("policy missing", policies, created),
+        Finding::new("index missing", indexes + lacking(Lack::Index), created),
+        Finding::new("search index incomplete", lacking(Lack::Chunks), created),
+        Finding::new("search index unchecked", lacking(Lack::Check), repairs.then_some("checked")),
+        Finding::new("search extension missing", lacking(Lack::Extension), None),
+        Finding::new("view missing", view, created),
+        Finding::new("right missing", grants, repairs.then_some("granted")),
+    ]);
+    Ok(findings)
+}
+
+fn owners(collection: &Collection, repairs: bool) -> Finding {
+    let sql = statement!("catalog/follow_owner");
+    let foreign = as_extension_owner(|| read(sql, &[collection.id.into()], |_| ()).len());
+    if repairs && foreign > 0 {
+        create::follow_owner(collection.id);
+    }
+    Finding::new("object of another owner", foreign as i64, repairs.then_some("given to the owner"))
+}
+
+fn tables(collection: &Collection, repairs: bool) -> Finding {
+    let source = Source::of(collection);
+    let sql = triggers::with_own_triggers(statement!("maintain/verify_triggers"));
+    let args = [
+        collection.name.as_str().into(),
+        collection.source.into(),
+        collection.id.into(),
+        source.has_before_update.into(),
+        collection.is_replicated.into(),
+    ];
+    let wrong = as_extension_owner(|| {
+        read(&sql, &args, |row| (required::<Oid>(&row, 1), required::<bool>(&row, 2)))
+    });
+    if repairs {
+        for (table, is_foreign) in &wrong {
+            let table_sql = names::relation_sql(*table);
+            // A detached partition may have another owner by now.
+            let owner = relation_owner(*table).unwrap_or(collection.owner);
+            as_source_owner(owner, || {
+                drop::drop_triggers(&collection.name, *table);
+                if !is_foreign {
+                    triggers::create_table_triggers(collection, &source, &table_sql);
+                }
+            });
+        }
+        if !wrong.is_empty() {
+            triggers::heed_replication(collection, &source);
+        }
+        triggers::note_partitions(collection, &source);
+    }
+    Finding::new(TRIGGER, wrong.len() as i64, repairs.then_some("created"))
+}
+
+fn policies(target: &Target, repairs: bool) -> i64 {
+    let generation = &target.generation;
+    let found = generation.without_policies(&target.collection);
+    let (bits, texts): (Vec<Oid>, Vec<Oid>) =
+        found.into_iter().partition(|table| generation.bits == Some(*table));
+    let names = [
+        ("documents", target.documents.as_str()),
+        ("chunks", &target.chunks),
+        ("bits", target.bits.as_deref().unwrap_or_default()),
+        ("documents_visible", &target.collection.source_visible(&target.documents)),
+        ("chunks_visible", &target.collection.source_visible(&target.chunks)),
+    ];
+    if repairs {
+        as_source_owner(target.collection.owner, || {
+            if !texts.is_empty() {
+                drop_policies(generation.documents);
+                drop_policies(generation.chunks);
+                let sql = statement!("catalog/create_policies");
+                execute(&fill(sql, &names), &[]);
+            }
+            for table in bits.iter().copied() {
+                drop_policies(table);
+                let sql = statement!("catalog/create_bits_policy");
+                execute(&fill(sql, &names), &[]);
+            }
+        });
+    }
+    (texts.len() + bits.len()) as i64
+}
+
+/// Drops every policy of a table, also such as are not ours. Runs as its owner.
+fn drop_policies(table: Oid) {
+    let sql = statement!("maintain/policies_of_table");
+    let table_sql = names::relation_sql(table);
+    for policy in read(sql, &[table.into()], |row| required::<String>(&row, 1)) {
+        let names = [("policy", policy.as_str()), ("table", &table_sql)];
+        execute(&fill("DROP POLICY {policy} ON {table}", &names), &[]);
+    }
+}
+
+/// The indexes that searches and workers count on, but for the vector index, which has its own care.
+fn indexes(target: &Target, repairs: bool) -> i64 {
+    let sql = statement!("maintain/verify_indexes");
+    let generation = &target.generation;
+    let keys = target.collection.keys.len() as i32;
+    let args = [
+        generation.documents.into(),
+        generation.chunks.into(),
+        generation.bits.into(),
+        keys.into(),
+    ];
+    let missing = read(sql, &args, |row| required::<String>(&row, 1));
+    if repairs {
+        let names = [
+            ("documents", target.documents.as_str()),
+            ("chunks", &target.chunks),
+            ("bits", target.bits.as_deref().unwrap_or_default()),
+            ("keys", &target.collection.stored_keys("")),
+        ];
+        as_source_owner(target.collection.owner, || {
+            for template in &missing {
+                execute(&fill(template, &names), &[]);
+            }
+        });
+    }
+    missing.len() as i64
+}
+
+fn view(collection: &Collection, repairs: bool) -> Result<i64> {
+    let sql = statement!("maintain/verify_view");
+    let is_there = !read(sql, &[collection.id.into()], |_| ()).is_empty();
+    if repairs && !is_there {
+        let generation = collection.active_generation()?;
+        as_source_owner(collection.owner, || create::create_view(collection, &generation))?;
+        create::note_view(collection);
+    }
+    Ok(i64::from(!is_there))
+}
+
+/// Roles that may read the chunks, which is what `rag_grant` is about, but not all else that a search reads.
+fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Result<i64> {
+    let sql = statement!("maintain/verify_grants");
+    let roles = query(sql, &[generation.id.into()], |row| required::<String>(&row, 1));
+    if repairs && !roles.is_empty() {
+        // Read again: the view may have been created just now.
+        let collection = Collection::by_name(&collection.name)?;
+        let mut tables = generation.tables_sql()?;
+        tables.extend(collection.view.map(|_| collection.view_sql.clone()));
+        let tables = tables.join(", ");
+        as_source_owner(collection.owner, || {
+            for role in &roles {
+                let role = quote_identifier(role);
+                let names = [("tables", tables.as_str()), ("role", &role)];
+                execute(&fill(statement!("maintain/grant"), &names), &[]);
+            }
+        });
+    }
+    Ok(roles.len() as i64)
+}

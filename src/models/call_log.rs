@@ -1,0 +1,258 @@
+//! The ledger of remote calls: what was asked of whom, how it went and what it cost.
+//!
+//! A call is paid for even if the statement that made it fails, so sessions do not write the ledger in their own
+//! transaction where that can be helped: with preloading they leave finished records in shared memory, and a
+//! worker writes them. That also keeps searches in read-only transactions, and free of transaction ids. Workers and
+//! `rag_work` write theirs in a transaction of its own, right after the call. A record that could not be written keeps
+//! its place in shared memory, and one that is written nowhere is counted in the server's log.
+#![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
+
+mod ring;
+
+use crate::sys::failed::Failed;
+use crate::sys::guc;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::execute;
+use crate::sys::transaction::{Host, subtransaction};
+use crate::sys::workers::wake::{call_now, has_board};
+use pgrx::pg_sys;
+use rag::queue::Failure;
+use rag::remote::{Call, Purpose, Spec};
+use std::cell::Cell;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+/// Most calls deleted at once.
+const BATCH: i32 = 1_000;
+
+/// How long to wait after a failure before records are stored again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// When this process last failed to store records.
+    static FAILED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A call as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    at: f64,
+    role: pg_sys::Oid,
+    collection: Option<i32>,
+    model: String,
+    purpose: Purpose,
+    items: i32,
+    input_tokens: i64,
+    output_tokens: i64,
+    is_estimate: bool,
+    milliseconds: i64,
+    attempts: i32,
+    status: Option<u16>,
+    succeeded: bool,
+    request_id: String,
+    cost: Option<f64>,
+}
+
+impl Record {
+    /// Whether the provider took the request, and charges for it.
+    pub fn was_answered(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// What there is to say about a call of a model that `role` made, perhaps for a collection.
+    pub fn new(call: &Call, spec: &Spec, role: pg_sys::Oid, collection: Option<i32>) -> Self {
+        let tokens = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let number = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
+        Self {
+            at: call.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            role,
+            collection,
+            model: spec.name.clone(),
+            purpose: call.purpose,
+            items: number(call.items as u64),
+            input_tokens: tokens(call.counted.input.unwrap_or(call.tokens as u64)),
+            output_tokens: tokens(call.counted.output.unwrap_or(0)),
+            is_estimate: call.counted.input.is_none(),
+            milliseconds: i64::try_from(call.duration.as_millis()).unwrap_or(i64::MAX),
+            attempts: number(u64::from(call.attempts)),
+            status: call.status,
+            succeeded: call.is_success,
+            request_id: call.request_id.clone().unwrap_or_default(),
+            cost: call.cost(&spec.price),
+        }
+    }
+}
+
+/// Prepares what processes share; called while the library is loaded.
+pub fn init() {
+    ring::init();
+}
+
+/// Notes what a session called. Runs also while an error unwinds, so it raises none where it does.
+pub fn note(records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    if has_board() && guc::worker::workers() > 0 {
+        leave(records);
+    } else if !std::thread::panicking() && may_write() {
+        write(records);
+    } else {
+        ring::lose(records.len());
+    }
+    if !std::thread::panicking() && !has_board() {
+        report_lost();
+    }
+}
+
+/// Leaves records for a worker, where there is shared memory. Writes no table, so that it may run anywhere.
+pub fn leave(records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    ring::lose(ring::put(here(), records));
+    call_now();
+}
+
+fn here() -> pg_sys::Oid {
+    // SAFETY: reads this process's variable.
+    unsafe { pg_sys::MyDatabaseId }
+}
+
+/// Whether this transaction may write.
+pub fn may_write() -> bool {
+    // SAFETY: reads this backend's state.
+    unsafe {
+        pg_sys::IsTransactionState()
+            && !pg_sys::XactReadOnly
+            && !pg_sys::RecoveryInProgress()
+            && !pg_sys::IsInParallelMode()
+    }
+}
+
+/// Writes records in this transaction.
+pub fn write(records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    let args = [
+        each(records, |r| r.at).into(),
+        each(records, |r| i64::from(r.role.to_u32())).into(),
+        each(records, |r| r.collection.unwrap_or(0)).into(),
+        each(records, |r| r.model.clone()).into(),
+        each(records, |r| r.purpose.as_str()).into(),
+        each(records, |r| r.items).into(),
+        each(records, |r| r.input_tokens).into(),
+        each(records, |r| r.output_tokens).into(),
+        each(records, |r| r.is_estimate).into(),
+        each(records, |r| r.milliseconds).into(),
+        each(records, |r| r.attempts).into(),
+        each(records, |r| r.status.map_or(0, i32::from)).into(),
+        each(records, |r| r.succeeded).into(),
+        each(records, |r| r.request_id.clone()).into(),
+        each(records, |r| r.cost).into(),
+    ];
+    let sql = statement!("models/call_log_insert");
+    as_extension_owner(|| execute(sql, &args));
+}
+
+fn each<T>(records: &[Record], of: impl Fn(&Record) -> T) -> Vec<T> {
+    records.iter().map(of).collect()
+}
+
+fn report_lost() {
+    let lost = ring::take_lost();
+    if lost > 0 {
+        pgrx::log!("rag_pg: {lost} remote calls were not recorded: nobody was there to write them");
+    }
+}
+
+/// Writes what this process called, in a transaction of its own. A failure to do so is no reason to call again.
+pub fn store(host: &Host, records: &[Record]) {
+    if records.is_empty() || !guc::call_log::is_on() {
+        return;
+    }
+    let stored = if has_board() {
+        ring::lose(ring::put(here(), records));
+        drain(host)
+    } else {
+        let written = host.transaction(|| {
+            write(records);
+            Ok(())
+        });
+        if written.is_err() {
+            ring::lose(records.len());
+        }
+        report_lost();
+        written
+    };
+    if let Err(failed) = stored {
+        failed.warn();
+    }
+}
+
+/// Writes what sessions of this database left in shared memory. What cannot be written now is tried again later, and
+/// keeps nobody from anything else. An error is a wish to stop.
+pub fn drain(host: &Host) -> Result<(), Failed> {
+    report_lost();
+    let is_recent = |at: Instant| at.elapsed() < AGAIN;
+    if !ring::has(here()) || FAILED.get().is_some_and(is_recent) {
+        return Ok(());
+    }
+    let all = host.transaction(|| {
+        write(&ring::take(here(), usize::MAX));
+        Ok(())
+    });
+    let stored = match all {
+        Err(failed) if failed.class == Failure::Row => drain_one_by_one(host),
+        all => all,
+    };
+    match stored {
+        Err(failed) if failed.is_cancel() => Err(failed),
+        Err(failed) => {
+            failed.warn();
+            FAILED.set(Some(Instant::now()));
+            Ok(())
+        }
+        Ok(()) => {
+            FAILED.set(None);
+            Ok(())
+        }
+    }
+}
+
+/// How long until what could not be stored is tried again, if there is anything.
+pub fn again_in() -> Option<Duration> {
+    let failed = FAILED.get().filter(|_| ring::has(here()))?;
+    Some(AGAIN.saturating_sub(failed.elapsed()))
+}
+
+/// One that the table refuses is given up, so that it does not keep the others.
+fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
+    let one = || {
+        host.transaction(|| {
+            let records = ring::take(here(), 1);
+            let written = subtransaction(|| {
+                write(&records);
+                Ok(())
+            });
+            match written {
+                Err(failed) if failed.class == Failure::Row && !failed.is_cancel() => {
+                    failed.warn();
+                    ring::lose(records.len());
+                }
+                Err(failed) => failed.rethrow(),
+                Ok(()) => {}
+            }
+            Ok(!records.is_empty())
+        })
+    };
+    while one()? {}
+    Ok(())
+}
+
+/// Deletes a batch of calls that are older than the setting keeps; says whether there may be more.
+pub fn prune() -> bool {
+    let Some(seconds) = guc::call_log::retention() else { return false };
+    let sql = statement!("models/call_log_prune");
+    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
+}

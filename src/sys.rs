@@ -1,0 +1,25 @@
+//! TODO
+pub mod attempt;
+pub mod background;
+pub mod client_output;
+pub mod cursor;
+pub mod datum;
+pub mod error;
+pub mod exit;
+pub mod failed;
+pub mod guc;
+pub mod interrupt;
+pub mod limit;
+pub mod memory;
+pub mod names;
+pub mod plan;
+pub mod relation_size;
+pub mod rights;
+pub mod rows;
+pub mod shmem;
+pub mod spi;
+pub mod started;
+pub mod text_search;
+pub mod time_limit;
+pub mod transaction;
+pub mod workers;

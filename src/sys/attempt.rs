@@ -1,0 +1,61 @@
+//! Changes that need a lock which somebody may hold for long.
+//!
+//! Whoever waits for a strong lock makes all who come later wait as well. So each try is short, and between
+//! two tries the others get through.
+use crate::sys::failed::Failed;
+use crate::sys::interrupt::checkpoint;
+use crate::sys::rights::with_lock_timeout;
+use crate::sys::transaction::subtransaction;
+use rag::{Error, Result};
+use std::ffi::CStr;
+use std::time::{Duration, Instant};
+
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long to try.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Longest wait for a lock in one try, as the setting `lock_timeout` takes it.
+    pub each: &'static CStr,
+    /// How long to go on trying.
+    pub all: Duration,
+}
+
+/// Runs `body` in a subtransaction, again until it gets its locks. `what` is named in the error when it
+/// never does.
+pub fn with_short_locks<R>(
+    what: &str,
+    patience: Patience,
+    mut body: impl FnMut() -> Result<R>,
+) -> Result<R> {
+    let started = Instant::now();
+    loop {
+        let failed = match subtransaction(|| with_lock_timeout(patience.each, &mut body)) {
+            Ok(value) => return Ok(value),
+            Err(failed) if failed.is_lock() => failed,
+            Err(failed) => failed.rethrow(),
+        };
+        if started.elapsed() >= patience.all {
+            return Err(busy(what, &failed));
+        }
+        pause()?;
+    }
+}
+
+fn busy(what: &str, failed: &Failed) -> Error {
+    Error::busy(format!("could not {what}: somebody holds a lock on it"))
+        .with_detail(failed.reason().to_owned())
+        .with_hint(
+            "Try again when transactions that use the collection have ended; pg_locks shows them.",
+        )
+}
+
+fn pause() -> Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < PAUSE {
+        checkpoint()?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

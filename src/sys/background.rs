@@ -1,0 +1,119 @@
+//! A background process of the server's: its signals, settings, priority and waits.
+#![allow(unsafe_code)] // a process of the server's
+
+use crate::sys::exit;
+use crate::sys::guc;
+use crate::sys::rights::PARSING;
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use std::ffi::CStr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Settings for the life of a background process, whatever the configuration, its database or its role say: these are
+/// meant for sessions. What bounds each transaction is set where it begins.
+const SETTLED: &[(&CStr, &CStr)] = &[
+    // First: as another role it could set nothing.
+    (c"role", c"none"),
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"statement_timeout", c"0"),
+];
+unsafe extern "C-unwind" {
+    // PostgreSQL's own handler of SIGTERM, which ends a running statement. pgrx's would only set a flag,
+    // and its binding of this one is a Rust function, which a signal handler may not be.
+    fn die(signal: std::ffi::c_int);
+}
+
+/// Sets up a background process: ends at once when told to, reads the configuration again on SIGHUP.
+pub fn attach() {
+    // SAFETY: signals are still blocked; both handlers are PostgreSQL's way.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::pqsignal(pg_sys::SIGTERM.cast_signed(), Some(die));
+        #[cfg(feature = "pg18")]
+        pg_sys::pqsignal_be(pg_sys::SIGTERM.cast_signed(), Some(die));
+    }
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP);
+}
+
+/// Waits for this process's latch; acts on interrupts and reads the configuration again when asked to.
+/// Ends the process when the postmaster is gone: nobody else would, and the server could not be started
+/// again beside it.
+pub fn wait(most: Duration) {
+    if !BackgroundWorker::wait_latch(Some(most)) {
+        exit::end_process(1);
+    }
+    if BackgroundWorker::sighup_received() {
+        // SAFETY: outside of a transaction, as PostgreSQL's own processes do it.
+        unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+        follow_nice();
+    }
+}
+
+/// Connects a background process to a database as the bootstrap superuser. Its search path is the extension's own from
+/// the first statement on: that of the database, or one of `"$user"` and `public`, may hold anybody's operators.
+pub fn connect(database: pg_sys::Oid) {
+    // SAFETY: a process that is connected to nothing yet.
+    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
+    for (name, value) in SETTLED.iter().chain(&PARSING) {
+        set(name, value);
+    }
+    // PostgreSQL 17 and newer.
+    if has_setting(c"transaction_timeout") {
+        set(c"transaction_timeout", c"0");
+    }
+}
+
+/// Whether this server has a setting, of a number.
+fn has_setting(name: &CStr) -> bool {
+    // SAFETY: a static text. NULL stands for one that is not known.
+    unsafe { !pg_sys::GetConfigOption(name.as_ptr(), true, false).is_null() }
+}
+
+/// Settles a setting for the life of this process, whatever the database's defaults are.
+pub fn set(name: &CStr, value: &CStr) {
+    let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
+    // SAFETY: static texts; a database's defaults do not bind a worker.
+    unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };
+}
+
+/// Time until a timestamp; a little when it is past.
+pub fn until(at: i64) -> Duration {
+    Duration::from_micros(u64::try_from(at - now()).unwrap_or(0)).max(Duration::from_millis(10))
+}
+
+pub fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The time, as a `timestamptz`.
+pub fn now() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Whether this process gives way.
+static GIVES_WAY: AtomicBool = AtomicBool::new(false);
+
+/// From here on this process gives way.
+pub fn give_way() {
+    GIVES_WAY.store(true, Relaxed);
+    follow_nice();
+}
+
+/// Follows the setting in a process that gives way. It cannot take back what it gave up: a smaller value holds for those
+/// that start later. A server that runs with more of it keeps that.
+fn follow_nice() {
+    let nice = guc::worker::nice();
+    if nice == 0 || !GIVES_WAY.load(Relaxed) {
+        return;
+    }
+    // SAFETY: the priority of this process alone; where it may not be changed it stays.
+    unsafe {
+        if libc::getpriority(libc::PRIO_PROCESS, 0) < nice {
+            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! TODO
+pub mod json;
+pub mod text;
+pub mod tsvector;
+pub mod vector;

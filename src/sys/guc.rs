@@ -1,0 +1,32 @@
+//! Settings: private statics behind typed accessors, one file a subject. Who may set each, and why,
+//! stands beside it.
+pub mod answer;
+pub mod call_log;
+pub mod limit;
+pub mod model;
+pub mod query_log;
+pub mod question_cache;
+pub mod remote;
+pub mod scope;
+pub mod worker;
+
+/// Defines every setting; called while the library is loaded.
+pub fn init() {
+    answer::init();
+    model::init();
+    call_log::init();
+    limit::init();
+    query_log::init();
+    question_cache::init();
+    remote::init();
+    worker::init();
+    reserve_prefix();
+}
+
+/// From here on `rag_pg.` is ours: a mistyped setting is an error instead of a placeholder.
+#[allow(unsafe_code)]
+fn reserve_prefix() {
+    // SAFETY: called while the library is loaded, after all settings are defined; the name is
+    // static.
+    unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(c"rag_pg".as_ptr()) };
+}

@@ -1,0 +1,73 @@
+//! The end of a session for which there is no memory; see [`rag::memory`].
+#![allow(unsafe_code)] // reports without allocating or unwinding
+
+use pgrx::pg_sys;
+use rag::memory::set_last_resort;
+use std::ffi::{c_char, c_int};
+use std::ptr::null;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+// As `elog.h` has them; pgrx's own bindings catch errors by unwinding, which nothing below an allocator may do.
+unsafe extern "C" {
+    fn errstart(elevel: c_int, domain: *const c_char) -> bool;
+    fn errcode(sqlerrcode: c_int) -> c_int;
+    fn errmsg(format: *const c_char, ...) -> c_int;
+    fn errdetail(format: *const c_char, ...) -> c_int;
+    fn errfinish(filename: *const c_char, lineno: c_int, funcname: *const c_char);
+}
+
+/// SQLSTATE 53200 as PostgreSQL packs it.
+const OUT_OF_MEMORY: c_int = 5 | 3 << 6 | 2 << 12;
+
+/// The main thread as the C library knows it; after a fork it is still the same.
+static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+/// A thread that helps this one has no memory left, and waits for the end.
+static THREAD_WAITS: AtomicBool = AtomicBool::new(false);
+
+/// Lets this process, and those forked from it, end their own session where memory runs out.
+pub fn init() {
+    MAIN_THREAD.store(this_thread(), Relaxed);
+    set_last_resort(end_session);
+}
+
+/// Ends the session for a thread that could not go on.
+pub fn end_for_thread() {
+    if THREAD_WAITS.load(Relaxed) {
+        end_session(0);
+    }
+}
+
+fn this_thread() -> u64 {
+    // SAFETY: names the calling thread; it cannot fail.
+    unsafe { libc::pthread_self() as u64 }
+}
+
+/// Returns only where there is no session to end; the process then aborts.
+fn end_session(bytes: usize) {
+    // SAFETY: reads of this process's state.
+    let is_session = unsafe { pg_sys::IsUnderPostmaster && !pg_sys::proc_exit_inprogress };
+    if !is_session {
+        return;
+    }
+    if this_thread() != MAIN_THREAD.load(Relaxed) {
+        THREAD_WAITS.store(true, Relaxed);
+        loop {
+            // SAFETY: waits; this thread has every signal blocked.
+            unsafe { libc::pause() };
+        }
+    }
+    if IS_ENDING.swap(true, Relaxed) {
+        return;
+    }
+    // SAFETY: this is the main thread of a backend. FATAL ends the process from in here: nothing above is returned to
+    // or unwound. PostgreSQL keeps memory in reserve for the report.
+    unsafe {
+        if errstart(pg_sys::FATAL as c_int, null()) {
+            errcode(OUT_OF_MEMORY);
+            errmsg(c"out of memory".as_ptr());
+            errdetail(c"Failed on request of size %zu in rag_pg.".as_ptr(), bytes);
+            errfinish(c"memory.rs".as_ptr(), 0, c"end_session".as_ptr());
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! TODO
+pub mod board;
+pub mod builders;
+pub mod duty;
+pub mod leave;
+pub mod turnstile;
+pub mod wake;
