@@ -138,7 +138,7 @@ sub behave
 
 # --- What happens to the server -----------------------------------------------------------------------
 # When work under way was lost, and what happened when.
-my (@lost, @happened);
+my (@lost, @happened, %rebuilt);
 my $began = time;
 
 sub back
@@ -182,6 +182,7 @@ sub disturb
 	{
 		my $name = $all[ int rand @all ];
 		push @happened, sprintf '%.1f rebuild %s', time - $began, $name;
+		$rebuilt{$name} = 1;
 		my $options = rand() < 0.5 ? "index => 'none'" : "index => 'hnsw'";
 		sql("SET client_min_messages = error; DO \$\$ BEGIN PERFORM rag_rebuild('$name', $options, switch => true); EXCEPTION WHEN OTHERS THEN NULL; END \$\$");
 	}
@@ -257,19 +258,23 @@ for my $name (@all)
 }
 
 # --- What it took -------------------------------------------------------------------------------------
-# A text is embedded again where somebody lost what it had in hand, for no other reason.
+# A text is embedded again where somebody lost what it had in hand; and where a rebuild is under way, by two workers at once, each for
+# its generation. There is no other reason.
 my $counted = $provider->counted;
 my (@unexplained, $again, $most) = ((), 0, 1);
 while (my ($text, $times) = each %{ $counted->{again} })
 {
-	next if $text =~ /^Question/;
+	# What is asked to see whether anything works, and by searches.
+	next if $text eq 'test' || $text =~ /^Question/;
 	my @times = sort { $a <=> $b } @$times;
 	$most = @times if @times > $most;
+	my $is_rebuilt = grep { $text =~ /\b$_\b/ } keys %rebuilt;
 	for my $i (1 .. $#times)
 	{
 		$again++;
-		push @unexplained, sprintf('%s: at %.1f and %.1f', substr($text, 0, 28), $times[ $i - 1 ] - $began, $times[$i] - $began)
-		  unless grep { $_ > $times[ $i - 1 ] - 2 && $_ < $times[$i] } @lost;
+		next if grep { $_ > $times[ $i - 1 ] - 2 && $_ < $times[$i] } @lost;
+		next if $is_rebuilt-- > 0;
+		push @unexplained, sprintf('%s: at %.1f and %.1f', substr($text, 0, 28), $times[ $i - 1 ] - $began, $times[$i] - $began);
 	}
 }
 note("$counted->{texts} texts embedded, $again of them again, one at most $most times");

@@ -106,6 +106,8 @@ pub(super) trait Sender {
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
     fn is_of_size(&mut self, sign: Sign) -> bool;
+    /// Whether a refusal of both a text and the probe may be an accident, since requests succeeded just before.
+    fn is_accident(&mut self) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
@@ -196,6 +198,8 @@ impl<S: Sender> Search<'_, S> {
         };
         let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
         let Step::End(whose) = decide(failed.sign, evidence) else { return Ok(()) };
+        let is_refusal = whose == Whose::Model && !failed.sign.is_general();
+        let whose = if is_refusal && self.sender.is_accident() { Whose::Outage } else { whose };
         let error = if failed.sign.is_general() { failed.error } else { failure.error.clone() };
         Err(Fault { whose, error })
     }

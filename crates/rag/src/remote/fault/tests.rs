@@ -42,6 +42,8 @@ struct Simulated<F> {
     results: Vec<bool>,
     rejected: HashMap<usize, Whose>,
     learnt: Option<usize>,
+    /// Whether requests succeeded just before.
+    has_worked: bool,
 }
 
 impl<F: Fn(&Range<usize>) -> Option<Sign>> Simulated<F> {
@@ -74,8 +76,22 @@ impl<F: Fn(&Range<usize>) -> Option<Sign>> Sender for Simulated<F> {
     fn is_of_size(&mut self, sign: Sign) -> bool {
         sign != Sign::Failed
     }
+    fn is_accident(&mut self) -> bool {
+        std::mem::take(&mut self.has_worked)
+    }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.whose);
+    }
+}
+
+fn simulated<F: Fn(&Range<usize>) -> Option<Sign>>(texts: usize, rule: F) -> Simulated<F> {
+    Simulated {
+        rule,
+        requests: Vec::new(),
+        results: vec![false; texts],
+        rejected: HashMap::new(),
+        learnt: None,
+        has_worked: false,
     }
 }
 
@@ -84,13 +100,7 @@ fn run<F: Fn(&Range<usize>) -> Option<Sign>>(
     texts: usize,
     rule: F,
 ) -> (Simulated<F>, Result<(), Whose>) {
-    let mut provider = Simulated {
-        rule,
-        requests: Vec::new(),
-        results: vec![false; texts],
-        rejected: HashMap::new(),
-        learnt: None,
-    };
+    let mut provider = simulated(texts, rule);
     let result = match provider.send(0..texts) {
         Ok(()) => Ok(()),
         Err(failure) => find(&mut provider, 0..texts, failure).map_err(|fault| fault.whose),
@@ -182,6 +192,17 @@ fn a_size_that_works_is_learnt_and_used_at_once() {
     // In words that nobody knows.
     let (provider, result) = run(100, |r| (r.len() > 60).then_some(Sign::Refused));
     assert_eq!((result, provider.rejected.len(), provider.learnt), (Ok(()), 0, Some(50)));
+}
+
+#[test]
+fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
+    let mut provider = simulated(1, |_| Some(Sign::Refused));
+    provider.has_worked = true;
+    for whose in [Whose::Outage, Whose::Model] {
+        let failure = provider.ask(&(0..1)).unwrap_err();
+        let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.whose);
+        assert_eq!((result, provider.rejected.len()), (Err(whose), 0));
+    }
 }
 
 #[test]
