@@ -35,8 +35,9 @@ $provider->count;
 sub sql
 {
 	my ($statement) = @_;
-	my ($out, $err);
-	my $status = $node->psql('postgres', $statement, stdout => \$out, stderr => \$err, on_error_stop => 1);
+	my ($out, $err) = ('', '');
+	# What ends psql before it has read the statement ends IPC::Run too.
+	my $status = eval { $node->psql('postgres', $statement, stdout => \$out, stderr => \$err, on_error_stop => 1) } // return;
 	return $out if $status == 0;
 	return if $err =~ /FATAL|server closed the connection|terminating connection|could not connect|the database system is|connection to server/;
 	return if $err =~ /ERROR:  (?:canceling|deadlock|.*could not obtain lock|remote|model)/;
@@ -143,7 +144,7 @@ my $began = time;
 
 sub back
 {
-	wait_until('the server is back', sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 });
+	wait_until('the server is back', sub { (sql('SELECT 1') // '') eq '1' });
 	return;
 }
 
