@@ -25,7 +25,7 @@ fn texts(number: usize, poison: Option<usize>) -> Vec<String> {
 
 fn partly(client: &Client, texts: &[String]) -> Partial {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Embedder(client).embed_partly(&texts, Purpose::Document, &mut no_check).unwrap()
+    Embedder(client).embed_partly(&texts, 0, Purpose::Document, &mut no_check).unwrap()
 }
 
 /// What came of 300 texts of which number 150 is poisonous, and the requests it took.
@@ -41,28 +41,30 @@ fn of_300(fault: Value) -> (Partial, usize) {
 fn one_text_that_always_fails_is_found_in_few_requests() {
     let nan = json!({"error": "failed to encode response: json: unsupported value: NaN"});
     let flagged = json!({"error": {"message": "Your chosen model requires moderation and your input was flagged", "code": 403}});
-    for (fault, words) in [
-        (json!({"refuse": "poison", "status": 500, "body": nan}), "unsupported value: NaN"),
-        (json!({"refuse": "poison", "status": 403, "body": flagged}), "your input was flagged"),
-        (json!({"refuse": "poison", "status": 400}), "scripted"),
+    for (fault, attempts, words) in [
+        (json!({"refuse": "poison", "status": 500, "body": nan}), 6, "unsupported value: NaN"),
+        (json!({"refuse": "poison", "status": 403, "body": flagged}), 4, "your input was flagged"),
+        (json!({"refuse": "poison", "status": 400}), 4, "scripted"),
         (
             json!({"refuse": "poison", "status": 422, "body": {"detail": [{"msg": "bad text"}]}}),
+            4,
             "bad text",
         ),
         (
             json!({"refuse": "poison", "status": 451, "body": "for legal reasons"}),
+            4,
             "for legal reasons",
         ),
-        (json!({"refuse": "poison", "status": 200, "body": flagged}), "your input was flagged"),
-        (json!({"refuse": "poison", "fault": "nan"}), "no JSON"),
-        (json!({"refuse": "poison", "fault": "zeros"}), "zeros"),
-        (json!({"refuse": "poison", "fault": "html"}), "welcome"),
+        (json!({"refuse": "poison", "status": 200, "body": flagged}), 4, "your input was flagged"),
+        (json!({"refuse": "poison", "fault": "nan"}), 6, "no JSON"),
+        (json!({"refuse": "poison", "fault": "zeros"}), 6, "zeros"),
+        (json!({"refuse": "poison", "fault": "html"}), 6, "welcome"),
     ] {
         let (partial, requests) = of_300(fault.clone());
         assert!(partial.fault.is_none(), "{fault}: {:?}", partial.fault);
         assert_eq!(partial.rejected.len(), 1, "{fault}");
         let (text, rejected) = &partial.rejected[0];
-        assert_eq!((*text, rejected.whose), (149, Whose::Text), "{fault}");
+        assert_eq!((*text, rejected.whose), (149, Whose::Doubtful { attempts }), "{fault}");
         let detail = rejected.error.detail().unwrap_or_default();
         assert!(detail.contains(words), "{fault}: {detail}");
         assert_eq!(partial.embeddings.iter().flatten().count(), 299, "{fault}");
@@ -81,12 +83,28 @@ fn a_text_that_breaks_the_connection_or_takes_too_long_is_put_off_alone() {
         let partial = partly(&client(spec), &texts(40, Some(21)));
         assert!(partial.fault.is_none(), "{fault}: {:?}", partial.fault);
         let rejected: Vec<_> = partial.rejected.iter().map(|(text, f)| (*text, f.whose)).collect();
-        // A connection can break by itself, however often.
-        let whose = if fault == "hang" { Whose::Text } else { Whose::Doubtful };
-        assert_eq!(rejected, [(21, whose)], "{fault}");
+        let attempts = if fault == "hang" { 6 } else { 16 };
+        assert_eq!(rejected, [(21, Whose::Doubtful { attempts })], "{fault}");
         assert_eq!(partial.embeddings.iter().flatten().count(), 39, "{fault}");
         assert!(server.requests().len() <= 3 + 2 + 8, "{fault}: {}", server.requests().len());
     }
+}
+
+#[test]
+fn texts_that_failed_before_are_asked_alone_after_the_others() {
+    let server = Server::start();
+    server.always(json!({"refuse": "poison", "status": 500}));
+    let client = client(Spec { max_items: 100, retries: 4, ..embedder(&server) });
+    let texts = texts(40, Some(39));
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let made = Embedder(&client).embed_partly(&texts, 2, Purpose::Document, &mut no_check).unwrap();
+    let sizes = |r: &provider::server::Request| r.body["input"].as_array().unwrap().len();
+    let requests: Vec<usize> = server.requests().iter().map(sizes).collect();
+    assert_eq!(requests[..1], [38], "{requests:?}");
+    assert!(requests[1..].iter().all(|texts| *texts == 1) && requests.len() <= 4, "{requests:?}");
+    assert_eq!(made.embeddings.iter().flatten().count(), 39);
+    let rejected: Vec<_> = made.rejected.iter().map(|(text, f)| (*text, f.whose)).collect();
+    assert_eq!(rejected, [(39, Whose::Doubtful { attempts: 6 })]);
 }
 
 #[test]

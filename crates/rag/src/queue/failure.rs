@@ -20,6 +20,30 @@ pub enum Failure {
 /// an hour and three quarters.
 pub const MAX_ATTEMPTS: u32 = 16;
 
+/// How often a document failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// In all.
+    pub all: u32,
+    /// Of these, the last in a row in which it may have been at fault, or not.
+    pub doubtful: u32,
+}
+
+impl Attempts {
+    /// Counts a failure. `doubtful` is `Some(n)` for one that can be an accident, but not n times in a row. Returns the
+    /// failure's class, `Row` if it is certain by now, and whether the document is given up.
+    pub fn count(&mut self, class: Failure, doubtful: Option<u32>) -> (Failure, bool) {
+        if !class.is_attempt() {
+            return (class, false);
+        }
+        self.all += 1;
+        self.doubtful = if doubtful.is_some() { self.doubtful + 1 } else { 0 };
+        let is_certain = doubtful.is_some_and(|most| self.doubtful >= most);
+        let class = if is_certain { Failure::Row } else { class };
+        (class, class == Failure::Row || self.all >= MAX_ATTEMPTS)
+    }
+}
+
 impl Failure {
     /// The class of a failure by its five-character SQLSTATE. docs/reference/work.md has the same table.
     ///
@@ -78,7 +102,33 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::Failure;
+    use super::{Attempts, Failure, MAX_ATTEMPTS};
+
+    #[test]
+    fn failures_that_can_be_accidents_count_in_a_row() {
+        use Failure::{Outage, Row, Transient};
+        let mut attempts = Attempts::default();
+        for (doubtful, class, is_given_up) in [
+            (Some(6), Transient, false),
+            (Some(4), Transient, false),
+            (Some(4), Transient, false),
+            // A lock, say.
+            (None, Transient, false),
+            (Some(4), Transient, false),
+            (Some(6), Transient, false),
+            (Some(4), Transient, false),
+            (Some(4), Row, true),
+        ] {
+            assert_eq!(attempts.count(Outage, None), (Outage, false));
+            assert_eq!(attempts.count(Transient, doubtful), (class, is_given_up));
+        }
+        assert_eq!(attempts, Attempts { all: 8, doubtful: 4 });
+        assert_eq!(Attempts::default().count(Row, None), (Row, true));
+        let mut attempts = Attempts::default();
+        let ends = (1..=MAX_ATTEMPTS).map(|n| attempts.count(Transient, (n % 2 == 0).then_some(4)));
+        assert_eq!(ends.filter(|end| end.1).count(), 1);
+        assert_eq!(attempts.all, MAX_ATTEMPTS);
+    }
 
     /// What PostgreSQL 15 to 18 raise, by class, and what each is about. Where codes of a class differ, so they are named.
     const TABLE: [(&str, Failure); 44] = [

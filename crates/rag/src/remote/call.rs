@@ -256,7 +256,7 @@ impl Client {
 
     /// What a response of success that cannot be read comes to: some refuse in such a one.
     fn judged(&self, failure: Failure, reply: &Reply, secret: Option<&Secret>) -> Failure {
-        if failure.sign != Sign::Refused || !failure.lower.is_empty() {
+        if failure.sign != Sign::Unusable {
             return failure;
         }
         match refusal(&reply.body, secret) {

@@ -61,10 +61,12 @@ impl model::Embedder for Embedder<'_> {
 
 impl Embedder<'_> {
     /// Embeds `texts`, keeping what was paid for when a request among several fails, and finding the texts that
-    /// fail. An error is a text that is empty, or a cancel.
+    /// fail. The last `suspects` of them failed before: each is sent in a request of its own, after the others. An
+    /// error is a text that is empty, or a cancel.
     pub fn embed_partly(
         &self,
         texts: &[&str],
+        suspects: usize,
         purpose: Purpose,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Partial> {
@@ -80,7 +82,7 @@ impl Embedder<'_> {
             self.request(&[&text], purpose, tokens, Patience::Pauses, cancel).map(drop)
         };
         let Parts { results, rejected, fault } =
-            spread_partly(self.0, &counts, checkpoint, send, probe)?;
+            spread_partly(self.0, &counts, suspects, checkpoint, send, probe)?;
         let embeddings = results.into_iter().zip(&counts);
         let embeddings = embeddings.map(|(vector, count)| Some(of_vector((vector?, *count))));
         Ok(Partial { embeddings: embeddings.collect(), rejected, fault })
@@ -148,6 +150,6 @@ pub(super) fn of_wrong(who: &str, wrong: Wrong) -> Failure {
     match wrong {
         Wrong::Malformed(why) => Failure::malformed(who, &why),
         // Whether it always does so others show.
-        Wrong::Configuration(error) => Failure { sign: Sign::Refused, ..Failure::last(error) },
+        Wrong::Configuration(error) => Failure { sign: Sign::Unusable, ..Failure::last(error) },
     }
 }

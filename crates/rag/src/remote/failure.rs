@@ -74,7 +74,7 @@ impl Failure {
             .with_detail(why)
             .with_hint("Check that the model's provider and URL belong together.");
         // It was answered, and paid for.
-        Self { is_final: true, ..Self::new(Sign::Refused, error) }
+        Self { is_final: true, ..Self::new(Sign::Unusable, error) }
     }
 
     /// The same with what the body says, should it be text for people.
@@ -139,7 +139,7 @@ fn said(who: &str, status: u16, sign: Sign, words: &Words) -> Error {
         }
         (Sign::Exhausted(_), _) => Error::remote(format!("{who} has no room for this request"))
             .with_hint("Pass shorter texts, or create the model with smaller max_items and max_request_tokens."),
-        (Sign::Refused, _) => Error::model(format!("{who} refuses the request"))
+        (Sign::Refused | Sign::Unusable, _) => Error::model(format!("{who} refuses the request"))
             .with_hint("Check the model's provider, its name there and its parameters."),
     }
 }

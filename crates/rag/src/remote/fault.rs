@@ -7,6 +7,7 @@
 use super::failure::Failure;
 use super::sign::{Sign, Size};
 use crate::Error;
+use crate::queue::failure::MAX_ATTEMPTS;
 use std::ops::Range;
 
 /// Whose fault a failed call is.
@@ -14,8 +15,12 @@ use std::ops::Range;
 pub enum Whose {
     /// The text's: it fails while others succeed.
     Text,
-    /// Perhaps the text's: it failed while others succeeded, but it may succeed another time.
-    Doubtful,
+    /// Perhaps the text's: it failed in a request of its own while others succeeded, which can be an accident. It
+    /// is the text's if that happens in so many attempts in a row.
+    Doubtful {
+        /// Attempts in a row, at other times, this one included.
+        attempts: u32,
+    },
     /// The model's, as it is described here: nothing succeeds until someone changes something.
     Model,
     /// Nobody's: it passes by itself.
@@ -62,20 +67,28 @@ pub(super) enum Step {
 /// Sizes that are tried before it is doubted that a request of any succeeds.
 const SIZES: u32 = 4;
 
+/// Attempts in a row that show that a text is at fault, by how often what they fail with has other reasons: a
+/// provider refuses; it fails, answers nonsense or does not answer in time; the network fails.
+const REFUSED: u32 = 4;
+const FAILED: u32 = 6;
+const OUTAGE: u32 = MAX_ATTEMPTS;
+
 /// The table.
 #[allow(clippy::match_same_arms)] // In the order of what is known.
 pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
     use Step::{Divide, End, Halve, Probe, Repeat};
     let Evidence { texts, others, failures } = evidence;
     let is_one = texts == 1;
-    let is_sure = failures > 1;
+    let doubtful = |attempts| End(Whose::Doubtful { attempts });
     match (sign, others) {
         (Sign::RateLimited, _) => End(Whose::RateLimited),
-        (Sign::Model, _) | (Sign::Refused | Sign::TooLarge(_), Some(false)) => End(Whose::Model),
+        (Sign::Model, _) | (Sign::Refused | Sign::Unusable | Sign::TooLarge(_), Some(false)) => {
+            End(Whose::Model)
+        }
         (_, Some(false)) => End(Whose::Outage),
         (_, None) if is_one => Probe,
         // Halves are as good as a probe, and no more than the search takes anyway.
-        (Sign::Refused | Sign::Failed, _) if !is_one => Halve,
+        (Sign::Refused | Sign::Unusable | Sign::Failed, _) if !is_one => Halve,
         // No size works: does any text?
         (Sign::TooLarge(_) | Sign::Exhausted(_), None) if failures > SIZES => Probe,
         (Sign::TooLarge(size) | Sign::Exhausted(size), _) if !is_one => Divide(size),
@@ -84,10 +97,12 @@ pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
         (Sign::Outage, Some(true)) if !is_one => Halve,
         (Sign::Slow, Some(true)) if !is_one => Divide(Size::Texts),
         // A single response can be wrong by accident.
-        (Sign::Refused, Some(true)) if !is_sure => Repeat,
-        (Sign::Refused | Sign::TooLarge(_), Some(true)) => End(Whose::Text),
-        (Sign::Outage, _) => End(Whose::Doubtful),
-        _ => End(if is_sure { Whose::Text } else { Whose::Doubtful }),
+        (Sign::Refused | Sign::Unusable, Some(true)) if failures <= 1 => Repeat,
+        // It says why, and smaller requests succeed.
+        (Sign::TooLarge(_), Some(true)) => End(Whose::Text),
+        (Sign::Refused, Some(true)) => doubtful(REFUSED),
+        (Sign::Outage, _) => doubtful(OUTAGE),
+        _ => doubtful(FAILED),
     }
 }
 
@@ -145,7 +160,7 @@ pub(super) fn find(
     let sign = failure.sign;
     let mut search = Search { sender, others: None };
     let found = search.handle(texts, failure, 1)?;
-    if matches!(sign, Sign::Refused | Sign::Failed) {
+    if matches!(sign, Sign::Refused | Sign::Unusable | Sign::Failed) {
         search.learn(sign, Size::Texts, &found);
     }
     Ok(())
@@ -182,7 +197,7 @@ impl<S: Sender> Search<'_, S> {
                 self.handle(texts, failure, failures)
             }
             Step::Repeat => self.send_or_handle(texts, failures + 1),
-            Step::End(whose @ (Whose::Text | Whose::Doubtful)) => {
+            Step::End(whose @ (Whose::Text | Whose::Doubtful { .. })) => {
                 self.sender.reject(texts.start, Fault { whose, error: failure.error });
                 Ok(Found { is_rejected: true, worked: None })
             }

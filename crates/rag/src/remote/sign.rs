@@ -11,8 +11,10 @@ pub(super) enum Sign {
     Outage,
     /// The server failed without saying that it is busy: at a text, or altogether.
     Failed,
-    /// It refused, or answered with something else: because of a text, or of all that is sent.
+    /// It refused: because of a text, or of all that is sent.
     Refused,
+    /// It answered with something else: because of a text, or whatever is sent.
+    Unusable,
     /// More than it takes at once.
     TooLarge(Size),
     /// More than its memory holds at the moment.

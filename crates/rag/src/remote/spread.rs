@@ -39,6 +39,8 @@ struct Shared<T> {
 struct Job<'a, T, S, P> {
     client: &'a Client,
     counts: &'a [usize],
+    /// Texts before the suspects.
+    others: usize,
     /// Tokens that go with each request.
     extra: usize,
     send: S,
@@ -60,7 +62,7 @@ pub(super) fn spread<T: Send>(
     send: impl Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
 ) -> Result<Vec<T>> {
     let probe = None::<fn(&Cancel) -> Result<(), Failure>>;
-    let parts = run(client, counts, extra, checkpoint, send, probe)?;
+    let parts = run(client, counts, 0, extra, checkpoint, send, probe)?;
     match parts.fault {
         Some(fault) => Err(fault.error),
         None => Ok(parts.results.into_iter().flatten().collect()),
@@ -70,20 +72,22 @@ pub(super) fn spread<T: Send>(
 /// The same where a text that fails costs the others nothing: it is looked for, and what came before a failure
 /// and beside it is kept. Whether anything succeeds, `probe` shows with a harmless text. After a failure that
 /// concerns all no further request begins, while those under way are waited for: they are paid for. `Err` is a
-/// cancel alone.
+/// cancel alone. The last `suspects` texts go one by one.
 pub(super) fn spread_partly<T: Send>(
     client: &Client,
     counts: &[usize],
+    suspects: usize,
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
     probe: impl Fn(&Cancel) -> Result<(), Failure> + Sync,
 ) -> Result<Parts<T>> {
-    run(client, counts, 0, checkpoint, send, Some(probe))
+    run(client, counts, suspects, 0, checkpoint, send, Some(probe))
 }
 
 fn run<T: Send>(
     client: &Client,
     counts: &[usize],
+    suspects: usize,
     extra: usize,
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
@@ -93,9 +97,11 @@ fn run<T: Send>(
     let parts = Parts { results, rejected: Vec::new(), fault: None };
     let shared = Mutex::new(Shared { waiting: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
-    let job = Job { client, counts, extra, send, probe, cancel, shared };
+    let others = counts.len() - suspects;
+    let job = Job { client, counts, others, extra, send, probe, cancel, shared };
     if !counts.is_empty() {
-        job.lock().waiting = job.fitting(0..counts.len()).into();
+        let alone = (others..counts.len()).map(|text| text..text + 1);
+        job.lock().waiting = job.fitting(0..others).into_iter().chain(alone).collect();
         run_watched(|| job.work(), || job.cancel.set(), checkpoint)?;
     }
     Ok(job.shared.into_inner().unwrap_or_else(PoisonError::into_inner).parts)
@@ -139,6 +145,7 @@ where
         let Some(range) = self.take_next() else { return false };
         let began = Instant::now();
         let patience = match (self.is_patient(), range.len()) {
+            (true, 1) if range.start >= self.others => Patience::Network,
             (false, _) | (true, 1) => Patience::All,
             (true, _) => Patience::Network,
         };

@@ -1,11 +1,13 @@
 use super::*;
+use crate::queue::failure::{Attempts, Failure as Class};
+use std::cell::Cell;
 use std::collections::HashMap;
 
 #[test]
 fn the_table() {
-    use Sign::{Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge};
+    use Sign::{Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge, Unusable};
     use Step::{Divide, End, Halve, Probe, Repeat};
-    use Whose::{Doubtful, Text};
+    let doubtful = |attempts| End(Whose::Doubtful { attempts });
     let size = Size::Tokens;
     let all = End(Whose::Model);
     let rest = End(Whose::Outage);
@@ -14,22 +16,26 @@ fn the_table() {
         (Model, [all; 3], [all; 3]),
         (RateLimited, [End(Whose::RateLimited); 3], [End(Whose::RateLimited); 3]),
         (Refused, [Halve, Halve, all], [Probe, Repeat, all]),
-        (Failed, [Halve, Halve, rest], [Probe, End(Doubtful), rest]),
-        (Outage, [Probe, Halve, rest], [Probe, End(Doubtful), rest]),
-        (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Text), all]),
-        (Exhausted(size), [Divide(size), Divide(size), rest], [Probe, End(Doubtful), rest]),
-        (Slow, [Probe, Divide(Size::Texts), rest], [Probe, End(Doubtful), rest]),
+        (Unusable, [Halve, Halve, all], [Probe, Repeat, all]),
+        (Failed, [Halve, Halve, rest], [Probe, doubtful(6), rest]),
+        (Outage, [Probe, Halve, rest], [Probe, doubtful(16), rest]),
+        (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Whose::Text), all]),
+        (Exhausted(size), [Divide(size), Divide(size), rest], [Probe, doubtful(6), rest]),
+        (Slow, [Probe, Divide(Size::Texts), rest], [Probe, doubtful(6), rest]),
     ] {
         for (i, others) in [None, Some(true), Some(false)].into_iter().enumerate() {
             let step = |texts, failures| decide(sign, Evidence { texts, others, failures });
             assert_eq!(step(20, 1), several[i], "{sign:?} {others:?}");
             assert_eq!(step(1, 1), one[i], "{sign:?} {others:?}");
-            // Twice is no accident, unless it is the network.
+            // That it failed with others, or twice in a moment, proves nothing.
             let again = match one[i] {
-                End(Doubtful) if sign != Outage => End(Text),
-                Repeat => End(Text),
+                Repeat => doubtful(if sign == Refused { 4 } else { 6 }),
                 step => step,
             };
+            for failures in 2..10 {
+                let step = step(1, failures);
+                assert!(step == again || step == Probe, "{sign:?} {others:?} {step:?}");
+            }
             assert_eq!(step(1, 2), again, "{sign:?} {others:?}");
         }
     }
@@ -110,16 +116,20 @@ fn run<F: Fn(&Range<usize>) -> Option<Sign>>(
 
 #[test]
 fn one_text_is_found_with_twice_the_logarithm_of_requests() {
-    for sign in
-        [Sign::Refused, Sign::Failed, Sign::TooLarge(Size::Tokens), Sign::Exhausted(Size::Texts)]
-    {
+    for (sign, whose) in [
+        (Sign::Refused, Whose::Doubtful { attempts: 4 }),
+        (Sign::Unusable, Whose::Doubtful { attempts: 6 }),
+        (Sign::Failed, Whose::Doubtful { attempts: 6 }),
+        (Sign::TooLarge(Size::Tokens), Whose::Text),
+        (Sign::Exhausted(Size::Texts), Whose::Doubtful { attempts: 6 }),
+    ] {
         for texts in [2, 3, 16, 32, 96, 100, 256] {
             for bad in 0..texts {
                 let (provider, result) = run(texts, |r| r.contains(&bad).then_some(sign));
                 assert_eq!(result, Ok(()));
                 assert_eq!(
                     provider.rejected,
-                    HashMap::from([(bad, Whose::Text)]),
+                    HashMap::from([(bad, whose)]),
                     "{sign:?} {bad} of {texts}"
                 );
                 assert!((0..texts).all(|text| provider.results[text] == (text != bad)));
@@ -140,7 +150,7 @@ fn one_text_is_found_with_twice_the_logarithm_of_requests() {
     let bad = [3, 4, 5, 60];
     let (provider, _) = run(64, |r| bad.iter().any(|b| r.contains(b)).then_some(Sign::Refused));
     assert!(
-        bad.iter().all(|b| provider.rejected[b] == Whose::Text) && provider.rejected.len() == 4
+        bad.iter().all(|b| provider.rejected.contains_key(b)) && provider.rejected.len() == 4
     );
     assert!(provider.results.iter().filter(|got| **got).count() == 60);
 }
@@ -151,6 +161,7 @@ fn where_nothing_succeeds_no_text_is_charged_and_few_requests_are_spent() {
         (Sign::Model, Whose::Model, 1),
         (Sign::RateLimited, Whose::RateLimited, 1),
         (Sign::Refused, Whose::Model, 4),
+        (Sign::Unusable, Whose::Model, 4),
         (Sign::Failed, Whose::Outage, 4),
         (Sign::Outage, Whose::Outage, 2),
         (Sign::Slow, Whose::Outage, 2),
@@ -207,18 +218,20 @@ fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
 
 #[test]
 fn a_response_that_is_wrong_once_costs_nobody_anything() {
-    for texts in [1, 2, 64] {
-        let is_first = std::cell::Cell::new(true);
-        let (provider, result) = run(texts, |_| is_first.replace(false).then_some(Sign::Refused));
-        assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{texts}");
-        assert!(provider.results.iter().all(|got| *got));
+    for sign in [Sign::Refused, Sign::Unusable] {
+        for texts in [1, 2, 64] {
+            let is_first = Cell::new(true);
+            let (provider, result) = run(texts, |_| is_first.replace(false).then_some(sign));
+            assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{texts}");
+            assert!(provider.results.iter().all(|got| *got));
+        }
     }
 }
 
 #[test]
 fn what_fails_once_costs_nobody_anything() {
     for sign in [Sign::Failed, Sign::Outage, Sign::Slow, Sign::Exhausted(Size::Texts)] {
-        let is_first = std::cell::Cell::new(true);
+        let is_first = Cell::new(true);
         let (provider, result) = run(64, |_| is_first.replace(false).then_some(sign));
         assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{sign:?}");
         assert!(provider.results.iter().all(|got| *got));
@@ -228,8 +241,8 @@ fn what_fails_once_costs_nobody_anything() {
 #[test]
 fn a_provider_that_fails_in_the_middle_is_not_blamed_on_texts() {
     for begins in 1..12 {
-        for sign in [Sign::Refused, Sign::Failed] {
-            let asked = std::cell::Cell::new(0);
+        for sign in [Sign::Refused, Sign::Unusable, Sign::Failed] {
+            let asked = Cell::new(0);
             let (provider, result) = run(64, |r| {
                 asked.set(asked.get() + 1);
                 (asked.get() > begins || r.contains(&20)).then_some(sign)
@@ -242,4 +255,83 @@ fn a_provider_that_fails_in_the_middle_is_not_blamed_on_texts() {
             assert!(result.is_err() || provider.rejected.len() == 1, "{begins}");
         }
     }
+}
+
+/// A document of one text, attempted until it is indexed or given up: whether it is given up, and after how many attempts.
+/// It is attempted with 63 others the first time, and alone later.
+fn attempts_of<F: Fn(&Range<usize>) -> Option<Sign>>(rule: F, requests: &mut usize) -> (bool, u32) {
+    let mut attempts = Attempts::default();
+    for (number, texts) in (1..).zip(std::iter::once(64).chain(std::iter::repeat(1))) {
+        let (provider, result) = run(texts, &rule);
+        *requests += provider.requests.len();
+        let counted = match provider.rejected.get(&0) {
+            Some(Whose::Text) => attempts.count(Class::Row, None),
+            Some(Whose::Doubtful { attempts: most }) => {
+                attempts.count(Class::Transient, Some(*most))
+            }
+            Some(_) => unreachable!(),
+            None if provider.results[0] => return (false, number),
+            // An outage, or a pause that someone ends.
+            None => {
+                assert!(result.is_err());
+                continue;
+            }
+        };
+        if counted.1 {
+            return (true, number);
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_text_that_always_fails_is_given_up_after_few_attempts() {
+    for (sign, most) in [
+        (Sign::TooLarge(Size::Tokens), 1),
+        (Sign::Refused, 4),
+        (Sign::Unusable, 6),
+        (Sign::Failed, 6),
+        (Sign::Slow, 6),
+        (Sign::Exhausted(Size::Tokens), 6),
+        (Sign::Outage, MAX_ATTEMPTS),
+    ] {
+        let mut requests = 0;
+        let given_up = attempts_of(|r| r.contains(&0).then_some(sign), &mut requests);
+        assert_eq!(given_up, (true, most), "{sign:?}");
+        // The search, and what each further attempt takes: the text, a probe, the text again.
+        assert!(requests <= 14 + 3 * (most as usize - 1), "{sign:?}: {requests}");
+    }
+}
+
+#[test]
+fn a_provider_that_fails_at_random_has_no_text_given_up() {
+    // SplitMix64.
+    let state = Cell::new(42_u64);
+    let random = |below: u64| {
+        state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let mut x = state.get();
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % below
+    };
+    let signs = [
+        Sign::Refused,
+        Sign::Unusable,
+        Sign::Unusable,
+        Sign::Unusable,
+        Sign::Failed,
+        Sign::Slow,
+        Sign::Outage,
+        Sign::Outage,
+        Sign::RateLimited,
+        Sign::Model,
+    ];
+    let rule = |_: &Range<usize>| (random(100) < 15).then(|| signs[random(10) as usize]);
+    let mut more = 0;
+    for _ in 0..20_000 {
+        let (is_given_up, attempts) = attempts_of(rule, &mut 0);
+        assert!(!is_given_up, "after {attempts} attempts");
+        more += u32::from(attempts > 1);
+    }
+    assert!(more > 100, "{more} were attempted more than once");
 }
