@@ -235,7 +235,7 @@ fn one_text_that_is_too_large_teaches_no_size() {
     let partial = partly(&client, &texts);
     assert_eq!(
         partial.rejected.iter().map(|(text, f)| (*text, f.whose)).collect::<Vec<_>>(),
-        [(11, Whose::Text)]
+        [(11, Whose::Doubtful { attempts: 6 })]
     );
     assert_eq!(partial.embeddings.iter().flatten().count(), 19);
     assert_eq!(client.learnt(), rag::remote::Learnt::default());
