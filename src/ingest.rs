@@ -1,7 +1,7 @@
 //! TODO
-pub mod index_build;
+pub mod index_ddl;
+pub mod pending_list;
 pub mod pipeline;
 pub mod queue;
 pub mod scan;
-pub mod text_index;
 pub mod trigger;

@@ -3,8 +3,8 @@
 //! Each step is one short transaction, and between reading a document and applying its chunks no
 //! snapshot is held. See `sql/run/work_*.sql` for what each transaction does.
 pub mod answers;
-pub mod builder;
 pub mod drain;
+pub mod index_builder;
 mod launcher;
 mod process;
 pub mod work;

@@ -50,7 +50,7 @@ fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Res
 fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> {
     let mut drain = Drain::new(Host::procedure()?, Some(collections.to_vec()));
     if let Some(asker) = asker {
-        answers::work_off(drain.host(), asker)?;
+        answers::drain(drain.host(), asker)?;
     }
     drain.release_lost()?;
     loop {

@@ -9,7 +9,7 @@ pub struct Failed {
     /// What it means for the job.
     pub class: Failure,
     /// Whether a call of a remote model failed.
-    pub is_of_provider: bool,
+    pub is_provider_failure: bool,
     sqlstate: String,
     reason: String,
     cause: Cause,
@@ -41,12 +41,12 @@ impl Failed {
     }
 
     /// Whether another backend changed or locked the same rows: at once is soon enough to try again.
-    pub fn is_clash(&self) -> bool {
+    pub fn is_conflict(&self) -> bool {
         self.sqlstate.starts_with("40")
     }
 
     /// Whether something that a statement names is missing, or is not what it was.
-    pub fn is_of_definition(&self) -> bool {
+    pub fn is_definition_failure(&self) -> bool {
         self.class == Failure::Configuration
             && ["42", "3F", "55"].iter().any(|class| self.sqlstate.starts_with(class))
     }
@@ -62,7 +62,7 @@ impl Failed {
     }
 
     /// Whether a lock was not to be had.
-    pub fn is_lock(&self) -> bool {
+    pub fn is_lock_failure(&self) -> bool {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01")
     }
 
@@ -75,7 +75,7 @@ impl Failed {
             Whose::Outage => Failure::Outage,
             Whose::RateLimited => Failure::RateLimited,
         };
-        Self { class, is_of_provider: true, ..Self::from(fault.error) }
+        Self { class, is_provider_failure: true, ..Self::from(fault.error) }
     }
 
     /// The five characters of the error's SQLSTATE.
@@ -96,7 +96,7 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self {
             class: Failure::of_sqlstate(error.sqlstate()),
-            is_of_provider: false,
+            is_provider_failure: false,
             sqlstate: error.sqlstate().to_owned(),
             reason: with_detail(error.message(), error.detail()),
             cause: Cause::Ours(error),
@@ -112,7 +112,7 @@ impl From<CaughtError> for Failed {
         let sqlstate = unpacked(report);
         Self {
             class: class_of(&caught, &sqlstate),
-            is_of_provider: false,
+            is_provider_failure: false,
             sqlstate,
             reason: with_detail(report.message(), report.detail()),
             cause: Cause::Caught(Box::new(caught)),

@@ -7,7 +7,8 @@ use crate::catalog::collection::Generation;
 use crate::catalog::model::{local, remote};
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::apply::{apply, apply_part};
-use crate::ingest::pipeline::change::{self, DocumentChange};
+use crate::ingest::pipeline::change;
+use crate::ingest::pipeline::change::DocumentChange;
 use crate::ingest::pipeline::claim_size;
 use crate::ingest::pipeline::embed::{Embedding, Embeddings};
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
@@ -21,7 +22,7 @@ use crate::sys::failed::Failed;
 use crate::sys::limit;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
-use crate::sys::workers::board::ask_for_help;
+use crate::sys::workers::shared_state::request_helper;
 use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
@@ -66,7 +67,7 @@ pub fn work(
     })?;
     let Some((target, remote, most, (lease, jobs))) = claimed else { return Ok(End::Nothing) };
     if host.is_worker() && jobs.len() == most as usize {
-        ask_for_help(); // There may be more jobs.
+        request_helper(); // There may be more jobs.
     }
     work_on(LiveLease { host, lease, others }, jobs, target, remote, false, mean_bytes)
 }
@@ -107,7 +108,7 @@ fn work_on(
             Batch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
         let worked = batch.run(&mut jobs);
         // A remote collection pauses per generation, because its model, not its data, is at fault.
-        is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_of_provider);
+        is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_provider_failure);
         worked
     });
     live.lease.release_all(host)?;
@@ -214,7 +215,7 @@ impl Batch<'_, '_> {
             let host = self.live.host;
             self.live.lease.release(host, &jobs[end..])?;
             if host.is_worker() && !self.is_interleaved {
-                ask_for_help();
+                request_helper();
             }
         }
         Ok(runs)

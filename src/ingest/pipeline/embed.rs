@@ -11,7 +11,7 @@ use crate::models::remote::Remote;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::transaction::Host;
-use crate::sys::workers::turnstile::is_database_wanted;
+use crate::sys::workers::yield_database::is_database_requested;
 use rag::model::{LocalModel, Purpose};
 use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
@@ -209,7 +209,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
         let mut is_cut_short = false;
         let mut checkpoint = || {
             checkpoint()?;
-            is_cut_short = host.is_worker() && is_database_wanted();
+            is_cut_short = host.is_worker() && is_database_requested();
             if is_cut_short { Err(Error::cancelled()) } else { Ok(()) }
         };
         let result = host.outside(|| {

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct LockPatience {
     /// Longest wait for a lock in one try, as the setting `lock_timeout` takes it.
     pub each: &'static CStr,
     /// How long to go on trying.
@@ -26,14 +26,14 @@ pub struct Patience {
 /// never does.
 pub fn with_short_locks<R>(
     what: &str,
-    patience: Patience,
+    patience: LockPatience,
     mut body: impl FnMut() -> Result<R>,
 ) -> Result<R> {
     let started = Instant::now();
     loop {
         let failed = match subtransaction(|| with_lock_timeout(patience.each, &mut body)) {
             Ok(value) => return Ok(value),
-            Err(failed) if failed.is_lock() => failed,
+            Err(failed) if failed.is_lock_failure() => failed,
             Err(failed) => failed.rethrow(),
         };
         if started.elapsed() >= patience.all {
