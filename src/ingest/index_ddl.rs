@@ -41,7 +41,7 @@ row! {
 
 /// Our vector indexes of a table of chunks, oldest first.
 pub fn vector_indexes(chunks: Oid) -> Vec<VectorIndex> {
-    read(statement!("ingest/index_list"), &[chunks.into()], |row| VectorIndex::read(&row))
+    read(statement!("ingest/vector_indexes"), &[chunks.into()], |row| VectorIndex::read(&row))
 }
 
 /// The statements that build a generation's index.
@@ -169,7 +169,7 @@ pub fn note_built(target: &Target) {
     let index = vector_indexes(generation.chunks).into_iter().rfind(|index| index.is_valid);
     let rows = index.map(|_| count_chunks(target));
     let size = index.map(|index| index.size);
-    let sql = statement!("ingest/loaded");
+    let sql = statement!("ingest/index_built");
     let args = [generation.id.into(), rows.into(), size.into()];
     as_extension_owner(|| execute(sql, &args));
 }

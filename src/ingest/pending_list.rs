@@ -36,7 +36,7 @@ impl PendingLists {
 fn flush(host: &Host, generation: i32) -> Result<(), Failed> {
     host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(()) };
-        let sql = statement!("ingest/merge_index");
+        let sql = statement!("ingest/flush_pending_list");
         let chunks = target.generation.chunks;
         as_source_owner(target.collection.owner, || {
             query(sql, &[chunks.into()], |row| required::<i64>(&row, 1))

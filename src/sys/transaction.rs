@@ -1,8 +1,8 @@
-//! Where the queue's work runs: in a background worker or inside `CALL rag_work()`.
+//! Transactions of the queue's work, in a background worker or inside `CALL rag_work()`.
 //!
-//! Both run short transactions with nothing held in between. A background worker starts and commits
-//! its own; the procedure commits the caller's through SPI, which leaves it in a transaction without a
-//! snapshot. An error ends the transaction it happened in and comes back as a value.
+//! Both run short transactions and hold no snapshot or lock in between. A background worker starts and commits its own; the
+//! procedure commits the caller's through SPI, which then starts another, without a snapshot. An error ends its transaction
+//! and is returned as a value.
 #![allow(unsafe_code)] // transaction control has no safe interface
 
 use crate::sys::background;
@@ -18,10 +18,9 @@ use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// Settings of every transaction besides those that statements are parsed and keys are written under. A lock that is
-/// not to be had is tried again later, a deadlock with somebody's DROP is noticed here first and ends our
-/// transaction rather than theirs, small statements are not compiled, and a notice about a word too long to be
-/// indexed is for nobody. The triggers of the queue fire.
+/// Settings of every transaction, besides those for parsing statements and for the text of keys. A lock timeout is retried. A
+/// deadlock with a user's DROP is detected here first, so that our transaction is aborted, not the user's. Notices about words
+/// too long to be indexed have no reader. The queue's triggers fire.
 const SETTINGS: [(&CStr, &CStr); 5] = [
     (c"lock_timeout", c"10s"),
     (c"deadlock_timeout", c"100ms"),
@@ -30,16 +29,15 @@ const SETTINGS: [(&CStr, &CStr); 5] = [
     (c"session_replication_role", c"origin"),
 ];
 
-/// Settings that a database or a role has for sessions, which a procedure's own work disregards. What the session itself
-/// has set holds.
+/// Settings of the database or role that `rag_work()` overrides. Those that the session itself has set hold.
 #[derive(Debug, Clone, Copy, Default)]
-struct Disregarded {
+struct OverriddenDefaults {
     statement_timeout: bool,
     transaction_timeout: bool,
     read_only: bool,
 }
 
-impl Disregarded {
+impl OverriddenDefaults {
     fn load() -> Self {
         let sql = statement!("sys/work_disregarded");
         let names: Vec<String> = read(sql, &[], |row| required(&row, 1));
@@ -52,7 +50,7 @@ impl Disregarded {
     }
 
     /// In a transaction that has just begun.
-    unsafe fn disregard(self) {
+    unsafe fn override_defaults(self) {
         // SAFETY: in a transaction. The timeout was armed for the whole CALL.
         unsafe {
             if self.statement_timeout {
@@ -68,41 +66,41 @@ impl Disregarded {
     }
 }
 
-/// Who runs the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+enum HostKind {
     /// A background worker, outside of transactions between steps.
     Worker,
     /// A procedure called outside of a transaction block.
     Procedure,
 }
 
-/// A place to run transactions in.
+/// The process that runs transactions.
 pub struct Host {
-    kind: Kind,
+    kind: HostKind,
     context: PgMemoryContexts,
-    disregarded: Disregarded,
+    defaults: OverriddenDefaults,
 }
 
 impl Host {
-    /// The background worker this process is.
+    /// This background worker.
     pub fn worker() -> Self {
         let context = PgMemoryContexts::new("rag_pg work");
-        Self { kind: Kind::Worker, context, disregarded: Disregarded::default() }
+        Self { kind: HostKind::Worker, context, defaults: OverriddenDefaults::default() }
     }
 
     /// The procedure being called, connected to SPI as non-atomic. Ends the caller's transaction, so
     /// that its snapshot is not held.
     pub fn procedure() -> std::result::Result<Self, Failed> {
         let context = PgMemoryContexts::new("rag_pg work");
-        let host = Self { kind: Kind::Procedure, context, disregarded: Disregarded::load() };
+        let host =
+            Self { kind: HostKind::Procedure, context, defaults: OverriddenDefaults::load() };
         host.end_procedure_transaction(true)?;
         Ok(host)
     }
 
     /// Whether this is a background worker.
     pub fn is_worker(&self) -> bool {
-        self.kind == Kind::Worker
+        self.kind == HostKind::Worker
     }
 
     /// Shows in `pg_stat_activity` what a worker does; `None`: it waits.
@@ -121,8 +119,7 @@ impl Host {
         unsafe { pg_sys::pgstat_report_activity(state, text) };
     }
 
-    /// A step of the loop that has a name, so that tests can stop a worker there and kill it: see
-    /// `rag_pg.debug_stop_at`.
+    /// A named step at which tests can stop a worker and kill it: see `rag_pg.debug_stop_at`.
     pub fn reached(&self, step: &str) {
         while self.is_worker() && guc::worker::stops_at(step) {
             self.show(Some(&format!("rag_pg: stopped at {step}")));
@@ -130,7 +127,7 @@ impl Host {
         }
     }
 
-    /// Waits outside of transactions; an interrupt or, in a worker, a call ends it early.
+    /// Sleeps outside of transactions; an interrupt or, in a worker, its latch ends it early.
     pub fn sleep(&self, most: Duration) -> std::result::Result<(), Failed> {
         self.outside(|| {
             if self.is_worker() {
@@ -142,7 +139,7 @@ impl Host {
         })
     }
 
-    /// Frees what earlier steps allocated outside of transactions.
+    /// Frees memory that earlier steps allocated outside of transactions.
     pub fn reset_memory(&mut self) {
         // SAFETY: nothing that Rust keeps between steps lies in PostgreSQL's memory.
         unsafe { pg_sys::MemoryContextReset(self.context.value()) };
@@ -154,8 +151,8 @@ impl Host {
         body: impl FnOnce() -> Result<R>,
     ) -> std::result::Result<R, Failed> {
         match self.kind {
-            Kind::Worker => self.worker_transaction(body),
-            Kind::Procedure => self.procedure_transaction(body),
+            HostKind::Worker => self.worker_transaction(body),
+            HostKind::Procedure => self.procedure_transaction(body),
         }
     }
 
@@ -261,7 +258,7 @@ impl Host {
                 // Before the transaction's first snapshot. Under a stricter default every claim beside
                 // another worker's would fail.
                 pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
-                self.disregarded.disregard();
+                self.defaults.override_defaults();
             }
             Ok(())
         })

@@ -1,8 +1,8 @@
 -- Run by workers as the extension's owner, in a transaction of its own: changes become jobs.
--- $1 collections to look at, or NULL for all; $2 most rows of rag.change; $3 the
--- generations that are held. Where one is not, because it is being pruned, the changes wait: the others go on.
--- A changed document that is waiting, claimed or dead starts anew under a new token, so that work on its
--- previous state is thrown away. Rows are locked in the order of keys, as everywhere.
+-- $1 collections, or NULL for all; $2 most rows of rag.change; $3 generations that are locked. If a generation of a
+-- collection is not, because it is being pruned, the collection's changes wait.
+-- A changed document that is queued, claimed or dead starts again under a new token, so that work on its previous state is
+-- discarded. Rows are locked in the order of keys, as everywhere.
 WITH first AS (
     SELECT change_id FROM rag.change
      WHERE ($1::int[] IS NULL OR collection_id = ANY ($1::int[]))

@@ -31,7 +31,7 @@ pub fn apply(target: &Target, documents: &[DocumentChange<'_>], spool: &Spool) -
     as_source_owner(target.collection.owner, || rows.write(target, spool))?;
     let tokens: Vec<i64> = held.into_iter().collect();
     let since = as_extension_owner(|| {
-        let sql = statement!("ingest/done");
+        let sql = statement!("ingest/finish_jobs");
         query(sql, &[tokens.into()], |row| column::<TimestampWithTimeZone>(&row, 1)).pop().flatten()
     });
     note_progress(target, progress, since);
@@ -66,7 +66,7 @@ pub fn apply_part(
 fn lock(documents: &[DocumentChange<'_>]) -> HashSet<i64> {
     let tokens: Vec<i64> = documents.iter().map(|document| document.job.token).collect();
     as_extension_owner(|| {
-        let sql = statement!("ingest/lock");
+        let sql = statement!("ingest/lock_jobs");
         query(sql, &[tokens.into()], |row| required(&row, 1)).into_iter().collect()
     })
 }
@@ -76,7 +76,7 @@ fn allocate(count: usize) -> Vec<i64> {
         return Vec::new();
     }
     as_extension_owner(|| {
-        let sql = statement!("ingest/chunk_ids");
+        let sql = statement!("ingest/allocate_chunk_ids");
         query(sql, &[(count as i64).into()], |row| required(&row, 1))
     })
 }

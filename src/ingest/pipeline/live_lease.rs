@@ -112,7 +112,7 @@ impl OtherGenerations {
 
     fn are_waiting(&self, host: &Host) -> Result<bool, Failed> {
         host.transaction(|| {
-            let sql = statement!("ingest/others");
+            let sql = statement!("ingest/is_other_waiting");
             let args = [self.generation.into(), self.later.clone().into()];
             Ok(as_extension_owner(|| query(sql, &args, |row| required::<bool>(&row, 1))) == [true])
         })

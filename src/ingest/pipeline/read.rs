@@ -38,7 +38,7 @@ pub struct StoredDocument {
 
 /// Bytes of each document's text, without reading it.
 pub fn sizes(target: &Target, keys: &[String]) -> Vec<usize> {
-    let sql = keyed(target, statement!("ingest/sizes"), &[]);
+    let sql = keyed(target, statement!("ingest/read_sizes"), &[]);
     as_source_owner(target.collection.owner, || {
         query(&sql, &key_args(target, keys), |row| {
             usize::try_from(required::<i32>(&row, 1)).unwrap_or_default()
@@ -60,7 +60,7 @@ row! {
 /// Reads the documents of `keys`, in their order.
 pub fn documents(target: &Target, keys: &[String]) -> Vec<ReadDocument> {
     let title = target.collection.title_text("s");
-    let sql = keyed(target, statement!("ingest/read"), &[("title", &title)]);
+    let sql = keyed(target, statement!("ingest/read_documents"), &[("title", &title)]);
     let mut seen = HashSet::new();
     as_source_owner(target.collection.owner, || {
         query(&sql, &key_args(target, keys), |row| {

@@ -125,7 +125,7 @@ impl Lease {
         }
         let valid: HashSet<i64> = host.transaction(|| {
             let args = [self.tokens().into()];
-            let sql = statement!("ingest/held");
+            let sql = statement!("ingest/valid_tokens");
             let valid = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
             Ok(valid.into_iter().collect())
         })?;
