@@ -58,7 +58,7 @@ impl<'r, 'c> Columns<'r, 'c> {
     }
 
     /// The next column, which has this name.
-    pub fn next<T: Column>(&mut self, name: &str) -> T {
+    pub fn next<T: ColumnType>(&mut self, name: &str) -> T {
         self.position += 1;
         debug_assert!(
             self.row
@@ -76,20 +76,20 @@ impl<'r, 'c> Columns<'r, 'c> {
 }
 
 /// What a column is read as.
-pub trait Column {
+pub trait ColumnType {
     fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self;
 }
 
 macro_rules! columns {
     ($($type:ty),*) => {
         $(
-            impl Column for $type {
+            impl ColumnType for $type {
                 fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
                     required(row, position)
                 }
             }
 
-            impl Column for Option<$type> {
+            impl ColumnType for Option<$type> {
                 fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
                     column(row, position)
                 }

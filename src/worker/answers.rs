@@ -14,7 +14,7 @@ use crate::sys::background::now;
 use crate::sys::failed::Failed;
 use crate::sys::rights::{current_user, role_name};
 use crate::sys::transaction::Host;
-use crate::worker::work::{Turn, Work};
+use crate::worker::work::{TurnEnd, Work};
 use ended::Ended;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
@@ -69,7 +69,7 @@ impl Answers {
     }
 
     /// Writes ended answers and begins requests. `is_wake_requested`: there may be new ones.
-    pub fn turn(&mut self, host: &Host, is_wake_requested: bool) -> Result<Turn, Failed> {
+    pub fn turn(&mut self, host: &Host, is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         if self.collect() {
             host.reached("answered");
         }
@@ -78,13 +78,13 @@ impl Answers {
         let has_written = (is_due || self.ended.len() > self.held) && self.write(host)?;
         let has_begun = (is_due || is_wake_requested || has_written) && self.look(host)?;
         Ok(if has_written || has_begun {
-            Turn::Worked
+            TurnEnd::Worked
         } else if self.is_done() {
             // Requests that are ready and were not begun wait for a call of another process.
             let soon = now() + i64::try_from(LOOK.as_micros()).unwrap_or_default();
-            Turn::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
+            TurnEnd::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
         } else {
-            Turn::Underway
+            TurnEnd::Underway
         })
     }
 
@@ -336,7 +336,7 @@ impl Work for AnswerWork {
         Ok(()) // The first turn tidies up.
     }
 
-    fn turn(&mut self, is_wake_requested: bool) -> Result<Turn, Failed> {
+    fn turn(&mut self, is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         self.host.reset_memory();
         self.answers.turn(&self.host, is_wake_requested)
     }
@@ -351,9 +351,9 @@ pub fn drain(host: &Host, role: Oid) -> Result<(), Failed> {
     let mut answers = Answers::of(role);
     let worked = loop {
         let step = match answers.turn(host, true) {
-            Ok(Turn::Worked) => Ok(()),
-            Ok(Turn::Underway) => host.sleep(Duration::from_millis(20)),
-            Ok(Turn::Idle { .. }) => break Ok(()),
+            Ok(TurnEnd::Worked) => Ok(()),
+            Ok(TurnEnd::Underway) => host.sleep(Duration::from_millis(20)),
+            Ok(TurnEnd::Idle { .. }) => break Ok(()),
             Err(failed) => Err(failed),
         };
         if step.is_err() {

@@ -8,7 +8,7 @@ use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::pipeline::live_lease::OtherGenerations;
 use crate::ingest::queue::changes;
-use crate::ingest::queue::changes::{Coalesced, PendingWork, Step};
+use crate::ingest::queue::changes::{Coalesced, PendingWork, WorkStep};
 use crate::ingest::queue::{job_count, pause};
 use crate::ingest::{index_ddl, scan};
 use crate::models::call_log;
@@ -24,7 +24,7 @@ use crate::sys::workers::shared_state::WorkerKind;
 use crate::sys::workers::shared_state::request_helper;
 use crate::sys::workers::wake::wake;
 use crate::sys::workers::yield_database::{is_database_requested, terminate_builders};
-use crate::worker::work::{Turn, Work};
+use crate::worker::work::{TurnEnd, Work};
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
 use std::collections::HashMap;
@@ -104,11 +104,11 @@ impl Drain {
 
     /// Does one step. A failure of a document or a collection is recorded there; an error is a cancellation, or a failure of
     /// the queue itself.
-    pub fn turn(&mut self) -> Result<Turn, Failed> {
+    pub fn turn(&mut self) -> Result<TurnEnd, Failed> {
         match self.one_turn() {
             Err(failed) if failed.is_conflict() && self.conflicts < CONFLICTS => {
                 self.conflicts += 1;
-                Ok(Turn::Worked)
+                Ok(TurnEnd::Worked)
             }
             other => {
                 self.conflicts = 0;
@@ -117,7 +117,7 @@ impl Drain {
         }
     }
 
-    fn one_turn(&mut self) -> Result<Turn, Failed> {
+    fn one_turn(&mut self) -> Result<TurnEnd, Failed> {
         self.host.reset_memory();
         let collections = self.collections.as_deref();
         self.host.reached("called");
@@ -144,7 +144,9 @@ impl Drain {
         }
         let has_jobs = |id| work.iter().any(|work| work.generation == id && work.has_jobs());
         self.pending_lists.flush_one(&self.host, has_jobs)?;
-        if self.host.is_worker() && work.iter().filter(|w| w.step == Some(Step::Jobs)).count() > 1 {
+        if self.host.is_worker()
+            && work.iter().filter(|w| w.step == Some(WorkStep::Jobs)).count() > 1
+        {
             // One generation for another worker.
             request_helper();
         }
@@ -157,7 +159,7 @@ impl Drain {
         let is_delayed = |id| self.delayed.get(&id).is_some_and(|until| *until > now);
         let mut turns = [after, before].concat();
         turns.sort_by_key(|work| {
-            let is_claimed = work.step == Some(Step::Jobs) && work.is_claimed;
+            let is_claimed = work.step == Some(WorkStep::Jobs) && work.is_claimed;
             (is_delayed(work.generation), is_claimed)
         });
         for next in turns {
@@ -167,17 +169,17 @@ impl Drain {
             }
             self.last = next.generation;
             if self.step(next.generation, step)? {
-                return Ok(Turn::Worked);
+                return Ok(TurnEnd::Worked);
             }
             // Do not wait for an index: searches find everything without it. A generation that is being built is not
             // complete without it.
-            is_locked |= step != Step::Index || next.is_building;
+            is_locked |= step != WorkStep::Index || next.is_building;
         }
         if changed == Coalesced::Taken {
-            return Ok(Turn::Worked);
+            return Ok(TurnEnd::Worked);
         }
         if self.prune()? {
-            return Ok(Turn::Worked);
+            return Ok(TurnEnd::Worked);
         }
         let ready = |work: &PendingWork| match self.retry_at(work.generation) {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
@@ -188,7 +190,7 @@ impl Drain {
         let ledger = ledger.map(|wait| background::now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
-        Ok(Turn::Idle { ready_at, is_claimed })
+        Ok(TurnEnd::Idle { ready_at, is_claimed })
     }
 
     /// Deletes old entries of the logs, every [`PRUNE_EVERY`]; whether there may be more.
@@ -206,7 +208,7 @@ impl Drain {
     }
 
     /// Does the next step of a generation. False if another backend is doing it.
-    fn step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
+    fn step(&mut self, generation: i32, step: WorkStep) -> Result<bool, Failed> {
         let started = Instant::now();
         let result = self.try_step(generation, step);
         if started.elapsed() > LONG {
@@ -252,22 +254,22 @@ impl Drain {
         Ok(true)
     }
 
-    fn try_step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
+    fn try_step(&mut self, generation: i32, step: WorkStep) -> Result<bool, Failed> {
         let host = &self.host;
         match step {
-            Step::Scan => {
+            WorkStep::Scan => {
                 let size = self.page_sizes.get(&generation).copied().unwrap_or(scan::PAGE);
                 scan::page(host, generation, size)
             }
-            Step::Jobs => {
+            WorkStep::Jobs => {
                 let others =
                     host.is_worker().then(|| OtherGenerations::new(generation, self.later()));
                 let mean_bytes = self.mean_bytes.entry(generation).or_default();
                 self.pending_lists.add(generation);
                 batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
             }
-            Step::Switch => switch::by_itself(host, generation),
-            Step::Index => {
+            WorkStep::Switch => switch::by_itself(host, generation),
+            WorkStep::Index => {
                 host.reached("indexing");
                 index_ddl::build(host, generation)
             }
@@ -386,7 +388,7 @@ impl Work for Drain {
         Ok(())
     }
 
-    fn turn(&mut self, _is_wake_requested: bool) -> Result<Turn, Failed> {
+    fn turn(&mut self, _is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         Drain::turn(self)
     }
 

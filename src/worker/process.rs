@@ -12,7 +12,7 @@ use crate::sys::workers::shared_state::{WorkerKind, WorkerSlots, shared_state};
 use crate::sys::workers::yield_database::{end_worker, is_database_requested};
 use crate::worker::answers::AnswerWork;
 use crate::worker::drain::Drain;
-use crate::worker::work::{Turn, Work};
+use crate::worker::work::{TurnEnd, Work};
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::time::{Duration, Instant};
@@ -183,15 +183,15 @@ impl<W: Work> Worker<W> {
                 end_worker(self.kind);
             }
             match self.turn() {
-                Ok(Turn::Worked) => {
+                Ok(TurnEnd::Worked) => {
                     worked_at = Some(Instant::now());
                     wait(Duration::ZERO);
                 }
-                Ok(Turn::Underway) => {
+                Ok(TurnEnd::Underway) => {
                     worked_at = Some(Instant::now());
                     wait(POLL_THREADS);
                 }
-                Ok(Turn::Idle { .. }) => {
+                Ok(TurnEnd::Idle { .. }) => {
                     let is_timed_out = worked_at.is_none_or(|at| at.elapsed() >= IDLE_TIMEOUT);
                     if is_timed_out && self.unregister_if_idle() {
                         break;
@@ -208,11 +208,11 @@ impl<W: Work> Worker<W> {
         }
     }
 
-    fn turn(&mut self) -> Result<Turn, Failed> {
+    fn turn(&mut self) -> Result<TurnEnd, Failed> {
         // Taken before looking: later changes request another turn.
         let is_wake_requested = self.registration.take_wake_request();
         let turn = self.work.turn(is_wake_requested)?;
-        if let Turn::Idle { ready_at, .. } = turn {
+        if let TurnEnd::Idle { ready_at, .. } = turn {
             let times = [ready_at, self.registration.prepared_due(self.kind)];
             self.next = times.into_iter().flatten().min();
         }
@@ -233,7 +233,8 @@ impl<W: Work> Worker<W> {
                     return false;
                 }
                 // Transactions that committed since the last look relied on this worker.
-                let is_idle = matches!(self.turn(), Ok(Turn::Idle { .. })) && self.next.is_none();
+                let is_idle =
+                    matches!(self.turn(), Ok(TurnEnd::Idle { .. })) && self.next.is_none();
                 if is_idle {
                     running.release();
                 }

@@ -4,7 +4,7 @@ use crate::sys::transaction::Host;
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy)]
-pub enum Turn {
+pub enum TurnEnd {
     /// A step was done, and there may be more.
     Worked,
     /// Other threads of this process are working.
@@ -25,7 +25,7 @@ pub trait Work {
     /// Cleans up after processes that are gone.
     fn begin(&mut self) -> Result<(), Failed>;
     /// Does a step. `is_wake_requested`: there may be new work.
-    fn turn(&mut self, is_wake_requested: bool) -> Result<Turn, Failed>;
+    fn turn(&mut self, is_wake_requested: bool) -> Result<TurnEnd, Failed>;
     /// Ends what is under way before the process exits.
     fn shut_down(&mut self);
 }

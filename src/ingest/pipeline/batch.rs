@@ -10,7 +10,7 @@ use crate::ingest::pipeline::apply::{apply, apply_part};
 use crate::ingest::pipeline::change;
 use crate::ingest::pipeline::change::DocumentChange;
 use crate::ingest::pipeline::claim_size;
-use crate::ingest::pipeline::embed::{Embedding, Embeddings};
+use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings};
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
 use crate::ingest::pipeline::read;
 use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
@@ -105,7 +105,7 @@ fn work_on(
         let is_local = model.is_local();
         let live = &mut live;
         let mut batch =
-            Batch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
+            ClaimBatch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
         let worked = batch.run(&mut jobs);
         // A remote collection pauses per generation, because its model, not its data, is at fault.
         is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_provider_failure);
@@ -144,7 +144,7 @@ fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
 }
 
 /// A claim that is being worked on.
-struct Batch<'a, 'h> {
+struct ClaimBatch<'a, 'h> {
     live: &'a mut LiveLease<'h>,
     target: Target,
     model: Embedder,
@@ -156,7 +156,7 @@ struct Batch<'a, 'h> {
     mean_bytes: &'a mut Option<usize>,
 }
 
-impl Batch<'_, '_> {
+impl ClaimBatch<'_, '_> {
     fn run(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
         let host = self.live.host;
         host.reached("claimed");
@@ -373,7 +373,7 @@ impl Batch<'_, '_> {
         documents: &mut [DocumentChange<'_>],
         most: usize,
     ) -> std::result::Result<Embeddings, Failed> {
-        Embedding::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
+        EmbeddingRun::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
             .run(documents, most)
     }
 

@@ -51,7 +51,7 @@ struct PendingChunk<'c> {
 }
 
 /// One run over the new chunks of some documents.
-pub struct Embedding<'a, 'h> {
+pub struct EmbeddingRun<'a, 'h> {
     live: &'a mut LiveLease<'h>,
     target: &'a Target,
     model: &'a Embedder,
@@ -61,7 +61,7 @@ pub struct Embedding<'a, 'h> {
     embeddings: Embeddings,
 }
 
-impl<'a, 'h> Embedding<'a, 'h> {
+impl<'a, 'h> EmbeddingRun<'a, 'h> {
     /// A run that measures a local model's `tokens_per_second`.
     pub fn new(
         live: &'a mut LiveLease<'h>,

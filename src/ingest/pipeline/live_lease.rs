@@ -3,7 +3,7 @@
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::queue::changes;
-use crate::ingest::queue::changes::{Coalesced, Step};
+use crate::ingest::queue::changes::{Coalesced, WorkStep};
 use crate::ingest::queue::lease::Lease;
 use crate::sys::failed::Failed;
 use crate::sys::rights::as_extension_owner;
@@ -84,7 +84,7 @@ impl OtherGenerations {
         };
         let mut is_left = false;
         for next in work {
-            let is_waiting = next.step == Some(Step::Jobs) && !next.is_claimed;
+            let is_waiting = next.step == Some(WorkStep::Jobs) && !next.is_claimed;
             let is_other = next.generation != self.generation;
             if !is_waiting || !is_other || self.later.contains(&next.generation) {
                 continue;

@@ -47,7 +47,7 @@ pub fn sizes(target: &Target, keys: &[String]) -> Vec<usize> {
 }
 
 row! {
-    struct DocumentRow {
+    struct ReadRow {
         is_there: bool,
         content: Option<String>,
         title: Option<String>,
@@ -64,8 +64,8 @@ pub fn documents(target: &Target, keys: &[String]) -> Vec<ReadDocument> {
     let mut seen = HashSet::new();
     as_source_owner(target.collection.owner, || {
         query(&sql, &key_args(target, keys), |row| {
-            let DocumentRow { is_there, content, title, source_hash, chunk_ids, identity } =
-                DocumentRow::read(&row);
+            let ReadRow { is_there, content, title, source_hash, chunk_ids, identity } =
+                ReadRow::read(&row);
             let stored = source_hash.zip(chunk_ids);
             let source = if identity.is_some_and(|identity| !seen.insert(identity)) {
                 SourceRow::Repeated

@@ -83,7 +83,7 @@ fn find_in<'k>(
     let found = as_source_owner(target.collection.owner, || {
         query(&sql, &args, |row| {
             let row = ReusedRow::read(&row);
-            let key = keys[row.document as usize - 1];
+            let key = keys[row.document.unsigned_abs() as usize - 1];
             let hash = row.content_hash.try_into().unwrap_or_default();
             ((key, hash), Embedded { vector: row.embedding, bits: row.bits })
         })

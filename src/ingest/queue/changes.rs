@@ -73,7 +73,7 @@ pub fn changed(collections: Option<&[i32]>) -> Vec<i32> {
 
 /// What can be done for a generation, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum WorkStep {
     /// A scan compares source and documents.
     Scan,
     /// A new generation is complete; searches switch to it.
@@ -90,7 +90,7 @@ pub struct PendingWork {
     /// The generation.
     pub generation: i32,
     /// What can be done for it now.
-    pub step: Option<Step>,
+    pub step: Option<WorkStep>,
     /// Its vector index is to be built, whatever the step.
     pub wants_index: bool,
     /// Searches do not use it yet.
@@ -104,7 +104,7 @@ pub struct PendingWork {
 impl PendingWork {
     /// Whether documents of it are to be indexed now.
     pub fn has_jobs(&self) -> bool {
-        matches!(self.step, Some(Step::Scan | Step::Jobs))
+        matches!(self.step, Some(WorkStep::Scan | WorkStep::Jobs))
     }
 }
 
@@ -130,10 +130,10 @@ pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
     let work = |row: PendingWorkRow| PendingWork {
         generation: row.generation_id,
         step: [
-            (row.has_scan, Step::Scan),
-            (row.can_switch, Step::Switch),
-            (row.has_jobs, Step::Jobs),
-            (row.wants_index, Step::Index),
+            (row.has_scan, WorkStep::Scan),
+            (row.can_switch, WorkStep::Switch),
+            (row.has_jobs, WorkStep::Jobs),
+            (row.wants_index, WorkStep::Index),
         ]
         .into_iter()
         .find_map(|(is_next, step)| is_next.then_some(step)),

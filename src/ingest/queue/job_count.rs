@@ -28,7 +28,7 @@ CREATE TRIGGER count_changed AFTER UPDATE OF is_new, is_dead ON rag.job FOR EACH
     requires = ["catalog"]
 );
 
-type Job<'a> = PgHeapTuple<'a, AllocatedByPostgres>;
+type JobTuple<'a> = PgHeapTuple<'a, AllocatedByPostgres>;
 
 thread_local! {
     /// Prepared once: `rag_retry()` may fire the trigger for millions of dead jobs.
@@ -37,7 +37,7 @@ thread_local! {
 
 /// The trigger function of `rag.job`.
 #[pg_trigger(sql = false)]
-fn count_jobs<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<Job<'a>>, TryFromDatumError> {
+fn count_jobs<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<JobTuple<'a>>, TryFromDatumError> {
     let event = trigger.event();
     as_extension_owner(|| {
         if event.fired_by_insert() {
@@ -66,8 +66,8 @@ fn count_statement(trigger: &PgTrigger<'_>, sign: i64) {
 }
 
 /// A job as it was and as it is.
-fn count_row(old: &Job<'_>, new: &Job<'_>) -> Result<(), TryFromDatumError> {
-    let is = |job: &Job<'_>, name| job.get_by_name(name).map(|value| value == Some(true));
+fn count_row(old: &JobTuple<'_>, new: &JobTuple<'_>) -> Result<(), TryFromDatumError> {
+    let is = |job: &JobTuple<'_>, name| job.get_by_name(name).map(|value| value == Some(true));
     let more = |name| Ok(i64::from(is(new, name)?) - i64::from(is(old, name)?));
     let generation: Option<i32> = new.get_by_name("generation_id")?;
     let (dead, new): (i64, i64) = (more("is_dead")?, more("is_new")?);

@@ -50,10 +50,10 @@ const PLAIN_TYPES: [pg_sys::Oid; 8] = [
     pg_sys::UUIDOID,
 ];
 
-type Cache = HashMap<(pg_sys::Oid, Option<String>), Rc<TriggerTargets>>;
+type TargetsByTable = HashMap<(pg_sys::Oid, Option<String>), Rc<TriggerTargets>>;
 
 thread_local! {
-    static CACHE: RefCell<Cache> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<TargetsByTable> = RefCell::new(HashMap::new());
     static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
