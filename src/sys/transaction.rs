@@ -13,7 +13,6 @@ use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{KEY_TEXT, PARSING};
 use crate::sys::spi::{read, required};
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
-use rag::Result;
 use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -90,7 +89,7 @@ impl Host {
 
     /// The procedure being called, connected to SPI as non-atomic. Ends the caller's transaction, so
     /// that its snapshot is not held.
-    pub fn procedure() -> std::result::Result<Self, Failed> {
+    pub fn procedure() -> Result<Self, Failed> {
         let context = PgMemoryContexts::new("rag_pg work");
         let host =
             Self { kind: HostKind::Procedure, context, defaults: OverriddenDefaults::load() };
@@ -128,7 +127,7 @@ impl Host {
     }
 
     /// Sleeps outside of transactions; an interrupt or, in a worker, its latch ends it early.
-    pub fn sleep(&self, most: Duration) -> std::result::Result<(), Failed> {
+    pub fn sleep(&self, most: Duration) -> Result<(), Failed> {
         self.outside(|| {
             if self.is_worker() {
                 background::wait(most);
@@ -146,10 +145,7 @@ impl Host {
     }
 
     /// Runs `body` in one transaction, which commits when `body` succeeds.
-    pub fn transaction<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+    pub fn transaction<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         match self.kind {
             HostKind::Worker => self.worker_transaction(body),
             HostKind::Procedure => self.procedure_transaction(body),
@@ -158,7 +154,7 @@ impl Host {
 
     /// Runs `body` outside of any transaction of ours: no snapshot, no lock. It may check for
     /// interrupts and must not touch the database.
-    pub fn outside<R>(&self, body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+    pub fn outside<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         let context = self.context.value();
         // SAFETY: the context lives as long as self; the previous one is current again afterwards,
         // also when body unwinds, since catch returns.
@@ -171,7 +167,7 @@ impl Host {
     }
 
     /// Runs a utility statement as a client sends it, in a worker: it may commit as it goes.
-    pub fn utility(&self, sql: &str) -> std::result::Result<(), Failed> {
+    pub fn utility(&self, sql: &str) -> Result<(), Failed> {
         let result = self.outside(|| {
             let text = CString::new(sql).expect("statements hold no zero byte");
             // SAFETY: no transaction runs in a worker between steps. What is parsed outlives the commits
@@ -192,10 +188,7 @@ impl Host {
         result
     }
 
-    fn worker_transaction<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+    fn worker_transaction<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         let result = catch(|| {
             // SAFETY: no transaction runs in a worker between steps. The timeout does not arm itself
             // in a background worker.
@@ -231,10 +224,7 @@ impl Host {
         result
     }
 
-    fn procedure_transaction<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+    fn procedure_transaction<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         // The whole transaction cannot be aborted under a running procedure's resources.
         let result = subtransaction(|| {
             // SAFETY: in a subtransaction of the procedure's transaction.
@@ -246,7 +236,7 @@ impl Host {
     }
 
     /// Commits or rolls back the procedure's transaction and leaves it in a new one, without snapshot.
-    fn end_procedure_transaction(&self, commits: bool) -> std::result::Result<(), Failed> {
+    fn end_procedure_transaction(&self, commits: bool) -> Result<(), Failed> {
         self.outside(|| {
             // SAFETY: the procedure is connected to SPI as non-atomic; otherwise these raise an error.
             unsafe {
@@ -266,7 +256,7 @@ impl Host {
 }
 
 /// Runs `body` in a subtransaction, which is undone when `body` fails.
-pub fn subtransaction<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+pub fn subtransaction<R>(body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
     // SAFETY: what PL/pgSQL's exception blocks do.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
@@ -348,7 +338,7 @@ unsafe fn run_in_portal(text: &CStr) {
 }
 
 /// Runs `body`; an ERROR or a panic comes back as a value.
-fn catch<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+fn catch<R>(body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
     let body = AssertUnwindSafe(body);
     PgTryBuilder::new(move || {
         let body = body;

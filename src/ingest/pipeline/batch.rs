@@ -27,7 +27,7 @@ use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
 use rag::queue::plan::Document;
-use rag::{Error, Result, memory};
+use rag::{Error, memory};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ pub fn work(
     generation: i32,
     others: Option<OtherGenerations>,
     mean_bytes: &mut Option<usize>,
-) -> std::result::Result<End, Failed> {
+) -> Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let remote = remote(&target.collection, &target.generation);
@@ -73,7 +73,7 @@ pub fn work(
 }
 
 /// The same between two steps of another generation's batch: for a local model, and for few small documents.
-pub fn work_interleaved(host: &Host, generation: i32) -> std::result::Result<End, Failed> {
+pub fn work_interleaved(host: &Host, generation: i32) -> Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let Ok(None) = remote(&target.collection, &target.generation) else { return Ok(None) };
@@ -94,10 +94,10 @@ fn work_on(
     mut live: LiveLease<'_>,
     mut jobs: Vec<Job>,
     target: Target,
-    remote: Result<Option<Remote>>,
+    remote: rag::Result<Option<Remote>>,
     is_interleaved: bool,
     mean_bytes: &mut Option<usize>,
-) -> std::result::Result<End, Failed> {
+) -> Result<End, Failed> {
     let (host, generation) = (live.host, target.generation.id);
     let opened = host.outside(|| open(&target, remote?));
     let mut is_models_fault = opened.is_err();
@@ -124,7 +124,7 @@ fn work_on(
     }
 }
 
-fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
+fn open(target: &Target, remote: Option<Remote>) -> rag::Result<Embedder> {
     let generation = &target.generation;
     let model = match remote {
         Some(mut remote) => {
@@ -157,7 +157,7 @@ struct ClaimBatch<'a, 'h> {
 }
 
 impl ClaimBatch<'_, '_> {
-    fn run(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn run(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let host = self.live.host;
         host.reached("claimed");
         let _busy = self.model.busy();
@@ -195,7 +195,7 @@ impl ClaimBatch<'_, '_> {
     }
 
     /// Gives up documents over `rag_pg.max_document_size` before they are read.
-    fn refuse_too_large(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn refuse_too_large(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         for job in jobs {
             if let Err(failed) = self.live.host.outside(|| limit::document_size(job.size)) {
                 self.give_up(job, &failed)?;
@@ -206,7 +206,7 @@ impl ClaimBatch<'_, '_> {
     }
 
     /// The runs to work on now; the jobs behind them are released.
-    fn runs(&mut self, jobs: &[Job]) -> std::result::Result<Vec<Range<usize>>, Failed> {
+    fn runs(&mut self, jobs: &[Job]) -> Result<Vec<Range<usize>>, Failed> {
         let total: usize = jobs.iter().map(|job| job.size).sum();
         *self.mean_bytes = Some(total / jobs.len().max(1));
         let runs = claim_size::runs_now(jobs, &self.model, self.is_interleaved);
@@ -221,19 +221,19 @@ impl ClaimBatch<'_, '_> {
         Ok(runs)
     }
 
-    fn is_paused(&self) -> std::result::Result<bool, Failed> {
+    fn is_paused(&self) -> Result<bool, Failed> {
         let generation = self.target.generation.id;
         let now = self.live.host.transaction(|| Ok(Generation::by_id(generation)))?;
         Ok(now.is_none_or(|generation| generation.is_paused))
     }
 
     /// Indexes documents together; if one of them makes that fail, finds it by bisection.
-    fn bisect(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn bisect(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let Err(failed) = self.index(jobs) else { return Ok(()) };
         self.failed(jobs, failed)
     }
 
-    fn failed(&mut self, jobs: &mut [Job], failed: Failed) -> std::result::Result<(), Failed> {
+    fn failed(&mut self, jobs: &mut [Job], failed: Failed) -> Result<(), Failed> {
         let host = self.live.host;
         if failed.is_cancel() && !host.is_worker() {
             return Err(failed);
@@ -254,7 +254,7 @@ impl ClaimBatch<'_, '_> {
         if time_limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
     }
 
-    fn index(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn index(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let (host, generation) = (self.live.host, self.target.generation.id);
         let held: Vec<&mut Job> =
             jobs.iter_mut().filter(|job| self.live.lease.holds(job)).collect();
@@ -283,7 +283,7 @@ impl ClaimBatch<'_, '_> {
         jobs: Vec<&'j mut Job>,
         reads: Vec<ReadDocument>,
         hashes: &HashMap<i64, ChunkHash>,
-    ) -> std::result::Result<Vec<DocumentChange<'j>>, Failed> {
+    ) -> Result<Vec<DocumentChange<'j>>, Failed> {
         let mut changes = Vec::with_capacity(jobs.len());
         for (job, read) in jobs.into_iter().zip(reads) {
             self.live.keep_alive()?;
@@ -306,10 +306,7 @@ impl ClaimBatch<'_, '_> {
     }
 
     /// Embeds and stores documents that are stored together; a long one is alone, and stored in parts.
-    fn index_group(
-        &mut self,
-        mut group: Vec<DocumentChange<'_>>,
-    ) -> std::result::Result<(), Failed> {
+    fn index_group(&mut self, mut group: Vec<DocumentChange<'_>>) -> Result<(), Failed> {
         if let [document] = &mut group[..]
             && !self.store_parts(document)?
         {
@@ -336,10 +333,7 @@ impl ClaimBatch<'_, '_> {
 
     /// Embeds and stores all but the last part of a long document. False if work on it ends here: its job is lost or dead,
     /// or another generation is waiting.
-    fn store_parts(
-        &mut self,
-        document: &mut DocumentChange<'_>,
-    ) -> std::result::Result<bool, Failed> {
+    fn store_parts(&mut self, document: &mut DocumentChange<'_>) -> Result<bool, Failed> {
         let most = self.most_chunks();
         let mut is_first = true;
         while document.new_chunks() > most {
@@ -372,7 +366,7 @@ impl ClaimBatch<'_, '_> {
         &mut self,
         documents: &mut [DocumentChange<'_>],
         most: usize,
-    ) -> std::result::Result<Embeddings, Failed> {
+    ) -> Result<Embeddings, Failed> {
         EmbeddingRun::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
             .run(documents, most)
     }
@@ -380,8 +374,8 @@ impl ClaimBatch<'_, '_> {
     fn store<R>(
         &self,
         documents: &[DocumentChange<'_>],
-        apply: impl FnOnce(&Target) -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+        apply: impl FnOnce(&Target) -> rag::Result<R>,
+    ) -> Result<R, Failed> {
         let (host, name) = (self.live.host, &self.target.collection.name);
         let chunks = documents.iter().flat_map(DocumentChange::chunks);
         let chunks = chunks.filter(|planned| planned.is_embedded()).count();
@@ -393,7 +387,7 @@ impl ClaimBatch<'_, '_> {
         })
     }
 
-    fn give_up(&mut self, job: &Job, failed: &Failed) -> std::result::Result<(), Failed> {
+    fn give_up(&mut self, job: &Job, failed: &Failed) -> Result<(), Failed> {
         self.live.lease.fail(self.live.host, std::slice::from_ref(job), failed)
     }
 }

@@ -18,7 +18,7 @@ use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
 use rag::queue::plan::{self, Chunk, Embedded};
 use rag::queue::spool::Spool;
-use rag::{Error, Result, remote};
+use rag::{Error, remote};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -82,7 +82,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         mut self,
         documents: &mut [DocumentChange<'_>],
         most: usize,
-    ) -> std::result::Result<Embeddings, Failed> {
+    ) -> Result<Embeddings, Failed> {
         let new = documents.iter_mut().flat_map(|document| {
             let job = document.job;
             let new = document.chunks_mut().iter_mut().filter(|planned| planned.is_new());
@@ -109,7 +109,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         Ok(self.embeddings)
     }
 
-    fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> std::result::Result<(), Failed> {
+    fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> Result<(), Failed> {
         for chunks in pending.chunks_mut(reuse::CHUNKS) {
             self.live.keep_alive()?;
             let wanted: Vec<(&str, ChunkHash)> =
@@ -130,7 +130,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     }
 
     /// One call of the model, or as many as it takes to find the texts that fail.
-    fn call(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> std::result::Result<(), Failed> {
+    fn call(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> Result<(), Failed> {
         // Documents that changed or went meanwhile are left out.
         let is_wanted = |chunk: &&mut PendingChunk<'_>| {
             self.live.lease.holds(chunk.job)
@@ -152,10 +152,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         Ok(())
     }
 
-    fn call_once(
-        &mut self,
-        chunks: &mut [&mut PendingChunk<'_>],
-    ) -> std::result::Result<(), Failed> {
+    fn call_once(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> Result<(), Failed> {
         if chunks.is_empty() {
             return Ok(());
         }
@@ -204,7 +201,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         model: &LocalModel,
         chunks: &mut [&mut PendingChunk<'_>],
         tokens: usize,
-    ) -> std::result::Result<bool, Failed> {
+    ) -> Result<bool, Failed> {
         let (host, generation) = (self.live.host, &self.target.generation);
         let mut is_cut_short = false;
         let mut checkpoint = || {
@@ -233,7 +230,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         &mut self,
         model: &Remote,
         chunks: &mut [&mut PendingChunk<'_>],
-    ) -> std::result::Result<(), Failed> {
+    ) -> Result<(), Failed> {
         let host = self.live.host;
         let mut lost = None;
         let result = host.outside(|| {
@@ -275,7 +272,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
 }
 
 impl PendingChunk<'_> {
-    fn put(&mut self, spool: &mut Spool, embedded: &Embedded, is_reused: bool) -> Result<()> {
+    fn put(&mut self, spool: &mut Spool, embedded: &Embedded, is_reused: bool) -> rag::Result<()> {
         self.planned.state = ChunkState::Embedded { result: spool.put(embedded)?, is_reused };
         Ok(())
     }
