@@ -380,7 +380,7 @@ impl Work for Drain {
 
     fn begin(&mut self) -> Result<(), Failed> {
         self.release_lost()?;
-        // The launcher starts only indexing workers in databases without shared state: they wake answer workers.
+        // The launcher probes databases with indexing workers only.
         let is_prepared = || admission::of(WorkerKind::Answer).writing.is_held();
         if self.host().transaction(|| Ok(answer_request::is_open() || is_prepared()))? {
             wake(WorkerKind::Answer);

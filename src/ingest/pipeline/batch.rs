@@ -161,10 +161,14 @@ impl ClaimBatch<'_, '_> {
         let host = self.live.host;
         host.reached("claimed");
         let _busy = self.model.busy();
-        let keys: Vec<String> = jobs.iter().map(|job| job.key.clone()).collect();
-        let runs = match host.transaction(|| Ok(read::sizes(&self.target, &keys))) {
-            Ok(sizes) => {
-                jobs.iter_mut().zip(sizes).for_each(|(job, size)| job.size = size);
+        let mut sizes_read = self.read_sizes(jobs);
+        if let Err(failed) = &sizes_read
+            && self.replace_unreadable(jobs, failed)?
+        {
+            sizes_read = self.read_sizes(jobs);
+        }
+        let runs = match sizes_read {
+            Ok(()) => {
                 self.refuse_too_large(jobs)?;
                 self.runs(jobs)?
             }
@@ -192,6 +196,63 @@ impl ClaimBatch<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    fn held<'j>(&self, jobs: &'j mut [Job]) -> Vec<&'j mut Job> {
+        jobs.iter_mut().filter(|job| self.live.lease.holds(job)).collect()
+    }
+
+    fn read_sizes(&self, jobs: &mut [Job]) -> Result<(), Failed> {
+        let held = self.held(jobs);
+        let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
+        let sizes = self.live.host.transaction(|| Ok(read::sizes(&self.target, &keys)))?;
+        held.into_iter().zip(sizes).for_each(|(job, size)| job.size = size);
+        Ok(())
+    }
+
+    /// After a failure: deletes the jobs whose keys are not valid for their types any more, since a label of an enum or a table
+    /// that a `regclass` names was renamed, and has a scan compare the source instead. True if there were any. If a row has that
+    /// same text as its key, the scan would find it again: its job is left to fail.
+    fn replace_unreadable(&mut self, jobs: &[Job], failed: &Failed) -> Result<bool, Failed> {
+        let can_be = matches!(failed.class, Failure::Row | Failure::Configuration);
+        if failed.is_provider_failure || !can_be {
+            return Ok(false);
+        }
+        let unreadable = self.unreadable(jobs)?;
+        if unreadable.is_empty() {
+            return Ok(false);
+        }
+        let keys: Vec<String> = unreadable.iter().map(|job| job.key.clone()).collect();
+        let existing = self.live.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            Ok(read::existing_keys(&target, &keys))
+        })?;
+        let gone = unreadable.into_iter().enumerate().filter(|(i, _)| !existing.contains(i));
+        let gone: Vec<&Job> = gone.map(|(_, job)| job).collect();
+        if !gone.is_empty() {
+            self.live.lease.replace_by_scan(self.live.host, &gone)?;
+        }
+        Ok(!gone.is_empty())
+    }
+
+    /// Held jobs whose keys cannot be parsed.
+    fn unreadable<'j>(&self, jobs: &'j [Job]) -> Result<Vec<&'j Job>, Failed> {
+        let held: Vec<&Job> = jobs.iter().filter(|job| self.live.lease.holds(job)).collect();
+        let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
+        let parsed = self.live.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            read::parse(&target, &keys);
+            Ok(())
+        });
+        match parsed {
+            Ok(()) => Ok(Vec::new()),
+            Err(failed) if failed.is_cancel() => Err(failed),
+            Err(_) if jobs.len() <= 1 => Ok(held),
+            Err(_) => {
+                let (first, second) = jobs.split_at(jobs.len() / 2);
+                Ok([self.unreadable(first)?, self.unreadable(second)?].concat())
+            }
+        }
     }
 
     /// Gives up documents over `rag_pg.max_document_size` before they are read.
@@ -239,6 +300,9 @@ impl ClaimBatch<'_, '_> {
             return Err(failed);
         }
         host.reached("failing");
+        if self.replace_unreadable(jobs, &failed)? {
+            return self.bisect(jobs);
+        }
         match failed.class {
             Failure::Configuration | Failure::RateLimited | Failure::Outage => return Err(failed),
             Failure::Row => {
@@ -256,8 +320,7 @@ impl ClaimBatch<'_, '_> {
 
     fn index(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let (host, generation) = (self.live.host, self.target.generation.id);
-        let held: Vec<&mut Job> =
-            jobs.iter_mut().filter(|job| self.live.lease.holds(job)).collect();
+        let held = self.held(jobs);
         let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
         let (target, reads, hashes) = host.transaction(|| {
             let target = Target::reload(generation)?;

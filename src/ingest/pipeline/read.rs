@@ -81,6 +81,36 @@ pub fn documents(target: &Target, keys: &[String]) -> Vec<ReadDocument> {
     })
 }
 
+/// Parses `keys` by the types of the primary key, which raises an error if one of them is not valid.
+pub fn parse(target: &Target, keys: &[String]) {
+    let sql = keyed(target, "SELECT {k_keys} FROM {keys}", &[]);
+    as_source_owner(target.collection.owner, || query(&sql, &key_args(target, keys), |_| ()));
+}
+
+/// Which of `keys`, by position, are the text of the key of a source row or a documents row. Reads all of both tables.
+pub fn existing_keys(target: &Target, keys: &[String]) -> HashSet<usize> {
+    let columns = &target.collection.keys;
+    let each =
+        |of: &dyn Fn(&KeyColumn) -> String| columns.iter().map(of).collect::<Vec<_>>().join(", ");
+    let text = |column: String| format!("pg_catalog.format('%s', {column})");
+    let sql = fill(
+        statement!("ingest/key_texts"),
+        &[
+            ("arrays", &each(&|key| format!("pg_catalog.unnest(${}::text[])", key.position))),
+            ("names", &each(&|key| key.stored_name())),
+            ("k_keys", &each(&|key| format!("k.{}", key.stored_name()))),
+            ("source_texts", &each(&|key| text(format!("s.{}", key.name_sql())))),
+            ("document_texts", &each(&|key| text(format!("d.{}", key.stored_name())))),
+            ("source", &target.collection.source_sql),
+            ("documents", &target.documents),
+        ],
+    );
+    as_source_owner(target.collection.owner, || {
+        let held = query(&sql, &key_args(target, keys), |row| required::<i64>(&row, 1));
+        held.into_iter().filter_map(|ordinal| usize::try_from(ordinal - 1).ok()).collect()
+    })
+}
+
 /// Hashes of the stored chunks of documents that changed.
 pub fn hashes_of_changed(target: &Target, reads: &[ReadDocument]) -> HashMap<i64, ChunkHash> {
     let changed = reads.iter().filter_map(|read| match (&read.source, &read.stored) {

@@ -164,6 +164,17 @@ impl Lease {
         Ok(())
     }
 
+    /// Deletes `jobs` and has a scan compare the source instead.
+    pub fn replace_by_scan(&mut self, host: &Host, jobs: &[&Job]) -> Result<(), Failed> {
+        let tokens: Vec<i64> = jobs.iter().map(|job| job.token).collect();
+        host.transaction(|| {
+            as_extension_owner(|| execute(statement!("ingest/forget"), &[tokens.clone().into()]));
+            Ok(())
+        })?;
+        self.forget(tokens);
+        Ok(())
+    }
+
     /// Records for those of `jobs` that are held that they failed, and when they are retried, if they are.
     pub fn fail(&mut self, host: &Host, jobs: &[Job], failed: &Failed) -> Result<(), Failed> {
         let held: Vec<&Job> = jobs.iter().filter(|job| self.holds(job)).collect();
