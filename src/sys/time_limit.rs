@@ -113,11 +113,7 @@ struct Armed;
 
 impl Armed {
     fn after(limit: Duration) -> Self {
-        let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: in a transaction of a worker.
-        unsafe {
-            ffi::enable_statement_timeout(milliseconds);
-        }
+        ffi::enable_statement_timeout(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
         Self
     }
 }
@@ -126,8 +122,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         // After an ERROR the transaction's end disarms it.
         if !std::thread::panicking() {
-            // SAFETY: as above.
-            unsafe { ffi::disable_statement_timeout() };
+            ffi::disable_statement_timeout();
         }
     }
 }
