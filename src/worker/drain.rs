@@ -13,7 +13,7 @@ use crate::ingest::queue::{job_count, pause};
 use crate::ingest::{index_ddl, scan};
 use crate::models::call_log;
 use crate::search::query_log;
-use crate::sys::background;
+use crate::sys::background::{micros, now};
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::{execute, query, required};
@@ -44,17 +44,7 @@ pub struct Drain {
     host: Host,
     collections: Option<Vec<i32>>,
     last: i32,
-    /// Mean bytes of a generation's documents.
-    mean_bytes: HashMap<i32, Option<usize>>,
-    /// Generations whose last step failed for a transient reason: how often, and when to retry.
-    retries: HashMap<i32, (u32, i64)>,
-    /// Generations whose last step was long, and until when others go first.
-    delayed: HashMap<i32, i64>,
-    /// Keys of a page of a scan, if [`scan::PAGE`] took too long.
-    page_sizes: HashMap<i32, usize>,
-    /// Generations whose last step failed because an object of a statement was missing or altered, and how the catalog
-    /// described them right after.
-    suspects: HashMap<i32, Option<Description>>,
+    generations: HashMap<i32, GenerationState>,
     /// Why a generation is retried later; `rag_work()` raises it when the rest of the queue is drained.
     outage: Option<Failed>,
     conflicts: u32,
@@ -63,23 +53,41 @@ pub struct Drain {
     pruned: Option<Instant>,
 }
 
+/// What is known of a generation from earlier steps. Times are `timestamptz`s; 0 for none.
+#[derive(Default)]
+struct GenerationState {
+    /// Mean bytes of its documents.
+    mean_bytes: Option<usize>,
+    /// How often in a row its step failed for a transient reason, and when to retry.
+    failures: u32,
+    retry_at: i64,
+    /// Its last step was long: until when other generations go first.
+    delayed_until: i64,
+    /// Keys of a page of a scan, if [`scan::PAGE`] took too long.
+    page_size: Option<usize>,
+    /// Its last step failed because an object of a statement was missing or altered: how the catalog described it right
+    /// after.
+    suspect: Option<Option<Description>>,
+}
+
+impl GenerationState {
+    /// When it is worked on again, if that is later than `now`.
+    fn retry_at(&self, now: i64) -> Option<i64> {
+        Some(self.retry_at).filter(|at| *at > now)
+    }
+}
+
 impl Drain {
     /// For `collections`; `None`: all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        let (mean_bytes, retries) = (HashMap::new(), HashMap::new());
-        let pending_lists = PendingLists::default();
         Self {
             host,
             collections,
             last: 0,
-            mean_bytes,
-            retries,
-            delayed: HashMap::new(),
-            page_sizes: HashMap::new(),
-            suspects: HashMap::new(),
+            generations: HashMap::new(),
             outage: None,
             conflicts: 0,
-            pending_lists,
+            pending_lists: PendingLists::default(),
             pruned: None,
         }
     }
@@ -155,8 +163,8 @@ impl Drain {
         let (after, before): (Vec<&PendingWork>, Vec<&PendingWork>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Coalesced::Locked;
-        let now = background::now();
-        let is_delayed = |id| self.delayed.get(&id).is_some_and(|until| *until > now);
+        let started = now();
+        let is_delayed = |id| self.generations.get(&id).is_some_and(|s| s.delayed_until > started);
         let mut turns = [after, before].concat();
         turns.sort_by_key(|work| {
             let is_claimed = work.step == Some(WorkStep::Jobs) && work.is_claimed;
@@ -186,8 +194,7 @@ impl Drain {
             None => work.ready_at,
         };
         let ledger = call_log::again_in().filter(|_| self.host.is_worker());
-        let micros = |wait: Duration| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
-        let ledger = ledger.map(|wait| background::now().saturating_add(micros(wait)));
+        let ledger = ledger.map(|wait| now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(TurnEnd::Idle { ready_at, is_claimed })
@@ -211,14 +218,12 @@ impl Drain {
     fn step(&mut self, generation: i32, step: WorkStep) -> Result<bool, Failed> {
         let started = Instant::now();
         let result = self.try_step(generation, step);
+        let state = self.generations.entry(generation).or_default();
         if started.elapsed() > LONG {
-            let until =
-                background::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
-            self.delayed.insert(generation, until);
+            state.delayed_until = now() + micros(started.elapsed());
         }
         let Err(failed) = result else {
-            self.retries.remove(&generation);
-            self.suspects.remove(&generation);
+            (state.failures, state.retry_at, state.suspect) = (0, 0, None);
             return result;
         };
         let is_worker = self.host.is_worker();
@@ -244,8 +249,8 @@ impl Drain {
             Failure::Transient if is_worker => {
                 if time_limit::is_exceeded(failed.sqlstate()) {
                     self.note_outage(generation, &failed)?;
-                    let size = self.page_sizes.entry(generation).or_insert(scan::PAGE);
-                    *size = (*size / 8).max(1);
+                    let state = self.generations.entry(generation).or_default();
+                    state.page_size = Some((state.page_size.unwrap_or(scan::PAGE) / 8).max(1));
                 }
                 self.retry_later(generation, &failed)?;
             }
@@ -256,17 +261,14 @@ impl Drain {
 
     fn try_step(&mut self, generation: i32, step: WorkStep) -> Result<bool, Failed> {
         let host = &self.host;
+        let others = host.is_worker().then(|| OtherGenerations::new(generation, self.later(now())));
+        let state = self.generations.entry(generation).or_default();
         match step {
-            WorkStep::Scan => {
-                let size = self.page_sizes.get(&generation).copied().unwrap_or(scan::PAGE);
-                scan::page(host, generation, size)
-            }
+            WorkStep::Scan => scan::page(host, generation, state.page_size.unwrap_or(scan::PAGE)),
             WorkStep::Jobs => {
-                let others =
-                    host.is_worker().then(|| OtherGenerations::new(generation, self.later()));
-                let mean_bytes = self.mean_bytes.entry(generation).or_default();
                 self.pending_lists.add(generation);
-                batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
+                batch::work(host, generation, others, &mut state.mean_bytes)
+                    .map(|end| end != End::Nothing)
             }
             WorkStep::Switch => switch::by_itself(host, generation),
             WorkStep::Index => {
@@ -283,12 +285,9 @@ impl Drain {
             return Ok(false);
         }
         let now = self.host.transaction(|| Ok(Description::read(generation)))?;
-        let is_known = self.suspects.get(&generation) == Some(&now);
-        if is_known {
-            self.suspects.remove(&generation);
-        } else {
-            self.suspects.insert(generation, now);
-        }
+        let state = self.generations.entry(generation).or_default();
+        let is_known = state.suspect.as_ref() == Some(&now);
+        state.suspect = (!is_known).then_some(now);
         Ok(!is_known)
     }
 
@@ -327,24 +326,20 @@ impl Drain {
             let name = self.host.transaction(|| Ok(collection_name(generation)))?;
             failed.warn_about(&name.unwrap_or_default());
         }
-        let (failures, until) = self.retries.entry(generation).or_default();
-        *failures += 1;
-        let delay = backoff::delay(*failures, backoff::random());
-        *until = background::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let state = self.generations.entry(generation).or_default();
+        state.failures += 1;
+        state.retry_at = now() + micros(backoff::delay(state.failures, backoff::random()));
         Ok(())
     }
 
     fn retry_at(&self, generation: i32) -> Option<i64> {
-        let (_, until) = self.retries.get(&generation)?;
-        Some(*until).filter(|until| *until > background::now())
+        self.generations.get(&generation)?.retry_at(now())
     }
 
     /// Generations that are retried later, or delayed.
-    fn later(&self) -> Vec<i32> {
-        let now = background::now();
-        let retries = self.retries.iter().map(|(generation, (_, until))| (generation, until));
-        let all = retries.chain(&self.delayed).filter(|(_, until)| **until > now);
-        all.map(|(generation, _)| *generation).collect()
+    fn later(&self, now: i64) -> Vec<i32> {
+        let is_later = |s: &GenerationState| s.retry_at(now).is_some() || s.delayed_until > now;
+        self.generations.iter().filter(|(_, state)| is_later(state)).map(|(id, _)| *id).collect()
     }
 
     /// Pauses the collection; only the generation if its tables are at fault, so that another can be built in its place.

@@ -27,7 +27,6 @@ WITH first AS (
         ON CONFLICT (generation_id, rag.source_hash(NULL, key)) DO UPDATE
        SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
            is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
-    RETURNING j.key
 ), scans AS (
     INSERT INTO rag.scan AS s (generation_id)
     SELECT DISTINCT live.generation_id
@@ -38,5 +37,4 @@ WITH first AS (
     RETURNING s.generation_id
 )
 SELECT (SELECT pg_catalog.count(*) FROM taken),
-       (SELECT pg_catalog.count(*) FROM jobs),
        (SELECT pg_catalog.array_agg(generation_id) FROM scans)

@@ -55,7 +55,7 @@ fn take(collections: Option<Vec<i32>>, held: &[i32]) -> i64 {
     let sql = statement!("ingest/coalesce");
     let args = [collections.into(), CHANGES.into(), held.to_vec().into()];
     let row = query(sql, &args, |row| {
-        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
+        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 2).unwrap_or_default())
     });
     let (taken, compared) = row.into_iter().next().unwrap_or_default();
     if !compared.is_empty() {
