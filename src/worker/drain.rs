@@ -67,7 +67,7 @@ struct GenerationState {
     page_size: Option<usize>,
     /// Its last step failed because an object of a statement was missing or altered: how the catalog described it right
     /// after.
-    suspect: Option<Option<Description>>,
+    suspect: Option<Description>,
 }
 
 impl GenerationState {
@@ -237,7 +237,7 @@ impl Drain {
             Failure::Configuration | Failure::Row => match self.pause(generation, &failed) {
                 // The row is locked: retry instead of waiting.
                 Err(held) if held.is_lock_failure() && is_worker => {
-                    self.retry_later(generation, &failed)?
+                    self.retry_later(generation, &failed)?;
                 }
                 paused => paused?,
             },

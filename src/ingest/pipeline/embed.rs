@@ -245,8 +245,8 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
                     Error::cancelled()
                 })
             };
-            let embedder = remote::Embedder(model);
-            let partly = embedder.embed_partly(&texts, Purpose::Document, &mut go_on)?;
+            let partly =
+                remote::Embedder(model).embed_partly(&texts, Purpose::Document, &mut go_on)?;
             for (chunk, embedding) in chunks.iter_mut().zip(partly.embeddings) {
                 if let Some(embedding) = embedding {
                     let embedded = Embedded { vector: embedding.vector, bits: None };
