@@ -1,6 +1,6 @@
 //! The pending list of the full-text index, a GIN index. Every search reads it from end to end: 4 MB of it cost as much as
 //! the rest of the index.
-use crate::catalog::target::Target;
+use crate::catalog::target::{Target, warn_about};
 use crate::sys::failed::Failed;
 use crate::sys::rights::as_source_owner;
 use crate::sys::spi::{query, required};
@@ -24,10 +24,7 @@ impl PendingLists {
         };
         self.0.remove(&generation);
         match flush(host, generation) {
-            Err(failed) if !failed.is_cancel() => {
-                failed.warn();
-                Ok(())
-            }
+            Err(failed) if !failed.is_cancel() => warn_about(host, generation, &failed),
             other => other,
         }
     }

@@ -1,7 +1,7 @@
 //! The process that builds a vector index concurrently, while workers index documents.
 #![allow(unsafe_code)] // a process of the server's
 
-use crate::catalog::target::Target;
+use crate::catalog::target::{Target, warn_about};
 use crate::ingest::index_ddl::{IndexPlan, add_dependency, note_built};
 use crate::sys::background::{attach, connect, give_way, set};
 use crate::sys::failed::Failed;
@@ -35,15 +35,17 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
         return;
     }
     if let Err(failed) = build(&host, generation) {
-        failed.warn();
+        if warn_about(&host, generation, &failed).is_err() {
+            failed.warn();
+        }
         let noted = host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
             let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
             as_extension_owner(|| execute(sql, &args));
             Ok(())
         });
-        if let Err(failed) = noted {
-            failed.warn();
+        if let Err(held) = noted {
+            held.warn();
         }
         // Holds the lock, so that no other builder starts before the retry is due.
         let _ = host.sleep(builder_control::RETRY_AFTER);

@@ -7,8 +7,7 @@ use crate::catalog::collection::Generation;
 use crate::catalog::model::{local, remote};
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::apply::{apply, apply_part};
-use crate::ingest::pipeline::change;
-use crate::ingest::pipeline::change::DocumentChange;
+use crate::ingest::pipeline::change::{self, DocumentChange, PlannedChunk};
 use crate::ingest::pipeline::claim_size;
 use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings};
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
@@ -27,6 +26,7 @@ use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
 use rag::queue::plan::Document;
+use rag::queue::spool::Spool;
 use rag::{Error, memory};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -381,16 +381,22 @@ impl ClaimBatch<'_, '_> {
                 self.give_up(document.job, &failed)?;
             }
         }
-        // The others are still held: `failed` is charged to them.
-        group.retain(|document| document.new_chunks() == 0);
+        let (complete, begun): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|document| document.new_chunks() == 0);
         let host = self.live.host;
-        self.store(&group, |target| {
-            let applied = apply(target, &group, &embeddings.spool);
+        self.store(&complete, |target| {
+            let applied = apply(target, &complete, &embeddings.spool);
             host.reached("applying");
             applied
         })?;
         host.reached("applied");
-        self.live.lease.forget(group.iter().map(|document| document.job.token));
+        self.live.lease.forget(complete.iter().map(|document| document.job.token));
+        // What was embedded before a failure is paid for: the next attempt finds it stored.
+        for document in begun.iter().filter(|document| self.live.lease.holds(document.job)) {
+            if document.chunks().iter().any(PlannedChunk::is_embedded) {
+                self.store_part(document, &embeddings.spool)?;
+            }
+        }
         embeddings.failed.map_or(Ok(()), Err)
     }
 
@@ -412,15 +418,24 @@ impl ClaimBatch<'_, '_> {
                 }
                 return embeddings.failed.map_or(Ok(false), Err);
             }
-            let stored = self.store(std::slice::from_ref(document), |target| {
-                apply_part(target, document, &embeddings.spool)
-            })?;
-            self.live.host.reached("part");
+            let stored = self.store_part(document, &embeddings.spool)?;
             let Some(ids) = stored else { return Ok(false) };
             document.note_stored(ids);
         }
         Ok(true)
     }
+    /// Stores the embedded chunks of a document that has new ones left; `None` if its job is lost.
+    fn store_part(
+        &self,
+        document: &DocumentChange<'_>,
+        spool: &Spool,
+    ) -> Result<Option<Vec<i64>>, Failed> {
+        let stored = self
+            .store(std::slice::from_ref(document), |target| apply_part(target, document, spool))?;
+        self.live.host.reached("part");
+        Ok(stored)
+    }
+
     fn most_chunks(&self) -> usize {
         if self.model.is_local() { CHUNKS } else { REMOTE_CHUNKS }
     }
