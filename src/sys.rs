@@ -1,5 +1,4 @@
 //! TODO
-pub mod attempt;
 pub mod background;
 pub mod cursor;
 pub mod datum;
@@ -10,6 +9,7 @@ pub mod ffi;
 pub mod guc;
 pub mod interrupt;
 pub mod limit;
+pub mod lock_retry;
 pub mod memory;
 pub mod names;
 pub mod plan;

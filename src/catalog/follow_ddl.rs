@@ -15,7 +15,7 @@ use crate::sys::names::relation_sql;
 use crate::sys::plan::scans::nodes;
 use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::sys::spi::{column, execute, fill, query, read, required};
-use crate::sys::workers::builders;
+use crate::sys::workers::builder_control;
 use crate::sys::workers::wake;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
@@ -182,7 +182,7 @@ fn before_drop(data: &pg_sys::EventTriggerData) {
     for table in named_tables(data) {
         // As the caller: nobody else's builds end.
         let generations = read(sql, &[table.into()], |row| required::<i32>(&row, 1));
-        builders::stop(&generations);
+        builder_control::terminate(&generations);
     }
 }
 

@@ -46,12 +46,12 @@ impl Target {
 }
 
 /// How the catalog describes all that a generation's statements are made of: names, numbers, types and owners.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Description(String);
 
 impl Description {
-    /// As it is now, after renamed columns were taken over; `None` for a generation that is gone.
-    pub fn read(generation: i32) -> Option<Self> {
+    /// As it is now, after renamed columns were taken over; empty for a generation that is gone.
+    pub fn read(generation: i32) -> Self {
         let sql = statement!("catalog/describe_generation");
         let check = statement!("catalog/follow_check");
         let columns = statement!("catalog/follow_columns");
@@ -65,7 +65,9 @@ impl Description {
                     execute(columns, &[collection.into()]);
                 }
             }
-            query(sql, &[generation.into()], |row| Self(required(&row, 1))).pop()
+            query(sql, &[generation.into()], |row| Self(required(&row, 1)))
+                .pop()
+                .unwrap_or_default()
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::sys::rights::{as_extension_owner, current_user, is_standby};
 use crate::sys::shmem::is_preloading;
 use crate::sys::spi::{execute, query, read, required};
 use crate::sys::transaction::Host;
-use crate::sys::workers::wake::call_now;
+use crate::sys::workers::wake::wake_indexer;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::shmem::AssertPGRXSharedMemory;
 use pgrx::{PgLwLock, pg_guard, pg_shmem_init, pg_sys};
@@ -164,7 +164,7 @@ pub fn count(collection: i32, kind: Kind, end: End, took: Duration) {
         try_count(key, &call)
     });
     match counted {
-        Some(true) if guc::worker::workers() > 0 && !is_standby() => call_now(),
+        Some(true) if guc::worker::workers() > 0 && !is_standby() => wake_indexer(),
         Some(_) => {}
         None => STATS.share().lose(),
     }

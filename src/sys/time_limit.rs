@@ -113,8 +113,7 @@ struct Armed;
 
 impl Armed {
     fn after(limit: Duration) -> Self {
-        let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-        ffi::enable_statement_timeout(milliseconds);
+        ffi::enable_statement_timeout(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
         Self
     }
 }

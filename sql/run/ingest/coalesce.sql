@@ -1,11 +1,11 @@
--- Run by pg::worker as the extension's owner, in a transaction of its own: changes become jobs.
--- $1 collections to look at, or NULL for all; $2 most rows of rag.change, and most collections, which share them; $3 the
--- generations that are held. Where one is not, because it is being pruned, the changes wait: the others go on. $4 the collection
--- that had its turn last.
--- A changed document that is waiting, claimed or dead starts anew under a new token, so that work on its
--- previous state is thrown away. Rows are locked in the order of keys, as everywhere.
+-- Run by workers as the extension's owner, in a transaction of its own: changes become jobs.
+-- $1 collections, or NULL for all; $2 most rows of rag.change, and most collections, which share them; $3 generations that are
+-- locked. If a generation of a collection is not, because it is being pruned, the collection's changes wait. $4 the last
+-- collection of the previous call.
+-- A changed document that is queued, claimed or dead starts again under a new token, so that work on its previous state is
+-- discarded. Rows are locked in the order of keys, as everywhere.
 WITH RECURSIVE waiting (collection_id) AS (
-    -- One look at the index for each.
+    -- One index probe for each collection.
     (SELECT c.collection_id FROM rag.change c ORDER BY c.collection_id LIMIT 1)
      UNION ALL
     SELECT (SELECT c.collection_id FROM rag.change c WHERE c.collection_id > p.collection_id ORDER BY c.collection_id LIMIT 1)
@@ -19,12 +19,12 @@ WITH RECURSIVE waiting (collection_id) AS (
 ), share (size) AS MATERIALIZED (
     SELECT GREATEST($2 / NULLIF(pg_catalog.count(*), 0), 1) FROM turn
 ), first AS MATERIALIZED (
-    SELECT t.collection_id, w.place
+    SELECT t.collection_id, w.tid
       FROM turn t
-     CROSS JOIN LATERAL (SELECT c.ctid AS place FROM rag.change c WHERE c.collection_id = t.collection_id
+     CROSS JOIN LATERAL (SELECT c.ctid AS tid FROM rag.change c WHERE c.collection_id = t.collection_id
                           ORDER BY c.change_id LIMIT (SELECT size FROM share) FOR UPDATE SKIP LOCKED) AS w
 ), taken AS (
-    DELETE FROM rag.change c WHERE c.ctid = ANY (ARRAY (SELECT f.place FROM first f))
+    DELETE FROM rag.change c WHERE c.ctid = ANY (ARRAY (SELECT f.tid FROM first f))
     RETURNING c.change_id, c.collection_id, c.keys, c.changed_at, c.is_insert
 ), live AS (
     SELECT g.generation_id, g.collection_id FROM rag.generation g WHERE g.state <> 'retired'
@@ -41,7 +41,6 @@ WITH RECURSIVE waiting (collection_id) AS (
         ON CONFLICT (generation_id, rag.source_hash(NULL, key)) DO UPDATE
        SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
            is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
-    RETURNING j.key
 ), scans AS (
     INSERT INTO rag.scan AS s (generation_id)
     SELECT DISTINCT live.generation_id
@@ -51,9 +50,9 @@ WITH RECURSIVE waiting (collection_id) AS (
         ON CONFLICT (generation_id) DO UPDATE SET is_repeated = true
     RETURNING s.generation_id
 )
-SELECT (SELECT pg_catalog.count(*) FROM taken),
-       (SELECT pg_catalog.count(*) FROM jobs),
-       (SELECT pg_catalog.array_agg(generation_id) FROM scans),
+SELECT (SELECT pg_catalog.count(*) FROM taken) AS taken,
+       (SELECT pg_catalog.array_agg(generation_id) FROM scans) AS scans,
        (SELECT pg_catalog.count(*) FROM turn) >= $2
-           OR EXISTS (SELECT FROM first f GROUP BY f.collection_id HAVING pg_catalog.count(*) >= (SELECT size FROM share)),
-       (SELECT t.collection_id FROM turn t ORDER BY t.collection_id <= $4 DESC, t.collection_id DESC LIMIT 1)
+           OR EXISTS (SELECT FROM first f GROUP BY f.collection_id HAVING pg_catalog.count(*) >= (SELECT size FROM share))
+           AS has_more,
+       (SELECT t.collection_id FROM turn t ORDER BY t.collection_id <= $4 DESC, t.collection_id DESC LIMIT 1) AS last

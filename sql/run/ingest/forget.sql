@@ -1,4 +1,4 @@
--- Run by ingest as the extension's owner: jobs ($1) whose keys are no texts of their types any more go, and the source is
+-- Run by workers as the extension's owner: jobs ($1) whose keys are no texts of their types any more go, and the source is
 -- compared instead.
 WITH forgotten AS (
     DELETE FROM rag.job WHERE token = ANY ($1) RETURNING generation_id

@@ -1,5 +1,5 @@
--- Run by pg::worker as the source's owner, in the transaction that stores a part of a long document: its row names the
--- chunks that there are of its new text, then those of the old one, which are searched until all of the new are there.
+-- Run by workers as the source's owner, in the transaction that stores a part of a long document: its row lists the chunks of
+-- the new text that are stored, then those of the old text, which searches find until all new ones are stored.
 UPDATE {documents} d
    SET source_hash = n.source_hash,
        chunk_ids = n.chunk_ids::bigint[] || ARRAY(
@@ -7,15 +7,15 @@ UPDATE {documents} d
             WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(n.chunk_ids::bigint[]) AS m (id) WHERE m.id = o.id)
             ORDER BY o.ordinal),
        char_starts = n.char_starts::int[] || ARRAY(
-           SELECT o.place
+           SELECT o.value
              FROM ROWS FROM (pg_catalog.unnest(d.chunk_ids), pg_catalog.unnest(d.char_starts))
-                  WITH ORDINALITY AS o (id, place, ordinal)
+                  WITH ORDINALITY AS o (id, value, ordinal)
             WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(n.chunk_ids::bigint[]) AS m (id) WHERE m.id = o.id)
             ORDER BY o.ordinal),
        char_ends = n.char_ends::int[] || ARRAY(
-           SELECT o.place
+           SELECT o.value
              FROM ROWS FROM (pg_catalog.unnest(d.chunk_ids), pg_catalog.unnest(d.char_ends))
-                  WITH ORDINALITY AS o (id, place, ordinal)
+                  WITH ORDINALITY AS o (id, value, ordinal)
             WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(n.chunk_ids::bigint[]) AS m (id) WHERE m.id = o.id)
             ORDER BY o.ordinal),
        -- Pages of the old ones are not known here, and read as NULL behind the end.

@@ -5,7 +5,7 @@ use crate::sys::names;
 use crate::sys::names::relation_sql;
 use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
 use crate::sys::spi::{column, execute, fill, read, required};
-use crate::sys::workers::builders;
+use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
 use rag::Result;
@@ -39,7 +39,7 @@ pub fn drop(name: &str, behavior: Behavior) -> Result<()> {
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
     delete_generations(&remains.generations);
-    builders::stop(&remains.generations);
+    builder_control::terminate(&remains.generations);
     as_extension_owner(|| {
         for sql in statement!("catalog/delete_collection").split(";\n") {
             execute(sql, &[remains.id.into()]);

@@ -1,6 +1,7 @@
-//! From changes to jobs, and which generations have any.
+//! Turns changes into jobs, and lists the generations with work.
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
-use crate::sys::spi::{column, execute, query, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -8,43 +9,43 @@ use std::time::{Duration, Instant};
 
 /// Most rows of `rag.change` taken at once, as many of each collection: up to 100,000 keys.
 const CHANGES: i32 = 100;
-/// How long rows are taken before anything is indexed.
+/// How long changes are taken before any document is indexed.
 const BUDGET: Duration = Duration::from_millis(500);
 
 thread_local! {
-    /// The collection that had its turn last, where there are more than have one at once.
+    /// The last collection of the previous call, if not all take part in one.
     static LAST: Cell<i32> = const { Cell::new(0) };
 }
 
-/// What became of waiting changes.
+/// What became of committed changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changes {
+pub enum Coalesced {
     /// There were none.
     None,
-    /// They are jobs now, or some of them are.
+    /// At least some of them are jobs now.
     Taken,
-    /// Others are taking them, or are pruning the generations that they are for.
-    HeldUp,
+    /// Other backends have locked them, or their generations.
+    Locked,
 }
 
-/// Turns waiting changes of `collections` (`None`: all) into jobs.
-pub fn coalesce(collections: Option<&[i32]>) -> Changes {
+/// Turns committed changes of `collections` (`None`: all) into jobs.
+pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
     as_extension_owner(|| {
         let collections = || collections.map(<[i32]>::to_vec);
         let has_changes = statement!("ingest/has_changes");
         if !query(has_changes, &[collections().into()], |row| required::<bool>(&row, 1))[0] {
-            return Changes::None;
+            return Coalesced::None;
         }
-        let lock = statement!("ingest/hold_generations");
+        let lock = statement!("ingest/lock_generations");
         let held: Vec<i32> = query(lock, &[collections().into()], |row| required(&row, 1));
         let started = Instant::now();
-        let mut changes = Changes::HeldUp;
-        // A job that somebody holds, in a transaction that may be open for long, is not waited for.
+        let mut changes = Coalesced::Locked;
+        // A job may be locked by a long transaction.
         with_lock_timeout(c"100ms", || {
             loop {
                 let (taken, has_more) = take(collections(), &held);
                 if taken > 0 {
-                    changes = Changes::Taken;
+                    changes = Coalesced::Taken;
                 }
                 if !has_more || started.elapsed() >= BUDGET {
                     return changes;
@@ -54,21 +55,26 @@ pub fn coalesce(collections: Option<&[i32]>) -> Changes {
     })
 }
 
-/// Turns some changes into jobs, and starts the comparisons among them. How many rows there were, and whether there may
-/// be more.
-fn take(collections: Option<Vec<i32>>, held: &[i32]) -> (i64, bool) {
-    let sql = statement!("ingest/coalesce");
-    let args = [collections.into(), CHANGES.into(), held.to_vec().into(), LAST.get().into()];
-    let row = query(sql, &args, |row| {
-        LAST.set(column(&row, 5).unwrap_or_default());
-        let compared = column::<Vec<i32>>(&row, 3).unwrap_or_default();
-        (required::<i64>(&row, 1), compared, required::<bool>(&row, 4))
-    });
-    let (taken, compared, has_more) = row.into_iter().next().unwrap_or_default();
-    if !compared.is_empty() {
-        execute(statement!("ingest/restart"), &[compared.into()]);
+row! {
+    struct CoalescedRow {
+        taken: i64,
+        scans: Option<Vec<i32>>,
+        has_more: bool,
+        last: Option<i32>,
     }
-    (taken, has_more)
+}
+
+/// Turns a batch of changes into jobs and starts the scans among them. Returns the number of changes, and whether there may be
+/// more.
+fn take(collections: Option<Vec<i32>>, held: &[i32]) -> (i64, bool) {
+    let args = [collections.into(), CHANGES.into(), held.to_vec().into(), LAST.get().into()];
+    let rows = query(statement!("ingest/coalesce"), &args, |row| CoalescedRow::read(&row));
+    let row = rows.into_iter().next().expect("a SELECT without FROM returns a row");
+    LAST.set(row.last.unwrap_or_default());
+    if let Some(scans) = row.scans {
+        execute(statement!("ingest/requeue_jobs"), &[scans.into()]);
+    }
+    (row.taken, row.has_more)
 }
 
 /// Those of `collections` (`None`: all) that have changes.
@@ -80,59 +86,79 @@ pub fn changed(collections: Option<&[i32]>) -> Vec<i32> {
 
 /// What can be done for a generation, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// A comparison of source and documents is under way.
+pub enum WorkStep {
+    /// A scan compares source and documents.
     Scan,
-    /// A new generation is complete, and searches are to switch to it.
+    /// A new generation is complete; searches switch to it.
     Switch,
     /// Jobs are ready.
     Jobs,
-    /// The first load is in and the vector index is not.
+    /// The vector index is missing after the first load.
     Index,
 }
 
-/// A generation and what there is to do for it now.
+/// What to do for a generation now.
 #[derive(Debug, Clone, Copy)]
 pub struct PendingWork {
     /// The generation.
     pub generation: i32,
     /// What can be done for it now.
-    pub step: Option<Step>,
-    /// Its vector index is to be built, whether or not there is other work.
+    pub step: Option<WorkStep>,
+    /// Its vector index is to be built, whatever the step.
     pub wants_index: bool,
-    /// Nobody searches it yet.
+    /// Searches do not use it yet.
     pub is_building: bool,
     /// When its next job is ready, as a `timestamptz`.
     pub ready_at: Option<i64>,
-    /// Another backend works on one of its jobs.
+    /// Another backend has claimed one of its jobs.
     pub is_claimed: bool,
 }
 
 impl PendingWork {
     /// Whether documents of it are to be indexed now.
     pub fn has_jobs(&self) -> bool {
-        matches!(self.step, Some(Step::Scan | Step::Jobs))
+        matches!(self.step, Some(WorkStep::Scan | WorkStep::Jobs))
+    }
+}
+
+row! {
+    struct PendingWorkRow {
+        generation_id: i32,
+        has_scan: bool,
+        has_jobs: bool,
+        wants_index: bool,
+        ready_at: Option<TimestampWithTimeZone>,
+        is_claimed: bool,
+        can_switch: bool,
+        is_building: bool,
     }
 }
 
 /// Generations of `collections` (`None`: all) that are not paused.
-pub fn list(collections: Option<&[i32]>) -> Vec<PendingWork> {
-    as_extension_owner(|| {
-        let sql = statement!("ingest/list");
-        query(sql, &[collections.map(<[i32]>::to_vec).into()], |row| PendingWork {
-            generation: required(&row, 1),
-            step: [(Step::Scan, 2), (Step::Switch, 7), (Step::Jobs, 3), (Step::Index, 4)]
-                .into_iter()
-                .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
-            wants_index: required(&row, 4),
-            is_building: required(&row, 8),
-            ready_at: column::<TimestampWithTimeZone>(&row, 5).map(pg_sys::TimestampTz::from),
-            is_claimed: required(&row, 6),
-        })
-    })
+pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
+    let args = [collections.map(<[i32]>::to_vec).into()];
+    let rows = as_extension_owner(|| {
+        query(statement!("ingest/pending_work"), &args, |row| PendingWorkRow::read(&row))
+    });
+    let work = |row: PendingWorkRow| PendingWork {
+        generation: row.generation_id,
+        step: [
+            (row.has_scan, WorkStep::Scan),
+            (row.can_switch, WorkStep::Switch),
+            (row.has_jobs, WorkStep::Jobs),
+            (row.wants_index, WorkStep::Index),
+        ]
+        .into_iter()
+        .find_map(|(is_next, step)| is_next.then_some(step)),
+        wants_index: row.wants_index,
+        is_building: row.is_building,
+        ready_at: row.ready_at.map(pg_sys::TimestampTz::from),
+        is_claimed: row.is_claimed,
+    };
+    rows.into_iter().map(work).collect()
 }
 
-/// Frees the claims of backends that are gone.
+/// Releases the jobs of backends that are gone.
 pub fn release_lost() {
     as_extension_owner(|| {
         execute(statement!("ingest/release_lost"), &[]);

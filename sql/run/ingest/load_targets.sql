@@ -1,8 +1,0 @@
--- Run by rag_ingest, once a table and backend: the collections whose source is this table or the
--- partitioned table it belongs to.
-SELECT c.collection_id, c.name, c.key_columns::text[], c.content_column::text, c.title_column::text
-  FROM rag.collection c
- WHERE c.source::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-    OR c.source::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (
-       ARRAY (SELECT a.relid::pg_catalog.oid FROM pg_catalog.pg_partition_ancestors($1::pg_catalog.regclass) a))
- ORDER BY c.collection_id
