@@ -16,6 +16,7 @@ mod plain;
 mod sentence;
 
 pub use options::{Format, Options, default_overlap};
+pub use pack::{Chunk, PATH_SEPARATOR};
 pub use sentence::sentences;
 
 use crate::model::Checkpoint;
@@ -23,11 +24,6 @@ use crate::model::tokenizer::TokenCounter;
 use crate::{Error, Result, memory};
 use pack::Packer;
 use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::Arc;
-
-/// Stands between the titles of a heading path.
-pub const PATH_SEPARATOR: &str = " > ";
 
 /// A text and its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,28 +34,6 @@ pub struct Chunked<'a> {
     pub format: Format,
     /// In the order of their starts.
     pub chunks: Vec<Chunk>,
-}
-
-/// A verbatim piece of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// 1 for the first.
-    pub ordinal: usize,
-    /// Bytes of the text.
-    pub range: Range<usize>,
-    /// The same range in characters.
-    pub chars: Range<usize>,
-    /// Tokens of the chunk by itself, without special tokens.
-    pub token_count: usize,
-    /// Titles of the headings above it, the outermost first, joined by [`PATH_SEPARATOR`].
-    pub section: Option<Arc<str>>,
-    /// Page its first character is on, from 1, in a text with form feeds.
-    pub page: Option<u32>,
-    /// The heading path to embed it with: without the headings that the chunk itself contains, and
-    /// cut to [`Options::heading_tokens`]. Empty when there is none or none was asked for.
-    pub heading: Arc<str>,
-    /// Tokens of `heading`.
-    pub heading_tokens: usize,
 }
 
 impl Chunked<'_> {

@@ -1,15 +1,42 @@
 //! Fills chunks with the blocks of a section.
+use super::cut;
 use super::document::{Block, Document, Kind, Section};
 use super::meter::{Meter, most_chars};
-use super::{Chunk, Options, PATH_SEPARATOR, cut, sentences};
+use super::options::Options;
+use super::sentence::sentences;
 use crate::model::Checkpoint;
 use crate::model::tokenizer::TokenCounter;
 use crate::{Result, memory};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Stands between the titles of a heading path.
+pub const PATH_SEPARATOR: &str = " > ";
+
 /// Characters of a word that are looked at when it must be cut.
 const MAX_WORD: usize = 200;
+
+/// A verbatim piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// 1 for the first.
+    pub ordinal: usize,
+    /// Bytes of the text.
+    pub range: Range<usize>,
+    /// The same range in characters.
+    pub chars: Range<usize>,
+    /// Tokens of the chunk by itself, without special tokens.
+    pub token_count: usize,
+    /// Titles of the headings above it, the outermost first, joined by [`PATH_SEPARATOR`].
+    pub section: Option<Arc<str>>,
+    /// Page its first character is on, from 1, in a text with form feeds.
+    pub page: Option<u32>,
+    /// The heading path to embed it with: without the headings that the chunk itself contains, and
+    /// cut to [`Options::heading_tokens`]. Empty when there is none or none was asked for.
+    pub heading: Arc<str>,
+    /// Tokens of `heading`.
+    pub heading_tokens: usize,
+}
 
 pub(super) struct Packer<'a, 'b> {
     text: &'a str,

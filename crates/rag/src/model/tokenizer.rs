@@ -6,10 +6,11 @@ mod bert;
 mod template;
 mod wordpiece;
 
+pub use template::Input;
+
 use crate::{Error, Result};
 use bert::{Bert, Origin, Sink};
-use std::ops::Range;
-use template::Template;
+use template::{Template, damaged};
 use wordpiece::Piece;
 
 /// A tokenizer without padding, truncation or threads.
@@ -28,26 +29,6 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// Byte range of each token in the text.
     pub offsets: Vec<(u32, u32)>,
-}
-
-/// Tokens in the form a model takes them, special tokens included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// Vocabulary ids.
-    pub ids: Vec<u32>,
-    /// Which text of a pair each token belongs to.
-    pub type_ids: Vec<u32>,
-    /// Positions in `ids` of the text's own tokens; in a pair, of the second text's.
-    pub text: Range<usize>,
-    /// Tokens that text has, before any were cut off.
-    pub token_count: usize,
-}
-
-impl Input {
-    /// Whether the end of the text did not fit.
-    pub fn is_truncated(&self) -> bool {
-        self.text.len() < self.token_count
-    }
 }
 
 /// A run of text that is tokenised without regard to what stands around it.
@@ -75,12 +56,7 @@ pub trait TokenCounter {
     fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()>;
 }
 
-// Both are made for `map_err`, which gives its error away.
-#[allow(clippy::needless_pass_by_value)]
-fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    Error::configuration("could not read the tokenizer").with_detail(error.to_string())
-}
-
+// Made for `map_err`, which gives its error away.
 #[allow(clippy::needless_pass_by_value)]
 fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::model("could not tokenise the text").with_detail(error.to_string())

@@ -5,10 +5,10 @@ use super::client::Client;
 use super::failure::Failure;
 use super::limit;
 use super::provider::Ask;
+use super::record::{Call, Counted, Purpose};
 use super::retry::{asked_pause, backoff, random, used_up};
 use super::secret::Secret;
 use super::sign::Sign;
-use super::spec::Price;
 use super::stream::Ear;
 use super::words::refusal;
 use crate::Error;
@@ -20,86 +20,6 @@ use ureq::{Body, Timeout};
 
 /// Most bytes of a refusal that are read; a provider's reasons are shorter.
 const REFUSAL: u64 = 64 * 1024;
-
-/// A call that was made, for the record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// What the texts were sent for.
-    pub purpose: Purpose,
-    /// Texts or documents in it.
-    pub items: usize,
-    /// Tokens estimated before it was sent.
-    pub tokens: usize,
-    /// What the provider counted.
-    pub counted: Counted,
-    /// When the first request was sent.
-    pub began: SystemTime,
-    /// Requests sent, the one that succeeded included.
-    pub attempts: u32,
-    /// From the first request to the end, pauses included.
-    pub duration: Duration,
-    /// Status of the last response, if any came.
-    pub status: Option<u16>,
-    /// What the provider calls the last request.
-    pub request_id: Option<String>,
-    /// Whether a response came that could be used.
-    pub is_success: bool,
-}
-
-/// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Vectors of texts that ask.
-    Query,
-    /// Vectors of texts that are searched.
-    Document,
-    /// Scores.
-    Rerank,
-    /// Text.
-    Answer,
-}
-
-impl Purpose {
-    /// As SQL shows it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Query => "query",
-            Self::Document => "document",
-            Self::Rerank => "rerank",
-            Self::Answer => "answer",
-        }
-    }
-}
-
-/// Tokens as a provider counts them, where it does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Tokens read.
-    pub input: Option<u64>,
-    /// Tokens written.
-    pub output: Option<u64>,
-}
-
-impl Call {
-    /// What it costs at these prices; `None` where there are none. What a provider did not answer with
-    /// success it does not charge; a response that turned out not to be usable it does.
-    pub fn cost(&self, price: &Price) -> Option<f64> {
-        if *price == Price::default() {
-            return None;
-        }
-        if !self.status.is_some_and(|status| (200..300).contains(&status)) {
-            return Some(0.0);
-        }
-        let million = |tokens: u64, price: Option<f64>| tokens as f64 / 1e6 * price.unwrap_or(0.0);
-        let input = self.counted.input.unwrap_or(self.tokens as u64);
-        let output = self.counted.output.unwrap_or(0);
-        Some(
-            million(input, price.input)
-                + million(output, price.output)
-                + price.request.unwrap_or(0.0),
-        )
-    }
-}
 
 /// What to send, and what may come back.
 pub(super) struct Errand {

@@ -1,9 +1,9 @@
 //! Calls a model: key, address, connection and pace put together.
 use super::address::Address;
-use super::call::Call;
 use super::egress::Egress;
 use super::limit::{Learnt, Pace};
 use super::provider::Provider;
+use super::record::Call;
 use super::spec::Spec;
 use super::transport::{self, Settings};
 use crate::Result;

@@ -1,10 +1,11 @@
 //! A remote model as an embedder.
-use super::call::{self, Counted, Errand, Patience};
+use super::call::{Errand, Patience};
 use super::cancel::Cancel;
 use super::check::{self, Wrong};
 use super::client::Client;
 use super::failure::Failure;
 use super::fault::Fault;
+use super::record::{self, Counted};
 use super::spread::{Parts, spread, spread_partly};
 use super::tokens::estimate;
 use crate::model::{self, Checkpoint, Detail, Embedding, Purpose};
@@ -112,8 +113,8 @@ impl Embedder<'_> {
         let most_bytes = REST + NUMBER * numbers;
         let items = texts.len();
         let purpose = match purpose {
-            Purpose::Query => call::Purpose::Query,
-            Purpose::Document => call::Purpose::Document,
+            Purpose::Query => record::Purpose::Query,
+            Purpose::Document => record::Purpose::Document,
         };
         let errand = Errand { ask, purpose, items, tokens, most_bytes, patience };
         client.run(errand, cancel, |body| {

@@ -1,10 +1,11 @@
 //! A remote model as a generator.
-use super::call::{Counted, Errand, Patience, Purpose};
+use super::call::{Errand, Patience};
 use super::cancel::Cancel;
 use super::client::Client;
 use super::embedder::not_offered;
 use super::failure::Failure;
 use super::provider::Manner;
+use super::record::{Counted, Purpose};
 use super::stream::Ear;
 use super::tokens::estimate;
 use crate::Result;

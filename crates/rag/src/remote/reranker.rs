@@ -1,10 +1,11 @@
 //! A remote model as a reranker.
-use super::call::{Counted, Errand, Patience, Purpose};
+use super::call::{Errand, Patience};
 use super::cancel::Cancel;
 use super::check;
 use super::client::Client;
 use super::embedder::{not_offered, of_wrong};
 use super::failure::Failure;
+use super::record::{Counted, Purpose};
 use super::spread::spread;
 use super::tokens::estimate;
 use crate::Result;

@@ -1,8 +1,8 @@
 //! What a remote model is: the row of the catalog as an owned value.
 use super::address::Address;
-use super::call;
 use super::limit::Limits;
 use super::provider::{self, Kind, Provider};
+use super::record::{self, Price};
 use super::secret::Credential;
 use super::tokens::estimate;
 use crate::model::Purpose;
@@ -76,17 +76,6 @@ impl Spec {
     }
 }
 
-/// Prices of a model, in whatever currency.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Price {
-    /// Of a million tokens read.
-    pub input: Option<f64>,
-    /// Of a million tokens written.
-    pub output: Option<f64>,
-    /// Of a request, as rerankers are charged.
-    pub request: Option<f64>,
-}
-
 impl Spec {
     /// The module that knows the provider's format.
     pub(super) fn provider(&self) -> Result<&'static dyn Provider> {
@@ -126,12 +115,12 @@ impl Spec {
     }
 
     /// What is put into the bodies of requests for this purpose alone.
-    pub(super) fn parameters_of(&self, purpose: call::Purpose) -> &Map<String, Value> {
+    pub(super) fn parameters_of(&self, purpose: record::Purpose) -> &Map<String, Value> {
         static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         match purpose {
-            call::Purpose::Query => &self.query_parameters,
-            call::Purpose::Document => &self.document_parameters,
-            call::Purpose::Rerank | call::Purpose::Answer => &NONE,
+            record::Purpose::Query => &self.query_parameters,
+            record::Purpose::Document => &self.document_parameters,
+            record::Purpose::Rerank | record::Purpose::Answer => &NONE,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Responses that come bit by bit, a line at a time: server-sent events, and JSON objects on lines.
 use super::failure::Failure;
-use super::provider::Provider;
+use super::provider::{Delta, Provider};
 use super::secret::Secret;
 use super::words::{refusal, without_mark};
 use crate::model::generator::Generated;
@@ -12,21 +12,6 @@ pub(super) struct Ear<'a> {
     say: &'a mut dyn FnMut(&str),
     generated: Generated,
     is_over: bool,
-}
-
-/// What a line brings.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Delta {
-    /// More text.
-    pub text: Option<String>,
-    /// The model has ended, or was ended.
-    pub is_over: bool,
-    /// It had more to say than it was allowed to.
-    pub is_cut: bool,
-    /// Tokens read, where this line tells.
-    pub input_tokens: Option<u64>,
-    /// Tokens written so far, where this line tells.
-    pub output_tokens: Option<u64>,
 }
 
 impl<'a> Ear<'a> {

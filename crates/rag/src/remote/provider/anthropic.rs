@@ -1,6 +1,8 @@
 //! Anthropic's messages.
+use super::format::{Ask, Delta, Manner, Provider, Read};
 use super::shape::{self, Usage};
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Secret};
+use crate::model::generator::{Conversation, Generated};
+use crate::remote::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! Cohere, version 2 of its API.
+use super::format::{Ask, Delta, Manner, Provider, Read, Scores, Vectors};
 use super::shape;
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
+use crate::model::generator::{Conversation, Generated};
 use serde::Deserialize;
 use serde_json::json;
 

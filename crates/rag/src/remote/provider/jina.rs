@@ -1,6 +1,6 @@
 //! Jina AI.
+use super::format::{Ask, Provider, Read, Scores, Vectors};
 use super::shape;
-use super::{Ask, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
 use serde_json::json;
 

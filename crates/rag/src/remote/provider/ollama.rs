@@ -1,7 +1,8 @@
 //! Ollama's own API.
+use super::format::{Ask, Delta, Manner, Provider, Read, Vectors};
 use super::shape;
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Vectors};
 use crate::model::Purpose;
+use crate::model::generator::{Conversation, Generated};
 use serde::Deserialize;
 use serde_json::json;
 

@@ -1,8 +1,10 @@
 //! `OpenAI`, and the many servers that speak its format: vLLM, llama.cpp, LM Studio, gateways, and
 //! Azure, whose key goes in a header of its own.
+use super::format::{Ask, Delta, Manner, Provider, Read, Scores, Vectors};
 use super::shape::{self, Usage};
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Scores, Secret, Vectors};
 use crate::model::Purpose;
+use crate::model::generator::{Conversation, Generated};
+use crate::remote::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

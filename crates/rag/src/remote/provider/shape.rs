@@ -1,6 +1,7 @@
 //! Shapes that several providers share.
-use super::super::words::without_mark;
-use super::{Conversation, Generated, Manner, Read, Scores, Vectors};
+use super::format::{Manner, Read, Scores, Vectors};
+use crate::model::generator::{Conversation, Generated};
+use crate::remote::words::without_mark;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};

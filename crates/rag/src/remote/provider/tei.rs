@@ -1,6 +1,6 @@
 //! Hugging Face's Text Embeddings Inference. A server has one model, so requests name none.
+use super::format::{Ask, Provider, Read, Scores, Vectors};
 use super::shape;
-use super::{Ask, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
 use serde_json::json;
 
