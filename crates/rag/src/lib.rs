@@ -4,7 +4,7 @@
 //! No two files import each other, directly or around a circle. Modules import only those before them:
 //!
 //! ```text
-//! error < memory < file < model < chunk < rerank < answer < generation < queue < remote < search
+//! error < memory < file < model < chunk < rerank < answer < generation < queue < remote < search < fuzz
 //! ```
 //!
 //! Inside of `model`: formats of files (`manifest`, `onnx`, `tokenizer`), then what lies on disk (`inventory`, `store`),
@@ -15,6 +15,8 @@ pub mod answer;
 pub mod chunk;
 pub mod error;
 pub mod file;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod generation;
 pub mod memory;
 pub mod model;

@@ -16,6 +16,8 @@ mod egress;
 mod embedder;
 mod failure;
 mod fault;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod generator;
 mod limit;
 mod provider;

@@ -139,7 +139,7 @@ impl Usage {
         self.requests += 1;
         let sum = |total: Option<u64>, more: Option<u64>| match (total, more) {
             (None, None) => None,
-            (total, more) => Some(total.unwrap_or(0) + more.unwrap_or(0)),
+            (total, more) => Some(total.unwrap_or(0).saturating_add(more.unwrap_or(0))),
         };
         self.input_tokens = sum(self.input_tokens, input_tokens);
         self.output_tokens = sum(self.output_tokens, output_tokens);
@@ -278,7 +278,8 @@ fn without_markers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_markers;
+    use super::{Usage, without_markers};
+    use crate::model::generator::Generated;
 
     #[test]
     fn markers_of_the_model_are_taken_out() {
@@ -286,5 +287,15 @@ mod tests {
             without_markers("It is so [1]. And [2, 3] so [a] a[0]x [] ["),
             "It is so. And so [a] ax [] ["
         );
+    }
+
+    #[test]
+    fn absurd_counts_of_a_provider_do_not_overflow() {
+        let mut usage = Usage::default();
+        for _ in 0..2 {
+            let turn = Generated { output_tokens: Some(u64::MAX), ..Generated::default() };
+            assert!(usage.said(turn).is_ok());
+        }
+        assert_eq!(usage.output_tokens, Some(u64::MAX));
     }
 }

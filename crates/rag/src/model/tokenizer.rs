@@ -62,6 +62,14 @@ fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::model("could not tokenise the text").with_detail(error.to_string())
 }
 
+/// Reads a `tokenizer.json`, padding and truncation included. Its syntax is checked first: the crate panics on a decoder
+/// that is no JSON.
+pub(super) fn parsed(json: &[u8]) -> tokenizers::Result<tokenizers::Tokenizer> {
+    tokenizers::utils::parallelism::set_parallelism(false);
+    serde_json::from_slice::<serde::de::IgnoredAny>(json)?;
+    tokenizers::Tokenizer::from_bytes(json)
+}
+
 /// The id of padding as the file configures it, else by its usual names; some graphs derive
 /// positions from it.
 fn pad_id(tokenizer: &tokenizers::Tokenizer) -> u32 {
@@ -74,8 +82,7 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`. Padding and truncation are removed: padding would start a thread
     /// pool, which a postmaster must not have.
     pub fn from_bytes(json: &[u8]) -> Result<Self> {
-        tokenizers::utils::parallelism::set_parallelism(false);
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(damaged)?;
+        let mut inner = parsed(json).map_err(damaged)?;
         let pad_id = pad_id(&inner);
         inner.with_padding(None);
         inner.with_truncation(None).map_err(damaged)?;

@@ -285,7 +285,8 @@ impl Client {
                 None => read(response, most_bytes, &who),
                 Some(ear) => {
                     ear.begin();
-                    follow(response, most_bytes, &who, ear, envelope.secret.as_ref())
+                    let reader = response.into_body().into_reader();
+                    follow(reader, most_bytes, &who, ear, envelope.secret.as_ref())
                 }
             };
             return Ok(Reply { body: body?, status: status.as_u16(), pause });
@@ -318,21 +319,23 @@ fn read(response: Response<Body>, most: u64, who: &str) -> Result<Vec<u8>, Failu
 }
 
 /// Reads a body, but no more than so many bytes, and lets every line be heard as it comes.
-fn follow(
-    response: Response<Body>,
+pub(super) fn follow(
+    mut reader: impl Read,
     most: u64,
     who: &str,
     ear: &mut Ear<'_>,
     secret: Option<&Secret>,
 ) -> Result<Vec<u8>, Failure> {
-    let mut reader = response.into_body().into_reader();
     let (mut body, mut start, mut buffer) = (Vec::new(), 0, [0; 4096]);
     loop {
         let length = reader.read(&mut buffer).map_err(|error| interrupted(who, error))?;
+        // Only what is new is searched: a line of megabytes comes in thousands of reads.
+        let mut searched = body.len();
         body.extend_from_slice(&buffer[..length]);
-        while let Some(end) = body[start..].iter().position(|byte| *byte == b'\n') {
-            ear.line(&body[start..start + end], secret)?;
-            start += end + 1;
+        while let Some(end) = body[searched..].iter().position(|byte| *byte == b'\n') {
+            ear.line(&body[start..searched + end], secret)?;
+            start = searched + end + 1;
+            searched = start;
         }
         if length == 0 {
             ear.line(&body[start..], secret)?;
@@ -350,5 +353,23 @@ fn interrupted(who: &str, error: std::io::Error) -> Failure {
         Ok(ureq::Error::Timeout(Timeout::Global)) => Failure::timed_out(who),
         Ok(error) => Failure::of_network(who, error),
         Err(error) => Failure::of_network(who, ureq::Error::Io(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::provider::by_name;
+    use std::io::Cursor;
+
+    #[test]
+    fn a_long_line_is_read_in_linear_time() {
+        let body = b"x".repeat(24 << 20);
+        let mut say = |_: &str| {};
+        let mut ear = Ear::new(by_name("openai").unwrap(), "m".to_owned(), &mut say);
+        let started = Instant::now();
+        let read = follow(Cursor::new(&body), 32 << 20, "m", &mut ear, None);
+        assert_eq!(read.map(|read| read.len()).ok(), Some(body.len()));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
 }
