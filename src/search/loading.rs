@@ -124,7 +124,7 @@ impl Total {
 
 #[cfg(test)]
 mod tests {
-    use crate::search::engine::{Loading, Total};
+    use super::{Loading, Total};
 
     #[test]
     fn counts_are_said_as_they_are_known() {

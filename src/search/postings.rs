@@ -2,15 +2,11 @@
 //! up one place after the other, and take many times as long to find those that hold the most telling lexemes.
 #![allow(unsafe_code)] // reads pages of an index by PostgreSQL's rules for that
 
+use crate::sys::ffi;
 use pgrx::{PgRelation, pg_sys};
 use rag::search::gin::{META, Malformed, Page, Postings, ROOT, Step, unpack};
 use rag::search::postings::intersect;
 use std::ffi::CStr;
-
-unsafe extern "C-unwind" {
-    /// Notes for serializable transactions that an index was read.
-    fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
-}
 
 /// What an index has under a lexeme.
 pub struct Entry {
@@ -62,7 +58,7 @@ impl Index {
         unsafe {
             let snapshot = pg_sys::GetActiveSnapshot();
             let index = self.index.as_ptr();
-            pg_sys::ffi::pg_guard_ffi_boundary(|| PredicateLockRelation(index, snapshot));
+            ffi::predicate_lock_relation(index, snapshot);
         }
         // First, since entries move from there to where they belong.
         let mut waiting = vec![Vec::new(); lexemes.len()];

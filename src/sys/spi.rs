@@ -89,7 +89,7 @@ pub fn required<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: 
 
 #[cfg(test)]
 mod tests {
-    use crate::fill;
+    use super::fill;
 
     #[test]
     fn fills_every_placeholder_once() {
