@@ -18,7 +18,7 @@ use crate::worker::work::{Turn, Work};
 use ended::Ended;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
-use rag::answer::generate::{Written, generate};
+use rag::answer::generate::{GeneratedAnswer, generate};
 use rag::model::watch;
 use rag::remote::{Blocking, Cancel, Kind};
 use rag::{Error, Result};
@@ -55,7 +55,7 @@ pub struct Answers {
 struct Running {
     request: Request,
     remote: Remote,
-    outcome: Receiver<Result<Written>>,
+    outcome: Receiver<Result<GeneratedAnswer>>,
     cancel: Cancel,
     since: Instant,
 }
@@ -244,7 +244,7 @@ impl Answers {
 }
 
 impl Running {
-    fn end(self, outcome: Result<Written, Problem>) -> Ended {
+    fn end(self, outcome: Result<GeneratedAnswer, Problem>) -> Ended {
         let records = self.remote.take_records();
         // Where the first of two calls was answered, it is not to be paid for again.
         let is_limited = |problem: &Problem| {
@@ -284,7 +284,10 @@ fn open(request: &Request) -> Result<Remote> {
 }
 
 /// Has the model write on a thread of its own.
-fn ask(request: &mut Request, remote: &Remote) -> Result<(Receiver<Result<Written>>, Cancel)> {
+fn ask(
+    request: &mut Request,
+    remote: &Remote,
+) -> Result<(Receiver<Result<GeneratedAnswer>>, Cancel)> {
     let (client, cancel) = (remote.shared(), Cancel::default());
     let cancelled = cancel.clone();
     let (sender, outcome) = mpsc::channel();

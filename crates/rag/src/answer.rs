@@ -7,10 +7,10 @@ mod bare;
 mod claims;
 mod extract;
 pub mod generate;
+pub mod json;
 mod prompt;
 mod quotable;
 pub mod stream;
-pub mod told;
 mod verify;
 
 pub use bare::from_passages;
@@ -34,7 +34,7 @@ const MANY_PASSAGES: f64 = 2000.0;
 /// How much less counts for each power of ten below [`MANY_PASSAGES`].
 const LESS_PER_POWER: f64 = 0.03;
 
-/// What stands in [`Answer::text`] when nothing fits.
+/// [`Answer::text`] when nothing fits.
 pub const NO_ANSWER: &str = "The passages do not answer the question.";
 
 /// A text that may answer, with what its embedding left behind.
@@ -55,7 +55,7 @@ pub struct Passage<'a> {
     pub score: f64,
 }
 
-/// What a caller can choose.
+/// Options of an extractive answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Most sentences of an answer.

@@ -28,7 +28,7 @@ use std::borrow::Cow;
 /// A text and its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunked<'a> {
-    /// What the chunks' ranges refer to: the text itself, or the text extracted from HTML.
+    /// The text that the chunks' ranges refer to: the text itself, or the text extracted from HTML.
     pub text: Cow<'a, str>,
     /// The format, found or given; never [`Format::Auto`].
     pub format: Format,
@@ -42,7 +42,7 @@ impl Chunked<'_> {
         &self.text[chunk.range.clone()]
     }
 
-    /// What stands for a chunk in search: its heading path, a line end, its text.
+    /// The text that a chunk is embedded and indexed as: its heading path, a line end, its text.
     pub fn embedding_text(&self, chunk: &Chunk) -> Cow<'_, str> {
         embedding_text(&chunk.heading, self.content(chunk))
     }

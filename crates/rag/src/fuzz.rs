@@ -10,10 +10,12 @@ use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
 use crate::remote::{Address, Egress, Estimator};
 use crate::rerank::{TokenBits, max_sim};
-use crate::search::{Query, filter, gin, legs, postings, script};
+use crate::search::{Query, filter, gin, partial_results, postings, script};
 use crate::{Result, answer};
-use std::io::Write as _;
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::ops::Range;
+use zip::write::SimpleFileOptions;
 
 /// A target's name and entry point.
 pub type Target = (&'static str, fn(&[u8]));
@@ -104,12 +106,10 @@ pub fn filter(data: &[u8]) {
 pub fn query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _ = Query::parse(&text);
+    let letters =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<BTreeSet<_>>();
     for parted in [script::for_documents(&text), script::for_queries(&text)] {
-        assert!(
-            parted.len() >= text.trim().len()
-                || parted.is_empty()
-                || text.contains(char::is_whitespace)
-        );
+        assert_eq!(letters(&parted), letters(&text));
     }
     for sentence in crate::chunk::sentences(&text) {
         let _ = &text[sentence];
@@ -148,11 +148,11 @@ pub fn claims(mut data: &[u8]) {
     let mut rest = &*reply;
     while !rest.is_empty() {
         let end = rest.ceil_char_boundary(step.min(rest.len()));
-        shown.extend(streamed.heard(&rest[..end]));
+        shown.extend(streamed.push(&rest[..end]));
         rest = &rest[end..];
     }
     let said = Generated { text: model.0.clone(), ..Generated::default() };
-    let ended = streamed.said(said);
+    let ended = streamed.end_turn(said);
     let written = match ended {
         Ok(stream::Next::Done(pieces, written)) => {
             shown.extend(pieces);
@@ -254,10 +254,12 @@ pub fn weights(data: &[u8]) {
     }
 }
 
-/// A zip as a file that holds a model.
+/// A zip that holds a model; or the files to put into one ([`pack`]), since a changed file in a zip fails its checksum.
 pub fn wheel(data: &[u8]) {
     let Ok(mut file) = tempfile() else { return };
-    file.0.write_all(data).expect("room for a file");
+    let bytes = if data.starts_with(b"PK") { Some(data.to_vec()) } else { zipped(data) };
+    let Some(bytes) = bytes else { return };
+    file.0.write_all(&bytes).expect("room for a file");
     let Ok(source) = Source::open(&file.1) else { return };
     for precision in [Precision::Int8, Precision::Fp32] {
         let options =
@@ -267,6 +269,33 @@ pub fn wheel(data: &[u8]) {
         assert_eq!(Manifest::from_json(&imported.manifest.to_json()).ok(), Some(imported.manifest));
         Tokenizer::from_bytes(&imported.tokenizer).expect("it was checked");
     }
+}
+
+/// Names and contents of files as one input of [`wheel`].
+pub fn pack<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (name, content) in files {
+        packed.extend(
+            [name.as_bytes(), b"\n", &(content.len() as u32).to_le_bytes(), content].concat(),
+        );
+    }
+    packed
+}
+
+/// The zip of packed files; `None` where no name can be read.
+fn zipped(mut packed: &[u8]) -> Option<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    while !packed.is_empty() {
+        let end = packed.iter().position(|byte| *byte == b'\n')?;
+        let name = str::from_utf8(packed.split_off(..end)?).ok()?;
+        packed.split_off_first()?;
+        let length = u32::from_le_bytes(packed.split_off(..4)?.try_into().ok()?);
+        let content = packed.split_off(..packed.len().min(length as usize))?;
+        zip.start_file(name, options).ok()?;
+        zip.write_all(content).ok()?;
+    }
+    Some(zip.finish().ok()?.into_inner())
 }
 
 /// A file that is gone when it is dropped.
@@ -285,7 +314,7 @@ fn tempfile() -> std::io::Result<Temporary> {
     Ok(Temporary(std::fs::File::create(&path)?, path))
 }
 
-/// What is stored or passed between functions as bytes: token bits, requests and hits, GIN pages.
+/// Stored bytes and bytes passed between functions: token bits, requests, partial results, GIN pages.
 pub fn wire(mut data: &[u8]) {
     let dimensions = usize::from(byte(&mut data));
     if let Ok(bits) = TokenBits::from_bytes(dimensions, data) {
@@ -297,35 +326,39 @@ pub fn wire(mut data: &[u8]) {
         assert!(scores.is_ok_and(|scores| scores.iter().all(|score| !score.is_nan())));
     }
     let (head, tail) = parts(data);
-    if let Some(request) = legs::Request::unpack(data) {
+    if let Some(request) = partial_results::Request::unpack(data) {
         let packed = request.pack();
-        assert_eq!(legs::Request::unpack(&packed).map(|again| again.pack()), Some(packed));
+        assert_eq!(
+            partial_results::Request::unpack(&packed).map(|again| again.pack()),
+            Some(packed)
+        );
     }
-    let request = legs::Request {
-        terms: vec![legs::Term { lexeme: "a".into(), frequency: None }],
+    let request = partial_results::Request {
+        terms: vec![partial_results::Term { lexeme: "a".into(), frequency: None }],
         depth: 10,
         limit: 10,
         dense_weight: 1.0,
         lexical_weight: 1.0,
-        ..legs::Request::default()
+        ..partial_results::Request::default()
     };
-    let fused = legs::fuse(&request, head, tail);
+    let fused = partial_results::fuse(&request, head, tail);
     assert!(fused.len() <= 10 && fused.windows(2).all(|pair| pair[0].rrf >= pair[1].rrf));
     let mut numbers = Vec::new();
     if gin::unpack(data, &mut numbers).is_ok() {
         assert!(numbers.is_sorted());
-        let list = [postings::Postings { weight: 1.0, places: &numbers }];
-        assert!(postings::weightiest(&list, 9, None).len() <= 9);
+        let list = [postings::PostingList { weight: 1.0, tids: &numbers }];
+        assert!(postings::top_k(&list, 9, None).len() <= 9);
     }
     if let Ok(page) = gin::Page::new(data) {
-        let _ = (page.find(tail), page.leftmost(), page.children(), page.waiting(), page.right());
-        let _ = page.waiting_entries().map(Iterator::count);
+        let _ =
+            (page.find(tail), page.leftmost(), page.children(), page.pending_head(), page.right());
+        let _ = page.pending_entries().map(Iterator::count);
         let _ = page.unpack(&mut Vec::new());
     }
     if let Some(place) =
-        serde_json::from_slice(data).ok().as_ref().and_then(answer::told::Place::read)
+        serde_json::from_slice(data).ok().as_ref().and_then(answer::json::CitedPassage::read)
     {
-        assert_eq!(answer::told::Place::read(&place.to_json()), Some(place));
+        assert_eq!(answer::json::CitedPassage::read(&place.to_json()), Some(place));
     }
 }
 

@@ -7,14 +7,16 @@
 //! silent. It has one deadline, retries included.
 mod adapt;
 mod address;
-mod batch;
 mod call;
 mod cancel;
 mod check;
 mod client;
 mod egress;
 mod embedder;
+mod error_body;
 mod failure;
+mod failure_kind;
+mod fan_out;
 mod fault;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -25,13 +27,10 @@ mod record;
 mod reranker;
 mod retry;
 mod secret;
-mod sign;
 mod spec;
-mod spread;
 mod stream;
 mod tokens;
 mod transport;
-mod words;
 
 pub use adapt::Adapted;
 pub use address::Address;
@@ -39,11 +38,11 @@ pub use cancel::Cancel;
 pub use client::{Client, Connection};
 pub use egress::Egress;
 pub use embedder::{Embedder, Partial};
-pub use fault::{Fault, Whose};
+pub use fault::{Blame, Fault};
 pub use generator::{Blocking, Generator};
 pub use limit::{Learnt, Limits, Pace, now};
 pub use provider::Kind;
-pub use record::{Call, Counted, Price, Purpose};
+pub use record::{Call, CallPurpose, Counted, Price};
 pub use reranker::Reranker;
 pub use secret::{Credential, Secret, Source};
 pub use spec::Spec;

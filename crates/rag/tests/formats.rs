@@ -40,7 +40,7 @@ fn token_bits_have_the_lowest_bit_first_and_no_header() {
 }
 
 #[test]
-fn vectors_that_half_precision_holds_are_stored_as_they_are() {
+fn vectors_within_half_precision_are_stored_unchanged() {
     assert_eq!(storable(vec![3.0, -4.0]), [3.0, -4.0]);
     assert_eq!(storable(vec![65_504.0, 0.0]), [65_504.0, 0.0]);
     assert_eq!(storable(vec![0.0, 65_505.0]), [0.0, 1.0]);

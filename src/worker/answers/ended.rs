@@ -8,7 +8,7 @@ use crate::search::query_log;
 use crate::search::query_log::Answered;
 use crate::sys::failed::Failed;
 use crate::sys::transaction::Host;
-use rag::answer::generate::Written;
+use rag::answer::generate::GeneratedAnswer;
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) struct Ended {
     /// What was asked.
     pub request: Request,
     /// What came of it.
-    pub outcome: Result<Written, Problem>,
+    pub outcome: Result<GeneratedAnswer, Problem>,
     /// Whether the provider wants to be asked later.
     pub is_put_off: bool,
     /// What was called for it, until that is written.
@@ -58,7 +58,7 @@ impl Ended {
         }
     }
 
-    fn finish(&self, outcome: &Result<Written, Problem>, notifies: bool) -> Finish {
+    fn finish(&self, outcome: &Result<GeneratedAnswer, Problem>, notifies: bool) -> Finish {
         let finish = requests::finish(&self.request, outcome);
         if finish != Finish::Written {
             return finish;

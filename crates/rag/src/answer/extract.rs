@@ -114,7 +114,7 @@ fn worth(candidates: &[Candidate], passages: &[Passage<'_>], matches: &[f64]) ->
     matches.map(|(z, candidate)| z + PASSAGE_WEIGHT * passages[candidate.passage]).collect()
 }
 
-/// What follows a heading or question answers it: it gets half of the way to the lead's match.
+/// A sentence after a heading or question answers it: it gets half of the way to the lead's match.
 fn handed_on(candidates: &[Candidate], matches: &[f32]) -> Vec<f64> {
     let mut matches: Vec<f64> = matches.iter().copied().map(f64::from).collect();
     for i in 1..candidates.len() {

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_not_found() {
+    fn quotes_with_other_words_are_not_found() {
         let passage = "It is unsafe to use this function. Do not call it while locks are held.";
         assert_eq!(found(passage, "safe to use this function"), None);
         assert_eq!(found(passage, "unsafe to use this func"), None);

@@ -1,10 +1,11 @@
 //! Runs every target over mutated seeds: a few seconds in all, or `RAG_PG_FUZZ_SECONDS` a target. What fails is
 //! written to a file that `RAG_PG_FUZZ_INPUT` runs again: `TARGET:PATH`.
 use super::{TARGETS, Target};
-use std::io::Write as _;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[path = "../../tests/support/clock.rs"]
+mod clock;
 #[path = "../../tests/support/tiny_model.rs"]
 mod tiny_model;
 
@@ -87,16 +88,24 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             let tensors = encoder.safetensors();
             vec![[&config[..], b"\0", &tensors].concat(), imported.0, imported.1]
         }
-        "wheel" => [encoder, TinyModel::cross_encoder(2)].iter().map(zipped).collect(),
+        "wheel" => {
+            let models = [encoder, TinyModel::cross_encoder(2)].map(|model| model.files());
+            let packed = models.map(|files| {
+                super::pack(files.iter().map(|(name, content)| (&**name, &**content)))
+            });
+            let zips = packed.each_ref().map(|packed| super::zipped(packed).unwrap());
+            packed.into_iter().chain(zips).collect()
+        }
         "wire" => {
-            let mut request = crate::search::legs::Request::default();
-            request
-                .terms
-                .push(crate::search::legs::Term { lexeme: "a".into(), frequency: Some(0.5) });
+            let mut request = crate::search::partial_results::Request::default();
+            request.terms.push(crate::search::partial_results::Term {
+                lexeme: "a".into(),
+                frequency: Some(0.5),
+            });
             vec![
                 request.pack(),
                 vec![8; 300],
-                br#"{"char_start":3,"told":{"a":1}}"#.to_vec(),
+                br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(),
                 vec![0; 200],
             ]
         }
@@ -114,18 +123,6 @@ fn bundle(model: &TinyModel) -> (Vec<u8>, Vec<u8>) {
         crate::model::import::Options { name: "m".into(), precision, origin: "here".into() };
     let imported = crate::model::import::import(&source, &options).unwrap();
     (imported.manifest.to_json(), imported.model)
-}
-
-fn zipped(model: &TinyModel) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, bytes) in model.files() {
-        // As it is, so that mutations reach the files.
-        let options = zip::write::SimpleFileOptions::default()
-            .compression_method(zip::CompressionMethod::Stored);
-        zip.start_file(format!("m/{name}"), options).unwrap();
-        zip.write_all(&bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }
 
 fn below(random: &mut Random, limit: usize) -> usize {
@@ -175,9 +172,9 @@ fn mutated(seeds: &[Vec<u8>], words: &[&str], random: &mut Random) -> Vec<u8> {
 
 /// Runs one input; what went wrong with it, if anything.
 fn run((_, target): Target, input: &[u8]) -> Option<String> {
-    let started = processor_time();
+    let started = clock::now();
     let outcome = catch_unwind(|| target(input));
-    let took = processor_time().saturating_sub(started);
+    let took = clock::now().saturating_sub(started);
     let limit = LIMIT + LIMIT_PER_BYTE * input.len() as u32;
     match outcome {
         Err(panic) => {
@@ -187,16 +184,6 @@ fn run((_, target): Target, input: &[u8]) -> Option<String> {
         }
         Ok(()) => (took > limit).then(|| format!("{took:?} for {} bytes", input.len())),
     }
-}
-
-/// Processor time of this thread.
-fn processor_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: fills in a value that outlives the call.
-    #[allow(unsafe_code)]
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(failed, 0);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn fuzz(name: &str) {

@@ -16,14 +16,14 @@ use settings::Settings;
 use source::{EXPORTED_FILE, ONNX_FILE, Source, WEIGHTS_FILE};
 use std::fmt;
 
-/// What to make of a source.
+/// Options of an import.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The name the model gets.
     pub name: String,
     /// Number format of graphs written here; a graph that is taken as it is keeps its own.
     pub precision: Precision,
-    /// Where the source came from, for people.
+    /// Where the source came from: shown, never read.
     pub origin: String,
 }
 
@@ -36,7 +36,7 @@ pub struct Imported {
     pub model: Vec<u8>,
     /// `tokenizer.json`, as published.
     pub tokenizer: Vec<u8>,
-    /// What was assumed where the source is silent.
+    /// Assumptions made where the source is silent.
     pub notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is installed in a models directory, and whether it is intact.
+//! Lists the models installed in a directory, and checks their hashes.
 use crate::file::{self, Links};
 use crate::model::manifest::{
     CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MODEL_FILE, Manifest,

@@ -60,7 +60,7 @@ impl LocalModel {
         })
     }
 
-    /// What the model is.
+    /// The model's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }

@@ -73,7 +73,7 @@ impl Store {
         Ok(directory.is_dir().then_some(Located { name, fingerprint, directory }))
     }
 
-    /// What to say of a model that is not installed.
+    /// The error for a model that is not installed.
     pub fn missing(&self, reference: &str) -> Error {
         let (name, fingerprint) = match reference.split_once('@') {
             Some((name, fingerprint)) => (name, Some(fingerprint.to_owned())),
@@ -173,7 +173,7 @@ impl Located {
     }
 }
 
-/// What to do about files that are not as they were imported.
+/// The hint for files that are not as they were imported.
 pub(super) const DAMAGED: &str =
     "\"rag-model verify\" shows what is wrong; import the model again.";
 

@@ -9,7 +9,7 @@ mod wordpiece;
 pub use template::Input;
 
 use crate::{Error, Result};
-use bert::{Bert, Origin, Sink};
+use bert::{Bert, Origin, TokenSink};
 use template::{Template, damaged};
 use wordpiece::Piece;
 
@@ -118,7 +118,7 @@ impl Tokenizer {
     /// Number of tokens of `text` without special tokens.
     pub fn count(&self, text: &str) -> Result<usize> {
         if let Some(bert) = &self.bert {
-            let mut count = Count(0);
+            let mut count = CountSink(0);
             bert.scan(text, &mut count);
             return Ok(count.0);
         }
@@ -164,7 +164,7 @@ impl TokenCounter for Tokenizer {
 
     fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()> {
         if let Some(bert) = &self.bert {
-            bert.scan(text, &mut Words { base, words });
+            bert.scan(text, &mut WordSink { base, words });
             return Ok(());
         }
         let encoding = self.inner.encode(text, false).map_err(failed)?;
@@ -178,7 +178,7 @@ impl TokenCounter for Tokenizer {
     }
 }
 
-impl Sink for Tokens {
+impl TokenSink for Tokens {
     fn word(&mut self, pieces: &[Piece], origin: &Origin) {
         let mut start = 0;
         for piece in pieces {
@@ -194,9 +194,9 @@ impl Sink for Tokens {
     }
 }
 
-struct Count(usize);
+struct CountSink(usize);
 
-impl Sink for Count {
+impl TokenSink for CountSink {
     fn word(&mut self, pieces: &[Piece], _: &Origin) {
         self.0 += pieces.len();
     }
@@ -206,19 +206,19 @@ impl Sink for Count {
     }
 }
 
-struct Words<'a> {
+struct WordSink<'a> {
     base: usize,
     words: &'a mut Vec<Word>,
 }
 
-impl Words<'_> {
+impl WordSink<'_> {
     fn push(&mut self, (start, end): (usize, usize), tokens: usize) {
         let (start, end) = ((self.base + start) as u32, (self.base + end) as u32);
         self.words.push(Word { start, end, tokens: tokens as u32 });
     }
 }
 
-impl Sink for Words<'_> {
+impl TokenSink for WordSink<'_> {
     fn word(&mut self, pieces: &[Piece], origin: &Origin) {
         self.push(origin.word(), pieces.len());
     }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-/// What is kept in memory. Only a document of several megabytes needs more.
+/// Bytes kept in memory. Only a document of several megabytes needs more.
 const MEMORY: usize = 64 * 1024 * 1024;
 
 /// Results by position, put in any order. Beyond a bound they go to a file that has no name, so that
@@ -18,11 +18,11 @@ pub struct Spool {
     file: Option<File>,
     /// Bytes in the file; what follows is in memory.
     flushed: u64,
-    places: Vec<Option<Place>>,
+    records: Vec<Option<Record>>,
 }
 
 #[derive(Clone, Copy)]
-struct Place {
+struct Record {
     offset: u64,
     dimensions: usize,
     bits: Option<usize>,
@@ -35,25 +35,25 @@ impl Spool {
     }
 
     fn with_limit(count: usize, directory: impl Into<PathBuf>, limit: usize) -> Self {
-        let places = vec![None; count];
+        let records = vec![None; count];
         Self {
             directory: directory.into(),
             limit,
             memory: Vec::new(),
             file: None,
             flushed: 0,
-            places,
+            records,
         }
     }
 
     /// Number of positions.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.records.len()
     }
 
     /// Whether there are no positions.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.records.is_empty()
     }
 
     /// Keeps the result of a position.
@@ -61,7 +61,7 @@ impl Spool {
         let offset = self.flushed + self.memory.len() as u64;
         self.memory.extend(embedded.vector.iter().flat_map(|value| value.to_ne_bytes()));
         self.memory.extend_from_slice(embedded.bits.as_deref().unwrap_or_default());
-        self.places[position] = Some(Place {
+        self.records[position] = Some(Record {
             offset,
             dimensions: embedded.vector.len(),
             bits: embedded.bits.as_ref().map(Vec::len),
@@ -74,26 +74,26 @@ impl Spool {
 
     /// Whether a position's result has been put.
     pub fn has(&self, position: usize) -> bool {
-        self.places[position].is_some()
+        self.records[position].is_some()
     }
 
     /// The result of a position. It has been put.
     pub fn get(&self, position: usize) -> Result<Embedded> {
-        let place = self.places[position].expect("every chunk was embedded");
-        let size = place.dimensions * size_of::<f32>() + place.bits.unwrap_or(0);
+        let record = self.records[position].expect("every chunk was embedded");
+        let size = record.dimensions * size_of::<f32>() + record.bits.unwrap_or(0);
         let mut bytes = vec![0; size];
-        match (&self.file, place.offset.checked_sub(self.flushed)) {
-            (Some(file), None) => file.read_exact_at(&mut bytes, place.offset).map_err(failed)?,
+        match (&self.file, record.offset.checked_sub(self.flushed)) {
+            (Some(file), None) => file.read_exact_at(&mut bytes, record.offset).map_err(failed)?,
             (_, start) => {
                 let start = start.unwrap_or_default() as usize;
                 bytes.copy_from_slice(&self.memory[start..start + size]);
             }
         }
-        let bits = bytes.split_off(place.dimensions * size_of::<f32>());
+        let bits = bytes.split_off(record.dimensions * size_of::<f32>());
         let value = |four: &[u8]| f32::from_ne_bytes(four.try_into().expect("four bytes"));
         Ok(Embedded {
             vector: bytes.chunks_exact(size_of::<f32>()).map(value).collect(),
-            bits: place.bits.map(|_| bits),
+            bits: record.bits.map(|_| bits),
         })
     }
 

@@ -15,7 +15,7 @@ pub(super) fn vectors(
     vectors: &[Vec<f32>],
     texts: usize,
     dimensions: Option<usize>,
-    who: &str,
+    label: &str,
 ) -> Result<(), Wrong> {
     if vectors.len() != texts {
         let found = vectors.len();
@@ -25,7 +25,7 @@ pub(super) fn vectors(
         let found = vector.len();
         if let Some(dimensions) = dimensions.filter(|wanted| *wanted != found) {
             let message =
-                format!("{who} returned {found} dimensions where it should have {dimensions}");
+                format!("{label} returned {found} dimensions where it should have {dimensions}");
             return Err(Wrong::Configuration(Error::configuration(message).with_hint(
                 "Create the model with the dimensions it has, or ask for others through its parameters.",
             )));

@@ -1,10 +1,10 @@
-//! What the providers' side of [`crate::fuzz`] needs of this module's insides.
+//! The targets of [`crate::fuzz`] that need this module's private parts.
 use super::call::follow;
 use super::check;
 use super::failure::Failure;
 use super::provider::{self, Provider};
 use super::retry::asked_pause;
-use super::stream::Ear;
+use super::stream::StreamObserver;
 use crate::model::generator::Generated;
 use std::io::{self, Read};
 use std::time::SystemTime;
@@ -36,11 +36,11 @@ pub fn stream(mut data: &[u8]) {
         let read = |step: usize| -> Option<Generated> {
             let mut text = String::new();
             let mut say = |more: &str| text.push_str(more);
-            let mut ear = Ear::new(provider, "m".to_owned(), &mut say);
-            ear.begin();
-            let body = follow(Slow(data, step), MAX_BYTES, "m", &mut ear, None).ok()?;
+            let mut observer = StreamObserver::new(provider, "m".to_owned(), &mut say);
+            observer.begin();
+            let body = follow(Slow(data, step), MAX_BYTES, "m", &mut observer, None).ok()?;
             assert_eq!(body, data);
-            let generated = ear.finish(&body).ok()?;
+            let generated = observer.finish(&body).ok()?;
             assert_eq!(text, generated.text);
             Some(generated)
         };
@@ -65,7 +65,7 @@ pub fn replies(data: &[u8]) {
                 }
             }
         }
-        let _ = provider.said(data);
+        let _ = provider.completion(data);
     }
     for status in [200, 400, 429, 500] {
         let failure = Failure::of_status("model \"m\"", status, data, None, None);

@@ -1,4 +1,4 @@
-//! What each provider is asked, and how it answers: the only place that knows their formats.
+//! Requests and responses of each provider: the only module that knows their formats.
 //!
 //! A module here turns texts into a request's path and body, and a response's body into vectors, scores
 //! or text. It neither sends nor retries, and it does not judge numbers: [`super::check`] does.
@@ -13,7 +13,7 @@ mod tei;
 mod voyage;
 
 pub use format::Kind;
-pub(super) use format::{Ask, Delta, Manner, Provider, Scores};
+pub(super) use format::{Delta, GenerationOptions, Payload, Provider, Scores};
 
 use crate::model::Purpose;
 use crate::model::generator::Conversation;
@@ -41,10 +41,10 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// Whether a provider offers models of a kind.
 pub(super) fn offers(provider: &dyn Provider, kind: Kind) -> bool {
-    let manner = Manner { temperature: None, max_output_tokens: 1, context: 1 };
+    let options = GenerationOptions { temperature: None, max_output_tokens: 1, context: 1 };
     match kind {
         Kind::Embedder => provider.embed("", &[], Purpose::Query).is_some(),
         Kind::Reranker => provider.rerank("", "", &[]).is_some(),
-        Kind::Generator => provider.chat("", &Conversation::default(), manner).is_some(),
+        Kind::Generator => provider.chat("", &Conversation::default(), options).is_some(),
     }
 }

@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 /// A call that was made, for the record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// What the texts were sent for.
-    pub purpose: Purpose,
+    /// The purpose of the texts.
+    pub purpose: CallPurpose,
     /// Texts or documents in it.
     pub items: usize,
     /// Tokens estimated before it was sent.
     pub tokens: usize,
-    /// What the provider counted.
+    /// Tokens as the provider counted them.
     pub counted: Counted,
     /// When the first request was sent.
     pub began: SystemTime,
@@ -20,15 +20,15 @@ pub struct Call {
     pub duration: Duration,
     /// Status of the last response, if any came.
     pub status: Option<u16>,
-    /// What the provider calls the last request.
+    /// The provider's identifier of the last request.
     pub request_id: Option<String>,
     /// Whether a response came that could be used.
     pub is_success: bool,
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum CallPurpose {
     /// Vectors of texts that ask.
     Query,
     /// Vectors of texts that are searched.
@@ -39,7 +39,7 @@ pub enum Purpose {
     Answer,
 }
 
-impl Purpose {
+impl CallPurpose {
     /// As SQL shows it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ pub struct Counted {
 }
 
 impl Call {
-    /// What it costs at these prices; `None` where there are none. What a provider did not answer with
+    /// The cost at these prices; `None` where there are none. What a provider did not answer with
     /// success it does not charge; a response that turned out not to be usable it does.
     pub fn cost(&self, price: &Price) -> Option<f64> {
         if *price == Price::default() {

@@ -351,7 +351,7 @@ impl Writer<'_> {
 /// The 8-bit zero of operands and weights.
 const ZERO: u8 = 128;
 
-/// What all 8-bit layers share.
+/// Values that all 8-bit layers share.
 struct Int8Shared {
     /// The zero point, once.
     zero: Value,
@@ -361,7 +361,7 @@ struct Int8Shared {
     one: Value,
 }
 
-/// What is known of an operand's values.
+/// Bounds of an operand's values.
 #[derive(Clone, Copy)]
 enum Range {
     /// Nothing.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 const TOKEN_OUTPUTS: [&str; 2] = ["token_embeddings", "last_hidden_state"];
 const SCORE_OUTPUTS: [&str; 2] = ["scores", "logits"];
 
-/// What a graph says about itself.
+/// A graph and its properties.
 pub(super) struct Graph {
     pub bytes: Vec<u8>,
     pub kind: Kind,

@@ -1,4 +1,4 @@
-//! What stands beside the weights: sentence-transformers' modules, window, prefixes.
+//! Settings files beside the weights: sentence-transformers' modules, window, prefixes.
 use super::source::Source;
 use crate::model::manifest::{Activation, Kind, Pooling};
 use crate::{Error, Result};
@@ -30,7 +30,7 @@ pub struct Settings {
     pub query_prefix: String,
     /// Put before a document.
     pub document_prefix: String,
-    /// What happens to a reranker's score.
+    /// Applied to a reranker's score.
     pub activation: Activation,
     /// Whether nothing says how to pool: then it is by the mean, as sentence-transformers does.
     pub is_plain: bool,

@@ -2,7 +2,7 @@
 use crate::model::tokenizer::parsed;
 use crate::{Error, Result};
 
-/// What the graph expects.
+/// The graph's requirements.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     /// Rows of the word embeddings, where known.

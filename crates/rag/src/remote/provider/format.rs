@@ -4,7 +4,7 @@ use crate::model::generator::{Conversation, Generated};
 use crate::remote::secret::Secret;
 use serde_json::{Map, Value};
 
-/// What a model is for.
+/// The kind of a remote model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Texts to vectors.
@@ -31,16 +31,16 @@ impl Kind {
     }
 }
 
-/// Where below the model's URL to send what.
+/// Path and body of a request.
 #[derive(Debug)]
-pub(in crate::remote) struct Ask {
+pub(in crate::remote) struct Payload {
     /// Begins with a slash.
     pub path: &'static str,
     /// A JSON object.
     pub body: Map<String, Value>,
 }
 
-impl Ask {
+impl Payload {
     /// `body` must be an object.
     pub fn new(path: &'static str, body: Value) -> Option<Self> {
         match body {
@@ -68,9 +68,9 @@ pub(in crate::remote) struct Scores {
     pub tokens: Option<u64>,
 }
 
-/// How a generator is asked.
+/// Options of a generator's request.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::remote) struct Manner {
+pub(in crate::remote) struct GenerationOptions {
     /// From 0 to 2; `None` for models that take no such value.
     pub temperature: Option<f64>,
     /// Most tokens of the answer.
@@ -80,14 +80,14 @@ pub(in crate::remote) struct Manner {
     pub context: usize,
 }
 
-/// What a line brings.
+/// The content of one event of a stream.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::remote) struct Delta {
     /// More text.
     pub text: Option<String>,
     /// The model has ended, or was ended.
     pub is_over: bool,
-    /// It had more to say than it was allowed to.
+    /// The output limit cut it off.
     pub is_cut: bool,
     /// Tokens read, where this line tells.
     pub input_tokens: Option<u64>,
@@ -96,9 +96,9 @@ pub(in crate::remote) struct Delta {
 }
 
 /// A response that cannot be read, in words.
-pub(in crate::remote) type Read<T> = Result<T, String>;
+pub(in crate::remote) type Decoded<T> = Result<T, String>;
 
-/// A provider's formats. What it does not offer gives `None`, and is never read.
+/// A provider's formats. A request that it does not offer is `None`.
 pub(in crate::remote) trait Provider: Sync {
     /// As SQL names it.
     fn name(&self) -> &'static str;
@@ -119,27 +119,32 @@ pub(in crate::remote) trait Provider: Sync {
     }
 
     /// Asks for vectors.
-    fn embed(&self, _model: &str, _texts: &[&str], _purpose: Purpose) -> Option<Ask> {
+    fn embed(&self, _model: &str, _texts: &[&str], _purpose: Purpose) -> Option<Payload> {
         None
     }
 
     /// Reads vectors.
-    fn vectors(&self, _body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, _body: &[u8]) -> Decoded<Vectors> {
         Err("it gives no vectors".to_owned())
     }
 
     /// Asks for scores.
-    fn rerank(&self, _model: &str, _query: &str, _documents: &[&str]) -> Option<Ask> {
+    fn rerank(&self, _model: &str, _query: &str, _documents: &[&str]) -> Option<Payload> {
         None
     }
 
     /// Reads scores.
-    fn scores(&self, _body: &[u8]) -> Read<Scores> {
+    fn scores(&self, _body: &[u8]) -> Decoded<Scores> {
         Err("it gives no scores".to_owned())
     }
 
     /// Asks for text.
-    fn chat(&self, _model: &str, _conversation: &Conversation, _manner: Manner) -> Option<Ask> {
+    fn chat(
+        &self,
+        _model: &str,
+        _conversation: &Conversation,
+        _manner: GenerationOptions,
+    ) -> Option<Payload> {
         None
     }
 
@@ -149,12 +154,12 @@ pub(in crate::remote) trait Provider: Sync {
     }
 
     /// Reads a line of such a response.
-    fn heard(&self, _line: &[u8]) -> Read<Delta> {
+    fn stream_event(&self, _line: &[u8]) -> Decoded<Delta> {
         Err("it gives no text".to_owned())
     }
 
     /// Reads text.
-    fn said(&self, _body: &[u8]) -> Read<Generated> {
+    fn completion(&self, _body: &[u8]) -> Decoded<Generated> {
         Err("it gives no text".to_owned())
     }
 }
