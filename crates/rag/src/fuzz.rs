@@ -217,8 +217,8 @@ pub fn tokenizer(data: &[u8]) {
     let counter: &dyn crate::model::tokenizer::TokenCounter = &own;
     counter.words(&text, 0, &mut words).expect("it was tokenised before");
     if counter.is_additive() {
-        let counted: usize = words.iter().map(|word| word.tokens as usize).sum();
-        assert_eq!(counted, tokens.ids.len());
+        let sum: usize = words.iter().map(|word| word.tokens as usize).sum();
+        assert_eq!(sum, tokens.ids.len());
         assert!(words.windows(2).all(|pair| pair[0].end <= pair[1].start), "words overlap");
         assert!(
             words.iter().all(|word| text.get(word.start as usize..word.end as usize).is_some())

@@ -1,14 +1,10 @@
 //! The exact bytes of what is stored. A test that fails here says that tables or files written before are read otherwise from now
 //! on: then `STORAGE_FORMAT`, or the manifest's `FORMAT`, goes up, and `docs/formats.md` changes with it.
 use rag::model::TokenVectors;
-use rag::model::manifest::Manifest;
+use rag::model::manifest::{Manifest, hex};
 use rag::model::storable::storable;
 use rag::queue::diff::{chunk_hash, source_hash};
 use rag::rerank::TokenBits;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[test]
 fn source_hash_is_sha256_over_length_and_text_of_title_and_content() {

@@ -13,6 +13,8 @@ use tiny_model::{Random, TinyModel};
 
 /// For each target where nothing else is said.
 const DEFAULT: Duration = Duration::from_millis(400);
+/// Most seeds, those included that earlier inputs became.
+const MAX_SEEDS: usize = 64;
 /// Largest input that is made, except from larger seeds.
 const MAX_LENGTH: usize = 16 << 10;
 /// Most that an input may take, and each of its bytes: the program is not optimised, and the machine is shared.
@@ -202,6 +204,7 @@ fn fuzz(name: &str) {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
     let mut random = Random(if seconds.is_some() { clock } else { 1 });
     let mut seeds = seeds(name);
+    let given = seeds.len();
     for seed in &seeds {
         assert_eq!(run(target, seed), None, "the seed {:?}", String::from_utf8_lossy(seed));
     }
@@ -217,11 +220,11 @@ fn fuzz(name: &str) {
         count += 1;
         // Some go on from where others are.
         if count % 16 == 0 && input.len() < MAX_LENGTH {
-            let slots = 64.max(seeds.len());
-            if seeds.len() < slots {
-                seeds.push(input)
+            if seeds.len() < MAX_SEEDS {
+                seeds.push(input);
             } else {
-                seeds[4 + count / 16 % (slots - 4)] = input
+                let at = given + below(&mut random, MAX_SEEDS - given);
+                seeds[at] = input;
             }
         }
     }
