@@ -8,6 +8,7 @@ pub mod loading;
 pub mod pgvector;
 pub mod postings;
 pub mod query_log;
+pub mod query_stats;
 pub mod question;
 pub mod rank;
 pub mod recall;

@@ -2,12 +2,14 @@
 use crate::search::engine::{Found, Loading, Outcome, search};
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
+use crate::search::query_stats::Counting;
 use crate::sys::datum::json::{JsonText, without_nulls};
 use crate::sys::error::SqlError;
 use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::search::passage::Passage;
+use rag::search::query_stats::Kind;
 use rag::{Error, Result};
 
 use serde_json::json;
@@ -93,7 +95,8 @@ fn rag_search(
     };
     let options = given.read()?;
     require_text("query", query)?;
-    let outcome = search(collection, query, &options)?;
+    let mut counting = Counting::begin(Kind::Search);
+    let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
     outcome.loading.iter().for_each(Loading::announce);
     query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
     let rows: Vec<Row> = match &outcome.passages {
@@ -104,6 +107,7 @@ fn rag_search(
             passages.iter().map(best).collect()
         }
     };
+    counting.end(!rows.is_empty());
     Ok(TableIterator::new(rows))
 }
 

@@ -131,10 +131,15 @@ impl Outcome {
     }
 }
 
-/// Searches `collection` for `text`.
-pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome> {
+/// Searches `collection` for `text`. `found` gets the number of the collection once it is known, whatever follows.
+pub fn search(
+    collection: &str,
+    text: &str,
+    options: &Options,
+    found: impl FnOnce(i32),
+) -> Result<Outcome> {
     let started = Instant::now();
-    let mut search = Search::prepare(collection, text, options)?;
+    let mut search = Search::prepare(collection, text, options, found)?;
     let ranked = search.run()?;
     if search.trace.is_cut {
         pgrx::notice!("{CUT}");
@@ -206,8 +211,14 @@ pub struct Search {
 }
 
 impl Search {
-    fn prepare(collection: &str, text: &str, options: &Options) -> Result<Self> {
+    fn prepare(
+        collection: &str,
+        text: &str,
+        options: &Options,
+        found: impl FnOnce(i32),
+    ) -> Result<Self> {
         let Resolved { collection, generation, snapshot } = resolve(collection)?;
+        found(collection.id);
         admit(&collection, &generation)?;
         let pgvector = PgVector::find()?;
         let names = names(&generation, &pgvector)?;

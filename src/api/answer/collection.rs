@@ -9,16 +9,17 @@ use crate::search::engine as search;
 use crate::search::engine::{Loading, Outcome, Quotable};
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
+use crate::search::query_stats::Counting;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::json::CitedPassage;
-use rag::answer::{self, Answer, Options, Passage, generate};
+use rag::answer::{self, Answer, Options, Passage, Status, generate};
 use rag::model::{LocalModel, Purpose};
-use rag::remote::Kind;
 use rag::rerank::TokenBits;
+use rag::search::query_stats::Kind;
 use rag::{Error, Result};
 use serde_json::json;
 use std::time::Instant;
@@ -81,7 +82,8 @@ fn rag_answer_collection(
         refuse_instructions(instructions)?;
     }
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let started = Instant::now();
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
@@ -106,6 +108,7 @@ fn rag_answer_collection(
         outcome: &outcome,
         asked: Asked::Answer(answered),
     });
+    counting.end(status != Status::NoAnswer.as_str());
     let row = (answer, citations, status, confidence, query_id, claims, usage);
     Ok(TableIterator::once(row))
 }
@@ -115,10 +118,12 @@ pub(super) fn search_for(
     collection: &str,
     question: &str,
     given: Given,
+    counting: &mut Counting,
 ) -> Result<(Outcome, search::Options)> {
     require_text("question", question)?;
     let options = search::Options { quotes: true, ..given.read()? };
-    let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
+        .map_err(explain_overload)?;
     outcome.loading.iter().for_each(Loading::announce);
     Ok((outcome, options))
 }
@@ -128,7 +133,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
-            remote::require(&client, Kind::Generator)?;
+            remote::require(&client, rag::remote::Kind::Generator)?;
             Ok(client)
         }
         Ok(Named::Local(_)) => {

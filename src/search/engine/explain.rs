@@ -31,7 +31,7 @@ pub struct Explained {
 /// came upon, by the same statement with a higher limit.
 pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explained> {
     let started = Instant::now();
-    let mut search = Search::prepare(collection, text, options)?;
+    let mut search = Search::prepare(collection, text, options, |_| ())?;
     let ranked = search.run()?;
     search.trace.total = started.elapsed();
     let everything = Gathering { limit: 2 * search.options.depth, ..search.trace.gathered.clone() };

@@ -4,6 +4,7 @@ use super::cancel::Cancel;
 use super::check::{self, Wrong};
 use super::client::Client;
 use super::failure::Failure;
+use super::failure_kind::FailureKind;
 use super::fan_out::{Parts, fan_out, fan_out_partly};
 use super::fault::Fault;
 use super::record::{CallPurpose, Counted};
@@ -147,6 +148,9 @@ pub(super) fn not_offered(label: &str, what: &str) -> Error {
 pub(super) fn of_wrong(label: &str, wrong: Wrong) -> Failure {
     match wrong {
         Wrong::Malformed(why) => Failure::malformed(label, &why),
-        Wrong::Configuration(error) => Failure::last(error),
+        // Whether it always does so others show.
+        Wrong::Configuration(error) => {
+            Failure { kind: FailureKind::Refused, ..Failure::last(error) }
+        }
     }
 }

@@ -53,6 +53,8 @@ pub(super) enum Step {
     Divide(Size),
     /// Ask for a harmless text.
     Probe,
+    /// Send the text once more.
+    Repeat,
     /// Give up.
     End(Blame),
 }
@@ -63,7 +65,7 @@ const SIZES: u32 = 4;
 /// The table.
 #[allow(clippy::match_same_arms)] // In the order of what is known.
 pub(super) fn decide(kind: FailureKind, evidence: Evidence) -> Step {
-    use Step::{Divide, End, Halve, Probe};
+    use Step::{Divide, End, Halve, Probe, Repeat};
     let Evidence { texts, others, failures } = evidence;
     let is_one = texts == 1;
     let is_sure = failures > 1;
@@ -82,6 +84,8 @@ pub(super) fn decide(kind: FailureKind, evidence: Evidence) -> Step {
         (FailureKind::Outage | FailureKind::Slow, None) => Probe,
         (FailureKind::Outage, Some(true)) if !is_one => Halve,
         (FailureKind::Slow, Some(true)) if !is_one => Divide(Size::Texts),
+        // A single response can be wrong by accident.
+        (FailureKind::Refused, Some(true)) if !is_sure => Repeat,
         (FailureKind::Refused | FailureKind::TooLarge(_), Some(true)) => End(Blame::Text),
         (FailureKind::Outage, _) => End(Blame::Doubtful),
         _ => End(if is_sure { Blame::Text } else { Blame::Doubtful }),
@@ -103,6 +107,8 @@ pub(super) trait Sender {
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
     fn is_of_size(&mut self, kind: FailureKind) -> bool;
+    /// Whether a refusal of both a text and the probe may be an accident, since requests succeeded just before.
+    fn is_accident(&mut self) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
@@ -176,6 +182,7 @@ impl<S: Sender> Search<'_, S> {
                 self.probe(&failure)?;
                 self.handle(texts, failure, failures)
             }
+            Step::Repeat => self.send_or_handle(texts, failures + 1),
             Step::End(blame @ (Blame::Text | Blame::Doubtful)) => {
                 self.sender.reject(texts.start, Fault { blame, error: failure.error });
                 Ok(Outcome { is_rejected: true, worked: None })
@@ -192,6 +199,8 @@ impl<S: Sender> Search<'_, S> {
         };
         let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
         let Step::End(blame) = decide(failed.kind, evidence) else { return Ok(()) };
+        let is_refusal = blame == Blame::Model && !failed.kind.is_general();
+        let blame = if is_refusal && self.sender.is_accident() { Blame::Outage } else { blame };
         let error = if failed.kind.is_general() { failed.error } else { failure.error.clone() };
         Err(Fault { blame, error })
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 fn failures_are_blamed_as_the_reference_says() {
     use Blame::{Doubtful, Text};
     use FailureKind::{Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge};
-    use Step::{Divide, End, Halve, Probe};
+    use Step::{Divide, End, Halve, Probe, Repeat};
     let size = Size::Tokens;
     let all = End(Blame::Model);
     let rest = End(Blame::Outage);
@@ -13,7 +13,7 @@ fn failures_are_blamed_as_the_reference_says() {
     for (kind, several, one) in [
         (Model, [all; 3], [all; 3]),
         (RateLimited, [End(Blame::RateLimited); 3], [End(Blame::RateLimited); 3]),
-        (Refused, [Halve, Halve, all], [Probe, End(Text), all]),
+        (Refused, [Halve, Halve, all], [Probe, Repeat, all]),
         (Failed, [Halve, Halve, rest], [Probe, End(Doubtful), rest]),
         (Outage, [Probe, Halve, rest], [Probe, End(Doubtful), rest]),
         (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Text), all]),
@@ -27,6 +27,7 @@ fn failures_are_blamed_as_the_reference_says() {
             // Twice is no accident, unless it is the network.
             let again = match one[i] {
                 End(Doubtful) if kind != Outage => End(Text),
+                Repeat => End(Text),
                 step => step,
             };
             assert_eq!(step(1, 2), again, "{kind:?} {others:?}");
@@ -41,6 +42,8 @@ struct Simulated<F> {
     results: Vec<bool>,
     rejected: HashMap<usize, Blame>,
     learnt: Option<usize>,
+    /// Whether requests succeeded just before.
+    has_worked: bool,
 }
 
 impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Simulated<F> {
@@ -73,8 +76,22 @@ impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
     fn is_of_size(&mut self, kind: FailureKind) -> bool {
         kind != FailureKind::Failed
     }
+    fn is_accident(&mut self) -> bool {
+        std::mem::take(&mut self.has_worked)
+    }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.blame);
+    }
+}
+
+fn simulated<F: Fn(&Range<usize>) -> Option<FailureKind>>(texts: usize, rule: F) -> Simulated<F> {
+    Simulated {
+        rule,
+        requests: Vec::new(),
+        results: vec![false; texts],
+        rejected: HashMap::new(),
+        learnt: None,
+        has_worked: false,
     }
 }
 
@@ -83,13 +100,7 @@ fn run<F: Fn(&Range<usize>) -> Option<FailureKind>>(
     texts: usize,
     rule: F,
 ) -> (Simulated<F>, Result<(), Blame>) {
-    let mut provider = Simulated {
-        rule,
-        requests: Vec::new(),
-        results: vec![false; texts],
-        rejected: HashMap::new(),
-        learnt: None,
-    };
+    let mut provider = simulated(texts, rule);
     let result = match provider.send(0..texts) {
         Ok(()) => Ok(()),
         Err(failure) => find(&mut provider, 0..texts, failure).map_err(|fault| fault.blame),
@@ -189,6 +200,28 @@ fn a_size_that_works_is_learnt_and_used_at_once() {
     // In unknown words.
     let (provider, result) = run(100, |r| (r.len() > 60).then_some(FailureKind::Refused));
     assert_eq!((result, provider.rejected.len(), provider.learnt), (Ok(()), 0, Some(50)));
+}
+
+#[test]
+fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
+    let mut provider = simulated(1, |_| Some(FailureKind::Refused));
+    provider.has_worked = true;
+    for blame in [Blame::Outage, Blame::Model] {
+        let failure = provider.ask(&(0..1)).unwrap_err();
+        let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.blame);
+        assert_eq!((result, provider.rejected.len()), (Err(blame), 0));
+    }
+}
+
+#[test]
+fn a_response_that_is_wrong_once_rejects_no_text() {
+    for texts in [1, 2, 64] {
+        let is_first = std::cell::Cell::new(true);
+        let (provider, result) =
+            run(texts, |_| is_first.replace(false).then_some(FailureKind::Refused));
+        assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{texts}");
+        assert!(provider.results.iter().all(|got| *got));
+    }
 }
 
 #[test]
