@@ -17,7 +17,7 @@ use crate::sys::transaction::{Host, subtransaction};
 use crate::sys::workers::wake::{has_shared_state, wake_indexer};
 use pgrx::pg_sys;
 use rag::queue::Failure;
-use rag::remote::{Call, Purpose, Spec};
+use rag::remote::{Call, CallPurpose, Spec};
 use std::cell::Cell;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -39,7 +39,7 @@ pub struct Record {
     role: pg_sys::Oid,
     collection: Option<i32>,
     model: String,
-    purpose: Purpose,
+    purpose: CallPurpose,
     items: i32,
     input_tokens: i64,
     output_tokens: i64,

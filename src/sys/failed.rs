@@ -2,7 +2,7 @@
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use rag::Error;
 use rag::queue::Failure;
-use rag::remote::{Fault, Whose};
+use rag::remote::{Blame, Fault};
 
 /// A caught error of a step.
 pub struct Failed {
@@ -68,12 +68,12 @@ impl Failed {
 
     /// The failure of a call of a remote model.
     pub fn of_call(fault: Fault) -> Self {
-        let class = match fault.whose {
-            Whose::Text => Failure::Row,
-            Whose::Doubtful => Failure::Transient,
-            Whose::Model => Failure::Configuration,
-            Whose::Outage => Failure::Outage,
-            Whose::RateLimited => Failure::RateLimited,
+        let class = match fault.blame {
+            Blame::Text => Failure::Row,
+            Blame::Doubtful => Failure::Transient,
+            Blame::Model => Failure::Configuration,
+            Blame::Outage => Failure::Outage,
+            Blame::RateLimited => Failure::RateLimited,
         };
         Self { class, is_provider_failure: true, ..Self::from(fault.error) }
     }

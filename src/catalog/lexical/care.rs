@@ -86,7 +86,8 @@ fn is_complete(index: &Index, target: &Target) -> bool {
         query(&sql, &[], |row| (required::<i64>(&row, 1), required::<Vec<String>>(&row, 2)))
     });
     sample.iter().filter(|(_, lexemes)| !lexemes.is_empty()).all(|(chunk_id, lexemes)| {
-        let lexemes = lexemes.iter().map(String::as_str).take(rag::search::legs::MAX_TERMS);
+        let lexemes =
+            lexemes.iter().map(String::as_str).take(rag::search::partial_results::MAX_TERMS);
         let best = index.best(lexemes, AMONG, &target.chunks);
         // Others may be no worse where many are alike.
         best.len() == AMONG || best.contains(chunk_id)

@@ -7,7 +7,7 @@
 
 use crate::models::call_log::Record;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
-use rag::remote::Purpose;
+use rag::remote::CallPurpose;
 use std::cell::UnsafeCell;
 use std::sync::Once;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -56,7 +56,7 @@ struct Place {
 struct Flat {
     role: u32,
     collection: i32,
-    purpose: Purpose,
+    purpose: CallPurpose,
     items: i32,
     attempts: i32,
     status: u16,
@@ -96,7 +96,7 @@ impl Default for Flat {
         Self {
             role: 0,
             collection: 0,
-            purpose: Purpose::Query,
+            purpose: CallPurpose::Query,
             items: 0,
             attempts: 0,
             status: 0,

@@ -10,8 +10,8 @@ use crate::sys::text_search::tsquery;
 use crate::sys::{plan, rights};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
-use rag::search::few;
-use rag::search::legs::Request;
+use rag::search::exact_scan;
+use rag::search::partial_results::Request;
 use std::rc::Rc;
 
 /// Candidates kept beyond those wanted, in case some of their documents are gone.
@@ -62,7 +62,7 @@ impl Search {
         if self.is_narrowed() {
             let chunks = frequency::rows(self.generation.chunks);
             let is_worth = |n: f64| {
-                n <= MOST_FEW as f64 && few::is_worth_comparing(n, chunks, self.options.depth)
+                n <= MOST_FEW as f64 && exact_scan::is_cheaper(n, chunks, self.options.depth)
             };
             let (few, expected, least) = self.few(MOST_FEW, is_worth);
             let share = |count: f64| (count / chunks).min(1.0);

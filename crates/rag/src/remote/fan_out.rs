@@ -1,12 +1,11 @@
 //! Many texts over several requests, some of them at once.
-use super::batch::runs;
-use super::call::Patience;
+use super::call::RetryPolicy;
 use super::cancel::Cancel;
 use super::client::Client;
 use super::failure::Failure;
-use super::fault::{Fault, Sender, Whose, find};
+use super::failure_kind::{FailureKind, Size};
+use super::fault::{Blame, Fault, Sender, find};
 use super::limit::now;
-use super::sign::{Sign, Size};
 use crate::model::Checkpoint;
 use crate::model::watch::run_watched;
 use crate::{Error, Result};
@@ -18,19 +17,19 @@ use std::time::Instant;
 /// A request is made so small that, as fast as requests were so far, it takes this part of its timeout.
 const PART_OF_TIMEOUT: f64 = 1.0 / 3.0;
 
-/// What became of texts of which some failed.
+/// Results of texts of which some failed.
 pub(super) struct Parts<T> {
     /// One per text; `None` where it was rejected, or not sent any more.
     pub results: Vec<Option<T>>,
     /// Texts that fail while others succeed.
     pub rejected: Vec<(usize, Fault)>,
-    /// What ended the call.
+    /// The failure that ended the call.
     pub fault: Option<Fault>,
 }
 
-/// What the threads of one call share.
-struct Shared<T> {
-    waiting: VecDeque<Range<usize>>,
+/// State that the threads of one call share.
+struct State<T> {
+    pending: VecDeque<Range<usize>>,
     parts: Parts<T>,
     last_success: Option<Instant>,
 }
@@ -45,19 +44,19 @@ struct Job<'a, T, S, P> {
     /// Asks for a harmless text; `None` where the first failure ends the call.
     probe: Option<P>,
     cancel: Cancel,
-    shared: Mutex<Shared<T>>,
+    shared: Mutex<State<T>>,
 }
 
 /// Gives every text its result: `send` handles a range of them in one request.
 ///
 /// Ranges keep the limits of the model, and what the provider turned out to take. A range that is too
 /// much for it is halved; any other failure is an error. `extra` tokens go with each request.
-pub(super) fn spread<T: Send>(
+pub(super) fn fan_out<T: Send>(
     client: &Client,
     counts: &[usize],
     extra: usize,
     checkpoint: Checkpoint<'_>,
-    send: impl Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
 ) -> Result<Vec<T>> {
     let probe = None::<fn(&Cancel) -> Result<(), Failure>>;
     let parts = run(client, counts, extra, checkpoint, send, probe)?;
@@ -71,11 +70,11 @@ pub(super) fn spread<T: Send>(
 /// and beside it is kept. Whether anything succeeds, `probe` shows with a harmless text. After a failure that
 /// concerns all no further request begins, while those under way are waited for: they are paid for. `Err` is a
 /// cancel alone.
-pub(super) fn spread_partly<T: Send>(
+pub(super) fn fan_out_partly<T: Send>(
     client: &Client,
     counts: &[usize],
     checkpoint: Checkpoint<'_>,
-    send: impl Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
     probe: impl Fn(&Cancel) -> Result<(), Failure> + Sync,
 ) -> Result<Parts<T>> {
     run(client, counts, 0, checkpoint, send, Some(probe))
@@ -86,16 +85,16 @@ fn run<T: Send>(
     counts: &[usize],
     extra: usize,
     checkpoint: Checkpoint<'_>,
-    send: impl Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
     probe: Option<impl Fn(&Cancel) -> Result<(), Failure> + Sync>,
 ) -> Result<Parts<T>> {
     let results = std::iter::repeat_with(|| None).take(counts.len()).collect();
     let parts = Parts { results, rejected: Vec::new(), fault: None };
-    let shared = Mutex::new(Shared { waiting: VecDeque::new(), parts, last_success: None });
+    let shared = Mutex::new(State { pending: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
     let job = Job { client, counts, extra, send, probe, cancel, shared };
     if !counts.is_empty() {
-        job.lock().waiting = job.fitting(0..counts.len()).into();
+        job.lock().pending = job.fitting(0..counts.len()).into();
         run_watched(|| job.work(), || job.cancel.set(), checkpoint)?;
     }
     Ok(job.shared.into_inner().unwrap_or_else(PoisonError::into_inner).parts)
@@ -104,10 +103,10 @@ fn run<T: Send>(
 impl<T, S, P> Job<'_, T, S, P>
 where
     T: Send,
-    S: Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+    S: Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
     P: Fn(&Cancel) -> Result<(), Failure> + Sync,
 {
-    fn lock(&self) -> MutexGuard<'_, Shared<T>> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,9 +120,9 @@ where
         if self.is_patient() && !self.client.pace().has_worked(now()) {
             self.send_next();
         }
-        let waiting = self.lock().waiting.len();
+        let pending = self.lock().pending.len();
         let is_serial = self.client.pace().learnt().is_serial && self.is_patient();
-        let threads = if is_serial { 1 } else { self.client.spec().concurrency.min(waiting) };
+        let threads = if is_serial { 1 } else { self.client.spec().concurrency.min(pending) };
         let all = || while self.send_next() {};
         std::thread::scope(|scope| {
             // The thread we are on is the first; those it starts inherit its blocked signals.
@@ -138,17 +137,17 @@ where
     fn send_next(&self) -> bool {
         let Some(range) = self.take_next() else { return false };
         let began = Instant::now();
-        let patience = match (self.is_patient(), range.len()) {
-            (false, _) | (true, 1) => Patience::All,
-            (true, _) => Patience::Network,
+        let retry = match (self.is_patient(), range.len()) {
+            (false, _) | (true, 1) => RetryPolicy::All,
+            (true, _) => RetryPolicy::Network,
         };
         let mut search = Search { job: self, began, texts: range.len() };
-        let Err(failure) = self.send(range.clone(), patience) else { return true };
-        let is_large = matches!(failure.sign, Sign::TooLarge(_) | Sign::Exhausted(_));
+        let Err(failure) = self.send(range.clone(), retry) else { return true };
+        let is_large = matches!(failure.kind, FailureKind::TooLarge(_) | FailureKind::Exhausted(_));
         let ended = if self.is_patient() || is_large && range.len() > 1 {
             find(&mut search, range, failure)
         } else {
-            Err(Fault { whose: Whose::Model, error: failure.error })
+            Err(Fault { blame: Blame::Model, error: failure.error })
         };
         if let Err(fault) = ended {
             self.lock().parts.fault.get_or_insert(fault);
@@ -162,21 +161,21 @@ where
         if shared.parts.fault.is_some() {
             return None;
         }
-        let range = shared.waiting.pop_front()?;
+        let range = shared.pending.pop_front()?;
         if !self.is_patient() {
             return Some(range);
         }
         let mut pieces = self.fitting(range).into_iter();
         let first = pieces.next();
-        pieces.rev().for_each(|piece| shared.waiting.push_front(piece));
+        pieces.rev().for_each(|piece| shared.pending.push_front(piece));
         first
     }
 
-    fn send(&self, texts: Range<usize>, patience: Patience) -> Result<(), Failure> {
+    fn send(&self, texts: Range<usize>, retry: RetryPolicy) -> Result<(), Failure> {
         if let Some(fault) = &self.lock().parts.fault {
-            return Err(Failure::new(Sign::Model, fault.error.clone()));
+            return Err(Failure::new(FailureKind::Model, fault.error.clone()));
         }
-        let results = (self.send)(texts.clone(), patience, &self.cancel)?;
+        let results = (self.send)(texts.clone(), retry, &self.cancel)?;
         let mut shared = self.lock();
         shared.last_success = Some(Instant::now());
         for (place, result) in shared.parts.results[texts].iter_mut().zip(results) {
@@ -213,18 +212,18 @@ struct Search<'j, 'a, T, S, P> {
 impl<T, S, P> Sender for Search<'_, '_, T, S, P>
 where
     T: Send,
-    S: Fn(Range<usize>, Patience, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+    S: Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
     P: Fn(&Cancel) -> Result<(), Failure> + Sync,
 {
     fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
-        let patience = if self.job.is_patient() { Patience::Pauses } else { Patience::All };
-        self.job.send(texts, patience)
+        let retry = if self.job.is_patient() { RetryPolicy::Pauses } else { RetryPolicy::All };
+        self.job.send(texts, retry)
     }
 
     fn probe(&mut self) -> Result<(), Failure> {
         match &self.job.probe {
             Some(probe) => probe(&self.job.cancel),
-            None => Err(Failure::new(Sign::Refused, Error::cancelled())),
+            None => Err(Failure::new(FailureKind::Refused, Error::cancelled())),
         }
     }
 
@@ -241,11 +240,11 @@ where
         self.job.client.pace().learn(size, worked.len() as u64, tokens as u64);
     }
 
-    fn is_of_size(&mut self, sign: Sign) -> bool {
+    fn is_of_size(&mut self, kind: FailureKind) -> bool {
         let pace = self.job.client.pace();
-        let may_be_accident = matches!(sign, Sign::Failed | Sign::Slow);
+        let may_be_accident = matches!(kind, FailureKind::Failed | FailureKind::Slow);
         let is_of_size = !may_be_accident || pace.note_unexplained(self.texts);
-        if is_of_size && sign == Sign::Slow {
+        if is_of_size && kind == FailureKind::Slow {
             pace.learn_serial();
         }
         is_of_size
@@ -261,6 +260,44 @@ where
             shared.parts.rejected.push((text, fault));
         } else {
             shared.parts.fault.get_or_insert(fault);
+        }
+    }
+}
+
+/// Divides texts, by their token counts, into runs of at most `items` texts and `tokens` tokens. A text
+/// that is larger by itself gets a run of its own.
+fn runs(counts: &[usize], items: usize, tokens: usize) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let (mut start, mut sum) = (0, 0);
+    for (i, count) in counts.iter().enumerate() {
+        if i > start && (i - start == items || sum + count > tokens) {
+            runs.push(start..i);
+            (start, sum) = (i, 0);
+        }
+        sum += count;
+    }
+    if start < counts.len() {
+        runs.push(start..counts.len());
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+    use std::ops::Range;
+
+    #[test]
+    fn runs_keep_both_limits_and_leave_nothing_out() {
+        assert!(runs(&[], 10, 10).is_empty());
+        assert_eq!(runs(&[1; 5], 2, 100), [0..2, 2..4, 4..5]);
+        assert_eq!(runs(&[4, 4, 4], 10, 8), [0..2, 2..3]);
+        assert_eq!(runs(&[50, 1, 1, 50, 50], 10, 8), [0..1, 1..3, 3..4, 4..5]);
+        let counts: Vec<usize> = (0..1000).map(|i| i * 37 % 91).collect();
+        let found = runs(&counts, 7, 200);
+        assert_eq!(found.iter().map(Range::len).sum::<usize>(), 1000);
+        for run in found {
+            assert!(run.len() <= 7 && (run.len() == 1 || counts[run].iter().sum::<usize>() <= 200));
         }
     }
 }

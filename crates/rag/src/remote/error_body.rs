@@ -1,4 +1,4 @@
-//! What a provider says about a failure, wherever in the body it says it.
+//! The error text in a provider's response, wherever the body has it.
 use super::secret::Secret;
 use serde_json::Value;
 
@@ -39,9 +39,9 @@ const FIELDS: [&str; 22] = [
 /// How many of them, at the start, name the kind of an error.
 const GENERAL: usize = 7;
 
-/// A failure as its body tells it.
+/// The error that a body describes.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Words {
+pub(super) struct ErrorBody {
     /// On one line, bounded.
     pub text: Option<String>,
     /// All of them in lower case, for looking things up.
@@ -50,8 +50,8 @@ pub(super) struct Words {
     pub status: Option<u16>,
 }
 
-/// What a body says.
-pub(super) fn words(body: &[u8], secret: Option<&Secret>) -> Words {
+/// Reads the error that a body describes.
+pub(super) fn words(body: &[u8], secret: Option<&Secret>) -> ErrorBody {
     let text = match json(body) {
         Some(value) => {
             let mut parts = Vec::new();
@@ -60,14 +60,14 @@ pub(super) fn words(body: &[u8], secret: Option<&Secret>) -> Words {
         }
         None => stripped(body),
     };
-    let Some(text) = text else { return Words::default() };
+    let Some(text) = text else { return ErrorBody::default() };
     let text = secret.map_or_else(|| text.clone(), |secret| redacted(&text, secret));
     let status = json(body).as_ref().and_then(status);
-    Words { lower: text.to_lowercase(), text: Some(plain(&text)), status }
+    ErrorBody { lower: text.to_lowercase(), text: Some(plain(&text)), status }
 }
 
 /// The failure that a response of success is, if its body is about one.
-pub(super) fn refusal(body: &[u8], secret: Option<&Secret>) -> Option<Words> {
+pub(super) fn refusal(body: &[u8], secret: Option<&Secret>) -> Option<ErrorBody> {
     let value = json(body)?;
     let value = if let Value::Array(items) = &value { items.first()? } else { &value };
     let is_error = |name: &str| match value.get(name) {
@@ -99,7 +99,7 @@ fn collect(value: &Value, depth: usize, parts: &mut Vec<String>) {
     }
     match value {
         Value::String(text) => {
-            // A gateway quotes what it was told by another.
+            // A gateway quotes the error of the server behind it.
             if let Some(inner) =
                 Some(text).filter(|t| t.starts_with(['{', '['])).and_then(|t| json(t.as_bytes()))
             {
@@ -112,7 +112,7 @@ fn collect(value: &Value, depth: usize, parts: &mut Vec<String>) {
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, depth - 1, parts)),
         Value::Object(fields) => {
-            // What is beside an object of the error repeats it; what is beside its text belongs to it.
+            // Fields beside an error object repeat it; fields beside an error text belong to it.
             let is_text = |name: &str| fields.get(name).is_some_and(Value::is_string);
             let errors = || FIELDS[..2].iter().copied();
             let names = errors().filter(|name| !is_text(name));
@@ -168,7 +168,7 @@ fn stripped(body: &[u8]) -> Option<String> {
         }
     }
     let words: Vec<&str> = stripped.split_whitespace().collect();
-    // What is mostly no text, such as a JSON that was cut off, says nothing.
+    // A body that is mostly no text, such as truncated JSON, says nothing.
     let is_said = words.first().is_some_and(|word| word.starts_with(char::is_alphabetic));
     is_said.then(|| words.join(" "))
 }
@@ -222,7 +222,7 @@ mod tests {
                 "Provider returned error: too fast",
             ),
             ("\u{feff}{\"error\":\"a\"}", "a"),
-            ("<html><title>Sign in</title><p>please</html>", "Sign in please"),
+            ("<html><title>FailureKind in</title><p>please</html>", "FailureKind in please"),
             ("upstream connect error", "upstream connect error"),
         ] {
             assert_eq!(text(body).as_deref(), Some(said), "{body}");

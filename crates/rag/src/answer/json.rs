@@ -1,27 +1,27 @@
-//! Answers as JSON tells them.
+//! Answers as JSON.
 use super::Citation;
-use super::generate::{Checked, Found, Usage};
+use super::generate::{CheckedClaim, Usage, VerifiedQuote};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
-/// Where a passage stands and what all its citations say. As JSON it can wait for an answer.
+/// A passage that can be cited: its offset in the document, and the fields of all its citations. As JSON it is kept with a
+/// request until the answer comes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
+pub struct CitedPassage {
     /// Characters of the document before the passage.
     char_start: usize,
-    told: Map<String, Value>,
+    fields: Map<String, Value>,
 }
 
-impl Place {
-    /// The passage that begins after so many characters of its document. What is `told` of it is an object; what
-    /// is null there is left out.
-    pub fn new(char_start: usize, told: Value) -> Self {
-        let mut told = match told {
-            Value::Object(told) => told,
+impl CitedPassage {
+    /// The passage that begins after so many characters of its document. `fields` is an object; its nulls are left out.
+    pub fn new(char_start: usize, fields: Value) -> Self {
+        let mut fields = match fields {
+            Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        told.retain(|_, value| !value.is_null());
-        Self { char_start, told }
+        fields.retain(|_, value| !value.is_null());
+        Self { char_start, fields }
     }
 
     /// An element of an array of passages, counted from 1. Its offsets count from its own beginning.
@@ -29,20 +29,20 @@ impl Place {
         Self::new(0, json!({"passage": ordinal}))
     }
 
-    /// What [`Self::read`] reads.
+    /// The JSON that [`Self::read`] reads.
     pub fn to_json(&self) -> Value {
-        json!({"char_start": self.char_start, "told": self.told})
+        json!({"char_start": self.char_start, "fields": self.fields})
     }
 
     /// Reads what [`Self::to_json`] wrote; `None` for anything else.
     pub fn read(value: &Value) -> Option<Self> {
         let char_start = usize::try_from(value.get("char_start")?.as_u64()?).ok()?;
-        Some(Self { char_start, told: value.get("told")?.as_object()?.clone() })
+        Some(Self { char_start, fields: value.get("fields")?.as_object()?.clone() })
     }
 
     /// A quote that was found in the passage.
-    pub fn verified(&self, found: &Found) -> Value {
-        let Found { marker, quote, chars, .. } = found;
+    pub fn verified(&self, found: &VerifiedQuote) -> Value {
+        let VerifiedQuote { marker, quote, chars, .. } = found;
         self.cite(*marker, quote, chars, ("verified", json!(true)))
     }
 
@@ -61,7 +61,7 @@ impl Place {
         chars: &Range<usize>,
         (name, value): (&str, Value),
     ) -> Value {
-        let mut told = self.told.clone();
+        let mut fields = self.fields.clone();
         for (key, value) in [
             ("marker", json!(marker)),
             ("quote", json!(quote)),
@@ -69,19 +69,19 @@ impl Place {
             ("char_end", json!(self.char_start + chars.end)),
             (name, value),
         ] {
-            told.insert(key.to_owned(), value);
+            fields.insert(key.to_owned(), value);
         }
-        Value::Object(told)
+        Value::Object(fields)
     }
 }
 
 /// All that a model said.
-pub fn claims(claims: &[Checked]) -> Value {
-    let claim = |claim: &Checked| json!({"text": claim.text, "markers": claim.markers, "dropped": claim.dropped});
+pub fn claims(claims: &[CheckedClaim]) -> Value {
+    let claim = |claim: &CheckedClaim| json!({"text": claim.text, "markers": claim.markers, "dropped": claim.dropped});
     claims.iter().map(claim).collect()
 }
 
-/// What it took `model`.
+/// Requests and tokens of `model`.
 pub fn usage(model: &str, usage: &Usage) -> Value {
     json!({
         "model": model,
@@ -97,20 +97,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_that_waited_cites_the_same() {
-        let found = Found { marker: 2, passage: 0, quote: "é b".to_owned(), chars: 3..6 };
-        let place = Place::new(10, json!({"chunk_id": 7, "section": "A", "page": null}));
+    fn a_passage_read_back_from_json_cites_the_same() {
+        let found = VerifiedQuote { marker: 2, passage: 0, quote: "é b".to_owned(), chars: 3..6 };
+        let place = CitedPassage::new(10, json!({"chunk_id": 7, "section": "A", "page": null}));
         let cited = place.verified(&found);
         assert_eq!(
             cited,
             json!({"chunk_id": 7, "section": "A", "marker": 2, "quote": "é b", "char_start": 13, "char_end": 16, "verified": true})
         );
-        let waited = Place::read(&place.to_json()).expect("what was written");
+        let waited = CitedPassage::read(&place.to_json()).expect("what was written");
         assert_eq!(waited, place);
         assert_eq!(waited.verified(&found), cited);
-        assert_eq!(Place::of_element(3).verified(&found)["passage"], 3);
-        for other in [json!(null), json!({}), json!({"char_start": -1, "told": {}}), json!([1])] {
-            assert_eq!(Place::read(&other), None, "{other}");
+        assert_eq!(CitedPassage::of_element(3).verified(&found)["passage"], 3);
+        for other in [json!(null), json!({}), json!({"char_start": -1, "fields": {}}), json!([1])] {
+            assert_eq!(CitedPassage::read(&other), None, "{other}");
         }
     }
 }
