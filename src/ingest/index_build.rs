@@ -14,7 +14,8 @@ use crate::catalog::vector_index;
 use crate::sys::failed::Failed;
 use crate::sys::names::{extension_schema, relation_sql};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
-use crate::sys::spi::{column, execute, fill, query, read, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, fill, query, read, required};
 use crate::sys::transaction::Host;
 use crate::sys::workers::builders;
 use crate::sys::workers::turnstile;
@@ -23,28 +24,24 @@ use pgrx::spi::quote_identifier;
 use rag::Result;
 use std::ffi::{CStr, CString};
 
-/// A vector index that is there.
-#[derive(Debug, Clone, Copy)]
-pub struct Index {
-    /// The index.
-    pub oid: Oid,
-    /// Whether it may be used: one left by a build that failed may not.
-    pub is_valid: bool,
-    /// Its bytes.
-    pub size: i64,
-    /// Its lists, where it is an ivfflat.
-    pub lists: Option<i32>,
+row! {
+    /// A vector index that is there.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Index {
+        /// The index.
+        pub oid: Oid,
+        /// False if a failed build left it.
+        pub is_valid: bool,
+        /// Its bytes.
+        pub size: i64,
+        /// Its lists, if it is an ivfflat.
+        pub lists: Option<i32>,
+    }
 }
 
 /// Our vector indexes of a table of chunks, oldest first.
 pub fn of(chunks: Oid) -> Vec<Index> {
-    let sql = statement!("ingest/index_list");
-    read(sql, &[chunks.into()], |row| Index {
-        oid: required(&row, 1),
-        is_valid: required(&row, 2),
-        size: required(&row, 3),
-        lists: column(&row, 4),
-    })
+    read(statement!("ingest/index_list"), &[chunks.into()], |row| Index::read(&row))
 }
 
 /// What is to be done for a generation's index.

@@ -1,11 +1,10 @@
-//! TODO
+//! From claimed jobs to stored chunks.
 pub mod apply;
 pub mod batch;
+pub mod change;
+pub mod claim_size;
 pub mod embed;
-pub mod others;
-pub mod pace;
-pub mod parts;
+pub mod live_lease;
+pub mod rate_limit;
 pub mod read;
-pub mod remote;
 pub mod reuse;
-pub mod share;

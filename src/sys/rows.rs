@@ -1,7 +1,112 @@
-//! Reading rows without leaving copies of their values behind.
+//! Rows of statements, read into structs and without leaving copies of their values behind.
 #![allow(unsafe_code)] // switches memory contexts
 
+use crate::sys::spi;
 use pgrx::PgMemoryContexts;
+use pgrx::datum::{TimestampWithTimeZone, Uuid};
+use pgrx::pg_sys::Oid;
+use pgrx::spi::SpiHeapTupleData;
+
+/// Declares a struct for the rows of a statement: one field a column, with its name and in the statement's order. `Option` stands for a
+/// column that may be NULL. `read(&row)` makes the struct; it reads by position, and a debug build, which is what tests run,
+/// asserts that the statement's names are those of the fields.
+///
+/// ```ignore
+/// row! {
+///     struct IndexRow { oid: Oid, is_valid: bool, lists: Option<i32> }
+/// }
+/// query(statement!("ingest/index_list"), &args, |row| IndexRow::read(&row))
+/// ```
+macro_rules! row {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident {
+        $($(#[$about:meta])* $access:vis $field:ident: $type:ty),* $(,)?
+    }) => {
+        $(#[$attribute])*
+        $visibility struct $name { $($(#[$about])* $access $field: $type),* }
+
+        impl $name {
+            $visibility fn read(row: &pgrx::spi::SpiHeapTupleData<'_>) -> Self {
+                let mut columns = $crate::sys::rows::Columns::of(row);
+                let row = Self { $($field: columns.next(stringify!($field))),* };
+                columns.end();
+                row
+            }
+        }
+    };
+}
+pub(crate) use row;
+
+/// The columns of a row, from the first to the last.
+pub struct Columns<'r, 'c> {
+    row: &'r SpiHeapTupleData<'c>,
+    position: usize,
+}
+
+impl<'r, 'c> Columns<'r, 'c> {
+    pub fn of(row: &'r SpiHeapTupleData<'c>) -> Self {
+        Self { row, position: 0 }
+    }
+
+    /// The next column, which has this name.
+    pub fn next<T: Column>(&mut self, name: &str) -> T {
+        self.position += 1;
+        debug_assert!(
+            self.row
+                .get_datum_by_name(name)
+                .is_ok_and(|named| std::ptr::eq(named, &raw const self.row[self.position])),
+            "column {} of the statement is not \"{name}\"",
+            self.position
+        );
+        T::column(self.row, self.position)
+    }
+
+    pub fn end(&self) {
+        debug_assert!(self.row.columns() == self.position, "the statement has more columns");
+    }
+}
+
+/// What a column is read as.
+pub trait Column {
+    fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self;
+}
+
+macro_rules! columns {
+    ($($type:ty),*) => {
+        $(
+            impl Column for $type {
+                fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+                    spi::required(row, position)
+                }
+            }
+
+            impl Column for Option<$type> {
+                fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+                    spi::column(row, position)
+                }
+            }
+        )*
+    };
+}
+
+columns!(
+    bool,
+    i16,
+    i32,
+    i64,
+    f32,
+    f64,
+    String,
+    Oid,
+    Uuid,
+    TimestampWithTimeZone,
+    pgrx::JsonB,
+    Vec<u8>,
+    Vec<i32>,
+    Vec<i64>,
+    Vec<f32>,
+    Vec<f64>,
+    Vec<String>
+);
 
 /// Runs `read`, which reads values of rows as values of Rust's. pgrx copies what it reads into the parent of the
 /// context in force, which under SPI is the transaction's: a session that calls us in a loop would grow with every row

@@ -5,10 +5,10 @@ use crate::catalog::generation::switch;
 use crate::catalog::target::Description;
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
-use crate::ingest::pipeline::others::Others;
+use crate::ingest::pipeline::live_lease::OtherGenerations;
 use crate::ingest::queue::changes;
-use crate::ingest::queue::changes::{Changes, PendingWork, Step};
-use crate::ingest::queue::job_count;
+use crate::ingest::queue::changes::{Coalesced, PendingWork, Step};
+use crate::ingest::queue::{job_count, pause};
 use crate::ingest::text_index::Waiting;
 use crate::ingest::{index_build as vector_index, scan};
 use crate::models::call_log;
@@ -125,12 +125,12 @@ impl Drain {
         let collections = self.collections.as_deref();
         self.host.reached("called");
         call_log::drain(&self.host)?;
-        let turn = |apart: Option<Changes>| {
+        let turn = |apart: Option<Coalesced>| {
             self.host.transaction(|| {
                 let changed = apart.unwrap_or_else(|| changes::coalesce(collections));
                 job_count::fold();
                 self.host.reached("coalescing");
-                Ok((changed, changes::list(collections)))
+                Ok((changed, changes::pending_work(collections)))
             })
         };
         let (changed, work) = match turn(None) {
@@ -155,7 +155,7 @@ impl Drain {
         let last = self.last;
         let (behind, before): (Vec<&PendingWork>, Vec<&PendingWork>) =
             work.iter().partition(|work| work.generation > last);
-        let mut is_locked = changed == Changes::HeldUp;
+        let mut is_locked = changed == Coalesced::Locked;
         let now = background::now();
         let is_behind = |id| self.behind.get(&id).is_some_and(|until| *until > now);
         let mut circle = [behind, before].concat();
@@ -176,7 +176,7 @@ impl Drain {
             // being built is not complete before.
             is_locked |= step != Step::Index || next.is_building;
         }
-        if changed == Changes::Taken {
+        if changed == Coalesced::Taken {
             return Ok(Turn::Worked);
         }
         if self.prune()? {
@@ -261,7 +261,8 @@ impl Drain {
                 scan::page(host, generation, size)
             }
             Step::Jobs => {
-                let others = host.is_worker().then(|| Others::new(generation, self.later()));
+                let others =
+                    host.is_worker().then(|| OtherGenerations::new(generation, self.later()));
                 let mean_bytes = self.mean_bytes.entry(generation).or_default();
                 self.unmerged.add(generation);
                 batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
@@ -293,13 +294,13 @@ impl Drain {
 
     /// Turns changes into jobs where that failed for all collections at once: for each alone, so that one whose jobs somebody
     /// holds, or that has something wrong with it, keeps no other waiting.
-    fn coalesce_apart(&self) -> Result<Changes, Failed> {
+    fn coalesce_apart(&self) -> Result<Coalesced, Failed> {
         let collections = self.collections.as_deref();
         let changed = self.host.transaction(|| Ok(changes::changed(collections)))?;
-        let mut result = Changes::HeldUp;
+        let mut result = Coalesced::Locked;
         for collection in changed {
             match self.host.transaction(|| Ok(changes::coalesce(Some(&[collection])))) {
-                Ok(Changes::Taken) => result = Changes::Taken,
+                Ok(Coalesced::Taken) => result = Coalesced::Taken,
                 Ok(_) => {}
                 Err(failed) if failed.is_cancel() => return Err(failed),
                 Err(failed) if failed.is_lock() => {}
@@ -329,7 +330,7 @@ impl Drain {
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
-        let delay = backoff::delay(*failures, crate::ingest::queue::lease::random());
+        let delay = backoff::delay(*failures, backoff::random());
         *until = background::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         Ok(())
     }
@@ -360,8 +361,8 @@ impl Drain {
             Ok(Some((generation.collection, is_altered)))
         })?;
         match found {
-            Some((_, true)) => batch::pause_generation(&self.host, generation, failed),
-            Some((collection, false)) => batch::pause(&self.host, collection, failed),
+            Some((_, true)) => pause::generation(&self.host, generation, failed),
+            Some((collection, false)) => pause::collection(&self.host, collection, failed),
             None => Ok(()),
         }
     }

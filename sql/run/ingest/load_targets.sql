@@ -1,6 +1,7 @@
 -- Run by rag_ingest, once a table and backend: the collections whose source is this table or the
 -- partitioned table it belongs to.
-SELECT c.collection_id, c.name, c.key_columns::text[], c.content_column::text, c.title_column::text
+SELECT c.collection_id, c.name, c.key_columns::text[] AS key_columns, c.content_column::text AS content_column,
+       c.title_column::text AS title_column
   FROM rag.collection c
  WHERE c.source::pg_catalog.oid OPERATOR(pg_catalog.=) $1
     OR c.source::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (

@@ -1,12 +1,11 @@
 -- Run by pg::worker as the source's owner: documents as they are, beside what is stored of them.
 -- The identity shows when two keys are one document, such as 1.0 and 1.00.
-SELECT k.ordinal::int,
-       s.tableoid IS NOT NULL,
-       s.{content}::text,
-       {title},
+SELECT s.tableoid IS NOT NULL AS is_there,
+       s.{content}::text AS content,
+       {title} AS title,
        d.source_hash,
        d.chunk_ids,
-       COALESCE(d.ctid::text, s.tableoid::text || s.ctid::text)
+       COALESCE(d.ctid::text, s.tableoid::text || s.ctid::text) AS identity
   FROM {keys}
   LEFT JOIN {source} s ON {source_equal}
   LEFT JOIN {documents} d ON {document_equal}

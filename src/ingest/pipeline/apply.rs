@@ -1,7 +1,7 @@
 //! The one transaction that makes new chunks visible and old ones vanish.
 use crate::catalog::lexical;
 use crate::catalog::target::Target;
-use crate::ingest::pipeline::embed::Embeddings;
+use crate::ingest::pipeline::change::{Change, ChunkState, DocumentChange, PlannedChunk};
 use crate::ingest::pipeline::read::{key_args, keyed};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{column, fill, required};
@@ -9,121 +9,62 @@ use crate::sys::time_limit::{execute, query};
 use pgrx::datum::TimestampWithTimeZone;
 use rag::model::storable::storable;
 use rag::queue::plan::Chunk;
-use rag::queue::spool::Spool;
+use rag::queue::spool::{Handle, Spool};
 use rag::{Error, Result};
 use std::collections::HashSet;
-use std::rc::Rc;
 
 /// Chunks inserted by one statement: some megabytes with their token bits.
 const CHUNKS: usize = 500;
 
-/// What becomes of one claimed document.
-pub struct Outcome {
-    /// Its place in the claim.
-    pub position: usize,
-    /// Where the results of its new chunks begin.
-    pub first_result: usize,
-    /// Its key.
-    pub key: String,
-    /// The claim.
-    pub token: i64,
-    /// Chunks of its documents row as read, in their order; `None`: it had no row.
-    pub expected: Option<Vec<i64>>,
-    /// What to do.
-    pub change: Change,
-}
-
-/// What to do with a document.
-pub enum Change {
-    /// Nothing: it is as it was.
-    Keep,
-    /// Its source row is gone.
-    Erase,
-    /// It has these chunks now.
-    Replace(State),
-}
-
-/// A document's new state.
-pub struct State {
-    /// Hash of the source row; none where more chunks are to come.
-    pub source_hash: Vec<u8>,
-    /// Its chunks in order, with the row that already is one.
-    pub chunks: Vec<(Rc<Chunk>, Option<i64>)>,
-    /// Stored chunks to delete.
-    pub removed: Vec<i64>,
-}
-
-/// What a transaction did, for the counters.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// Documents whose jobs are done.
-    pub documents: usize,
-    /// Documents more than before.
-    pub indexed: i64,
-    /// Chunks more than before.
-    pub chunks: i64,
-    /// Chunks embedded.
-    pub embedded: i64,
-    /// Tokens embedded.
-    pub tokens: i64,
-    /// Chunks whose vectors another generation had.
-    pub reused: i64,
-}
-
-/// Applies `outcomes` whose claims still hold. Runs in a transaction, as its first statement.
-/// `embedded` holds the results of their new chunks.
-pub fn apply(target: &Target, outcomes: &[Outcome], embedded: &Embeddings) -> Result<Applied> {
-    let held = lock(outcomes);
-    let mut applied = Applied { documents: held.len(), ..Applied::default() };
+/// Applies the changes of documents whose jobs are still held, first thing in a transaction. `spool` holds the results of
+/// their embedded chunks.
+pub fn apply(target: &Target, documents: &[DocumentChange<'_>], spool: &Spool) -> Result<()> {
+    let held = lock(documents);
     if held.is_empty() {
-        return Ok(applied);
+        return Ok(());
     }
     lexical::before_write(target);
-    let mut rows = Rows { is_reused: &embedded.is_reused, ..Rows::default() };
-    let new = outcomes.iter().filter(|o| held.contains(&o.token)).map(Outcome::new_chunks).sum();
-    let mut ids = allocate(new).into_iter();
-    for outcome in outcomes {
-        if held.contains(&outcome.token) {
-            rows.add(outcome, &mut ids, &mut applied);
-        }
-    }
-    as_source_owner(target.collection.owner, || rows.write(target, &embedded.spool))?;
+    let held_documents = documents.iter().filter(|document| held.contains(&document.job.token));
+    let rows = Rows::of(held_documents, false);
+    let mut progress = rows.progress;
+    progress.documents = held.len() as i64;
+    as_source_owner(target.collection.owner, || rows.write(target, spool))?;
     let tokens: Vec<i64> = held.into_iter().collect();
     let since = as_extension_owner(|| {
         let sql = statement!("ingest/done");
         query(sql, &[tokens.into()], |row| column::<TimestampWithTimeZone>(&row, 1)).pop().flatten()
     });
-    note_progress(target, applied, since);
-    Ok(applied)
+    note_progress(target, progress, since);
+    Ok(())
 }
 
-/// Stores a document's new chunks before all of them are embedded. `part` holds those that are, beside those that are
-/// rows already. Its documents row names them from here on, in front of the chunks it named before, and says by its hash
-/// that there is more to come. Returns the ids of the new rows; `None` where the claim does not hold.
+/// Stores the embedded chunks of a long document, the others of which are still to be embedded. Its documents row names them
+/// from here on, in front of the chunks it named before, and an empty hash there says that more are to come. Returns the ids
+/// of the new rows; `None` if the job is not held any more.
 pub fn apply_part(
     target: &Target,
-    part: &Outcome,
-    embedded: &Embeddings,
+    document: &DocumentChange<'_>,
+    spool: &Spool,
 ) -> Result<Option<Vec<i64>>> {
-    if lock(std::slice::from_ref(part)).is_empty() {
+    if lock(std::slice::from_ref(document)).is_empty() {
         return Ok(None);
     }
     lexical::before_write(target);
-    let mut applied = Applied::default();
-    let mut rows = Rows { is_reused: &embedded.is_reused, is_part: true, ..Rows::default() };
-    let ids = allocate(part.new_chunks());
-    rows.add(part, &mut ids.iter().copied(), &mut applied);
-    as_source_owner(target.collection.owner, || rows.write(target, &embedded.spool))?;
+    let rows = Rows::of([document], true);
+    let progress = rows.progress;
+    let ids = rows.chunks.iter().map(|chunk| chunk.id).collect();
+    as_source_owner(target.collection.owner, || rows.write(target, spool))?;
     as_extension_owner(|| {
         let sql = "UPDATE rag.job SET is_new = false WHERE token = $1 AND is_new";
-        execute(sql, &[part.token.into()]);
+        execute(sql, &[document.job.token.into()]);
     });
-    note_progress(target, applied, None);
+    note_progress(target, progress, None);
     Ok(Some(ids))
 }
 
-fn lock(outcomes: &[Outcome]) -> HashSet<i64> {
-    let tokens: Vec<i64> = outcomes.iter().map(|outcome| outcome.token).collect();
+/// Locks the jobs; returns the tokens of those that are still held.
+fn lock(documents: &[DocumentChange<'_>]) -> HashSet<i64> {
+    let tokens: Vec<i64> = documents.iter().map(|document| document.job.token).collect();
     as_extension_owner(|| {
         let sql = statement!("ingest/lock");
         query(sql, &[tokens.into()], |row| required(&row, 1)).into_iter().collect()
@@ -140,136 +81,158 @@ fn allocate(count: usize) -> Vec<i64> {
     })
 }
 
-/// Adds to the counters; the documents done have been waiting `since` then.
-fn note_progress(target: &Target, applied: Applied, since: Option<TimestampWithTimeZone>) {
+/// What a transaction adds to the counters of `rag.progress`.
+#[derive(Default, Clone, Copy)]
+struct Progress {
+    /// Documents whose jobs are done.
+    documents: i64,
+    indexed: i64,
+    chunks: i64,
+    embedded: i64,
+    tokens: i64,
+    reused: i64,
+}
+
+/// Adds to the counters. The first of the documents that are done was queued at `since`.
+fn note_progress(target: &Target, progress: Progress, since: Option<TimestampWithTimeZone>) {
     as_extension_owner(|| {
-        let sql = statement!("ingest/progress");
         let args = [
             target.generation.id.into(),
-            applied.indexed.into(),
-            applied.chunks.into(),
-            applied.embedded.into(),
-            applied.tokens.into(),
-            applied.reused.into(),
-            (applied.documents as i64).into(),
+            progress.indexed.into(),
+            progress.chunks.into(),
+            progress.embedded.into(),
+            progress.tokens.into(),
+            progress.reused.into(),
+            progress.documents.into(),
             since.into(),
         ];
-        execute(sql, &args);
+        execute(statement!("ingest/progress"), &args);
     });
 }
 
-impl Outcome {
-    /// How many of its chunks are embedded.
-    pub fn new_chunks(&self) -> usize {
-        let Change::Replace(state) = &self.change else { return 0 };
-        state.chunks.iter().filter(|(_, kept)| kept.is_none()).count()
-    }
-}
-
-/// Rows of all documents of a batch, as columns of array parameters. `ordinal` counts `keys` from 1.
+/// Rows to write for some documents.
 #[derive(Default)]
 struct Rows<'a> {
+    /// Keys of the documents; rows refer to them by ordinal, from 1.
     keys: Vec<String>,
-    chunks: Vec<NewChunk<'a>>,
-    inserted: DocumentRows,
-    updated: DocumentRows,
-    erased: DocumentRows,
+    chunks: Vec<ChunkRow<'a>>,
+    inserted: Vec<DocumentRow>,
+    updated: Vec<DocumentRow>,
+    erased: Vec<DocumentRow>,
+    /// Chunks to delete.
     removed: Vec<i64>,
-    /// By position, which vectors another generation had.
-    is_reused: &'a [bool],
-    /// Documents rows keep the chunks that they name.
+    /// Whether documents rows keep the chunks that they name.
     is_part: bool,
+    progress: Progress,
 }
 
 /// A chunk to insert.
-struct NewChunk<'a> {
+struct ChunkRow<'a> {
     id: i64,
-    /// Its document, by ordinal.
+    /// Ordinal of its document.
     document: i64,
     chunk: &'a Chunk,
-    /// Where its vector lies.
-    position: usize,
+    result: Handle,
 }
 
+/// A documents row to insert, update or delete. Arrays are literals.
 #[derive(Default)]
-struct DocumentRows {
-    documents: Vec<i64>,
-    hashes: Vec<Vec<u8>>,
-    chunk_ids: Vec<String>,
-    char_starts: Vec<String>,
-    char_ends: Vec<String>,
-    pages: Vec<Option<String>>,
-    expected: Vec<Option<String>>,
+struct DocumentRow {
+    /// Ordinal of its key.
+    document: i64,
+    source_hash: Vec<u8>,
+    chunk_ids: String,
+    char_starts: String,
+    char_ends: String,
+    pages: Option<String>,
+    /// The chunks that it named when it was read.
+    expected: Option<String>,
 }
 
 impl<'a> Rows<'a> {
-    fn add(
-        &mut self,
-        outcome: &'a Outcome,
-        ids: &mut impl Iterator<Item = i64>,
-        applied: &mut Applied,
-    ) {
-        match (&outcome.change, &outcome.expected) {
-            (Change::Keep, _) | (Change::Erase, None) => {}
+    fn of(
+        documents: impl IntoIterator<Item = &'a DocumentChange<'a>> + Clone,
+        is_part: bool,
+    ) -> Self {
+        let chunks = documents.clone().into_iter().flat_map(DocumentChange::chunks);
+        let mut ids = allocate(chunks.filter(|chunk| chunk.is_embedded()).count()).into_iter();
+        let mut rows = Self { is_part, ..Self::default() };
+        for document in documents {
+            rows.add(document, &mut ids);
+        }
+        rows
+    }
+
+    fn add(&mut self, document: &'a DocumentChange<'a>, ids: &mut impl Iterator<Item = i64>) {
+        let expected = document.expected.as_ref();
+        let mut row = DocumentRow {
+            document: self.keys.len() as i64 + 1,
+            expected: expected.map(array),
+            ..DocumentRow::default()
+        };
+        match (&document.change, expected) {
+            (Change::Keep, _) | (Change::Erase, None) => return,
             (Change::Erase, Some(chunk_ids)) => {
-                self.keys.push(outcome.key.clone());
-                self.erased.documents.push(self.keys.len() as i64);
-                self.erased.expected.push(Some(array(chunk_ids)));
+                self.erased.push(row);
                 self.removed.extend(chunk_ids);
-                applied.indexed -= 1;
-                applied.chunks -= chunk_ids.len() as i64;
+                self.progress.indexed -= 1;
+                self.progress.chunks -= chunk_ids.len() as i64;
             }
-            (Change::Replace(state), expected) => {
-                self.keys.push(outcome.key.clone());
-                self.replace(state, expected.as_deref(), outcome.first_result, ids, applied);
-            }
-        }
-    }
-
-    fn replace(
-        &mut self,
-        state: &'a State,
-        expected: Option<&[i64]>,
-        mut position: usize,
-        ids: &mut impl Iterator<Item = i64>,
-        applied: &mut Applied,
-    ) {
-        let ordinal = self.keys.len() as i64;
-        let mut chunk_ids = Vec::with_capacity(state.chunks.len());
-        for (chunk, kept) in &state.chunks {
-            chunk_ids.push(kept.unwrap_or_else(|| {
-                let id = ids.next().expect("an id was allocated for every new chunk");
-                self.chunks.push(NewChunk { id, document: ordinal, chunk, position });
-                applied.chunks += 1;
-                if self.is_reused[position] {
-                    applied.reused += 1;
-                } else {
-                    applied.embedded += 1;
-                    applied.tokens += (chunk.heading_tokens + chunk.token_count) as i64;
+            (Change::Replace(new), _) => {
+                let there: Vec<&PlannedChunk> =
+                    new.chunks.iter().filter(|planned| !planned.is_new()).collect();
+                let chunk_ids: Vec<i64> = there
+                    .iter()
+                    .map(|planned| self.add_chunk(planned, row.document, ids))
+                    .collect();
+                let chunks = || there.iter().map(|planned| &planned.chunk);
+                let page = |chunk: &Chunk| chunk.page.map_or("NULL".to_owned(), |p| p.to_string());
+                let has_pages = chunks().any(|chunk| chunk.page.is_some());
+                row.chunk_ids = array(&chunk_ids);
+                row.char_starts = array(chunks().map(|chunk| chunk.char_start));
+                row.char_ends = array(chunks().map(|chunk| chunk.char_end));
+                row.pages = has_pages.then(|| array(chunks().map(page)));
+                if !self.is_part {
+                    assert!(there.len() == new.chunks.len(), "every chunk was embedded");
+                    row.source_hash.clone_from(&new.source_hash);
+                    self.removed.extend(&new.removed);
+                    self.progress.chunks -= new.removed.len() as i64;
                 }
-                position += 1;
-                id
-            }));
+                self.progress.indexed += i64::from(expected.is_none());
+                let rows = if expected.is_some() { &mut self.updated } else { &mut self.inserted };
+                rows.push(row);
+            }
         }
-        let rows = if expected.is_some() { &mut self.updated } else { &mut self.inserted };
-        rows.documents.push(ordinal);
-        rows.hashes.push(state.source_hash.clone());
-        rows.chunk_ids.push(array(&chunk_ids));
-        let chunks = || state.chunks.iter().map(|(chunk, _)| &**chunk);
-        rows.char_starts.push(array(chunks().map(|chunk| chunk.char_start)));
-        rows.char_ends.push(array(chunks().map(|chunk| chunk.char_end)));
-        let has_pages = chunks().any(|chunk| chunk.page.is_some());
-        let page = |chunk: &Chunk| chunk.page.map_or("NULL".to_owned(), |page| page.to_string());
-        rows.pages.push(has_pages.then(|| array(chunks().map(page))));
-        rows.expected.push(expected.map(array));
-        self.removed.extend(&state.removed);
-        applied.indexed += i64::from(expected.is_none());
-        applied.chunks -= state.removed.len() as i64;
+        self.keys.push(document.job.key.clone());
     }
 
-    fn write(self, target: &Target, embedded: &Spool) -> Result<()> {
+    /// The id of a chunk, which is inserted if it is not stored.
+    fn add_chunk(
+        &mut self,
+        planned: &'a PlannedChunk,
+        document: i64,
+        ids: &mut impl Iterator<Item = i64>,
+    ) -> i64 {
+        let (result, is_reused) = match planned.state {
+            ChunkState::Stored(id) => return id,
+            ChunkState::Embedded { result, is_reused } => (result, is_reused),
+            ChunkState::New => unreachable!("only chunks with a vector are stored"),
+        };
+        let id = ids.next().expect("an id was allocated for every embedded chunk");
+        self.chunks.push(ChunkRow { id, document, chunk: &planned.chunk, result });
+        self.progress.chunks += 1;
+        if is_reused {
+            self.progress.reused += 1;
+        } else {
+            self.progress.embedded += 1;
+            self.progress.tokens += planned.tokens() as i64;
+        }
+        id
+    }
+
+    fn write(self, target: &Target, spool: &Spool) -> Result<()> {
         let keys = self.keys;
-        self.erased.write(target, &keys, statement!("ingest/delete_documents"))?;
+        write_documents(target, &keys, self.erased, statement!("ingest/delete_documents"))?;
         if !self.removed.is_empty() {
             let template = statement!("ingest/delete_chunks");
             for table in target.bits.iter().chain([&target.chunks]) {
@@ -277,15 +240,15 @@ impl<'a> Rows<'a> {
             }
         }
         for chunks in self.chunks.chunks(CHUNKS) {
-            insert_chunks(target, &keys, chunks, embedded)?;
+            insert_chunks(target, &keys, chunks, spool)?;
         }
-        self.inserted.write(target, &keys, statement!("ingest/insert_documents"))?;
+        write_documents(target, &keys, self.inserted, statement!("ingest/insert_documents"))?;
         let update = if self.is_part {
             statement!("ingest/update_part")
         } else {
             statement!("ingest/update_documents")
         };
-        self.updated.write(target, &keys, update)
+        write_documents(target, &keys, self.updated, update)
     }
 }
 
@@ -293,13 +256,13 @@ impl<'a> Rows<'a> {
 fn insert_chunks(
     target: &Target,
     keys: &[String],
-    chunks: &[NewChunk<'_>],
-    embedded: &Spool,
+    chunks: &[ChunkRow<'_>],
+    spool: &Spool,
 ) -> Result<()> {
     let mut embeddings = Vec::with_capacity(chunks.len() * target.generation.dimensions);
     let mut bits = Vec::with_capacity(chunks.len());
     for new in chunks {
-        let embedded = embedded.get(new.position)?;
+        let embedded = spool.get(new.result)?;
         embeddings.extend(storable(embedded.vector));
         bits.push(embedded.bits);
     }
@@ -344,46 +307,49 @@ fn insert_chunks(
     Ok(())
 }
 
-impl DocumentRows {
-    fn write(self, target: &Target, keys: &[String], template: &str) -> Result<()> {
-        let count = self.documents.len();
-        if count == 0 {
-            return Ok(());
-        }
-        let columns = [
-            ("document", "bigint"),
-            ("source_hash", "bytea"),
-            ("chunk_ids", "text"),
-            ("char_starts", "text"),
-            ("char_ends", "text"),
-            ("pages", "text"),
-            ("expected", "text"),
-        ];
-        let mut args = key_args(target, keys);
-        let arrays = columns.iter().enumerate().map(|(i, (_, element))| {
-            format!("pg_catalog.unnest(${}::{element}[])", args.len() + 1 + i)
-        });
-        let states = format!(
-            "ROWS FROM ({}) AS n ({})",
-            arrays.collect::<Vec<_>>().join(", "),
-            columns.map(|(name, _)| name).join(", ")
-        );
-        args.extend([
-            self.documents.into(),
-            self.hashes.into(),
-            self.chunk_ids.into(),
-            self.char_starts.into(),
-            self.char_ends.into(),
-            self.pages.into(),
-            self.expected.into(),
-        ]);
-        let written = execute(&keyed(target, template, &[("states", &states)]), &args);
-        if written == count {
-            return Ok(());
-        }
-        // Another spelling of a key, such as 1.0 for 1.00, was applied between reading and now.
-        Err(Error::conflict("a document changed while it was being indexed"))
+fn write_documents(
+    target: &Target,
+    keys: &[String],
+    rows: Vec<DocumentRow>,
+    template: &str,
+) -> Result<()> {
+    let count = rows.len();
+    if count == 0 {
+        return Ok(());
     }
+    let columns = [
+        ("document", "bigint"),
+        ("source_hash", "bytea"),
+        ("chunk_ids", "text"),
+        ("char_starts", "text"),
+        ("char_ends", "text"),
+        ("pages", "text"),
+        ("expected", "text"),
+    ];
+    let mut args = key_args(target, keys);
+    let arrays = columns.iter().enumerate().map(|(i, (_, element))| {
+        format!("pg_catalog.unnest(${}::{element}[])", args.len() + 1 + i)
+    });
+    let states = format!(
+        "ROWS FROM ({}) AS n ({})",
+        arrays.collect::<Vec<_>>().join(", "),
+        columns.map(|(name, _)| name).join(", ")
+    );
+    args.extend([
+        rows.iter().map(|row| row.document).collect::<Vec<_>>().into(),
+        rows.iter().map(|row| &row.source_hash[..]).collect::<Vec<_>>().into(),
+        rows.iter().map(|row| row.chunk_ids.as_str()).collect::<Vec<_>>().into(),
+        rows.iter().map(|row| row.char_starts.as_str()).collect::<Vec<_>>().into(),
+        rows.iter().map(|row| row.char_ends.as_str()).collect::<Vec<_>>().into(),
+        rows.iter().map(|row| row.pages.as_deref()).collect::<Vec<_>>().into(),
+        rows.iter().map(|row| row.expected.as_deref()).collect::<Vec<_>>().into(),
+    ]);
+    let written = execute(&keyed(target, template, &[("states", &states)]), &args);
+    if written == count {
+        return Ok(());
+    }
+    // Another spelling of a key, such as 1.0 for 1.00, was applied between reading and now.
+    Err(Error::conflict("a document changed while it was being indexed"))
 }
 
 fn array<T: ToString>(values: impl IntoIterator<Item = T>) -> String {

@@ -1,165 +1,126 @@
-//! One claim of jobs: read, chunk and embed without a snapshot, apply, and account for failures.
+//! One claim of jobs: read, chunked and embedded without a snapshot, applied, and its failures recorded.
+//!
+//! A row takes a vector index a millisecond or more. The chunks of one transaction are therefore bounded: it delays others
+//! for a short time only, and a crash loses little that was embedded. Parts of a long document are visible to searches as
+//! soon as they are stored; a worker that continues the document finds them by their hashes.
 use crate::catalog::collection::Generation;
 use crate::catalog::model::{local, remote};
 use crate::catalog::target::Target;
-use crate::ingest::pipeline::apply::{Change, Outcome, State, apply};
-use crate::ingest::pipeline::embed::Embeddings;
-use crate::ingest::pipeline::others::Others;
+use crate::ingest::pipeline::apply::{apply, apply_part};
+use crate::ingest::pipeline::change::{self, DocumentChange};
+use crate::ingest::pipeline::claim_size;
+use crate::ingest::pipeline::embed::{Embedding, Embeddings};
+use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
 use crate::ingest::pipeline::read;
-use crate::ingest::pipeline::read::{Found, Read};
-use crate::ingest::pipeline::{parts, share};
-use crate::ingest::queue::lease::Lease;
+use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
+use crate::ingest::queue::lease::{Job, Lease};
+use crate::ingest::queue::pause;
 use crate::models::embedder::Embedder;
 use crate::models::remote::Remote;
 use crate::sys::failed::Failed;
-use crate::sys::interrupt::checkpoint;
 use crate::sys::limit;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
 use crate::sys::workers::board::ask_for_help;
-use rag::chunk::Options;
-use rag::model::Purpose;
 use rag::queue::batch::halves;
-use rag::queue::diff::{ChunkHash, diff};
+use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
-use rag::queue::plan::{self, Document};
+use rag::queue::plan::Document;
 use rag::{Error, Result, memory};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::rc::Rc;
 
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
+/// Most chunks embedded and stored by one transaction.
+const CHUNKS: usize = 512;
+/// The same for a remote model: enough for several full requests at once.
+const REMOTE_CHUNKS: usize = 2_048;
 
 /// How a claim ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// There was nothing to claim.
     Nothing,
-    /// The jobs are done, or put back with their failure.
+    /// The jobs are done, released, or failed.
     Done,
-    /// The collection paused.
+    /// The generation was paused.
     Paused,
 }
 
-/// A claim being worked off.
-pub(super) struct Batch<'a> {
-    pub(super) host: &'a Host,
-    pub(super) target: Target,
-    pub(super) model: Embedder,
-    pub(super) lease: Lease,
-    /// Of the last call of a local model.
-    pub(super) tokens_per_second: Option<f64>,
-    /// In the middle of another generation's batch.
-    pub(super) is_aside: bool,
-    /// Of a document of the claim, on average.
-    pub(super) mean_bytes: Option<usize>,
-}
-
-/// Claims jobs of `generation` and works them off, while `others` are looked after. An error is a wish to stop;
-/// everything else was recorded. `mean_bytes` of a document are learned from claim to claim.
+/// Claims jobs of `generation` and works on them. An error is a cancellation, or has no single document to blame; other
+/// failures were recorded. `mean_bytes` of a document is estimated from claim to claim.
 pub fn work(
     host: &Host,
     generation: i32,
-    others: Option<Others>,
+    others: Option<OtherGenerations>,
     mean_bytes: &mut Option<usize>,
 ) -> std::result::Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let remote = remote(&target.collection, &target.generation);
         target.generation.require_policies(&target.collection)?;
-        let most =
-            share::most_jobs(&target, remote.as_ref().ok().and_then(Option::as_ref), *mean_bytes);
-        Ok(Lease::claim(generation, most, others).map(|lease| (target, remote, most, lease)))
+        let known = remote.as_ref().ok().and_then(Option::as_ref);
+        let most = claim_size::most_jobs(&target, known, *mean_bytes);
+        Ok(Lease::claim(generation, most).map(|claimed| (target, remote, most, claimed)))
     })?;
-    let Some((target, remote, most, lease)) = claimed else { return Ok(End::Nothing) };
-    if host.is_worker() && lease.len() == most as usize {
-        // Others can begin with the rest at once.
-        ask_for_help();
+    let Some((target, remote, most, (lease, jobs))) = claimed else { return Ok(End::Nothing) };
+    if host.is_worker() && jobs.len() == most as usize {
+        ask_for_help(); // There may be more jobs.
     }
-    work_off(host, target, remote, lease, false, mean_bytes)
+    work_on(LiveLease { host, lease, others }, jobs, target, remote, false, mean_bytes)
 }
 
-/// The same in the middle of another generation's batch, for what a local model does in a moment.
-pub fn work_aside(host: &Host, generation: i32) -> std::result::Result<End, Failed> {
+/// The same between two steps of another generation's batch: for a local model, and for few small documents.
+pub fn work_interleaved(host: &Host, generation: i32) -> std::result::Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let Ok(None) = remote(&target.collection, &target.generation) else { return Ok(None) };
         target.generation.require_policies(&target.collection)?;
-        Ok(Lease::claim(generation, share::ASIDE_JOBS, None).map(|lease| (target, lease)))
+        let claimed = Lease::claim(generation, claim_size::INTERLEAVED_JOBS);
+        Ok(claimed.map(|claimed| (target, claimed)))
     })?;
-    let Some((target, lease)) = claimed else { return Ok(End::Nothing) };
+    let Some((target, (lease, jobs))) = claimed else { return Ok(End::Nothing) };
     let mut mean_bytes = None;
-    let end = work_off(host, target, Ok(None), lease, true, &mut mean_bytes)?;
-    // Larger documents wait for their turn.
-    Ok(if mean_bytes.is_none_or(|mean| mean > share::ASIDE_BYTES) { End::Nothing } else { end })
+    let live = LiveLease { host, lease, others: None };
+    let end = work_on(live, jobs, target, Ok(None), true, &mut mean_bytes)?;
+    // Large documents wait for their generation's turn.
+    let is_small = mean_bytes.is_some_and(|mean| mean <= claim_size::INTERLEAVED_BYTES);
+    Ok(if is_small { end } else { End::Nothing })
 }
 
-fn work_off(
-    host: &Host,
+fn work_on(
+    mut live: LiveLease<'_>,
+    mut jobs: Vec<Job>,
     target: Target,
     remote: Result<Option<Remote>>,
-    lease: Lease,
-    is_aside: bool,
+    is_interleaved: bool,
     mean_bytes: &mut Option<usize>,
 ) -> std::result::Result<End, Failed> {
-    let generation = target.generation.id;
+    let (host, generation) = (live.host, target.generation.id);
     let opened = host.outside(|| open(&target, remote?));
     let mut is_models_fault = opened.is_err();
-    let end = match opened {
-        Ok(model) => {
-            let (tokens_per_second, mean) = (None, None);
-            let mut batch =
-                Batch { host, target, model, lease, tokens_per_second, is_aside, mean_bytes: mean };
-            let end = batch.all();
-            *mean_bytes = batch.mean_bytes.or(*mean_bytes);
-            // What can stand still with a remote model is the model.
-            is_models_fault =
-                !batch.model.is_local() && end.as_ref().is_err_and(|f| f.is_of_provider);
-            match end {
-                Ok(()) => batch.lease.release(host).map_err(|failed| (failed, batch.lease)),
-                Err(failed) => Err((failed, batch.lease)),
-            }
+    let worked = opened.and_then(|model| {
+        let is_local = model.is_local();
+        let live = &mut live;
+        let mut batch =
+            Batch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
+        let worked = batch.run(&mut jobs);
+        // A remote collection pauses per generation, because its model, not its data, is at fault.
+        is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_of_provider);
+        worked
+    });
+    live.lease.release_all(host)?;
+    match worked {
+        Ok(()) => Ok(End::Done),
+        Err(failed)
+            if is_models_fault && failed.class == Failure::Configuration && !failed.is_cancel() =>
+        {
+            pause::generation(host, generation, &failed)?;
+            Ok(End::Paused)
         }
-        Err(failed) => Err((failed, lease)),
-    };
-    let (failed, mut lease) = match end {
-        Ok(()) => return Ok(End::Done),
-        Err(failed) => failed,
-    };
-    lease.release(host)?;
-    if failed.is_cancel() || failed.class != Failure::Configuration || !is_models_fault {
-        return Err(failed);
+        Err(failed) => Err(failed),
     }
-    pause_generation(host, generation, &failed)?;
-    Ok(End::Paused)
-}
-
-/// Stops work on one generation, whose model cannot be used: one that is made with another goes on.
-pub fn pause_generation(
-    host: &Host,
-    generation: i32,
-    failed: &Failed,
-) -> std::result::Result<(), Failed> {
-    host.transaction(|| {
-        if let Some(name) = crate::ingest::queue::lease::pause_generation(generation, failed) {
-            pgrx::log!(
-                "rag_pg: generation {generation} of collection \"{name}\" is paused: {}",
-                failed.reason()
-            );
-        }
-        Ok(())
-    })
-}
-
-/// Stops work on a collection until someone acts.
-pub fn pause(host: &Host, collection: i32, failed: &Failed) -> std::result::Result<(), Failed> {
-    host.transaction(|| {
-        if let Some(name) = crate::ingest::queue::lease::pause(collection, failed) {
-            pgrx::log!("rag_pg: collection \"{name}\" is paused: {}", failed.reason());
-        }
-        Ok(())
-    })
 }
 
 fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
@@ -181,261 +142,276 @@ fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
     )))
 }
 
-impl Batch<'_> {
-    fn all(&mut self) -> std::result::Result<(), Failed> {
-        self.reached("claimed");
+/// A claim that is being worked on.
+struct Batch<'a, 'h> {
+    live: &'a mut LiveLease<'h>,
+    target: Target,
+    model: Embedder,
+    /// Of the last call of a local model.
+    tokens_per_second: Option<f64>,
+    /// Whether it runs between two steps of another generation's batch.
+    is_interleaved: bool,
+    /// Of a document of the claim.
+    mean_bytes: &'a mut Option<usize>,
+}
+
+impl Batch<'_, '_> {
+    fn run(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+        let host = self.live.host;
+        host.reached("claimed");
         let _busy = self.model.busy();
-        let keys = self.lease.keys(0..self.lease.len());
-        let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
-        let (sizes, runs) = match sizes {
-            Ok(mut sizes) => {
-                self.refuse_too_large(&mut sizes)?;
-                let runs = self.share(&sizes)?;
-                (sizes, runs)
+        let keys: Vec<String> = jobs.iter().map(|job| job.key.clone()).collect();
+        let runs = match host.transaction(|| Ok(read::sizes(&self.target, &keys))) {
+            Ok(sizes) => {
+                jobs.iter_mut().zip(sizes).for_each(|(job, size)| job.size = size);
+                self.refuse_too_large(jobs)?;
+                self.runs(jobs)?
             }
-            // Whichever it is: one after the other.
+            // One of them has no size; one by one they show which.
             Err(failed) if failed.class == Failure::Row => {
-                let runs = (0..keys.len()).map(|position| position..position + 1).collect();
-                (vec![0; keys.len()], runs)
+                (0..jobs.len()).map(|position| position..position + 1).collect()
             }
-            Err(failed) => return self.failed(0..keys.len(), failed),
+            Err(failed) => return self.failed(jobs, failed),
         };
         for (i, run) in runs.into_iter().enumerate() {
-            // What is left goes back.
-            if self.is_paused()? || i > 0 && self.lease.others_wait(self.host)? {
-                break;
+            if self.is_paused()? || i > 0 && self.live.should_yield()? {
+                break; // The remaining jobs are released.
             }
-            // As the table has it, as it is read, and what is made of it.
-            let bytes: usize = sizes[run.clone()].iter().sum();
-            if let Err(failed) = self.host.outside(|| memory::require(3 * bytes)) {
-                self.failed(run, failed)?;
+            let jobs = &mut jobs[run];
+            // The text as the table has it, as it is read, and its chunks.
+            let bytes: usize = jobs.iter().map(|job| job.size).sum();
+            if let Err(failed) = host.outside(|| memory::require(3 * bytes)) {
+                self.failed(jobs, failed)?;
                 continue;
             }
-            self.lease.charge(self.host, &run)?;
-            self.bisect(run)?;
-            if !self.lease.has_open() {
+            self.live.lease.charge(host, jobs)?;
+            self.bisect(jobs)?;
+            if self.live.lease.is_empty() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Gives up the documents that are over `rag_pg.max_document_size`, before they are read. Nothing of them is left then.
-    fn refuse_too_large(&mut self, sizes: &mut [usize]) -> std::result::Result<(), Failed> {
-        for (position, size) in sizes.iter_mut().enumerate() {
-            if let Err(failed) = self.host.outside(|| limit::document_size(*size)) {
-                self.give_up(position, &failed)?;
-                *size = 0;
+    /// Gives up documents over `rag_pg.max_document_size` before they are read.
+    fn refuse_too_large(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+        for job in jobs {
+            if let Err(failed) = self.live.host.outside(|| limit::document_size(job.size)) {
+                self.give_up(job, &failed)?;
+                job.size = 0;
             }
         }
         Ok(())
+    }
+
+    /// The runs to work on now; the jobs behind them are released.
+    fn runs(&mut self, jobs: &[Job]) -> std::result::Result<Vec<Range<usize>>, Failed> {
+        let total: usize = jobs.iter().map(|job| job.size).sum();
+        *self.mean_bytes = Some(total / jobs.len().max(1));
+        let runs = claim_size::runs_now(jobs, &self.model, self.is_interleaved);
+        let end = runs.last().map_or(0, |run| run.end);
+        if end < jobs.len() {
+            let host = self.live.host;
+            self.live.lease.release(host, &jobs[end..])?;
+            if host.is_worker() && !self.is_interleaved {
+                ask_for_help();
+            }
+        }
+        Ok(runs)
     }
 
     fn is_paused(&self) -> std::result::Result<bool, Failed> {
         let generation = self.target.generation.id;
-        let now = self.host.transaction(|| Ok(Generation::by_id(generation)))?;
+        let now = self.live.host.transaction(|| Ok(Generation::by_id(generation)))?;
         Ok(now.is_none_or(|generation| generation.is_paused))
     }
 
-    /// Indexes a run of claimed documents; when that fails because of one of them, finds it.
-    fn bisect(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
-        let Err(failed) = self.index(run.clone()) else { return Ok(()) };
-        self.failed(run, failed)
+    /// Indexes documents together; if one of them makes that fail, finds it by bisection.
+    fn bisect(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+        let Err(failed) = self.index(jobs) else { return Ok(()) };
+        self.failed(jobs, failed)
     }
 
-    fn failed(&mut self, run: Range<usize>, failed: Failed) -> std::result::Result<(), Failed> {
-        if failed.is_cancel() && !self.host.is_worker() {
+    fn failed(&mut self, jobs: &mut [Job], failed: Failed) -> std::result::Result<(), Failed> {
+        let host = self.live.host;
+        if failed.is_cancel() && !host.is_worker() {
             return Err(failed);
         }
-        self.reached("failing");
-        match (failed.class, halves(run.clone())) {
-            (Failure::Configuration | Failure::RateLimited | Failure::Outage, _) => Err(failed),
-            (Failure::Row, Some((first, second))) => {
-                self.bisect(first)?;
-                self.bisect(second)
+        host.reached("failing");
+        match failed.class {
+            Failure::Configuration | Failure::RateLimited | Failure::Outage => return Err(failed),
+            Failure::Row => {
+                if let Some((first, second)) = halves(jobs) {
+                    self.bisect(first)?;
+                    return self.bisect(second);
+                }
             }
-            _ => {
-                self.lease.fail(self.host, run, &failed)?;
-                // Others go first for a while: what comes next may take as long.
-                if time_limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
-            }
+            Failure::Transient => {}
         }
+        self.live.lease.fail(host, jobs, &failed)?;
+        // The next documents may take as long: other generations go first for a while.
+        if time_limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
     }
 
-    fn index(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
-        let generation = self.target.generation.id;
-        // Those given up are not looked at again.
-        let open: Vec<usize> = run.filter(|position| self.lease.is_open(*position)).collect();
-        let keys: Vec<String> = open.iter().map(|p| self.lease.key(*p).to_owned()).collect();
-        let (target, reads, hashes) = self.host.transaction(|| {
+    fn index(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+        let (host, generation) = (self.live.host, self.target.generation.id);
+        let held: Vec<&mut Job> =
+            jobs.iter_mut().filter(|job| self.live.lease.holds(job)).collect();
+        let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
+        let (target, reads, hashes) = host.transaction(|| {
             let target = Target::reload(generation)?;
-            self.reached("reading");
-            let (reads, hashes) = read_all(&target, &keys);
+            host.reached("reading");
+            let reads = read::documents(&target, &keys);
+            let hashes = read::hashes_of_changed(&target, &reads);
             Ok((target, reads, hashes))
         })?;
         self.target = target;
-        self.reached("read");
-        let outcomes = self.outcomes(&open, reads, &hashes)?;
-        self.reached("chunked");
-        for group in parts::groups(outcomes, self.model.is_local()) {
+        host.reached("read");
+        let changes = self.changes(held, reads, &hashes)?;
+        host.reached("chunked");
+        for group in groups(changes, self.most_chunks()) {
             self.index_group(group)?;
         }
         Ok(())
     }
 
-    /// Embeds and stores documents that are stored together; a long one alone, in parts.
-    fn index_group(&mut self, mut outcomes: Vec<Outcome>) -> std::result::Result<(), Failed> {
-        if let [outcome] = &mut outcomes[..]
-            && !self.store_parts(outcome)?
-        {
-            return Ok(()); // Its claim is void, or given back later.
-        }
-        let mut first_result = 0;
-        for outcome in &mut outcomes {
-            outcome.first_result = first_result;
-            first_result += outcome.new_chunks();
-        }
-        let mut embeddings = self.embed(&outcomes)?;
-        let mut accepted = Vec::with_capacity(outcomes.len());
-        for (i, outcome) in outcomes.into_iter().enumerate() {
-            match embeddings.rejected.remove(&i) {
-                None if embeddings.has_all(&outcome) => accepted.push(outcome),
-                None => {} // Still claimed, for whoever hears of the failure.
-                Some(failed) => self.give_up(outcome.position, &failed)?,
-            }
-        }
-        self.store(&accepted, &embeddings)?;
-        embeddings.failed.map_or(Ok(()), Err)
-    }
-
-    fn store(
+    /// What to do with the documents that were read. One that cannot be chunked is given up at once; one that another job of
+    /// these stands for too is released in the end.
+    fn changes<'j>(
         &mut self,
-        outcomes: &[Outcome],
-        embedded: &Embeddings,
-    ) -> std::result::Result<(), Failed> {
-        let chunks = embedded.spool.len();
-        self.show(|name| format!("rag_pg: storing {chunks} chunks of \"{name}\""));
-        self.host.transaction(|| {
-            let target = Target::reload(self.target.generation.id)?;
-            self.reached("storing");
-            let applied = apply(&target, outcomes, embedded);
-            self.reached("applying");
-            applied
-        })?;
-        self.reached("applied");
-        self.lease.done(outcomes.iter().map(|outcome| outcome.token));
-        Ok(())
-    }
-
-    pub(super) fn give_up(
-        &mut self,
-        position: usize,
-        failed: &Failed,
-    ) -> std::result::Result<(), Failed> {
-        self.lease.fail(self.host, position..position + 1, failed)
-    }
-
-    /// See [`Host::reached`].
-    pub(super) fn reached(&self, step: &str) {
-        self.host.reached(step);
-    }
-
-    pub(super) fn show(&self, activity: impl FnOnce(&str) -> String) {
-        self.host.show(Some(&activity(&self.target.collection.name)));
-    }
-
-    /// What is to be done about the documents that were read. One that cannot be divided into chunks
-    /// is given up at once.
-    fn outcomes(
-        &mut self,
-        positions: &[usize],
-        reads: Vec<Read>,
+        jobs: Vec<&'j mut Job>,
+        reads: Vec<ReadDocument>,
         hashes: &HashMap<i64, ChunkHash>,
-    ) -> std::result::Result<Vec<Outcome>, Failed> {
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(positions.len());
-        for (&position, read) in positions.iter().zip(reads) {
-            self.lease.renew_if_due(self.host)?;
-            if let Found::Document(Document { content: Some(text), .. }) = &read.found {
-                self.lease.note(position, text.chars().take(EXCERPT).collect());
+    ) -> std::result::Result<Vec<DocumentChange<'j>>, Failed> {
+        let mut changes = Vec::with_capacity(jobs.len());
+        for (job, read) in jobs.into_iter().zip(reads) {
+            self.live.keep_alive()?;
+            if let SourceRow::Document(Document { content: Some(text), .. }) = &read.source {
+                job.excerpt = Some(text.chars().take(EXCERPT).collect());
             }
-            match self.host.outside(|| self.outcome(position, read, hashes)) {
+            let job: &Job = job;
+            let plan = || change::plan(&self.target, &self.model, &read, hashes);
+            match self.live.host.outside(plan) {
                 Ok(None) => {}
-                Ok(Some(outcome)) => outcomes.push(outcome),
-                Err(failed) if failed.class == Failure::Row => self.give_up(position, &failed)?,
+                Ok(Some(change)) => {
+                    let expected = read.stored.map(|stored| stored.chunk_ids);
+                    changes.push(DocumentChange { job, expected, change });
+                }
+                Err(failed) if failed.class == Failure::Row => self.give_up(job, &failed)?,
                 Err(failed) => return Err(failed),
             }
         }
-        Ok(outcomes)
+        Ok(changes)
     }
 
-    /// What is to be done about one document, or `None` where another job of this run does it: then
-    /// the claim goes back and is looked at again.
-    fn outcome(
-        &self,
-        position: usize,
-        read: Read,
-        hashes: &HashMap<i64, ChunkHash>,
-    ) -> Result<Option<Outcome>> {
-        let change = match read.found {
-            Found::Repeated => return Ok(None),
-            Found::Gone => Change::Erase,
-            Found::Document(document) => self.change(&document, read.stored.as_ref(), hashes)?,
-        };
-        Ok(Some(Outcome {
-            position,
-            first_result: 0,
-            key: self.lease.key(position).to_owned(),
-            token: self.lease.token(position),
-            expected: read.stored.map(|stored| stored.chunk_ids),
-            change,
-        }))
-    }
-
-    fn change(
-        &self,
-        document: &Document,
-        stored: Option<&read::Stored>,
-        hashes: &HashMap<i64, ChunkHash>,
-    ) -> Result<Change> {
-        limit::document_size(document.content.as_ref().map_or(0, String::len))?;
-        let source_hash = plan::document_hash(document);
-        if stored.is_some_and(|stored| stored.source_hash == source_hash) {
-            return Ok(Change::Keep);
+    /// Embeds and stores documents that are stored together; a long one is alone, and stored in parts.
+    fn index_group(
+        &mut self,
+        mut group: Vec<DocumentChange<'_>>,
+    ) -> std::result::Result<(), Failed> {
+        if let [document] = &mut group[..]
+            && !self.store_parts(document)?
+        {
+            return Ok(());
         }
-        let generation = &self.target.generation;
-        let options = Options {
-            max_tokens: generation.max_tokens,
-            overlap_tokens: generation.overlap_tokens,
-            format: generation.format.parse()?,
-            heading_tokens: 0,
-            window: self.model.room(Purpose::Document)?,
-        };
-        let chunks = plan::chunks(document, &options, self.model.counter(), &mut checkpoint)?;
-        let stored: Vec<(i64, ChunkHash)> = stored
-            .iter()
-            .flat_map(|stored| &stored.chunk_ids)
-            // One without a known hash is nothing to keep.
-            .map(|id| (*id, hashes.get(id).copied().unwrap_or_default()))
-            .collect();
-        let new: Vec<ChunkHash> = chunks.iter().map(|chunk| chunk.hash).collect();
-        let diff = diff(&stored, &new);
-        Ok(Change::Replace(State {
-            source_hash: source_hash.to_vec(),
-            chunks: chunks.into_iter().map(Rc::new).zip(diff.kept).collect(),
-            removed: diff.removed,
-        }))
+        let mut embeddings = self.embed(&mut group, usize::MAX)?;
+        for document in &group {
+            if let Some(failed) = embeddings.rejected.remove(&document.job.token) {
+                self.give_up(document.job, &failed)?;
+            }
+        }
+        // The others are still held: `failed` is charged to them.
+        group.retain(|document| document.new_chunks() == 0);
+        let host = self.live.host;
+        self.store(&group, |target| {
+            let applied = apply(target, &group, &embeddings.spool);
+            host.reached("applying");
+            applied
+        })?;
+        host.reached("applied");
+        self.live.lease.forget(group.iter().map(|document| document.job.token));
+        embeddings.failed.map_or(Ok(()), Err)
+    }
+
+    /// Embeds and stores all but the last part of a long document. False if work on it ends here: its job is lost or dead,
+    /// or another generation is waiting.
+    fn store_parts(
+        &mut self,
+        document: &mut DocumentChange<'_>,
+    ) -> std::result::Result<bool, Failed> {
+        let most = self.most_chunks();
+        let mut is_first = true;
+        while document.new_chunks() > most {
+            if !is_first && self.live.should_yield()? {
+                return Ok(false);
+            }
+            is_first = false;
+            let left = document.new_chunks() - most;
+            let mut embeddings = self.embed(std::slice::from_mut(document), most)?;
+            if document.new_chunks() > left {
+                if let Some(failed) = embeddings.rejected.remove(&document.job.token) {
+                    self.give_up(document.job, &failed)?;
+                }
+                return embeddings.failed.map_or(Ok(false), Err);
+            }
+            let stored = self.store(std::slice::from_ref(document), |target| {
+                apply_part(target, document, &embeddings.spool)
+            })?;
+            self.live.host.reached("part");
+            let Some(ids) = stored else { return Ok(false) };
+            document.note_stored(ids);
+        }
+        Ok(true)
+    }
+    fn most_chunks(&self) -> usize {
+        if self.model.is_local() { CHUNKS } else { REMOTE_CHUNKS }
+    }
+
+    fn embed(
+        &mut self,
+        documents: &mut [DocumentChange<'_>],
+        most: usize,
+    ) -> std::result::Result<Embeddings, Failed> {
+        Embedding::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
+            .run(documents, most)
+    }
+
+    fn store<R>(
+        &self,
+        documents: &[DocumentChange<'_>],
+        apply: impl FnOnce(&Target) -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        let (host, name) = (self.live.host, &self.target.collection.name);
+        let chunks = documents.iter().flat_map(DocumentChange::chunks);
+        let chunks = chunks.filter(|planned| planned.is_embedded()).count();
+        host.show(Some(&format!("rag_pg: storing {chunks} chunks of \"{name}\"")));
+        host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            host.reached("storing");
+            apply(&target)
+        })
+    }
+
+    fn give_up(&mut self, job: &Job, failed: &Failed) -> std::result::Result<(), Failed> {
+        self.live.lease.fail(self.live.host, std::slice::from_ref(job), failed)
     }
 }
 
-fn read_all(target: &Target, keys: &[String]) -> (Vec<Read>, HashMap<i64, ChunkHash>) {
-    let reads = read::documents(target, keys);
-    let changed = reads.iter().filter_map(|read| match (&read.found, &read.stored) {
-        (Found::Document(document), Some(stored)) => {
-            (plan::document_hash(document)[..] != stored.source_hash).then_some(stored)
+/// Documents in order, those together that are stored together; one with more than `most` new chunks is alone.
+fn groups(changes: Vec<DocumentChange<'_>>, most: usize) -> Vec<Vec<DocumentChange<'_>>> {
+    let (mut groups, mut total) = (Vec::<Vec<DocumentChange<'_>>>::new(), 0);
+    for change in changes {
+        let chunks = change.new_chunks();
+        match groups.last_mut() {
+            Some(group) if total + chunks <= most => {
+                group.push(change);
+                total += chunks;
+            }
+            _ => {
+                groups.push(vec![change]);
+                total = chunks;
+            }
         }
-        _ => None,
-    });
-    let ids: Vec<i64> = changed.flat_map(|stored| stored.chunk_ids.iter().copied()).collect();
-    let hashes = if ids.is_empty() { HashMap::new() } else { read::hashes(target, ids) };
-    (reads, hashes)
+    }
+    groups
 }

@@ -1,113 +1,127 @@
-//! Embedding the new chunks of a batch: in calls of the model that can be cut short, slowed down, and
-//! narrowed to the text that fails.
+//! Embeds the new chunks of a batch: in calls of the model that are short, keep to a rate, and are bisected to the text that
+//! fails.
 use crate::catalog::target::Target;
-use crate::ingest::pipeline::apply::{Change, Outcome};
-use crate::ingest::pipeline::batch::Batch;
-use crate::ingest::pipeline::{pace, remote, reuse};
+use crate::ingest::pipeline::change::{ChunkState, DocumentChange, PlannedChunk};
+use crate::ingest::pipeline::live_lease::LiveLease;
+use crate::ingest::pipeline::{rate_limit, reuse};
+use crate::ingest::queue::lease::Job;
+use crate::models::call_log;
 use crate::models::embedder::Embedder;
+use crate::models::remote::Remote;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::transaction::Host;
 use crate::sys::workers::turnstile::is_database_wanted;
-use rag::Error;
-use rag::model::LocalModel;
+use rag::model::{LocalModel, Purpose};
 use rag::queue::batch::halves;
+use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
-use rag::queue::plan::{self, Chunk};
+use rag::queue::plan::{self, Chunk, Embedded};
 use rag::queue::spool::Spool;
+use rag::{Error, Result, remote};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Texts handed to the model at once. Each comes back with a vector per token, 400 KB at the most.
+/// Texts of one call of a local model. Each comes back with a vector per token, 400 KB at most.
 const TEXTS: usize = 64;
-/// Tokens of a local model's first call, whose speed is not known yet, and the least of the others, since the model takes
-/// as many at once; and how long the others may last: between them the claims are prolonged, and small documents of other generations go first.
+/// Tokens of a local model's first call, whose speed is not known yet, and the least of the later calls: the model takes as
+/// many at once.
 const FIRST_TOKENS: usize = 1_024;
+/// How long a later call may last: between two calls the lease is kept alive.
 const CALL: Duration = Duration::from_millis(250);
 /// Where a server keeps temporary files, from its working directory.
 const TEMPORARY: &str = "base/pgsql_tmp";
 
-/// What the model made of a batch.
+/// What became of the chunks that were to be embedded. Those that were have their result in the spool.
 pub struct Embeddings {
-    /// Results of the new chunks of all outcomes, in order.
+    /// Embedded chunks.
     pub spool: Spool,
-    /// Which of these another generation had.
-    pub is_reused: Vec<bool>,
-    /// Outcomes, by position, with a text that the model cannot take.
-    pub rejected: HashMap<usize, Failed>,
-    /// What ended it before everything was embedded.
+    /// By job, why the model cannot take one of the document's texts.
+    pub rejected: HashMap<i64, Failed>,
+    /// What ended the run before everything was embedded.
     pub failed: Option<Failed>,
 }
 
-impl Embeddings {
-    /// Whether all new chunks of an outcome are embedded.
-    pub fn has_all(&self, outcome: &Outcome) -> bool {
-        let first = outcome.first_result;
-        (first..first + outcome.new_chunks()).all(|position| self.spool.has(position))
+/// A chunk to embed and the job of its document.
+struct PendingChunk<'c> {
+    job: &'c Job,
+    planned: &'c mut PlannedChunk,
+}
+
+/// One run over the new chunks of some documents.
+pub struct Embedding<'a, 'h> {
+    live: &'a mut LiveLease<'h>,
+    target: &'a Target,
+    model: &'a Embedder,
+    tokens_per_second: &'a mut Option<f64>,
+    /// Chunks to embed in all.
+    count: usize,
+    embeddings: Embeddings,
+}
+
+impl<'a, 'h> Embedding<'a, 'h> {
+    /// A run that measures a local model's `tokens_per_second`.
+    pub fn new(
+        live: &'a mut LiveLease<'h>,
+        target: &'a Target,
+        model: &'a Embedder,
+        tokens_per_second: &'a mut Option<f64>,
+    ) -> Self {
+        let spool = Spool::new(TEMPORARY);
+        let embeddings = Embeddings { spool, rejected: HashMap::new(), failed: None };
+        Self { live, target, model, tokens_per_second, count: 0, embeddings }
     }
-}
 
-/// A new chunk and whose it is.
-struct New<'a> {
-    chunk: &'a Chunk,
-    outcome: usize,
-    /// Of the claim.
-    position: usize,
-}
-
-impl New<'_> {
-    fn tokens(&self) -> usize {
-        self.chunk.heading_tokens + self.chunk.token_count
-    }
-}
-
-impl Batch<'_> {
-    /// Embeds the new chunks of all documents together, by length: texts that share a batch of the
-    /// model are then about equally long. A text that fails costs its document, and two calls for
-    /// each time that a call is halved; nothing is embedded twice. What another generation has is taken
-    /// from there. A failure that is no document's ends it, and what was embedded before is kept.
-    pub fn embed(&mut self, outcomes: &[Outcome]) -> Result<Embeddings, Failed> {
-        let chunks = new_chunks(outcomes);
-        let spool = Spool::new(chunks.len(), TEMPORARY);
-        let is_reused = vec![false; chunks.len()];
-        let mut embeddings =
-            Embeddings { spool, is_reused, rejected: HashMap::new(), failed: None };
-        self.reuse(outcomes, &chunks, &mut embeddings)?;
-        let is_fresh = |i: &usize| !embeddings.is_reused[*i];
-        let mut order: Vec<usize> = (0..chunks.len()).filter(is_fresh).collect();
-        order.sort_by_key(|&i| Reverse(chunks[i].tokens()));
-        let mut rest = &order[..];
+    /// Embeds the first `most` new chunks of all documents together, by length: texts that share a batch of the model are
+    /// then about equally long. A text that fails costs its document, and two calls each time that a call is halved; nothing
+    /// is embedded twice. Vectors that another generation has are copied. A failure without a single document to blame
+    /// ends the run; what was embedded before is kept.
+    pub fn run(
+        mut self,
+        documents: &mut [DocumentChange<'_>],
+        most: usize,
+    ) -> std::result::Result<Embeddings, Failed> {
+        let new = documents.iter_mut().flat_map(|document| {
+            let job = document.job;
+            let new = document.chunks_mut().iter_mut().filter(|planned| planned.is_new());
+            new.map(move |planned| PendingChunk { job, planned })
+        });
+        let mut pending: Vec<PendingChunk<'_>> = new.take(most).collect();
+        self.count = pending.len();
+        self.reuse(&mut pending)?;
+        let mut pending: Vec<&mut PendingChunk<'_>> =
+            pending.iter_mut().filter(|chunk| chunk.planned.is_new()).collect();
+        pending.sort_by_key(|chunk| Reverse(chunk.planned.tokens()));
+        let mut rest = &mut pending[..];
         while !rest.is_empty() {
-            let (slice, behind) = rest.split_at(self.call_size(&chunks, rest));
-            match self.call(&chunks, slice, &mut embeddings) {
+            let (call, behind) = rest.split_at_mut(self.call_size(rest));
+            match self.call(call) {
                 Ok(()) => rest = behind,
                 Err(failed) if failed.is_cancel() => return Err(failed),
                 Err(failed) => {
-                    embeddings.failed = Some(failed);
+                    self.embeddings.failed = Some(failed);
                     break;
                 }
             }
         }
-        Ok(embeddings)
+        Ok(self.embeddings)
     }
 
-    fn reuse(
-        &mut self,
-        outcomes: &[Outcome],
-        chunks: &[New<'_>],
-        embeddings: &mut Embeddings,
-    ) -> Result<(), Failed> {
-        for (slice, start) in chunks.chunks(reuse::CHUNKS).zip((0..).step_by(reuse::CHUNKS)) {
-            self.lease.renew_if_due(self.host)?;
-            let wanted: Vec<(&str, &Chunk)> =
-                slice.iter().map(|new| (outcomes[new.outcome].key.as_str(), new.chunk)).collect();
-            let found = self.host.transaction(|| reuse::find(&self.target, &wanted))?;
+    fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> std::result::Result<(), Failed> {
+        for chunks in pending.chunks_mut(reuse::CHUNKS) {
+            self.live.keep_alive()?;
+            let wanted: Vec<(&str, ChunkHash)> =
+                chunks.iter().map(|c| (c.job.key.as_str(), c.planned.chunk.hash)).collect();
+            let found = self.live.host.transaction(|| reuse::find(self.target, &wanted))?;
             let Some(found) = found else { return Ok(()) };
-            self.host.outside(|| {
-                for (position, embedded) in found {
-                    embeddings.spool.put(start + position, &embedded)?;
-                    embeddings.is_reused[start + position] = true;
+            self.live.host.outside(|| {
+                for chunk in chunks {
+                    let hash = chunk.planned.chunk.hash;
+                    if let Some(embedded) = found.get(&(chunk.job.key.as_str(), hash)) {
+                        chunk.put(&mut self.embeddings.spool, embedded, true)?;
+                    }
                 }
                 Ok(())
             })?;
@@ -116,128 +130,164 @@ impl Batch<'_> {
     }
 
     /// One call of the model, or as many as it takes to find the texts that fail.
-    fn call(
-        &mut self,
-        chunks: &[New<'_>],
-        slice: &[usize],
-        embeddings: &mut Embeddings,
-    ) -> Result<(), Failed> {
-        // A document that changed or went meanwhile is not asked for.
-        let is_wanted = |&i: &usize| {
-            !embeddings.rejected.contains_key(&chunks[i].outcome)
-                && self.lease.is_open(chunks[i].position)
+    fn call(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> std::result::Result<(), Failed> {
+        // Documents that changed or went meanwhile are left out.
+        let is_wanted = |chunk: &&mut PendingChunk<'_>| {
+            self.live.lease.holds(chunk.job)
+                && !self.embeddings.rejected.contains_key(&chunk.job.token)
         };
-        let mut wanted: Vec<usize> = slice.iter().copied().filter(is_wanted).collect();
-        let failed = match self.call_once(chunks, &wanted, &mut embeddings.spool) {
-            Ok(rejected) => {
-                let of = |(i, failed): (usize, Failed)| (chunks[wanted[i]].outcome, failed);
-                embeddings.rejected.extend(rejected.into_iter().map(of));
-                return Ok(());
-            }
-            Err(failed) => failed,
-        };
+        let chunks = chunks.iter_mut().map(|chunk| &mut **chunk);
+        let mut wanted: Vec<&mut PendingChunk<'_>> = chunks.filter(is_wanted).collect();
+        let Err(failed) = self.call_once(&mut wanted) else { return Ok(()) };
         // A remote model's call finds such a text itself.
-        wanted.retain(|&i| !embeddings.spool.has(i));
-        match (failed.class, halves(0..wanted.len())) {
-            (Failure::Row, Some((first, second))) => {
-                self.call(chunks, &wanted[first], embeddings)?;
-                self.call(chunks, &wanted[second], embeddings)
-            }
-            (Failure::Row, None) if !wanted.is_empty() => {
-                embeddings.rejected.insert(chunks[wanted[0]].outcome, failed);
-                Ok(())
-            }
-            _ => Err(failed),
+        wanted.retain(|chunk| chunk.planned.is_new());
+        if failed.class != Failure::Row || wanted.is_empty() {
+            return Err(failed);
         }
+        if let Some((first, second)) = halves(&mut wanted) {
+            self.call(first)?;
+            return self.call(second);
+        }
+        self.embeddings.rejected.insert(wanted[0].job.token, failed);
+        Ok(())
     }
 
-    /// One call of the model. Returns which of the texts a remote one fails at while others succeed.
     fn call_once(
         &mut self,
-        chunks: &[New<'_>],
-        slice: &[usize],
-        spool: &mut Spool,
-    ) -> Result<Vec<(usize, Failed)>, Failed> {
-        if slice.is_empty() {
-            return Ok(Vec::new());
+        chunks: &mut [&mut PendingChunk<'_>],
+    ) -> std::result::Result<(), Failed> {
+        if chunks.is_empty() {
+            return Ok(());
         }
-        let texts: Vec<&Chunk> = slice.iter().map(|&i| chunks[i].chunk).collect();
-        let tokens: usize = slice.iter().map(|&i| chunks[i].tokens()).sum();
-        let (host, lease, most) = (self.host, &mut self.lease, self.model.window());
-        lease.renew_if_due(host)?;
-        pace::wait(host, tokens, most, || lease.renew_if_due(host))?;
-        self.show(|name| format!("rag_pg: embedding {} chunks of \"{name}\"", chunks.len()));
-        let rejected = match &self.model {
+        let host = self.live.host;
+        let tokens: usize = chunks.iter().map(|chunk| chunk.planned.tokens()).sum();
+        self.live.keep_alive()?;
+        rate_limit::wait(host, tokens, self.model.window(), || self.live.keep_alive())?;
+        let (count, name) = (self.count, &self.target.collection.name);
+        host.show(Some(&format!("rag_pg: embedding {count} chunks of \"{name}\"")));
+        match self.model {
             Embedder::Local(model) => {
                 let started = Instant::now();
-                while !embed_locally(host, &self.target, model, &texts, slice, spool)? {
-                    self.lease.renew_if_due(host)?;
+                while !self.embed_locally(model, chunks, tokens)? {
+                    self.live.keep_alive()?;
                 }
-                self.tokens_per_second = Some(tokens as f64 / started.elapsed().as_secs_f64());
-                Vec::new()
+                *self.tokens_per_second = Some(tokens as f64 / started.elapsed().as_secs_f64());
             }
-            Embedder::Remote(client) => {
-                remote::embed(host, &mut self.lease, client, &texts, slice, spool)?
-            }
-        };
-        self.reached("embedded");
-        Ok(rejected)
+            Embedder::Remote(model) => self.embed_remotely(model, chunks)?,
+        }
+        host.reached("embedded");
+        Ok(())
     }
 
-    /// How many of the texts `rest` go into the next call.
-    fn call_size(&self, chunks: &[New<'_>], rest: &[usize]) -> usize {
-        // A remote call is divided into requests further on, several of them under way at once.
-        let texts = if self.model.is_local() { TEXTS } else { usize::MAX };
-        let lasting = match self.tokens_per_second {
-            _ if !self.model.is_local() => usize::MAX,
+    /// How many of the chunks `rest` go into the next call.
+    fn call_size(&self, rest: &[&mut PendingChunk<'_>]) -> usize {
+        // A remote call is divided into requests further on, several of them at once.
+        let is_local = self.model.is_local();
+        let texts = if is_local { TEXTS } else { usize::MAX };
+        let lasting = match *self.tokens_per_second {
+            _ if !is_local => usize::MAX,
             None => FIRST_TOKENS,
-            Some(pace) => FIRST_TOKENS.max((pace * CALL.as_secs_f64()) as usize),
+            Some(speed) => FIRST_TOKENS.max((speed * CALL.as_secs_f64()) as usize),
         };
-        let (most, mut total) = (pace::most_tokens().min(lasting), 0_usize);
-        let fits = |&&i: &&usize| {
-            total = total.saturating_add(chunks[i].tokens());
+        let (most, mut total) = (rate_limit::most_tokens().min(lasting), 0_usize);
+        let fits = |chunk: &&&mut PendingChunk<'_>| {
+            total = total.saturating_add(chunk.planned.tokens());
             total <= most
         };
         rest.iter().take(texts).take_while(fits).count().max(1)
     }
-}
 
-/// False where it was left off because somebody wants the database for himself: a call of a large model lasts longer
-/// than he waits.
-fn embed_locally(
-    host: &Host,
-    target: &Target,
-    model: &LocalModel,
-    texts: &[&Chunk],
-    positions: &[usize],
-    spool: &mut Spool,
-) -> Result<bool, Failed> {
-    let generation = &target.generation;
-    let mut is_left_off = false;
-    let mut checkpoint = || {
-        checkpoint()?;
-        is_left_off = host.is_worker() && is_database_wanted();
-        if is_left_off { Err(Error::cancelled()) } else { Ok(()) }
-    };
-    let result = host.outside(|| {
-        let tokens: usize = texts.iter().map(|c| c.heading_tokens + c.token_count).sum();
-        pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", texts.len());
-        let (dimensions, with_bits) = (generation.dimensions, generation.bits.is_some());
-        let embedded = plan::embed(texts, model, dimensions, with_bits, &mut checkpoint)?;
-        for (&position, result) in positions.iter().zip(embedded) {
-            spool.put(position, &result)?;
+    /// False if it was cut short because a session waits for the database: a call of a large model lasts longer than the
+    /// session does.
+    fn embed_locally(
+        &mut self,
+        model: &LocalModel,
+        chunks: &mut [&mut PendingChunk<'_>],
+        tokens: usize,
+    ) -> std::result::Result<bool, Failed> {
+        let (host, generation) = (self.live.host, &self.target.generation);
+        let mut is_cut_short = false;
+        let mut checkpoint = || {
+            checkpoint()?;
+            is_cut_short = host.is_worker() && is_database_wanted();
+            if is_cut_short { Err(Error::cancelled()) } else { Ok(()) }
+        };
+        let result = host.outside(|| {
+            pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", chunks.len());
+            let texts: Vec<&Chunk> = chunks.iter().map(|chunk| &chunk.planned.chunk).collect();
+            let (dimensions, with_bits) = (generation.dimensions, generation.bits.is_some());
+            let embedded = plan::embed(&texts, model, dimensions, with_bits, &mut checkpoint)?;
+            for (chunk, embedded) in chunks.iter_mut().zip(embedded) {
+                chunk.put(&mut self.embeddings.spool, &embedded, false)?;
+            }
+            Ok(())
+        });
+        if is_cut_short { Ok(false) } else { result.map(|()| true) }
+    }
+
+    /// Embeds in as many requests as it takes, several at once. What one request brought is kept when another fails: it is
+    /// paid for. Texts that fail while others succeed reject their documents.
+    ///
+    /// No snapshot is held. A provider may take longer than a lease lasts, so the lease is kept alive meanwhile.
+    fn embed_remotely(
+        &mut self,
+        model: &Remote,
+        chunks: &mut [&mut PendingChunk<'_>],
+    ) -> std::result::Result<(), Failed> {
+        let host = self.live.host;
+        let mut lost = None;
+        let result = host.outside(|| {
+            let texts: Vec<Cow<'_, str>> =
+                chunks.iter().map(|chunk| chunk.planned.chunk.embedding_text()).collect();
+            let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+            pgrx::debug1!("rag_pg: remote call with {} texts", texts.len());
+            let mut go_on = || {
+                checkpoint()?;
+                self.live.keep_alive().map_err(|failed| {
+                    lost = Some(failed);
+                    Error::cancelled()
+                })
+            };
+            let embedder = remote::Embedder(model);
+            let partly = embedder.embed_partly(&texts, Purpose::Document, &mut go_on)?;
+            for (chunk, embedding) in chunks.iter_mut().zip(partly.embeddings) {
+                if let Some(embedding) = embedding {
+                    let embedded = Embedded { vector: embedding.vector, bits: None };
+                    chunk.put(&mut self.embeddings.spool, &embedded, false)?;
+                }
+            }
+            Ok((partly.rejected, partly.fault))
+        });
+        call_log::store(host, &model.take_records());
+        keep_learnt(host, model);
+        if let Some(failed) = lost {
+            return Err(failed);
+        }
+        let (rejected, fault) = result?;
+        if let Some(fault) = fault {
+            return Err(Failed::of_call(fault));
+        }
+        for (text, fault) in rejected {
+            self.embeddings.rejected.insert(chunks[text].job.token, Failed::of_call(fault));
         }
         Ok(())
-    });
-    if is_left_off { Ok(false) } else { result.map(|()| true) }
+    }
 }
 
-fn new_chunks(outcomes: &[Outcome]) -> Vec<New<'_>> {
-    let mut new = Vec::new();
-    for (outcome, one) in outcomes.iter().enumerate() {
-        let Change::Replace(state) = &one.change else { continue };
-        let unkept = state.chunks.iter().filter(|(_, kept)| kept.is_none());
-        new.extend(unkept.map(|(chunk, _)| New { chunk, outcome, position: one.position }));
+impl PendingChunk<'_> {
+    fn put(&mut self, spool: &mut Spool, embedded: &Embedded, is_reused: bool) -> Result<()> {
+        self.planned.state = ChunkState::Embedded { result: spool.put(embedded)?, is_reused };
+        Ok(())
     }
-    new
+}
+
+/// Stores what was learnt of the model, even if the call failed. If that fails, the call is not repeated for it.
+fn keep_learnt(host: &Host, model: &Remote) {
+    let written = host.transaction(|| {
+        model.keep_learnt();
+        Ok(())
+    });
+    if let Err(failed) = written {
+        failed.warn();
+    }
 }

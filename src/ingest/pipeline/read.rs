@@ -1,34 +1,35 @@
-//! Documents as they are, beside what is stored of them. Runs as the source's owner.
+//! Reads source rows and documents rows, as the source's owner.
 use crate::catalog::collection::key::{KeyColumn, array_literals, keys_sql};
 use crate::catalog::target::Target;
 use crate::sys::rights::as_source_owner;
-use crate::sys::spi::{column, fill, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{fill, required};
 use crate::sys::time_limit::query;
 use pgrx::datum::DatumWithOid;
 use rag::queue::diff::ChunkHash;
-use rag::queue::plan::Document;
+use rag::queue::plan::{Document, document_hash};
 use std::collections::{HashMap, HashSet};
 
-/// What a key stands for.
-pub enum Found {
-    /// A source row.
+/// The source row of a key.
+pub enum SourceRow {
+    /// It is there.
     Document(Document),
-    /// Nothing any more.
+    /// It is gone.
     Gone,
-    /// The same row as an earlier key of the batch.
+    /// It is the row of an earlier key of the batch.
     Repeated,
 }
 
-/// A key's source row and what is stored of it.
-pub struct Read {
+/// A key's source row and documents row.
+pub struct ReadDocument {
     /// The source row.
-    pub found: Found,
+    pub source: SourceRow,
     /// Its documents row, if it has one.
-    pub stored: Option<Stored>,
+    pub stored: Option<StoredDocument>,
 }
 
 /// A documents row.
-pub struct Stored {
+pub struct StoredDocument {
     /// Hash of the source row it was made from.
     pub source_hash: Vec<u8>,
     /// Its chunks in their order.
@@ -45,30 +46,54 @@ pub fn sizes(target: &Target, keys: &[String]) -> Vec<usize> {
     })
 }
 
+row! {
+    struct DocumentRow {
+        is_there: bool,
+        content: Option<String>,
+        title: Option<String>,
+        source_hash: Option<Vec<u8>>,
+        chunk_ids: Option<Vec<i64>>,
+        identity: Option<String>,
+    }
+}
+
 /// Reads the documents of `keys`, in their order.
-pub fn documents(target: &Target, keys: &[String]) -> Vec<Read> {
+pub fn documents(target: &Target, keys: &[String]) -> Vec<ReadDocument> {
     let title = target.collection.title_text("s");
     let sql = keyed(target, statement!("ingest/read"), &[("title", &title)]);
     let mut seen = HashSet::new();
     as_source_owner(target.collection.owner, || {
         query(&sql, &key_args(target, keys), |row| {
-            let stored = column(&row, 5)
-                .map(|source_hash| Stored { source_hash, chunk_ids: required(&row, 6) });
-            let identity: Option<String> = column(&row, 7);
-            let found = if identity.is_some_and(|identity| !seen.insert(identity)) {
-                Found::Repeated
-            } else if required(&row, 2) {
-                Found::Document(Document { title: column(&row, 4), content: column(&row, 3) })
+            let DocumentRow { is_there, content, title, source_hash, chunk_ids, identity } =
+                DocumentRow::read(&row);
+            let stored = source_hash.zip(chunk_ids);
+            let source = if identity.is_some_and(|identity| !seen.insert(identity)) {
+                SourceRow::Repeated
+            } else if is_there {
+                SourceRow::Document(Document { title, content })
             } else {
-                Found::Gone
+                SourceRow::Gone
             };
-            Read { found, stored }
+            let stored =
+                stored.map(|(source_hash, chunk_ids)| StoredDocument { source_hash, chunk_ids });
+            ReadDocument { source, stored }
         })
     })
 }
 
-/// Hashes of stored chunks.
-pub fn hashes(target: &Target, chunk_ids: Vec<i64>) -> HashMap<i64, ChunkHash> {
+/// Hashes of the stored chunks of documents that changed.
+pub fn hashes_of_changed(target: &Target, reads: &[ReadDocument]) -> HashMap<i64, ChunkHash> {
+    let changed = reads.iter().filter_map(|read| match (&read.source, &read.stored) {
+        (SourceRow::Document(document), Some(stored)) => {
+            (document_hash(document)[..] != stored.source_hash).then_some(stored)
+        }
+        _ => None,
+    });
+    let ids: Vec<i64> = changed.flat_map(|stored| stored.chunk_ids.iter().copied()).collect();
+    if ids.is_empty() { HashMap::new() } else { hashes(target, ids) }
+}
+
+fn hashes(target: &Target, chunk_ids: Vec<i64>) -> HashMap<i64, ChunkHash> {
     let template = statement!("ingest/read_hashes");
     let is_whole = target.bits.as_ref().map_or("true".to_owned(), |bits| {
         format!("EXISTS (SELECT FROM {bits} b WHERE b.chunk_id = c.chunk_id)")

@@ -6,41 +6,44 @@ use crate::catalog::collection::Generation;
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::read::{key_args, keyed};
 use crate::sys::rights::as_source_owner;
-use crate::sys::spi::{column, fill, required};
+use crate::sys::rows::row;
+use crate::sys::spi::fill;
 use crate::sys::time_limit::query;
 use rag::Result;
 use rag::queue::diff::ChunkHash;
-use rag::queue::plan::{Chunk, Embedded};
+use rag::queue::plan::Embedded;
 use std::collections::HashMap;
 
-/// Chunks looked for in one transaction: some megabytes with their token bits.
+/// Chunks looked up in one transaction: some megabytes with their token bits.
 pub const CHUNKS: usize = 500;
 
-/// A document by its place among the keys of a statement, from 1, and a chunk of it.
-type Place = (usize, ChunkHash);
+row! {
+    struct ReusedRow {
+        document: i32,
+        content_hash: Vec<u8>,
+        embedding: Vec<f32>,
+        bits: Option<Vec<u8>>,
+    }
+}
 
-/// Looks for the vectors of `chunks`, each with its document's key. What is found comes with its
-/// position. `None`: no other generation has vectors of this model.
-pub fn find(target: &Target, chunks: &[(&str, &Chunk)]) -> Result<Option<Vec<(usize, Embedded)>>> {
+/// Looks up the embeddings of chunks, each given by its document's key and its hash. `None`: no other generation has
+/// vectors of this model.
+pub fn find<'k>(
+    target: &Target,
+    chunks: &[(&'k str, ChunkHash)],
+) -> Result<Option<HashMap<(&'k str, ChunkHash), Embedded>>> {
     let siblings = siblings(target);
     if siblings.is_empty() {
         return Ok(None);
     }
-    let mut keys: Vec<String> = Vec::new();
-    let mut places = Vec::with_capacity(chunks.len());
-    for (key, chunk) in chunks {
-        // Chunks of a document stand together.
-        if keys.last().is_none_or(|last| last != key) {
-            keys.push((*key).to_owned());
-        }
-        places.push((keys.len(), chunk.hash));
-    }
-    let mut vectors: HashMap<Place, Embedded> = HashMap::new();
+    // Chunks of a document stand together.
+    let mut keys: Vec<&str> = chunks.iter().map(|(key, _)| *key).collect();
+    keys.dedup();
+    let mut found = HashMap::new();
     for sibling in siblings {
-        vectors.extend(of(target, &sibling, &keys, &places)?);
+        found.extend(find_in(target, &sibling, &keys, chunks)?);
     }
-    let found = places.iter().enumerate();
-    Ok(Some(found.filter_map(|(i, place)| Some((i, vectors.get(place)?.clone()))).collect()))
+    Ok(Some(found))
 }
 
 /// Other generations whose vectors are of the same model, and whose bits serve where bits are wanted.
@@ -56,17 +59,18 @@ fn siblings(target: &Target) -> Vec<Generation> {
     all
 }
 
-fn of(
+fn find_in<'k>(
     target: &Target,
     sibling: &Generation,
-    keys: &[String],
-    places: &[Place],
-) -> Result<Vec<(Place, Embedded)>> {
+    keys: &[&'k str],
+    chunks: &[(&'k str, ChunkHash)],
+) -> Result<Vec<((&'k str, ChunkHash), Embedded)>> {
     let tables = sibling.tables_sql()?;
     let bits = tables.get(2).filter(|_| target.bits.is_some());
     let join_bits = bits
         .map(|table| fill("JOIN {bits} b ON b.chunk_id = c.chunk_id", &[("bits", table.as_str())]));
-    let mut args = key_args(target, keys);
+    let texts: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    let mut args = key_args(target, &texts);
     let names = [
         ("sibling", tables[1].as_str()),
         ("chunk_equal", &target.collection.stored_keys_equal("c", "k")),
@@ -75,13 +79,13 @@ fn of(
         ("join_bits", join_bits.as_deref().unwrap_or_default()),
     ];
     let sql = keyed(target, statement!("ingest/reuse"), &names);
-    args.push(places.iter().map(|(_, hash)| &hash[..]).collect::<Vec<_>>().into());
+    args.push(chunks.iter().map(|(_, hash)| &hash[..]).collect::<Vec<_>>().into());
     let found = as_source_owner(target.collection.owner, || {
         query(&sql, &args, |row| {
-            let document = usize::try_from(required::<i32>(&row, 1)).unwrap_or_default();
-            let hash = required::<Vec<u8>>(&row, 2).try_into().unwrap_or_default();
-            let embedded = Embedded { vector: required(&row, 3), bits: column(&row, 4) };
-            ((document, hash), embedded)
+            let row = ReusedRow::read(&row);
+            let key = keys[row.document as usize - 1];
+            let hash = row.content_hash.try_into().unwrap_or_default();
+            ((key, hash), Embedded { vector: row.embedding, bits: row.bits })
         })
     });
     Ok(found)

@@ -1,5 +1,6 @@
 //! From changes to jobs, and which generations have any.
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
+use crate::sys::rows::row;
 use crate::sys::spi::{column, execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
@@ -11,35 +12,35 @@ const CHANGES: i32 = 100;
 /// of: few enough would keep a change waiting until the changes of others before it are indexed.
 const BUDGET: Duration = Duration::from_millis(500);
 
-/// What became of waiting changes.
+/// What became of committed changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changes {
+pub enum Coalesced {
     /// There were none.
     None,
-    /// They are jobs now, or some of them are.
+    /// At least some of them are jobs now.
     Taken,
-    /// Others are taking them, or are pruning the generations that they are for.
-    HeldUp,
+    /// Other backends have locked them, or their generations.
+    Locked,
 }
 
 /// Turns waiting changes of `collections` (`None`: all) into jobs.
-pub fn coalesce(collections: Option<&[i32]>) -> Changes {
+pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
     as_extension_owner(|| {
         let collections = || collections.map(<[i32]>::to_vec);
         let has_changes = statement!("ingest/has_changes");
         if !query(has_changes, &[collections().into()], |row| required::<bool>(&row, 1))[0] {
-            return Changes::None;
+            return Coalesced::None;
         }
         let lock = statement!("ingest/hold_generations");
         let held: Vec<i32> = query(lock, &[collections().into()], |row| required(&row, 1));
         let started = Instant::now();
-        let mut changes = Changes::HeldUp;
+        let mut changes = Coalesced::Locked;
         // A job that somebody holds, in a transaction that may be open for long, is not waited for.
         with_lock_timeout(c"100ms", || {
             loop {
                 let taken = take(collections(), &held);
                 if taken > 0 {
-                    changes = Changes::Taken;
+                    changes = Coalesced::Taken;
                 }
                 if taken < i64::from(CHANGES) || started.elapsed() >= BUDGET {
                     return changes;
@@ -107,21 +108,41 @@ impl PendingWork {
     }
 }
 
+row! {
+    struct PendingWorkRow {
+        generation_id: i32,
+        has_scan: bool,
+        has_jobs: bool,
+        wants_index: bool,
+        ready_at: Option<TimestampWithTimeZone>,
+        is_claimed: bool,
+        can_switch: bool,
+        is_building: bool,
+    }
+}
+
 /// Generations of `collections` (`None`: all) that are not paused.
-pub fn list(collections: Option<&[i32]>) -> Vec<PendingWork> {
-    as_extension_owner(|| {
-        let sql = statement!("ingest/list");
-        query(sql, &[collections.map(<[i32]>::to_vec).into()], |row| PendingWork {
-            generation: required(&row, 1),
-            step: [(Step::Scan, 2), (Step::Switch, 7), (Step::Jobs, 3), (Step::Index, 4)]
-                .into_iter()
-                .find_map(|(step, position)| required::<bool>(&row, position).then_some(step)),
-            wants_index: required(&row, 4),
-            is_building: required(&row, 8),
-            ready_at: column::<TimestampWithTimeZone>(&row, 5).map(pg_sys::TimestampTz::from),
-            is_claimed: required(&row, 6),
-        })
-    })
+pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
+    let args = [collections.map(<[i32]>::to_vec).into()];
+    let rows = as_extension_owner(|| {
+        query(statement!("ingest/list"), &args, |row| PendingWorkRow::read(&row))
+    });
+    let work = |row: PendingWorkRow| PendingWork {
+        generation: row.generation_id,
+        step: [
+            (row.has_scan, Step::Scan),
+            (row.can_switch, Step::Switch),
+            (row.has_jobs, Step::Jobs),
+            (row.wants_index, Step::Index),
+        ]
+        .into_iter()
+        .find_map(|(is_next, step)| is_next.then_some(step)),
+        wants_index: row.wants_index,
+        is_building: row.is_building,
+        ready_at: row.ready_at.map(pg_sys::TimestampTz::from),
+        is_claimed: row.is_claimed,
+    };
+    rows.into_iter().map(work).collect()
 }
 
 /// Frees the claims of backends that are gone.

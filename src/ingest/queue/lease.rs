@@ -1,122 +1,90 @@
-//! Claims of jobs: taken, prolonged, given back, failed.
-use crate::ingest::pipeline::others::Others;
+//! Leases of claimed jobs: taken, renewed, released, and ended by a failure.
 use crate::sys::failed::Failed;
-use crate::sys::rights::{as_extension_owner, with_lock_timeout};
+use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{execute, query, required};
 use crate::sys::transaction::Host;
-use crate::sys::workers::leave::leave_database;
-use crate::sys::workers::turnstile::is_database_wanted;
 use rag::Error;
 use rag::queue::backoff;
 use rag::queue::failure::{Failure, MAX_ATTEMPTS};
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// How long a claim lasts without a sign of life: after a crash the jobs come back this late at most.
+/// How long a lease lasts without renewal: after a crash its jobs are claimed again this late at most.
 const LEASE: Duration = Duration::from_mins(1);
-/// How often it is prolonged.
-const RENEWAL: Duration = Duration::from_secs(15);
-/// How often to look whether the claims still hold.
-const LOOK: Duration = Duration::from_millis(500);
+const RENEW_EVERY: Duration = Duration::from_secs(15);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-struct Claim {
-    key: String,
-    token: i64,
+/// A claimed job.
+pub struct Job {
+    /// Key of its document.
+    pub key: String,
+    /// Token of this claim: a job that is queued again gets another.
+    pub token: i64,
     attempts: u32,
-    is_open: bool,
-    /// Whether it counts against the document should this process end now.
-    is_charged: bool,
-    excerpt: Option<String>,
+    /// Bytes of the document's text, as far as it is known.
+    pub size: usize,
+    /// Start of the document, which a dead job shows.
+    pub excerpt: Option<String>,
 }
 
-/// Claimed jobs of one generation.
+/// The tokens of one generation that this process holds.
 pub struct Lease {
     generation: i32,
-    claims: Vec<Claim>,
+    /// By token, whether a crash of this process is charged to the job.
+    held: BTreeMap<i64, bool>,
     renewed: Instant,
-    /// When it was last looked whether the claims still hold.
-    looked: Instant,
-    /// The other generations, where they are looked after meanwhile.
-    others: Option<Others>,
+    checked: Instant,
 }
 
 impl Lease {
-    /// Claims up to `most` ready jobs, if there are any. While they are worked on, `others` are looked after.
-    pub fn claim(generation: i32, most: i32, others: Option<Others>) -> Option<Self> {
+    /// Claims up to `most` ready jobs; `None` if there are none.
+    pub fn claim(generation: i32, most: i32) -> Option<(Self, Vec<Job>)> {
         let sql = statement!("ingest/claim");
         let args = [generation.into(), most.into(), LEASE.as_secs_f64().into()];
-        let claims: Vec<Claim> = as_extension_owner(|| {
-            query(sql, &args, |row| Claim {
+        let jobs: Vec<Job> = as_extension_owner(|| {
+            query(sql, &args, |row| Job {
                 key: required(&row, 1),
                 token: required(&row, 2),
                 attempts: required::<i32>(&row, 3).unsigned_abs(),
-                is_open: true,
-                is_charged: true,
+                size: 0,
                 excerpt: None,
             })
         });
+        let held: BTreeMap<i64, bool> = jobs.iter().map(|job| (job.token, true)).collect();
         let now = Instant::now();
-        (!claims.is_empty()).then_some(Self {
-            generation,
-            claims,
-            renewed: now,
-            looked: now,
-            others,
-        })
+        (!jobs.is_empty()).then_some((Self { generation, held, renewed: now, checked: now }, jobs))
     }
 
-    /// Number of jobs claimed.
-    pub fn len(&self) -> usize {
-        self.claims.len()
+    /// Whether a job is still held.
+    pub fn holds(&self, job: &Job) -> bool {
+        self.held.contains_key(&job.token)
     }
 
-    /// The key of a job.
-    pub fn key(&self, position: usize) -> &str {
-        &self.claims[position].key
+    /// Whether no job is held any more.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
-    /// The claim of a job.
-    pub fn token(&self, position: usize) -> i64 {
-        self.claims[position].token
-    }
-
-    /// Whether a job is still claimed.
-    pub fn is_open(&self, position: usize) -> bool {
-        self.claims[position].is_open
-    }
-
-    /// Notes the start of a document, to be shown should it fail.
-    pub fn note(&mut self, position: usize, excerpt: String) {
-        self.claims[position].excerpt = Some(excerpt);
-    }
-
-    /// Keys of some of the jobs.
-    pub fn keys(&self, run: Range<usize>) -> Vec<String> {
-        self.claims[run].iter().map(|claim| claim.key.clone()).collect()
-    }
-
-    /// Notes that these claims are no longer ours.
-    pub fn done(&mut self, tokens: impl Iterator<Item = i64>) {
-        let done: HashSet<i64> = tokens.collect();
-        for claim in self.claims.iter_mut().filter(|claim| done.contains(&claim.token)) {
-            claim.is_open = false;
+    /// Forgets jobs that were done.
+    pub fn forget(&mut self, tokens: impl IntoIterator<Item = i64>) {
+        for token in tokens {
+            self.held.remove(&token);
         }
     }
 
-    fn open(&self) -> Vec<i64> {
-        self.claims.iter().filter(|claim| claim.is_open).map(|claim| claim.token).collect()
+    fn tokens(&self) -> Vec<i64> {
+        self.held.keys().copied().collect()
     }
 
-    /// Should this process end from now on, it counts against the jobs of `run` and no others.
-    pub fn charge(&mut self, host: &Host, run: &Range<usize>) -> Result<(), Failed> {
+    /// From now on a crash of this process is charged to `jobs` and to no other job that is held.
+    pub fn charge(&mut self, host: &Host, jobs: &[Job]) -> Result<(), Failed> {
+        let begun: HashSet<i64> = jobs.iter().map(|job| job.token).collect();
         let (mut more, mut less) = (Vec::new(), Vec::new());
-        for (position, claim) in self.claims.iter_mut().enumerate().filter(|(_, c)| c.is_open) {
-            let was_charged = std::mem::replace(&mut claim.is_charged, run.contains(&position));
-            match (was_charged, claim.is_charged) {
-                (false, true) => more.push(claim.token),
-                (true, false) => less.push(claim.token),
+        for (token, is_charged) in &mut self.held {
+            let was_charged = std::mem::replace(is_charged, begun.contains(token));
+            match (was_charged, *is_charged) {
+                (false, true) => more.push(*token),
+                (true, false) => less.push(*token),
                 _ => {}
             }
         }
@@ -130,25 +98,14 @@ impl Lease {
         Ok(())
     }
 
-    /// Called between the steps of what lasts: prolongs the claims when it is time to, lets small documents of other
-    /// generations go first, and fails where no claim holds any more. Gives the claims back and ends the worker where
-    /// somebody wants its database for himself.
+    /// Renews the lease when it is time to.
     pub fn renew_if_due(&mut self, host: &Host) -> Result<(), Failed> {
-        if host.is_worker() && is_database_wanted() {
-            self.release(host)?;
-            leave_database(host);
-        }
-        let others = self.others.as_mut();
-        if others.map_or(Ok(false), |others| others.serve(host))? || self.looked.elapsed() >= LOOK {
-            self.look(host)?;
-        }
-        if self.renewed.elapsed() < RENEWAL {
+        if self.renewed.elapsed() < RENEW_EVERY {
             return Ok(());
         }
         host.transaction(|| {
             let sql = statement!("ingest/renew");
-            let lease = LEASE.as_secs_f64();
-            let args = [self.open().into(), lease.into(), self.generation.into()];
+            let args = [self.tokens().into(), LEASE.as_secs_f64().into(), self.generation.into()];
             as_extension_owner(|| execute(sql, &args));
             Ok(())
         })?;
@@ -156,21 +113,25 @@ impl Lease {
         Ok(())
     }
 
-    /// Looks which claims still hold.
-    fn look(&mut self, host: &Host) -> Result<(), Failed> {
-        let open = self.open();
-        if open.is_empty() {
+    /// Whether it is time to [check](Self::check) again.
+    pub fn is_check_due(&self) -> bool {
+        self.checked.elapsed() >= CHECK_EVERY
+    }
+
+    /// Forgets jobs that were queued again or deleted meanwhile; an error if none is left.
+    pub fn check(&mut self, host: &Host) -> Result<(), Failed> {
+        if self.held.is_empty() {
             return Ok(());
         }
-        let sql = statement!("ingest/held");
-        let held: HashSet<i64> = host.transaction(|| {
-            let args = [open.clone().into()];
-            let held = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
-            Ok(held.into_iter().collect())
+        let valid: HashSet<i64> = host.transaction(|| {
+            let args = [self.tokens().into()];
+            let sql = statement!("ingest/held");
+            let valid = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
+            Ok(valid.into_iter().collect())
         })?;
-        self.done(open.into_iter().filter(|token| !held.contains(token)));
-        self.looked = Instant::now();
-        if held.is_empty() {
+        self.held.retain(|token, _| valid.contains(token));
+        self.checked = Instant::now();
+        if self.held.is_empty() {
             return Err(
                 Error::conflict("all documents changed while they were being indexed").into()
             );
@@ -178,99 +139,64 @@ impl Lease {
         Ok(())
     }
 
-    /// Whether another generation has jobs that nobody is at, as far as this claim looks after others.
-    pub fn others_wait(&self, host: &Host) -> Result<bool, Failed> {
-        self.others.as_ref().map_or(Ok(false), |others| others.wait(host))
+    /// Releases those of `jobs` that are held: other workers can claim them at once.
+    pub fn release(&mut self, host: &Host, jobs: &[Job]) -> Result<(), Failed> {
+        self.release_tokens(host, jobs.iter().map(|job| job.token).collect())
     }
 
-    /// Whether any job is still claimed.
-    pub fn has_open(&self) -> bool {
-        self.claims.iter().any(|claim| claim.is_open)
+    /// Releases all jobs that are held.
+    pub fn release_all(&mut self, host: &Host) -> Result<(), Failed> {
+        self.release_tokens(host, self.tokens())
     }
 
-    /// Gives back what is still claimed.
-    pub fn release(&mut self, host: &Host) -> Result<(), Failed> {
-        self.release_from(host, 0)
-    }
-
-    /// Gives back what is still claimed at this position and behind.
-    pub fn release_from(&mut self, host: &Host, first: usize) -> Result<(), Failed> {
-        let is_given_back =
-            |(position, claim): &(usize, &Claim)| *position >= first && claim.is_open;
-        let claims = self.claims.iter().enumerate().filter(is_given_back).map(|(_, claim)| claim);
-        let (open, charged): (Vec<i64>, Vec<bool>) =
-            claims.map(|claim| (claim.token, claim.is_charged)).unzip();
-        if open.is_empty() {
+    fn release_tokens(&mut self, host: &Host, mut tokens: Vec<i64>) -> Result<(), Failed> {
+        tokens.retain(|token| self.held.contains_key(token));
+        if tokens.is_empty() {
             return Ok(());
         }
-        let charged: Vec<i64> =
-            open.iter().zip(charged).filter_map(|(token, is)| is.then_some(*token)).collect();
+        let charged: Vec<i64> = tokens.iter().copied().filter(|token| self.held[token]).collect();
         host.transaction(|| {
             let sql = statement!("ingest/release");
-            as_extension_owner(|| execute(sql, &[open.clone().into(), charged.into()]));
+            as_extension_owner(|| execute(sql, &[tokens.clone().into(), charged.into()]));
             Ok(())
         })?;
-        self.done(open.into_iter());
+        self.forget(tokens);
         Ok(())
     }
 
-    /// Records that the jobs of `run` that are still claimed failed and when they are tried again, if they are.
-    pub fn fail(&mut self, host: &Host, run: Range<usize>, failed: &Failed) -> Result<(), Failed> {
-        let claims: Vec<&Claim> = self.claims[run].iter().filter(|claim| claim.is_open).collect();
-        if claims.is_empty() {
+    /// Records for those of `jobs` that are held that they failed, and when they are retried, if they are.
+    pub fn fail(&mut self, host: &Host, jobs: &[Job], failed: &Failed) -> Result<(), Failed> {
+        let held: Vec<&Job> = jobs.iter().filter(|job| self.holds(job)).collect();
+        if held.is_empty() {
             return Ok(());
         }
-        let attempts = claims.iter().map(|c| c.attempts + u32::from(failed.class.is_attempt()));
-        let attempts: Vec<i32> = attempts.map(|n| n as i32).collect();
+        let tokens: Vec<i64> = held.iter().map(|job| job.token).collect();
+        let more = u32::from(failed.class.is_attempt());
+        let attempts: Vec<i32> = held.iter().map(|job| (job.attempts + more) as i32).collect();
         let delays: Vec<Option<f64>> =
             attempts.iter().map(|n| delay(failed.class, n.unsigned_abs())).collect();
-        let tokens: Vec<i64> = claims.iter().map(|claim| claim.token).collect();
-        let excerpts: Vec<_> = claims.iter().map(|claim| claim.excerpt.clone()).collect();
+        let excerpts: Vec<Option<&str>> = held.iter().map(|job| job.excerpt.as_deref()).collect();
         host.transaction(|| {
-            let sql = statement!("ingest/fail");
             let args = [
                 tokens.clone().into(),
-                attempts.clone().into(),
-                delays.clone().into(),
+                attempts.into(),
+                delays.into(),
                 failed.class.name().into(),
                 failed.reason().into(),
-                excerpts.clone().into(),
+                excerpts.into(),
             ];
-            as_extension_owner(|| execute(sql, &args));
+            as_extension_owner(|| execute(statement!("ingest/fail"), &args));
             Ok(())
         })?;
-        self.done(tokens.into_iter());
+        self.forget(tokens);
         Ok(())
     }
 }
 
-/// Seconds until the next attempt; `None` gives up.
+/// Seconds until the next attempt; `None` if the job is dead.
 fn delay(class: Failure, attempts: u32) -> Option<f64> {
     if class == Failure::Row || attempts >= MAX_ATTEMPTS {
         return None;
     }
-    Some(backoff::delay(attempts.max(1), random()).as_secs_f64())
-}
-
-/// A number in `[0, 1)`. Seeded by the system; what matters is that workers differ.
-pub fn random() -> f64 {
-    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
-}
-
-/// Notes why a collection stands still. Returns its name.
-pub fn pause(collection: i32, failed: &Failed) -> Option<String> {
-    note_pause(statement!("ingest/pause"), collection, failed)
-}
-
-/// Notes why a generation stands still. Returns its collection's name.
-pub fn pause_generation(generation: i32, failed: &Failed) -> Option<String> {
-    note_pause(statement!("ingest/pause_generation"), generation, failed)
-}
-
-fn note_pause(sql: &str, id: i32, failed: &Failed) -> Option<String> {
-    let args =
-        [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
-    with_lock_timeout(c"100ms", || {
-        as_extension_owner(|| query(sql, &args, |row| required(&row, 1))).pop()
-    })
+    Some(backoff::delay(attempts.max(1), backoff::random()).as_secs_f64())
 }

@@ -1,10 +1,10 @@
 //! Which collections a table feeds, remembered per backend.
 use crate::sys::plan;
-use crate::sys::spi::{column, required};
+use crate::sys::rows::row;
 use pgrx::{PgRelation, pg_guard, pg_sys};
 use rag::{Error, Result};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -69,30 +69,32 @@ pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<Targets>>
     Ok(targets)
 }
 
+row! {
+    struct CollectionRow {
+        collection_id: i32,
+        name: String,
+        key_columns: Vec<String>,
+        content_column: String,
+        title_column: Option<String>,
+    }
+}
+
 fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
     let sql = statement!("ingest/load_targets");
-    let mut found = with_latest_snapshot(|| {
-        // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
-        plan::read(sql, &[relation.into()], |row| {
-            let mut watched: Vec<String> = vec![required(row, 4)];
-            watched.extend(column::<String>(row, 5));
-            let keys: Vec<String> = required(row, 3);
-            (required::<i32>(row, 1), required::<String>(row, 2), keys, watched)
-        })
-    });
-    found.retain(|(_, collection, ..)| name.is_none_or(|name| name == collection));
-    let Some((_, _, keys, _)) = found.first() else { return Err(no_source(relation, name)) };
-    let columns: Vec<Column> =
-        keys.iter().map(|key| describe(relation, key)).collect::<Result<_>>()?;
-    let mut names: Vec<_> = found.iter().flat_map(|(.., watched)| watched.clone()).collect();
-    names.sort();
-    names.dedup();
-    let watched = names.iter().map(|name| describe(relation, name)).collect::<Result<_>>()?;
+    // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
+    let read = || plan::read(sql, &[relation.into()], CollectionRow::read);
+    let mut found = with_latest_snapshot(read);
+    found.retain(|row| name.is_none_or(|name| name == row.name));
+    let Some(first) = found.first() else { return Err(no_source(relation, name)) };
+    let describe = |name: &String| describe(relation, name);
+    let columns: Vec<Column> = first.key_columns.iter().map(describe).collect::<Result<_>>()?;
+    let watched = found.iter().flat_map(|row| row.title_column.iter().chain([&row.content_column]));
+    let watched: BTreeSet<&String> = watched.collect();
     Ok(Targets {
-        collections: found.iter().map(|(id, ..)| *id).collect(),
+        collections: found.iter().map(|row| row.collection_id).collect(),
         heeds_settings: columns.iter().any(|column| !column.is_plain),
         columns,
-        watched,
+        watched: watched.into_iter().map(describe).collect::<Result<_>>()?,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Writing down what came of a request.
 use crate::answer::request as requests;
 use crate::answer::request::{Finish, Problem, Request};
-use crate::ingest::queue::lease::random;
 use crate::models::call_log;
 use crate::models::call_log::Record;
 use crate::search::query_log;
@@ -32,7 +31,7 @@ impl Ended {
     pub fn write(&self, notifies: bool) -> Finish {
         call_log::write(&self.records);
         if let (true, Err(why)) = (self.is_put_off, &self.outcome) {
-            let delay = backoff::delay(self.request.attempts + 1, random());
+            let delay = backoff::delay(self.request.attempts + 1, backoff::random());
             return requests::put_off(&self.request, delay, why);
         }
         self.finish(&self.outcome, notifies)

@@ -1,4 +1,5 @@
 //! When to try again.
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
@@ -11,6 +12,11 @@ pub fn delay(attempts: u32, random: f64) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     let full = (FIRST * (1 << doublings)).min(LONGEST);
     full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+}
+
+/// A number in `[0, 1)`, seeded by the system: workers must differ.
+pub fn random() -> f64 {
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]

@@ -19,11 +19,10 @@ pub fn runs(sizes: &[usize], budget: usize) -> Vec<Range<usize>> {
     runs
 }
 
-/// Both halves of a run, or `None` when it is a single document. Bisecting finds the document that
-/// fails in log2(n) steps, and the others go through.
-pub fn halves(run: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
-    let middle = run.start + run.len() / 2;
-    (run.len() > 1).then_some((run.start..middle, middle..run.end))
+/// Both halves of a run, or `None` when it is a single item. Bisecting finds the one that fails in log2(n) steps, and the
+/// others go through.
+pub fn halves<T>(run: &mut [T]) -> Option<(&mut [T], &mut [T])> {
+    (run.len() > 1).then(|| run.split_at_mut(run.len() / 2))
 }
 
 #[cfg(test)]
@@ -53,8 +52,8 @@ mod tests {
 
     #[test]
     fn bisection_ends_at_single_documents() {
-        assert_eq!(halves(3..4), None);
-        assert_eq!(halves(0..5), Some((0..2, 2..5)));
-        assert_eq!(halves(2..4), Some((2..3, 3..4)));
+        assert_eq!(halves(&mut [3]), None);
+        assert_eq!(halves(&mut [0, 1, 2, 3, 4]), Some((&mut [0, 1][..], &mut [2, 3, 4][..])));
+        assert_eq!(halves(&mut [2, 3]), Some((&mut [2][..], &mut [3][..])));
     }
 }

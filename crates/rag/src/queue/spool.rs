@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// What is kept in memory. Only a document of several megabytes needs more.
 const MEMORY: usize = 64 * 1024 * 1024;
 
-/// Results by position, put in any order. Beyond a bound they go to a file that has no name, so that
-/// nothing is left of it however the process ends.
+/// Embedded chunks, found again by the handle that [`Spool::put`] returns. Beyond a bound they go to a file without a name,
+/// so that nothing is left of it however the process ends.
 pub struct Spool {
     directory: PathBuf,
     limit: usize,
@@ -18,82 +18,57 @@ pub struct Spool {
     file: Option<File>,
     /// Bytes in the file; what follows is in memory.
     flushed: u64,
-    places: Vec<Option<Place>>,
 }
 
-#[derive(Clone, Copy)]
-struct Place {
+/// Where a spool keeps an embedded chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
     offset: u64,
     dimensions: usize,
     bits: Option<usize>,
 }
 
 impl Spool {
-    /// For `count` results; a file, if one is needed, is made in `directory`.
-    pub fn new(count: usize, directory: impl Into<PathBuf>) -> Self {
-        Self::with_limit(count, directory, MEMORY)
+    /// A file, if one is needed, is made in `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self::with_limit(directory, MEMORY)
     }
 
-    fn with_limit(count: usize, directory: impl Into<PathBuf>, limit: usize) -> Self {
-        let places = vec![None; count];
-        Self {
-            directory: directory.into(),
-            limit,
-            memory: Vec::new(),
-            file: None,
-            flushed: 0,
-            places,
-        }
+    fn with_limit(directory: impl Into<PathBuf>, limit: usize) -> Self {
+        Self { directory: directory.into(), limit, memory: Vec::new(), file: None, flushed: 0 }
     }
 
-    /// Number of positions.
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    /// Whether there are no positions.
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
-    /// Keeps the result of a position.
-    pub fn put(&mut self, position: usize, embedded: &Embedded) -> Result<()> {
-        let offset = self.flushed + self.memory.len() as u64;
-        self.memory.extend(embedded.vector.iter().flat_map(|value| value.to_ne_bytes()));
-        self.memory.extend_from_slice(embedded.bits.as_deref().unwrap_or_default());
-        self.places[position] = Some(Place {
-            offset,
+    /// Keeps an embedded chunk.
+    pub fn put(&mut self, embedded: &Embedded) -> Result<Handle> {
+        let handle = Handle {
+            offset: self.flushed + self.memory.len() as u64,
             dimensions: embedded.vector.len(),
             bits: embedded.bits.as_ref().map(Vec::len),
-        });
+        };
+        self.memory.extend(embedded.vector.iter().flat_map(|value| value.to_ne_bytes()));
+        self.memory.extend_from_slice(embedded.bits.as_deref().unwrap_or_default());
         if self.memory.len() > self.limit {
             self.flush()?;
         }
-        Ok(())
+        Ok(handle)
     }
 
-    /// Whether a position's result has been put.
-    pub fn has(&self, position: usize) -> bool {
-        self.places[position].is_some()
-    }
-
-    /// The result of a position. It has been put.
-    pub fn get(&self, position: usize) -> Result<Embedded> {
-        let place = self.places[position].expect("every chunk was embedded");
-        let size = place.dimensions * size_of::<f32>() + place.bits.unwrap_or(0);
+    /// The embedded chunk of a handle, which this spool returned.
+    pub fn get(&self, handle: Handle) -> Result<Embedded> {
+        let size = handle.dimensions * size_of::<f32>() + handle.bits.unwrap_or(0);
         let mut bytes = vec![0; size];
-        match (&self.file, place.offset.checked_sub(self.flushed)) {
-            (Some(file), None) => file.read_exact_at(&mut bytes, place.offset).map_err(failed)?,
+        match (&self.file, handle.offset.checked_sub(self.flushed)) {
+            (Some(file), None) => file.read_exact_at(&mut bytes, handle.offset).map_err(failed)?,
             (_, start) => {
                 let start = start.unwrap_or_default() as usize;
                 bytes.copy_from_slice(&self.memory[start..start + size]);
             }
         }
-        let bits = bytes.split_off(place.dimensions * size_of::<f32>());
+        let bits = bytes.split_off(handle.dimensions * size_of::<f32>());
         let value = |four: &[u8]| f32::from_ne_bytes(four.try_into().expect("four bytes"));
         Ok(Embedded {
             vector: bytes.chunks_exact(size_of::<f32>()).map(value).collect(),
-            bits: place.bits.map(|_| bits),
+            bits: handle.bits.map(|_| bits),
         })
     }
 
@@ -141,14 +116,10 @@ mod tests {
                 vector: (0..dimensions).map(|d| (i * 10 + d) as f32).collect(),
                 bits: bits.map(|n| vec![i as u8; n]),
             }).collect();
-            let mut spool = Spool::with_limit(embedded.len(), directory.path(), limit);
-            prop_assert!(!spool.has(0));
-            for (position, one) in embedded.iter().enumerate().rev() {
-                spool.put(position, one).unwrap();
-            }
-            for (position, one) in embedded.iter().enumerate() {
-                prop_assert!(spool.has(position));
-                prop_assert_eq!(&spool.get(position).unwrap(), one);
+            let mut spool = Spool::with_limit(directory.path(), limit);
+            let handles: Vec<_> = embedded.iter().map(|one| spool.put(one).unwrap()).collect();
+            for (handle, one) in handles.into_iter().zip(&embedded).rev() {
+                prop_assert_eq!(&spool.get(handle).unwrap(), one);
             }
             prop_assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         }

@@ -1,4 +1,5 @@
-//! Keeping to `rag_pg.max_tokens_per_second`.
+//! Keeps workers together below `rag_pg.max_tokens_per_second`.
+use crate::sys::background;
 use crate::sys::failed::Failed;
 use crate::sys::guc;
 use crate::sys::transaction::Host;
@@ -8,40 +9,39 @@ use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-/// Longest sleep, so that a changed setting and an interrupt count soon.
-const NAP: Duration = Duration::from_millis(200);
+/// Longest sleep, so that a changed setting and an interrupt take effect soon.
+const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 
-/// Where there is no board, each process keeps to the rate by itself.
+/// Without shared memory each process keeps to the rate by itself.
 static OWN: AtomicI64 = AtomicI64::new(0);
 
-/// Most tokens to embed at once: a second's worth, so that the pace is even and leases are renewed.
+/// Most tokens to embed at once: a second's worth, so that the rate is even and leases are renewed.
 pub fn most_tokens() -> usize {
     guc::worker::max_tokens_per_second().map_or(usize::MAX, |most| most as usize)
 }
 
-/// Waits until `tokens` may be embedded; `most` are those of the largest text there can be. In between
-/// `renew` gives signs of life.
+/// Waits until `tokens` may be embedded; `most` are those of the largest possible text. Calls `keep_alive` between sleeps.
 pub fn wait(
     host: &Host,
     tokens: usize,
     most: usize,
-    mut renew: impl FnMut() -> Result<(), Failed>,
+    mut keep_alive: impl FnMut() -> Result<(), Failed>,
 ) -> Result<(), Failed> {
-    let pace = board().map_or(&OWN, |board| board.pace());
+    let filled_until = board().map_or(&OWN, |board| board.pace());
     // The setting is read each time: it may change meanwhile.
     while let Some(per_second) = guc::worker::max_tokens_per_second() {
-        let (seen, now) = (pace.load(SeqCst), crate::sys::background::now());
+        let (seen, now) = (filled_until.load(SeqCst), background::now());
         let most = tokens.max(most).max(per_second as usize);
         let until = throttle::filled(seen, now, most, per_second);
         let next =
             if until > now { until } else { throttle::begun(until, now, tokens, per_second) };
-        if pace.compare_exchange(seen, next, SeqCst, SeqCst).is_err() {
+        if filled_until.compare_exchange(seen, next, SeqCst, SeqCst).is_err() {
             continue; // Another worker was faster.
         }
-        let Ok(rest @ 1..) = u64::try_from(until - now) else { return Ok(()) };
+        let Ok(micros @ 1..) = u64::try_from(until - now) else { return Ok(()) };
         host.show(Some("rag_pg: waiting because of rag_pg.max_tokens_per_second"));
-        host.sleep(Duration::from_micros(rest).min(NAP))?;
-        renew()?;
+        host.sleep(Duration::from_micros(micros).min(LONGEST_SLEEP))?;
+        keep_alive()?;
     }
     Ok(())
 }

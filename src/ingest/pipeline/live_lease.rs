@@ -1,0 +1,131 @@
+//! What a worker does between two steps of a long batch: it renews the lease, and indexes small documents of other
+//! generations, so that a collection with millions of jobs does not keep them waiting.
+use crate::ingest::pipeline::batch;
+use crate::ingest::pipeline::batch::End;
+use crate::ingest::queue::changes;
+use crate::ingest::queue::changes::{Coalesced, Step};
+use crate::ingest::queue::lease::Lease;
+use crate::sys::failed::Failed;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::{query, required};
+use crate::sys::transaction::Host;
+use crate::sys::workers::board::{ask_for_help, board};
+use crate::sys::workers::duty::Duty;
+use crate::sys::workers::leave::leave_database;
+use crate::sys::workers::turnstile::is_database_wanted;
+use pgrx::pg_sys;
+use std::time::{Duration, Instant};
+
+/// How often to look for jobs of other generations at most; without shared memory, how often to look for them anyway.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long documents of other generations may take in a row.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A lease that is kept alive while its jobs are worked on.
+pub struct LiveLease<'a> {
+    /// Where transactions run.
+    pub host: &'a Host,
+    /// The lease.
+    pub lease: Lease,
+    /// `None` if this batch does not look after other generations.
+    pub others: Option<OtherGenerations>,
+}
+
+impl LiveLease<'_> {
+    /// Renews the lease if that is due and indexes small documents of other generations. An error if no job is held any
+    /// more. Releases the jobs and ends the worker if a session waits for its database.
+    pub fn keep_alive(&mut self) -> Result<(), Failed> {
+        let host = self.host;
+        if host.is_worker() && is_database_wanted() {
+            self.lease.release_all(host)?;
+            leave_database(host);
+        }
+        let others = self.others.as_mut();
+        if others.map_or(Ok(false), |others| others.interleave(host))? || self.lease.is_check_due()
+        {
+            self.lease.check(host)?;
+        }
+        self.lease.renew_if_due(host)
+    }
+
+    /// Whether another generation has ready jobs and no worker.
+    pub fn should_yield(&self) -> Result<bool, Failed> {
+        self.others.as_ref().map_or(Ok(false), |others| others.are_waiting(self.host))
+    }
+}
+
+/// The other generations, as a batch of one sees them.
+pub struct OtherGenerations {
+    generation: i32,
+    /// Those that wait for a retry, or whose last step was long.
+    later: Vec<i32>,
+    /// Those that failed, or have no job that is done in a moment: left for the next turn.
+    left: Vec<i32>,
+    looked: Instant,
+}
+
+impl OtherGenerations {
+    /// For a batch of `generation`.
+    pub fn new(generation: i32, later: Vec<i32>) -> Self {
+        Self { generation, later, left: Vec::new(), looked: Instant::now() }
+    }
+
+    /// Indexes small documents of generations without a worker, if changes were committed since. True if changes became
+    /// jobs: the batch's own jobs may be among them. Only a cancellation is an error; other failures recur in the next turn.
+    fn interleave(&mut self, host: &Host) -> Result<bool, Failed> {
+        if self.looked.elapsed() < LOOK_EVERY || !is_called() {
+            return Ok(false);
+        }
+        let began = Instant::now();
+        let found = host.transaction(|| Ok((changes::coalesce(None), changes::pending_work(None))));
+        let (coalesced, work) = match found {
+            Ok(found) => found,
+            Err(failed) if failed.is_cancel() => return Err(failed),
+            // Such as a lock timeout, which no document is charged with.
+            Err(_) => (Coalesced::Locked, Vec::new()),
+        };
+        let mut is_left = false;
+        for next in work {
+            let is_waiting = next.step == Some(Step::Jobs) && !next.is_claimed;
+            let is_other = next.generation != self.generation;
+            if !is_waiting || !is_other || self.later.contains(&next.generation) {
+                continue;
+            }
+            if began.elapsed() > LONGEST || self.left.contains(&next.generation) {
+                is_left = true;
+                continue;
+            }
+            let started = Instant::now();
+            match batch::work_interleaved(host, next.generation) {
+                Ok(End::Done) if started.elapsed() < LONGEST => {}
+                Err(failed) if failed.is_cancel() => return Err(failed),
+                Ok(_) | Err(_) => {
+                    self.left.push(next.generation);
+                    is_left = true;
+                }
+            }
+        }
+        if is_left {
+            ask_for_help();
+        }
+        self.looked = Instant::now();
+        Ok(coalesced == Coalesced::Taken)
+    }
+
+    fn are_waiting(&self, host: &Host) -> Result<bool, Failed> {
+        host.transaction(|| {
+            let sql = statement!("ingest/others");
+            let args = [self.generation.into(), self.later.clone().into()];
+            Ok(as_extension_owner(|| query(sql, &args, |row| required::<bool>(&row, 1))) == [true])
+        })
+    }
+}
+
+/// Whether changes were committed since a worker of this database last looked; always without shared memory.
+#[allow(unsafe_code)]
+fn is_called() -> bool {
+    let Some(board) = board() else { return true };
+    // SAFETY: reads this process's variable.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    board.entry(database).is_none_or(|entry| entry.post(Duty::Index).take_wanted())
+}
