@@ -1,11 +1,21 @@
 //! Rows of statements, read into structs and without leaving copies of their values behind.
 #![allow(unsafe_code)] // switches memory contexts
 
-use crate::sys::spi;
 use pgrx::PgMemoryContexts;
 use pgrx::datum::{TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
+use pgrx::{FromDatum, IntoDatum};
+
+/// A column that may be NULL, by position from 1.
+pub fn column<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: usize) -> Option<T> {
+    row.get::<T>(position).expect("the statement returns this type here")
+}
+
+/// A column that is never NULL, by position from 1.
+pub fn required<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: usize) -> T {
+    column(row, position).expect("the statement never returns NULL here")
+}
 
 /// Declares a struct for the rows of a statement: one field a column, with its name and in the statement's order. `Option` stands for a
 /// column that may be NULL. `read(&row)` makes the struct; it reads by position, and a debug build, which is what tests run,
@@ -75,13 +85,13 @@ macro_rules! columns {
         $(
             impl Column for $type {
                 fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
-                    spi::required(row, position)
+                    required(row, position)
                 }
             }
 
             impl Column for Option<$type> {
                 fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
-                    spi::column(row, position)
+                    column(row, position)
                 }
             }
         )*
