@@ -14,6 +14,7 @@ use crate::sys::error::raise;
 use crate::sys::names::relation_sql;
 use crate::sys::plan::scans::nodes;
 use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::rows::row;
 use crate::sys::spi::{column, execute, fill, query, read, required};
 use crate::sys::workers::builders;
 use crate::sys::workers::wake;
@@ -194,23 +195,23 @@ fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
     tables
 }
 
+row! {
+    /// A collection, and what a DROP took from it.
+    struct DroppedRow { name: String, id: i32, is_source: bool, is_column: bool, is_partition: bool }
+}
+
 /// After any DROP.
 fn after_drop() -> Result<()> {
     let sql = statement!("catalog/dropped_collections");
-    let hit = as_extension_owner(|| {
-        query(sql, &[], |row| {
-            let flag = |position| required::<bool>(&row, position);
-            (required::<String>(&row, 1), required::<i32>(&row, 2), flag(3), flag(4), flag(5))
-        })
-    });
-    for (name, id, lost_source, lost_column, lost_partition) in hit {
-        if lost_source {
+    let hit = as_extension_owner(|| query(sql, &[], |row| DroppedRow::read(&row)));
+    for DroppedRow { name, id, is_source, is_column, is_partition } in hit {
+        if is_source {
             // Whoever could drop the source may drop what was made of it.
             as_extension_owner(|| drop::drop(&name, drop::Behavior::Cascade))?;
             pgrx::notice!("collection \"{name}\" was dropped with its source");
-        } else if lost_column {
+        } else if is_column {
             pause(id, "a column of the collection was dropped");
-        } else if lost_partition {
+        } else if is_partition {
             let gone = "DELETE FROM rag.source_partition s WHERE s.collection_id = $1 AND NOT EXISTS \
                         (SELECT FROM pg_catalog.pg_class r WHERE r.oid = s.partition::oid)";
             as_extension_owner(|| execute(gone, &[id.into()]));

@@ -8,7 +8,8 @@ use crate::catalog::collection::{Collection, Generation};
 use crate::sys::datum::tsvector::TsVector;
 use crate::sys::guc::scope::Scope;
 use crate::sys::rights::{as_source_owner, is_standby, row_security_applies};
-use crate::sys::spi::{column, execute, fill, read, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, fill, read, required};
 use crate::sys::{names, plan, started};
 pub use care::{Lack, before_write, verify};
 use pgrx::pg_sys::Oid;
@@ -27,27 +28,23 @@ fn lexeme_words(lexemes: TsVector<'_>) -> String {
     words(lexemes.lexemes())
 }
 
-/// An engine's extension as installed in this database, seen for one table of chunks.
-struct Installed {
-    schema_sql: String,
-    version: String,
-    /// Whether the source's owner may use the extension's schema.
-    may_use: bool,
-    /// Its index over the chunks.
-    index: Option<Oid>,
+row! {
+    /// An engine's extension as installed in this database, seen for one table of chunks.
+    struct Installed {
+        schema_sql: String,
+        version: String,
+        /// Whether the source's owner may use the extension's schema.
+        may_use: bool,
+        /// Its index over the chunks.
+        index: Option<Oid>,
+    }
 }
 
 impl Installed {
     fn find(engine: Engine, owner: Oid, chunks: Oid) -> Option<Self> {
         let sql = statement!("catalog/lexical_find");
         let args = [engine.name().into(), owner.into(), chunks.into()];
-        let found = plan::read_latest(sql, &args, |row| Self {
-            schema_sql: required(row, 1),
-            version: required(row, 2),
-            may_use: required(row, 3),
-            index: column(row, 4),
-        });
-        found.into_iter().next()
+        plan::read_latest(sql, &args, Self::read).pop()
     }
 }
 

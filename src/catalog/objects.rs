@@ -11,10 +11,11 @@ use crate::catalog::objects::triggers::{
 use crate::catalog::vector_index;
 use crate::sys::names::{extension_schema, relation_sql};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, query, read, required};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
+use pgrx::spi::{quote_identifier, quote_literal};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 use rag::{Error, Result};
 
@@ -77,51 +78,18 @@ impl Source {
     /// The table and, where it can be no source or not by this caller, why.
     fn load(table: Oid) -> Option<(Self, Option<Error>)> {
         let sql = statement!("catalog/describe_source");
-        let rows = read(sql, &[table.into()], |row| {
-            let source = Self {
-                table,
-                sql: required(&row, 3),
-                schema_sql: required(&row, 4),
-                owner: required(&row, 11),
-                is_partitioned: required::<String>(&row, 1) == "p",
-                has_before_update: required(&row, 8),
-            };
-            let refusal = source.refusal(&row);
-            (source, refusal)
-        });
-        rows.into_iter().next()
-    }
-
-    fn refusal(&self, row: &SpiHeapTupleData<'_>) -> Option<Error> {
-        let (sql, flag) = (&self.sql, |position| required::<bool>(row, position));
-        let kind: String = required(row, 1);
-        let unusable =
-            || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
-        let refusal = if flag(7) {
-            unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
-        } else if !matches!(kind.as_str(), "r" | "p") || flag(9) {
-            unusable().with_hint(
-                "A source is a table or partitioned table of a user, with a primary key.",
-            )
-        } else if required::<String>(row, 2) == "t" {
-            Error::wrong_object("a temporary table cannot be the source of a collection")
-                .with_hint("A source is read by background workers: use a permanent table.")
-        } else if flag(10) {
-            // A statement that names the one fires no statement trigger of the other.
-            unusable()
-                .with_detail("The table inherits from another or is inherited from.")
-                .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
-        } else if !flag(5) {
-            Error::forbidden(format!("must be owner of table {sql}"))
-                .with_hint("Ask the table's owner, or a superuser, to create the collection.")
-        } else if !flag(6) {
-            let schema = &self.schema_sql;
-            Error::forbidden(format!("the owner of {sql} may not create tables in its schema"))
-                .with_hint(format!("GRANT CREATE ON SCHEMA {schema} to the table's owner."))
-        } else {
-            return None;
+        let mut rows = read(sql, &[table.into()], |row| SourceRow::read(&row));
+        let row = rows.pop()?;
+        let refusal = row.refusal();
+        let source = Self {
+            table,
+            sql: row.sql,
+            schema_sql: row.schema_sql,
+            owner: row.owner,
+            is_partitioned: row.kind == "p",
+            has_before_update: row.has_before_update,
         };
-        Some(refusal)
+        Some((source, refusal))
     }
 
     /// Checks that `column` exists and holds text.
@@ -143,6 +111,55 @@ impl Source {
             .with_hint("Use a text column, or add a generated column that casts it to text.")),
             Some(_) => Ok(()),
         }
+    }
+}
+
+row! {
+    struct SourceRow {
+        sql: String,
+        schema_sql: String,
+        owner: Oid,
+        kind: String,
+        is_temporary: bool,
+        is_partition: bool,
+        is_inherited: bool,
+        is_of_system: bool,
+        has_before_update: bool,
+        may_own: bool,
+        owner_may_create: bool,
+    }
+}
+
+impl SourceRow {
+    fn refusal(&self) -> Option<Error> {
+        let sql = &self.sql;
+        let unusable =
+            || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
+        let refusal = if self.is_partition {
+            unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
+        } else if !matches!(self.kind.as_str(), "r" | "p") || self.is_of_system {
+            unusable().with_hint(
+                "A source is a table or partitioned table of a user, with a primary key.",
+            )
+        } else if self.is_temporary {
+            Error::wrong_object("a temporary table cannot be the source of a collection")
+                .with_hint("A source is read by background workers: use a permanent table.")
+        } else if self.is_inherited {
+            // A statement that names the one fires no statement trigger of the other.
+            unusable()
+                .with_detail("The table inherits from another or is inherited from.")
+                .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
+        } else if !self.may_own {
+            Error::forbidden(format!("must be owner of table {sql}"))
+                .with_hint("Ask the table's owner, or a superuser, to create the collection.")
+        } else if !self.owner_may_create {
+            let schema = &self.schema_sql;
+            Error::forbidden(format!("the owner of {sql} may not create tables in its schema"))
+                .with_hint(format!("GRANT CREATE ON SCHEMA {schema} to the table's owner."))
+        } else {
+            return None;
+        };
+        Some(refusal)
     }
 }
 

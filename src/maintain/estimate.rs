@@ -6,6 +6,7 @@ use crate::models::embedder::Embedder;
 use crate::models::local as model;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
 use crate::sys::spi::{column, fill, query, read, required};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
@@ -86,6 +87,10 @@ fn documents(collection: &Collection) -> i64 {
     })
 }
 
+row! {
+    struct SampleRow { key: Vec<String>, title: Option<String>, content: Option<String>, bytes: i32 }
+}
+
 fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
     let each = |of: &dyn Fn(&KeyColumn) -> String| {
         collection.keys.iter().map(of).collect::<Vec<_>>().join(", ")
@@ -107,13 +112,12 @@ fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
     let sql = fill(statement!("maintain/estimate_sample"), &names);
     as_source_owner(collection.owner, || {
         read(&sql, &[], |row| {
-            let key: Vec<String> = required(&row, 1);
-            let content: Option<String> = column(&row, 3);
+            let SampleRow { key, title, content, bytes } = SampleRow::read(&row);
             let taken = content.as_ref().map_or(0, String::len).max(1) as f64;
             Sampled {
                 key: encode(key.iter().map(String::as_str)),
-                parts: (f64::from(required::<i32>(&row, 4)) / taken).max(1.0),
-                document: Document { title: column(&row, 2), content },
+                parts: (f64::from(bytes) / taken).max(1.0),
+                document: Document { title, content },
             }
         })
     })

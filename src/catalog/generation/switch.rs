@@ -5,7 +5,8 @@ use crate::catalog::objects::create_view;
 use crate::sys::attempt::{Patience, with_short_locks};
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
-use crate::sys::spi::{execute, query, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, query};
 use crate::sys::transaction::Host;
 use rag::{Error, Result};
 use std::time::Duration;
@@ -94,26 +95,22 @@ fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Generation
     Ok(found)
 }
 
-/// What a generation has of all that the active one has.
-struct Readiness {
-    is_loaded: bool,
-    indexed: i64,
-    documents: i64,
-    behind: i64,
-    missing: i64,
+row! {
+    /// What a generation has of all that the active one has.
+    struct Readiness {
+        is_loaded: bool,
+        indexed: i64,
+        documents: i64,
+        behind: i64,
+        missing: i64,
+    }
 }
 
 impl Readiness {
     fn of(generation: &Generation) -> Self {
         let sql = statement!("catalog/load_readiness");
         as_extension_owner(|| {
-            query(sql, &[generation.id.into()], |row| Self {
-                is_loaded: required(&row, 1),
-                indexed: required(&row, 2),
-                documents: required(&row, 3),
-                behind: required(&row, 4),
-                missing: required(&row, 5),
-            })
+            query(sql, &[generation.id.into()], |row| Self::read(&row))
         })
         .pop()
         .expect("a generation has a row in the view")

@@ -4,36 +4,29 @@ use crate::catalog::objects::triggers::triggers_of;
 use crate::sys::names;
 use crate::sys::names::relation_sql;
 use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
-use crate::sys::spi::{column, execute, fill, read, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, fill, read};
 use crate::sys::workers::builders;
 use pgrx::pg_sys::Oid;
-use pgrx::spi::SpiHeapTupleData;
 use rag::Result;
 
-/// What is left of a collection, source or not.
-struct Remains {
-    name: String,
-    id: i32,
-    owner: Oid,
-    view: Option<Oid>,
-    tables: Vec<Oid>,
-    with_triggers: Vec<Oid>,
-    generations: Vec<i32>,
+row! {
+    /// What is left of a collection, source or not.
+    struct Remains {
+        name: String,
+        id: i32,
+        owner: Oid,
+        view: Option<Oid>,
+        tables: Vec<Oid>,
+        with_triggers: Vec<Oid>,
+        generations: Vec<i32>,
+    }
 }
 
 /// Drops the collection of this name, also when its source is gone.
 pub fn drop(name: &str, behavior: Behavior) -> Result<()> {
     let sql = statement!("catalog/load_dropped");
-    let remains = |row: SpiHeapTupleData<'_>| Remains {
-        name: name.to_owned(),
-        id: required(&row, 1),
-        owner: required(&row, 2),
-        view: column(&row, 3),
-        tables: required(&row, 4),
-        with_triggers: required(&row, 5),
-        generations: required(&row, 6),
-    };
-    let found = as_extension_owner(|| read(sql, &[name.into()], remains));
+    let found = as_extension_owner(|| read(sql, &[name.into()], |row| Remains::read(&row)));
     let remains = found.into_iter().next().ok_or_else(|| no_collection(name))?;
     require_owner(remains.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
