@@ -2,7 +2,7 @@
 pub mod collection;
 pub mod follow_ddl;
 pub mod generation;
-pub mod home;
+pub mod identity;
 pub mod lexical;
 pub mod model;
 pub mod objects;

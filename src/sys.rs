@@ -13,6 +13,8 @@ pub mod limit;
 pub mod memory;
 pub mod names;
 pub mod plan;
+pub mod privileges;
+pub mod process;
 pub mod relation_size;
 pub mod rights;
 pub mod rows;

@@ -5,16 +5,15 @@
 //! worker writes them. That also keeps searches in read-only transactions, and free of transaction ids. Workers and
 //! `rag_work` write theirs in a transaction of its own, right after the call. A record that could not be written keeps
 //! its place in shared memory, and one that is written nowhere is counted in the server's log.
-#![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
 
 mod ring;
 
 use crate::sys::failed::Failed;
-use crate::sys::guc;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::transaction::{Host, subtransaction};
 use crate::sys::workers::wake::{call_now, has_board};
+use crate::sys::{guc, process};
 use pgrx::pg_sys;
 use rag::queue::Failure;
 use rag::remote::{Call, Purpose, Spec};
@@ -94,7 +93,7 @@ pub fn note(records: &[Record]) {
     }
     if has_board() && guc::worker::workers() > 0 {
         leave(records);
-    } else if !std::thread::panicking() && may_write() {
+    } else if !std::thread::panicking() && process::may_write() {
         write(records);
     } else {
         ring::lose(records.len());
@@ -109,24 +108,8 @@ pub fn leave(records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
-    ring::lose(ring::put(here(), records));
+    ring::lose(ring::put(process::database(), records));
     call_now();
-}
-
-fn here() -> pg_sys::Oid {
-    // SAFETY: reads this process's variable.
-    unsafe { pg_sys::MyDatabaseId }
-}
-
-/// Whether this transaction may write.
-pub fn may_write() -> bool {
-    // SAFETY: reads this backend's state.
-    unsafe {
-        pg_sys::IsTransactionState()
-            && !pg_sys::XactReadOnly
-            && !pg_sys::RecoveryInProgress()
-            && !pg_sys::IsInParallelMode()
-    }
 }
 
 /// Writes records in this transaction.
@@ -172,7 +155,7 @@ pub fn store(host: &Host, records: &[Record]) {
         return;
     }
     let stored = if has_board() {
-        ring::lose(ring::put(here(), records));
+        ring::lose(ring::put(process::database(), records));
         drain(host)
     } else {
         let written = host.transaction(|| {
@@ -195,11 +178,11 @@ pub fn store(host: &Host, records: &[Record]) {
 pub fn drain(host: &Host) -> Result<(), Failed> {
     report_lost();
     let is_recent = |at: Instant| at.elapsed() < AGAIN;
-    if !ring::has(here()) || FAILED.get().is_some_and(is_recent) {
+    if !ring::has(process::database()) || FAILED.get().is_some_and(is_recent) {
         return Ok(());
     }
     let all = host.transaction(|| {
-        write(&ring::take(here(), usize::MAX));
+        write(&ring::take(process::database(), usize::MAX));
         Ok(())
     });
     let stored = match all {
@@ -222,7 +205,7 @@ pub fn drain(host: &Host) -> Result<(), Failed> {
 
 /// How long until what could not be stored is tried again, if there is anything.
 pub fn again_in() -> Option<Duration> {
-    let failed = FAILED.get().filter(|_| ring::has(here()))?;
+    let failed = FAILED.get().filter(|_| ring::has(process::database()))?;
     Some(AGAIN.saturating_sub(failed.elapsed()))
 }
 
@@ -230,7 +213,7 @@ pub fn again_in() -> Option<Duration> {
 fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
     let one = || {
         host.transaction(|| {
-            let records = ring::take(here(), 1);
+            let records = ring::take(process::database(), 1);
             let written = subtransaction(|| {
                 write(&records);
                 Ok(())

@@ -1,7 +1,7 @@
 //! The models this process has open: inherited from the postmaster, or loaded on first use.
 use crate::models::remote;
 use crate::sys::rights::current_user;
-use crate::sys::{exit, guc};
+use crate::sys::{exit, guc, process};
 use pgrx::pg_sys::Oid;
 use rag::model::LocalModel;
 use rag::model::manifest::Kind;
@@ -55,11 +55,9 @@ pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
 }
 
 /// Whether a name is a remote model's, which has no files to count tokens or make bits with.
-#[allow(unsafe_code)]
 fn is_remote(name: Option<&str>) -> bool {
-    // SAFETY: reads this process's state. The postmaster, which preloads models, has no catalog.
-    let has_catalog = unsafe { pgrx::pg_sys::IsTransactionState() };
-    has_catalog && remote::find(&wanted(name)).is_ok_and(|found| found.is_some())
+    // The postmaster, which preloads models, has no catalog.
+    process::is_in_transaction() && remote::find(&wanted(name)).is_ok_and(|found| found.is_some())
 }
 
 /// The build of an embedder that a generation was made with; `None` when it is not installed. It is found

@@ -6,7 +6,8 @@
 #![allow(unsafe_code)] // shared memory
 
 use crate::sys::guc::question_cache::size;
-use crate::sys::shmem::{Area, is_preloading, reserve};
+use crate::sys::process::is_preloading;
+use crate::sys::shmem::{Area, reserve};
 use rag::search::question_cache::{Cache, Counters, NUMBERS, Slot};
 use std::cell::RefCell;
 use std::sync::atomic::AtomicPtr;

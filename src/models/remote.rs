@@ -4,7 +4,8 @@ pub mod pace;
 
 use crate::models::call_log;
 use crate::models::call_log::Record;
-use crate::sys::rights::{as_extension_owner, current_user, role_name};
+use crate::sys::names::role_name;
+use crate::sys::rights::{as_extension_owner, current_user};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, required};
 use crate::sys::{guc, plan};

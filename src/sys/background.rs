@@ -4,6 +4,7 @@
 use crate::sys::exit;
 use crate::sys::ffi;
 use crate::sys::guc;
+use crate::sys::process::now;
 use crate::sys::rights::PARSING;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
@@ -73,12 +74,6 @@ pub fn until(at: i64) -> Duration {
 
 pub fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The time, as a `timestamptz`.
-pub fn now() -> i64 {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
 /// Whether this process gives way.

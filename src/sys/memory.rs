@@ -1,6 +1,7 @@
 //! The end of a session for which there is no memory; see [`rag::memory`].
 #![allow(unsafe_code)] // reports without allocating or unwinding
 
+use crate::sys::process;
 use pgrx::pg_sys;
 use rag::memory::set_last_resort;
 use std::ffi::{c_char, c_int};
@@ -45,8 +46,7 @@ fn this_thread() -> u64 {
 
 /// Returns only where there is no session to end; the process then aborts.
 fn end_session(bytes: usize) {
-    // SAFETY: reads of this process's state.
-    let is_session = unsafe { pg_sys::IsUnderPostmaster && !pg_sys::proc_exit_inprogress };
+    let is_session = process::is_under_postmaster() && !process::is_exiting();
     if !is_session {
         return;
     }

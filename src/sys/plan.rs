@@ -8,6 +8,7 @@
 
 pub mod scans;
 
+use crate::sys::process::has_transaction_id;
 use crate::sys::rights::with_own_parsing;
 use crate::sys::rows::reading;
 use pgrx::datum::DatumWithOid;
@@ -57,10 +58,7 @@ pub fn read_latest<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    // SAFETY: reads this backend's state. Without a transaction id nothing was written.
-    let has_written =
-        unsafe { pg_sys::GetCurrentTransactionIdIfAny() } != pg_sys::InvalidTransactionId;
-    with_own_parsing(|| run(sql, args, !has_written, map))
+    with_own_parsing(|| run(sql, args, !has_transaction_id(), map))
 }
 
 fn run<T>(

@@ -1,11 +1,11 @@
-//! Whose rights a statement runs with.
-#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
+//! The role and the settings that a statement is parsed and run under.
 #![allow(unsafe_code)] // switching users is a matter of process-wide C state
 
 use crate::sys::guc::scope::Scope;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
-use std::ffi::{CStr, CString};
+pub use crate::sys::privileges::current_user;
+use crate::sys::privileges::relation_owner;
+use pgrx::pg_sys;
+use std::ffi::CStr;
 
 /// The rights in force before a switch; put back on drop unless a transaction's abort does it.
 struct Previous {
@@ -132,12 +132,6 @@ fn parses_safely() -> bool {
     }
 }
 
-/// The role whose rights are in force.
-pub fn current_user() -> pg_sys::Oid {
-    // SAFETY: reads this backend's state.
-    unsafe { pg_sys::GetUserId() }
-}
-
 /// Owner of the extension, taken from one of its tables.
 fn extension_owner() -> pg_sys::Oid {
     // SAFETY: syscache look-ups inside a transaction; the tuple is released before returning.
@@ -146,92 +140,4 @@ fn extension_owner() -> pg_sys::Oid {
         let table = pg_sys::get_relname_relid(c"change".as_ptr(), schema);
         relation_owner(table).expect("the extension's tables exist while its functions do")
     }
-}
-
-/// Owner of a relation, or `None` when it is gone.
-pub fn relation_owner(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    // SAFETY: a syscache look-up inside a transaction; the tuple is released before returning.
-    unsafe {
-        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
-        let tuple = pg_sys::SearchSysCache1(cache, relation.into());
-        if tuple.is_null() {
-            return None;
-        }
-        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-        let owner = (*class).relowner;
-        pg_sys::ReleaseSysCache(tuple);
-        Some(owner)
-    }
-}
-
-/// Whether the caller may read all of a table.
-pub fn may_select(table: pg_sys::Oid) -> bool {
-    // SAFETY: reads catalogs inside a transaction.
-    unsafe {
-        let wanted = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
-        pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), wanted)
-            == pg_sys::AclResult::ACLCHECK_OK
-    }
-}
-
-/// Whether the caller may read these columns of a table.
-pub fn may_select_columns(table: pg_sys::Oid, columns: &[&str]) -> bool {
-    let may_select_column = |column: &&str| {
-        let name = CString::new(*column).expect("names hold no zero byte");
-        // SAFETY: reads catalogs inside a transaction; 0 stands for a column that is gone.
-        unsafe {
-            let number = pg_sys::get_attnum(table, name.as_ptr());
-            let wanted = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
-            number != 0
-                && pg_sys::pg_attribute_aclcheck(table, number, pg_sys::GetUserId(), wanted)
-                    == pg_sys::AclResult::ACLCHECK_OK
-        }
-    };
-    may_select(table) || columns.iter().all(may_select_column)
-}
-
-/// Whether policies decide which rows of a table the caller sees. With `row_security` off, the statement
-/// itself raises the error.
-pub fn row_security_applies(table: pg_sys::Oid) -> bool {
-    // SAFETY: reads catalogs inside a transaction; the invalid user stands for the caller.
-    let result = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
-    result == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
-}
-
-/// Whether the caller may watch the server: a member of `pg_monitor`, or a superuser.
-pub fn is_monitor() -> bool {
-    // SAFETY: reads catalogs inside a transaction.
-    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::ROLE_PG_MONITOR.into()) }
-}
-
-/// Name of the role whose rights are in force, unquoted.
-pub fn current_role() -> String {
-    // SAFETY: reads this backend's state.
-    role_name(unsafe { pg_sys::GetUserId() }).unwrap_or_default()
-}
-
-/// A role's name, unquoted; `None` when there is no such role.
-pub fn role_name(role: pg_sys::Oid) -> Option<String> {
-    // SAFETY: a cache look-up inside a transaction; the name is copied.
-    unsafe {
-        let name = pg_sys::GetUserNameFromId(role, true);
-        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
-    }
-}
-
-/// An error on a standby. pgrx takes a transaction id before it runs a statement that may write, which
-/// there ends in an internal error of PostgreSQL's.
-pub fn require_writable() {
-    if is_standby() {
-        let code = PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION;
-        ErrorReport::new(code, "cannot change a collection during recovery", function_name!())
-            .set_hint("Do so on the primary server: this standby follows it.")
-            .report(PgLogLevel::ERROR);
-    }
-}
-
-/// Whether this server follows another one, or is still recovering.
-pub fn is_standby() -> bool {
-    // SAFETY: reads state of the server.
-    unsafe { pg_sys::RecoveryInProgress() }
 }

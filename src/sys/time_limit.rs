@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // timeouts have no safe interface
 
 use crate::sys::error::raise;
-use crate::sys::{ffi, guc, spi};
+use crate::sys::{ffi, guc, process, spi};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
@@ -35,8 +35,7 @@ pub fn is_exceeded(sqlstate: &str) -> bool {
 
 /// A session has its own `statement_timeout`; in a background worker nothing arms that.
 fn limited<R>(statement: impl FnOnce() -> R) -> R {
-    // SAFETY: reads this process's variable.
-    let is_worker = unsafe { pg_sys::MyBackendType } == pg_sys::BackendType::B_BG_WORKER;
+    let is_worker = process::is_background_worker();
     let Some(limit) = guc::worker::statement_timeout().filter(|_| is_worker) else {
         return statement();
     };

@@ -13,8 +13,8 @@ use crate::ingest::text_index::Waiting;
 use crate::ingest::{index_build as vector_index, scan};
 use crate::models::call_log;
 use crate::search::query_log;
-use crate::sys::background;
 use crate::sys::failed::Failed;
+use crate::sys::process;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::{execute, query, required};
 use crate::sys::time_limit;
@@ -156,7 +156,7 @@ impl Drain {
         let (behind, before): (Vec<&PendingWork>, Vec<&PendingWork>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Coalesced::Locked;
-        let now = background::now();
+        let now = process::now();
         let is_behind = |id| self.behind.get(&id).is_some_and(|until| *until > now);
         let mut circle = [behind, before].concat();
         circle.sort_by_key(|work| {
@@ -188,7 +188,7 @@ impl Drain {
         };
         let ledger = call_log::again_in().filter(|_| self.host.is_worker());
         let micros = |wait: Duration| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
-        let ledger = ledger.map(|wait| background::now().saturating_add(micros(wait)));
+        let ledger = ledger.map(|wait| process::now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(Turn::Idle { ready_at, is_claimed })
@@ -213,8 +213,7 @@ impl Drain {
         let started = Instant::now();
         let result = self.try_step(generation, step);
         if started.elapsed() > LONG {
-            let until =
-                background::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
+            let until = process::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
             self.behind.insert(generation, until);
         }
         let Err(failed) = result else {
@@ -331,18 +330,18 @@ impl Drain {
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
         let delay = backoff::delay(*failures, backoff::random());
-        *until = background::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         Ok(())
     }
 
     fn rests_until(&self, generation: i32) -> Option<i64> {
         let (_, until) = self.resting.get(&generation)?;
-        Some(*until).filter(|until| *until > background::now())
+        Some(*until).filter(|until| *until > process::now())
     }
 
     /// Generations that others go before now.
     fn later(&self) -> Vec<i32> {
-        let now = background::now();
+        let now = process::now();
         let resting = self.resting.iter().map(|(generation, (_, until))| (generation, until));
         let all = resting.chain(&self.behind).filter(|(_, until)| **until > now);
         all.map(|(generation, _)| *generation).collect()

@@ -3,7 +3,7 @@
 
 use crate::sys::background::{attach, until, wait};
 use crate::sys::guc;
-use crate::sys::shmem::is_preloading;
+use crate::sys::process;
 use crate::sys::workers::board;
 use crate::sys::workers::board::{Board, Entry, Post, board};
 use crate::sys::workers::duty::Duty;
@@ -21,9 +21,7 @@ const PROBE: Duration = Duration::from_secs(5);
 
 /// Registers the launcher with a server that will serve clients.
 pub fn init() {
-    // SAFETY: reads flags of this process.
-    let serves = unsafe { pg_sys::IsPostmasterEnvironment && !pg_sys::IsBinaryUpgrade };
-    if !is_preloading() || !serves {
+    if !process::is_preloading() || !process::serves_clients() {
         return;
     }
     board::init();
@@ -141,8 +139,7 @@ impl Launcher {
                 if !wanted && !helps {
                     continue;
                 }
-                // SAFETY: reads this process's variable.
-                let me = unsafe { pg_sys::MyProcPid };
+                let me = process::pid();
                 let Ok(worker) = worker(database, duty).set_notify_pid(me).load_dynamic() else {
                     // No process is free; the next nap is short.
                     post.want();

@@ -2,9 +2,10 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::models::local as model;
-use crate::sys::background::{attach, connect, give_way, micros, now, until, wait};
+use crate::sys::background::{attach, connect, give_way, micros, until, wait};
 use crate::sys::failed::Failed;
 use crate::sys::guc;
+use crate::sys::process::now;
 use crate::sys::transaction::Host;
 use crate::sys::workers::board::{Post, board};
 use crate::sys::workers::duty::Duty;

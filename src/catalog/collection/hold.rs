@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // takes locks by number, before names are looked up
 
 use crate::catalog::collection::Generation;
-use crate::sys::rights::relation_owner;
+use crate::sys::privileges::relation_owner;
 use pgrx::pg_sys;
 
 impl Generation {

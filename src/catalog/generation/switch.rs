@@ -109,11 +109,9 @@ row! {
 impl Readiness {
     fn of(generation: &Generation) -> Self {
         let sql = statement!("catalog/load_readiness");
-        as_extension_owner(|| {
-            query(sql, &[generation.id.into()], |row| Self::read(&row))
-        })
-        .pop()
-        .expect("a generation has a row in the view")
+        as_extension_owner(|| query(sql, &[generation.id.into()], |row| Self::read(&row)))
+            .pop()
+            .expect("a generation has a row in the view")
     }
 
     /// In words; `None` when nothing is lacking.

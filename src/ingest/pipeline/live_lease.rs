@@ -6,6 +6,7 @@ use crate::ingest::queue::changes;
 use crate::ingest::queue::changes::{Coalesced, Step};
 use crate::ingest::queue::lease::Lease;
 use crate::sys::failed::Failed;
+use crate::sys::process;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{query, required};
 use crate::sys::transaction::Host;
@@ -13,7 +14,6 @@ use crate::sys::workers::board::{ask_for_help, board};
 use crate::sys::workers::duty::Duty;
 use crate::sys::workers::leave::leave_database;
 use crate::sys::workers::turnstile::is_database_wanted;
-use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
 /// How often to look for jobs of other generations at most; without shared memory, how often to look for them anyway.
@@ -122,10 +122,8 @@ impl OtherGenerations {
 }
 
 /// Whether changes were committed since a worker of this database last looked; always without shared memory.
-#[allow(unsafe_code)]
 fn is_called() -> bool {
     let Some(board) = board() else { return true };
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     board.entry(database).is_none_or(|entry| entry.post(Duty::Index).take_wanted())
 }

@@ -128,7 +128,7 @@ unsafe impl Sync for Place {}
 
 /// Reserves shared memory while the library is preloaded.
 pub fn init() {
-    if crate::sys::shmem::is_preloading() {
+    if crate::sys::process::is_preloading() {
         pg_shmem_init!(RING);
         IS_SHARED.store(true, Relaxed);
     }

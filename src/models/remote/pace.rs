@@ -45,7 +45,7 @@ thread_local! {
 /// Reserves shared memory while the library is preloaded, and begins the clock that all share.
 pub fn init() {
     rag::remote::now();
-    if crate::sys::shmem::is_preloading() {
+    if crate::sys::process::is_preloading() {
         pg_shmem_init!(PACES);
         IS_SHARED.store(true, Relaxed);
     }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // shared memory and other processes' latches
 
 use crate::sys::guc::worker::MOST_WORKERS;
+use crate::sys::process;
 use crate::sys::workers::duty::Duty;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 use std::sync::atomic::Ordering::SeqCst;
@@ -76,8 +77,7 @@ pub fn board() -> Option<&'static Board> {
 
 /// Asks for another worker of this database, where there can be any.
 pub fn ask_for_help() {
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     if let Some(board) = board()
         && let Some(entry) = board.entry(database)
     {
@@ -119,8 +119,7 @@ impl Board {
 
     /// Whether a worker that indexes this process's database is running.
     pub fn has_worker(&self) -> bool {
-        // SAFETY: reads this process's variable.
-        let here = unsafe { pg_sys::MyDatabaseId };
+        let here = process::database();
         let has = |post: &Post| post.workers.iter().any(|worker| worker.load(SeqCst) != 0);
         self.entries().any(|(database, entry)| database == here && has(entry.post(Duty::Index)))
     }

@@ -1,6 +1,6 @@
 //! Processes that build an index: called for, counted and ended.
-#![allow(unsafe_code)] // a variable of this process
 
+use crate::sys::process;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::query;
 use crate::sys::workers::turnstile;
@@ -35,8 +35,7 @@ pub fn call(generation: i32) -> bool {
     // The others wait for their turn: processes of the server are few, and a build may wait for long.
     let Some(slot) = free_slot() else { return true };
     slot.release();
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     let called = BackgroundWorkerBuilder::new("rag_pg index builder")
         .set_library("rag_pg")
         .set_function("rag_pg_builder_main")

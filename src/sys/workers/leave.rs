@@ -1,13 +1,12 @@
 //! How workers make way for a session that wants its database for itself: to drop, rename or copy it.
-#![allow(unsafe_code)] // a variable of this process
 
 use crate::sys::exit;
+use crate::sys::process;
 use crate::sys::transaction::Host;
 use crate::sys::workers::board::board;
 use crate::sys::workers::builders;
 use crate::sys::workers::duty::Duty;
 use crate::sys::workers::wake::worker;
-use pgrx::pg_sys;
 
 /// Ends this process, which indexes, so that its database can be dropped, renamed or copied.
 pub fn leave_database(host: &Host) -> ! {
@@ -26,8 +25,7 @@ pub fn stop_builders(host: &Host) {
 /// Ends this process for who wants its database for himself. The worker that is called in its place begins when that is
 /// over.
 pub fn leave(duty: Duty) -> ! {
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     match board() {
         Some(board) => {
             if let Some(entry) = board.entry(database) {

@@ -9,6 +9,7 @@
 //! ours runs then, so that is how workers know, with a board too, that changes may become visible at any time.
 #![allow(unsafe_code)] // heavyweight locks
 
+use crate::sys::process;
 use crate::sys::spi::{read, required};
 use crate::sys::workers::duty::Duty;
 use pgrx::pg_sys;
@@ -50,8 +51,7 @@ pub struct Lock(u32, u32);
 impl Lock {
     fn tag(self) -> pg_sys::LOCKTAG {
         pg_sys::LOCKTAG {
-            // SAFETY: reads this process's variable.
-            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field1: process::database().to_u32(),
             locktag_field2: self.0,
             locktag_field3: self.1,
             locktag_field4: CLASS,
@@ -119,8 +119,7 @@ pub fn is_database_wanted() -> bool {
     let tag = pg_sys::LOCKTAG {
         locktag_field1: 0, // It is shared by all databases.
         locktag_field2: pg_sys::DatabaseRelationId.to_u32(),
-        // SAFETY: reads this process's variable.
-        locktag_field3: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field3: process::database().to_u32(),
         locktag_field4: 0,
         locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
         locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // callbacks of transactions
 
 use crate::sys::guc;
+use crate::sys::process;
 use crate::sys::workers::board::board;
 use crate::sys::workers::duty::Duty;
 use crate::sys::workers::turnstile;
@@ -42,16 +43,14 @@ pub fn has_board() -> bool {
 /// Calls a worker at once, whatever becomes of this transaction: it left something in shared memory.
 pub fn call_now() {
     if let Some(board) = board() {
-        // SAFETY: reads this process's variable.
-        board.call(unsafe { pg_sys::MyDatabaseId }, Duty::Index);
+        board.call(process::database(), Duty::Index);
     }
 }
 
 /// Calls a worker for something that is already there for all to see.
 pub fn call(duty: Duty) {
     match board() {
-        // SAFETY: reads this process's variable.
-        Some(board) => board.call(unsafe { pg_sys::MyDatabaseId }, duty),
+        Some(board) => board.call(process::database(), duty),
         None => call_unless_running(pg_sys::InvalidTransactionId, duty),
     }
 }
@@ -85,8 +84,7 @@ fn at_end_for(duty: Duty, event: pg_sys::XactEvent::Type) {
             if wrote.swap(false, Relaxed)
                 && let Some(board) = board()
             {
-                // SAFETY: reads this process's variable.
-                board.call(unsafe { pg_sys::MyDatabaseId }, duty);
+                board.call(process::database(), duty);
             }
         }
         pg_sys::XactEvent::XACT_EVENT_ABORT => wrote.store(false, Relaxed),
@@ -98,8 +96,7 @@ fn at_end_for(duty: Duty, event: pg_sys::XactEvent::Type) {
 /// Where none can be had, the work stays where it is, which `rag.status` and `rag.answer_request` show; the
 /// user's transaction does not fail.
 fn call_unless_running(transaction: pg_sys::TransactionId, duty: Duty) {
-    // SAFETY: reads flags of this process.
-    if unsafe { pg_sys::IsBinaryUpgrade || !pg_sys::IsUnderPostmaster } {
+    if !process::serves_clients() || !process::is_under_postmaster() {
         return;
     }
     let Turnstile { running, writing } = turnstile::of(duty);
@@ -110,22 +107,19 @@ fn call_unless_running(transaction: pg_sys::TransactionId, duty: Duty) {
         }
         running.release();
     }
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     let _ = worker(database, duty).set_extra(&transaction.into_inner().to_string()).load_dynamic();
 }
 
 /// Without preloading: registers a worker if there is none. What was queued when a server stopped, or a worker was ended,
 /// is nobody's until somebody asks for it.
 pub fn answers_awaited() {
-    // SAFETY: reads flags of this process.
-    let may_be = unsafe { pg_sys::IsUnderPostmaster && !pg_sys::RecoveryInProgress() };
+    let may_be = process::is_under_postmaster() && !process::is_standby();
     if !may_be || board().is_some() || guc::worker::workers() == 0 {
         return;
     }
     if !turnstile::of(Duty::Answer).running.is_held() {
-        // SAFETY: reads this process's variable.
-        let database = unsafe { pg_sys::MyDatabaseId };
+        let database = process::database();
         let _ = worker(database, Duty::Answer).load_dynamic();
     }
 }
