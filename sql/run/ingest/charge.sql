@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, in a transaction of its own before it begins with some of the claimed
+-- Run by ingest::queue::lease as the extension's owner, in a transaction of its own before it begins with some of the claimed
 -- documents: $1 are begun, $2 are not any more.
 UPDATE rag.job j SET losses = j.losses + CASE WHEN j.token = ANY ($1) THEN 1 ELSE -1 END
   FROM (SELECT token FROM rag.job WHERE token = ANY ($1 || $2)

@@ -1,2 +1,2 @@
--- Run by pg::worker as the extension's owner, in the transaction that applies.
+-- Run by ingest::pipeline::apply as the extension's owner, in the transaction that applies.
 SELECT pg_catalog.nextval('rag.chunk_id') FROM pg_catalog.generate_series(1, $1)

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, in a transaction of its own: claims jobs of a generation.
+-- Run by ingest::queue::lease as the extension's owner, in a transaction of its own: claims jobs of a generation.
 -- $1 generation, $2 most jobs, $3 seconds the lease lasts. A loss is noted beforehand, since nobody else may be there to
 -- note it afterwards; an orderly end takes it back. What was lost with its claimant twice is claimed alone: should it
 -- be at fault, it takes no other along.

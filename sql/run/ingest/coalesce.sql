@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, in a transaction of its own: changes become jobs.
+-- Run by ingest::queue::changes as the extension's owner, in a transaction of its own: changes become jobs.
 -- $1 collections to look at, or NULL for all; $2 most rows of rag.change; $3 the
 -- generations that are held. Where one is not, because it is being pruned, the changes wait: the others go on.
 -- A changed document that is waiting, claimed or dead starts anew under a new token, so that work on its

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner in the transaction that applies: these jobs ($1) are done. Since when the
+-- Run by ingest::pipeline::apply as the extension's owner in the transaction that applies: these jobs ($1) are done. Since when the
 -- first of them has been waiting.
 WITH done AS (
     DELETE FROM rag.job WHERE token = ANY ($1) RETURNING queued_at

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, in a transaction after the failed one: what failed, why,
+-- Run by ingest::queue::lease as the extension's owner, in a transaction after the failed one: what failed, why,
 -- and when it is tried again. Arrays, one element a job: $1 tokens, $2 attempts so far, $3 seconds to
 -- wait or NULL to give up, $6 excerpts; for all of them: $4 class, $5 reason.
 UPDATE rag.job j

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, in the transaction that turns changes into jobs: one row for each
+-- Run by ingest::queue::job_count as the extension's owner, in the transaction that turns changes into jobs: one row for each
 -- generation instead of many. What somebody else is folding is left to them; what a pruned generation left goes.
 WITH folded AS (
     DELETE FROM rag.job_count

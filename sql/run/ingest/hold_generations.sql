@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner before it turns changes into jobs: whoever prunes one of
+-- Run by ingest::queue::changes as the extension's owner before it turns changes into jobs: whoever prunes one of
 -- these generations waits for the jobs, so that none are left over. One that is being pruned is not among
 -- them. $1 collections, or NULL for all.
 SELECT generation_id FROM rag.generation

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, when the index is there. $1 generation, $2 chunks and $3 bytes of
+-- Run by ingest::index_build as the extension's owner, when the index is there. $1 generation, $2 chunks and $3 bytes of
 -- the index, NULL where the generation has none.
 UPDATE rag.generation
    SET loaded_at = COALESCE(loaded_at, pg_catalog.clock_timestamp()), index_wanted = false,

@@ -1,4 +1,4 @@
--- Run by pg::worker as the source's owner, when a generation has nothing left to do: brings what the full-text
+-- Run by ingest::text_index as the source's owner, when a generation has nothing left to do: brings what the full-text
 -- indexes of its chunks ($1) took aside into their trees. Every search reads through what is aside.
 SELECT pg_catalog.count(pg_catalog.gin_clean_pending_list(i.indexrelid))
   FROM pg_catalog.pg_index i

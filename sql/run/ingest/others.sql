@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner between two parts of a claim: whether a generation other than $1 has jobs
+-- Run by ingest::pipeline::live_lease as the extension's owner between two parts of a claim: whether a generation other than $1 has jobs
 -- that nobody is at. $2 generations that others go before.
 SELECT EXISTS (
        SELECT FROM rag.generation g

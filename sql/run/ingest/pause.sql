@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner: nothing of this collection ($1) can be indexed until
+-- Run by ingest::queue::pause as the extension's owner: nothing of this collection ($1) can be indexed until
 -- someone acts. No document is charged. $2 is for everyone to read, $3 for the source's owner: it may hold words of
 -- documents or of a provider. $4 SQLSTATE. Returns the collection's name.
 WITH progress AS (

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, last in the transaction that applies, when all is stored.
+-- Run by ingest::pipeline::apply as the extension's owner, last in the transaction that applies, when all is stored.
 -- $1 generation; $2 documents more, $3 chunks more, $4 chunks embedded, $5 tokens embedded, $6 chunks whose vectors
 -- another generation had; $7 documents done, which have been waiting since $8.
 -- The rate is that of all workers together: what each of them stores counts over the time since any of them last did, as

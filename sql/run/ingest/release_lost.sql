@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner when it starts: claims of backends that are gone come back
+-- Run by ingest::queue::changes as the extension's owner when it starts: claims of backends that are gone come back
 -- at once instead of when their lease ends. The new token shuts out a claimant that is there after all.
 -- A document that ends whoever works on it, and with it all sessions of the server, must not do so for ever:
 -- ingest/claim.sql takes what was lost twice one by one, which clears those that were only beside it, and

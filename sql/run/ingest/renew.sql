@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner: prolongs the leases of $1 by $2 seconds, and shows a sign
+-- Run by ingest::queue::lease as the extension's owner: prolongs the leases of $1 by $2 seconds, and shows a sign
 -- of life. Jobs being changed right now are about to get a new token anyway.
 WITH mine AS (
     SELECT token FROM rag.job

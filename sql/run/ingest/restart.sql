@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner, in the transaction that starts a comparison: what was
+-- Run by ingest::queue::changes as the extension's owner, in the transaction that starts a comparison: what was
 -- read before it began must not be applied after it passed, and what was given up gets another chance.
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,

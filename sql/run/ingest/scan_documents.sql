@@ -1,4 +1,4 @@
--- Run by pg::worker as the source's owner: the next page of documents rows and which of them have no
+-- Run by ingest::scan as the source's owner: the next page of documents rows and which of them have no
 -- source row. OFFSET 0 makes it one probe of an index a row.
 SELECT ARRAY[{document_texts}], s.tableoid IS NULL, false
   FROM (SELECT {document_keys} FROM {documents} d WHERE {after} ORDER BY {document_keys} LIMIT {limit}) d

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner: jobs for what a page found. A job that is there already
+-- Run by ingest::scan as the extension's owner: jobs for what a page found. A job that is there already
 -- will read the document later than this page did; it may not have known that the document has no chunks.
 INSERT INTO rag.job AS j (generation_id, key, is_new, queued_at)
 SELECT $1, k.key, $3, pg_catalog.now()

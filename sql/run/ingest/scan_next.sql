@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner: remembers how far a comparison came. $2 side, or NULL when
+-- Run by ingest::scan as the extension's owner: remembers how far a comparison came. $2 side, or NULL when
 -- both are done; $3 last key compared. A comparison asked for meanwhile starts over.
 WITH finished AS (
     DELETE FROM rag.scan WHERE generation_id = $1 AND $2::text IS NULL AND NOT is_repeated

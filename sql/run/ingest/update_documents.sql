@@ -1,4 +1,4 @@
--- Run by pg::worker as the source's owner, in the transaction that applies: the one row an edit rewrites,
+-- Run by ingest::pipeline::apply as the source's owner, in the transaction that applies: the one row an edit rewrites,
 -- if it is still the row that was read.
 UPDATE {documents} d
    SET source_hash = n.source_hash, chunk_ids = n.chunk_ids::bigint[], char_starts = n.char_starts::int[],

@@ -1,4 +1,4 @@
--- Run by pg::worker as the source's owner, in the transaction that stores a part of a long document: its row names the
+-- Run by ingest::pipeline::apply as the source's owner, in the transaction that stores a part of a long document: its row names the
 -- chunks that there are of its new text, then those of the old one, which are searched until all of the new are there.
 UPDATE {documents} d
    SET source_hash = n.source_hash,
