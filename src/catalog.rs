@@ -1,4 +1,5 @@
-//! TODO
+//! Collections and generations as the catalog describes them, and the tables, triggers, policies and views that belong to them.
+//! Imports `sys` and `models`.
 pub mod collection;
 pub mod follow_ddl;
 pub mod generation;

@@ -1,4 +1,5 @@
-//! TODO
+//! PostgreSQL as the rest of the crate sees it: process facts, transactions, SPI, privileges, settings, shared memory, datums.
+//! The bottom floor: it imports no other, and is where a call of PostgreSQL's is made safe.
 pub mod attempt;
 pub mod background;
 pub mod cursor;

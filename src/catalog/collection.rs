@@ -1,8 +1,7 @@
 //! A collection and its generations as the catalog describes them now.
 pub mod build;
-pub mod definition;
-pub mod hold;
 pub mod key;
+pub mod tables;
 
 use crate::catalog::vector_index;
 use crate::sys::rows::row;

@@ -153,7 +153,7 @@ fn follow_partitions(collection: &Collection, source: &Source) {
         let added: Vec<Oid> = added.map(|(table, ..)| *table).collect();
         enable_triggers(collection, &added);
     }
-    triggers::note_partitions(collection, source);
+    triggers::record_partitions(collection, source);
     if differing.iter().any(|(_, is_of_source, has)| !is_of_source || !has) {
         compare_everything(collection.id);
     }
@@ -208,7 +208,7 @@ fn after_drop() -> Result<()> {
     for DroppedRow { name, id, is_source, is_column, is_partition } in hit {
         if is_source {
             // Whoever could drop the source may drop what was made of it.
-            as_extension_owner(|| drop::drop(&name, drop::Behavior::Cascade))?;
+            as_extension_owner(|| drop::drop(&name, drop::DropBehavior::Cascade))?;
             pgrx::notice!("collection \"{name}\" was dropped with its source");
         } else if is_column {
             pause(id, "a column of the collection was dropped");

@@ -1,12 +1,12 @@
 //! What creating a collection makes: catalog rows, tables, policies, view and triggers.
 pub mod drop;
 pub mod triggers;
-use crate::catalog::collection::hold::lock_exclusively;
+use crate::catalog::collection::tables::lock_exclusively;
 use crate::catalog::collection::key::KeyColumn;
 use crate::catalog::collection::{Build, Collection, Generation, STORAGE_FORMAT, State, key};
 use crate::catalog::lexical;
 use crate::catalog::objects::triggers::{
-    create_triggers, drop_leftovers, heed_replication, note_partitions,
+    create_triggers, drop_leftover_triggers, set_replication_triggers, record_partitions,
 };
 use crate::catalog::vector_index;
 use crate::sys::names::{extension_schema, relation_sql};
@@ -24,7 +24,7 @@ const NAME_BYTES: usize = 63;
 
 /// What the caller of `rag_create_collection` asked for, checked and with defaults filled in.
 #[derive(Debug)]
-pub struct Plan {
+pub struct NewCollection {
     /// Name of the collection.
     pub name: String,
     /// The source.
@@ -78,7 +78,7 @@ impl Source {
     /// The table and, where it can be no source or not by this caller, why.
     fn load(table: Oid) -> Option<(Self, Option<Error>)> {
         let sql = statement!("catalog/describe_source");
-        let mut rows = read(sql, &[table.into()], |row| SourceRow::read(&row));
+        let mut rows = read(sql, &[table.into()], |row| SourceTableRow::read(&row));
         let row = rows.pop()?;
         let refusal = row.refusal();
         let source = Self {
@@ -115,7 +115,7 @@ impl Source {
 }
 
 row! {
-    struct SourceRow {
+    struct SourceTableRow {
         sql: String,
         schema_sql: String,
         owner: Oid,
@@ -130,7 +130,7 @@ row! {
     }
 }
 
-impl SourceRow {
+impl SourceTableRow {
     fn refusal(&self) -> Option<Error> {
         let sql = &self.sql;
         let unusable =
@@ -164,7 +164,7 @@ impl SourceRow {
 }
 
 /// Makes everything and returns the collection's number.
-pub fn create(plan: &Plan) -> Result<i32> {
+pub fn create(plan: &NewCollection) -> Result<i32> {
     let keys = key::primary_key(plan.source.table);
     if keys.is_empty() {
         return Err(Error::invalid_table(format!("table {} has no primary key", plan.source.sql))
@@ -175,20 +175,20 @@ pub fn create(plan: &Plan) -> Result<i32> {
     let collection = Collection::by_id(id)?.expect("the row was just inserted");
     let generation = create_generation(&collection, &plan.build, State::Active, false)?;
     as_source_owner(collection.owner, || {
-        drop_leftovers(&collection);
+        drop_leftover_triggers(&collection);
         create_triggers(&collection, &plan.source);
         create_view(&collection, &generation)
     })?;
-    note_partitions(&collection, &plan.source);
+    record_partitions(&collection, &plan.source);
     if plan.is_replicated {
-        heed_replication(&collection, &plan.source);
+        set_replication_triggers(&collection, &plan.source);
     }
-    note_view(&collection);
+    record_view(&collection);
     Ok(id)
 }
 
 /// Notes which relation is the collection's view.
-pub fn note_view(collection: &Collection) {
+pub fn record_view(collection: &Collection) {
     let view = collection.view_sql.as_str();
     let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
     as_extension_owner(|| execute(sql, &[collection.id.into(), view.into()]));
@@ -210,7 +210,7 @@ pub fn follow_owner(id: i32) {
     });
 }
 
-fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
+fn insert_collection(plan: &NewCollection, keys: Vec<String>) -> Result<i32> {
     let name = plan.name.as_str();
     let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1";
     if !read(taken, &[name.into()], |_| ()).is_empty() {

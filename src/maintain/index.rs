@@ -43,7 +43,7 @@ impl Recall {
 }
 
 /// What there is to say about the index of the active generation.
-pub struct Report {
+pub struct IndexReport {
     /// The generation.
     pub generation: i32,
     /// Method of the index: `hnsw`, `ivfflat` or `none`.
@@ -67,7 +67,7 @@ pub struct Report {
 }
 
 /// Looks at the index; recall is measured with as many `questions`.
-pub fn inspect(collection: &Collection, questions: i32) -> Result<Report> {
+pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
     let target = Target::reload(collection.active_generation()?.id)?;
     let generation = &target.generation;
     let indexes = index::of(generation.chunks);
@@ -87,7 +87,7 @@ pub fn inspect(collection: &Collection, questions: i32) -> Result<Report> {
     };
     let built = rows_indexed.zip(size_built).filter(|_| valid.is_some());
     let reason = can_be_built.then(|| stale(valid, indexes.len(), rows, built, recall)).flatten();
-    Ok(Report {
+    Ok(IndexReport {
         generation: generation.id,
         method: generation.index_method.clone(),
         rows,

@@ -1,7 +1,7 @@
 //! Dropping generations that nothing runs on.
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{lock, no_generation};
-use crate::catalog::objects::drop::{Behavior, delete_generations, drop_tables};
+use crate::catalog::objects::drop::{DropBehavior, delete_generations, drop_tables};
 use crate::sys::attempt::{Patience, with_short_locks};
 use crate::sys::privileges::relation_owner;
 use crate::sys::rights::as_source_owner;
@@ -27,7 +27,7 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
         let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
         let tables: Vec<Oid> =
             tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();
-        as_source_owner(collection.owner, || drop_tables(&tables, Behavior::Restrict));
+        as_source_owner(collection.owner, || drop_tables(&tables, DropBehavior::Restrict));
         Ok(pruned.len())
     })
 }

@@ -15,7 +15,7 @@ use rag::{Error, Result};
 /// What the caller of `rag_rebuild` or `rag_estimate` asked for; `None` is as the active generation has
 /// it.
 #[derive(Debug, Default)]
-pub struct Wish<'a> {
+pub struct RebuildOptions<'a> {
     /// Name of the embedder.
     pub model: Option<&'a str>,
     /// Most tokens of a chunk.
@@ -32,7 +32,7 @@ pub struct Wish<'a> {
     pub lexical: Option<&'a str>,
 }
 
-impl Wish<'_> {
+impl RebuildOptions<'_> {
     /// How a generation that follows the active one is built, and with what. The model's build is the one
     /// installed now.
     pub fn build(&self, collection: &Collection) -> Result<(Build, Embedder)> {

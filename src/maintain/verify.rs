@@ -7,7 +7,6 @@ mod chunks;
 mod counters;
 mod documents;
 mod objects;
-mod waiting;
 
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;

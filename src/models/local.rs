@@ -2,26 +2,26 @@
 use crate::models::remote;
 use crate::sys::rights::current_user;
 use crate::sys::{exit, guc, process};
+use crate::sys::guc::model::{Truncation, truncation};
 use pgrx::pg_sys::Oid;
-use rag::model::LocalModel;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+use rag::model::{Embedding, LocalModel, Purpose};
 use rag::model::manifest::Kind;
 use rag::model::store::{Located, Store};
 use rag::{Error, Result};
 use remote::Remote;
 use std::cell::{Cell, RefCell};
 
-mod truncation;
-pub use truncation::report_truncated;
-
 /// A model of this process. Models are never closed: see [`rag::model::session::Session`].
-struct Open {
+struct OpenModel {
     model: &'static LocalModel,
     is_preloaded: bool,
 }
 
 /// What this process holds of a model.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct State {
+pub struct ModelState {
     /// It was inherited from the postmaster.
     pub is_preloaded: bool,
     /// Its graph is in memory.
@@ -30,7 +30,7 @@ pub struct State {
 
 thread_local! {
     // Only the main thread asks for models; after a fork it is still the same thread.
-    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<OpenModel>> = const { RefCell::new(Vec::new()) };
     static THREADS: Cell<usize> = const { Cell::new(1) };
 }
 
@@ -102,10 +102,10 @@ pub fn mark_preloaded(model: &'static LocalModel) {
 }
 
 /// What this process holds of the build `fingerprint`.
-pub fn state(fingerprint: &str) -> State {
+pub fn state(fingerprint: &str) -> ModelState {
     OPEN.with_borrow(|open| {
         let of_it = open.iter().filter(|o| o.model.fingerprint() == fingerprint);
-        of_it.fold(State::default(), |state, o| State {
+        of_it.fold(ModelState::default(), |state, o| ModelState {
             is_preloaded: state.is_preloaded || o.is_preloaded,
             is_loaded: state.is_loaded || o.model.is_loaded(),
         })
@@ -215,6 +215,35 @@ fn open(located: Located) -> Result<&'static LocalModel> {
         return Ok(model);
     }
     let model: &'static LocalModel = Box::leak(Box::new(LocalModel::open(located, options)?));
-    OPEN.with_borrow_mut(|open| open.push(Open { model, is_preloaded: false }));
+    OPEN.with_borrow_mut(|open| open.push(OpenModel { model, is_preloaded: false }));
     Ok(model)
+}
+
+/// Does what `rag_pg.truncation` says when texts did not fit the window.
+pub fn report_truncated(
+    model: &LocalModel,
+    purpose: Purpose,
+    embeddings: &[Embedding],
+) -> Result<()> {
+    let mut cut = embeddings.iter().filter(|embedding| embedding.truncated);
+    let (Some(first), more) = (cut.next(), cut.count()) else { return Ok(()) };
+    let (name, room) = (&model.manifest().name, model.room(purpose)?);
+    let what = match (embeddings.len(), more) {
+        (1, _) => format!("a text of {} tokens is", first.token_count),
+        (all, 0) => format!("1 of {all} texts is"),
+        (all, more) => format!("{} of {all} texts are", more + 1),
+    };
+    let message = format!("{what} longer than the {room} tokens that model \"{name}\" takes");
+    let hint = "rag_chunk cuts texts to fit.";
+    match truncation() {
+        Truncation::Silent => {}
+        Truncation::Error => return Err(Error::too_large(message).with_hint(hint)),
+        Truncation::Notice => {
+            let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
+            ErrorReport::new(code, format!("{message}; the rest was left out"), function_name!())
+                .set_hint(hint)
+                .report(PgLogLevel::NOTICE);
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,4 @@
 //! Remote models of the catalog, as something that can be called.
-mod connection;
 pub mod pace;
 
 use crate::models::call_log;
@@ -10,12 +9,15 @@ use crate::sys::rows::row;
 use crate::sys::spi::{execute, required};
 use crate::sys::{guc, plan};
 use pgrx::pg_sys::Oid;
+use rag::file::{self, Links};
 use rag::remote::{
-    Adapted, Address, Client, Credential, Kind, Learnt, Limits, Price, Source, Spec,
+    Adapted, Address, Client, Connection, Credential, Egress, Kind, Learnt, Limits, Price, Settings,
+    Source, Spec,
 };
 use rag::{Error, Result};
+use std::cell::RefCell;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,10 +127,49 @@ pub fn fingerprint(name: &str) -> Option<String> {
 
 /// A client of a model.
 fn open(spec: Spec) -> Result<Remote> {
-    let connection = connection::connection(guc::remote::egress()?, guc::remote::ca_file())?;
+    let connection = connection(guc::remote::egress()?, guc::remote::ca_file())?;
     let pace = pace::of(&spec);
     let client = Client::new(spec, connection, pace)?;
     Ok(Remote { client: Arc::new(client), role: current_user(), collection: None })
+}
+
+/// Most bytes of a file of authorities; all of Mozilla's are a quarter of a megabyte.
+const CA_FILE_BYTES: u64 = 16 << 20;
+
+struct OpenConnection {
+    egress: Egress,
+    ca_file: String,
+    connection: Connection,
+}
+
+thread_local! {
+    static CONNECTION: RefCell<Option<OpenConnection>> = const { RefCell::new(None) };
+}
+
+/// Connections by these settings. When a setting changes, those made by the one before are closed.
+fn connection(egress: Egress, ca_file: String) -> Result<Connection> {
+    let kept = CONNECTION.with_borrow(|kept| {
+        let kept = kept.as_ref().filter(|k| k.egress == egress && k.ca_file == ca_file);
+        kept.map(|kept| kept.connection.clone())
+    });
+    if let Some(connection) = kept {
+        return Ok(connection);
+    }
+    let authorities = authorities(&ca_file)?;
+    let connection = Connection::new(&Settings { egress: egress.clone(), authorities })?;
+    CONNECTION.set(Some(OpenConnection { egress, ca_file, connection: connection.clone() }));
+    Ok(connection)
+}
+
+fn authorities(path: &str) -> Result<Vec<u8>> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    file::read(Path::new(path), Links::Anywhere, CA_FILE_BYTES).map_err(|error| {
+        Error::configuration(format!("could not read \"{path}\""))
+            .with_detail(error.to_string())
+            .with_hint("The setting rag_pg.ca_file names it.")
+    })
 }
 
 /// An error unless a model is of a kind.

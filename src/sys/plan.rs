@@ -23,10 +23,10 @@ const KEPT: usize = 64;
 
 thread_local! {
     /// The plans, least recently used first.
-    static PLANS: RefCell<Vec<Rc<Plan>>> = const { RefCell::new(Vec::new()) };
+    static PLANS: RefCell<Vec<Rc<KeptPlan>>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Plan {
+struct KeptPlan {
     sql: String,
     types: Vec<pg_sys::Oid>,
     /// Freed only by [`make_room`]: when a backend exits there is nothing left to free it from.
@@ -133,8 +133,8 @@ unsafe fn mapped<T>(
 
 /// The plan of a statement for arguments of these types, always asked for with the same options. Wants an
 /// SPI connection.
-fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<Plan> {
-    let is_it = |plan: &Rc<Plan>| {
+fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<KeptPlan> {
+    let is_it = |plan: &Rc<KeptPlan>| {
         plan.sql == sql && plan.types.iter().copied().eq(args.iter().map(DatumWithOid::oid))
     };
     let found = PLANS.with_borrow_mut(|plans| {
@@ -153,7 +153,7 @@ fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<Plan> {
     })
 }
 
-fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> Plan {
+fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> KeptPlan {
     let text = CString::new(sql).expect("statements hold no zero byte");
     // SAFETY: an SPI connection is open. The statement and the types outlive the call, which copies them.
     let pointer = unsafe {
@@ -164,7 +164,7 @@ fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> Plan {
         pg_sys::SPI_keepplan(plan);
         plan
     };
-    Plan { sql: sql.to_owned(), types, pointer }
+    KeptPlan { sql: sql.to_owned(), types, pointer }
 }
 
 fn status_name() -> String {
@@ -175,7 +175,7 @@ fn status_name() -> String {
 }
 
 /// Frees the plans used longest ago; not those that run now, further up the stack.
-fn make_room(plans: &mut Vec<Rc<Plan>>) {
+fn make_room(plans: &mut Vec<Rc<KeptPlan>>) {
     while plans.len() >= KEPT {
         let Some(position) = plans.iter().position(|plan| Rc::strong_count(plan) == 1) else {
             return;

@@ -8,30 +8,30 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 /// The rights in force before a switch; put back on drop unless a transaction's abort does it.
-struct Previous {
+struct SavedUser {
     user: pg_sys::Oid,
     context: i32,
     _settings: Scope,
 }
 
-impl Previous {
+impl SavedUser {
     fn switch(user: pg_sys::Oid, flags: u32, settings: &[(&CStr, &CStr)]) -> Self {
-        let (mut previous, mut context) = (pg_sys::InvalidOid, 0);
-        // SAFETY: plain reads and writes of this backend's state; the previous values are put back
+        let (mut saved, mut context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: plain reads and writes of this backend's state; the saved values are put back
         // by drop, or by the abort of the (sub)transaction when an ERROR unwinds.
         unsafe {
-            pg_sys::GetUserIdAndSecContext(&raw mut previous, &raw mut context);
+            pg_sys::GetUserIdAndSecContext(&raw mut saved, &raw mut context);
             pg_sys::SetUserIdAndSecContext(user, context | flags.cast_signed());
         }
         let mut scope = Scope::begin();
         for (name, value) in settings {
             scope.set_to(name, value);
         }
-        Self { user: previous, context, _settings: scope }
+        Self { user: saved, context, _settings: scope }
     }
 }
 
-impl Drop for Previous {
+impl Drop for SavedUser {
     fn drop(&mut self) {
         // After an ERROR the abort of the (sub)transaction puts them back.
         if !std::thread::panicking() {
@@ -45,7 +45,7 @@ impl Drop for Previous {
 /// belong in it: nothing a user wrote may run here.
 pub fn as_extension_owner<R>(body: impl FnOnce() -> R) -> R {
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE;
-    let _previous = Previous::switch(extension_owner(), flags, parsing_settings());
+    let _saved = SavedUser::switch(extension_owner(), flags, parsing_settings());
     body()
 }
 
@@ -53,8 +53,8 @@ pub fn as_extension_owner<R>(body: impl FnOnce() -> R) -> R {
 /// literals in the standard way, whatever the session's settings are. An operator in a schema of somebody else's
 /// that fits the operands better would otherwise run with the caller's rights.
 pub fn with_own_parsing<R>(body: impl FnOnce() -> R) -> R {
-    let _previous =
-        (!parses_safely()).then(|| Previous::switch(current_user(), 0, parsing_settings()));
+    let _saved =
+        (!parses_safely()).then(|| SavedUser::switch(current_user(), 0, parsing_settings()));
     body()
 }
 
@@ -67,7 +67,7 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let mut settings = parsing_settings().to_vec();
     settings.push((c"row_security", c"off"));
     settings.extend(KEY_TEXT);
-    let _previous = Previous::switch(owner, flags, &settings);
+    let _saved = SavedUser::switch(owner, flags, &settings);
     body()
 }
 
@@ -77,24 +77,24 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
 pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
     let mut settings = KEY_TEXT.to_vec();
     settings.extend(parsing_settings());
-    let _previous = Previous::switch(current_user(), 0, &settings);
+    let _saved = SavedUser::switch(current_user(), 0, &settings);
     body()
 }
 
 /// The settings of [`with_key_text`] without the path, which the caller's own policies expect, until the result is dropped.
 pub fn key_text_settings() -> impl Drop {
-    Previous::switch(current_user(), 0, &KEY_TEXT)
+    SavedUser::switch(current_user(), 0, &KEY_TEXT)
 }
 
 /// Runs `body` so that a statement in it waits for a lock no longer than this.
 pub fn with_lock_timeout<R>(timeout: &CStr, body: impl FnOnce() -> R) -> R {
-    let _previous = Previous::switch(current_user(), 0, &[(c"lock_timeout", timeout)]);
+    let _saved = SavedUser::switch(current_user(), 0, &[(c"lock_timeout", timeout)]);
     body()
 }
 
 /// Runs `body` so that no statement in it is compiled.
 pub fn without_jit<R>(body: impl FnOnce() -> R) -> R {
-    let _previous = Previous::switch(current_user(), 0, &[(c"jit", c"off")]);
+    let _saved = SavedUser::switch(current_user(), 0, &[(c"jit", c"off")]);
     body()
 }
 

@@ -13,7 +13,7 @@ use rag::Result;
 
 row! {
     /// What is left of a collection, source or not.
-    struct Remains {
+    struct DroppedCollection {
         name: String,
         id: i32,
         owner: Oid,
@@ -25,35 +25,35 @@ row! {
 }
 
 /// Drops the collection of this name, also when its source is gone.
-pub fn drop(name: &str, behavior: Behavior) -> Result<()> {
+pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     let sql = statement!("catalog/load_dropped");
-    let found = as_extension_owner(|| read(sql, &[name.into()], |row| Remains::read(&row)));
-    let remains = found.into_iter().next().ok_or_else(|| no_collection(name))?;
-    require_owner(remains.owner, name, "drop it")?;
+    let found = as_extension_owner(|| read(sql, &[name.into()], |row| DroppedCollection::read(&row)));
+    let dropped = found.into_iter().next().ok_or_else(|| no_collection(name))?;
+    require_owner(dropped.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
-    delete_generations(&remains.generations);
-    builders::stop(&remains.generations);
+    delete_generations(&dropped.generations);
+    builders::stop(&dropped.generations);
     as_extension_owner(|| {
         for sql in statement!("catalog/delete_collection").split(";\n") {
-            execute(sql, &[remains.id.into()]);
+            execute(sql, &[dropped.id.into()]);
         }
     });
-    remains.drop_triggers();
-    as_source_owner(remains.owner, || remains.drop_objects(behavior));
+    dropped.drop_triggers();
+    as_source_owner(dropped.owner, || dropped.drop_objects(behavior));
     Ok(())
 }
 
 /// What becomes of what others made of a collection's objects, such as views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behavior {
+pub enum DropBehavior {
     /// They are in the way, as of `DROP TABLE`.
     Restrict,
     /// They are dropped too: the source is gone already.
     Cascade,
 }
 
-impl Behavior {
+impl DropBehavior {
     fn sql(self) -> &'static str {
         match self {
             Self::Restrict => "RESTRICT",
@@ -62,8 +62,8 @@ impl Behavior {
     }
 }
 
-impl Remains {
-    fn drop_objects(&self, behavior: Behavior) {
+impl DroppedCollection {
+    fn drop_objects(&self, behavior: DropBehavior) {
         if let Some(view) = self.view.map(relation_sql) {
             let names = [("view", &*view), ("behavior", behavior.sql())];
             execute(&fill("DROP VIEW {view} {behavior}", &names), &[]);
@@ -90,7 +90,7 @@ pub fn delete_generations(generations: &[i32]) {
 }
 
 /// Drops tables of generations. Runs as their owner.
-pub fn drop_tables(tables: &[Oid], behavior: Behavior) {
+pub fn drop_tables(tables: &[Oid], behavior: DropBehavior) {
     // A rule can make a view of an empty table in PostgreSQL 15.
     for (kind, statement) in
         [(b'v', "DROP VIEW {tables} {behavior}"), (b'r', "DROP TABLE {tables} {behavior}")]

@@ -28,9 +28,9 @@ pub fn create_triggers(collection: &Collection, source: &Source) {
 }
 
 /// Notes which partitions have the collection's triggers.
-pub fn note_partitions(collection: &Collection, source: &Source) {
+pub fn record_partitions(collection: &Collection, source: &Source) {
     as_extension_owner(|| {
-        for sql in statement!("catalog/note_partitions").split(";\n") {
+        for sql in statement!("catalog/record_partitions").split(";\n") {
             execute(sql, &[collection.id.into(), source.table.into()]);
         }
     });
@@ -55,7 +55,7 @@ fn tables(source: &Source) -> Vec<Oid> {
 
 /// Makes the triggers heed what logical replication applies, or heed it no more, as the collection says.
 /// All other triggers are there: an event trigger that is fired meanwhile finds nothing to create.
-pub fn heed_replication(collection: &Collection, source: &Source) {
+pub fn set_replication_triggers(collection: &Collection, source: &Source) {
     as_source_owner(collection.owner, || {
         let replica = [REPLICA, REPLICA_UPDATE].map(|event| trigger_name(collection, event));
         for trigger in triggers_of(&collection.name, source.table) {
@@ -170,7 +170,7 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
 
 /// Drops triggers that a dump of the schema alone brought back: they are of a collection of this name which
 /// the catalog does not know. Runs as the owner.
-pub fn drop_leftovers(collection: &Collection) {
+pub fn drop_leftover_triggers(collection: &Collection) {
     let sql = with_own_triggers(statement!("catalog/leftover_triggers"));
     let args = [collection.name.as_str().into(), collection.source.into()];
     for table in read(&sql, &args, |row| required::<Oid>(&row, 1)) {

@@ -19,10 +19,10 @@ static PACES: PgAtomic<Paces> =
 
 static IS_SHARED: AtomicBool = AtomicBool::new(false);
 
-struct Paces([Entry; ACCOUNTS]);
+struct Paces([AccountPace; ACCOUNTS]);
 
 #[derive(Default)]
-struct Entry {
+struct AccountPace {
     /// Hash of the account; 0 for none.
     account: AtomicU64,
     pace: Pace,
@@ -33,7 +33,7 @@ unsafe impl PGRXSharedMemory for Paces {}
 
 impl Default for Paces {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Entry::default()))
+        Self(std::array::from_fn(|_| AccountPace::default()))
     }
 }
 
@@ -63,7 +63,7 @@ fn shared(account: u64) -> Option<&'static Pace> {
     if !IS_SHARED.load(Relaxed) {
         return None;
     }
-    let is_it = |entry: &&Entry| {
+    let is_it = |entry: &&AccountPace| {
         let taken = entry.account.compare_exchange(0, account, Relaxed, Relaxed);
         taken.map_or_else(|now| now == account, |_| true)
     };

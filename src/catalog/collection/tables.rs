@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // locks tables by number and watches the relation cache
 
 use crate::catalog::collection::{Collection, Generation, STORAGE_FORMAT};
+use crate::sys::privileges::relation_owner;
 use crate::sys::spi::required;
 use crate::sys::{names, plan};
 use pgrx::datum::DatumWithOid;
@@ -23,10 +24,10 @@ const POLICIES: Oid = Oid::from_u32(3256);
 type Tables = [Oid; 4];
 
 /// What was found in order: its tables, and whether their policies were looked at too.
-type Known = HashSet<(Tables, bool)>;
+type IntactTables = HashSet<(Tables, bool)>;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::new(HashSet::new());
+    static INTACT: RefCell<IntactTables> = RefCell::new(HashSet::new());
     /// Counts messages that a relation changed.
     static CHANGES: Cell<u64> = const { Cell::new(0) };
     static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
@@ -55,6 +56,17 @@ impl Generation {
         self.require(collection, true)
     }
 
+    /// Locks the generation's tables against being dropped until the transaction ends. False when they
+    /// are gone already; the catalog row that named them may still be in sight of an old snapshot.
+    pub fn hold(&self) -> bool {
+        [Some(self.documents), Some(self.chunks), self.bits].into_iter().flatten().all(|table| {
+            // SAFETY: in a transaction. A number without a table can be locked as well, and waiting for
+            // the lock brings this process's caches up to date.
+            unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessShareLock.cast_signed()) };
+            relation_owner(table).is_some()
+        })
+    }
+
     fn tables(&self, collection: &Collection) -> Tables {
         let bits = self.bits.unwrap_or(Oid::INVALID);
         [collection.source, self.documents, self.chunks, bits]
@@ -66,7 +78,7 @@ impl Generation {
         }
         watch_relations();
         let tables = self.tables(collection);
-        if KNOWN.with_borrow(|known| known.contains(&(tables, with_policies))) {
+        if INTACT.with_borrow(|known| known.contains(&(tables, with_policies))) {
             return Ok(());
         }
         let before = CHANGES.get();
@@ -79,7 +91,7 @@ impl Generation {
         }
         // What changed while it was looked at is looked at again.
         if CHANGES.get() == before {
-            KNOWN.with_borrow_mut(|known| known.insert((tables, with_policies)));
+            INTACT.with_borrow_mut(|known| known.insert((tables, with_policies)));
         }
         Ok(())
     }
@@ -102,18 +114,18 @@ fn other_format(collection: &Collection, generation: &Generation) -> Error {
 fn defect(tables: Tables) -> Option<(Oid, String)> {
     let sql = statement!("catalog/table_defect");
     let found =
-        as_now(|| plan::read(sql, &arguments(tables), |row| (required(row, 1), required(row, 2))));
+        with_latest_catalog(|| plan::read(sql, &arguments(tables), |row| (required(row, 1), required(row, 2))));
     found.into_iter().next()
 }
 
 fn without_policies(tables: Tables) -> Vec<Oid> {
     let sql = statement!("catalog/policy_defect");
-    as_now(|| plan::read(sql, &arguments(tables), |row| required(row, 1)))
+    with_latest_catalog(|| plan::read(sql, &arguments(tables), |row| required(row, 1)))
 }
 
 /// Runs `body`, which reads catalogs, with the snapshot that PostgreSQL itself reads definitions with: the transaction's own may
 /// be from before a table was altered, and its statements follow the table as it is now.
-fn as_now<R>(body: impl FnOnce() -> R) -> R {
+fn with_latest_catalog<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: in a transaction; an abort takes the snapshot away, like any other. One of a catalog without a system cache is
     // always new.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetCatalogSnapshot(POLICIES)) };
@@ -151,9 +163,15 @@ fn watch_relations() {
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: Oid) {
     CHANGES.set(CHANGES.get().wrapping_add(1));
     // While the set is borrowed, an entry is looked up or added: neither reads catalogs, so that no message comes then.
-    KNOWN.with(|known| {
+    INTACT.with(|known| {
         if let Ok(mut known) = known.try_borrow_mut() {
             known.retain(|(tables, _)| relation != Oid::INVALID && !tables.contains(&relation));
         }
     });
+}
+
+/// Locks a relation before its name is looked up, so that a statement which names it finds no other.
+pub fn lock_exclusively(relation: pg_sys::Oid) {
+    // SAFETY: in a transaction.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::AccessExclusiveLock.cast_signed()) };
 }
