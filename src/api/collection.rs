@@ -72,7 +72,8 @@ fn rag_create_collection(
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let is_replicated = replicated.unwrap_or(false);
-    let plan = NewCollection { name, source, content, title, text_search_config, is_replicated, build };
+    let plan =
+        NewCollection { name, source, content, title, text_search_config, is_replicated, build };
     let id = create(&plan)?;
     // The whole source is compared with the documents, of which there are none yet.
     compare_everything(id);

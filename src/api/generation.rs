@@ -41,7 +41,8 @@ fn rag_rebuild(
     switch: Option<bool>,
     lexical: Option<&str>,
 ) -> Result<i32, SqlError> {
-    let wish = RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    let wish =
+        RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "rebuild it", &wish)?;
     Source::describe(collection.source)?;
     let cost = estimate(&collection, &build, &embedder)?;
@@ -97,7 +98,8 @@ fn rag_estimate(
     >,
     SqlError,
 > {
-    let wish = RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    let wish =
+        RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "estimate it", &wish)?;
     let cost = estimate(&collection, &build, &embedder)?;
     Ok(TableIterator::once((

@@ -15,15 +15,13 @@ use pgrx::spi::quote_identifier;
 use rag::search::lexical::Engine;
 use rag::{Error, Result};
 
-/// What is appended to a collection's name to make its view's.
+/// Suffix of a collection's name in the name of its view.
 pub const VIEW_SUFFIX: &str = "_chunks";
 
 /// A source kept searchable.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    /// Its number in `rag.collection`.
     pub id: i32,
-    /// Its name.
     pub name: String,
     /// The source table.
     pub source: Oid,
@@ -45,7 +43,7 @@ pub struct Collection {
     pub keys: Vec<KeyColumn>,
     /// Text search configuration, qualified and quoted.
     pub text_search_config: String,
-    /// Whether changes that logical replication applies are noticed too.
+    /// Whether triggers fire for changes that logical replication applies.
     pub is_replicated: bool,
 }
 
@@ -92,23 +90,23 @@ row! {
     }
 }
 
-/// A generation's part in its collection.
+/// The state of a generation in its collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Being filled beside the active one.
     Building,
-    /// What searches run on.
+    /// Searched.
     Active,
-    /// Was active; still follows the source, so that one can go back to it.
+    /// Was active; kept up to date for `rag_rollback`.
     Standby,
-    /// Follows the source no more.
+    /// No longer kept up to date.
     Retired,
 }
 
 impl State {
     const ALL: [Self; 4] = [Self::Building, Self::Active, Self::Standby, Self::Retired];
 
-    /// The word the catalog keeps.
+    /// As stored in the catalog.
     pub fn name(self) -> &'static str {
         match self {
             Self::Building => "building",
@@ -118,12 +116,12 @@ impl State {
         }
     }
 
-    /// Whether the generation follows the source.
+    /// Whether changes of the source are applied to the generation.
     pub fn is_live(self) -> bool {
         self != Self::Retired
     }
 
-    /// Whether nobody searches the generation yet.
+    /// Whether the generation is not searched yet.
     pub fn is_building(self) -> bool {
         self == Self::Building
     }
@@ -141,17 +139,12 @@ pub const STORAGE_FORMAT: i32 = 1;
 /// One immutable build of a collection.
 #[derive(Debug, Clone)]
 pub struct Generation {
-    /// Its number in `rag.generation`.
     pub id: i32,
-    /// The collection's number.
     pub collection: i32,
-    /// Its part in the collection.
     pub state: State,
-    /// Whether ingestion into it stands still, or into the whole collection.
+    /// Whether ingestion into the generation or the whole collection is paused.
     pub is_paused: bool,
-    /// Name of the embedder.
     pub model: String,
-    /// Fingerprint of the embedder.
     pub fingerprint: String,
     /// See [`STORAGE_FORMAT`].
     pub storage_format: i32,
@@ -167,7 +160,7 @@ pub struct Generation {
     pub index_method: String,
     /// The method that was asked for, which a generation of shorter vectors can have.
     pub asked_index_method: String,
-    /// What finds chunks by their words.
+    /// The BM25 engine.
     pub lexical: Engine,
     /// When the index of another extension was created or last found complete.
     pub lexical_checked_at: TimestampTz,
@@ -175,21 +168,17 @@ pub struct Generation {
     pub is_loaded: bool,
     /// Whether the vector index is to be built anew.
     pub wants_index: bool,
-    /// Table of documents.
     pub documents: Oid,
-    /// Table of chunks.
     pub chunks: Oid,
-    /// Table of token bits, if kept.
     pub bits: Option<Oid>,
 }
 
 impl Collection {
-    /// The collection of this name, or an error that says what to do.
     pub fn by_name(name: &str) -> Result<Self> {
         Self::load(Some(name), None)?.ok_or_else(|| no_collection(name))
     }
 
-    /// The collection of this name, for a caller who owns it.
+    /// The collection of this name, or an error unless the caller owns it.
     pub fn owned(name: Option<&str>, to_do: &str) -> Result<Self> {
         let name = name.ok_or_else(|| {
             Error::invalid_argument("argument \"collection\" must not be null")
@@ -200,7 +189,6 @@ impl Collection {
         Ok(collection)
     }
 
-    /// The collection of this number, or `None` when it was dropped.
     pub fn by_id(id: i32) -> Result<Option<Self>> {
         Self::load(None, Some(id))
     }
@@ -239,7 +227,6 @@ impl Collection {
         })
     }
 
-    /// The generation that searches run on.
     pub fn active_generation(&self) -> Result<Generation> {
         self.generation_in(State::Active).ok_or_else(|| {
             Error::not_ready(format!("collection \"{}\" has no active generation", self.name))
@@ -257,7 +244,7 @@ impl Collection {
         Generation::load(Some(self.id), None)
     }
 
-    /// Refuses a caller who is not the source's owner (a superuser is everyone).
+    /// An error unless the caller has the privileges of the source's owner.
     pub fn require_owner(&self, to_do: &str) -> Result<()> {
         require_owner(self.owner, &self.name, to_do)
     }

@@ -24,7 +24,7 @@ use pgrx::prelude::*;
 use rag::{Error, Result};
 use std::ffi::CStr;
 
-/// Tells PostgreSQL how to call [`rag_follow_ddl`].
+/// The calling convention of [`rag_follow_ddl`].
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub extern "C" fn pg_finfo_rag_follow_ddl() -> &'static pg_sys::Pg_finfo_record {
@@ -105,8 +105,8 @@ fn follow(id: i32) -> Result<()> {
     Ok(())
 }
 
-/// A trigger of the source's own that changes rows on their way in can change the text when another column
-/// is set: from then on an update of any column counts.
+/// A BEFORE trigger of the user's can change the text when another column is set: from then on the collection's trigger
+/// fires on an update of any column.
 fn follow_triggers(collection: &Collection, source: &Source) {
     let template = statement!("catalog/follow_update_trigger");
     let name = triggers::trigger_name(collection, "update");
@@ -139,7 +139,7 @@ fn follow_partitions(collection: &Collection, source: &Source) {
         return;
     }
     for (table, is_of_source, has_triggers) in &differing {
-        // A detached table may have another owner by now, and one that was dropped has none.
+        // A detached table may have another owner by now; a dropped one has none.
         let Some(owner) = relation_owner(*table) else { continue };
         as_source_owner(owner, || match (is_of_source, has_triggers) {
             (false, _) => drop::drop_triggers(&collection.name, *table),
@@ -159,18 +159,18 @@ fn follow_partitions(collection: &Collection, source: &Source) {
     }
 }
 
-/// Before DROP TABLE: who builds an index of what is made of a source would keep it waiting, for hours maybe. Where
-/// nothing is dropped after all, the build is called for again.
+/// Before DROP TABLE: cancels index builds over chunks of the table, for which DROP TABLE would wait, possibly for hours. If
+/// nothing is dropped, the build starts again.
 fn before_drop(data: &pg_sys::EventTriggerData) {
     let sql = statement!("catalog/drop_generations");
     for table in named_tables(data) {
-        // As the caller: nobody else's builds end.
+        // As the caller: cancels builds for the caller's own tables only.
         let generations = read(sql, &[table.into()], |row| required::<i32>(&row, 1));
         builders::stop(&generations);
     }
 }
 
-/// The tables that a DROP TABLE names, those that there are.
+/// The existing tables that a DROP TABLE names.
 fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
     let statement = data.parsetree.cast::<pg_sys::DropStmt>();
     let mut tables = Vec::new();
@@ -207,7 +207,7 @@ fn after_drop() -> Result<()> {
     let hit = as_extension_owner(|| query(sql, &[], |row| DroppedRow::read(&row)));
     for DroppedRow { name, id, is_source, is_column, is_partition } in hit {
         if is_source {
-            // Whoever could drop the source may drop what was made of it.
+            // A role that may drop the source may drop its collection.
             as_extension_owner(|| drop::drop(&name, drop::DropBehavior::Cascade))?;
             pgrx::notice!("collection \"{name}\" was dropped with its source");
         } else if is_column {

@@ -1,12 +1,12 @@
-//! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+//! Creates a collection's catalog rows, tables, policies, view and triggers.
 pub mod drop;
 pub mod triggers;
-use crate::catalog::collection::tables::lock_exclusively;
 use crate::catalog::collection::key::KeyColumn;
+use crate::catalog::collection::tables::lock_exclusively;
 use crate::catalog::collection::{Build, Collection, Generation, STORAGE_FORMAT, State, key};
 use crate::catalog::lexical;
 use crate::catalog::objects::triggers::{
-    create_triggers, drop_leftover_triggers, set_replication_triggers, record_partitions,
+    create_triggers, drop_leftover_triggers, record_partitions, set_replication_triggers,
 };
 use crate::catalog::vector_index;
 use crate::sys::names::{extension_schema, relation_sql};
@@ -22,12 +22,10 @@ use rag::{Error, Result};
 /// Longest identifier PostgreSQL keeps, in bytes.
 const NAME_BYTES: usize = 63;
 
-/// What the caller of `rag_create_collection` asked for, checked and with defaults filled in.
+/// The arguments of `rag_create_collection`, checked and with defaults filled in.
 #[derive(Debug)]
 pub struct NewCollection {
-    /// Name of the collection.
     pub name: String,
-    /// The source.
     pub source: Source,
     /// Column with the text.
     pub content: String,
@@ -54,7 +52,7 @@ pub struct Source {
     pub owner: Oid,
     /// Whether it has partitions.
     pub is_partitioned: bool,
-    /// Whether a trigger of its own may change a row before it is stored.
+    /// Whether a BEFORE trigger of the user's may change a row.
     pub has_before_update: bool,
 }
 
@@ -64,7 +62,7 @@ impl Source {
         Self::load(collection.source).expect("a loaded collection has its source").0
     }
 
-    /// Describes `table`, or says why it cannot be a source or not by this caller.
+    /// Describes `table`, or returns why it cannot be a source, or not for this caller.
     pub fn describe(table: Oid) -> Result<Self> {
         let (source, refusal) = Self::load(table).ok_or_else(|| {
             Error::undefined("the source does not exist").with_hint("It was dropped meanwhile.")
@@ -75,7 +73,7 @@ impl Source {
         }
     }
 
-    /// The table and, where it can be no source or not by this caller, why.
+    /// The table, and why it cannot be a source, or not for this caller.
     fn load(table: Oid) -> Option<(Self, Option<Error>)> {
         let sql = statement!("catalog/describe_source");
         let mut rows = read(sql, &[table.into()], |row| SourceTableRow::read(&row));
@@ -145,7 +143,7 @@ impl SourceTableRow {
             Error::wrong_object("a temporary table cannot be the source of a collection")
                 .with_hint("A source is read by background workers: use a permanent table.")
         } else if self.is_inherited {
-            // A statement that names the one fires no statement trigger of the other.
+            // A statement on the parent fires no statement trigger of the child, nor the other way round.
             unusable()
                 .with_detail("The table inherits from another or is inherited from.")
                 .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
@@ -163,7 +161,7 @@ impl SourceTableRow {
     }
 }
 
-/// Makes everything and returns the collection's number.
+/// Creates the collection with all its objects. Returns its id.
 pub fn create(plan: &NewCollection) -> Result<i32> {
     let keys = key::primary_key(plan.source.table);
     if keys.is_empty() {
@@ -187,7 +185,7 @@ pub fn create(plan: &NewCollection) -> Result<i32> {
     Ok(id)
 }
 
-/// Notes which relation is the collection's view.
+/// Stores in the catalog which relation is the collection's view.
 pub fn record_view(collection: &Collection) {
     let view = collection.view_sql.as_str();
     let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
@@ -276,7 +274,7 @@ pub fn create_generation(
     Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
 }
 
-/// Warns where a publication takes in the tables that were just created: its subscribers have none of that name, and stop.
+/// Warns where a publication includes the tables that were just created: its subscribers have no such tables, and stop.
 fn warn_of_publications(collection: &Collection) {
     let sql = statement!("catalog/publications_of_schema");
     let names: Vec<String> =
@@ -296,8 +294,8 @@ fn warn_of_publications(collection: &Collection) {
         .report(PgLogLevel::WARNING);
 }
 
-/// The next number under which a generation's tables can be created: a dump of the schema alone brings
-/// tables of generations that this catalog does not know.
+/// The next generation id whose table names are free: a schema-only dump restores tables of generations that the
+/// catalog does not list.
 fn free_names(collection: &Collection) -> (i32, TableNames) {
     let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
     let taken = "SELECT 1 FROM pg_catalog.unnest($1::text[]) AS t (name) \
@@ -370,7 +368,7 @@ impl TableNames {
     }
 }
 
-/// In line while at least two chunks of some 200 tokens fit into a page with their lexemes.
+/// Inline while at least two chunks of some 200 tokens fit into a page with their lexemes.
 fn vector_storage(dimensions: usize) -> &'static str {
     if dimensions <= 1_024 { "PLAIN" } else { "EXTERNAL" }
 }

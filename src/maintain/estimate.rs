@@ -1,4 +1,4 @@
-//! What a rebuild will cost, from a sample: nothing is written and little is read.
+//! Estimates time, size and cost of a rebuild from a sample. Writes nothing.
 use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
 use crate::catalog::collection::{Build, Collection};
 use crate::catalog::vector_index;
@@ -36,7 +36,6 @@ struct Sampled {
     parts: f64,
 }
 
-/// Estimates what a generation built like this comes to.
 pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
     let documents = documents(collection);
     let sampled = sampled(collection, documents);
@@ -64,7 +63,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
     }
     let rate = match embedder {
         Embedder::Local(model) => tokens_per_second(build, model, &fresh)?,
-        // Nobody asked to pay for an estimate.
+        // An estimate makes no calls that cost money.
         Embedder::Remote(client) => client.spec().tokens_per_second(sample.mean_fresh_tokens()),
     };
     let layout = Layout {
@@ -75,7 +74,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
     Ok(sample.extrapolate(documents as f64, layout, rate))
 }
 
-/// How many documents there are, or about.
+/// Number of documents, exact or estimated.
 fn documents(collection: &Collection) -> i64 {
     let known = statement!("maintain/estimate_documents");
     let known: Vec<Option<i64>> =
@@ -156,7 +155,7 @@ fn stored(
     Ok(stored)
 }
 
-/// How fast this session embeds some of the chunks; 0 where there are none.
+/// Measured speed of this session on some of the chunks; 0 where there are none.
 fn tokens_per_second(build: &Build, model: &'static LocalModel, chunks: &[Chunk]) -> Result<f64> {
     let mut tokens = 0;
     let enough = chunks.iter().take_while(|chunk| {

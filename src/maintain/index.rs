@@ -1,4 +1,4 @@
-//! The state of a collection's vector index, and what makes it stale.
+//! The state of a collection's vector index, and whether it should be rebuilt.
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;
 use crate::ingest::index_build as index;
@@ -30,7 +30,7 @@ pub struct Recall {
 }
 
 impl Recall {
-    /// `None` where there are too few questions to tell.
+    /// `None` with fewer than two questions.
     fn of(shares: &[f64]) -> Option<Self> {
         let count = shares.len() as f64;
         if shares.len() < 2 {
@@ -42,7 +42,7 @@ impl Recall {
     }
 }
 
-/// What there is to say about the index of the active generation.
+/// The state of the vector index of the active generation.
 pub struct IndexReport {
     /// The generation.
     pub generation: i32,
@@ -66,7 +66,7 @@ pub struct IndexReport {
     pub is_wanted: bool,
 }
 
-/// Looks at the index; recall is measured with as many `questions`.
+/// Inspects the index, and measures recall with up to `questions` questions.
 pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
     let target = Target::reload(collection.active_generation()?.id)?;
     let generation = &target.generation;

@@ -1,4 +1,4 @@
-//! Dropping generations that nothing runs on.
+//! Drops generations that are not searched.
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{lock, no_generation};
 use crate::catalog::objects::drop::{DropBehavior, delete_generations, drop_tables};
@@ -10,12 +10,11 @@ use pgrx::pg_sys::Oid;
 use rag::{Error, Result};
 use std::time::Duration;
 
-/// Nobody searches what is dropped, so a try may last; after a second PostgreSQL cancels an autovacuum
-/// that is in the way.
+/// These tables are not searched, so a try may take long; after a second PostgreSQL cancels an autovacuum that holds
+/// the lock.
 const LONG: Patience = Patience { each: c"2s", all: Duration::from_secs(30) };
 
-/// Drops the generation of this number, or without one all that are on standby or retired. Returns how
-/// many.
+/// Drops this generation, or all on standby or retired. Returns how many.
 pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
     let what = format!("drop generations of collection \"{}\"", collection.name);
     with_short_locks(&what, LONG, || {

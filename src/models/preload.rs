@@ -51,8 +51,8 @@ fn preload(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Loads the model and runs it once, which also sets up what would otherwise be set up in every
-/// process. An error if a thread was started.
+/// Loads the model and runs it once, which also initialises what every process would otherwise
+/// initialise. An error if a thread was started.
 fn load_and_run(name: &str) -> Result<&'static LocalModel> {
     let before = threads();
     let model = model::tokenizer(Some(name))?;
@@ -73,7 +73,7 @@ fn load_and_run(name: &str) -> Result<&'static LocalModel> {
     Ok(model)
 }
 
-/// Threads of this process; 1 where that cannot be told.
+/// Threads of this process; 1 where `/proc` is missing.
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }

@@ -11,8 +11,8 @@ use crate::sys::{guc, plan};
 use pgrx::pg_sys::Oid;
 use rag::file::{self, Links};
 use rag::remote::{
-    Adapted, Address, Client, Connection, Credential, Egress, Kind, Learnt, Limits, Price, Settings,
-    Source, Spec,
+    Adapted, Address, Client, Connection, Credential, Egress, Kind, Learnt, Limits, Price,
+    Settings, Source, Spec,
 };
 use rag::{Error, Result};
 use std::cell::RefCell;
@@ -21,12 +21,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Prepares what processes share; called while the library is loaded.
+/// Reserves shared memory while the library is preloaded.
 pub fn init() {
     pace::init();
 }
 
-/// A remote model, ready to be called. What was called is in the ledger once this is dropped.
+/// A remote model, ready to be called. Drop records its calls in the call log.
 pub struct Remote {
     client: Arc<Client>,
     role: Oid,
@@ -34,29 +34,29 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Notes which collection it is called for.
+    /// Attributes its calls to a collection.
     pub fn set_collection(&mut self, collection: i32) {
         self.collection = Some(collection);
     }
 
-    /// Notes on whose behalf it is called, where that is not the caller.
+    /// Attributes its calls to a role other than the caller.
     pub fn set_role(&mut self, role: Oid) {
         self.role = role;
     }
 
-    /// The same for a thread of its own.
+    /// The client, for use by another thread.
     pub fn shared(&self) -> Arc<Client> {
         Arc::clone(&self.client)
     }
 
-    /// What was called since this was last asked.
+    /// Records of the calls since the last call of this function.
     pub fn take_records(&self) -> Vec<Record> {
         let calls = self.client.take_calls();
         let record = |call| Record::new(call, self.client.spec(), self.role, self.collection);
         calls.iter().map(record).collect()
     }
 
-    /// Writes down what was learnt of the model, in a transaction that may write. Memory is lost with a restart.
+    /// Stores the limits learnt from the provider's replies, so that they outlive a restart. Needs a transaction that may write.
     pub fn keep_learnt(&self) {
         let Some(learnt) = self.client.take_learnt() else { return };
         let number = |n: Option<u64>| n.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
@@ -119,7 +119,7 @@ fn may_not_use(name: &str, role: Oid) -> Error {
     }
 }
 
-/// What the vectors of the remote model `name` depend on, as it is now; `None` when there is none.
+/// Fingerprint of the remote model `name`; `None` when there is none.
 pub fn fingerprint(name: &str) -> Option<String> {
     let sql = statement!("models/fingerprint");
     plan::read_latest(sql, &[name.into()], |row| required(row, 1)).pop()

@@ -8,7 +8,7 @@ use std::sync::Once;
 static INSTALLED: Once = Once::new();
 
 unsafe extern "C" {
-    // glibc's; it tells the handler the status, which `atexit` does not.
+    // glibc's; unlike `atexit` it passes the exit status to the handler.
     fn on_exit(function: unsafe extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
     fn fflush(stream: *mut c_void) -> c_int;
 }

@@ -1,4 +1,4 @@
-//! The end of a session for which there is no memory; see [`rag::memory`].
+//! Ends a session that has run out of memory; see [`rag::memory`].
 #![allow(unsafe_code)] // reports without allocating or unwinding
 
 use crate::sys::process;
@@ -20,10 +20,10 @@ unsafe extern "C" {
 /// SQLSTATE 53200 as PostgreSQL packs it.
 const OUT_OF_MEMORY: c_int = 5 | 3 << 6 | 2 << 12;
 
-/// The main thread as the C library knows it; after a fork it is still the same.
+/// The main thread's `pthread_t`; a fork keeps it.
 static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
-/// A thread that helps this one has no memory left, and waits for the end.
+/// A helper thread has run out of memory, and waits for the end of the session.
 static THREAD_WAITS: AtomicBool = AtomicBool::new(false);
 
 /// Lets this process, and those forked from it, end their own session where memory runs out.

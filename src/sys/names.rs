@@ -20,7 +20,7 @@ pub fn relation(oid: pg_sys::Oid) -> Option<String> {
     }
 }
 
-/// A relation that is there.
+/// A relation that exists.
 pub fn relation_sql(oid: pg_sys::Oid) -> String {
     relation(oid).unwrap_or_default()
 }
@@ -32,7 +32,7 @@ pub fn extension_schema(extension: &str) -> String {
     read(sql, &[extension.into()], |row| required(&row, 1)).pop().unwrap_or_default()
 }
 
-/// What a relation is, as `pg_class.relkind` says it.
+/// `pg_class.relkind` of a relation.
 pub fn kind(oid: pg_sys::Oid) -> Option<u8> {
     let form = cached::<pg_sys::FormData_pg_class>(pg_sys::SysCacheIdentifier::RELOID, oid)?;
     Some(form.relkind.to_ne_bytes()[0])

@@ -1,4 +1,4 @@
-//! Statements whose plans a backend keeps, for what runs many times a second.
+//! Statements whose plans a backend keeps, for those that run many times a second.
 //!
 //! A kept plan is generic, made once for all parameters, but where [`read_as_caller_if`] asks what the planner
 //! expects of the values at hand. PostgreSQL makes it anew by itself when a
@@ -174,14 +174,14 @@ fn status_name() -> String {
         .into_owned()
 }
 
-/// Frees the plans used longest ago; not those that run now, further up the stack.
+/// Frees the least recently used plans, except those that are running further up the stack.
 fn make_room(plans: &mut Vec<Rc<KeptPlan>>) {
     while plans.len() >= KEPT {
         let Some(position) = plans.iter().position(|plan| Rc::strong_count(plan) == 1) else {
             return;
         };
         let plan = plans.remove(position);
-        // SAFETY: kept by `prepare`, freed once, used by nobody.
+        // SAFETY: kept by `prepare`, freed once, and not in use.
         unsafe { pg_sys::SPI_freeplan(plan.pointer) };
     }
 }

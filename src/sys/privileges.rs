@@ -60,7 +60,7 @@ pub fn row_security_applies(table: pg_sys::Oid) -> bool {
     result == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
 }
 
-/// Whether the caller may watch the server: a member of `pg_monitor`, or a superuser.
+/// Whether the caller is a member of `pg_monitor`, or a superuser.
 pub fn is_monitor() -> bool {
     // SAFETY: reads catalogs inside a transaction.
     unsafe { pg_sys::has_privs_of_role(current_user(), pg_sys::ROLE_PG_MONITOR.into()) }

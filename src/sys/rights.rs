@@ -7,7 +7,7 @@ use crate::sys::privileges::relation_owner;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
-/// The rights in force before a switch; put back on drop unless a transaction's abort does it.
+/// The user and settings before a switch; restored on drop, or by the abort of the transaction.
 struct SavedUser {
     user: pg_sys::Oid,
     context: i32,
@@ -41,8 +41,8 @@ impl Drop for SavedUser {
     }
 }
 
-/// Runs `body` with the rights of the extension's owner. Only statements over finished values
-/// belong in it: nothing a user wrote may run here.
+/// Runs `body` as the extension's owner. Its statements may only use values that are computed already:
+/// no code of a user's may run here.
 pub fn as_extension_owner<R>(body: impl FnOnce() -> R) -> R {
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE;
     let _saved = SavedUser::switch(extension_owner(), flags, parsing_settings());
@@ -50,16 +50,16 @@ pub fn as_extension_owner<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `body` so that the statements in it resolve names, operators and types in `pg_catalog` alone, and read
-/// literals in the standard way, whatever the session's settings are. An operator in a schema of somebody else's
-/// that fits the operands better would otherwise run with the caller's rights.
+/// literals in the standard way, whatever the session's settings are. Otherwise an operator in another user's schema
+/// that matches the operands better would run with the caller's rights.
 pub fn with_own_parsing<R>(body: impl FnOnce() -> R) -> R {
     let _saved =
         (!parses_safely()).then(|| SavedUser::switch(current_user(), 0, parsing_settings()));
     body()
 }
 
-/// Runs `body` as the owner of a source, as foreign-key checks do: what the owner's own triggers,
-/// casts and index expressions do then can neither leave the restriction nor gain rights.
+/// Runs `body` as the owner of a source, as foreign-key checks do: the owner's triggers,
+/// casts and index expressions can neither leave the restricted operation nor gain rights.
 pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE
         | pg_sys::SECURITY_RESTRICTED_OPERATION
@@ -71,9 +71,9 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Runs `body` with the settings under which keys are written and read as text, so that no session's
-/// taste in dates or floats changes what a key is. The path is one of them: `regclass` and its like name what is on it
-/// without its schema.
+/// Runs `body` with the settings under which keys are written and read as text, so that a session's `DateStyle` or
+/// `extra_float_digits` does not change a key. The search path is one of them: `regclass` and the like leave out the schema
+/// of what is on it.
 pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
     let mut settings = KEY_TEXT.to_vec();
     settings.extend(parsing_settings());
@@ -92,13 +92,13 @@ pub fn with_lock_timeout<R>(timeout: &CStr, body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Runs `body` so that no statement in it is compiled.
+/// Runs `body` without JIT compilation.
 pub fn without_jit<R>(body: impl FnOnce() -> R) -> R {
     let _saved = SavedUser::switch(current_user(), 0, &[(c"jit", c"off")]);
     body()
 }
 
-/// The settings that types' output and input functions heed.
+/// The settings that output and input functions of types depend on.
 pub const KEY_TEXT: [(&CStr, &CStr); 7] = [
     (c"DateStyle", c"ISO, YMD"),
     (c"IntervalStyle", c"postgres"),

@@ -1,7 +1,7 @@
-//! How long one statement in tables of a collection may take in a worker.
+//! The time limit of a worker's statement over tables of a collection.
 //!
-//! What the owner of a source wrote runs in it: casts, functions of column defaults, a foreign table behind a partition. One owner's
-//! slow function must not keep the collections of the others waiting.
+//! Such a statement runs code of the source's owner: casts, functions of column defaults, a foreign table as a partition. One owner's
+//! slow function must not delay the collections of others.
 #![allow(unsafe_code)] // timeouts have no safe interface
 
 use crate::sys::error::raise;
@@ -63,7 +63,7 @@ fn limited<R>(statement: impl FnOnce() -> R) -> R {
     result
 }
 
-/// How long a statement may go on after its timeout.
+/// How long a statement may run on after its timeout.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Ends this process if the statement goes on in spite of its timeout: that is an error, which a function of the owner's may

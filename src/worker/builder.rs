@@ -3,7 +3,7 @@
 
 use crate::catalog::target::Target;
 use crate::ingest::index_build::{Plan, note_built, own};
-use crate::sys::background::{attach, connect, give_way, set};
+use crate::sys::background::{attach, connect, lower_priority, set};
 use crate::sys::failed::Failed;
 use crate::sys::names::role_name;
 use crate::sys::rights::as_extension_owner;
@@ -26,7 +26,7 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let Ok(generation) = BackgroundWorker::get_extra().parse::<i32>() else { return };
-    give_way();
+    lower_priority();
     // A build waits for whoever it must; nobody waits for it.
     set(c"lock_timeout", c"0");
     let host = Host::worker();

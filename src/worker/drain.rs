@@ -186,7 +186,7 @@ impl Drain {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
         };
-        let ledger = call_log::again_in().filter(|_| self.host.is_worker());
+        let ledger = call_log::retry_in().filter(|_| self.host.is_worker());
         let micros = |wait: Duration| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         let ledger = ledger.map(|wait| process::now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::models::local as model;
-use crate::sys::background::{attach, connect, give_way, micros, until, wait};
+use crate::sys::background::{attach, connect, lower_priority, micros, until, wait};
 use crate::sys::failed::Failed;
 use crate::sys::guc;
 use crate::sys::process::now;
@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
     serve(argument, Duty::Index, || {
-        give_way();
+        lower_priority();
         model::set_threads(guc::worker::threads());
         Drain::new(Host::worker(), None)
     });

@@ -1,4 +1,4 @@
-//! What dropping a collection takes away.
+//! Drops a collection, or some of its generations.
 use crate::catalog::collection::{no_collection, require_owner};
 use crate::catalog::objects::triggers::triggers_of;
 use crate::sys::names;
@@ -12,7 +12,7 @@ use pgrx::pg_sys::Oid;
 use rag::Result;
 
 row! {
-    /// What is left of a collection, source or not.
+    /// A collection and its objects that still exist.
     struct DroppedCollection {
         name: String,
         id: i32,
@@ -27,7 +27,8 @@ row! {
 /// Drops the collection of this name, also when its source is gone.
 pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     let sql = statement!("catalog/load_dropped");
-    let found = as_extension_owner(|| read(sql, &[name.into()], |row| DroppedCollection::read(&row)));
+    let found =
+        as_extension_owner(|| read(sql, &[name.into()], |row| DroppedCollection::read(&row)));
     let dropped = found.into_iter().next().ok_or_else(|| no_collection(name))?;
     require_owner(dropped.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
@@ -44,12 +45,12 @@ pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     Ok(())
 }
 
-/// What becomes of what others made of a collection's objects, such as views.
+/// What happens to objects that depend on a collection's, such as users' views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropBehavior {
-    /// They are in the way, as of `DROP TABLE`.
+    /// They cause an error, as with `DROP TABLE`.
     Restrict,
-    /// They are dropped too: the source is gone already.
+    /// They are dropped too: the source is already gone.
     Cascade,
 }
 
@@ -80,7 +81,7 @@ impl DroppedCollection {
     }
 }
 
-/// Deletes generations from the catalog, with all that is to be done for them.
+/// Deletes generations and their jobs from the catalog.
 pub fn delete_generations(generations: &[i32]) {
     as_extension_owner(|| {
         for sql in statement!("catalog/delete_generations").split(";\n") {
@@ -91,11 +92,11 @@ pub fn delete_generations(generations: &[i32]) {
 
 /// Drops tables of generations. Runs as their owner.
 pub fn drop_tables(tables: &[Oid], behavior: DropBehavior) {
-    // A rule can make a view of an empty table in PostgreSQL 15.
+    // In PostgreSQL 15 a rule can turn an empty table into a view.
     for (kind, statement) in
         [(b'v', "DROP VIEW {tables} {behavior}"), (b'r', "DROP TABLE {tables} {behavior}")]
     {
-        // All at once: the policies of one name another.
+        // In one statement: their policies depend on each other.
         let is_kind = |table: &&Oid| (names::kind(**table) == Some(b'v')) == (kind == b'v');
         let tables: Vec<_> =
             tables.iter().filter(is_kind).filter_map(|table| names::relation(*table)).collect();

@@ -1,4 +1,4 @@
-//! Source rows against documents rows.
+//! Compares source rows with documents rows, except where a change is still in the queue.
 use crate::catalog::collection::key;
 use crate::catalog::collection::key::KeyColumn;
 use crate::catalog::target::Target;
@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Compares in the snapshot in force. Reads the whole source, row by row.
 pub fn compare(target: &Target, repairs: bool) -> Result<Vec<Finding>> {
-    // By the number that the statement gives each kind.
+    // Indexed by the kind that the statement returns.
     let mut counts = [0; 3];
     if let Some(pending) = PendingChanges::load(target)? {
         let sql = statement(target);
@@ -66,14 +66,14 @@ fn statement(target: &Target) -> String {
     )
 }
 
-/// Most waiting keys that are held in memory, eight bytes each.
+/// Most pending keys held in memory, eight bytes each.
 const KEYS: usize = 8_000_000;
 
 fn key(row: &SpiHeapTupleData<'_>) -> String {
     required(row, 1)
 }
 
-/// Which documents of a generation wait, in the snapshot in force.
+/// Documents of a generation with a pending change, in the active snapshot.
 pub struct PendingChanges {
     generation: i32,
     hasher: RandomState,
@@ -81,7 +81,7 @@ pub struct PendingChanges {
 }
 
 impl PendingChanges {
-    /// Reads what waits. `None` when the whole source is to be compared: then every document waits.
+    /// `None` when a comparison with the whole source is pending: then every document is.
     pub fn load(target: &Target) -> Result<Option<Self>> {
         let (generation, collection) = (target.generation.id, target.collection.id);
         let compared = statement!("maintain/verify_is_compared");
@@ -109,7 +109,7 @@ impl PendingChanges {
         Ok(Some(Self { generation, hasher, changed }))
     }
 
-    /// Those of `keys` that do not wait, by position.
+    /// Positions of those `keys` that have no pending change.
     pub fn others(&self, keys: &[String]) -> Vec<usize> {
         let sql = statement!("maintain/verify_jobs");
         let queued: HashSet<String> = as_extension_owner(|| {

@@ -36,7 +36,11 @@ pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Res
         Finding::new("policy missing", policies, created),
         Finding::new("index missing", indexes + lacking(Missing::Index), created),
         Finding::new("search index incomplete", lacking(Missing::Chunks), created),
-        Finding::new("search index unchecked", lacking(Missing::Check), repairs.then_some("checked")),
+        Finding::new(
+            "search index unchecked",
+            lacking(Missing::Check),
+            repairs.then_some("checked"),
+        ),
         Finding::new("search extension missing", lacking(Missing::Extension), None),
         Finding::new("view missing", view, created),
         Finding::new("right missing", grants, repairs.then_some("granted")),

@@ -1,8 +1,8 @@
 //! Records on their way from sessions to a worker, in shared memory.
 //!
 //! Slots that are taken and given back by their state alone, without a lock: a session that is being cancelled, and
-//! so unwinds, leaves its records here too. What a worker stores keeps its slot until the transaction that stores it
-//! commits, and is there for the next one when it aborts, also where that ends the process.
+//! so unwinds, leaves its records here too. A record keeps its slot until the transaction that stores it commits; an abort,
+//! also one that ends the process, makes it available again.
 #![allow(unsafe_code)] // shared memory, callbacks of transactions
 
 use crate::models::call_log::Record;
@@ -13,7 +13,7 @@ use std::sync::Once;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-/// Records that wait at once, of all databases: a worker is called for each, and takes all there are.
+/// Pending records of all databases. Each one wakes a worker, which takes all there are.
 const SLOTS: usize = 512;
 /// Most bytes of a text. Names of models are shorter, and providers' ids end here.
 const TEXT: usize = 128;
@@ -36,7 +36,7 @@ static TAKEN_HERE: [AtomicU64; SLOTS / 64] = [const { AtomicU64::new(0) }; SLOTS
 
 struct Ring {
     slots: [RecordSlot; SLOTS],
-    /// Records that were written nowhere.
+    /// Records for which there was no slot.
     lost: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ static LOST_HERE: AtomicU64 = AtomicU64::new(0);
 #[derive(Default)]
 struct RecordSlot {
     state: AtomicU32,
-    /// Whose the record is, where there is one.
+    /// The database of the record.
     database: AtomicU32,
     flat: UnsafeCell<FlatRecord>,
 }
@@ -120,8 +120,8 @@ impl Default for Ring {
     }
 }
 
-// SAFETY: atomics, and plain values that only the one who set their slot's state to BUSY writes, and only the one who
-// set it to TAKEN reads.
+// SAFETY: atomics, and plain values that only the process that set their slot's state to BUSY writes, and only the process
+// that set it to TAKEN reads.
 unsafe impl PGRXSharedMemory for Ring {}
 // SAFETY: the same holds between threads.
 unsafe impl Sync for RecordSlot {}
@@ -138,7 +138,7 @@ fn ring() -> Option<&'static Ring> {
     IS_SHARED.load(Relaxed).then(|| RING.get())
 }
 
-/// Leaves records for a worker of `database`. Returns how many found no slot.
+/// Puts records into free slots. Returns how many found none.
 pub fn put(database: pg_sys::Oid, records: &[Record]) -> usize {
     let Some(ring) = ring() else { return records.len() };
     let mut slots = ring.slots.iter();
@@ -149,8 +149,7 @@ pub fn put(database: pg_sys::Oid, records: &[Record]) -> usize {
     records.len() - records.iter().filter(put).count()
 }
 
-/// At most so many of the records that were left for `database`. They are this transaction's: its commit frees
-/// their slots, its abort leaves them for another.
+/// Takes up to `most` records of `database`. Commit of this transaction frees their slots, abort gives them back.
 pub fn take(database: pg_sys::Oid, most: usize) -> Vec<Record> {
     watch_transactions();
     let slots = ring().map(|ring| ring.slots.iter()).into_iter().flatten().enumerate();
@@ -163,7 +162,7 @@ pub fn take(database: pg_sys::Oid, most: usize) -> Vec<Record> {
     taken
 }
 
-/// Whether there are records for `database` that nobody is storing.
+/// Whether there are records of `database` that no transaction is storing.
 pub fn has(database: pg_sys::Oid) -> bool {
     let is_one = |slot: &RecordSlot| {
         slot.state.load(Relaxed) == FULL && slot.database.load(Relaxed) == database.to_u32()
@@ -171,7 +170,7 @@ pub fn has(database: pg_sys::Oid) -> bool {
     ring().is_some_and(|ring| ring.slots.iter().any(is_one))
 }
 
-/// Counts records that are written nowhere.
+/// Counts records that are not stored.
 pub fn lose(records: usize) {
     match ring() {
         Some(ring) => ring.lost.fetch_add(records as u64, Relaxed),

@@ -1,5 +1,4 @@
-//! Limits of remote models, kept together by all processes of the server where the library is preloaded,
-//! and by each for itself where it is not.
+//! Rate limits of remote models: shared by all processes where the library is preloaded, else per process.
 #![allow(unsafe_code)] // shared memory
 
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
@@ -10,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-/// Accounts with providers that are kept together; those beyond are kept by each process.
+/// Accounts in shared memory; the rate limits of further ones are per process.
 const ACCOUNTS: usize = 256;
 
 static PACES: PgAtomic<Paces> =
@@ -38,11 +37,11 @@ impl Default for Paces {
 }
 
 thread_local! {
-    /// Where there is no shared memory. Never freed: there are as many as this process used models.
+    /// Without shared memory. Never freed: one for each model that this process used.
     static OWN: RefCell<HashMap<u64, &'static Pace>> = RefCell::default();
 }
 
-/// Reserves shared memory while the library is preloaded, and begins the clock that all share.
+/// Reserves shared memory while the library is preloaded, and starts the clock that all processes share.
 pub fn init() {
     rag::remote::now();
     if crate::sys::process::is_preloading() {
@@ -70,7 +69,7 @@ fn shared(account: u64) -> Option<&'static Pace> {
     PACES.get().0.iter().find(is_it).map(|entry| &entry.pace)
 }
 
-/// What a provider counts together: a model called with a key, from whatever database, under whatever name.
+/// Identifies what a provider limits as one: a model called with a key, in any database, by any name.
 fn account(spec: &Spec) -> u64 {
     let key = spec.credential.as_ref().map(|credential| match &credential.source {
         Source::File(path) => path.display().to_string(),

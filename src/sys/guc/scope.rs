@@ -1,4 +1,4 @@
-//! Settings that hold for a while.
+//! Settings for a scope or a transaction.
 #![allow(unsafe_code)] // nests settings as functions with SET clauses do
 
 use pgrx::pg_sys::GucAction::{GUC_ACTION_LOCAL, GUC_ACTION_SAVE};
