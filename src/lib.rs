@@ -30,7 +30,7 @@ pgrx::extension_sql_file!(
         "catalog",
         "job_count",
         "call_log",
-        home,
+        identity,
         worker_state,
         size_unless_locked,
         jobs_of_both,
@@ -41,7 +41,7 @@ pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = [
 pgrx::extension_sql_file!(
     "../sql/answer_request.sql",
     name = "answer_request",
-    requires = ["catalog", home::home]
+    requires = ["catalog", identity::home]
 );
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!(

@@ -3,6 +3,7 @@
 //!
 //! A vector reveals nothing about rows, and no text is kept. The time a query takes shows whether it was asked before;
 //! `rag_pg.query_cache_size = 0` turns the cache off.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // shared memory
 
 use crate::sys::guc::question_cache::size;

@@ -34,6 +34,7 @@ impl Scope {
     }
 
     /// The same to a constant.
+    #[allow(clippy::unused_self)] // the scope that is open
     pub fn set_to(&mut self, name: &CStr, value: &CStr) {
         set_option(name, value, PGC_USERSET, GUC_ACTION_SAVE);
     }
