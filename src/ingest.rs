@@ -1,8 +1,9 @@
-//! From a change of a source to stored chunks: triggers, queue, pipeline, comparison with the source, index builds.
-//! Imports `sys`, `models`, `catalog` and `search`.
-pub mod index_build;
+//! From changed documents to stored chunks: the trigger that records changes, the queue, and the pipeline.
+//!
+//! Each step is one short transaction, and no snapshot is held between reading a document and applying its chunks.
+pub mod index_ddl;
+pub mod pending_list;
 pub mod pipeline;
 pub mod queue;
 pub mod scan;
-pub mod text_index;
 pub mod trigger;

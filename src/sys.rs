@@ -1,6 +1,5 @@
 //! PostgreSQL as the rest of the crate sees it: process facts, transactions, SPI, privileges, settings, shared memory, datums.
 //! The bottom floor: it imports no other, and is where a call of PostgreSQL's is made safe.
-pub mod attempt;
 pub mod background;
 pub mod cursor;
 pub mod datum;
@@ -11,6 +10,7 @@ pub mod ffi;
 pub mod guc;
 pub mod interrupt;
 pub mod limit;
+pub mod lock_retry;
 pub mod memory;
 pub mod names;
 pub mod plan;

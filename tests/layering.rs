@@ -340,12 +340,12 @@ fn statements_have_no_backslash_in_a_plain_literal() {
 /// Callbacks that run after a commit: an error is a PANIC there, and memory that is not to be had an error.
 #[test]
 fn what_commit_callbacks_call_allocates_nothing() {
-    let board = include_str!("../src/sys/workers/board.rs");
+    let state = include_str!("../src/sys/workers/shared_state.rs");
     let ring = include_str!("../src/models/call_log/ring.rs");
     let at_end = ring.find("fn at_end").map_or("", |at| &ring[at..]);
     let at_end = at_end.split("\n}").next().unwrap_or_default();
     assert!(at_end.contains("TAKEN_HERE"), "the callback of the ledger");
-    for (n, line) in code(board).chain(code(at_end)) {
+    for (n, line) in code(state).chain(code(at_end)) {
         for word in ["Vec", "collect(", "String", "format!", "Box", "clone(", "to_owned("] {
             assert!(!line.contains(word), "{n}: {line}");
         }

@@ -3,9 +3,9 @@
 
 use crate::sys::rights::{as_extension_owner, without_jit};
 use crate::sys::spi::required;
-use crate::sys::workers::board::board;
-use crate::sys::workers::duty::Duty;
-use crate::sys::workers::turnstile;
+use crate::sys::workers::admission;
+use crate::sys::workers::shared_state::WorkerKind;
+use crate::sys::workers::shared_state::shared_state;
 use crate::sys::{guc, plan};
 use pgrx::prelude::*;
 
@@ -19,9 +19,9 @@ fn worker_state() -> &'static str {
     if guc::worker::workers() == 0 {
         return "off";
     }
-    let is_running = match board() {
-        Some(board) => board.has_worker(),
-        None => turnstile::of(Duty::Index).running.is_held(),
+    let is_running = match shared_state() {
+        Some(state) => state.has_worker(),
+        None => admission::of(WorkerKind::Index).running.is_held(),
     };
     if is_running { "running" } else { "none" }
 }

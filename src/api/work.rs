@@ -12,7 +12,7 @@ use crate::sys::transaction::Host;
 use crate::sys::workers::wake;
 use crate::worker::answers;
 use crate::worker::drain::Drain;
-use crate::worker::work::Turn;
+use crate::worker::work::TurnEnd;
 use pgrx::pg_sys::{self, panic::ErrorReport};
 use pgrx::prelude::*;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
@@ -50,20 +50,20 @@ fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Res
 fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> {
     let mut drain = Drain::new(Host::procedure()?, Some(collections.to_vec()));
     if let Some(asker) = asker {
-        answers::work_off(drain.host(), asker)?;
+        answers::drain(drain.host(), asker)?;
     }
     drain.release_lost()?;
     loop {
         match drain.turn()? {
-            Turn::Worked | Turn::Underway => {}
+            TurnEnd::Worked | TurnEnd::Underway => {}
             // A worker is at the rest. When this returns, everything that was there is searchable.
-            Turn::Idle { is_claimed: true, .. } => {
+            TurnEnd::Idle { is_claimed: true, .. } => {
                 drain.host().outside(|| {
                     std::thread::sleep(POLL);
                     interrupt::checkpoint()
                 })?;
             }
-            Turn::Idle { .. } => break,
+            TurnEnd::Idle { .. } => break,
         }
     }
     for warning in drain.host().transaction(|| Ok(left_behind(collections)))? {

@@ -2,14 +2,14 @@
 pub mod switch;
 
 use crate::catalog::collection::Collection;
-use crate::sys::attempt::Patience;
+use crate::sys::lock_retry::LockPatience;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use rag::{Error, Result};
 use std::time::Duration;
 
 /// For locks that block searches.
-pub const SHORT: Patience = Patience { each: c"100ms", all: Duration::from_secs(30) };
+pub const SHORT: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(30) };
 
 /// Locks the collection's row against other changes of its generations until the transaction ends, and reads the collection
 /// again.

@@ -44,12 +44,12 @@ impl Target {
 }
 
 /// Everything in the catalog that a generation's statements depend on: names, OIDs, types and owners.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Description(String);
 
 impl Description {
-    /// As it is now, after renamed columns were taken over; `None` for a generation that is gone.
-    pub fn read(generation: i32) -> Option<Self> {
+    /// As it is now, after renamed columns were taken over; empty for a generation that is gone.
+    pub fn read(generation: i32) -> Self {
         let sql = statement!("catalog/describe_generation");
         let check = statement!("catalog/follow_check");
         let columns = statement!("catalog/follow_columns");
@@ -63,7 +63,9 @@ impl Description {
                     execute(columns, &[collection.into()]);
                 }
             }
-            query(sql, &[generation.into()], |row| Self(required(&row, 1))).pop()
+            query(sql, &[generation.into()], |row| Self(required(&row, 1)))
+                .pop()
+                .unwrap_or_default()
         })
     }
 }

@@ -1,7 +1,7 @@
-//! Comparison of a source with its documents, page by page of keys.
-use crate::catalog::collection::key;
-use crate::catalog::collection::key::{KeyColumn, behind_sql};
+//! Scans that compare a source with its documents rows, in pages of keys.
+use crate::catalog::collection::key::{self, KeyColumn, behind_sql};
 use crate::catalog::target::Target;
+use crate::ingest::pipeline::read;
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{column, fill, required};
@@ -9,12 +9,48 @@ use crate::sys::time_limit::{execute, query};
 use crate::sys::transaction::Host;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
+use rag::queue::failure::Failure;
 
-/// Keys compared in one transaction, where these take no longer than one statement may.
+/// Keys compared in one transaction, unless that exceeds the limit of one statement.
 pub const PAGE: usize = 2_000;
 
-/// Compares one page of `most` keys. False when there is nothing to compare or another worker is at it.
+/// Compares one page of `most` keys. False if no scan is under way, or another worker has locked it.
 pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
+    match try_page(host, generation, most) {
+        Err(failed)
+            if matches!(failed.class, Failure::Row | Failure::Configuration)
+                && restart(host, generation)? =>
+        {
+            Ok(true)
+        }
+        compared => compared,
+    }
+}
+
+/// Restarts a scan whose last key cannot be parsed by its type any more. Whether that is so.
+fn restart(host: &Host, generation: i32) -> Result<bool, Failed> {
+    let find = "SELECT after_key FROM rag.scan WHERE generation_id = $1 AND after_key IS NOT NULL";
+    let after: Vec<String> = host.transaction(|| {
+        Ok(as_extension_owner(|| query(find, &[generation.into()], |row| required(&row, 1))))
+    })?;
+    let parsed = host.transaction(|| {
+        if let Some(target) = Target::load(generation)? {
+            read::parse(&target, &after);
+        }
+        Ok(())
+    });
+    if after.is_empty() || parsed.is_ok() {
+        return Ok(false);
+    }
+    host.transaction(|| {
+        let anew = "UPDATE rag.scan SET side = 'source', after_key = NULL WHERE generation_id = $1 AND after_key = $2";
+        as_extension_owner(|| execute(anew, &[generation.into(), after[0].as_str().into()]));
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+fn try_page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
     host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(false) };
         let Some((side, after)) = lock(generation) else { return Ok(false) };
@@ -24,9 +60,9 @@ pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
             compare(&target, is_source, after.as_deref(), most)
         });
         let last = rows.last().map(|row| row.key.clone()).filter(|_| rows.len() == most);
-        let (changed, rest): (Vec<Row>, Vec<Row>) =
+        let (changed, rest): (Vec<ComparedRow>, Vec<ComparedRow>) =
             rows.into_iter().partition(|row| row.is_changed);
-        let keys = |rows: Vec<Row>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
+        let keys = |rows: Vec<ComparedRow>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
         let unmatched = keys(rest.into_iter().filter(|row| row.is_unmatched).collect());
         let found = [(unmatched, is_source), (keys(changed), false)];
         let next = match (&last, is_source) {
@@ -54,15 +90,15 @@ fn lock(generation: i32) -> Option<(String, Option<String>)> {
     })
 }
 
-struct Row {
+struct ComparedRow {
     key: String,
-    /// It stands on one side only.
+    /// It exists on one side only.
     is_unmatched: bool,
-    /// It stands on both, with another text.
+    /// It exists on both sides, with different texts.
     is_changed: bool,
 }
 
-/// Columns of the source that a comparison needs, each once.
+/// Columns of the source that a comparison reads, each once.
 fn source_columns(target: &Target) -> String {
     let collection = &target.collection;
     let mut names: Vec<&String> = collection.keys.iter().map(|key| &key.name).collect();
@@ -74,7 +110,7 @@ fn source_columns(target: &Target) -> String {
     names.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
-fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -> Vec<Row> {
+fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -> Vec<ComparedRow> {
     let keys = &target.collection.keys;
     let template = if is_source {
         statement!("ingest/scan_source")
@@ -114,7 +150,7 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -
     let args: Vec<DatumWithOid<'_>> = literals.into_iter().map(Into::into).collect();
     query(&sql, &args, |row| {
         let texts: Vec<String> = required(&row, 1);
-        Row {
+        ComparedRow {
             key: key::encode(texts.iter().map(String::as_str)),
             is_unmatched: required(&row, 2),
             is_changed: required(&row, 3),

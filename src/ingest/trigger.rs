@@ -1,8 +1,7 @@
-//! `rag_ingest()`: what a user's transaction does when a document changes.
+//! `rag_ingest()`, the trigger that records in a user's transaction which documents changed.
 //!
-//! It appends the keys of changed rows to `rag.change` and touches nothing else, so it can neither wait
-//! for nor fail because of another transaction. It runs with the user's rights but for that one INSERT
-//! of finished values.
+//! It appends the keys of changed rows to `rag.change` and touches nothing else, so it neither waits for nor fails because of
+//! another transaction. It runs with the user's rights, except for that INSERT of finished values.
 #![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads trigger data and transition tables, which pgrx does not wrap
 
@@ -15,14 +14,14 @@ use crate::sys::workers::wake;
 use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
 use rag::Error;
-use rows::Row;
+use rows::SlotRow;
 use std::cell::RefCell;
 use std::rc::Rc;
-use target::Targets;
+use target::TriggerTargets;
 
 /// Most keys in a row of `rag.change`.
 const KEYS_PER_CHANGE: usize = 1_000;
-/// Bytes of keys from which on it has no more.
+/// Bytes of keys after which a new row begins.
 const BYTES_PER_CHANGE: usize = 1 << 20;
 
 /// Tells PostgreSQL how to call [`rag_ingest`].
@@ -48,7 +47,7 @@ pub unsafe extern "C-unwind" fn rag_ingest(fcinfo: pg_sys::FunctionCallInfo) -> 
         );
     }
     // SAFETY: the tag says it is trigger data, valid for the duration of the call.
-    Call { data: unsafe { &*data } }.record();
+    TriggerCall { data: unsafe { &*data } }.record();
     pg_sys::Datum::from(0)
 }
 
@@ -60,11 +59,11 @@ COMMENT ON FUNCTION @extschema@.rag_ingest() IS 'trigger of a collection''s sour
 );
 
 /// One firing of a trigger.
-struct Call<'a> {
+struct TriggerCall<'a> {
     data: &'a pg_sys::TriggerData,
 }
 
-impl Call<'_> {
+impl TriggerCall<'_> {
     fn record(&self) {
         let event = self.data.tg_event;
         if event & pg_sys::TRIGGER_EVENT_TIMINGMASK != pg_sys::TRIGGER_EVENT_AFTER {
@@ -79,7 +78,7 @@ impl Call<'_> {
         } else {
             let is_insert = event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_INSERT;
             let mut changes =
-                Changes { targets: &targets, keys: String::new(), count: 0, is_insert };
+                KeyBuffer { targets: &targets, keys: String::new(), count: 0, is_insert };
             let mut record = || {
                 if event & pg_sys::TRIGGER_EVENT_ROW == 0 {
                     self.record_statement(&mut changes);
@@ -87,7 +86,7 @@ impl Call<'_> {
                     self.record_row(&mut changes);
                 }
             };
-            if targets.heeds_settings {
+            if targets.depends_on_settings {
                 rights::with_key_text(record);
             } else {
                 record();
@@ -97,7 +96,7 @@ impl Call<'_> {
         wake::changes_written();
     }
 
-    fn targets(&self) -> Rc<Targets> {
+    fn targets(&self) -> Rc<TriggerTargets> {
         // SAFETY: a trigger has a relation and a definition, both open during the call.
         let (relation, name) = unsafe {
             let trigger = &*self.data.tg_trigger;
@@ -108,14 +107,14 @@ impl Call<'_> {
         target::targets(relation, name.as_deref()).unwrap_or_else(|error| raise(error))
     }
 
-    fn record_row(&self, changes: &mut Changes<'_>) {
+    fn record_row(&self, changes: &mut KeyBuffer<'_>) {
         let columns = &changes.targets.columns;
         // SAFETY: a row trigger has the row in its first slot; an UPDATE the new row in the second.
         let (old, new) = unsafe {
             let new = self.data.tg_newslot;
             let is_update =
                 self.data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
-            (Row::new(self.data.tg_trigslot), is_update.then(|| Row::new(new)))
+            (SlotRow::new(self.data.tg_trigslot), is_update.then(|| SlotRow::new(new)))
         };
         let key = old.key(columns);
         if let Some(new_key) = new.map(|row| row.key(columns)).filter(|new_key| *new_key != key) {
@@ -124,12 +123,12 @@ impl Call<'_> {
         changes.push(&key);
     }
 
-    fn record_statement(&self, changes: &mut Changes<'_>) {
+    fn record_statement(&self, changes: &mut KeyBuffer<'_>) {
         let targets = changes.targets;
         // SAFETY: transition tables live as long as the trigger's call; NULL where not asked for.
         let (old, new) = unsafe {
             let relation = self.data.tg_relation;
-            let table = |store| rows::Transition::new(relation, store);
+            let table = |store| rows::TransitionTable::new(relation, store);
             (table(self.data.tg_oldtable), table(self.data.tg_newtable))
         };
         match (old, new) {
@@ -150,22 +149,22 @@ impl Call<'_> {
                     changes.push(&row.key(&targets.columns));
                 }
             }
-            // A statement trigger made by hand without REFERENCING cannot say which rows changed.
+            // A statement trigger created by hand without REFERENCING has no transition tables.
             (None, None) => append(targets, None, false),
         }
     }
 }
 
-/// Keys on their way to `rag.change`.
-struct Changes<'a> {
-    targets: &'a Targets,
+/// Keys to append to `rag.change`.
+struct KeyBuffer<'a> {
+    targets: &'a TriggerTargets,
     /// One a line: keys hold no control characters.
     keys: String,
     count: usize,
     is_insert: bool,
 }
 
-impl Changes<'_> {
+impl KeyBuffer<'_> {
     fn push(&mut self, key: &str) {
         if self.count > 0 {
             self.keys.push('\n');
@@ -190,8 +189,8 @@ thread_local! {
     static INSERT: RefCell<Option<OwnedPreparedStatement>> = const { RefCell::new(None) };
 }
 
-/// Appends one row per collection; no keys means "compare the whole source".
-fn append(targets: &Targets, keys: Option<&str>, is_insert: bool) {
+/// Appends one row per collection. NULL keys ask for a comparison of the whole source.
+fn append(targets: &TriggerTargets, keys: Option<&str>, is_insert: bool) {
     let keys_type = PgOid::BuiltIn(PgBuiltInOids::TEXTOID);
     let is_insert_type = PgOid::BuiltIn(PgBuiltInOids::BOOLOID);
     let types = [PgOid::BuiltIn(PgBuiltInOids::INT4OID), keys_type, is_insert_type];

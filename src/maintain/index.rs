@@ -1,8 +1,7 @@
 //! The state of a collection's vector index, and whether it should be rebuilt.
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;
-use crate::ingest::index_build as index;
-use crate::ingest::index_build::Index;
+use crate::ingest::index_ddl::{VectorIndex, count_chunks, vector_indexes};
 use crate::search::recall::measure;
 use crate::sys::spi::{column, read};
 use rag::Result;
@@ -70,14 +69,14 @@ pub struct IndexReport {
 pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
     let target = Target::reload(collection.active_generation()?.id)?;
     let generation = &target.generation;
-    let indexes = index::of(generation.chunks);
+    let indexes = vector_indexes(generation.chunks);
     let valid = indexes.iter().rfind(|index| index.is_valid).copied();
     let built =
         "SELECT g.index_rows, g.index_size FROM rag.generation g WHERE g.generation_id = $1";
     let (rows_indexed, size_built) = read(built, &[generation.id.into()], |row| {
         (column::<i64>(&row, 1), column::<i64>(&row, 2))
     })[0];
-    let rows = index::rows(&target);
+    let rows = count_chunks(&target);
     let can_be_built = generation.index_method != "none" && generation.is_loaded;
     let recall = match valid {
         Some(_) if questions > 0 => {
@@ -103,7 +102,7 @@ pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
 
 /// Why an index should be built anew. `built` is how many rows it had, and bytes, when it was built.
 fn stale(
-    valid: Option<Index>,
+    valid: Option<VectorIndex>,
     indexes: usize,
     rows: i64,
     built: Option<(i64, i64)>,
@@ -134,13 +133,13 @@ fn stale(
 
 #[cfg(test)]
 mod tests {
-    use super::{Index, Recall, stale};
+    use super::{Recall, VectorIndex, stale};
     use pgrx::pg_sys::Oid;
 
     const MEGABYTE: i64 = 1024 * 1024;
 
-    fn index(size: i64, lists: Option<i32>) -> Index {
-        Index { oid: Oid::INVALID, is_valid: true, size, lists }
+    fn index(size: i64, lists: Option<i32>) -> VectorIndex {
+        VectorIndex { oid: Oid::INVALID, is_valid: true, size, lists }
     }
 
     #[test]

@@ -2,17 +2,17 @@
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{lock, no_generation};
 use crate::catalog::objects::drop::{DropBehavior, delete_generations, drop_tables};
-use crate::sys::attempt::{Patience, with_short_locks};
+use crate::sys::lock_retry::{LockPatience, with_short_locks};
 use crate::sys::privileges::relation_owner;
 use crate::sys::rights::as_source_owner;
-use crate::sys::workers::builders;
+use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use rag::{Error, Result};
 use std::time::Duration;
 
 /// These tables are not searched, so a try may take long; after a second PostgreSQL cancels an autovacuum that holds
 /// the lock.
-const LONG: Patience = Patience { each: c"2s", all: Duration::from_secs(30) };
+const LONG: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
 
 /// Drops this generation, or all on standby or retired. Returns how many.
 pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
@@ -22,7 +22,7 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
         let pruned = chosen(&collection, generation)?;
         let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();
         delete_generations(&ids);
-        builders::stop(&ids);
+        builder_control::terminate(&ids);
         let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
         let tables: Vec<Oid> =
             tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();

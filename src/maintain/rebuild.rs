@@ -5,7 +5,7 @@ use crate::catalog::lexical;
 use crate::catalog::model;
 use crate::catalog::objects::create_generation;
 use crate::models::embedder::Embedder;
-use crate::sys::attempt::with_short_locks;
+use crate::sys::lock_retry::with_short_locks;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{execute, fill, read, required};
 use rag::generation::{inherited_max_tokens, inherited_overlap};

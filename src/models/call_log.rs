@@ -12,7 +12,7 @@ use crate::sys::failed::Failed;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::transaction::{Host, subtransaction};
-use crate::sys::workers::wake::{call_now, has_board};
+use crate::sys::workers::wake::{has_shared_state, wake_indexer};
 use crate::sys::{guc, process};
 use pgrx::pg_sys;
 use rag::queue::Failure;
@@ -91,14 +91,14 @@ pub fn note(records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
-    if has_board() && guc::worker::workers() > 0 {
+    if has_shared_state() && guc::worker::workers() > 0 {
         leave(records);
     } else if !std::thread::panicking() && process::may_write() {
         write(records);
     } else {
         ring::lose(records.len());
     }
-    if !std::thread::panicking() && !has_board() {
+    if !std::thread::panicking() && !has_shared_state() {
         report_lost();
     }
 }
@@ -109,7 +109,7 @@ pub fn leave(records: &[Record]) {
         return;
     }
     ring::lose(ring::put(process::database(), records));
-    call_now();
+    wake_indexer();
 }
 
 /// Writes records in this transaction.
@@ -154,7 +154,7 @@ pub fn store(host: &Host, records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
-    let stored = if has_board() {
+    let stored = if has_shared_state() {
         ring::lose(ring::put(process::database(), records));
         drain(host)
     } else {

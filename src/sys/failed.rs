@@ -1,15 +1,15 @@
-//! An error that ended a step, caught and classified.
+//! A caught error, classified by what it means for the queue.
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use rag::Error;
 use rag::queue::Failure;
 use rag::remote::{Fault, Whose};
 
-/// What went wrong in a step and what it means for the job.
+/// A caught error of a step.
 pub struct Failed {
     /// What it means for the job.
     pub class: Failure,
-    /// Whether a call of a remote model failed.
-    pub is_of_provider: bool,
+    /// Whether it is that of a call of a remote model.
+    pub is_provider_failure: bool,
     sqlstate: String,
     reason: String,
     cause: Cause,
@@ -21,13 +21,13 @@ enum Cause {
 }
 
 impl Failed {
-    /// Message and what else is known, for the catalog.
+    /// Message and detail, for the catalog.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// What everyone may know of it: without the detail, in which a provider may repeat a document, and nothing
-    /// but the SQLSTATE of an error that PostgreSQL or code of the owner's raised over one.
+    /// What any role may read: no detail, in which a provider may repeat a document, and only the SQLSTATE of an error that
+    /// PostgreSQL or code of the owner raised.
     pub fn summary(&self) -> String {
         match &self.cause {
             Cause::Ours(error) => error.message().to_owned(),
@@ -35,38 +35,38 @@ impl Failed {
         }
     }
 
-    /// Whether the session's user, a timeout or the server asked to stop.
+    /// Whether it is a cancellation: by a user, a timeout or a shutdown.
     pub fn is_cancel(&self) -> bool {
         matches!(self.sqlstate.as_str(), "57014" | "57P01" | "57P02" | "57P03")
     }
 
-    /// Whether another backend changed or locked the same rows: at once is soon enough to try again.
-    pub fn is_clash(&self) -> bool {
+    /// Whether it is a serialization failure or a deadlock: it is retried at once.
+    pub fn is_conflict(&self) -> bool {
         self.sqlstate.starts_with("40")
     }
 
-    /// Whether something that a statement names is missing, or is not what it was.
-    pub fn is_of_definition(&self) -> bool {
+    /// Whether an object that a statement names is missing or altered.
+    pub fn is_definition_failure(&self) -> bool {
         self.class == Failure::Configuration
             && ["42", "3F", "55"].iter().any(|class| self.sqlstate.starts_with(class))
     }
 
-    /// Says in the server's log what a worker failed with.
+    /// Logs a WARNING.
     pub fn warn(&self) {
         pgrx::warning!("rag_pg worker: {}", self.reason);
     }
 
-    /// The same, of one collection.
+    /// Logs a WARNING about one collection.
     pub fn warn_about(&self, collection: &str) {
         pgrx::warning!("rag_pg worker: collection \"{collection}\": {}", self.reason);
     }
 
-    /// Whether a lock was not to be had.
-    pub fn is_lock(&self) -> bool {
+    /// Whether a lock was not available.
+    pub fn is_lock_failure(&self) -> bool {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01")
     }
 
-    /// What a failed call of a remote model means.
+    /// The failure of a call of a remote model.
     pub fn of_call(fault: Fault) -> Self {
         let class = match fault.whose {
             Whose::Text => Failure::Row,
@@ -75,7 +75,7 @@ impl Failed {
             Whose::Outage => Failure::Outage,
             Whose::RateLimited => Failure::RateLimited,
         };
-        Self { class, is_of_provider: true, ..Self::from(fault.error) }
+        Self { class, is_provider_failure: true, ..Self::from(fault.error) }
     }
 
     /// The five characters of the error's SQLSTATE.
@@ -96,7 +96,7 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self {
             class: Failure::of_sqlstate(error.sqlstate()),
-            is_of_provider: false,
+            is_provider_failure: false,
             sqlstate: error.sqlstate().to_owned(),
             reason: with_detail(error.message(), error.detail()),
             cause: Cause::Ours(error),
@@ -112,7 +112,7 @@ impl From<CaughtError> for Failed {
         let sqlstate = unpacked(report);
         Self {
             class: class_of(&caught, &sqlstate),
-            is_of_provider: false,
+            is_provider_failure: false,
             sqlstate,
             reason: with_detail(report.message(), report.detail()),
             cause: Cause::Caught(Box::new(caught)),
@@ -120,13 +120,13 @@ impl From<CaughtError> for Failed {
     }
 }
 
-/// What an error says of the document at hand.
+/// What a caught error means for the job.
 fn class_of(caught: &CaughtError, sqlstate: &str) -> Failure {
     match caught {
-        // Ours about the text at hand: another one may pass.
+        // A panic of ours over one text: others may pass.
         CaughtError::RustPanic { .. } => Failure::Row,
-        // pgrx knows no SQLSTATE but PostgreSQL's own and makes an internal error of any other. What PL/pgSQL raises
-        // on somebody's behalf is none.
+        // pgrx turns SQLSTATEs other than PostgreSQL's own into an internal error. One that RAISE in PL/pgSQL chose is the
+        // document's.
         CaughtError::PostgresError(report)
             if sqlstate == "XX000" && report.function_name() == Some("exec_stmt_raise") =>
         {

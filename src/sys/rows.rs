@@ -17,15 +17,15 @@ pub fn required<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: 
     column(row, position).expect("the statement never returns NULL here")
 }
 
-/// Declares a struct for the rows of a statement: one field a column, with its name and in the statement's order. `Option` stands for a
-/// column that may be NULL. `read(&row)` makes the struct; it reads by position, and a debug build, which is what tests run,
-/// asserts that the statement's names are those of the fields.
+/// Declares a struct for the rows of a statement: one field for each column, with its name, in the statement's order. A column
+/// that may be NULL is an `Option`. `read(&row)` reads by position; a debug build, which is what tests run, asserts that the
+/// columns have the names of the fields.
 ///
 /// ```ignore
 /// row! {
 ///     struct IndexRow { oid: Oid, is_valid: bool, lists: Option<i32> }
 /// }
-/// query(statement!("ingest/index_list"), &args, |row| IndexRow::read(&row))
+/// query(statement!("ingest/vector_indexes"), &args, |row| IndexRow::read(&row))
 /// ```
 macro_rules! row {
     ($(#[$attribute:meta])* $visibility:vis struct $name:ident {
@@ -58,7 +58,7 @@ impl<'r, 'c> Columns<'r, 'c> {
     }
 
     /// The next column, which has this name.
-    pub fn next<T: Column>(&mut self, name: &str) -> T {
+    pub fn next<T: ColumnType>(&mut self, name: &str) -> T {
         self.position += 1;
         debug_assert!(
             self.row
@@ -76,20 +76,20 @@ impl<'r, 'c> Columns<'r, 'c> {
 }
 
 /// What a column is read as.
-pub trait Column {
+pub trait ColumnType {
     fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self;
 }
 
 macro_rules! columns {
     ($($type:ty),*) => {
         $(
-            impl Column for $type {
+            impl ColumnType for $type {
                 fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
                     required(row, position)
                 }
             }
 
-            impl Column for Option<$type> {
+            impl ColumnType for Option<$type> {
                 fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
                     column(row, position)
                 }

@@ -1,8 +1,8 @@
-//! Where the queue's work runs: in a background worker or inside `CALL rag_work()`.
+//! Transactions of the queue's work, in a background worker or inside `CALL rag_work()`.
 //!
-//! Both run short transactions with nothing held in between. A background worker starts and commits
-//! its own; the procedure commits the caller's through SPI, which leaves it in a transaction without a
-//! snapshot. An error ends the transaction it happened in and comes back as a value.
+//! Both run short transactions and hold no snapshot or lock in between. A background worker starts and commits its own; the
+//! procedure commits the caller's through SPI, which then starts another, without a snapshot. An error ends its transaction
+//! and is returned as a value.
 #![allow(unsafe_code)] // transaction control has no safe interface
 
 use crate::sys::background;
@@ -15,15 +15,13 @@ use crate::sys::process::is_standby;
 use crate::sys::rights::{KEY_TEXT, PARSING};
 use crate::sys::spi::{read, required};
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
-use rag::Result;
 use std::ffi::{CStr, CString};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// Settings of every transaction besides those that statements are parsed and keys are written under. A lock that is
-/// not to be had is tried again later, a deadlock with somebody's DROP is noticed here first and ends our
-/// transaction rather than theirs, small statements are not compiled, and a notice about a word too long to be
-/// indexed is for nobody. The triggers of the queue fire.
+/// Settings of every transaction, besides those for parsing statements and for the text of keys. A lock timeout is retried. A
+/// deadlock with a user's DROP is detected here first, so that our transaction is aborted, not the user's. Notices about words
+/// too long to be indexed have no reader. The queue's triggers fire.
 const SETTINGS: [(&CStr, &CStr); 5] = [
     (c"lock_timeout", c"10s"),
     (c"deadlock_timeout", c"100ms"),
@@ -32,16 +30,15 @@ const SETTINGS: [(&CStr, &CStr); 5] = [
     (c"session_replication_role", c"origin"),
 ];
 
-/// Settings that a database or a role has for sessions, which a procedure's own work disregards. What the session itself
-/// has set holds.
+/// Settings of the database or role that `rag_work()` overrides. Those that the session itself has set hold.
 #[derive(Debug, Clone, Copy, Default)]
-struct Disregarded {
+struct OverriddenDefaults {
     statement_timeout: bool,
     transaction_timeout: bool,
     read_only: bool,
 }
 
-impl Disregarded {
+impl OverriddenDefaults {
     fn load() -> Self {
         let sql = statement!("sys/work_disregarded");
         let names: Vec<String> = read(sql, &[], |row| required(&row, 1));
@@ -54,7 +51,7 @@ impl Disregarded {
     }
 
     /// In a transaction that has just begun.
-    unsafe fn disregard(self) {
+    unsafe fn override_defaults(self) {
         // SAFETY: in a transaction. The timeout was armed for the whole CALL.
         unsafe {
             if self.statement_timeout {
@@ -70,41 +67,41 @@ impl Disregarded {
     }
 }
 
-/// Who runs the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+enum HostKind {
     /// A background worker, outside of transactions between steps.
     Worker,
     /// A procedure called outside of a transaction block.
     Procedure,
 }
 
-/// A place to run transactions in.
+/// The process that runs transactions.
 pub struct Host {
-    kind: Kind,
+    kind: HostKind,
     context: PgMemoryContexts,
-    disregarded: Disregarded,
+    defaults: OverriddenDefaults,
 }
 
 impl Host {
-    /// The background worker this process is.
+    /// This background worker.
     pub fn worker() -> Self {
         let context = PgMemoryContexts::new("rag_pg work");
-        Self { kind: Kind::Worker, context, disregarded: Disregarded::default() }
+        Self { kind: HostKind::Worker, context, defaults: OverriddenDefaults::default() }
     }
 
     /// The procedure being called, connected to SPI as non-atomic. Ends the caller's transaction, so
     /// that its snapshot is not held.
-    pub fn procedure() -> std::result::Result<Self, Failed> {
+    pub fn procedure() -> Result<Self, Failed> {
         let context = PgMemoryContexts::new("rag_pg work");
-        let host = Self { kind: Kind::Procedure, context, disregarded: Disregarded::load() };
+        let host =
+            Self { kind: HostKind::Procedure, context, defaults: OverriddenDefaults::load() };
         host.end_procedure_transaction(true)?;
         Ok(host)
     }
 
     /// Whether this is a background worker.
     pub fn is_worker(&self) -> bool {
-        self.kind == Kind::Worker
+        self.kind == HostKind::Worker
     }
 
     /// Shows in `pg_stat_activity` what a worker does; `None`: it waits.
@@ -123,8 +120,7 @@ impl Host {
         unsafe { pg_sys::pgstat_report_activity(state, text) };
     }
 
-    /// A step of the loop that has a name, so that tests can stop a worker there and kill it: see
-    /// `rag_pg.debug_stop_at`.
+    /// A named step at which tests can stop a worker and kill it: see `rag_pg.debug_stop_at`.
     pub fn reached(&self, step: &str) {
         while self.is_worker() && guc::worker::stops_at(step) {
             self.show(Some(&format!("rag_pg: stopped at {step}")));
@@ -132,8 +128,8 @@ impl Host {
         }
     }
 
-    /// Waits outside of transactions; an interrupt or, in a worker, a call ends it early.
-    pub fn sleep(&self, most: Duration) -> std::result::Result<(), Failed> {
+    /// Sleeps outside of transactions; an interrupt or, in a worker, its latch ends it early.
+    pub fn sleep(&self, most: Duration) -> Result<(), Failed> {
         self.outside(|| {
             if self.is_worker() {
                 background::wait(most);
@@ -144,26 +140,23 @@ impl Host {
         })
     }
 
-    /// Frees what earlier steps allocated outside of transactions.
+    /// Frees memory that earlier steps allocated outside of transactions.
     pub fn reset_memory(&mut self) {
         // SAFETY: nothing that Rust keeps between steps lies in PostgreSQL's memory.
         unsafe { pg_sys::MemoryContextReset(self.context.value()) };
     }
 
     /// Runs `body` in one transaction, which commits when `body` succeeds.
-    pub fn transaction<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+    pub fn transaction<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         match self.kind {
-            Kind::Worker => self.worker_transaction(body),
-            Kind::Procedure => self.procedure_transaction(body),
+            HostKind::Worker => self.worker_transaction(body),
+            HostKind::Procedure => self.procedure_transaction(body),
         }
     }
 
     /// Runs `body` outside of any transaction of ours: no snapshot, no lock. It may check for
     /// interrupts and must not touch the database.
-    pub fn outside<R>(&self, body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+    pub fn outside<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         let context = self.context.value();
         // SAFETY: the context lives as long as self; the previous one is current again afterwards,
         // also when body unwinds, since catch returns.
@@ -176,7 +169,7 @@ impl Host {
     }
 
     /// Runs a utility statement as a client sends it, in a worker: it may commit as it goes.
-    pub fn utility(&self, sql: &str) -> std::result::Result<(), Failed> {
+    pub fn utility(&self, sql: &str) -> Result<(), Failed> {
         let result = self.outside(|| {
             let text = CString::new(sql).expect("statements hold no zero byte");
             // SAFETY: no transaction runs in a worker between steps. What is parsed outlives the commits
@@ -197,33 +190,25 @@ impl Host {
         result
     }
 
-    fn worker_transaction<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+    fn worker_transaction<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         let result = catch(|| {
-            // SAFETY: no transaction runs in a worker between steps. The timeout does not arm itself
-            // in a background worker.
+            // SAFETY: no transaction runs in a worker between steps.
             unsafe {
                 pg_sys::SetCurrentStatementStartTimestamp();
                 pg_sys::StartTransactionCommand();
                 begin();
-                if pg_sys::StatementTimeout > 0 {
-                    let delay = pg_sys::StatementTimeout;
-                    ffi::enable_statement_timeout(delay);
-                }
                 pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             }
             let value = body()?;
             // SAFETY: body left the snapshot pushed above on top, as SPI does.
             unsafe {
                 pg_sys::PopActiveSnapshot();
-                ffi::disable_statement_timeout();
                 pg_sys::CommitTransactionCommand();
             }
             Ok(value)
         });
-        // SAFETY: aborting is how a worker leaves whatever state an error left it in.
+        // SAFETY: aborting is how a worker leaves whatever state an error left it in, but for what limits the time of its
+        // statements.
         unsafe {
             if result.is_err() {
                 ffi::disable_statement_timeout();
@@ -236,10 +221,7 @@ impl Host {
         result
     }
 
-    fn procedure_transaction<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+    fn procedure_transaction<R>(&self, body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
         // The whole transaction cannot be aborted under a running procedure's resources.
         let result = subtransaction(|| {
             // SAFETY: in a subtransaction of the procedure's transaction.
@@ -251,7 +233,7 @@ impl Host {
     }
 
     /// Commits or rolls back the procedure's transaction and leaves it in a new one, without snapshot.
-    fn end_procedure_transaction(&self, commits: bool) -> std::result::Result<(), Failed> {
+    fn end_procedure_transaction(&self, commits: bool) -> Result<(), Failed> {
         self.outside(|| {
             // SAFETY: the procedure is connected to SPI as non-atomic; otherwise these raise an error.
             unsafe {
@@ -263,7 +245,7 @@ impl Host {
                 // Before the transaction's first snapshot. Under a stricter default every claim beside
                 // another worker's would fail.
                 pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
-                self.disregarded.disregard();
+                self.defaults.override_defaults();
             }
             Ok(())
         })
@@ -271,7 +253,7 @@ impl Host {
 }
 
 /// Runs `body` in a subtransaction, which is undone when `body` fails.
-pub fn subtransaction<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+pub fn subtransaction<R>(body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
     // SAFETY: what PL/pgSQL's exception blocks do.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
@@ -336,7 +318,7 @@ unsafe fn run_in_portal(text: &CStr) {
 }
 
 /// Runs `body`; an ERROR or a panic comes back as a value.
-fn catch<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> {
+fn catch<R>(body: impl FnOnce() -> rag::Result<R>) -> Result<R, Failed> {
     let body = AssertUnwindSafe(body);
     PgTryBuilder::new(move || {
         let body = body;

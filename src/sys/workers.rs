@@ -1,8 +1,6 @@
-//! What sessions and workers share to find each other: worker slots in shared memory, locks, and requests for a worker.
-//! Processes themselves are in the floor `worker`.
-pub mod board;
-pub mod builders;
-pub mod duty;
-pub mod leave;
-pub mod turnstile;
+//! How backends, the launcher and workers find each other.
+pub mod admission;
+pub mod builder_control;
+pub mod shared_state;
 pub mod wake;
+pub mod yield_database;

@@ -1,7 +1,7 @@
-//! Answers under way: models write on threads, one for each request, while this process keeps the books.
+//! Answer requests: each is answered by a model on a thread of its own, while this process reads and writes the tables.
 //!
-//! A request is marked as begun before its model is asked, in a transaction of its own, and never asked for again
-//! after that: whatever ends, it is paid for once at the most. No snapshot is held while models write.
+//! A request is marked as begun in a transaction of its own before its model is called, and never sent again after that: it
+//! is paid for at most once. No snapshot is held during calls.
 mod ended;
 
 use crate::answer::request as requests;
@@ -15,7 +15,7 @@ use crate::sys::names::role_name;
 use crate::sys::process::now;
 use crate::sys::rights::current_user;
 use crate::sys::transaction::Host;
-use crate::worker::work::{Turn, Work};
+use crate::worker::work::{TurnEnd, Work};
 use ended::Ended;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
@@ -26,27 +26,27 @@ use rag::{Error, Result};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-/// Most answers under way in a process: what a thread takes is little, what connections take is more.
+/// Most answers under way in a process. The limit is for connections, which cost more than threads.
 const MOST: usize = 64;
-/// Most that have ended and wait for somebody who is about to cancel them; beyond, nothing is begun.
+/// Most ended answers whose rows are locked, by a cancellation for example; beyond, no request is begun.
 const MOST_HELD: usize = 1_024;
-/// How often to look for cancels, and for requests that nobody called for, while answers are under way.
+/// How often to look for cancellations and new requests while answers are under way.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often to look for requests whose process is gone.
+/// How often to look for requests whose worker is gone.
 const TIDY: Duration = Duration::from_secs(5);
-/// How long a provider may put a request off before it fails.
+/// How long a provider may rate-limit a request before it fails.
 const PATIENCE: Duration = Duration::from_hours(1);
-/// How long to wait for what was canceled when the process ends.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long to wait for cancelled calls when the process ends.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Requests that this process has claimed.
 pub struct Answers {
-    /// Whose requests are claimed: those of roles that it has the rights of.
+    /// Requests of roles whose rights this role has are claimed.
     role: Oid,
     running: Vec<Running>,
-    /// Those that have ended and could not be written yet.
+    /// Ended, and not written yet.
     ended: Vec<Ended>,
-    /// The first so many of them have been tried already.
+    /// How many of `ended`, from the first, could not be written because their rows are locked.
     held: usize,
     looked: Option<Instant>,
     tidied: Option<Instant>,
@@ -69,23 +69,23 @@ impl Answers {
         Self { role, running, ended, held, looked, tidied, ready_at }
     }
 
-    /// Writes what has ended, and begins what can be begun. `is_called`: there may be something new.
-    pub fn turn(&mut self, host: &Host, is_called: bool) -> Result<Turn, Failed> {
+    /// Writes ended answers and begins requests. `is_wake_requested`: there may be new ones.
+    pub fn turn(&mut self, host: &Host, is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         if self.collect() {
             host.reached("answered");
         }
-        // A process that is about to leave looks once more: it may have been called meanwhile.
+        // A process that is about to exit looks once more: it may have been woken meanwhile.
         let is_due = self.is_done() || self.looked.is_none_or(|at| at.elapsed() >= LOOK);
         let has_written = (is_due || self.ended.len() > self.held) && self.write(host)?;
-        let has_begun = (is_due || is_called || has_written) && self.look(host)?;
+        let has_begun = (is_due || is_wake_requested || has_written) && self.look(host)?;
         Ok(if has_written || has_begun {
-            Turn::Worked
+            TurnEnd::Worked
         } else if self.is_done() {
-            // What is ready and was not begun waits for the model, which another process asks.
+            // Requests that are ready and were not begun wait for a call of another process.
             let soon = now() + i64::try_from(LOOK.as_micros()).unwrap_or_default();
-            Turn::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
+            TurnEnd::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
         } else {
-            Turn::Underway
+            TurnEnd::Underway
         })
     }
 
@@ -93,10 +93,10 @@ impl Answers {
         self.running.is_empty() && self.ended.is_empty()
     }
 
-    /// Cancels what is under way and says so, since this process will not be there for it.
-    pub fn put_down(&mut self, host: &Host) {
+    /// Cancels calls under way and records that, since this process ends.
+    pub fn shut_down(&mut self, host: &Host) {
         self.running.iter().for_each(|running| running.cancel.set());
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + SHUTDOWN;
         while !self.running.is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
             self.collect();
@@ -111,12 +111,12 @@ impl Answers {
         }
         if let Err(failed) = self.write(host) {
             failed.warn();
-            // What could not be written was paid for all the same.
+            // The provider charges for the calls all the same.
             self.ended.iter().for_each(|ended| call_log::leave(&ended.records));
         }
     }
 
-    /// Takes over what threads have finished; whether there was something.
+    /// Collects results of threads; whether there were any.
     fn collect(&mut self) -> bool {
         let (known, mut position) = (self.ended.len(), 0);
         while let Some(running) = self.running.get(position) {
@@ -137,7 +137,7 @@ impl Answers {
         self.ended.len() > known
     }
 
-    /// Writes what has ended; whether there was something that could be written. It is kept until it is.
+    /// Writes ended answers; whether any could be written. The others are kept.
     fn write(&mut self, host: &Host) -> Result<bool, Failed> {
         if self.ended.is_empty() {
             return Ok(false);
@@ -147,7 +147,7 @@ impl Answers {
         let written = match host.transaction(all) {
             Ok(written) => written.into_iter().map(Some).collect(),
             Err(failed) if failed.is_cancel() => return Err(failed),
-            // The one that cannot be written is not to keep the others waiting.
+            // One of them fails: the others are written without it.
             Err(_) => {
                 let alone = |one: &Ended| one.write_alone(host).map_err(|f| failure = Some(f)).ok();
                 self.ended.iter().map(alone).collect::<Vec<_>>()
@@ -165,7 +165,7 @@ impl Answers {
         failure.map_or(Ok(self.held < known), Err)
     }
 
-    /// Looks into the queue; whether something was begun.
+    /// Reads the queue; whether a request was begun.
     fn look(&mut self, host: &Host) -> Result<bool, Failed> {
         self.looked = Some(Instant::now());
         self.tidy(host)?;
@@ -203,7 +203,7 @@ impl Answers {
         Ok(has_begun)
     }
 
-    /// Now and then: gives up what processes that are gone left under way, and deletes what ended long ago.
+    /// Every [`TIDY`], fails requests whose worker is gone and deletes those that ended long ago.
     fn tidy(&mut self, host: &Host) -> Result<(), Failed> {
         if self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
             return Ok(());
@@ -247,7 +247,7 @@ impl Answers {
 impl Running {
     fn end(self, outcome: Result<Written, Problem>) -> Ended {
         let records = self.remote.take_records();
-        // Where the first of two calls was answered, it is not to be paid for again.
+        // If the first of two calls was answered, a retry would pay for it again.
         let is_limited = |problem: &Problem| {
             problem.sqlstate == "53400"
                 && self.request.age + self.since.elapsed() < PATIENCE
@@ -265,7 +265,7 @@ impl Running {
     }
 }
 
-/// The model of a request, on behalf of who asked: he may have lost the right to use it.
+/// The model of a request, on behalf of its role, which may have lost the right to use it.
 fn open(request: &Request) -> Result<Remote> {
     let found = remote::find_for(&request.model, request.role)?;
     let mut remote = found.ok_or_else(|| {
@@ -284,7 +284,7 @@ fn open(request: &Request) -> Result<Remote> {
     Ok(remote)
 }
 
-/// Has the model write on a thread of its own.
+/// Calls the model on a thread of its own.
 fn ask(request: &mut Request, remote: &Remote) -> Result<(Receiver<Result<Written>>, Cancel)> {
     let (client, cancel) = (remote.shared(), Cancel::default());
     let cancelled = cancel.clone();
@@ -297,7 +297,7 @@ fn ask(request: &mut Request, remote: &Remote) -> Result<(Receiver<Result<Writte
         let generator = Blocking(&client, &cancelled);
         let go_on = &mut || cancelled.check();
         let written = generate(&generator, &question, &texts, instructions.as_deref(), go_on);
-        // Nobody hears it where the process has put it down.
+        // Fails if this process has given the request up.
         drop(sender.send(written));
     })?;
     Ok((outcome, cancel))
@@ -315,7 +315,7 @@ fn stopped() -> Problem {
     }
 }
 
-/// A background worker's work.
+/// The queue of answer requests, for a background worker.
 pub struct AnswerWork {
     host: Host,
     answers: Answers,
@@ -334,27 +334,27 @@ impl Work for AnswerWork {
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
-        Ok(()) // The first look tidies up.
+        Ok(()) // The first turn tidies up.
     }
 
-    fn turn(&mut self, is_called: bool) -> Result<Turn, Failed> {
+    fn turn(&mut self, is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         self.host.reset_memory();
-        self.answers.turn(&self.host, is_called)
+        self.answers.turn(&self.host, is_wake_requested)
     }
 
-    fn put_down(&mut self) {
-        self.answers.put_down(&self.host);
+    fn shut_down(&mut self) {
+        self.answers.shut_down(&self.host);
     }
 }
 
-/// Has all that waits for `role` and the roles it has the rights of written, and waits for it.
-pub fn work_off(host: &Host, role: Oid) -> Result<(), Failed> {
+/// Drains the requests of `role` and of the roles whose rights it has.
+pub fn drain(host: &Host, role: Oid) -> Result<(), Failed> {
     let mut answers = Answers::of(role);
     let worked = loop {
         let step = match answers.turn(host, true) {
-            Ok(Turn::Worked) => Ok(()),
-            Ok(Turn::Underway) => host.sleep(Duration::from_millis(20)),
-            Ok(Turn::Idle { .. }) => break Ok(()),
+            Ok(TurnEnd::Worked) => Ok(()),
+            Ok(TurnEnd::Underway) => host.sleep(Duration::from_millis(20)),
+            Ok(TurnEnd::Idle { .. }) => break Ok(()),
             Err(failed) => Err(failed),
         };
         if step.is_err() {
@@ -362,7 +362,7 @@ pub fn work_off(host: &Host, role: Oid) -> Result<(), Failed> {
         }
     };
     if worked.is_err() {
-        answers.put_down(host);
+        answers.shut_down(host);
     }
     worked
 }

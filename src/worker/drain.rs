@@ -1,103 +1,109 @@
-//! The queue's loop: one step a turn, generations in turn.
+//! Drains the queue: one step a turn, generations in turn.
 use crate::answer::request as answer_request;
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::generation::switch;
 use crate::catalog::target::Description;
+use crate::ingest::pending_list::PendingLists;
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::pipeline::live_lease::OtherGenerations;
 use crate::ingest::queue::changes;
-use crate::ingest::queue::changes::{Coalesced, PendingWork, Step};
+use crate::ingest::queue::changes::{Coalesced, PendingWork, WorkStep};
 use crate::ingest::queue::{job_count, pause};
-use crate::ingest::text_index::Waiting;
-use crate::ingest::{index_build as vector_index, scan};
+use crate::ingest::{index_ddl, scan};
 use crate::models::call_log;
 use crate::search::query_log;
+use crate::sys::background::micros;
 use crate::sys::failed::Failed;
-use crate::sys::process;
+use crate::sys::process::now;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::{execute, query, required};
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
-use crate::sys::workers::board::ask_for_help;
-use crate::sys::workers::duty::Duty;
-use crate::sys::workers::leave::stop_builders;
-use crate::sys::workers::turnstile;
-use crate::sys::workers::turnstile::is_database_wanted;
-use crate::sys::workers::wake::call;
-use crate::worker::work::{Turn, Work};
+use crate::sys::workers::admission;
+use crate::sys::workers::shared_state::WorkerKind;
+use crate::sys::workers::shared_state::request_helper;
+use crate::sys::workers::wake::wake;
+use crate::sys::workers::yield_database::{is_database_requested, terminate_builders};
+use crate::worker::work::{TurnEnd, Work};
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often to look for old entries of the logs.
+/// How often to delete old entries of the logs.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
-/// A step that took longer than this gives the others as much time.
+/// After a step longer than this, other generations go first for as long.
 const LONG: Duration = Duration::from_secs(5);
 
-/// How often in a row a step that clashed with another backend's is repeated at once.
-const CLASHES: u32 = 5;
+/// How often in a row a step that failed because of a concurrent transaction is repeated at once.
+const CONFLICTS: u32 = 5;
 
-/// Works off the queue.
+/// Drains the queue.
 pub struct Drain {
     host: Host,
     collections: Option<Vec<i32>>,
     last: i32,
-    /// Bytes of a generation's documents, on average.
-    mean_bytes: HashMap<i32, Option<usize>>,
-    /// Generations whose last step failed for a reason that passes: how often, and until when others
-    /// go first.
-    resting: HashMap<i32, (u32, i64)>,
-    /// Generations whose last step took long, and until when the others have had as much time: they go first.
-    behind: HashMap<i32, i64>,
-    /// Keys that are compared at once, where as many as usual took too long.
-    pages: HashMap<i32, usize>,
-    /// Generations whose last step failed as it does where something is missing, and how the catalog described them right
-    /// after.
-    suspects: HashMap<i32, Option<Description>>,
-    /// Why a remote model's generation was left for later; raised when a session has done the rest.
+    generations: HashMap<i32, GenerationState>,
+    /// Why a generation is retried later; `rag_work()` raises it when the rest of the queue is drained.
     outage: Option<Failed>,
-    clashes: u32,
-    /// Generations that got chunks since their full-text index was last in order.
-    unmerged: Waiting,
-    /// When the logs were last looked at.
+    conflicts: u32,
+    pending_lists: PendingLists,
+    /// When old log entries were last deleted.
     pruned: Option<Instant>,
 }
 
+/// What is known of a generation from earlier steps. Times are `timestamptz`s; 0 for none.
+#[derive(Default)]
+struct GenerationState {
+    /// Mean bytes of its documents.
+    mean_bytes: Option<usize>,
+    /// How often in a row its step failed for a transient reason, and when to retry.
+    failures: u32,
+    retry_at: i64,
+    /// Its last step was long: until when other generations go first.
+    delayed_until: i64,
+    /// Keys of a page of a scan, if [`scan::PAGE`] took too long.
+    page_size: Option<usize>,
+    /// Its last step failed because an object of a statement was missing or altered: how the catalog described it right
+    /// after.
+    suspect: Option<Description>,
+}
+
+impl GenerationState {
+    /// When it is worked on again, if that is later than `now`.
+    fn retry_at(&self, now: i64) -> Option<i64> {
+        Some(self.retry_at).filter(|at| *at > now)
+    }
+}
+
 impl Drain {
-    /// Works for `collections`; `None` stands for all.
+    /// For `collections`; `None`: all.
     pub fn new(host: Host, collections: Option<Vec<i32>>) -> Self {
-        let (mean_bytes, resting) = (HashMap::new(), HashMap::new());
-        let unmerged = Waiting::default();
         Self {
             host,
             collections,
             last: 0,
-            mean_bytes,
-            resting,
-            behind: HashMap::new(),
-            pages: HashMap::new(),
-            suspects: HashMap::new(),
+            generations: HashMap::new(),
             outage: None,
-            clashes: 0,
-            unmerged,
+            conflicts: 0,
+            pending_lists: PendingLists::default(),
             pruned: None,
         }
     }
 
-    /// Where the work runs.
+    /// Where transactions run.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// What kept a generation from being brought up to date, though nothing is wrong with it.
+    /// Takes the failure of a generation that is to be retried later.
     pub fn take_outage(&mut self) -> Option<Failed> {
         self.outage.take()
     }
 
-    /// Frees the claims of backends that are gone.
+    /// Releases the jobs of backends that are gone.
     pub fn release_lost(&self) -> Result<(), Failed> {
         self.host.transaction(|| {
             changes::release_lost();
@@ -105,22 +111,22 @@ impl Drain {
         })
     }
 
-    /// Does one step. A failure that concerns a document or a collection is recorded there; what comes
-    /// back is a wish to stop, or a failure of the queue itself.
-    pub fn turn(&mut self) -> Result<Turn, Failed> {
+    /// Does one step. A failure of a document or a collection is recorded there; an error is a cancellation, or a failure of
+    /// the queue itself.
+    pub fn turn(&mut self) -> Result<TurnEnd, Failed> {
         match self.one_turn() {
-            Err(failed) if failed.is_clash() && self.clashes < CLASHES => {
-                self.clashes += 1;
-                Ok(Turn::Worked)
+            Err(failed) if failed.is_conflict() && self.conflicts < CONFLICTS => {
+                self.conflicts += 1;
+                Ok(TurnEnd::Worked)
             }
             other => {
-                self.clashes = 0;
+                self.conflicts = 0;
                 other
             }
         }
     }
 
-    fn one_turn(&mut self) -> Result<Turn, Failed> {
+    fn one_turn(&mut self) -> Result<TurnEnd, Failed> {
         self.host.reset_memory();
         let collections = self.collections.as_deref();
         self.host.reached("called");
@@ -140,61 +146,62 @@ impl Drain {
         };
         self.host.reached("coalesced");
         if self.host.is_worker() {
-            // Before anything else, since there may always be jobs.
+            // First, since jobs may never run out.
             for work in work.iter().filter(|work| work.wants_index) {
-                vector_index::build(&self.host, work.generation)?;
+                index_ddl::build(&self.host, work.generation)?;
             }
         }
         let has_jobs = |id| work.iter().any(|work| work.generation == id && work.has_jobs());
-        self.unmerged.merge_one(&self.host, has_jobs)?;
-        if self.host.is_worker() && work.iter().filter(|w| w.step == Some(Step::Jobs)).count() > 1 {
-            // One of them for another worker.
-            ask_for_help();
+        self.pending_lists.flush_one(&self.host, has_jobs)?;
+        if self.host.is_worker()
+            && work.iter().filter(|w| w.step == Some(WorkStep::Jobs)).count() > 1
+        {
+            // One generation for another worker.
+            request_helper();
         }
-        // In a circle: a collection with millions of jobs does not keep the others waiting. What nobody is at goes first.
+        // Round robin: a collection with millions of jobs does not keep the others waiting. Generations without a worker first.
         let last = self.last;
-        let (behind, before): (Vec<&PendingWork>, Vec<&PendingWork>) =
+        let (after, before): (Vec<&PendingWork>, Vec<&PendingWork>) =
             work.iter().partition(|work| work.generation > last);
         let mut is_locked = changed == Coalesced::Locked;
-        let now = process::now();
-        let is_behind = |id| self.behind.get(&id).is_some_and(|until| *until > now);
-        let mut circle = [behind, before].concat();
-        circle.sort_by_key(|work| {
-            let is_claimed = work.step == Some(Step::Jobs) && work.is_claimed;
-            (is_behind(work.generation), is_claimed)
+        let started = now();
+        let is_delayed = |id| self.generations.get(&id).is_some_and(|s| s.delayed_until > started);
+        let mut turns = [after, before].concat();
+        turns.sort_by_key(|work| {
+            let is_claimed = work.step == Some(WorkStep::Jobs) && work.is_claimed;
+            (is_delayed(work.generation), is_claimed)
         });
-        for next in circle {
+        for next in turns {
             let Some(step) = next.step else { continue };
-            if self.rests_until(next.generation).is_some() {
+            if self.retry_at(next.generation).is_some() {
                 continue;
             }
             self.last = next.generation;
             if self.step(next.generation, step)? {
-                return Ok(Turn::Worked);
+                return Ok(TurnEnd::Worked);
             }
-            // An index is nothing to wait for, since searches find everything without it; but what is
-            // being built is not complete before.
-            is_locked |= step != Step::Index || next.is_building;
+            // Do not wait for an index: searches find everything without it. A generation that is being built is not
+            // complete without it.
+            is_locked |= step != WorkStep::Index || next.is_building;
         }
         if changed == Coalesced::Taken {
-            return Ok(Turn::Worked);
+            return Ok(TurnEnd::Worked);
         }
         if self.prune()? {
-            return Ok(Turn::Worked);
+            return Ok(TurnEnd::Worked);
         }
-        let ready = |work: &PendingWork| match self.rests_until(work.generation) {
+        let ready = |work: &PendingWork| match self.retry_at(work.generation) {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
         };
         let ledger = call_log::retry_in().filter(|_| self.host.is_worker());
-        let micros = |wait: Duration| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
-        let ledger = ledger.map(|wait| process::now().saturating_add(micros(wait)));
+        let ledger = ledger.map(|wait| now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
-        Ok(Turn::Idle { ready_at, is_claimed })
+        Ok(TurnEnd::Idle { ready_at, is_claimed })
     }
 
-    /// Deletes old entries of the logs, now and then; whether there may be more.
+    /// Deletes old entries of the logs, every [`PRUNE_EVERY`]; whether there may be more.
     fn prune(&mut self) -> Result<bool, Failed> {
         if self.pruned.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
             return Ok(false);
@@ -208,17 +215,16 @@ impl Drain {
         Ok(has_more)
     }
 
-    /// Does what is next for a generation; false when another backend is just at it.
-    fn step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
+    /// Does the next step of a generation. False if another backend is doing it.
+    fn step(&mut self, generation: i32, step: WorkStep) -> Result<bool, Failed> {
         let started = Instant::now();
         let result = self.try_step(generation, step);
+        let state = self.generations.entry(generation).or_default();
         if started.elapsed() > LONG {
-            let until = process::now() + i64::try_from(started.elapsed().as_micros()).unwrap_or(0);
-            self.behind.insert(generation, until);
+            state.delayed_until = now() + micros(started.elapsed());
         }
         let Err(failed) = result else {
-            self.resting.remove(&generation);
-            self.suspects.remove(&generation);
+            (state.failures, state.retry_at, state.suspect) = (0, 0, None);
             return result;
         };
         let is_worker = self.host.is_worker();
@@ -226,73 +232,68 @@ impl Drain {
             return Err(failed);
         }
         match failed.class {
-            // What a renamed or dropped object explains is not a reason to stop.
+            // A renamed or dropped object explains it.
             Failure::Configuration if self.may_have_changed(generation, &failed)? => {}
-            // No single document is at fault, so there is none to give up.
+            // No single document is at fault.
             Failure::Configuration | Failure::Row => match self.pause(generation, &failed) {
-                // Somebody holds what is to be changed: it rests instead, and no other waits.
-                Err(held) if held.is_lock() && is_worker => self.rest(generation, &failed)?,
+                // The row is locked: retry instead of waiting.
+                Err(held) if held.is_lock_failure() && is_worker => {
+                    self.retry_later(generation, &failed)?;
+                }
                 paused => paused?,
             },
             class if class.concerns_all() => {
                 self.note_outage(generation, &failed)?;
-                self.rest(generation, &failed)?;
+                self.retry_later(generation, &failed)?;
                 self.outage = Some(failed);
             }
             Failure::Transient if is_worker => {
                 if time_limit::is_exceeded(failed.sqlstate()) {
                     self.note_outage(generation, &failed)?;
-                    let size = self.pages.entry(generation).or_insert(scan::PAGE);
-                    *size = (*size / 8).max(1);
+                    let state = self.generations.entry(generation).or_default();
+                    state.page_size = Some((state.page_size.unwrap_or(scan::PAGE) / 8).max(1));
                 }
-                self.rest(generation, &failed)?;
+                self.retry_later(generation, &failed)?;
             }
             _ => return Err(failed),
         }
         Ok(true)
     }
 
-    fn try_step(&mut self, generation: i32, step: Step) -> Result<bool, Failed> {
+    fn try_step(&mut self, generation: i32, step: WorkStep) -> Result<bool, Failed> {
         let host = &self.host;
+        let others = host.is_worker().then(|| OtherGenerations::new(generation, self.later(now())));
+        let state = self.generations.entry(generation).or_default();
         match step {
-            Step::Scan => {
-                let size = self.pages.get(&generation).copied().unwrap_or(scan::PAGE);
-                scan::page(host, generation, size)
+            WorkStep::Scan => scan::page(host, generation, state.page_size.unwrap_or(scan::PAGE)),
+            WorkStep::Jobs => {
+                self.pending_lists.add(generation);
+                batch::work(host, generation, others, &mut state.mean_bytes)
+                    .map(|end| end != End::Nothing)
             }
-            Step::Jobs => {
-                let others =
-                    host.is_worker().then(|| OtherGenerations::new(generation, self.later()));
-                let mean_bytes = self.mean_bytes.entry(generation).or_default();
-                self.unmerged.add(generation);
-                batch::work(host, generation, others, mean_bytes).map(|end| end != End::Nothing)
-            }
-            Step::Switch => switch::by_itself(host, generation),
-            Step::Index => {
+            WorkStep::Switch => switch::by_itself(host, generation),
+            WorkStep::Index => {
                 host.reached("indexing");
-                vector_index::build(host, generation)
+                index_ddl::build(host, generation)
             }
         }
     }
 
-    /// Whether the failure may come of a definition that changed between a look at the catalog and the statement made from
-    /// it. Then the step is repeated: it fails again, with nothing changed meanwhile, where something is wrong. Names of
-    /// columns that changed unnoticed are taken over.
+    /// Whether the cause may be DDL between the look at the catalog and the statement made from it. The step is repeated then;
+    /// if it fails again without another DDL, something is wrong. Renames of columns that no event trigger saw are followed.
     fn may_have_changed(&mut self, generation: i32, failed: &Failed) -> Result<bool, Failed> {
-        if !failed.is_of_definition() {
+        if !failed.is_definition_failure() {
             return Ok(false);
         }
         let now = self.host.transaction(|| Ok(Description::read(generation)))?;
-        let is_known = self.suspects.get(&generation) == Some(&now);
-        if is_known {
-            self.suspects.remove(&generation);
-        } else {
-            self.suspects.insert(generation, now);
-        }
+        let state = self.generations.entry(generation).or_default();
+        let is_known = state.suspect.as_ref() == Some(&now);
+        state.suspect = (!is_known).then_some(now);
         Ok(!is_known)
     }
 
-    /// Turns changes into jobs where that failed for all collections at once: for each alone, so that one whose jobs somebody
-    /// holds, or that has something wrong with it, keeps no other waiting.
+    /// Turns changes into jobs for each collection alone, after that failed for all at once: a collection with locked jobs, or
+    /// with an error, does not keep the others waiting.
     fn coalesce_apart(&self) -> Result<Coalesced, Failed> {
         let collections = self.collections.as_deref();
         let changed = self.host.transaction(|| Ok(changes::changed(collections)))?;
@@ -302,15 +303,14 @@ impl Drain {
                 Ok(Coalesced::Taken) => result = Coalesced::Taken,
                 Ok(_) => {}
                 Err(failed) if failed.is_cancel() => return Err(failed),
-                Err(failed) if failed.is_lock() => {}
+                Err(failed) if failed.is_lock_failure() => {}
                 Err(failed) => failed.warn(),
             }
         }
         Ok(result)
     }
 
-    /// Lets everyone see why a generation makes no progress; what is stored next takes it back. Where somebody holds its row
-    /// that is left out: nobody waits for it.
+    /// Shows in `rag.status` why a generation makes no progress, until chunks are stored again. Skipped if its row is locked.
     fn note_outage(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         let noted = self.host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
@@ -318,37 +318,32 @@ impl Drain {
             with_lock_timeout(c"100ms", || as_extension_owner(|| execute(sql, &args)));
             Ok(())
         });
-        noted.or_else(|held| if held.is_lock() { Ok(()) } else { Err(held) })
+        noted.or_else(|held| if held.is_lock_failure() { Ok(()) } else { Err(held) })
     }
 
-    /// Lets other generations go first for a while.
-    fn rest(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
+    /// Schedules a retry, with a warning in the log; other generations go first.
+    fn retry_later(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         if self.host.is_worker() {
             let name = self.host.transaction(|| Ok(collection_name(generation)))?;
             failed.warn_about(&name.unwrap_or_default());
         }
-        let (failures, until) = self.resting.entry(generation).or_default();
-        *failures += 1;
-        let delay = backoff::delay(*failures, backoff::random());
-        *until = process::now() + i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let state = self.generations.entry(generation).or_default();
+        state.failures += 1;
+        state.retry_at = now() + micros(backoff::delay(state.failures, backoff::random()));
         Ok(())
     }
 
-    fn rests_until(&self, generation: i32) -> Option<i64> {
-        let (_, until) = self.resting.get(&generation)?;
-        Some(*until).filter(|until| *until > process::now())
+    fn retry_at(&self, generation: i32) -> Option<i64> {
+        self.generations.get(&generation)?.retry_at(now())
     }
 
-    /// Generations that others go before now.
-    fn later(&self) -> Vec<i32> {
-        let now = process::now();
-        let resting = self.resting.iter().map(|(generation, (_, until))| (generation, until));
-        let all = resting.chain(&self.behind).filter(|(_, until)| **until > now);
-        all.map(|(generation, _)| *generation).collect()
+    /// Generations that are retried later, or delayed.
+    fn later(&self, now: i64) -> Vec<i32> {
+        let is_later = |s: &GenerationState| s.retry_at(now).is_some() || s.delayed_until > now;
+        self.generations.iter().filter(|(_, state)| is_later(state)).map(|(id, _)| *id).collect()
     }
 
-    /// Stops work on the collection; on one generation alone where only its tables are at fault, so that another can be built
-    /// in its place.
+    /// Pauses the collection; only the generation if its tables are at fault, so that another can be built in its place.
     fn pause(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         let found = self.host.transaction(|| {
             let Some(generation) = Generation::by_id(generation) else { return Ok(None) };
@@ -381,22 +376,22 @@ impl Work for Drain {
 
     fn begin(&mut self) -> Result<(), Failed> {
         self.release_lost()?;
-        // The launcher looks into databases through this worker alone.
-        let is_prepared = || turnstile::of(Duty::Answer).writing.is_held();
+        // The launcher probes databases with indexing workers only.
+        let is_prepared = || admission::of(WorkerKind::Answer).writing.is_held();
         if self.host().transaction(|| Ok(answer_request::is_open() || is_prepared()))? {
-            call(Duty::Answer);
+            wake(WorkerKind::Answer);
         }
         Ok(())
     }
 
-    fn turn(&mut self, _is_called: bool) -> Result<Turn, Failed> {
+    fn turn(&mut self, _is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         Drain::turn(self)
     }
 
-    fn put_down(&mut self) {
-        // Only for who wants the database: builders that go on do no harm otherwise.
-        if is_database_wanted() {
-            stop_builders(self.host());
+    fn shut_down(&mut self) {
+        // Otherwise builders go on: they do no harm.
+        if is_database_requested() {
+            terminate_builders(self.host());
         }
     }
 }

@@ -1,22 +1,23 @@
-//! The launcher: starts workers where there is work. It is connected to no database.
+//! The launcher: starts workers in databases with work. It is connected to no database.
 #![allow(unsafe_code)] // a process of the server's, which reads a shared catalog by hand
 
 use crate::sys::background::{attach, until, wait};
 use crate::sys::guc;
 use crate::sys::process;
-use crate::sys::workers::board;
-use crate::sys::workers::board::{Board, Entry, Post, board};
-use crate::sys::workers::duty::Duty;
+use crate::sys::workers::shared_state;
+use crate::sys::workers::shared_state::{
+    DatabaseEntry, WorkerKind, WorkerSlots, WorkerState, shared_state as state,
+};
 use crate::sys::workers::wake::worker;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, DynamicBackgroundWorker};
 use pgrx::{pg_guard, pg_sys};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long work may wait while all workers of its database are busy, before another is started; and how often to look.
+/// How long work may wait for busy workers before another is started, and how often to check.
 const WAIT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a database's worker may take to look around before the next database's is started.
+/// How long a database's worker may look for work before the worker of the next database is started.
 const PROBE: Duration = Duration::from_secs(5);
 
 /// Registers the launcher with a server that will serve clients.
@@ -24,7 +25,7 @@ pub fn init() {
     if !process::is_preloading() || !process::serves_clients() {
         return;
     }
-    board::init();
+    shared_state::init();
     BackgroundWorkerBuilder::new("rag_pg launcher")
         .set_library("rag_pg")
         .set_function("rag_pg_launcher_main")
@@ -44,10 +45,10 @@ pub unsafe extern "C-unwind" fn rag_pg_launcher_main(_arg: pg_sys::Datum) {
     unsafe {
         pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
     }
-    if let Some(board) = board() {
-        board.register_launcher();
+    if let Some(state) = state() {
+        state.register_launcher();
         Launcher {
-            board,
+            state,
             workers: Vec::new(),
             probes: VecDeque::new(),
             probing: None,
@@ -59,15 +60,15 @@ pub unsafe extern "C-unwind" fn rag_pg_launcher_main(_arg: pg_sys::Datum) {
 }
 
 struct Launcher {
-    board: &'static Board,
-    workers: Vec<(pg_sys::Oid, Duty, DynamicBackgroundWorker)>,
-    /// Databases still to be looked into, one at a time.
+    state: &'static WorkerState,
+    workers: Vec<(pg_sys::Oid, WorkerKind, DynamicBackgroundWorker)>,
+    /// Databases still to be probed for work, one at a time.
     probes: VecDeque<pg_sys::Oid>,
-    /// The one being looked into, and since when.
+    /// The database being probed, and since when.
     probing: Option<(pg_sys::Oid, Instant)>,
-    /// When they were last listed.
+    /// When databases were last listed.
     listed: Option<Instant>,
-    /// Databases whose workers have not looked at what was written, and since when.
+    /// Databases whose busy workers have not taken a wake request, and since when.
     waiting: HashMap<pg_sys::Oid, Instant>,
 }
 
@@ -78,19 +79,18 @@ impl Launcher {
             let most = guc::worker::workers();
             if most > 0 {
                 self.probe();
-                self.call_due();
+                self.wake_due();
                 self.start(most);
             }
-            // What is due waits for workers to be turned on.
-            wait(if most > 0 { self.nap(most) } else { guc::worker::naptime() });
+            wait(if most > 0 { self.sleep_time(most) } else { guc::worker::naptime() });
         }
     }
 
-    /// Looks into every database now and then, one after the other.
+    /// Every `rag_pg.naptime`, has a worker look for work in each database, one after the other.
     fn probe(&mut self) {
         if self.listed.is_none_or(|at| at.elapsed() >= guc::worker::naptime()) {
             let databases = databases();
-            for (database, entry) in self.board.entries() {
+            for (database, entry) in self.state.entries() {
                 if !databases.contains(&database) {
                     entry.clear();
                 }
@@ -99,60 +99,60 @@ impl Launcher {
             self.listed = Some(Instant::now());
         }
         if self.probing.is_some_and(|(database, since)| {
-            self.workers_of(database, Duty::Index) > 0 && since.elapsed() < PROBE
+            self.workers_of(database, WorkerKind::Index) > 0 && since.elapsed() < PROBE
         }) {
             return;
         }
         self.probing = None;
         while let Some(database) = self.probes.pop_front() {
-            if self.workers_of(database, Duty::Index) == 0
-                && let Some(entry) = self.board.entry(database)
+            if self.workers_of(database, WorkerKind::Index) == 0
+                && let Some(entry) = self.state.entry(database)
             {
-                entry.post(Duty::Index).want();
+                entry.slots(WorkerKind::Index).request_wake();
                 self.probing = Some((database, Instant::now()));
                 break;
             }
         }
     }
 
-    fn call_due(&self) {
-        for (.., post) in self.posts() {
-            if post.due().is_some_and(|at| until(at) <= Duration::from_millis(10)) {
-                post.set_due(None);
-                post.want();
+    fn wake_due(&self) {
+        for (.., slots) in self.slots() {
+            if slots.wake_at().is_some_and(|at| until(at) <= Duration::from_millis(10)) {
+                slots.set_wake_at(None);
+                slots.request_wake();
             }
         }
     }
 
     fn start(&mut self, most: usize) {
-        let board = self.board;
-        for (database, entry) in board.entries() {
-            for duty in Duty::ALL {
-                let post = entry.post(duty);
-                let there = self.workers_of(database, duty);
-                // A worker that is there looks at the flag itself.
-                let wanted = there == 0 && post.take_wanted();
-                let helps = duty == Duty::Index
-                    && there > 0
-                    && there < most
-                    && (entry.take_busy() | self.has_waited(database, post));
-                if !wanted && !helps {
+        let state = self.state;
+        for (database, entry) in state.entries() {
+            for kind in WorkerKind::ALL {
+                let slots = entry.slots(kind);
+                let running = self.workers_of(database, kind);
+                // A running worker takes the request itself.
+                let is_first = running == 0 && slots.take_wake_request();
+                let is_helper = kind == WorkerKind::Index
+                    && running > 0
+                    && running < most
+                    && (entry.take_helper_request() | self.has_waited(database, slots));
+                if !is_first && !is_helper {
                     continue;
                 }
                 let me = process::pid();
-                let Ok(worker) = worker(database, duty).set_notify_pid(me).load_dynamic() else {
-                    // No process is free; the next nap is short.
-                    post.want();
+                let Ok(worker) = worker(database, kind).set_notify_pid(me).load_dynamic() else {
+                    // No process is free: retried after a short sleep.
+                    slots.request_wake();
                     return;
                 };
-                self.workers.push((database, duty, worker));
+                self.workers.push((database, kind, worker));
             }
         }
     }
 
-    /// Whether something has waited for a while for workers that are there.
-    fn has_waited(&mut self, database: pg_sys::Oid, post: &Post) -> bool {
-        if !post.is_wanted() {
+    /// Whether a wake request has waited for busy workers for a while.
+    fn has_waited(&mut self, database: pg_sys::Oid, slots: &WorkerSlots) -> bool {
+        if !slots.is_wake_requested() {
             self.waiting.remove(&database);
             return false;
         }
@@ -160,34 +160,36 @@ impl Launcher {
         since.elapsed() >= WAIT && self.waiting.remove(&database).is_some()
     }
 
-    fn posts(&self) -> impl Iterator<Item = (pg_sys::Oid, Duty, &'static Post)> {
-        let board = self.board;
-        let posts = |(database, entry): (pg_sys::Oid, &'static Entry)| {
-            Duty::ALL.map(|duty| (database, duty, entry.post(duty)))
+    fn slots(&self) -> impl Iterator<Item = (pg_sys::Oid, WorkerKind, &'static WorkerSlots)> {
+        let slots = |(database, entry): (pg_sys::Oid, &'static DatabaseEntry)| {
+            WorkerKind::ALL.map(|kind| (database, kind, entry.slots(kind)))
         };
-        board.entries().flat_map(posts)
+        let state: &'static WorkerState = self.state;
+        state.entries().flat_map(slots)
     }
 
-    fn workers_of(&self, database: pg_sys::Oid, duty: Duty) -> usize {
-        self.workers.iter().filter(|(of, by, _)| (*of, *by) == (database, duty)).count()
+    fn workers_of(&self, database: pg_sys::Oid, kind: WorkerKind) -> usize {
+        self.workers.iter().filter(|(of, by, _)| (*of, *by) == (database, kind)).count()
     }
 
-    fn nap(&self, most: usize) -> Duration {
+    fn sleep_time(&self, most: usize) -> Duration {
         let naptime = guc::worker::naptime();
         let since = self.listed.map_or(naptime, |at| at.elapsed());
-        let mut nap = naptime.saturating_sub(since).max(Duration::from_millis(100));
+        let mut time = naptime.saturating_sub(since).max(Duration::from_millis(100));
         if !self.probes.is_empty() || self.probing.is_some() {
-            nap = nap.min(PROBE);
+            time = time.min(PROBE);
         }
-        for (database, duty, post) in self.posts() {
-            match self.workers_of(database, duty) {
-                0 if post.is_wanted() => nap = nap.min(PROBE),
-                there if there > 0 && duty == Duty::Index && there < most => nap = nap.min(LOOK),
+        for (database, kind, slots) in self.slots() {
+            match self.workers_of(database, kind) {
+                0 if slots.is_wake_requested() => time = time.min(PROBE),
+                running if running > 0 && kind == WorkerKind::Index && running < most => {
+                    time = time.min(LOOK);
+                }
                 _ => {}
             }
-            nap = post.due().map_or(nap, |at| nap.min(until(at)));
+            time = slots.wake_at().map_or(time, |at| time.min(until(at)));
         }
-        nap
+        time
     }
 }
 
@@ -199,10 +201,10 @@ fn is_alive(worker: &DynamicBackgroundWorker) -> bool {
     }
 }
 
-/// Databases that take connections and are no templates.
+/// Databases that allow connections and are not templates.
 fn databases() -> Vec<pg_sys::Oid> {
     let mut found = Vec::new();
-    // SAFETY: what PostgreSQL's own launchers do: a scan of a shared catalog in a transaction.
+    // SAFETY: a scan of a shared catalog in a transaction, as PostgreSQL's own launchers do it.
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
         pg_sys::StartTransactionCommand();

@@ -1,4 +1,4 @@
-//! A background worker: works off one of a database's queues and leaves when there is nothing to do.
+//! A background worker: drains one of a database's queues and exits when it has been idle for a while.
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::models::local as model;
@@ -7,67 +7,66 @@ use crate::sys::failed::Failed;
 use crate::sys::guc;
 use crate::sys::process::now;
 use crate::sys::transaction::Host;
-use crate::sys::workers::board::{Post, board};
-use crate::sys::workers::duty::Duty;
-use crate::sys::workers::leave::leave;
-use crate::sys::workers::turnstile;
-use crate::sys::workers::turnstile::{Turnstile, is_database_wanted};
+use crate::sys::workers::admission;
+use crate::sys::workers::admission::Admission;
+use crate::sys::workers::shared_state::{WorkerKind, WorkerSlots, shared_state};
+use crate::sys::workers::yield_database::{end_worker, is_database_requested};
 use crate::worker::answers::AnswerWork;
 use crate::worker::drain::Drain;
-use crate::worker::work::{Turn, Work};
+use crate::worker::work::{TurnEnd, Work};
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 use std::time::{Duration, Instant};
 
-/// A worker without work leaves after this long.
-const IDLE: Duration = Duration::from_secs(10);
-/// How often an idle one looks whether somebody wants its database for himself, who waits for five seconds.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often to look for work where nobody can set this process's latch.
+/// A worker that was idle for this long exits.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an idle worker checks whether a session waits for its database, which it does for five seconds.
+const CHECK_DATABASE: Duration = Duration::from_secs(1);
+/// How often to look for work without shared memory, where no process sets this one's latch.
 const POLL: Duration = Duration::from_millis(200);
-/// How often to look at what is under way on other threads.
-const GLANCE: Duration = Duration::from_millis(20);
-/// How often to look for what a prepared transaction wrote, while there is one.
-const PREPARED: Duration = Duration::from_secs(1);
+/// How often to look for results of other threads.
+const POLL_THREADS: Duration = Duration::from_millis(20);
+/// How often to look for changes of a prepared transaction while one exists.
+const POLL_PREPARED: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the queue itself.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Entry point of workers that index; the argument is the database, the extra text the transaction to wait for.
+/// Entry point of indexing workers; the argument is the database, the extra text the transaction to wait for.
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
-    serve(argument, Duty::Index, || {
+    serve(argument, WorkerKind::Index, || {
         lower_priority();
         model::set_threads(guc::worker::threads());
         Drain::new(Host::worker(), None)
     });
 }
 
-/// Entry point of workers that have answers written; the same arguments.
+/// Entry point of answer workers; the same arguments.
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_answer_worker_main(argument: pg_sys::Datum) {
-    serve(argument, Duty::Answer, || AnswerWork::new(Host::worker()));
+    serve(argument, WorkerKind::Answer, || AnswerWork::new(Host::worker()));
 }
 
-fn serve<W: Work>(argument: pg_sys::Datum, duty: Duty, begin: impl FnOnce() -> W) {
+fn serve<W: Work>(argument: pg_sys::Datum, kind: WorkerKind, begin: impl FnOnce() -> W) {
     attach();
-    // SAFETY: whoever registered this worker passed an OID.
+    // SAFETY: the process that registered this worker passed an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let transaction: u32 = BackgroundWorker::get_extra().parse().unwrap_or_default();
-    if !prepare(transaction, duty) {
+    if !prepare(transaction, kind) {
         return;
     }
-    if let Some(place) = Place::take(database, duty) {
-        Worker { work: begin(), duty, place, next: None }.run();
+    if let Some(registration) = Registration::new(database, kind) {
+        Worker { work: begin(), kind, registration, next: None }.run();
     }
 }
 
-/// Sets the session up and waits for the transaction that called. False where there is no extension.
-fn prepare(transaction: u32, duty: Duty) -> bool {
+/// Waits for the end of the transaction that started this worker. False if the extension does not exist.
+fn prepare(transaction: u32, kind: WorkerKind) -> bool {
     let host = Host::worker();
     let waited = host.transaction(|| {
         if transaction != 0 {
@@ -78,16 +77,16 @@ fn prepare(transaction: u32, duty: Duty) -> bool {
                 pg_sys::XactLockTableWait(xid, std::ptr::null_mut(), std::ptr::null_mut(), none);
             };
         }
-        if board().is_none() {
-            // Another that is about to leave, or not after all, has made up its mind then.
-            turnstile::of(duty).writing.share();
+        if shared_state().is_none() {
+            // Waits for another worker that is deciding whether to exit.
+            admission::of(kind).writing.share();
         }
         Ok(())
     });
     waited.is_ok() && has_extension(&host) == Some(true)
 }
 
-/// Whether the extension is there, which somebody may drop at any time; `None` where that cannot be told.
+/// Whether the extension exists; it may be dropped at any time. `None` if the look-up failed.
 fn has_extension(host: &Host) -> Option<bool> {
     let found = host.transaction(|| {
         // SAFETY: a catalog look-up in a transaction.
@@ -96,74 +95,74 @@ fn has_extension(host: &Host) -> Option<bool> {
     found.ok()
 }
 
-/// How this worker is found by those who write.
+/// How writers find this worker.
 #[derive(Clone, Copy)]
-enum Place {
-    /// By its latch on the board.
-    Board(&'static Post),
+enum Registration {
+    /// By its latch in shared memory.
+    Latch(&'static WorkerSlots),
     /// By a lock.
-    Turnstile(Turnstile),
+    Lock(Admission),
 }
 
-impl Place {
-    /// `None` where there are enough workers already.
-    fn take(database: pg_sys::Oid, duty: Duty) -> Option<Self> {
-        let Some(board) = board() else {
-            let turnstile = turnstile::of(duty);
-            return turnstile.running.try_exclusive().then_some(Self::Turnstile(turnstile));
+impl Registration {
+    /// `None` if there are enough workers already.
+    fn new(database: pg_sys::Oid, kind: WorkerKind) -> Option<Self> {
+        let Some(state) = shared_state() else {
+            let admission = admission::of(kind);
+            return admission.running.try_exclusive().then_some(Self::Lock(admission));
         };
-        let post = board.entry(database)?.post(duty);
-        if !post.register_worker(duty.most_workers()) {
+        let slots = state.entry(database)?.slots(kind);
+        if !slots.register_worker(kind.most_workers()) {
             return None;
         }
-        // SAFETY: the post lies in shared memory, which outlives the process.
+        // SAFETY: the slots lie in shared memory, which outlives the process.
         unsafe {
-            let post = std::ptr::from_ref(post) as usize;
-            pg_sys::before_shmem_exit(Some(unregister), pg_sys::Datum::from(post));
+            let slots = std::ptr::from_ref(slots) as usize;
+            pg_sys::before_shmem_exit(Some(unregister), pg_sys::Datum::from(slots));
         }
-        Some(Self::Board(post))
+        Some(Self::Latch(slots))
     }
 
-    /// Whether somebody called since this was last asked.
-    fn is_called(self) -> bool {
+    /// Whether a writer asked for a look since this was last called.
+    fn take_wake_request(self) -> bool {
         match self {
-            Self::Board(post) => post.take_wanted(),
-            Self::Turnstile(_) => false,
+            Self::Latch(slots) => slots.take_wake_request(),
+            Self::Lock(_) => false,
         }
     }
 
-    /// When to look again because something waits for somebody to commit a prepared transaction.
-    fn prepared_due(self, duty: Duty) -> Option<i64> {
-        if matches!(self, Self::Turnstile(_)) {
-            return None; // It stays while somebody writes.
+    /// When to look for changes of a prepared transaction, if one exists.
+    fn prepared_due(self, kind: WorkerKind) -> Option<i64> {
+        if matches!(self, Self::Lock(_)) {
+            return None; // The worker does not exit while `writing` is held.
         }
-        let writing = turnstile::of(duty).writing;
+        let writing = admission::of(kind).writing;
         if writing.try_exclusive() {
             writing.release();
             return None;
         }
-        Some(now() + micros(PREPARED))
+        Some(now() + micros(POLL_PREPARED))
     }
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn unregister(code: std::ffi::c_int, post: pg_sys::Datum) {
-    // SAFETY: the post that take() registered at, in shared memory.
-    let post = unsafe { &*(post.value() as *const Post) };
-    post.unregister_worker();
+unsafe extern "C-unwind" fn unregister(code: std::ffi::c_int, slots: pg_sys::Datum) {
+    // SAFETY: the slots of the registration, in shared memory.
+    let slots = unsafe { &*(slots.value() as *const WorkerSlots) };
+    slots.unregister_worker();
     if code != 0
-        && let Some(board) = board()
+        && let Some(state) = shared_state()
     {
-        // It was told to end, or could not go on: what it was at is still there.
-        post.set_due(Some(now() + micros(PAUSE)));
-        board.wake_launcher();
+        // It was terminated, or failed: its work is still to be done.
+        slots.set_wake_at(Some(now() + micros(PAUSE)));
+        state.wake_launcher();
     }
 }
 
 struct Worker<W> {
     work: W,
-    duty: Duty,
-    place: Place,
+    kind: WorkerKind,
+    registration: Registration,
     /// When the next job is due, as a `timestamptz`, as far as is known.
     next: Option<i64>,
 }
@@ -173,33 +172,33 @@ impl<W: Work> Worker<W> {
         if let Err(failed) = self.work.begin() {
             failed.warn();
         }
-        // One that was called for nothing leaves at once.
+        // A worker that finds no work exits at once.
         let mut worked_at: Option<Instant> = None;
         loop {
             if guc::worker::workers() == 0 {
-                self.work.put_down();
+                self.work.shut_down();
                 break;
             }
-            if is_database_wanted() {
-                self.work.put_down();
-                leave(self.duty);
+            if is_database_requested() {
+                self.work.shut_down();
+                end_worker(self.kind);
             }
             match self.turn() {
-                Ok(Turn::Worked) => {
+                Ok(TurnEnd::Worked) => {
                     worked_at = Some(Instant::now());
                     wait(Duration::ZERO);
                 }
-                Ok(Turn::Underway) => {
+                Ok(TurnEnd::Underway) => {
                     worked_at = Some(Instant::now());
-                    wait(GLANCE);
+                    wait(POLL_THREADS);
                 }
-                Ok(Turn::Idle { .. }) => {
-                    let has_waited = worked_at.is_none_or(|at| at.elapsed() >= IDLE);
-                    if has_waited && self.leaves() {
+                Ok(TurnEnd::Idle { .. }) => {
+                    let is_timed_out = worked_at.is_none_or(|at| at.elapsed() >= IDLE_TIMEOUT);
+                    if is_timed_out && self.unregister_if_idle() {
                         break;
                     }
                     self.work.host().show(None);
-                    wait(self.nap(worked_at));
+                    wait(self.sleep_time(worked_at));
                 }
                 Err(_) if has_extension(self.work.host()) == Some(false) => break,
                 Err(failed) => {
@@ -210,33 +209,33 @@ impl<W: Work> Worker<W> {
         }
     }
 
-    /// One turn.
-    fn turn(&mut self) -> Result<Turn, Failed> {
-        // Before looking: what is written from here on calls again.
-        let is_called = self.place.is_called();
-        let turn = self.work.turn(is_called)?;
-        if let Turn::Idle { ready_at, .. } = turn {
-            let times = [ready_at, self.place.prepared_due(self.duty)];
+    fn turn(&mut self) -> Result<TurnEnd, Failed> {
+        // Taken before looking: later changes request another turn.
+        let is_wake_requested = self.registration.take_wake_request();
+        let turn = self.work.turn(is_wake_requested)?;
+        if let TurnEnd::Idle { ready_at, .. } = turn {
+            let times = [ready_at, self.registration.prepared_due(self.kind)];
             self.next = times.into_iter().flatten().min();
         }
         Ok(turn)
     }
 
-    /// Gives the place up, unless there is something to do after all.
-    fn leaves(&mut self) -> bool {
+    /// Unregisters the worker so that it can exit. False if there is work after all.
+    fn unregister_if_idle(&mut self) -> bool {
         self.work.host().reached("leaving");
-        match self.place {
-            Place::Board(post) => {
-                post.set_due(self.next);
-                post.unregister_worker();
-                !post.take_wanted() || !post.register_worker(self.duty.most_workers())
+        match self.registration {
+            Registration::Latch(slots) => {
+                slots.set_wake_at(self.next);
+                slots.unregister_worker();
+                !slots.take_wake_request() || !slots.register_worker(self.kind.most_workers())
             }
-            Place::Turnstile(Turnstile { running, writing }) => {
+            Registration::Lock(Admission { running, writing }) => {
                 if self.next.is_some() || !writing.try_exclusive() {
                     return false;
                 }
-                // Who has committed since the last look took this worker for one that stays.
-                let is_idle = matches!(self.turn(), Ok(Turn::Idle { .. })) && self.next.is_none();
+                // Transactions that committed since the last look relied on this worker.
+                let is_idle =
+                    matches!(self.turn(), Ok(TurnEnd::Idle { .. })) && self.next.is_none();
                 if is_idle {
                     running.release();
                 }
@@ -246,16 +245,12 @@ impl<W: Work> Worker<W> {
         }
     }
 
-    /// How long to wait for a call.
-    fn nap(&self, worked_at: Option<Instant>) -> Duration {
-        let waited = worked_at.map_or(IDLE, |at| at.elapsed());
-        let mut nap = IDLE.saturating_sub(waited).clamp(POLL, LOOK);
-        if matches!(self.place, Place::Turnstile(_)) {
-            nap = POLL;
-        }
-        match self.next {
-            Some(at) => nap.min(until(at)),
-            None => nap,
-        }
+    fn sleep_time(&self, worked_at: Option<Instant>) -> Duration {
+        let idle = worked_at.map_or(IDLE_TIMEOUT, |at| at.elapsed());
+        let time = match self.registration {
+            Registration::Latch(_) => IDLE_TIMEOUT.saturating_sub(idle).clamp(POLL, CHECK_DATABASE),
+            Registration::Lock(_) => POLL,
+        };
+        self.next.map_or(time, |at| time.min(until(at)))
     }
 }

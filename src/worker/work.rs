@@ -1,31 +1,31 @@
-//! What a worker process works off, one step a turn.
+//! A queue that a worker process drains, one step a turn.
 use crate::sys::failed::Failed;
 use crate::sys::transaction::Host;
 
-/// What a turn came to.
+/// How a turn ended.
 #[derive(Debug, Clone, Copy)]
-pub enum Turn {
-    /// Something was done, and there may be more.
+pub enum TurnEnd {
+    /// A step was done, and there may be more.
     Worked,
-    /// All there is to do is being done elsewhere, on other threads.
+    /// Other threads of this process are working.
     Underway,
-    /// Nothing can be done now.
+    /// There is nothing to do now.
     Idle {
         /// When the next job is ready, as a `timestamptz`, if there is one.
         ready_at: Option<i64>,
-        /// Other backends are at work on some.
+        /// Other backends are working on jobs of the queue.
         is_claimed: bool,
     },
 }
 
-/// What a worker works off.
+/// A queue.
 pub trait Work {
-    /// Where it runs.
+    /// Where its transactions run.
     fn host(&self) -> &Host;
-    /// Sets in order what processes left behind that are gone.
+    /// Cleans up after processes that are gone.
     fn begin(&mut self) -> Result<(), Failed>;
-    /// Does a step. `is_called` says whether there may be something new.
-    fn turn(&mut self, is_called: bool) -> Result<Turn, Failed>;
-    /// Puts down what is under way, since the process ends.
-    fn put_down(&mut self);
+    /// Does a step. `is_wake_requested`: there may be new work.
+    fn turn(&mut self, is_wake_requested: bool) -> Result<TurnEnd, Failed>;
+    /// Ends what is under way before the process exits.
+    fn shut_down(&mut self);
 }

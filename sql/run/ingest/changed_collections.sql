@@ -1,4 +1,4 @@
--- Run by ingest::queue::changes as the extension's owner: those of the collections $1 (NULL: all) that have changes which are no jobs yet.
+-- Run by workers as the extension's owner: those of the collections $1 (NULL: all) that have changes.
 SELECT c.collection_id
   FROM rag.collection c
  WHERE ($1::int[] IS NULL OR c.collection_id = ANY ($1::int[]))

@@ -1,7 +1,7 @@
--- Run by ingest::queue::lease as the extension's owner, in a transaction of its own: claims jobs of a generation.
--- $1 generation, $2 most jobs, $3 seconds the lease lasts. A loss is noted beforehand, since nobody else may be there to
--- note it afterwards; an orderly end takes it back. What was lost with its claimant twice is claimed alone: should it
--- be at fault, it takes no other along.
+-- Run by workers as the extension's owner, in a transaction of its own: claims jobs of a generation.
+-- $1 generation, $2 most jobs, $3 seconds of the lease. The loss is counted beforehand, since a crash leaves no process to
+-- count it; a normal end subtracts it. A job that was lost twice is claimed alone: if its document is the cause, no other job
+-- is lost with it.
 WITH next AS (
     SELECT losses > 1 AS is_suspect FROM rag.job
      WHERE generation_id = $1 AND NOT is_dead AND ready_at <= pg_catalog.clock_timestamp()

@@ -1,8 +1,8 @@
--- Run by ingest::queue::changes as the extension's owner, in a transaction of its own: changes become jobs.
--- $1 collections to look at, or NULL for all; $2 most rows of rag.change; $3 the
--- generations that are held. Where one is not, because it is being pruned, the changes wait: the others go on.
--- A changed document that is waiting, claimed or dead starts anew under a new token, so that work on its
--- previous state is thrown away. Rows are locked in the order of keys, as everywhere.
+-- Run by workers as the extension's owner, in a transaction of its own: changes become jobs.
+-- $1 collections, or NULL for all; $2 most rows of rag.change; $3 generations that are locked. If a generation of a
+-- collection is not, because it is being pruned, the collection's changes wait.
+-- A changed document that is queued, claimed or dead starts again under a new token, so that work on its previous state is
+-- discarded. Rows are locked in the order of keys, as everywhere.
 WITH first AS (
     SELECT change_id FROM rag.change
      WHERE ($1::int[] IS NULL OR collection_id = ANY ($1::int[]))
@@ -27,7 +27,6 @@ WITH first AS (
         ON CONFLICT (generation_id, rag.source_hash(NULL, key)) DO UPDATE
        SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
            is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
-    RETURNING j.key
 ), scans AS (
     INSERT INTO rag.scan AS s (generation_id)
     SELECT DISTINCT live.generation_id
@@ -38,5 +37,4 @@ WITH first AS (
     RETURNING s.generation_id
 )
 SELECT (SELECT pg_catalog.count(*) FROM taken),
-       (SELECT pg_catalog.count(*) FROM jobs),
        (SELECT pg_catalog.array_agg(generation_id) FROM scans)

@@ -1,4 +1,4 @@
--- Run by ingest::pipeline::apply as the source's owner, in the transaction that applies: documents whose row is gone.
+-- Run by workers as the source's owner, in the transaction that applies: documents whose source row is gone.
 DELETE FROM {documents} d
  USING {states}
   JOIN {keys} ON k.ordinal = n.document

@@ -1,6 +1,5 @@
--- Run by ingest::queue::lease as the extension's owner, in a transaction after the failed one: what failed, why,
--- and when it is tried again. Arrays, one element a job: $1 tokens, $2 attempts so far, $3 seconds to
--- wait or NULL to give up, $6 excerpts; for all of them: $4 class, $5 reason.
+-- Run by workers as the extension's owner, in a transaction after the failed one. Arrays, one element for each job: $1 tokens,
+-- $2 attempts so far, $3 seconds until the retry or NULL if the job is dead, $6 excerpts. For all jobs: $4 class, $5 reason.
 UPDATE rag.job j
    SET worker = NULL,
        losses = GREATEST(j.losses - 1, 0),

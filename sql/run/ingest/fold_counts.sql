@@ -1,5 +1,5 @@
--- Run by ingest::queue::job_count as the extension's owner, in the transaction that turns changes into jobs: one row for each
--- generation instead of many. What somebody else is folding is left to them; what a pruned generation left goes.
+-- Run by workers as the extension's owner, in the transaction that turns changes into jobs: sums many rows of a generation up
+-- into one. Rows locked by another worker are left to it; those of pruned generations are deleted.
 WITH folded AS (
     DELETE FROM rag.job_count
      WHERE ctid = ANY (ARRAY(SELECT n.ctid FROM rag.job_count n

@@ -1,5 +1,5 @@
--- Run by ingest::pipeline::apply as the source's owner, in the transaction that applies. Embeddings come as one flat
--- array, each chunk's vector a slice of it. Words of the heading path find a chunk, as they do in its vector.
+-- Run by workers as the source's owner, in the transaction that applies. Embeddings come as one flat array, each chunk's vector
+-- a slice of it. The heading path is part of the chunk's lexemes, as of its vector.
 INSERT INTO {chunks} (chunk_id, {stored_keys}, content, content_hash, section, token_count, lexemes, embedding)
 SELECT c.chunk_id, {k_keys}, c.content, c.content_hash, c.section, c.token_count,
        pg_catalog.to_tsvector({config}::pg_catalog.regconfig,

@@ -1,6 +1,6 @@
--- Run by ingest::queue::pause as the extension's owner: nothing of this collection ($1) can be indexed until
--- someone acts. No document is charged. $2 is for everyone to read, $3 for the source's owner: it may hold words of
--- documents or of a provider. $4 SQLSTATE. Returns the collection's name.
+-- Run by workers as the extension's owner: pauses a collection ($1) until an administrator acts. No document is charged. $2 is
+-- readable by every role, $3 by the source's owner: it may hold words of documents or of a provider. $4 SQLSTATE. Returns the
+-- collection's name.
 WITH progress AS (
     UPDATE rag.progress p SET paused = $3, sqlstate = $4
       FROM rag.generation g

@@ -1,5 +1,5 @@
--- Run by ingest::queue::pause as the extension's owner: nothing can be indexed into this generation ($1) until
--- someone acts; the others of its collection go on. No document is charged. $2 to $4 as in ingest/pause.sql.
+-- Run by workers as the extension's owner: pauses a generation ($1) until an administrator acts; the other generations of its
+-- collection go on. No document is charged. $2 to $4 as in ingest/pause.sql.
 WITH progress AS (
     UPDATE rag.progress SET paused = $3, sqlstate = $4 WHERE generation_id = $1
 )

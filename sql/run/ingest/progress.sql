@@ -1,8 +1,8 @@
--- Run by ingest::pipeline::apply as the extension's owner, last in the transaction that applies, when all is stored.
--- $1 generation; $2 documents more, $3 chunks more, $4 chunks embedded, $5 tokens embedded, $6 chunks whose vectors
--- another generation had; $7 documents done, which have been waiting since $8.
--- The rate is that of all workers together: what each of them stores counts over the time since any of them last did, as
--- far as there was something to do, and half as much half a minute later.
+-- Run by workers as the extension's owner, last in the transaction that applies.
+-- $1 generation; differences: $2 documents, $3 chunks, $4 embedded chunks, $5 embedded tokens, $6 chunks whose vectors another
+-- generation had; $7 documents done, the first of which was queued at $8.
+-- The rate is that of all workers together, a moving average with a half-life of 30 seconds: documents done over the time
+-- since any worker last stored, or since the first was queued if that is later.
 INSERT INTO rag.progress AS p (generation_id, indexed, chunks, embedded, tokens, reused, worker, heartbeat)
 VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.pg_backend_pid(), pg_catalog.clock_timestamp())
     ON CONFLICT (generation_id) DO UPDATE

@@ -1,4 +1,4 @@
--- Run by ingest::queue::lease as the extension's owner: gives claims ($1) back as they were before; $2 were begun.
+-- Run by workers as the extension's owner: releases claimed jobs ($1) as they were before; a crash was charged to $2.
 UPDATE rag.job j
    SET worker = NULL, ready_at = pg_catalog.now(),
        losses = j.losses - CASE WHEN j.token = ANY ($2) THEN 1 ELSE 0 END

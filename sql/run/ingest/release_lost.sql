@@ -1,8 +1,7 @@
--- Run by ingest::queue::changes as the extension's owner when it starts: claims of backends that are gone come back
--- at once instead of when their lease ends. The new token shuts out a claimant that is there after all.
--- A document that ends whoever works on it, and with it all sessions of the server, must not do so for ever:
--- ingest/claim.sql takes what was lost twice one by one, which clears those that were only beside it, and
--- what was lost five times is given up.
+-- Run by workers as the extension's owner at their start: releases the jobs of backends that are gone before their lease ends.
+-- The new token shuts out a claimant that is alive after all. A document that crashes its worker, and with it all sessions of the
+-- server, must not do so for ever: ingest/claim.sql claims jobs that were lost twice one by one, which clears those that were
+-- only claimed together with it, and a job that was lost five times is dead.
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), worker = NULL, ready_at = pg_catalog.now(),
        is_dead = j.losses >= 5,

@@ -1,5 +1,5 @@
--- Run by ingest::queue::lease as the extension's owner: prolongs the leases of $1 by $2 seconds, and shows a sign
--- of life. Jobs being changed right now are about to get a new token anyway.
+-- Run by workers as the extension's owner: renews the leases of the tokens $1 by $2 seconds, and sets the heartbeat of the
+-- generation $3. Jobs that are locked are about to get a new token.
 WITH mine AS (
     SELECT token FROM rag.job
      WHERE token = ANY ($1) ORDER BY generation_id, key FOR UPDATE SKIP LOCKED

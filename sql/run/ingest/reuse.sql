@@ -1,5 +1,5 @@
--- Run by ingest::pipeline::reuse as the source's owner: vectors that another generation of the collection has of
--- chunks of these documents. A hash covers all that is embedded. Its parameter follows the keys.
+-- Run by workers as the source's owner: embeddings that another generation of the collection has of chunks of these documents.
+-- A hash covers all that is embedded. The parameter of hashes follows the keys.
 SELECT DISTINCT ON (k.ordinal, c.content_hash)
        k.ordinal::int AS document, c.content_hash, c.embedding::real[] AS embedding, {bits} AS bits
   FROM {keys}

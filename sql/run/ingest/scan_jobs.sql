@@ -1,5 +1,5 @@
--- Run by ingest::scan as the extension's owner: jobs for what a page found. A job that is there already
--- will read the document later than this page did; it may not have known that the document has no chunks.
+-- Run by workers as the extension's owner: jobs for the differences of a page. A job that exists reads the document later than
+-- the page did; it may not know that the document has no chunks.
 INSERT INTO rag.job AS j (generation_id, key, is_new, queued_at)
 SELECT $1, k.key, $3, pg_catalog.now()
   FROM pg_catalog.unnest($2::text[]) AS k (key)

@@ -1,2 +1,2 @@
--- Run by ingest::scan as the extension's owner: takes a comparison for the length of one page.
+-- Run by workers as the extension's owner: locks a scan for one page.
 SELECT side, after_key FROM rag.scan WHERE generation_id = $1 FOR UPDATE SKIP LOCKED

@@ -1,5 +1,5 @@
--- Run by ingest::scan as the extension's owner: remembers how far a comparison came. $2 side, or NULL when
--- both are done; $3 last key compared. A comparison asked for meanwhile starts over.
+-- Run by workers as the extension's owner: stores how far a scan got. $2 side, or NULL if both are complete; $3 last key
+-- compared. If another scan was requested meanwhile, it starts over.
 WITH finished AS (
     DELETE FROM rag.scan WHERE generation_id = $1 AND $2::text IS NULL AND NOT is_repeated
     RETURNING generation_id

@@ -1,6 +1,6 @@
--- Run by ingest::scan as the source's owner: the next page of source rows, which of them have no documents
--- row, and which have one made from another text. format() writes a key with its type's output function. OFFSET 0
--- makes it one probe of an index a row: a join would read all documents for each page.
+-- Run by workers as the source's owner: the next page of source rows, which of them have no documents row, and which have one
+-- made from another text. format() writes a key with its type's output function. OFFSET 0 makes it one index probe for each
+-- row: a join would read all documents for each page.
 SELECT ARRAY[{source_texts}],
        d.source_hash IS NULL,
        d.source_hash IS NOT NULL

@@ -1,5 +1,5 @@
--- Run by ingest::pipeline::apply as the source's owner, in the transaction that stores a part of a long document: its row names the
--- chunks that there are of its new text, then those of the old one, which are searched until all of the new are there.
+-- Run by workers as the source's owner, in the transaction that stores a part of a long document: its row lists the chunks of
+-- the new text that are stored, then those of the old text, which searches find until all new ones are stored.
 UPDATE {documents} d
    SET source_hash = n.source_hash,
        (chunk_ids, char_starts, char_ends) = (

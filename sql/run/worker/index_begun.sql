@@ -1,3 +1,3 @@
--- Run by worker::builder as the extension's owner, before a vector index is built that outlasts a failure: the name ($2) by which
--- a generation ($1) knows what is left of it.
+-- Run by index builders as the extension's owner, before CREATE INDEX CONCURRENTLY: the name ($2) of the index of a generation
+-- ($1), by which a failed build's index is found.
 UPDATE rag.generation SET index_being_built = $2::name WHERE generation_id = $1

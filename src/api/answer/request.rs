@@ -11,7 +11,7 @@ use crate::search::query_log::{Asked, Entry};
 use crate::sys::datum::json::{JsonText, without_nulls};
 use crate::sys::error::SqlError;
 use crate::sys::limit;
-use crate::sys::workers::wake::{answers_awaited, answers_written};
+use crate::sys::workers::wake::{answers_written, ensure_answer_worker};
 use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
@@ -150,7 +150,7 @@ fn rag_answer_fetch(
     let Seen { state, answer, citations, status, query_id, claims, usage, problem } =
         answer_request::fetch(request_id)?;
     if matches!(&*state, "queued" | "running") {
-        answers_awaited();
+        ensure_answer_worker();
     }
     let error = problem.map(|problem| {
         let Problem { sqlstate, message, detail, hint } = problem;

@@ -2,8 +2,8 @@
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{SHORT, lock, no_generation};
 use crate::catalog::objects::create_view;
-use crate::sys::attempt::{Patience, with_short_locks};
 use crate::sys::failed::Failed;
+use crate::sys::lock_retry::{LockPatience, with_short_locks};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, query};
@@ -12,7 +12,7 @@ use rag::{Error, Result};
 use std::time::Duration;
 
 /// A worker tries again later, and meanwhile does other work.
-const BRIEF: Patience = Patience { each: c"100ms", all: Duration::from_secs(1) };
+const BRIEF: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(1) };
 
 /// Makes a generation active: this one, or the one being built. Unless `force`, an error when it lacks documents. Returns its
 /// id.
@@ -66,7 +66,7 @@ pub fn by_itself(host: &Host, generation: i32) -> Result<bool, Failed> {
     });
     match switched {
         Ok(()) => Ok(true),
-        Err(failed) if failed.is_lock() => Ok(false),
+        Err(failed) if failed.is_lock_failure() => Ok(false),
         Err(failed) => Err(failed),
     }
 }

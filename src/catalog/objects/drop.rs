@@ -7,7 +7,7 @@ use crate::sys::privileges::relation_owner;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, read};
-use crate::sys::workers::builders;
+use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use rag::Result;
 
@@ -34,7 +34,7 @@ pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
     delete_generations(&dropped.generations);
-    builders::stop(&dropped.generations);
+    builder_control::terminate(&dropped.generations);
     as_extension_owner(|| {
         for sql in statement!("catalog/delete_collection").split(";\n") {
             execute(sql, &[dropped.id.into()]);

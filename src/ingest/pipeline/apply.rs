@@ -9,7 +9,7 @@ use crate::sys::time_limit::{execute, query};
 use pgrx::datum::TimestampWithTimeZone;
 use rag::model::storable::storable;
 use rag::queue::plan::Chunk;
-use rag::queue::spool::{Handle, Spool};
+use rag::queue::spool::{Spool, SpoolHandle};
 use rag::{Error, Result};
 use std::collections::HashSet;
 
@@ -31,7 +31,7 @@ pub fn apply(target: &Target, documents: &[DocumentChange<'_>], spool: &Spool) -
     as_source_owner(target.collection.owner, || rows.write(target, spool))?;
     let tokens: Vec<i64> = held.into_iter().collect();
     let since = as_extension_owner(|| {
-        let sql = statement!("ingest/done");
+        let sql = statement!("ingest/finish_jobs");
         query(sql, &[tokens.into()], |row| column::<TimestampWithTimeZone>(&row, 1)).pop().flatten()
     });
     note_progress(target, progress, since);
@@ -66,7 +66,7 @@ pub fn apply_part(
 fn lock(documents: &[DocumentChange<'_>]) -> HashSet<i64> {
     let tokens: Vec<i64> = documents.iter().map(|document| document.job.token).collect();
     as_extension_owner(|| {
-        let sql = statement!("ingest/lock");
+        let sql = statement!("ingest/lock_jobs");
         query(sql, &[tokens.into()], |row| required(&row, 1)).into_iter().collect()
     })
 }
@@ -76,14 +76,14 @@ fn allocate(count: usize) -> Vec<i64> {
         return Vec::new();
     }
     as_extension_owner(|| {
-        let sql = statement!("ingest/chunk_ids");
+        let sql = statement!("ingest/allocate_chunk_ids");
         query(sql, &[(count as i64).into()], |row| required(&row, 1))
     })
 }
 
 /// What a transaction adds to the counters of `rag.progress`.
 #[derive(Default, Clone, Copy)]
-struct Progress {
+struct ProgressDelta {
     /// Documents whose jobs are done.
     documents: i64,
     indexed: i64,
@@ -94,7 +94,7 @@ struct Progress {
 }
 
 /// Adds to the counters. The first of the documents that are done was queued at `since`.
-fn note_progress(target: &Target, progress: Progress, since: Option<TimestampWithTimeZone>) {
+fn note_progress(target: &Target, progress: ProgressDelta, since: Option<TimestampWithTimeZone>) {
     as_extension_owner(|| {
         let args = [
             target.generation.id.into(),
@@ -116,14 +116,14 @@ struct Rows<'a> {
     /// Keys of the documents; rows refer to them by ordinal, from 1.
     keys: Vec<String>,
     chunks: Vec<ChunkRow<'a>>,
-    inserted: Vec<DocumentRow>,
-    updated: Vec<DocumentRow>,
-    erased: Vec<DocumentRow>,
+    inserted: Vec<DocumentWrite>,
+    updated: Vec<DocumentWrite>,
+    erased: Vec<DocumentWrite>,
     /// Chunks to delete.
     removed: Vec<i64>,
     /// Whether documents rows keep the chunks that they name.
     is_part: bool,
-    progress: Progress,
+    progress: ProgressDelta,
 }
 
 /// A chunk to insert.
@@ -132,12 +132,12 @@ struct ChunkRow<'a> {
     /// Ordinal of its document.
     document: i64,
     chunk: &'a Chunk,
-    result: Handle,
+    result: SpoolHandle,
 }
 
 /// A documents row to insert, update or delete. Arrays are literals.
 #[derive(Default)]
-struct DocumentRow {
+struct DocumentWrite {
     /// Ordinal of its key.
     document: i64,
     source_hash: Vec<u8>,
@@ -165,10 +165,10 @@ impl<'a> Rows<'a> {
 
     fn add(&mut self, document: &'a DocumentChange<'a>, ids: &mut impl Iterator<Item = i64>) {
         let expected = document.expected.as_ref();
-        let mut row = DocumentRow {
+        let mut row = DocumentWrite {
             document: self.keys.len() as i64 + 1,
             expected: expected.map(array),
-            ..DocumentRow::default()
+            ..DocumentWrite::default()
         };
         match (&document.change, expected) {
             (Change::Keep, _) | (Change::Erase, None) => return,
@@ -232,7 +232,7 @@ impl<'a> Rows<'a> {
 
     fn write(self, target: &Target, spool: &Spool) -> Result<()> {
         let keys = self.keys;
-        write_documents(target, &keys, self.erased, statement!("ingest/delete_documents"))?;
+        write_documents(target, &keys, &self.erased, statement!("ingest/delete_documents"))?;
         if !self.removed.is_empty() {
             let template = statement!("ingest/delete_chunks");
             for table in target.bits.iter().chain([&target.chunks]) {
@@ -242,13 +242,13 @@ impl<'a> Rows<'a> {
         for chunks in self.chunks.chunks(CHUNKS) {
             insert_chunks(target, &keys, chunks, spool)?;
         }
-        write_documents(target, &keys, self.inserted, statement!("ingest/insert_documents"))?;
+        write_documents(target, &keys, &self.inserted, statement!("ingest/insert_documents"))?;
         let update = if self.is_part {
             statement!("ingest/update_part")
         } else {
             statement!("ingest/update_documents")
         };
-        write_documents(target, &keys, self.updated, update)
+        write_documents(target, &keys, &self.updated, update)
     }
 }
 
@@ -310,7 +310,7 @@ fn insert_chunks(
 fn write_documents(
     target: &Target,
     keys: &[String],
-    rows: Vec<DocumentRow>,
+    rows: &[DocumentWrite],
     template: &str,
 ) -> Result<()> {
     let count = rows.len();

@@ -7,9 +7,10 @@ use crate::catalog::collection::Generation;
 use crate::catalog::model::{local, remote};
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::apply::{apply, apply_part};
-use crate::ingest::pipeline::change::{self, DocumentChange};
+use crate::ingest::pipeline::change;
+use crate::ingest::pipeline::change::DocumentChange;
 use crate::ingest::pipeline::claim_size;
-use crate::ingest::pipeline::embed::{Embedding, Embeddings};
+use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings};
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
 use crate::ingest::pipeline::read;
 use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
@@ -21,12 +22,12 @@ use crate::sys::failed::Failed;
 use crate::sys::limit;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
-use crate::sys::workers::board::ask_for_help;
+use crate::sys::workers::shared_state::request_helper;
 use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
 use rag::queue::plan::Document;
-use rag::{Error, Result, memory};
+use rag::{Error, memory};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -55,7 +56,7 @@ pub fn work(
     generation: i32,
     others: Option<OtherGenerations>,
     mean_bytes: &mut Option<usize>,
-) -> std::result::Result<End, Failed> {
+) -> Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let remote = remote(&target.collection, &target.generation);
@@ -66,13 +67,13 @@ pub fn work(
     })?;
     let Some((target, remote, most, (lease, jobs))) = claimed else { return Ok(End::Nothing) };
     if host.is_worker() && jobs.len() == most as usize {
-        ask_for_help(); // There may be more jobs.
+        request_helper(); // There may be more jobs.
     }
     work_on(LiveLease { host, lease, others }, jobs, target, remote, false, mean_bytes)
 }
 
 /// The same between two steps of another generation's batch: for a local model, and for few small documents.
-pub fn work_interleaved(host: &Host, generation: i32) -> std::result::Result<End, Failed> {
+pub fn work_interleaved(host: &Host, generation: i32) -> Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
         let Ok(None) = remote(&target.collection, &target.generation) else { return Ok(None) };
@@ -93,10 +94,10 @@ fn work_on(
     mut live: LiveLease<'_>,
     mut jobs: Vec<Job>,
     target: Target,
-    remote: Result<Option<Remote>>,
+    remote: rag::Result<Option<Remote>>,
     is_interleaved: bool,
     mean_bytes: &mut Option<usize>,
-) -> std::result::Result<End, Failed> {
+) -> Result<End, Failed> {
     let (host, generation) = (live.host, target.generation.id);
     let opened = host.outside(|| open(&target, remote?));
     let mut is_models_fault = opened.is_err();
@@ -104,10 +105,10 @@ fn work_on(
         let is_local = model.is_local();
         let live = &mut live;
         let mut batch =
-            Batch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
+            ClaimBatch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
         let worked = batch.run(&mut jobs);
         // A remote collection pauses per generation, because its model, not its data, is at fault.
-        is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_of_provider);
+        is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_provider_failure);
         worked
     });
     live.lease.release_all(host)?;
@@ -123,7 +124,7 @@ fn work_on(
     }
 }
 
-fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
+fn open(target: &Target, remote: Option<Remote>) -> rag::Result<Embedder> {
     let generation = &target.generation;
     let model = match remote {
         Some(mut remote) => {
@@ -143,7 +144,7 @@ fn open(target: &Target, remote: Option<Remote>) -> Result<Embedder> {
 }
 
 /// A claim that is being worked on.
-struct Batch<'a, 'h> {
+struct ClaimBatch<'a, 'h> {
     live: &'a mut LiveLease<'h>,
     target: Target,
     model: Embedder,
@@ -155,15 +156,19 @@ struct Batch<'a, 'h> {
     mean_bytes: &'a mut Option<usize>,
 }
 
-impl Batch<'_, '_> {
-    fn run(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+impl ClaimBatch<'_, '_> {
+    fn run(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let host = self.live.host;
         host.reached("claimed");
         let _busy = self.model.busy();
-        let keys: Vec<String> = jobs.iter().map(|job| job.key.clone()).collect();
-        let runs = match host.transaction(|| Ok(read::sizes(&self.target, &keys))) {
-            Ok(sizes) => {
-                jobs.iter_mut().zip(sizes).for_each(|(job, size)| job.size = size);
+        let mut sizes_read = self.read_sizes(jobs);
+        if let Err(failed) = &sizes_read
+            && self.replace_unreadable(jobs, failed)?
+        {
+            sizes_read = self.read_sizes(jobs);
+        }
+        let runs = match sizes_read {
+            Ok(()) => {
                 self.refuse_too_large(jobs)?;
                 self.runs(jobs)?
             }
@@ -193,8 +198,65 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
+    fn held<'j>(&self, jobs: &'j mut [Job]) -> Vec<&'j mut Job> {
+        jobs.iter_mut().filter(|job| self.live.lease.holds(job)).collect()
+    }
+
+    fn read_sizes(&self, jobs: &mut [Job]) -> Result<(), Failed> {
+        let held = self.held(jobs);
+        let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
+        let sizes = self.live.host.transaction(|| Ok(read::sizes(&self.target, &keys)))?;
+        held.into_iter().zip(sizes).for_each(|(job, size)| job.size = size);
+        Ok(())
+    }
+
+    /// After a failure: deletes the jobs whose keys are not valid for their types any more, since a label of an enum or a table
+    /// that a `regclass` names was renamed, and has a scan compare the source instead. True if there were any. If a row has that
+    /// same text as its key, the scan would find it again: its job is left to fail.
+    fn replace_unreadable(&mut self, jobs: &[Job], failed: &Failed) -> Result<bool, Failed> {
+        let can_be = matches!(failed.class, Failure::Row | Failure::Configuration);
+        if failed.is_provider_failure || !can_be {
+            return Ok(false);
+        }
+        let unreadable = self.unreadable(jobs)?;
+        if unreadable.is_empty() {
+            return Ok(false);
+        }
+        let keys: Vec<String> = unreadable.iter().map(|job| job.key.clone()).collect();
+        let existing = self.live.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            Ok(read::existing_keys(&target, &keys))
+        })?;
+        let gone = unreadable.into_iter().enumerate().filter(|(i, _)| !existing.contains(i));
+        let gone: Vec<&Job> = gone.map(|(_, job)| job).collect();
+        if !gone.is_empty() {
+            self.live.lease.replace_by_scan(self.live.host, &gone)?;
+        }
+        Ok(!gone.is_empty())
+    }
+
+    /// Held jobs whose keys cannot be parsed.
+    fn unreadable<'j>(&self, jobs: &'j [Job]) -> Result<Vec<&'j Job>, Failed> {
+        let held: Vec<&Job> = jobs.iter().filter(|job| self.live.lease.holds(job)).collect();
+        let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
+        let parsed = self.live.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            read::parse(&target, &keys);
+            Ok(())
+        });
+        match parsed {
+            Ok(()) => Ok(Vec::new()),
+            Err(failed) if failed.is_cancel() => Err(failed),
+            Err(_) if jobs.len() <= 1 => Ok(held),
+            Err(_) => {
+                let (first, second) = jobs.split_at(jobs.len() / 2);
+                Ok([self.unreadable(first)?, self.unreadable(second)?].concat())
+            }
+        }
+    }
+
     /// Gives up documents over `rag_pg.max_document_size` before they are read.
-    fn refuse_too_large(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn refuse_too_large(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         for job in jobs {
             if let Err(failed) = self.live.host.outside(|| limit::document_size(job.size)) {
                 self.give_up(job, &failed)?;
@@ -205,7 +267,7 @@ impl Batch<'_, '_> {
     }
 
     /// The runs to work on now; the jobs behind them are released.
-    fn runs(&mut self, jobs: &[Job]) -> std::result::Result<Vec<Range<usize>>, Failed> {
+    fn runs(&mut self, jobs: &[Job]) -> Result<Vec<Range<usize>>, Failed> {
         let total: usize = jobs.iter().map(|job| job.size).sum();
         *self.mean_bytes = Some(total / jobs.len().max(1));
         let runs = claim_size::runs_now(jobs, &self.model, self.is_interleaved);
@@ -214,30 +276,33 @@ impl Batch<'_, '_> {
             let host = self.live.host;
             self.live.lease.release(host, &jobs[end..])?;
             if host.is_worker() && !self.is_interleaved {
-                ask_for_help();
+                request_helper();
             }
         }
         Ok(runs)
     }
 
-    fn is_paused(&self) -> std::result::Result<bool, Failed> {
+    fn is_paused(&self) -> Result<bool, Failed> {
         let generation = self.target.generation.id;
         let now = self.live.host.transaction(|| Ok(Generation::by_id(generation)))?;
         Ok(now.is_none_or(|generation| generation.is_paused))
     }
 
     /// Indexes documents together; if one of them makes that fail, finds it by bisection.
-    fn bisect(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn bisect(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let Err(failed) = self.index(jobs) else { return Ok(()) };
         self.failed(jobs, failed)
     }
 
-    fn failed(&mut self, jobs: &mut [Job], failed: Failed) -> std::result::Result<(), Failed> {
+    fn failed(&mut self, jobs: &mut [Job], failed: Failed) -> Result<(), Failed> {
         let host = self.live.host;
         if failed.is_cancel() && !host.is_worker() {
             return Err(failed);
         }
         host.reached("failing");
+        if self.replace_unreadable(jobs, &failed)? {
+            return self.bisect(jobs);
+        }
         match failed.class {
             Failure::Configuration | Failure::RateLimited | Failure::Outage => return Err(failed),
             Failure::Row => {
@@ -253,10 +318,9 @@ impl Batch<'_, '_> {
         if time_limit::is_exceeded(failed.sqlstate()) { Err(failed) } else { Ok(()) }
     }
 
-    fn index(&mut self, jobs: &mut [Job]) -> std::result::Result<(), Failed> {
+    fn index(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
         let (host, generation) = (self.live.host, self.target.generation.id);
-        let held: Vec<&mut Job> =
-            jobs.iter_mut().filter(|job| self.live.lease.holds(job)).collect();
+        let held = self.held(jobs);
         let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
         let (target, reads, hashes) = host.transaction(|| {
             let target = Target::reload(generation)?;
@@ -282,7 +346,7 @@ impl Batch<'_, '_> {
         jobs: Vec<&'j mut Job>,
         reads: Vec<ReadDocument>,
         hashes: &HashMap<i64, ChunkHash>,
-    ) -> std::result::Result<Vec<DocumentChange<'j>>, Failed> {
+    ) -> Result<Vec<DocumentChange<'j>>, Failed> {
         let mut changes = Vec::with_capacity(jobs.len());
         for (job, read) in jobs.into_iter().zip(reads) {
             self.live.keep_alive()?;
@@ -305,10 +369,7 @@ impl Batch<'_, '_> {
     }
 
     /// Embeds and stores documents that are stored together; a long one is alone, and stored in parts.
-    fn index_group(
-        &mut self,
-        mut group: Vec<DocumentChange<'_>>,
-    ) -> std::result::Result<(), Failed> {
+    fn index_group(&mut self, mut group: Vec<DocumentChange<'_>>) -> Result<(), Failed> {
         if let [document] = &mut group[..]
             && !self.store_parts(document)?
         {
@@ -335,10 +396,7 @@ impl Batch<'_, '_> {
 
     /// Embeds and stores all but the last part of a long document. False if work on it ends here: its job is lost or dead,
     /// or another generation is waiting.
-    fn store_parts(
-        &mut self,
-        document: &mut DocumentChange<'_>,
-    ) -> std::result::Result<bool, Failed> {
+    fn store_parts(&mut self, document: &mut DocumentChange<'_>) -> Result<bool, Failed> {
         let most = self.most_chunks();
         let mut is_first = true;
         while document.new_chunks() > most {
@@ -371,16 +429,16 @@ impl Batch<'_, '_> {
         &mut self,
         documents: &mut [DocumentChange<'_>],
         most: usize,
-    ) -> std::result::Result<Embeddings, Failed> {
-        Embedding::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
+    ) -> Result<Embeddings, Failed> {
+        EmbeddingRun::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
             .run(documents, most)
     }
 
     fn store<R>(
         &self,
         documents: &[DocumentChange<'_>],
-        apply: impl FnOnce(&Target) -> Result<R>,
-    ) -> std::result::Result<R, Failed> {
+        apply: impl FnOnce(&Target) -> rag::Result<R>,
+    ) -> Result<R, Failed> {
         let (host, name) = (self.live.host, &self.target.collection.name);
         let chunks = documents.iter().flat_map(DocumentChange::chunks);
         let chunks = chunks.filter(|planned| planned.is_embedded()).count();
@@ -392,7 +450,7 @@ impl Batch<'_, '_> {
         })
     }
 
-    fn give_up(&mut self, job: &Job, failed: &Failed) -> std::result::Result<(), Failed> {
+    fn give_up(&mut self, job: &Job, failed: &Failed) -> Result<(), Failed> {
         self.live.lease.fail(self.live.host, std::slice::from_ref(job), failed)
     }
 }

@@ -10,7 +10,7 @@ use rag::chunk::Options;
 use rag::model::Purpose;
 use rag::queue::diff::{ChunkHash, diff};
 use rag::queue::plan::{self, Chunk, Document};
-use rag::queue::spool::Handle;
+use rag::queue::spool::SpoolHandle;
 use std::collections::{HashMap, HashSet};
 
 /// A claimed document and what to do with it.
@@ -61,7 +61,7 @@ pub enum ChunkState {
     /// It is embedded, and not stored.
     Embedded {
         /// Its embedding, in the spool of the call.
-        result: Handle,
+        result: SpoolHandle,
         /// Whether another generation had it.
         is_reused: bool,
     },

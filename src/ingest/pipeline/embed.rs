@@ -11,14 +11,14 @@ use crate::models::remote::Remote;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::transaction::Host;
-use crate::sys::workers::turnstile::is_database_wanted;
+use crate::sys::workers::yield_database::is_database_requested;
 use rag::model::{LocalModel, Purpose};
 use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
 use rag::queue::plan::{self, Chunk, Embedded};
 use rag::queue::spool::Spool;
-use rag::{Error, Result, remote};
+use rag::{Error, remote};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ struct PendingChunk<'c> {
 }
 
 /// One run over the new chunks of some documents.
-pub struct Embedding<'a, 'h> {
+pub struct EmbeddingRun<'a, 'h> {
     live: &'a mut LiveLease<'h>,
     target: &'a Target,
     model: &'a Embedder,
@@ -61,7 +61,7 @@ pub struct Embedding<'a, 'h> {
     embeddings: Embeddings,
 }
 
-impl<'a, 'h> Embedding<'a, 'h> {
+impl<'a, 'h> EmbeddingRun<'a, 'h> {
     /// A run that measures a local model's `tokens_per_second`.
     pub fn new(
         live: &'a mut LiveLease<'h>,
@@ -82,7 +82,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
         mut self,
         documents: &mut [DocumentChange<'_>],
         most: usize,
-    ) -> std::result::Result<Embeddings, Failed> {
+    ) -> Result<Embeddings, Failed> {
         let new = documents.iter_mut().flat_map(|document| {
             let job = document.job;
             let new = document.chunks_mut().iter_mut().filter(|planned| planned.is_new());
@@ -109,7 +109,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
         Ok(self.embeddings)
     }
 
-    fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> std::result::Result<(), Failed> {
+    fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> Result<(), Failed> {
         for chunks in pending.chunks_mut(reuse::CHUNKS) {
             self.live.keep_alive()?;
             let wanted: Vec<(&str, ChunkHash)> =
@@ -130,7 +130,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
     }
 
     /// One call of the model, or as many as it takes to find the texts that fail.
-    fn call(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> std::result::Result<(), Failed> {
+    fn call(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> Result<(), Failed> {
         // Documents that changed or went meanwhile are left out.
         let is_wanted = |chunk: &&mut PendingChunk<'_>| {
             self.live.lease.holds(chunk.job)
@@ -152,10 +152,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
         Ok(())
     }
 
-    fn call_once(
-        &mut self,
-        chunks: &mut [&mut PendingChunk<'_>],
-    ) -> std::result::Result<(), Failed> {
+    fn call_once(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> Result<(), Failed> {
         if chunks.is_empty() {
             return Ok(());
         }
@@ -204,12 +201,12 @@ impl<'a, 'h> Embedding<'a, 'h> {
         model: &LocalModel,
         chunks: &mut [&mut PendingChunk<'_>],
         tokens: usize,
-    ) -> std::result::Result<bool, Failed> {
+    ) -> Result<bool, Failed> {
         let (host, generation) = (self.live.host, &self.target.generation);
         let mut is_cut_short = false;
         let mut checkpoint = || {
             checkpoint()?;
-            is_cut_short = host.is_worker() && is_database_wanted();
+            is_cut_short = host.is_worker() && is_database_requested();
             if is_cut_short { Err(Error::cancelled()) } else { Ok(()) }
         };
         let result = host.outside(|| {
@@ -233,7 +230,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
         &mut self,
         model: &Remote,
         chunks: &mut [&mut PendingChunk<'_>],
-    ) -> std::result::Result<(), Failed> {
+    ) -> Result<(), Failed> {
         let host = self.live.host;
         let mut lost = None;
         let result = host.outside(|| {
@@ -248,8 +245,8 @@ impl<'a, 'h> Embedding<'a, 'h> {
                     Error::cancelled()
                 })
             };
-            let embedder = remote::Embedder(model);
-            let partly = embedder.embed_partly(&texts, Purpose::Document, &mut go_on)?;
+            let partly =
+                remote::Embedder(model).embed_partly(&texts, Purpose::Document, &mut go_on)?;
             for (chunk, embedding) in chunks.iter_mut().zip(partly.embeddings) {
                 if let Some(embedding) = embedding {
                     let embedded = Embedded { vector: embedding.vector, bits: None };
@@ -275,7 +272,7 @@ impl<'a, 'h> Embedding<'a, 'h> {
 }
 
 impl PendingChunk<'_> {
-    fn put(&mut self, spool: &mut Spool, embedded: &Embedded, is_reused: bool) -> Result<()> {
+    fn put(&mut self, spool: &mut Spool, embedded: &Embedded, is_reused: bool) -> rag::Result<()> {
         self.planned.state = ChunkState::Embedded { result: spool.put(embedded)?, is_reused };
         Ok(())
     }

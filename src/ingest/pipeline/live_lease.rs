@@ -3,17 +3,15 @@
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::queue::changes;
-use crate::ingest::queue::changes::{Coalesced, Step};
+use crate::ingest::queue::changes::{Coalesced, WorkStep};
 use crate::ingest::queue::lease::Lease;
 use crate::sys::failed::Failed;
 use crate::sys::process;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{query, required};
 use crate::sys::transaction::Host;
-use crate::sys::workers::board::{ask_for_help, board};
-use crate::sys::workers::duty::Duty;
-use crate::sys::workers::leave::leave_database;
-use crate::sys::workers::turnstile::is_database_wanted;
+use crate::sys::workers::shared_state::{WorkerKind, request_helper, shared_state};
+use crate::sys::workers::yield_database::{is_database_requested, yield_database};
 use std::time::{Duration, Instant};
 
 /// How often to look for jobs of other generations at most; without shared memory, how often to look for them anyway.
@@ -36,9 +34,9 @@ impl LiveLease<'_> {
     /// more. Releases the jobs and ends the worker if a session waits for its database.
     pub fn keep_alive(&mut self) -> Result<(), Failed> {
         let host = self.host;
-        if host.is_worker() && is_database_wanted() {
+        if host.is_worker() && is_database_requested() {
             self.lease.release_all(host)?;
-            leave_database(host);
+            yield_database(host);
         }
         let others = self.others.as_mut();
         if others.map_or(Ok(false), |others| others.interleave(host))? || self.lease.is_check_due()
@@ -73,7 +71,7 @@ impl OtherGenerations {
     /// Indexes small documents of generations without a worker, if changes were committed since. True if changes became
     /// jobs: the batch's own jobs may be among them. Only a cancellation is an error; other failures recur in the next turn.
     fn interleave(&mut self, host: &Host) -> Result<bool, Failed> {
-        if self.looked.elapsed() < LOOK_EVERY || !is_called() {
+        if self.looked.elapsed() < LOOK_EVERY || !is_wake_requested() {
             return Ok(false);
         }
         let began = Instant::now();
@@ -86,7 +84,7 @@ impl OtherGenerations {
         };
         let mut is_left = false;
         for next in work {
-            let is_waiting = next.step == Some(Step::Jobs) && !next.is_claimed;
+            let is_waiting = next.step == Some(WorkStep::Jobs) && !next.is_claimed;
             let is_other = next.generation != self.generation;
             if !is_waiting || !is_other || self.later.contains(&next.generation) {
                 continue;
@@ -106,7 +104,7 @@ impl OtherGenerations {
             }
         }
         if is_left {
-            ask_for_help();
+            request_helper();
         }
         self.looked = Instant::now();
         Ok(coalesced == Coalesced::Taken)
@@ -114,7 +112,7 @@ impl OtherGenerations {
 
     fn are_waiting(&self, host: &Host) -> Result<bool, Failed> {
         host.transaction(|| {
-            let sql = statement!("ingest/others");
+            let sql = statement!("ingest/is_other_waiting");
             let args = [self.generation.into(), self.later.clone().into()];
             Ok(as_extension_owner(|| query(sql, &args, |row| required::<bool>(&row, 1))) == [true])
         })
@@ -122,8 +120,8 @@ impl OtherGenerations {
 }
 
 /// Whether changes were committed since a worker of this database last looked; always without shared memory.
-fn is_called() -> bool {
-    let Some(board) = board() else { return true };
+fn is_wake_requested() -> bool {
+    let Some(state) = shared_state() else { return true };
     let database = process::database();
-    board.entry(database).is_none_or(|entry| entry.post(Duty::Index).take_wanted())
+    state.entry(database).is_none_or(|entry| entry.slots(WorkerKind::Index).take_wake_request())
 }

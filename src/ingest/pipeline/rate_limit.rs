@@ -3,7 +3,7 @@ use crate::sys::failed::Failed;
 use crate::sys::guc;
 use crate::sys::process;
 use crate::sys::transaction::Host;
-use crate::sys::workers::board::board;
+use crate::sys::workers::shared_state::shared_state;
 use rag::queue::throttle;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -27,7 +27,7 @@ pub fn wait(
     most: usize,
     mut keep_alive: impl FnMut() -> Result<(), Failed>,
 ) -> Result<(), Failed> {
-    let filled_until = board().map_or(&OWN, |board| board.pace());
+    let filled_until = shared_state().map_or(&OWN, |state| state.rate_filled_until());
     // The setting is read each time: it may change meanwhile.
     while let Some(per_second) = guc::worker::max_tokens_per_second() {
         let (seen, now) = (filled_until.load(SeqCst), process::now());

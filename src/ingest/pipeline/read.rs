@@ -38,7 +38,7 @@ pub struct StoredDocument {
 
 /// Bytes of each document's text, without reading it.
 pub fn sizes(target: &Target, keys: &[String]) -> Vec<usize> {
-    let sql = keyed(target, statement!("ingest/sizes"), &[]);
+    let sql = keyed(target, statement!("ingest/read_sizes"), &[]);
     as_source_owner(target.collection.owner, || {
         query(&sql, &key_args(target, keys), |row| {
             usize::try_from(required::<i32>(&row, 1)).unwrap_or_default()
@@ -47,7 +47,7 @@ pub fn sizes(target: &Target, keys: &[String]) -> Vec<usize> {
 }
 
 row! {
-    struct DocumentRow {
+    struct ReadRow {
         is_there: bool,
         content: Option<String>,
         title: Option<String>,
@@ -60,12 +60,12 @@ row! {
 /// Reads the documents of `keys`, in their order.
 pub fn documents(target: &Target, keys: &[String]) -> Vec<ReadDocument> {
     let title = target.collection.title_text("s");
-    let sql = keyed(target, statement!("ingest/read"), &[("title", &title)]);
+    let sql = keyed(target, statement!("ingest/read_documents"), &[("title", &title)]);
     let mut seen = HashSet::new();
     as_source_owner(target.collection.owner, || {
         query(&sql, &key_args(target, keys), |row| {
-            let DocumentRow { is_there, content, title, source_hash, chunk_ids, identity } =
-                DocumentRow::read(&row);
+            let ReadRow { is_there, content, title, source_hash, chunk_ids, identity } =
+                ReadRow::read(&row);
             let stored = source_hash.zip(chunk_ids);
             let source = if identity.is_some_and(|identity| !seen.insert(identity)) {
                 SourceRow::Repeated
@@ -78,6 +78,36 @@ pub fn documents(target: &Target, keys: &[String]) -> Vec<ReadDocument> {
                 stored.map(|(source_hash, chunk_ids)| StoredDocument { source_hash, chunk_ids });
             ReadDocument { source, stored }
         })
+    })
+}
+
+/// Parses `keys` by the types of the primary key, which raises an error if one of them is not valid.
+pub fn parse(target: &Target, keys: &[String]) {
+    let sql = keyed(target, "SELECT {k_keys} FROM {keys}", &[]);
+    as_source_owner(target.collection.owner, || query(&sql, &key_args(target, keys), |_| ()));
+}
+
+/// Which of `keys`, by position, are the text of the key of a source row or a documents row. Reads all of both tables.
+pub fn existing_keys(target: &Target, keys: &[String]) -> HashSet<usize> {
+    let columns = &target.collection.keys;
+    let each =
+        |of: &dyn Fn(&KeyColumn) -> String| columns.iter().map(of).collect::<Vec<_>>().join(", ");
+    let text = |column: String| format!("pg_catalog.format('%s', {column})");
+    let sql = fill(
+        statement!("ingest/key_texts"),
+        &[
+            ("arrays", &each(&|key| format!("pg_catalog.unnest(${}::text[])", key.position))),
+            ("names", &each(&|key| key.stored_name())),
+            ("k_keys", &each(&|key| format!("k.{}", key.stored_name()))),
+            ("source_texts", &each(&|key| text(format!("s.{}", key.name_sql())))),
+            ("document_texts", &each(&|key| text(format!("d.{}", key.stored_name())))),
+            ("source", &target.collection.source_sql),
+            ("documents", &target.documents),
+        ],
+    );
+    as_source_owner(target.collection.owner, || {
+        let held = query(&sql, &key_args(target, keys), |row| required::<i64>(&row, 1));
+        held.into_iter().filter_map(|ordinal| usize::try_from(ordinal - 1).ok()).collect()
     })
 }
 

@@ -1,7 +1,7 @@
-//! Vectors that another generation of the collection has already.
+//! Copies embeddings that another generation of the collection has.
 //!
-//! A chunk's hash covers its headings and its text, so where model and hash agree so do vector and bits. A
-//! rebuild embeds what is new to it, and while two generations follow a source an edit is embedded once.
+//! A chunk's hash covers its headings and its text: if model and hash are equal, so are vector and token bits. A rebuild embeds
+//! only new chunks, and while two generations follow a source an edit is embedded once.
 use crate::catalog::collection::Generation;
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::read::{key_args, keyed};
@@ -83,7 +83,7 @@ fn find_in<'k>(
     let found = as_source_owner(target.collection.owner, || {
         query(&sql, &args, |row| {
             let row = ReusedRow::read(&row);
-            let key = keys[row.document as usize - 1];
+            let key = keys[row.document.unsigned_abs() as usize - 1];
             let hash = row.content_hash.try_into().unwrap_or_default();
             ((key, hash), Embedded { vector: row.embedding, bits: row.bits })
         })

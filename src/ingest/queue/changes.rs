@@ -1,4 +1,4 @@
-//! From changes to jobs, and which generations have any.
+//! Turns changes into jobs, and lists the generations with work.
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::rows::row;
 use crate::sys::spi::{column, execute, query, required};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Most rows of `rag.change` taken at once: up to 100,000 keys.
 const CHANGES: i32 = 100;
-/// How long rows are taken before anything is indexed. They are taken in the order written, whatever collection they are
-/// of: few enough would keep a change waiting until the changes of others before it are indexed.
+/// How long changes are taken before any document is indexed. They are taken in the order written, for all collections: with a
+/// small limit a change would wait until documents of other collections before it are indexed.
 const BUDGET: Duration = Duration::from_millis(500);
 
 /// What became of committed changes.
@@ -23,7 +23,7 @@ pub enum Coalesced {
     Locked,
 }
 
-/// Turns waiting changes of `collections` (`None`: all) into jobs.
+/// Turns committed changes of `collections` (`None`: all) into jobs.
 pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
     as_extension_owner(|| {
         let collections = || collections.map(<[i32]>::to_vec);
@@ -31,11 +31,11 @@ pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
         if !query(has_changes, &[collections().into()], |row| required::<bool>(&row, 1))[0] {
             return Coalesced::None;
         }
-        let lock = statement!("ingest/hold_generations");
+        let lock = statement!("ingest/lock_generations");
         let held: Vec<i32> = query(lock, &[collections().into()], |row| required(&row, 1));
         let started = Instant::now();
         let mut changes = Coalesced::Locked;
-        // A job that somebody holds, in a transaction that may be open for long, is not waited for.
+        // A job may be locked by a long transaction.
         with_lock_timeout(c"100ms", || {
             loop {
                 let taken = take(collections(), &held);
@@ -50,16 +50,16 @@ pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
     })
 }
 
-/// Turns some changes into jobs, and starts the comparisons among them. How many rows there were.
+/// Turns a batch of changes into jobs and starts the scans among them. Returns the number of changes.
 fn take(collections: Option<Vec<i32>>, held: &[i32]) -> i64 {
     let sql = statement!("ingest/coalesce");
     let args = [collections.into(), CHANGES.into(), held.to_vec().into()];
     let row = query(sql, &args, |row| {
-        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
+        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 2).unwrap_or_default())
     });
     let (taken, compared) = row.into_iter().next().unwrap_or_default();
     if !compared.is_empty() {
-        execute(statement!("ingest/restart"), &[compared.into()]);
+        execute(statement!("ingest/requeue_jobs"), &[compared.into()]);
     }
     taken
 }
@@ -73,38 +73,38 @@ pub fn changed(collections: Option<&[i32]>) -> Vec<i32> {
 
 /// What can be done for a generation, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// A comparison of source and documents is under way.
+pub enum WorkStep {
+    /// A scan compares source and documents.
     Scan,
-    /// A new generation is complete, and searches are to switch to it.
+    /// A new generation is complete; searches switch to it.
     Switch,
     /// Jobs are ready.
     Jobs,
-    /// The first load is in and the vector index is not.
+    /// The vector index is missing after the first load.
     Index,
 }
 
-/// A generation and what there is to do for it now.
+/// What to do for a generation now.
 #[derive(Debug, Clone, Copy)]
 pub struct PendingWork {
     /// The generation.
     pub generation: i32,
     /// What can be done for it now.
-    pub step: Option<Step>,
-    /// Its vector index is to be built, whether or not there is other work.
+    pub step: Option<WorkStep>,
+    /// Its vector index is to be built, whatever the step.
     pub wants_index: bool,
-    /// Nobody searches it yet.
+    /// Searches do not use it yet.
     pub is_building: bool,
     /// When its next job is ready, as a `timestamptz`.
     pub ready_at: Option<i64>,
-    /// Another backend works on one of its jobs.
+    /// Another backend has claimed one of its jobs.
     pub is_claimed: bool,
 }
 
 impl PendingWork {
     /// Whether documents of it are to be indexed now.
     pub fn has_jobs(&self) -> bool {
-        matches!(self.step, Some(Step::Scan | Step::Jobs))
+        matches!(self.step, Some(WorkStep::Scan | WorkStep::Jobs))
     }
 }
 
@@ -125,15 +125,15 @@ row! {
 pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
     let args = [collections.map(<[i32]>::to_vec).into()];
     let rows = as_extension_owner(|| {
-        query(statement!("ingest/list"), &args, |row| PendingWorkRow::read(&row))
+        query(statement!("ingest/pending_work"), &args, |row| PendingWorkRow::read(&row))
     });
     let work = |row: PendingWorkRow| PendingWork {
         generation: row.generation_id,
         step: [
-            (row.has_scan, Step::Scan),
-            (row.can_switch, Step::Switch),
-            (row.has_jobs, Step::Jobs),
-            (row.wants_index, Step::Index),
+            (row.has_scan, WorkStep::Scan),
+            (row.can_switch, WorkStep::Switch),
+            (row.has_jobs, WorkStep::Jobs),
+            (row.wants_index, WorkStep::Index),
         ]
         .into_iter()
         .find_map(|(is_next, step)| is_next.then_some(step)),
@@ -145,7 +145,7 @@ pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
     rows.into_iter().map(work).collect()
 }
 
-/// Frees the claims of backends that are gone.
+/// Releases the jobs of backends that are gone.
 pub fn release_lost() {
     as_extension_owner(|| {
         execute(statement!("ingest/release_lost"), &[]);

@@ -1,7 +1,7 @@
-//! How many jobs there are, known without counting them: `rag.status` looks at it all the time.
+//! Counters of jobs, which `rag.status` reads instead of counting.
 //!
-//! Triggers of `rag.job` append differences to `rag.job_count`, in the transaction that makes them. One row that
-//! all of them updated would make workers wait for each other until the first of them commits.
+//! Triggers of `rag.job` append differences to `rag.job_count` in the same transaction. If they updated one row instead,
+//! workers would wait for each other's commits.
 #![allow(unsafe_code)] // a transition table, which pgrx does not hand to SPI
 
 use crate::sys::rights::as_extension_owner;
@@ -28,16 +28,16 @@ CREATE TRIGGER count_changed AFTER UPDATE OF is_new, is_dead ON rag.job FOR EACH
     requires = ["catalog"]
 );
 
-type Job<'a> = PgHeapTuple<'a, AllocatedByPostgres>;
+type JobTuple<'a> = PgHeapTuple<'a, AllocatedByPostgres>;
 
 thread_local! {
-    /// Kept: millions of jobs may come back from the dead at once.
+    /// Prepared once: `rag_retry()` may fire the trigger for millions of dead jobs.
     static ADD: RefCell<Option<OwnedPreparedStatement>> = const { RefCell::new(None) };
 }
 
 /// The trigger function of `rag.job`.
 #[pg_trigger(sql = false)]
-fn count_jobs<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<Job<'a>>, TryFromDatumError> {
+fn count_jobs<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<JobTuple<'a>>, TryFromDatumError> {
     let event = trigger.event();
     as_extension_owner(|| {
         if event.fired_by_insert() {
@@ -66,8 +66,8 @@ fn count_statement(trigger: &PgTrigger<'_>, sign: i64) {
 }
 
 /// A job as it was and as it is.
-fn count_row(old: &Job<'_>, new: &Job<'_>) -> Result<(), TryFromDatumError> {
-    let is = |job: &Job<'_>, name| job.get_by_name(name).map(|value| value == Some(true));
+fn count_row(old: &JobTuple<'_>, new: &JobTuple<'_>) -> Result<(), TryFromDatumError> {
+    let is = |job: &JobTuple<'_>, name| job.get_by_name(name).map(|value| value == Some(true));
     let more = |name| Ok(i64::from(is(new, name)?) - i64::from(is(old, name)?));
     let generation: Option<i32> = new.get_by_name("generation_id")?;
     let (dead, new): (i64, i64) = (more("is_dead")?, more("is_new")?);
@@ -86,7 +86,7 @@ fn count_row(old: &Job<'_>, new: &Job<'_>) -> Result<(), TryFromDatumError> {
     Ok(())
 }
 
-/// Folds many rows of `rag.job_count` into one for each generation. Whoever folds at the same time takes others.
+/// Sums many rows of `rag.job_count` up into one for each generation. Concurrent calls lock different rows.
 pub fn fold() {
     as_extension_owner(|| execute(statement!("ingest/fold_counts"), &[]));
 }

@@ -125,7 +125,7 @@ impl Lease {
         }
         let valid: HashSet<i64> = host.transaction(|| {
             let args = [self.tokens().into()];
-            let sql = statement!("ingest/held");
+            let sql = statement!("ingest/valid_tokens");
             let valid = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
             Ok(valid.into_iter().collect())
         })?;
@@ -158,6 +158,17 @@ impl Lease {
         host.transaction(|| {
             let sql = statement!("ingest/release");
             as_extension_owner(|| execute(sql, &[tokens.clone().into(), charged.into()]));
+            Ok(())
+        })?;
+        self.forget(tokens);
+        Ok(())
+    }
+
+    /// Deletes `jobs` and has a scan compare the source instead.
+    pub fn replace_by_scan(&mut self, host: &Host, jobs: &[&Job]) -> Result<(), Failed> {
+        let tokens: Vec<i64> = jobs.iter().map(|job| job.token).collect();
+        host.transaction(|| {
+            as_extension_owner(|| execute(statement!("ingest/forget"), &[tokens.clone().into()]));
             Ok(())
         })?;
         self.forget(tokens);

@@ -1,6 +1,6 @@
-//! Rows as triggers get them: in slots and in transition tables.
+//! Rows of a trigger call, in tuple table slots and transition tables.
 use crate::catalog::collection::key;
-use crate::ingest::trigger::target::Column;
+use crate::ingest::trigger::target::TriggerColumn;
 use crate::sys::ffi;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -8,12 +8,12 @@ use std::fmt::{Display, Write as _};
 
 /// A row in a slot, valid until the slot holds another.
 #[derive(Clone, Copy)]
-pub struct Row {
+pub struct SlotRow {
     slot: *mut pg_sys::TupleTableSlot,
     scratch: pg_sys::MemoryContext,
 }
 
-impl Row {
+impl SlotRow {
     /// The row of a row trigger.
     ///
     /// # Safety
@@ -24,7 +24,7 @@ impl Row {
     }
 
     /// The row's key, in the key's order of columns: as [`key::encode`] writes it.
-    pub fn key(&self, columns: &[Column]) -> String {
+    pub fn key(&self, columns: &[TriggerColumn]) -> String {
         let mut key = String::with_capacity(16 * columns.len());
         for column in columns {
             key.push(if key.is_empty() { '[' } else { ',' });
@@ -54,7 +54,7 @@ impl Row {
     }
 
     /// Whether any of `columns` differs in its bytes.
-    pub fn differs(&self, other: &Self, columns: &[Column]) -> bool {
+    pub fn differs(&self, other: &Self, columns: &[TriggerColumn]) -> bool {
         columns.iter().any(|column| {
             // SAFETY: both slots hold rows of the relation the columns were described from.
             unsafe {
@@ -67,7 +67,12 @@ impl Row {
         })
     }
 
-    unsafe fn same_image(&self, a: pg_sys::Datum, b: pg_sys::Datum, column: &Column) -> bool {
+    unsafe fn same_image(
+        &self,
+        a: pg_sys::Datum,
+        b: pg_sys::Datum,
+        column: &TriggerColumn,
+    ) -> bool {
         // SAFETY: the datums are of the column's type; the comparison may detoast into scratch.
         unsafe {
             let previous = pg_sys::MemoryContextSwitchTo(self.scratch);
@@ -94,18 +99,18 @@ fn push_integer(key: &mut String, value: impl Display) {
     let _ = write!(key, "\"{value}\"");
 }
 
-/// Rows read between two resets of their memory and looks at interrupts.
+/// Rows between two resets of their memory and interrupt checks.
 const ROWS: usize = 64;
 
 /// One pass over a transition table.
-pub struct Transition {
+pub struct TransitionTable {
     store: *mut pg_sys::Tuplestorestate,
     rows: usize,
     slot: *mut pg_sys::TupleTableSlot,
     scratch: pg_sys::MemoryContext,
 }
 
-impl Transition {
+impl TransitionTable {
     /// Starts a pass over `store`, or nothing where the trigger asked for no such table.
     ///
     /// # Safety
@@ -139,23 +144,23 @@ impl Transition {
     }
 
     /// The next row, valid until the one after it.
-    pub fn next(&mut self) -> Option<Row> {
+    pub fn next(&mut self) -> Option<SlotRow> {
         self.rows += 1;
         if self.rows.is_multiple_of(ROWS) {
             pgrx::check_for_interrupts!();
             // SAFETY: it holds nothing that is used past a row.
             unsafe { pg_sys::MemoryContextReset(self.scratch) };
         }
-        // SAFETY: store and slot live as long as the trigger's call, during which nobody else selects
+        // SAFETY: store and slot live as long as the trigger's call, during which no other code selects
         // a read pointer of this store.
         unsafe {
             pg_sys::tuplestore_gettupleslot(self.store, true, false, self.slot)
-                .then_some(Row { slot: self.slot, scratch: self.scratch })
+                .then_some(SlotRow { slot: self.slot, scratch: self.scratch })
         }
     }
 }
 
-impl Drop for Transition {
+impl Drop for TransitionTable {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: made by new, and no row of it is used any more. An abort frees both by itself.

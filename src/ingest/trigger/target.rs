@@ -1,4 +1,4 @@
-//! Which collections a table feeds, remembered per backend.
+//! Which collections a table is the source of, cached per backend.
 use crate::sys::plan;
 use crate::sys::rows::row;
 use pgrx::{PgRelation, pg_guard, pg_sys};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 /// A column of the table that fires the trigger.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub struct TriggerColumn {
     /// Attribute number in that table: partitions number theirs differently.
     pub attribute: i16,
     /// The type's output function.
@@ -19,26 +19,26 @@ pub struct Column {
     pub by_value: bool,
     /// Length of the type, negative when it varies.
     pub length: i16,
-    /// Whether its output function heeds no setting.
+    /// Whether its output function depends on no setting.
     is_plain: bool,
-    /// How many bytes its integers have, which are written without that function; 0: it has none.
+    /// Bytes of an integer type, which is written without that function; 0: another type.
     pub integer: u8,
 }
 
 /// The collections of a table and the columns they watch.
 #[derive(Debug)]
-pub struct Targets {
-    /// Numbers of the collections.
+pub struct TriggerTargets {
+    /// Ids of the collections.
     pub collections: Vec<i32>,
     /// Columns of the primary key, in its order.
-    pub columns: Vec<Column>,
-    /// Whether settings of the session change how a key is written.
-    pub heeds_settings: bool,
-    /// Columns whose change makes a document another.
-    pub watched: Vec<Column>,
+    pub columns: Vec<TriggerColumn>,
+    /// Whether the text of a key depends on settings of the session.
+    pub depends_on_settings: bool,
+    /// Columns of the document's text.
+    pub watched: Vec<TriggerColumn>,
 }
 
-/// Types whose text is the same under all settings; every other type gets fixed settings.
+/// Types whose text depends on no setting; keys of other types are written under fixed settings.
 const PLAIN_TYPES: [pg_sys::Oid; 8] = [
     pg_sys::INT2OID,
     pg_sys::INT4OID,
@@ -50,22 +50,22 @@ const PLAIN_TYPES: [pg_sys::Oid; 8] = [
     pg_sys::UUIDOID,
 ];
 
-type Known = HashMap<(pg_sys::Oid, Option<String>), Rc<Targets>>;
+type TargetsByTable = HashMap<(pg_sys::Oid, Option<String>), Rc<TriggerTargets>>;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<TargetsByTable> = RefCell::new(HashMap::new());
     static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The collections that `relation` feeds, or only the one named by the trigger's argument.
-pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<Targets>> {
+/// The collections whose source is `relation`, or only the one named by the trigger's argument.
+pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<TriggerTargets>> {
     watch_relations();
     let key = (relation, name.map(str::to_owned));
-    if let Some(found) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+    if let Some(found) = CACHE.with_borrow(|cache| cache.get(&key).cloned()) {
         return Ok(found);
     }
     let targets = Rc::new(load(relation, name)?);
-    KNOWN.with_borrow_mut(|known| known.insert(key, targets.clone()));
+    CACHE.with_borrow_mut(|cache| cache.insert(key, targets.clone()));
     Ok(targets)
 }
 
@@ -79,27 +79,28 @@ row! {
     }
 }
 
-fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Targets> {
-    let sql = statement!("ingest/load_targets");
+fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<TriggerTargets> {
+    let sql = statement!("ingest/trigger_collections");
     // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
     let read = || plan::read(sql, &[relation.into()], CollectionRow::read);
     let mut found = with_latest_snapshot(read);
     found.retain(|row| name.is_none_or(|name| name == row.name));
     let Some(first) = found.first() else { return Err(no_source(relation, name)) };
     let describe = |name: &String| describe(relation, name);
-    let columns: Vec<Column> = first.key_columns.iter().map(describe).collect::<Result<_>>()?;
+    let columns: Vec<TriggerColumn> =
+        first.key_columns.iter().map(describe).collect::<Result<_>>()?;
     let watched = found.iter().flat_map(|row| row.title_column.iter().chain([&row.content_column]));
     let watched: BTreeSet<&String> = watched.collect();
-    Ok(Targets {
+    Ok(TriggerTargets {
         collections: found.iter().map(|row| row.collection_id).collect(),
-        heeds_settings: columns.iter().any(|column| !column.is_plain),
+        depends_on_settings: columns.iter().any(|column| !column.is_plain),
         columns,
         watched: watched.into_iter().map(describe).collect::<Result<_>>()?,
     })
 }
 
-/// Runs `body`, which only reads, with a snapshot of now: the trigger that was fired may be younger than
-/// the transaction's, and so may its collection.
+/// Runs `body`, which only reads, with the latest snapshot: trigger and collection may be newer than the transaction's
+/// snapshot.
 fn with_latest_snapshot<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: in a transaction; an abort takes the snapshot away, like any other.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
@@ -109,7 +110,7 @@ fn with_latest_snapshot<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
-fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
+fn describe(relation: pg_sys::Oid, name: &str) -> Result<TriggerColumn> {
     // SAFETY: the trigger holds a lock on the relation.
     let opened = unsafe { PgRelation::open(relation) };
     let c_name = CString::new(name).expect("names hold no NUL");
@@ -129,7 +130,7 @@ fn describe(relation: pg_sys::Oid, name: &str) -> Result<Column> {
         };
         let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
         pg_sys::getTypeOutputInfo(attr.atttypid, &raw mut output, &raw mut is_varlena);
-        Ok(Column {
+        Ok(TriggerColumn {
             attribute,
             output,
             by_value: attr.attbyval,
@@ -157,8 +158,7 @@ fn no_source(relation: pg_sys::Oid, name: Option<&str>) -> Error {
         .with_hint("rag_create_collection() registers a source and creates its triggers.")
 }
 
-/// Creating and dropping a collection creates and drops triggers of its source, which tells every
-/// backend to forget what it knows of that table.
+/// Registers for relcache invalidations: creating or dropping a collection creates or drops triggers of its source.
 fn watch_relations() {
     if IS_WATCHING.replace(true) {
         return;
@@ -170,7 +170,7 @@ fn watch_relations() {
 #[pg_guard]
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     // An invalidation can arrive while the map is being read or filled; then it is read again below.
-    KNOWN.with(|known| {
+    CACHE.with(|known| {
         if let Ok(mut known) = known.try_borrow_mut() {
             if relation == pg_sys::InvalidOid {
                 known.clear();

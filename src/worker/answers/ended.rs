@@ -1,4 +1,4 @@
-//! Writing down what came of a request.
+//! Writes the outcome of a request.
 use crate::answer::request as requests;
 use crate::answer::request::{Finish, Problem, Request};
 use crate::models::call_log;
@@ -12,22 +12,22 @@ use rag::queue::backoff;
 use rag::queue::failure::Failure;
 use std::time::Duration;
 
-/// A request whose model is done.
+/// A request whose call has ended.
 pub(super) struct Ended {
-    /// What was asked.
+    /// The request.
     pub request: Request,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Result<Written, Problem>,
-    /// Whether the provider wants to be asked later.
+    /// Whether it is retried because of a rate limit.
     pub is_put_off: bool,
-    /// What was called for it, until that is written.
+    /// Records of its calls, until they are written.
     pub records: Vec<Record>,
-    /// Since its model was first asked.
+    /// Time since its model was called.
     pub took: Duration,
 }
 
 impl Ended {
-    /// Writes it and what was paid for it, in one transaction.
+    /// Writes it and the records of its calls in one transaction.
     pub fn write(&self, notifies: bool) -> Finish {
         call_log::write(&self.records);
         if let (true, Err(why)) = (self.is_put_off, &self.outcome) {
@@ -37,8 +37,8 @@ impl Ended {
         self.finish(&self.outcome, notifies)
     }
 
-    /// Writes it in a transaction of its own: without telling who listens where that fails, such as where nobody has read
-    /// what was told for too long, and without what was answered where that cannot be written.
+    /// Records the outcome in its own transaction. If NOTIFY fails (its queue is full), records it again without NOTIFY; if the
+    /// answer cannot be stored, records that.
     pub fn write_alone(&self, host: &Host) -> Result<Finish, Failed> {
         let mut written = host.transaction(|| Ok(self.write(true)));
         if written.as_ref().is_err_and(|failed| !failed.is_cancel()) {

@@ -22,7 +22,7 @@ pub struct Spool {
 
 /// Where a spool keeps an embedded chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Handle {
+pub struct SpoolHandle {
     offset: u64,
     dimensions: usize,
     bits: Option<usize>,
@@ -39,8 +39,8 @@ impl Spool {
     }
 
     /// Keeps an embedded chunk.
-    pub fn put(&mut self, embedded: &Embedded) -> Result<Handle> {
-        let handle = Handle {
+    pub fn put(&mut self, embedded: &Embedded) -> Result<SpoolHandle> {
+        let handle = SpoolHandle {
             offset: self.flushed + self.memory.len() as u64,
             dimensions: embedded.vector.len(),
             bits: embedded.bits.as_ref().map(Vec::len),
@@ -54,7 +54,7 @@ impl Spool {
     }
 
     /// The embedded chunk of a handle, which this spool returned.
-    pub fn get(&self, handle: Handle) -> Result<Embedded> {
+    pub fn get(&self, handle: SpoolHandle) -> Result<Embedded> {
         let size = handle.dimensions * size_of::<f32>() + handle.bits.unwrap_or(0);
         let mut bytes = vec![0; size];
         match (&self.file, handle.offset.checked_sub(self.flushed)) {

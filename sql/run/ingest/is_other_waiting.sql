@@ -1,5 +1,5 @@
--- Run by ingest::pipeline::live_lease as the extension's owner between two parts of a claim: whether a generation other than $1 has jobs
--- that nobody is at. $2 generations that others go before.
+-- Run by workers as the extension's owner between two runs of a claim: whether a generation other than $1 has ready jobs and
+-- no worker. $2 generations to leave out.
 SELECT EXISTS (
        SELECT FROM rag.generation g
          JOIN rag.collection c ON c.collection_id = g.collection_id

@@ -1,5 +1,5 @@
--- Run by rag_ingest, once a table and backend: the collections whose source is this table or the
--- partitioned table it belongs to.
+-- Run by rag_ingest, once for each table and backend: the collections whose source is this table or a partitioned table above
+-- it.
 SELECT c.collection_id, c.name, c.key_columns::text[] AS key_columns, c.content_column::text AS content_column,
        c.title_column::text AS title_column
   FROM rag.collection c

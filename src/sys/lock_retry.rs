@@ -1,7 +1,7 @@
-//! Changes that need a lock which somebody may hold for long.
+//! Changes that need a lock that other sessions may hold for long.
 //!
-//! Whoever waits for a strong lock makes all who come later wait as well. So each try is short, and between
-//! two tries the others get through.
+//! A session that waits for a strong lock makes later ones wait behind it. So each attempt is short, and others proceed
+//! between two attempts.
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::with_lock_timeout;
@@ -10,30 +10,29 @@ use rag::{Error, Result};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-/// Time between two tries.
+/// Time between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Longest wait for a lock in one try, as the setting `lock_timeout` takes it.
+pub struct LockPatience {
+    /// `lock_timeout` of one attempt.
     pub each: &'static CStr,
-    /// How long to go on trying.
+    /// Time for all attempts.
     pub all: Duration,
 }
 
-/// Runs `body` in a subtransaction, again until it gets its locks. `what` is named in the error when it
-/// never does.
+/// Runs `body` in a subtransaction, repeated until it gets its locks. `what` is named in the error if it does not.
 pub fn with_short_locks<R>(
     what: &str,
-    patience: Patience,
+    patience: LockPatience,
     mut body: impl FnMut() -> Result<R>,
 ) -> Result<R> {
     let started = Instant::now();
     loop {
         let failed = match subtransaction(|| with_lock_timeout(patience.each, &mut body)) {
             Ok(value) => return Ok(value),
-            Err(failed) if failed.is_lock() => failed,
+            Err(failed) if failed.is_lock_failure() => failed,
             Err(failed) => failed.rethrow(),
         };
         if started.elapsed() >= patience.all {
@@ -44,7 +43,7 @@ pub fn with_short_locks<R>(
 }
 
 fn busy(what: &str, failed: &Failed) -> Error {
-    Error::busy(format!("could not {what}: somebody holds a lock on it"))
+    Error::busy(format!("could not {what}: another session holds a lock on it"))
         .with_detail(failed.reason().to_owned())
         .with_hint(
             "Try again when transactions that use the collection have ended; pg_locks shows them.",

@@ -1,5 +1,5 @@
-//! The full-text index after a load. New entries wait in a list that every search reads from end to end; what
-//! is 4 MB of it costs a search as much as all the rest.
+//! The pending list of the full-text index, a GIN index. Every search reads it from end to end: 4 MB of it cost as much as
+//! the rest of the index.
 use crate::catalog::target::Target;
 use crate::sys::failed::Failed;
 use crate::sys::rights::as_source_owner;
@@ -7,24 +7,23 @@ use crate::sys::spi::{query, required};
 use crate::sys::transaction::Host;
 use std::collections::BTreeSet;
 
-/// Generations with entries that wait.
+/// Generations whose indexes have entries in their pending lists.
 #[derive(Debug, Default)]
-pub struct Waiting(BTreeSet<i32>);
+pub struct PendingLists(BTreeSet<i32>);
 
-impl Waiting {
+impl PendingLists {
     /// Notes that chunks were indexed.
     pub fn add(&mut self, generation: i32) {
         self.0.insert(generation);
     }
 
-    /// Sorts the entries of one generation in that has come to rest. Where that fails it is left to
-    /// autovacuum: it is upkeep, and the queue goes on.
-    pub fn merge_one(&mut self, host: &Host, is_busy: impl Fn(i32) -> bool) -> Result<(), Failed> {
+    /// Flushes the pending lists of one generation whose queue is empty. If that fails, it is left to autovacuum.
+    pub fn flush_one(&mut self, host: &Host, is_busy: impl Fn(i32) -> bool) -> Result<(), Failed> {
         let Some(generation) = self.0.iter().copied().find(|&id| !is_busy(id)) else {
             return Ok(());
         };
         self.0.remove(&generation);
-        match merge(host, generation) {
+        match flush(host, generation) {
             Err(failed) if !failed.is_cancel() => {
                 failed.warn();
                 Ok(())
@@ -34,10 +33,10 @@ impl Waiting {
     }
 }
 
-fn merge(host: &Host, generation: i32) -> Result<(), Failed> {
+fn flush(host: &Host, generation: i32) -> Result<(), Failed> {
     host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(()) };
-        let sql = statement!("ingest/merge_index");
+        let sql = statement!("ingest/flush_pending_list");
         let chunks = target.generation.chunks;
         as_source_owner(target.collection.owner, || {
             query(sql, &[chunks.into()], |row| required::<i64>(&row, 1))

@@ -1,5 +1,5 @@
--- Run by ingest::queue::changes as the extension's owner, in the transaction that starts a comparison: what was
--- read before it began must not be applied after it passed, and what was given up gets another chance.
+-- Run by workers as the extension's owner, in the transaction that starts a scan: a document that was read before the scan
+-- began must not be applied after the scan passed it, and dead jobs are retried.
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
        is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL

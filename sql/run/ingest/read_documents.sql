@@ -1,5 +1,5 @@
--- Run by ingest::pipeline::read as the source's owner: documents as they are, beside what is stored of them.
--- The identity shows when two keys are one document, such as 1.0 and 1.00.
+-- Run by workers as the source's owner: source rows and documents rows of keys. Two keys with the same identity are one
+-- document, such as 1.0 and 1.00.
 SELECT s.tableoid IS NOT NULL AS is_there,
        s.{content}::text AS content,
        {title} AS title,

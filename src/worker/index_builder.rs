@@ -1,16 +1,16 @@
-//! The process that builds a vector index concurrently, while workers go on.
+//! The process that builds a vector index concurrently, while workers index documents.
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::catalog::target::Target;
-use crate::ingest::index_build::{Plan, note_built, own};
+use crate::ingest::index_ddl::{IndexPlan, add_dependency, note_built};
 use crate::sys::background::{attach, connect, lower_priority, set};
 use crate::sys::failed::Failed;
 use crate::sys::names::role_name;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::transaction::Host;
-use crate::sys::workers::builders;
-use crate::sys::workers::turnstile;
+use crate::sys::workers::admission;
+use crate::sys::workers::builder_control;
 use crate::sys::workers::wake::changes_written;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{FromDatum, pg_guard, pg_sys};
@@ -22,16 +22,17 @@ use std::ffi::CString;
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     attach();
-    // SAFETY: whoever registered this process passed an OID.
+    // SAFETY: the process that registered this one passed an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let Ok(generation) = BackgroundWorker::get_extra().parse::<i32>() else { return };
     lower_priority();
-    // A build waits for whoever it must; nobody waits for it.
+    // CREATE INDEX CONCURRENTLY waits for old transactions; no process waits for it.
     set(c"lock_timeout", c"0");
     let host = Host::worker();
     // Held until the process ends, however it does.
-    if builders::free_slot().is_none() || !turnstile::building(generation).try_exclusive() {
+    if builder_control::free_slot().is_none() || !admission::index_build(generation).try_exclusive()
+    {
         return;
     }
     if let Err(failed) = build(&host, generation) {
@@ -45,22 +46,21 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
         if let Err(failed) = noted {
             failed.warn();
         }
-        // Whoever calls meanwhile finds somebody at it.
-        let _ = host.sleep(builders::AGAIN);
+        // Holds the lock, so that no other builder starts before the retry is due.
+        let _ = host.sleep(builder_control::RETRY_AFTER);
     }
 }
 
-/// Each statement that runs concurrently commits for itself. What a crash leaves behind, an index that is
-/// not valid, the next call drops.
+/// Each concurrent statement commits by itself. An invalid index that a crash leaves is dropped by the next build.
 fn build(host: &Host, generation: i32) -> Result<(), Failed> {
     let plan = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
-        let plan = Plan::load(&target);
+        let plan = IndexPlan::load(&target);
         if plan.is_none() && !target.generation.is_loaded {
             note_built(&target); // It wants no index.
         }
         if plan.is_some() {
-            // From here on, and for good: what is altered by name is altered with the rights of the table's owner.
+            // For the rest of the process: what is altered by name is altered with the rights of the table's owner.
             let role = role_name(target.collection.owner).unwrap_or_default();
             set(c"role", &CString::new(role).expect("names hold no zero byte"));
         }
@@ -82,9 +82,9 @@ fn build(host: &Host, generation: i32) -> Result<(), Failed> {
     }
     host.transaction(|| {
         if let Some(target) = Target::load(generation)? {
-            own(&target, &plan.name);
+            add_dependency(&target, &plan.name);
             note_built(&target);
-            // Searches may have waited for it to switch to this generation.
+            // The switch to this generation may have waited for the index.
             changes_written();
         }
         Ok(())

@@ -1,4 +1,4 @@
--- Run by ingest::index_build: our vector indexes of a table of chunks ($1), oldest first: those that depend on
+-- Run by workers and rag_maintain: our vector indexes of a table of chunks ($1), oldest first: those that depend on
 -- the extension, and the one being built, or left by a build that a crash ended. All others are the owner's.
 SELECT i.indexrelid AS oid, i.indisvalid AS is_valid, pg_catalog.pg_relation_size(i.indexrelid) AS size,
        (SELECT l.option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions) l WHERE l.option_name = 'lists') AS lists

@@ -1,12 +1,12 @@
 //! The vector index, built once the first load is in and again when `rag_maintain` asks for it.
 //!
-//! In a worker it is built concurrently, by a process of its own: documents are indexed meanwhile, and a
-//! transaction of a user that lasts holds nothing up but that process. Elsewhere it is built in one
-//! transaction, for which only workers wait, since nobody else writes chunks.
+//! A worker starts an index builder, which builds it concurrently: documents are indexed meanwhile, and a long transaction
+//! of a user delays that process only. `rag_work()` builds it in one transaction; only workers write chunks, so only they
+//! wait.
 //!
-//! Which vector index is ours PostgreSQL's own catalog says: it depends on the extension, as after `ALTER INDEX …
-//! DEPENDS ON EXTENSION`. A rename, `REINDEX CONCURRENTLY` (which gives it another OID), a dump and `pg_upgrade` keep
-//! that. Other vector indexes of the table are its owner's, and left alone.
+//! A vector index is ours if it depends on the extension, as after `ALTER INDEX … DEPENDS ON EXTENSION`. A rename,
+//! `REINDEX CONCURRENTLY` (which gives it another OID), a dump and `pg_upgrade` keep that. Other vector indexes of the table
+//! are its owner's, and left alone.
 #![allow(unsafe_code)] // names of relations and dependencies between objects
 
 use crate::catalog::target::Target;
@@ -17,8 +17,8 @@ use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, query, read, required};
 use crate::sys::transaction::Host;
-use crate::sys::workers::builders;
-use crate::sys::workers::turnstile;
+use crate::sys::workers::admission;
+use crate::sys::workers::builder_control;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::quote_identifier;
 use rag::Result;
@@ -27,7 +27,7 @@ use std::ffi::{CStr, CString};
 row! {
     /// A vector index that is there.
     #[derive(Debug, Clone, Copy)]
-    pub struct Index {
+    pub struct VectorIndex {
         /// The index.
         pub oid: Oid,
         /// False if a failed build left it.
@@ -40,12 +40,12 @@ row! {
 }
 
 /// Our vector indexes of a table of chunks, oldest first.
-pub fn of(chunks: Oid) -> Vec<Index> {
-    read(statement!("ingest/index_list"), &[chunks.into()], |row| Index::read(&row))
+pub fn vector_indexes(chunks: Oid) -> Vec<VectorIndex> {
+    read(statement!("ingest/vector_indexes"), &[chunks.into()], |row| VectorIndex::read(&row))
 }
 
-/// What is to be done for a generation's index.
-pub struct Plan {
+/// The statements that build a generation's index.
+pub struct IndexPlan {
     /// Its name, in the schema of the chunks.
     pub name: String,
     /// The statement that creates it.
@@ -58,18 +58,20 @@ pub struct Plan {
     pub replaced: Vec<String>,
 }
 
-impl Plan {
-    /// `None` where nothing is wanted, or nothing any more.
+impl IndexPlan {
+    /// `None` if no index is to be built.
     pub fn load(target: &Target) -> Option<Self> {
         let generation = &target.generation;
         if generation.is_loaded && !generation.wants_index || generation.index_method == "none" {
             return None;
         }
-        let name = |index: &Index| relation_sql(index.oid);
-        let (valid, broken): (Vec<Index>, Vec<Index>) =
-            of(generation.chunks).into_iter().partition(|index| index.is_valid);
+        let name = |index: &VectorIndex| relation_sql(index.oid);
+        let (valid, broken): (Vec<VectorIndex>, Vec<VectorIndex>) =
+            vector_indexes(generation.chunks).into_iter().partition(|index| index.is_valid);
         let options = match generation.index_method.as_str() {
-            "ivfflat" => format!("WITH (lists = {})", vector_index::lists(rows(target) as f64)),
+            "ivfflat" => {
+                format!("WITH (lists = {})", vector_index::lists(count_chunks(target) as f64))
+            }
             _ => String::new(),
         };
         let definition = vector_index::definition(&extension_schema("vector"));
@@ -107,14 +109,14 @@ fn free_name(chunks: Oid) -> String {
     }
 }
 
-/// Has the new index of a generation depend on the extension, by which it is ours. The statement for that would wait
-/// for all that reads the index, and keep others waiting.
-pub fn own(target: &Target, name: &str) {
+/// Makes the new index of a generation depend on the extension, by which it is ours. `ALTER INDEX` would wait for all readers
+/// of the index, and make later ones wait.
+pub fn add_dependency(target: &Target, name: &str) {
     let name = CString::new(name).expect("names hold no zero byte");
     let address =
         |class, object| pg_sys::ObjectAddress { classId: class, objectId: object, objectSubId: 0 };
-    // SAFETY: look-ups in a transaction. The extension and the table are there while a generation is worked on, and
-    // nobody drops an index that was created or is named here without being its owner, who may do without.
+    // SAFETY: look-ups in a transaction. Extension and table exist while a generation is worked on; only its owner can
+    // drop the index meanwhile.
     unsafe {
         let schema = pg_sys::get_rel_namespace(target.generation.chunks);
         let index = pg_sys::get_relname_relid(name.as_ptr(), schema);
@@ -131,26 +133,26 @@ pub fn own(target: &Target, name: &str) {
 }
 
 /// Number of chunks.
-pub fn rows(target: &Target) -> i64 {
+pub fn count_chunks(target: &Target) -> i64 {
     let sql = fill("SELECT pg_catalog.count(1) FROM {chunks}", &[("chunks", &target.chunks)]);
     let count = || query(&sql, &[], |row| required(&row, 1)).pop();
     as_source_owner(target.collection.owner, count).unwrap_or_default()
 }
 
-/// Has the index of a generation built, or builds it. False when another process is at it.
+/// Starts a builder for the index of a generation, or builds it here. False if another process builds it.
 pub fn build(host: &Host, generation: i32) -> Result<bool, Failed> {
-    if host.is_worker() && builders::call(generation) {
+    if host.is_worker() && builder_control::start(generation) {
         return Ok(false);
     }
     host.transaction(|| {
-        if !turnstile::building(generation).try_exclusive_for_transaction() {
+        if !admission::index_build(generation).try_exclusive_for_transaction() {
             return Ok(false);
         }
         let Some(target) = Target::load(generation)? else { return Ok(true) };
-        if let Some(plan) = Plan::load(&target) {
+        if let Some(plan) = IndexPlan::load(&target) {
             as_source_owner(target.collection.owner, || {
                 execute(&plan.create, &[]);
-                own(&target, &plan.name);
+                add_dependency(&target, &plan.name);
                 for index in plan.broken.iter().chain(&plan.replaced) {
                     execute(&fill("DROP INDEX {index}", &[("index", index)]), &[]);
                 }
@@ -164,10 +166,10 @@ pub fn build(host: &Host, generation: i32) -> Result<bool, Failed> {
 /// Notes that a generation is loaded and has its index.
 pub fn note_built(target: &Target) {
     let generation = &target.generation;
-    let index = of(generation.chunks).into_iter().rfind(|index| index.is_valid);
-    let rows = index.map(|_| rows(target));
+    let index = vector_indexes(generation.chunks).into_iter().rfind(|index| index.is_valid);
+    let rows = index.map(|_| count_chunks(target));
     let size = index.map(|index| index.size);
-    let sql = statement!("ingest/loaded");
+    let sql = statement!("ingest/index_built");
     let args = [generation.id.into(), rows.into(), size.into()];
     as_extension_owner(|| execute(sql, &args));
 }

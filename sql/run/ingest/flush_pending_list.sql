@@ -1,5 +1,5 @@
--- Run by ingest::text_index as the source's owner, when a generation has nothing left to do: brings what the full-text
--- indexes of its chunks ($1) took aside into their trees. Every search reads through what is aside.
+-- Run by workers as the source's owner when the queue of a generation is empty: flushes the pending lists of the full-text
+-- indexes of its chunks ($1), which every search reads.
 SELECT pg_catalog.count(pg_catalog.gin_clean_pending_list(i.indexrelid))
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[0]

@@ -1,4 +1,4 @@
--- Run by ingest::queue::changes as the extension's owner: generations that may have work.
+-- Run by workers as the extension's owner: generations that may have work.
 -- $1 collections to look at, or NULL for all.
 SELECT g.generation_id,
        EXISTS (SELECT FROM rag.scan s WHERE s.generation_id = g.generation_id) AS has_scan,
