@@ -81,6 +81,14 @@ $session->{finish}->();
 ok(wait_until('it is paused', sub { sql("SELECT paused FROM rag.status WHERE collection = 'wrong'") eq 'wrong' }, 60), 'it is paused when the row is free');
 sql("SELECT rag_drop_collection('wrong')");
 
+# Many changes of one collection, of which no more than some are taken before another's.
+collection('flood', 'id int PRIMARY KEY');
+sql(q{SELECT rag_pause('flood'); INSERT INTO rag.change (collection_id, keys, is_insert)
+      SELECT collection_id, ARRAY['["' || i || '"]'], true FROM rag.collection, generate_series(1, 300000) i WHERE name = 'flood'});
+other_goes_on('another collection has a flood of changes');
+is(sql(q{SELECT count(*) > 0 FROM rag.change JOIN rag.collection USING (collection_id) WHERE name = 'flood'}), 't', 'of which most are no jobs yet');
+sql("SELECT rag_drop_collection('flood')");
+
 # A lock on a collection's tables: progress is shown all the same.
 $session = start_session($node, "BEGIN; LOCK TABLE $chunks; SELECT pg_sleep(10); COMMIT");
 wait_until('the table is locked',

@@ -1,16 +1,21 @@
 //! Turns changes into jobs, and lists the generations with work.
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::rows::row;
-use crate::sys::spi::{column, execute, query, required};
+use crate::sys::spi::{execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Most rows of `rag.change` taken at once: up to 100,000 keys.
+/// Most rows of `rag.change` taken at once, as many of each collection: up to 100,000 keys.
 const CHANGES: i32 = 100;
-/// How long changes are taken before any document is indexed. They are taken in the order written, for all collections: with a
-/// small limit a change would wait until documents of other collections before it are indexed.
+/// How long changes are taken before any document is indexed.
 const BUDGET: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// The collection that had its turn last, where more of them wait than one batch takes.
+    static LAST: Cell<i32> = const { Cell::new(0) };
+}
 
 /// What became of committed changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +43,11 @@ pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
         // A job may be locked by a long transaction.
         with_lock_timeout(c"100ms", || {
             loop {
-                let taken = take(collections(), &held);
+                let (taken, has_more) = take(collections(), &held);
                 if taken > 0 {
                     changes = Coalesced::Taken;
                 }
-                if taken < i64::from(CHANGES) || started.elapsed() >= BUDGET {
+                if !has_more || started.elapsed() >= BUDGET {
                     return changes;
                 }
             }
@@ -50,18 +55,22 @@ pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
     })
 }
 
-/// Turns a batch of changes into jobs and starts the scans among them. Returns the number of changes.
-fn take(collections: Option<Vec<i32>>, held: &[i32]) -> i64 {
+row! {
+    struct CoalescedRow { taken: i64, scanned: Option<Vec<i32>>, has_more: bool, last_collection: Option<i32> }
+}
+
+/// Turns a batch of changes into jobs and starts the scans among them. Returns the number of changes, and whether there may be
+/// more.
+fn take(collections: Option<Vec<i32>>, held: &[i32]) -> (i64, bool) {
     let sql = statement!("ingest/coalesce");
-    let args = [collections.into(), CHANGES.into(), held.to_vec().into()];
-    let row = query(sql, &args, |row| {
-        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 2).unwrap_or_default())
-    });
-    let (taken, compared) = row.into_iter().next().unwrap_or_default();
-    if !compared.is_empty() {
-        execute(statement!("ingest/requeue_jobs"), &[compared.into()]);
+    let args = [collections.into(), CHANGES.into(), held.to_vec().into(), LAST.get().into()];
+    let row = query(sql, &args, |row| CoalescedRow::read(&row));
+    let row = row.into_iter().next().expect("the statement returns one row");
+    LAST.set(row.last_collection.unwrap_or_default());
+    if let Some(scanned) = row.scanned {
+        execute(statement!("ingest/requeue_jobs"), &[scanned.into()]);
     }
-    taken
+    (row.taken, row.has_more)
 }
 
 /// Those of `collections` (`None`: all) that have changes.
