@@ -30,7 +30,7 @@ pgrx::extension_sql_file!(
         "catalog",
         "job_count",
         "call_log",
-        identity,
+        home,
         worker_state,
         size_unless_locked,
         jobs_of_both,
