@@ -7,7 +7,7 @@ use crate::search::trace::Gathering;
 use crate::sys::relation_size as frequency;
 use crate::sys::spi::{fill, required};
 use crate::sys::text_search::tsquery;
-use crate::sys::{plan, rights};
+use crate::sys::{plan, privileges, rights};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use rag::search::exact_scan;
@@ -52,9 +52,9 @@ impl Search {
     pub(super) fn candidates(&mut self, required: Option<String>) -> Vec<Found> {
         let wanted = self.options.candidates;
         let is_filtered = self.filter.sql().is_some();
-        let has_policies = rights::row_security_applies(self.collection.source);
-        let is_strict =
-            is_filtered || (has_policies && !rights::row_security_applies(self.generation.chunks));
+        let has_policies = privileges::row_security_applies(self.collection.source);
+        let is_strict = is_filtered
+            || (has_policies && !privileges::row_security_applies(self.generation.chunks));
         self.trace.is_short = false;
         self.trace.gathered =
             Gathering { must_match: required, is_strict, limit: wanted, ..Gathering::default() };
@@ -202,6 +202,6 @@ impl Search {
 
     /// Statistics count rows that others may not see: only for callers whom no policy holds back.
     pub(super) fn may_use_statistics(&self) -> bool {
-        !rights::row_security_applies(self.collection.source)
+        !privileges::row_security_applies(self.collection.source)
     }
 }

@@ -4,8 +4,8 @@ use crate::search::engine::Search;
 use crate::search::engine::lexical_leg::Entries;
 use crate::search::settings;
 use crate::sys::plan;
+use crate::sys::privileges;
 use crate::sys::relation_size as frequency;
-use crate::sys::rights;
 use crate::sys::spi::{column, fill};
 use rag::search::partial_results::{Request, Term, rarest_terms, seen};
 
@@ -80,7 +80,7 @@ impl Search {
 
     /// SQL that is true for chunks that the caller may see and the filter lets pass.
     pub(super) fn visible(&self) -> String {
-        if self.filter.sql().is_none() && rights::row_security_applies(self.generation.chunks) {
+        if self.filter.sql().is_none() && privileges::row_security_applies(self.generation.chunks) {
             return "true".to_owned();
         }
         self.collection.source_visible_where("c", self.filter.sql())

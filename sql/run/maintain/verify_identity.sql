@@ -1,5 +1,5 @@
--- Run by rag_verify as the extension's owner: a collection that was restored or cloned is at home now. Its
--- columns are found by name, since a restored table numbers them anew.
+-- Run by rag_verify as the extension's owner: stores this database's identity for a restored or cloned collection. Its
+-- columns are found by name, since a restored table may number them anew.
 UPDATE rag.collection c
    SET home = rag.home(c.source),
        column_numbers = ARRAY (
