@@ -119,6 +119,7 @@ CREATE TABLE rag.job (
     is_new        boolean NOT NULL,
     is_dead       boolean NOT NULL DEFAULT false,
     attempts      int NOT NULL DEFAULT 0,
+    doubtful      int NOT NULL DEFAULT 0,
     queued_at     timestamptz NOT NULL,
     -- Not before: now for a waiting job, the end of the lease for a claimed one, later after a failure.
     ready_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -136,6 +137,7 @@ CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id, queued_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id) WHERE worker IS NOT NULL;
 CREATE INDEX ON rag.job (generation_id, rag.source_hash(NULL, key)) WHERE is_dead;
+COMMENT ON COLUMN rag.job.doubtful IS 'attempts, the last in a row, in which a remote model failed at it while others succeeded';
 COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
 COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';

@@ -1,8 +1,9 @@
-//! TODO
+//! Collections and generations as the catalog describes them, and the tables, triggers, policies and views that belong to them.
+//! Imports `sys` and `models`.
 pub mod collection;
 pub mod follow_ddl;
 pub mod generation;
-pub mod home;
+pub mod identity;
 pub mod lexical;
 pub mod model;
 pub mod objects;

@@ -41,7 +41,7 @@ pgrx::extension_sql_file!("../sql/call_log.sql", name = "call_log", requires = [
 pgrx::extension_sql_file!(
     "../sql/answer_request.sql",
     name = "answer_request",
-    requires = ["catalog", home::home]
+    requires = ["catalog", identity::home]
 );
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
 pgrx::extension_sql_file!("../sql/query_stats.sql", name = "query_stats", requires = ["catalog"]);

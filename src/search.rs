@@ -1,4 +1,5 @@
-//! TODO
+//! From a question to ranked chunks: filters, candidates by vector and by BM25, fusion, reranking, and the log of queries.
+//! Imports `sys`, `models` and `catalog`; only reads, but for the log.
 pub mod comparable;
 pub mod engine;
 pub mod filter;

@@ -1,4 +1,5 @@
-//! TODO
+//! PostgreSQL as the rest of the crate sees it: process facts, transactions, SPI, privileges, settings, shared memory, datums.
+//! The bottom floor: it imports no other, and is where a call of PostgreSQL's is made safe.
 pub mod background;
 pub mod cursor;
 pub mod datum;
@@ -13,6 +14,8 @@ pub mod lock_retry;
 pub mod memory;
 pub mod names;
 pub mod plan;
+pub mod privileges;
+pub mod process;
 pub mod relation_size;
 pub mod rights;
 pub mod rows;

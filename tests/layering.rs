@@ -143,13 +143,14 @@ fn floors_import_only_those_below_them() {
 /// A room is a module of a floor, with the modules below it.
 #[test]
 fn rooms_of_a_floor_do_not_import_each_other_in_a_circle() {
-    let mut arrows: BTreeMap<[String; 2], BTreeSet<[String; 2]>> = BTreeMap::new();
     let rooms: BTreeSet<[String; 2]> = imports()
         .iter()
         .filter(|file| file.module.len() > 1)
         .map(|file| [file.module[0].clone(), file.module[1].clone()])
         .collect();
     assert!(rooms.len() > 40, "only {} rooms were found", rooms.len());
+    let mut arrows: BTreeMap<[String; 2], BTreeSet<[String; 2]>> =
+        rooms.iter().map(|room| (room.clone(), BTreeSet::new())).collect();
     for Imports { module, paths } in imports().into_iter().filter(|file| file.module.len() > 1) {
         let from = [module[0].clone(), module[1].clone()];
         for path in paths.into_iter().filter(|path| path.len() > 1) {
@@ -159,26 +160,155 @@ fn rooms_of_a_floor_do_not_import_each_other_in_a_circle() {
             }
         }
     }
-    // Rooms that import nothing of what is left leave, until none does: what is left goes in circles.
-    let mut left = rooms;
+    let arrows = arrows
+        .into_iter()
+        .map(|(from, to)| (from.to_vec(), to.into_iter().map(|other| other.to_vec()).collect()));
+    let found = circles(&arrows.collect());
+    assert!(found.is_empty(), "circles among:\n{}", found.join("\n"));
+}
+
+/// Which module imports which others.
+type Arrows = BTreeMap<Vec<String>, BTreeSet<Vec<String>>>;
+
+/// Takes away modules that import none of what is left, until each does: what is left is in circles, or
+/// imports them.
+fn circles(arrows: &Arrows) -> Vec<String> {
+    let mut left: BTreeSet<_> = arrows.keys().collect();
     loop {
-        let importing = |room: &[String; 2]| {
-            arrows.get(room).is_some_and(|to| to.iter().any(|other| left.contains(other)))
-        };
-        let staying: BTreeSet<_> = left.iter().filter(|room| importing(room)).cloned().collect();
+        let is_importing =
+            |module: &&Vec<String>| arrows[*module].iter().any(|to| left.contains(to));
+        let staying: BTreeSet<_> = left.iter().copied().filter(is_importing).collect();
         if staying == left {
             break;
         }
         left = staying;
     }
-    let described: Vec<String> = left
-        .iter()
-        .map(|room| {
-            let to = arrows[room].iter().filter(|to| left.contains(*to)).map(|to| to.join("::"));
-            format!("{} imports {}", room.join("::"), to.collect::<Vec<_>>().join(", "))
+    left.iter()
+        .map(|module| {
+            let to = arrows[*module].iter().filter(|to| left.contains(to)).map(|to| to.join("::"));
+            format!("{} imports {}", module.join("::"), to.collect::<Vec<_>>().join(", "))
+        })
+        .collect()
+}
+
+/// The text of a module without comments and without the tests at its end.
+fn program(text: &str) -> String {
+    let text: String = code(text).map(|(_, line)| format!("{line}\n")).collect();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
+}
+
+/// The imports between the files of the crate `rag`. A name that a module passes on (`pub use`) counts as
+/// imported from the module that defines it; to pass it on is no import.
+fn arrows_of_the_crate() -> Arrows {
+    const ROOT: &str = "crates/rag/src";
+    let files: BTreeMap<Vec<String>, String> = sources(ROOT)
+        .into_iter()
+        .filter(|(path, _)| !path.starts_with("crates/rag/src/bin/"))
+        .map(|(path, text)| {
+            let path = path[ROOT.len() + 1..].trim_end_matches(".rs");
+            let path = if path == "lib" { "" } else { path };
+            let module = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
+            (module, program(&text))
         })
         .collect();
-    assert!(left.is_empty(), "circles among:\n{}", described.join("\n"));
+    let below = |module: &[String], path: &[String]| {
+        let is_child = |name: &String| files.contains_key(&[module, &[name.clone()]].concat());
+        absolute(module, path)
+            .or_else(|| path.first().filter(|name| is_child(name)).map(|_| [module, path].concat()))
+    };
+    let mut passed_on: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    let mut paths: Vec<(&Vec<String>, Vec<String>)> = Vec::new();
+    for (module, text) in &files {
+        let mut rest = String::new();
+        for (n, part) in text.split("use ").enumerate() {
+            let Some((tree, behind)) = part.split_once(';').filter(|_| n > 0) else {
+                rest.push_str(part);
+                continue;
+            };
+            let is_public =
+                rest.trim_end().rsplit('\n').next().unwrap_or_default().starts_with("pub");
+            let mut found = Vec::new();
+            leaves(&mut Vec::new(), tree, &mut found);
+            for path in found.iter().filter_map(|path| below(module, path)) {
+                if let (true, Some(name)) = (is_public, path.last().cloned()) {
+                    passed_on.insert([&module[..], &[name]].concat(), path);
+                } else {
+                    paths.push((module, path));
+                }
+            }
+            rest.push_str(behind);
+        }
+        let words = rest.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+        for word in words.filter(|word| word.contains("::")) {
+            let path: Vec<_> = word.split("::").map(str::to_owned).collect();
+            paths.extend(below(module, &path).map(|path| (module, path)));
+        }
+    }
+    let mut arrows: Arrows = files.keys().map(|module| (module.clone(), BTreeSet::new())).collect();
+    for (from, mut path) in paths {
+        let is_passed_on =
+            |path: &[String]| !files.contains_key(path) && passed_on.contains_key(path);
+        while let Some(at) = (1..=path.len()).find(|at| is_passed_on(&path[..*at])) {
+            path = [&passed_on[&path[..at]][..], &path[at..]].concat();
+        }
+        while !files.contains_key(&path) {
+            path.pop();
+        }
+        if path != *from {
+            arrows.entry(from.clone()).or_default().insert(path);
+        }
+    }
+    arrows
+}
+
+/// Rooms are the crate's top-level modules; at depth 2 come the modules of each room, and at last single files.
+#[test]
+fn modules_of_the_crate_do_not_import_each_other_in_a_circle() {
+    let files = arrows_of_the_crate();
+    let counted: usize = files.values().map(BTreeSet::len).sum();
+    assert!(counted > 250, "only {counted} imports were found");
+    for depth in [1, 2, usize::MAX] {
+        let upper = |module: &[String]| module[..module.len().min(depth)].to_vec();
+        let mut arrows = Arrows::new();
+        for (from, to) in files.iter().filter(|(from, _)| !from.is_empty()) {
+            let from = upper(from);
+            let to = to.iter().filter(|to| !to.is_empty()).map(|to| upper(to));
+            let to: Vec<_> = to.filter(|to| *to != from).collect();
+            arrows.entry(from).or_default().extend(to);
+        }
+        let found = circles(&arrows);
+        assert!(found.is_empty(), "circles among:\n{}", found.join("\n"));
+        // Any one import put the other way round as well is found.
+        let (from, to) =
+            arrows.iter().find_map(|(from, to)| Some((from, to.first()?))).expect("one");
+        let (from, to) = (from.clone(), to.clone());
+        arrows.entry(to).or_default().insert(from);
+        assert!(!circles(&arrows).is_empty(), "a circle of two at depth {depth} is not found");
+    }
+}
+
+/// The order that `lib.rs` gives is the one of the imports.
+#[test]
+fn rooms_of_the_crate_import_only_those_named_before_them() {
+    let text = include_str!("../crates/rag/src/lib.rs");
+    let order = text.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
+    let order: Vec<&str> = order
+        .expect("the order")
+        .split(['<', '|', '\n', '/', '!', ' '])
+        .filter(|s| !s.is_empty())
+        .collect();
+    let level = |module: &[String]| {
+        let name = module.first().map_or("", String::as_str);
+        order
+            .iter()
+            .position(|room| *room == name)
+            .unwrap_or_else(|| panic!("\"{name}\" has no place"))
+    };
+    for (from, to) in arrows_of_the_crate().iter().filter(|(from, _)| !from.is_empty()) {
+        for to in to.iter().filter(|to| !to.is_empty()) {
+            assert!(level(to) <= level(from), "{} imports {}", from.join("::"), to.join("::"));
+        }
+    }
 }
 
 /// A statement is parsed under the extension's own search path. Whoever reaches SPI past the rooms that see to it would

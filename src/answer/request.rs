@@ -9,8 +9,8 @@ use pgrx::JsonB;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::SpiHeapTupleData;
-use rag::answer::generate::{Found, Written};
-use rag::answer::told::{self, Place};
+use rag::answer::generate::{GeneratedAnswer, VerifiedQuote};
+use rag::answer::json::{self, CitedPassage};
 use rag::{Error, Result};
 use serde_json::Value;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Submission<'a> {
     /// The best first.
     pub passages: Vec<&'a str>,
     /// Where each stands.
-    pub places: Vec<Place>,
+    pub places: Vec<CitedPassage>,
     /// Where they were found.
     pub collection: Option<i32>,
     /// The number of the question in the query log.
@@ -57,7 +57,7 @@ pub struct Request {
     /// The best first.
     pub passages: Vec<String>,
     /// Where each stands.
-    pub places: Vec<Place>,
+    pub places: Vec<CitedPassage>,
     /// How often the provider put it off.
     pub attempts: u32,
     /// How long ago it was submitted.
@@ -114,7 +114,7 @@ pub struct Seen {
 /// Puts a question into the queue of the caller's role.
 pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
     let most = guc::answer::max_queued();
-    let places = submission.places.iter().map(Place::to_json).collect();
+    let places = submission.places.iter().map(CitedPassage::to_json).collect();
     let args = [
         current_user().into(),
         submission.collection.into(),
@@ -203,7 +203,7 @@ pub fn claim(most: usize, role: Oid, held: Vec<Uuid>) -> Vec<Request> {
 
 fn request(row: &SpiHeapTupleData<'_>) -> Request {
     let JsonB(places) = required(row, 9);
-    let places = places.as_array().into_iter().flatten().filter_map(Place::read);
+    let places = places.as_array().into_iter().flatten().filter_map(CitedPassage::read);
     Request {
         id: required(row, 1),
         role: required(row, 2),
@@ -250,12 +250,13 @@ pub enum Finish {
 }
 
 /// Writes what came of a request.
-pub fn finish(request: &Request, outcome: &Result<Written, Problem>) -> Finish {
+pub fn finish(request: &Request, outcome: &Result<GeneratedAnswer, Problem>) -> Finish {
     let done = outcome.as_ref().ok();
     let problem = outcome.as_ref().err();
-    let citation = |found: &Found| Some(request.places.get(found.passage)?.verified(found));
-    let citations =
-        |written: &Written| -> Value { written.citations.iter().filter_map(citation).collect() };
+    let citation = |found: &VerifiedQuote| Some(request.places.get(found.passage)?.verified(found));
+    let citations = |written: &GeneratedAnswer| -> Value {
+        written.citations.iter().filter_map(citation).collect()
+    };
     let json = |value: Option<Value>| value.map(JsonB);
     let args = [
         request.id.into(),
@@ -263,8 +264,8 @@ pub fn finish(request: &Request, outcome: &Result<Written, Problem>) -> Finish {
         done.map(|written| &*written.text).into(),
         json(done.map(citations)).into(),
         done.map(|written| written.status.as_str()).into(),
-        json(done.map(|written| told::claims(&written.claims))).into(),
-        json(done.map(|written| told::usage(&request.model, &written.usage))).into(),
+        json(done.map(|written| json::claims(&written.claims))).into(),
+        json(done.map(|written| json::usage(&request.model, &written.usage))).into(),
         problem.map(|problem| &*problem.sqlstate).into(),
         problem.map(|problem| &*problem.message).into(),
         problem.and_then(|problem| problem.detail.as_deref()).into(),

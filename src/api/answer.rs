@@ -13,7 +13,7 @@ use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::told::Place;
+use rag::answer::json::CitedPassage;
 use rag::answer::{self, Answer, Citation, Options, Status};
 use rag::model::{LocalModel, Purpose};
 use rag::remote::Kind;
@@ -77,11 +77,14 @@ fn rag_answer_passages(
 }
 
 /// The texts of an array, without its NULLs, and which elements they are.
-fn elements<'a>(passages: Option<&'a Array<'_, &str>>) -> Result<(Vec<Place>, Vec<&'a str>)> {
+fn elements<'a>(
+    passages: Option<&'a Array<'_, &str>>,
+) -> Result<(Vec<CitedPassage>, Vec<&'a str>)> {
     limit::items(passages.map_or(0, Array::len))?;
     let elements = (1..).zip(passages.into_iter().flat_map(Array::iter));
-    let (places, texts): (_, Vec<&str>) =
-        elements.filter_map(|(ordinal, text)| Some((Place::of_element(ordinal), text?))).unzip();
+    let (places, texts): (_, Vec<&str>) = elements
+        .filter_map(|(ordinal, text)| Some((CitedPassage::of_element(ordinal), text?)))
+        .unzip();
     limit::texts(texts.iter().copied())?;
     Ok((places, texts))
 }

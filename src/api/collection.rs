@@ -1,8 +1,8 @@
 //! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
 use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build};
 use crate::catalog::objects::drop;
-use crate::catalog::objects::triggers::heed_replication;
-use crate::catalog::objects::{Plan, Source, create};
+use crate::catalog::objects::triggers::set_replication_triggers;
+use crate::catalog::objects::{NewCollection, Source, create};
 use crate::catalog::{generation, lexical};
 use crate::models::embedder::Embedder;
 use crate::models::local as model;
@@ -72,7 +72,8 @@ fn rag_create_collection(
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let is_replicated = replicated.unwrap_or(false);
-    let plan = Plan { name, source, content, title, text_search_config, is_replicated, build };
+    let plan =
+        NewCollection { name, source, content, title, text_search_config, is_replicated, build };
     let id = create(&plan)?;
     // The whole source is compared with the documents, of which there are none yet.
     compare_everything(id);
@@ -98,7 +99,7 @@ fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<
     let sql = "UPDATE rag.collection SET replicated = $2 WHERE collection_id = $1";
     as_extension_owner(|| execute(sql, &[collection.id.into(), is_replicated.into()]));
     collection.is_replicated = is_replicated;
-    heed_replication(&collection, &source);
+    set_replication_triggers(&collection, &source);
     if is_replicated {
         // What was applied until now went unnoticed.
         compare_everything(collection.id);
@@ -119,7 +120,7 @@ CREATE FUNCTION @extschema@.rag_drop_collection(name text) RETURNS void
 COMMENT ON FUNCTION @extschema@.rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
 ", requires = ["catalog"])]
 fn rag_drop_collection(name: &str) -> Result<(), SqlError> {
-    drop::drop(name, drop::Behavior::Restrict)?;
+    drop::drop(name, drop::DropBehavior::Restrict)?;
     Ok(())
 }
 

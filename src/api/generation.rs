@@ -4,7 +4,7 @@ use crate::catalog::generation::switch;
 use crate::catalog::objects::Source;
 use crate::maintain::estimate::estimate;
 use crate::maintain::prune;
-use crate::maintain::rebuild::{Wish, rebuild};
+use crate::maintain::rebuild::{RebuildOptions, rebuild};
 use crate::models::embedder::Embedder;
 use crate::models::local as model;
 use crate::sys::error::SqlError;
@@ -41,7 +41,8 @@ fn rag_rebuild(
     switch: Option<bool>,
     lexical: Option<&str>,
 ) -> Result<i32, SqlError> {
-    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    let wish =
+        RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "rebuild it", &wish)?;
     Source::describe(collection.source)?;
     let cost = estimate(&collection, &build, &embedder)?;
@@ -97,7 +98,8 @@ fn rag_estimate(
     >,
     SqlError,
 > {
-    let wish = Wish { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    let wish =
+        RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "estimate it", &wish)?;
     let cost = estimate(&collection, &build, &embedder)?;
     Ok(TableIterator::once((
@@ -160,7 +162,7 @@ fn rag_prune(collection: Option<&str>, generation: Option<i32>) -> Result<i32, S
 fn prepare(
     name: Option<&str>,
     to_do: &str,
-    wish: &Wish<'_>,
+    wish: &RebuildOptions<'_>,
 ) -> Result<(Collection, Build, Embedder)> {
     model::require_utf8()?;
     let collection = Collection::owned(name, to_do)?;

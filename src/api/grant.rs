@@ -1,7 +1,8 @@
 //! `rag_grant` and `rag_revoke`: who may search a collection.
 use crate::catalog::collection::Collection;
 use crate::sys::error::SqlError;
-use crate::sys::rights::{as_source_owner, role_name};
+use crate::sys::names::role_name;
+use crate::sys::rights::as_source_owner;
 use crate::sys::spi::{execute, fill};
 use pgrx::pg_sys;
 use pgrx::prelude::*;

@@ -1,7 +1,7 @@
 //! `rag_maintain()`: tells whether a collection's vector index is stale and has it built anew.
 use crate::catalog::collection::Collection;
 use crate::maintain::index as maintain;
-use crate::maintain::index::Report;
+use crate::maintain::index::IndexReport;
 use crate::sys::error::SqlError;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
@@ -80,7 +80,7 @@ fn checked(questions: Option<i32>) -> Result<i32> {
 }
 
 /// Asks the workers for a new index where one is wanted.
-fn act(report: &Report, rebuild: Option<bool>) -> &'static str {
+fn act(report: &IndexReport, rebuild: Option<bool>) -> &'static str {
     if !report.can_be_built {
         return "none";
     }

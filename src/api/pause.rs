@@ -2,7 +2,8 @@
 use crate::catalog::collection::Collection;
 use crate::catalog::generation::no_generation;
 use crate::sys::error::SqlError;
-use crate::sys::rights::{as_extension_owner, current_role};
+use crate::sys::names::current_role;
+use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::workers::wake;
 use pgrx::prelude::*;

@@ -1,6 +1,6 @@
 //! `rag_query_cache`: how often the embedding of a question was known. Behind the view `rag.query_cache`.
 use crate::models::question_cache;
-use crate::sys::{guc, rights};
+use crate::sys::{guc, privileges};
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
@@ -33,7 +33,7 @@ fn rag_query_cache() -> TableIterator<
     let (entries, counters) = question_cache::with(|cache| (cache.len(), *cache.counters));
     let is_shared = question_cache::is_shared();
     // Whoever sees them before and after a search knows whether somebody asked the same.
-    let is_told = !is_shared || rights::is_monitor();
+    let is_told = !is_shared || privileges::is_monitor();
     TableIterator::once((
         number(guc::question_cache::size()),
         is_told.then(|| number(entries)),

@@ -1,29 +1,27 @@
 //! A collection and its generations as the catalog describes them now.
 pub mod build;
-pub mod definition;
-pub mod hold;
 pub mod key;
+pub mod tables;
 
 use crate::catalog::vector_index;
-use crate::sys::spi::{column, read, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{read, required};
 use crate::sys::{names, plan};
 pub use build::Build;
 pub use key::KeyColumn;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::{Oid, TimestampTz};
-use pgrx::spi::{SpiHeapTupleData, quote_identifier};
+use pgrx::spi::quote_identifier;
 use rag::search::lexical::Engine;
 use rag::{Error, Result};
 
-/// What is appended to a collection's name to make its view's.
+/// Suffix of a collection's name in the name of its view.
 pub const VIEW_SUFFIX: &str = "_chunks";
 
 /// A source kept searchable.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    /// Its number in `rag.collection`.
     pub id: i32,
-    /// Its name.
     pub name: String,
     /// The source table.
     pub source: Oid,
@@ -45,27 +43,70 @@ pub struct Collection {
     pub keys: Vec<KeyColumn>,
     /// Text search configuration, qualified and quoted.
     pub text_search_config: String,
-    /// Whether changes that logical replication applies are noticed too.
+    /// Whether triggers fire for changes that logical replication applies.
     pub is_replicated: bool,
 }
 
-/// A generation's part in its collection.
+row! {
+    struct CollectionRow {
+        id: i32,
+        name: String,
+        source: Oid,
+        /// NULL, as owner and schema, where the source is gone.
+        source_sql: Option<String>,
+        schema_sql: Option<String>,
+        owner: Option<Oid>,
+        content: String,
+        title: Option<String>,
+        text_search_config: String,
+        is_replicated: bool,
+        view: Option<Oid>,
+        view_sql: Option<String>,
+    }
+}
+
+row! {
+    struct GenerationRow {
+        id: i32,
+        collection: i32,
+        state: String,
+        is_paused: bool,
+        model: String,
+        fingerprint: String,
+        storage_format: i32,
+        dimensions: i32,
+        max_tokens: i32,
+        overlap_tokens: i32,
+        format: String,
+        index_method: String,
+        lexical: String,
+        lexical_checked_at: TimestampWithTimeZone,
+        is_loaded: bool,
+        wants_index: bool,
+        documents: Oid,
+        chunks: Oid,
+        token_bits: bool,
+        bits: Option<Oid>,
+    }
+}
+
+/// The state of a generation in its collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Being filled beside the active one.
     Building,
-    /// What searches run on.
+    /// Searched.
     Active,
-    /// Was active; still follows the source, so that one can go back to it.
+    /// Was active; kept up to date for `rag_rollback`.
     Standby,
-    /// Follows the source no more.
+    /// No longer kept up to date.
     Retired,
 }
 
 impl State {
     const ALL: [Self; 4] = [Self::Building, Self::Active, Self::Standby, Self::Retired];
 
-    /// The word the catalog keeps.
+    /// As stored in the catalog.
     pub fn name(self) -> &'static str {
         match self {
             Self::Building => "building",
@@ -75,12 +116,12 @@ impl State {
         }
     }
 
-    /// Whether the generation follows the source.
+    /// Whether changes of the source are applied to the generation.
     pub fn is_live(self) -> bool {
         self != Self::Retired
     }
 
-    /// Whether nobody searches the generation yet.
+    /// Whether the generation is not searched yet.
     pub fn is_building(self) -> bool {
         self == Self::Building
     }
@@ -98,17 +139,12 @@ pub const STORAGE_FORMAT: i32 = 1;
 /// One immutable build of a collection.
 #[derive(Debug, Clone)]
 pub struct Generation {
-    /// Its number in `rag.generation`.
     pub id: i32,
-    /// The collection's number.
     pub collection: i32,
-    /// Its part in the collection.
     pub state: State,
-    /// Whether ingestion into it stands still, or into the whole collection.
+    /// Whether ingestion into the generation or the whole collection is paused.
     pub is_paused: bool,
-    /// Name of the embedder.
     pub model: String,
-    /// Fingerprint of the embedder.
     pub fingerprint: String,
     /// See [`STORAGE_FORMAT`].
     pub storage_format: i32,
@@ -124,7 +160,7 @@ pub struct Generation {
     pub index_method: String,
     /// The method that was asked for, which a generation of shorter vectors can have.
     pub asked_index_method: String,
-    /// What finds chunks by their words.
+    /// The BM25 engine.
     pub lexical: Engine,
     /// When the index of another extension was created or last found complete.
     pub lexical_checked_at: TimestampTz,
@@ -132,21 +168,17 @@ pub struct Generation {
     pub is_loaded: bool,
     /// Whether the vector index is to be built anew.
     pub wants_index: bool,
-    /// Table of documents.
     pub documents: Oid,
-    /// Table of chunks.
     pub chunks: Oid,
-    /// Table of token bits, if kept.
     pub bits: Option<Oid>,
 }
 
 impl Collection {
-    /// The collection of this name, or an error that says what to do.
     pub fn by_name(name: &str) -> Result<Self> {
         Self::load(Some(name), None)?.ok_or_else(|| no_collection(name))
     }
 
-    /// The collection of this name, for a caller who owns it.
+    /// The collection of this name, or an error unless the caller owns it.
     pub fn owned(name: Option<&str>, to_do: &str) -> Result<Self> {
         let name = name.ok_or_else(|| {
             Error::invalid_argument("argument \"collection\" must not be null")
@@ -157,48 +189,44 @@ impl Collection {
         Ok(collection)
     }
 
-    /// The collection of this number, or `None` when it was dropped.
     pub fn by_id(id: i32) -> Result<Option<Self>> {
         Self::load(None, Some(id))
     }
 
     fn load(name: Option<&str>, id: Option<i32>) -> Result<Option<Self>> {
         let sql = statement!("catalog/load_collection");
-        let found = plan::read_latest(sql, &[name.into(), id.into()], Self::from_row);
-        let Some(collection) = found.into_iter().next() else { return Ok(None) };
-        let mut collection = collection?;
-        collection.keys = key::primary_key(collection.source);
-        Ok(Some(collection))
+        let mut rows = plan::read_latest(sql, &[name.into(), id.into()], CollectionRow::read);
+        rows.pop().map(Self::from_row).transpose()
     }
 
-    fn from_row(row: &SpiHeapTupleData<'_>) -> Result<Self> {
-        let name: String = required(row, 2);
-        let Some(source_sql) = column(row, 4) else {
+    fn from_row(row: CollectionRow) -> Result<Self> {
+        let name = row.name;
+        let (Some(source_sql), Some(schema_sql), Some(owner)) =
+            (row.source_sql, row.schema_sql, row.owner)
+        else {
             return Err(Error::not_ready(format!("the source of collection \"{name}\" is gone"))
                 .with_hint(format!("Drop the collection with rag_drop_collection('{name}').")));
         };
-        let schema_sql: String = required(row, 9);
-        let view_sql = column(row, 10).unwrap_or_else(|| {
+        let view_sql = row.view_sql.unwrap_or_else(|| {
             format!("{schema_sql}.{}", quote_identifier(format!("{name}{VIEW_SUFFIX}")))
         });
         Ok(Self {
-            id: required(row, 1),
-            source: required(row, 3),
+            id: row.id,
+            source: row.source,
             source_sql,
-            owner: required(row, 5),
-            content: required(row, 6),
-            title: column(row, 7),
-            keys: Vec::new(),
-            text_search_config: required(row, 8),
-            is_replicated: required(row, 11),
-            view: column(row, 12),
+            owner,
+            content: row.content,
+            title: row.title,
+            keys: key::primary_key(row.source),
+            text_search_config: row.text_search_config,
+            is_replicated: row.is_replicated,
+            view: row.view,
             schema_sql,
             view_sql,
             name,
         })
     }
 
-    /// The generation that searches run on.
     pub fn active_generation(&self) -> Result<Generation> {
         self.generation_in(State::Active).ok_or_else(|| {
             Error::not_ready(format!("collection \"{}\" has no active generation", self.name))
@@ -216,7 +244,7 @@ impl Collection {
         Generation::load(Some(self.id), None)
     }
 
-    /// Refuses a caller who is not the source's owner (a superuser is everyone).
+    /// An error unless the caller has the privileges of the source's owner.
     pub fn require_owner(&self, to_do: &str) -> Result<()> {
         require_owner(self.owner, &self.name, to_do)
     }
@@ -315,34 +343,34 @@ impl Generation {
 
     fn load(collection: Option<i32>, id: Option<i32>) -> Vec<Self> {
         let sql = statement!("catalog/load_generation");
-        plan::read_latest(sql, &[collection.into(), id.into()], Self::from_row)
+        let rows = plan::read_latest(sql, &[collection.into(), id.into()], GenerationRow::read);
+        rows.into_iter().map(Self::from_row).collect()
     }
 
-    fn from_row(row: &SpiHeapTupleData<'_>) -> Self {
-        let size = |position| usize::try_from(required::<i32>(row, position)).unwrap_or_default();
-        let bits = if required(row, 10) { column(row, 15) } else { None };
-        let (dimensions, asked_index_method) = (size(6), required::<String>(row, 11));
+    fn from_row(row: GenerationRow) -> Self {
+        let size = |n: i32| usize::try_from(n).unwrap_or_default();
+        let dimensions = size(row.dimensions);
         Self {
-            id: required(row, 1),
-            collection: required(row, 2),
-            state: State::of(&required::<String>(row, 3)),
-            is_paused: required(row, 16),
-            model: required(row, 4),
-            fingerprint: required(row, 5),
+            id: row.id,
+            collection: row.collection,
+            state: State::of(&row.state),
+            is_paused: row.is_paused,
+            model: row.model,
+            fingerprint: row.fingerprint,
+            storage_format: row.storage_format,
             dimensions,
-            max_tokens: size(7),
-            overlap_tokens: size(8),
-            format: required(row, 9),
-            index_method: vector_index::method_for(&asked_index_method, dimensions).to_owned(),
-            asked_index_method,
-            lexical: Engine::named(&required::<String>(row, 18)).unwrap_or(Engine::Builtin),
-            lexical_checked_at: required::<TimestampWithTimeZone>(row, 19).into(),
-            storage_format: required(row, 20),
-            is_loaded: required(row, 12),
-            wants_index: required(row, 17),
-            documents: required(row, 13),
-            chunks: required(row, 14),
-            bits,
+            max_tokens: size(row.max_tokens),
+            overlap_tokens: size(row.overlap_tokens),
+            format: row.format,
+            index_method: vector_index::method_for(&row.index_method, dimensions).to_owned(),
+            asked_index_method: row.index_method,
+            lexical: Engine::named(&row.lexical).unwrap_or(Engine::Builtin),
+            lexical_checked_at: row.lexical_checked_at.into(),
+            is_loaded: row.is_loaded,
+            wants_index: row.wants_index,
+            documents: row.documents,
+            chunks: row.chunks,
+            bits: row.bits.filter(|_| row.token_bits),
         }
     }
 }

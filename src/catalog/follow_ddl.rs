@@ -13,7 +13,9 @@ use crate::catalog::objects::{Source, follow_owner};
 use crate::sys::error::raise;
 use crate::sys::names::relation_sql;
 use crate::sys::plan::scans::nodes;
-use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::privileges::relation_owner;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
 use crate::sys::spi::{column, execute, fill, query, read, required};
 use crate::sys::workers::builder_control;
 use crate::sys::workers::wake;
@@ -22,7 +24,7 @@ use pgrx::prelude::*;
 use rag::{Error, Result};
 use std::ffi::CStr;
 
-/// Tells PostgreSQL how to call [`rag_follow_ddl`].
+/// The calling convention of [`rag_follow_ddl`].
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub extern "C" fn pg_finfo_rag_follow_ddl() -> &'static pg_sys::Pg_finfo_record {
@@ -121,8 +123,8 @@ fn follow(id: i32) -> Result<()> {
     Ok(())
 }
 
-/// A trigger of the source's own that changes rows on their way in can change the text when another column
-/// is set: from then on an update of any column counts.
+/// A BEFORE trigger of the user's can change the text when another column is set: from then on the collection's trigger
+/// fires on an update of any column.
 fn follow_triggers(collection: &Collection, source: &Source) {
     let template = statement!("catalog/follow_update_trigger");
     let name = triggers::trigger_name(collection, "update");
@@ -155,7 +157,7 @@ fn follow_partitions(collection: &Collection, source: &Source) {
         return;
     }
     for (table, is_of_source, has_triggers) in &differing {
-        // A detached table may have another owner by now, and one that was dropped has none.
+        // A detached table may have another owner by now; a dropped one has none.
         let Some(owner) = relation_owner(*table) else { continue };
         as_source_owner(owner, || match (is_of_source, has_triggers) {
             (false, _) => drop::drop_triggers(&collection.name, *table),
@@ -169,24 +171,24 @@ fn follow_partitions(collection: &Collection, source: &Source) {
         let added: Vec<Oid> = added.map(|(table, ..)| *table).collect();
         enable_triggers(collection, &added);
     }
-    triggers::note_partitions(collection, source);
+    triggers::record_partitions(collection, source);
     if differing.iter().any(|(_, is_of_source, has)| !is_of_source || !has) {
         compare_everything(collection.id);
     }
 }
 
-/// Before DROP TABLE: who builds an index of what is made of a source would keep it waiting, for hours maybe. Where
-/// nothing is dropped after all, the build is called for again.
+/// Before DROP TABLE: cancels index builds over chunks of the table, for which DROP TABLE would wait, possibly for hours. If
+/// nothing is dropped, the build starts again.
 fn before_drop(data: &pg_sys::EventTriggerData) {
     let sql = statement!("catalog/drop_generations");
     for table in named_tables(data) {
-        // As the caller: nobody else's builds end.
+        // As the caller: cancels builds for the caller's own tables only.
         let generations = read(sql, &[table.into()], |row| required::<i32>(&row, 1));
         builder_control::terminate(&generations);
     }
 }
 
-/// The tables that a DROP TABLE names, those that there are.
+/// The existing tables that a DROP TABLE names.
 fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
     let statement = data.parsetree.cast::<pg_sys::DropStmt>();
     let mut tables = Vec::new();
@@ -212,23 +214,23 @@ fn named_tables(data: &pg_sys::EventTriggerData) -> Vec<Oid> {
     tables
 }
 
+row! {
+    /// A collection, and what a DROP took from it.
+    struct DroppedRow { name: String, id: i32, is_source: bool, is_column: bool, is_partition: bool }
+}
+
 /// After any DROP.
 fn after_drop() -> Result<()> {
     let sql = statement!("catalog/dropped_collections");
-    let hit = as_extension_owner(|| {
-        query(sql, &[], |row| {
-            let flag = |position| required::<bool>(&row, position);
-            (required::<String>(&row, 1), required::<i32>(&row, 2), flag(3), flag(4), flag(5))
-        })
-    });
-    for (name, id, lost_source, lost_column, lost_partition) in hit {
-        if lost_source {
-            // Whoever could drop the source may drop what was made of it.
-            as_extension_owner(|| drop::drop(&name, drop::Behavior::Cascade))?;
+    let hit = as_extension_owner(|| query(sql, &[], |row| DroppedRow::read(&row)));
+    for DroppedRow { name, id, is_source, is_column, is_partition } in hit {
+        if is_source {
+            // A role that may drop the source may drop its collection.
+            as_extension_owner(|| drop::drop(&name, drop::DropBehavior::Cascade))?;
             pgrx::notice!("collection \"{name}\" was dropped with its source");
-        } else if lost_column {
+        } else if is_column {
             pause(id, "a column of the collection was dropped");
-        } else if lost_partition {
+        } else if is_partition {
             let gone = "DELETE FROM rag.source_partition s WHERE s.collection_id = $1 AND NOT EXISTS \
                         (SELECT FROM pg_catalog.pg_class r WHERE r.oid = s.partition::oid)";
             as_extension_owner(|| execute(gone, &[id.into()]));

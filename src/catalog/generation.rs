@@ -8,11 +8,11 @@ use crate::sys::spi::execute;
 use rag::{Error, Result};
 use std::time::Duration;
 
-/// For locks that searches wait behind.
+/// For locks that block searches.
 pub const SHORT: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(30) };
 
-/// Makes other changes of the collection's generations wait until the transaction ends, and reads the
-/// collection as it is then.
+/// Locks the collection's row against other changes of its generations until the transaction ends, and reads the collection
+/// again.
 pub fn lock(collection: &Collection) -> Result<Collection> {
     as_extension_owner(|| execute(statement!("catalog/lock_collection"), &[collection.id.into()]));
     Collection::by_id(collection.id)?.ok_or_else(|| {
@@ -21,7 +21,6 @@ pub fn lock(collection: &Collection) -> Result<Collection> {
     })
 }
 
-/// What to say of a generation that a collection does not have.
 pub fn no_generation(collection: &Collection, generation: i32) -> Error {
     Error::undefined(format!("collection \"{}\" has no generation {generation}", collection.name))
         .with_hint("The view rag.generation_status lists them.")

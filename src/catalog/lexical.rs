@@ -1,16 +1,21 @@
-//! Another extension's BM25 index in place of ours: making it, finding it, asking it.
+//! Another extension's BM25 index in place of the built-in one: created, found, checked and queried.
 //!
-//! One more engine is a variant of [`Engine`], a statement that creates its index and one that asks it. Every
+//! To add an engine, add a variant of [`Engine`], a statement that creates its index and one that queries it. Every
 //! engine indexes the same column, chunks' lexemes as plain words, so that none parses a user's text.
-mod care;
+//!
+//! Some engines keep part of an index in memory and lose it when the server ends: an index that was not checked since the
+//! server started is neither queried nor written to.
 
 use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::target::Target;
 use crate::sys::datum::tsvector::TsVector;
 use crate::sys::guc::scope::Scope;
-use crate::sys::rights::{as_source_owner, is_standby, row_security_applies};
-use crate::sys::spi::{column, execute, fill, read, required};
+use crate::sys::privileges::row_security_applies;
+use crate::sys::process::is_standby;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, fill, query, read, required};
 use crate::sys::{names, plan, started};
-pub use care::{Lack, before_write, verify};
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
@@ -27,27 +32,23 @@ fn lexeme_words(lexemes: TsVector<'_>) -> String {
     words(lexemes.lexemes())
 }
 
-/// An engine's extension as installed in this database, seen for one table of chunks.
-struct Installed {
-    schema_sql: String,
-    version: String,
-    /// Whether the source's owner may use the extension's schema.
-    may_use: bool,
-    /// Its index over the chunks.
-    index: Option<Oid>,
+row! {
+    /// An engine's extension as installed in this database, seen for one table of chunks.
+    struct Installed {
+        schema_sql: String,
+        version: String,
+        /// Whether the source's owner may use the extension's schema.
+        may_use: bool,
+        /// Its index over the chunks.
+        index: Option<Oid>,
+    }
 }
 
 impl Installed {
     fn find(engine: Engine, owner: Oid, chunks: Oid) -> Option<Self> {
         let sql = statement!("catalog/lexical_find");
         let args = [engine.name().into(), owner.into(), chunks.into()];
-        let found = plan::read_latest(sql, &args, |row| Self {
-            schema_sql: required(row, 1),
-            version: required(row, 2),
-            may_use: required(row, 3),
-            index: column(row, 4),
-        });
-        found.into_iter().next()
+        plan::read_latest(sql, &args, Self::read).pop()
     }
 }
 
@@ -88,7 +89,7 @@ pub fn engine(name: &str, owner: Oid, schema_sql: &str) -> Result<Engine> {
     Ok(engine)
 }
 
-/// Gives a new table of chunks what an engine needs. Runs as the source's owner.
+/// Adds an engine's column and index to a new chunk table. Runs as the source's owner.
 pub fn prepare(engine: Engine, generation: i32, chunks_sql: &str) {
     if engine.is_foreign() {
         let column = statement!("catalog/lexical_column");
@@ -126,18 +127,18 @@ fn index_name(generation: i32, chunks_sql: &str) -> String {
     name
 }
 
-/// What a search has of its generation's engine.
+/// What a search can use of its generation's engine.
 pub enum Access {
-    /// The collection has none but ours.
+    /// The generation uses the built-in engine.
     Builtin,
-    /// Ours stands in, and why.
+    /// The built-in engine replaces it, for this reason.
     Instead(&'static str),
     /// Another extension's index.
-    Index(Index),
+    Index(LexicalIndex),
 }
 
 /// Another extension's index over a generation's chunks.
-pub struct Index {
+pub struct LexicalIndex {
     engine: Engine,
     oid: Oid,
     schema_sql: String,
@@ -146,7 +147,7 @@ pub struct Index {
 
 impl Access {
     /// Whether the caller's search may ask the generation's engine. Its scores tell of chunks that policies
-    /// hide from the caller, and on a standby it may lack what only the primary's memory has.
+    /// hide from the caller, and on a standby it may missing what only the primary's memory has.
     pub fn of(collection: &Collection, generation: &Generation) -> Self {
         if !generation.lexical.is_foreign() {
             return Self::Builtin;
@@ -157,14 +158,14 @@ impl Access {
         if is_standby() {
             return Self::Instead("this is a standby");
         }
-        match Index::find(collection, generation) {
+        match LexicalIndex::find(collection, generation) {
             Ok(index) => Self::Index(index),
             Err(reason) => Self::Instead(reason),
         }
     }
 }
 
-impl Index {
+impl LexicalIndex {
     fn find(collection: &Collection, generation: &Generation) -> Result<Self, &'static str> {
         let engine = generation.lexical;
         let found = Installed::find(engine, collection.owner, generation.chunks);
@@ -184,8 +185,7 @@ impl Index {
         Ok(Self { engine, oid, schema_sql: found.schema_sql, owner: collection.owner })
     }
 
-    /// The `most` chunks that score best for these lexemes, best first. Whether the caller may see them is not
-    /// asked here.
+    /// The top `most` chunks for these lexemes. Does not check whether the caller may see them.
     pub fn best<'a>(
         &self,
         lexemes: impl Iterator<Item = &'a str>,
@@ -222,12 +222,116 @@ impl Index {
     }
 }
 
-/// Settings for a statement that is to get its rows from another extension's index in the index's own order. That
-/// extension's planner hook may look functions up by the path, which no policy's depends on here.
+/// Settings that make the planner read the other extension's index in the index's own order. That extension's planner hook
+/// may look functions up by the search path; no policy is evaluated here.
 fn in_index_order(schema_sql: &str) -> Scope {
     let mut scope = Scope::begin();
     scope.set(c"search_path", &format!("pg_catalog, {schema_sql}, pg_temp"));
     scope.set(c"enable_seqscan", "off");
     scope.set(c"enable_sort", "off");
     scope
+}
+
+/// A chunk must be among this many results of a query by its own lexemes.
+const AMONG: usize = 100;
+
+/// What a generation's engine needs and does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The extension, in a version that is supported.
+    Extension,
+    /// The index.
+    Index,
+    /// Chunks that the index should hold and does not.
+    Chunks,
+    /// A check since the server started, and nothing else.
+    Check,
+}
+
+/// Checks the index of a generation's engine. `repairs`: creates an index that is missing or incomplete.
+pub fn verify(target: &Target, repairs: bool) -> Option<Missing> {
+    let (missing, installed) = check(target)?;
+    if repairs && installed.is_some() {
+        if missing != Missing::Check {
+            drop_index(target);
+            let generation = &target.generation;
+            as_source_owner(target.collection.owner, || {
+                create_index(generation.lexical, generation.id, &target.chunks);
+            });
+        }
+        record_check(target);
+    }
+    Some(missing)
+}
+
+/// Drops an index that lost chunks, before more are inserted: its extension may crash on such an insert. Searches then use
+/// the built-in index.
+pub fn before_write(target: &Target) {
+    if !target.generation.lexical.is_foreign() || is_checked(&target.generation) {
+        return;
+    }
+    match check(target) {
+        Some((Missing::Chunks, _)) => {
+            let (name, engine) = (&target.collection.name, target.generation.lexical.name());
+            pgrx::warning!(
+                "rag_pg: the index of {engine} for collection \"{name}\" was incomplete and is dropped"
+            );
+            drop_index(target);
+        }
+        Some((Missing::Check, _)) => record_check(target),
+        _ => {}
+    }
+}
+
+fn check(target: &Target) -> Option<(Missing, Option<Installed>)> {
+    let Target { collection, generation, .. } = target;
+    let engine = generation.lexical;
+    if !engine.is_foreign() {
+        return None;
+    }
+    let found = Installed::find(engine, collection.owner, generation.chunks);
+    let Some(found) = found.filter(|f| f.may_use && engine.accepts(&f.version)) else {
+        return Some((Missing::Extension, None));
+    };
+    let Some(oid) = found.index else { return Some((Missing::Index, Some(found))) };
+    let schema_sql = found.schema_sql.clone();
+    let index = LexicalIndex { engine, oid, schema_sql, owner: collection.owner };
+    if !is_complete(&index, target) {
+        return Some((Missing::Chunks, Some(found)));
+    }
+    (!is_checked(generation)).then_some((Missing::Check, Some(found)))
+}
+
+/// Whether the index finds the oldest and the newest chunks by their own lexemes. An index loses what it had in memory,
+/// which are the newest chunks.
+fn is_complete(index: &LexicalIndex, target: &Target) -> bool {
+    let names = [("chunks", target.chunks.as_str())];
+    let sql = fill(statement!("catalog/lexical_sample"), &names);
+    let sample = as_source_owner(target.collection.owner, || {
+        query(&sql, &[], |row| (required::<i64>(&row, 1), required::<Vec<String>>(&row, 2)))
+    });
+    sample.iter().filter(|(_, lexemes)| !lexemes.is_empty()).all(|(chunk_id, lexemes)| {
+        let lexemes =
+            lexemes.iter().map(String::as_str).take(rag::search::partial_results::MAX_TERMS);
+        let best = index.best(lexemes, AMONG, &target.chunks);
+        // Where many chunks are alike, others may rank as high.
+        best.len() == AMONG || best.contains(chunk_id)
+    })
+}
+
+/// Drops the engine's indexes over the chunks, invalid ones too.
+fn drop_index(target: &Target) {
+    let sql = statement!("catalog/lexical_indexes");
+    let args = [target.generation.lexical.name().into(), target.generation.chunks.into()];
+    let indexes = read(sql, &args, |row| names::relation_sql(required::<Oid>(&row, 1)));
+    as_source_owner(target.collection.owner, || {
+        for index in &indexes {
+            execute(&fill("DROP INDEX {index}", &[("index", index)]), &[]);
+        }
+    });
+}
+
+fn record_check(target: &Target) {
+    let sql = statement!("catalog/lexical_checked");
+    as_extension_owner(|| execute(sql, &[target.generation.id.into()]));
 }

@@ -6,10 +6,10 @@ use crate::models::{local as model, remote};
 use rag::model::{LocalModel, Purpose};
 use rag::{Error, Result};
 
-/// The model a generation was made with, and no other build of it: its vectors lie in another space.
+/// The model a generation was made with, and no other build of it: vectors of two builds are not comparable.
 ///
-/// A remote one is called on behalf of the collection's owner, whoever searches: leave to search a collection
-/// is leave to have questions embedded.
+/// A remote model is called on behalf of the collection's owner, not the caller: the privilege to search a collection
+/// includes embedding the question.
 pub fn embedder(collection: &Collection, generation: &Generation) -> Result<Embedder> {
     match remote(collection, generation)? {
         Some(client) => Ok(Embedder::Remote(Box::new(client))),
@@ -17,7 +17,7 @@ pub fn embedder(collection: &Collection, generation: &Generation) -> Result<Embe
     }
 }
 
-/// The same for one that files of this machine are, ready to run.
+/// The model of a generation as a local one, ready to run.
 pub fn local(generation: &Generation) -> Result<&'static LocalModel> {
     let Generation { model: name, fingerprint, .. } = generation;
     model::embedder_by_fingerprint(name, fingerprint)?.ok_or_else(|| {
@@ -34,7 +34,7 @@ pub fn local(generation: &Generation) -> Result<&'static LocalModel> {
     })
 }
 
-/// The same for one that another server runs; `None` where it is no such model. Reads the catalog.
+/// The model of a generation as a remote one; `None` where it is local. Reads the catalog.
 pub fn remote(collection: &Collection, generation: &Generation) -> Result<Option<Remote>> {
     let Generation { model: name, fingerprint, .. } = generation;
     if model::is_installed(name, fingerprint) {
@@ -55,7 +55,7 @@ pub fn remote(collection: &Collection, generation: &Generation) -> Result<Option
     .with_hint("Create the model as it was, or make new vectors: SELECT rag_rebuild(...)."))
 }
 
-/// Whether another server runs the model of a generation.
+/// Whether the model of a generation is remote.
 pub fn is_remote(generation: &Generation) -> bool {
     !model::is_installed(&generation.model, &generation.fingerprint)
         && remote::fingerprint(&generation.model).as_ref() == Some(&generation.fingerprint)

@@ -1,32 +1,31 @@
-//! What creating a collection makes: catalog rows, tables, policies, view and triggers.
+//! Creates a collection's catalog rows, tables, policies, view and triggers.
 pub mod drop;
 pub mod triggers;
-use crate::catalog::collection::hold::lock_exclusively;
 use crate::catalog::collection::key::KeyColumn;
+use crate::catalog::collection::tables::lock_exclusively;
 use crate::catalog::collection::{Build, Collection, Generation, STORAGE_FORMAT, State, key};
 use crate::catalog::lexical;
 use crate::catalog::objects::triggers::{
-    create_triggers, drop_leftovers, heed_replication, note_partitions,
+    create_triggers, drop_leftover_triggers, record_partitions, set_replication_triggers,
 };
 use crate::catalog::vector_index;
 use crate::sys::names::{extension_schema, relation_sql};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, query, read, required};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::spi::{SpiHeapTupleData, quote_identifier, quote_literal};
+use pgrx::spi::{quote_identifier, quote_literal};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 use rag::{Error, Result};
 
 /// Longest identifier PostgreSQL keeps, in bytes.
 const NAME_BYTES: usize = 63;
 
-/// What the caller of `rag_create_collection` asked for, checked and with defaults filled in.
+/// The arguments of `rag_create_collection`, checked and with defaults filled in.
 #[derive(Debug)]
-pub struct Plan {
-    /// Name of the collection.
+pub struct NewCollection {
     pub name: String,
-    /// The source.
     pub source: Source,
     /// Column with the text.
     pub content: String,
@@ -53,7 +52,7 @@ pub struct Source {
     pub owner: Oid,
     /// Whether it has partitions.
     pub is_partitioned: bool,
-    /// Whether a trigger of its own may change a row before it is stored.
+    /// Whether a BEFORE trigger of the user's may change a row.
     pub has_before_update: bool,
 }
 
@@ -63,7 +62,7 @@ impl Source {
         Self::load(collection.source).expect("a loaded collection has its source").0
     }
 
-    /// Describes `table`, or says why it cannot be a source or not by this caller.
+    /// Describes `table`, or returns why it cannot be a source, or not for this caller.
     pub fn describe(table: Oid) -> Result<Self> {
         let (source, refusal) = Self::load(table).ok_or_else(|| {
             Error::undefined("the source does not exist").with_hint("It was dropped meanwhile.")
@@ -74,54 +73,21 @@ impl Source {
         }
     }
 
-    /// The table and, where it can be no source or not by this caller, why.
+    /// The table, and why it cannot be a source, or not for this caller.
     fn load(table: Oid) -> Option<(Self, Option<Error>)> {
         let sql = statement!("catalog/describe_source");
-        let rows = read(sql, &[table.into()], |row| {
-            let source = Self {
-                table,
-                sql: required(&row, 3),
-                schema_sql: required(&row, 4),
-                owner: required(&row, 11),
-                is_partitioned: required::<String>(&row, 1) == "p",
-                has_before_update: required(&row, 8),
-            };
-            let refusal = source.refusal(&row);
-            (source, refusal)
-        });
-        rows.into_iter().next()
-    }
-
-    fn refusal(&self, row: &SpiHeapTupleData<'_>) -> Option<Error> {
-        let (sql, flag) = (&self.sql, |position| required::<bool>(row, position));
-        let kind: String = required(row, 1);
-        let unusable =
-            || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
-        let refusal = if flag(7) {
-            unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
-        } else if !matches!(kind.as_str(), "r" | "p") || flag(9) {
-            unusable().with_hint(
-                "A source is a table or partitioned table of a user, with a primary key.",
-            )
-        } else if required::<String>(row, 2) == "t" {
-            Error::wrong_object("a temporary table cannot be the source of a collection")
-                .with_hint("A source is read by background workers: use a permanent table.")
-        } else if flag(10) {
-            // A statement that names the one fires no statement trigger of the other.
-            unusable()
-                .with_detail("The table inherits from another or is inherited from.")
-                .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
-        } else if !flag(5) {
-            Error::forbidden(format!("must be owner of table {sql}"))
-                .with_hint("Ask the table's owner, or a superuser, to create the collection.")
-        } else if !flag(6) {
-            let schema = &self.schema_sql;
-            Error::forbidden(format!("the owner of {sql} may not create tables in its schema"))
-                .with_hint(format!("GRANT CREATE ON SCHEMA {schema} to the table's owner."))
-        } else {
-            return None;
+        let mut rows = read(sql, &[table.into()], |row| SourceTableRow::read(&row));
+        let row = rows.pop()?;
+        let refusal = row.refusal();
+        let source = Self {
+            table,
+            sql: row.sql,
+            schema_sql: row.schema_sql,
+            owner: row.owner,
+            is_partitioned: row.kind == "p",
+            has_before_update: row.has_before_update,
         };
-        Some(refusal)
+        Some((source, refusal))
     }
 
     /// Checks that `column` exists and holds text.
@@ -146,8 +112,57 @@ impl Source {
     }
 }
 
-/// Makes everything and returns the collection's number.
-pub fn create(plan: &Plan) -> Result<i32> {
+row! {
+    struct SourceTableRow {
+        sql: String,
+        schema_sql: String,
+        owner: Oid,
+        kind: String,
+        is_temporary: bool,
+        is_partition: bool,
+        is_inherited: bool,
+        is_of_system: bool,
+        has_before_update: bool,
+        may_own: bool,
+        owner_may_create: bool,
+    }
+}
+
+impl SourceTableRow {
+    fn refusal(&self) -> Option<Error> {
+        let sql = &self.sql;
+        let unusable =
+            || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
+        let refusal = if self.is_partition {
+            unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
+        } else if !matches!(self.kind.as_str(), "r" | "p") || self.is_of_system {
+            unusable().with_hint(
+                "A source is a table or partitioned table of a user, with a primary key.",
+            )
+        } else if self.is_temporary {
+            Error::wrong_object("a temporary table cannot be the source of a collection")
+                .with_hint("A source is read by background workers: use a permanent table.")
+        } else if self.is_inherited {
+            // A statement on the parent fires no statement trigger of the child, nor the other way round.
+            unusable()
+                .with_detail("The table inherits from another or is inherited from.")
+                .with_hint("Use a partitioned table, or one that takes no part in inheritance.")
+        } else if !self.may_own {
+            Error::forbidden(format!("must be owner of table {sql}"))
+                .with_hint("Ask the table's owner, or a superuser, to create the collection.")
+        } else if !self.owner_may_create {
+            let schema = &self.schema_sql;
+            Error::forbidden(format!("the owner of {sql} may not create tables in its schema"))
+                .with_hint(format!("GRANT CREATE ON SCHEMA {schema} to the table's owner."))
+        } else {
+            return None;
+        };
+        Some(refusal)
+    }
+}
+
+/// Creates the collection with all its objects. Returns its id.
+pub fn create(plan: &NewCollection) -> Result<i32> {
     let keys = key::primary_key(plan.source.table);
     if keys.is_empty() {
         return Err(Error::invalid_table(format!("table {} has no primary key", plan.source.sql))
@@ -158,20 +173,20 @@ pub fn create(plan: &Plan) -> Result<i32> {
     let collection = Collection::by_id(id)?.expect("the row was just inserted");
     let generation = create_generation(&collection, &plan.build, State::Active, false)?;
     as_source_owner(collection.owner, || {
-        drop_leftovers(&collection);
+        drop_leftover_triggers(&collection);
         create_triggers(&collection, &plan.source);
         create_view(&collection, &generation)
     })?;
-    note_partitions(&collection, &plan.source);
+    record_partitions(&collection, &plan.source);
     if plan.is_replicated {
-        heed_replication(&collection, &plan.source);
+        set_replication_triggers(&collection, &plan.source);
     }
-    note_view(&collection);
+    record_view(&collection);
     Ok(id)
 }
 
-/// Notes which relation is the collection's view.
-pub fn note_view(collection: &Collection) {
+/// Stores in the catalog which relation is the collection's view.
+pub fn record_view(collection: &Collection) {
     let view = collection.view_sql.as_str();
     let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
     as_extension_owner(|| execute(sql, &[collection.id.into(), view.into()]));
@@ -193,7 +208,7 @@ pub fn follow_owner(id: i32) {
     });
 }
 
-fn insert_collection(plan: &Plan, keys: Vec<String>) -> Result<i32> {
+fn insert_collection(plan: &NewCollection, keys: Vec<String>) -> Result<i32> {
     let name = plan.name.as_str();
     let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1";
     if !read(taken, &[name.into()], |_| ()).is_empty() {
@@ -259,7 +274,7 @@ pub fn create_generation(
     Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
 }
 
-/// Warns where a publication takes in the tables that were just created: its subscribers have none of that name, and stop.
+/// Warns where a publication includes the tables that were just created: its subscribers have no such tables, and stop.
 fn warn_of_publications(collection: &Collection) {
     let sql = statement!("catalog/publications_of_schema");
     let names: Vec<String> =
@@ -279,8 +294,8 @@ fn warn_of_publications(collection: &Collection) {
         .report(PgLogLevel::WARNING);
 }
 
-/// The next number under which a generation's tables can be created: a dump of the schema alone brings
-/// tables of generations that this catalog does not know.
+/// The next generation id whose table names are free: a schema-only dump restores tables of generations that the
+/// catalog does not list.
 fn free_names(collection: &Collection) -> (i32, TableNames) {
     let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
     let taken = "SELECT 1 FROM pg_catalog.unnest($1::text[]) AS t (name) \
@@ -353,7 +368,7 @@ impl TableNames {
     }
 }
 
-/// In line while at least two chunks of some 200 tokens fit into a page with their lexemes.
+/// Inline while at least two chunks of some 200 tokens fit into a page with their lexemes.
 fn vector_storage(dimensions: usize) -> &'static str {
     if dimensions <= 1_024 { "PLAIN" } else { "EXTERNAL" }
 }

@@ -1,4 +1,4 @@
-//! A generation to work on, with its tables' names.
+//! A generation with its collection and the names of its tables.
 use crate::catalog::collection::{Collection, Generation, table_sql};
 use crate::sys::failed::Failed;
 use crate::sys::rights::as_extension_owner;
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// How the catalog describes all that a generation's statements are made of: names, numbers, types and owners.
+/// Everything in the catalog that a generation's statements depend on: names, OIDs, types and owners.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Description(String);
 

@@ -1,4 +1,4 @@
-//! How a generation's vectors are stored and indexed: what creates the index and what searches must say alike.
+//! How a generation's vectors are stored and indexed, for the statement that creates the index and those that use it.
 /// Most dimensions that an index takes.
 const MOST: usize = 4_000;
 
@@ -7,7 +7,7 @@ pub fn method_for(asked: &str, dimensions: usize) -> &str {
     if dimensions > MOST { "none" } else { asked }
 }
 
-/// Says where there will be no index although one was asked for.
+/// A NOTICE where an index was asked for that cannot be built.
 pub fn announce(asked: &str, dimensions: usize) {
     if method_for(asked, dimensions) != asked {
         pgrx::notice!(

@@ -1,4 +1,4 @@
-//! What a rebuild will cost, from a sample: nothing is written and little is read.
+//! Estimates time, size and cost of a rebuild from a sample. Writes nothing.
 use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
 use crate::catalog::collection::{Build, Collection};
 use crate::catalog::vector_index;
@@ -6,6 +6,7 @@ use crate::models::embedder::Embedder;
 use crate::models::local as model;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
 use crate::sys::spi::{column, fill, query, read, required};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
@@ -35,7 +36,6 @@ struct Sampled {
     parts: f64,
 }
 
-/// Estimates what a generation built like this comes to.
 pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
     let documents = documents(collection);
     let sampled = sampled(collection, documents);
@@ -63,7 +63,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
     }
     let rate = match embedder {
         Embedder::Local(model) => tokens_per_second(build, model, &fresh)?,
-        // Nobody asked to pay for an estimate.
+        // An estimate makes no calls that cost money.
         Embedder::Remote(client) => client.spec().tokens_per_second(sample.mean_fresh_tokens()),
     };
     let layout = Layout {
@@ -74,7 +74,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
     Ok(sample.extrapolate(documents as f64, layout, rate))
 }
 
-/// How many documents there are, or about.
+/// Number of documents, exact or estimated.
 fn documents(collection: &Collection) -> i64 {
     let known = statement!("maintain/estimate_documents");
     let known: Vec<Option<i64>> =
@@ -84,6 +84,10 @@ fn documents(collection: &Collection) -> i64 {
         let sql = fill(template, &[("source", &collection.source_sql)]);
         as_source_owner(collection.owner, || read(&sql, &[], |row| required(&row, 1)))[0]
     })
+}
+
+row! {
+    struct SampleRow { key: Vec<String>, title: Option<String>, content: Option<String>, bytes: i32 }
 }
 
 fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
@@ -107,13 +111,12 @@ fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
     let sql = fill(statement!("maintain/estimate_sample"), &names);
     as_source_owner(collection.owner, || {
         read(&sql, &[], |row| {
-            let key: Vec<String> = required(&row, 1);
-            let content: Option<String> = column(&row, 3);
+            let SampleRow { key, title, content, bytes } = SampleRow::read(&row);
             let taken = content.as_ref().map_or(0, String::len).max(1) as f64;
             Sampled {
                 key: encode(key.iter().map(String::as_str)),
-                parts: (f64::from(required::<i32>(&row, 4)) / taken).max(1.0),
-                document: Document { title: column(&row, 2), content },
+                parts: (f64::from(bytes) / taken).max(1.0),
+                document: Document { title, content },
             }
         })
     })
@@ -152,7 +155,7 @@ fn stored(
     Ok(stored)
 }
 
-/// How fast this session embeds some of the chunks; 0 where there are none.
+/// Measured speed of this session on some of the chunks; 0 where there are none.
 fn tokens_per_second(build: &Build, model: &'static LocalModel, chunks: &[Chunk]) -> Result<f64> {
     let mut tokens = 0;
     let enough = chunks.iter().take_while(|chunk| {

@@ -1,4 +1,4 @@
-//! The state of a collection's vector index, and what makes it stale.
+//! The state of a collection's vector index, and whether it should be rebuilt.
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;
 use crate::ingest::index_ddl::{VectorIndex, count_chunks, vector_indexes};
@@ -29,7 +29,7 @@ pub struct Recall {
 }
 
 impl Recall {
-    /// `None` where there are too few questions to tell.
+    /// `None` with fewer than two questions.
     fn of(shares: &[f64]) -> Option<Self> {
         let count = shares.len() as f64;
         if shares.len() < 2 {
@@ -41,8 +41,8 @@ impl Recall {
     }
 }
 
-/// What there is to say about the index of the active generation.
-pub struct Report {
+/// The state of the vector index of the active generation.
+pub struct IndexReport {
     /// The generation.
     pub generation: i32,
     /// Method of the index: `hnsw`, `ivfflat` or `none`.
@@ -65,8 +65,8 @@ pub struct Report {
     pub is_wanted: bool,
 }
 
-/// Looks at the index; recall is measured with as many `questions`.
-pub fn inspect(collection: &Collection, questions: i32) -> Result<Report> {
+/// Inspects the index, and measures recall with up to `questions` questions.
+pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
     let target = Target::reload(collection.active_generation()?.id)?;
     let generation = &target.generation;
     let indexes = vector_indexes(generation.chunks);
@@ -86,7 +86,7 @@ pub fn inspect(collection: &Collection, questions: i32) -> Result<Report> {
     };
     let built = rows_indexed.zip(size_built).filter(|_| valid.is_some());
     let reason = can_be_built.then(|| stale(valid, indexes.len(), rows, built, recall)).flatten();
-    Ok(Report {
+    Ok(IndexReport {
         generation: generation.id,
         method: generation.index_method.clone(),
         rows,

@@ -1,20 +1,20 @@
-//! Dropping generations that nothing runs on.
+//! Drops generations that are not searched.
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{lock, no_generation};
-use crate::catalog::objects::drop::{Behavior, delete_generations, drop_tables};
+use crate::catalog::objects::drop::{DropBehavior, delete_generations, drop_tables};
 use crate::sys::lock_retry::{LockPatience, with_short_locks};
-use crate::sys::rights::{as_source_owner, relation_owner};
+use crate::sys::privileges::relation_owner;
+use crate::sys::rights::as_source_owner;
 use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use rag::{Error, Result};
 use std::time::Duration;
 
-/// Nobody searches what is dropped, so a try may last; after a second PostgreSQL cancels an autovacuum
-/// that is in the way.
+/// These tables are not searched, so a try may take long; after a second PostgreSQL cancels an autovacuum that holds
+/// the lock.
 const LONG: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
 
-/// Drops the generation of this number, or without one all that are on standby or retired. Returns how
-/// many.
+/// Drops this generation, or all on standby or retired. Returns how many.
 pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
     let what = format!("drop generations of collection \"{}\"", collection.name);
     with_short_locks(&what, LONG, || {
@@ -26,7 +26,7 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
         let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
         let tables: Vec<Oid> =
             tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();
-        as_source_owner(collection.owner, || drop_tables(&tables, Behavior::Restrict));
+        as_source_owner(collection.owner, || drop_tables(&tables, DropBehavior::Restrict));
         Ok(pruned.len())
     })
 }

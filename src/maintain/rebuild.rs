@@ -12,10 +12,9 @@ use rag::generation::{inherited_max_tokens, inherited_overlap};
 use rag::model::Purpose;
 use rag::{Error, Result};
 
-/// What the caller of `rag_rebuild` or `rag_estimate` asked for; `None` is as the active generation has
-/// it.
+/// Arguments of `rag_rebuild` or `rag_estimate`; `None` keeps what the active generation has.
 #[derive(Debug, Default)]
-pub struct Wish<'a> {
+pub struct RebuildOptions<'a> {
     /// Name of the embedder.
     pub model: Option<&'a str>,
     /// Most tokens of a chunk.
@@ -32,7 +31,7 @@ pub struct Wish<'a> {
     pub lexical: Option<&'a str>,
 }
 
-impl Wish<'_> {
+impl RebuildOptions<'_> {
     /// How a generation that follows the active one is built, and with what. The model's build is the one
     /// installed now.
     pub fn build(&self, collection: &Collection) -> Result<(Build, Embedder)> {
@@ -49,7 +48,7 @@ impl Wish<'_> {
             let new = usize::try_from(max_tokens).unwrap_or_default();
             number(inherited_overlap(active.overlap_tokens, active.max_tokens, new))
         });
-        // A remote model gave none, which was nobody's choice.
+        // A remote model has no token bits whatever was asked for.
         let had_bits = active.bits.is_some() || model::is_remote(active);
         let build = Build {
             format: build::format(self.format.unwrap_or(&active.format))?,
@@ -78,7 +77,7 @@ pub fn rebuild(collection: &Collection, build: &Build, switches: bool) -> Result
         let active = collection.active_generation()?;
         let generation = create_generation(&collection, build, State::Building, switches)?;
         copy_grants(&collection, &active, &generation)?;
-        // Whatever the source has is new to it; what changes from here on comes to it as to the others.
+        // A comparison finds all rows of the source; later changes reach it as they reach the other generations.
         let scan = "INSERT INTO rag.scan (generation_id) VALUES ($1)";
         as_extension_owner(|| execute(scan, &[generation.id.into()]));
         Ok(generation.id)
@@ -94,7 +93,7 @@ fn is_building(collection: &Collection, building: &Generation) -> Error {
         ))
 }
 
-/// Who may search the active generation may search the new one.
+/// Grants the new generation to the roles that may search the active one.
 fn copy_grants(collection: &Collection, from: &Generation, to: &Generation) -> Result<()> {
     let sql = statement!("maintain/copy_grants");
     let roles = read(sql, &[from.chunks.into()], |row| required::<String>(&row, 1));

@@ -1,13 +1,12 @@
-//! What may be wrong with a collection, found and repaired.
+//! Finds and repairs inconsistencies of a collection.
 //!
-//! Documents are compared with the source in one snapshot, in which one that differs and waits in the
-//! queue is no difference. Repairs of documents go through the queue: a comparison by the workers finds
-//! them again, and makes only the chunks that differ.
+//! Documents are compared with the source in one snapshot; a document whose change is still in the queue is not reported.
+//! Repairs of documents go through the queue: a comparison by the workers finds them again, and creates only the chunks
+//! that differ.
 mod chunks;
 mod counters;
 mod documents;
 mod objects;
-mod waiting;
 
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;
@@ -35,7 +34,7 @@ impl Finding {
     }
 }
 
-/// Looks for every kind of problem, and repairs what it finds if `repairs`.
+/// Runs every check, and repairs what it finds if `repairs`.
 pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
     require_keys(collection)?;
     let targets: Vec<Target> = collection
@@ -44,7 +43,7 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
         .filter(|generation| generation.state.is_live())
         .map(|generation| Target::reload(generation.id))
         .collect::<Result<_>>()?;
-    // First, since dropping a trigger asks for a comparison, behind which every difference would hide.
+    // First: dropping a trigger queues a comparison, after which every difference counts as pending.
     let mut compared = Vec::new();
     for target in &targets {
         let _snapshot = Snapshot::take();
@@ -56,7 +55,7 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
         add(&mut compared, vec![counters::verify(target, repairs)]);
     }
     findings.extend(compared);
-    findings.push(home(collection, repairs));
+    findings.push(identity(collection, repairs));
     if repairs {
         // Rows may have changed unnoticed until the triggers were there, after the comparison here.
         let queues = |f: &Finding| {
@@ -71,7 +70,7 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What is done about a document: a comparison by the workers finds it again.
+/// The action for a document: a comparison by the workers finds it again.
 const QUEUED: &str = "queued";
 
 fn require_keys(collection: &Collection) -> Result<()> {
@@ -96,13 +95,13 @@ fn add(sums: &mut Vec<Finding>, found: Vec<Finding>) {
     }
 }
 
-/// A collection that came from another database is at home here from now on, and goes on.
-fn home(collection: &Collection, repairs: bool) -> Finding {
-    let strange = "SELECT 1 FROM rag.collection c \
+/// A collection that was restored or cloned from another database: stores the identity of this one, which resumes it.
+fn identity(collection: &Collection, repairs: bool) -> Finding {
+    let foreign = "SELECT 1 FROM rag.collection c \
                    WHERE c.collection_id = $1 AND c.home <> rag.home(c.source)";
-    let found = crate::sys::spi::read(strange, &[collection.id.into()], |_| ()).len();
+    let found = crate::sys::spi::read(foreign, &[collection.id.into()], |_| ()).len();
     if repairs && found > 0 {
-        let sql = statement!("maintain/verify_home");
+        let sql = statement!("maintain/verify_identity");
         as_extension_owner(|| execute(sql, &[collection.id.into()]));
     }
     Finding::new("restored or cloned", found as i64, repairs.then_some("goes on"))

@@ -1,45 +1,44 @@
-//! The ledger of remote calls: what was asked of whom, how it went and what it cost.
+//! The log of remote calls: model, tokens, outcome and cost.
 //!
-//! A call is paid for even if the statement that made it fails, so sessions do not write the ledger in their own
-//! transaction where that can be helped: with preloading they leave finished records in shared memory, and a
+//! A call is paid for even if the statement that made it fails, so sessions do not write the log in their own
+//! transaction: with preloading they leave finished records in shared memory, and a
 //! worker writes them. That also keeps searches in read-only transactions, and free of transaction ids. Workers and
-//! `rag_work` write theirs in a transaction of its own, right after the call. A record that could not be written keeps
-//! its place in shared memory, and one that is written nowhere is counted in the server's log.
-#![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
+//! `rag_work` write theirs in a transaction of its own, right after the call. A record whose
+//! transaction aborts stays in shared memory; records for which there was no room are counted in the server's log.
 
 mod ring;
 
 use crate::sys::failed::Failed;
-use crate::sys::guc;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::transaction::{Host, subtransaction};
 use crate::sys::workers::wake::{has_shared_state, wake_indexer};
+use crate::sys::{guc, process};
 use pgrx::pg_sys;
 use rag::queue::Failure;
-use rag::remote::{Call, Purpose, Spec};
+use rag::remote::{Call, CallPurpose, Spec};
 use std::cell::Cell;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Most calls deleted at once.
 const BATCH: i32 = 1_000;
 
-/// How long to wait after a failure before records are stored again.
-const AGAIN: Duration = Duration::from_secs(10);
+/// Delay after a failure to store records.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// When this process last failed to store records.
     static FAILED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// A call as it is written.
+/// A row of `rag.logged_call`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     at: f64,
     role: pg_sys::Oid,
     collection: Option<i32>,
     model: String,
-    purpose: Purpose,
+    purpose: CallPurpose,
     items: i32,
     input_tokens: i64,
     output_tokens: i64,
@@ -58,7 +57,7 @@ impl Record {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
 
-    /// What there is to say about a call of a model that `role` made, perhaps for a collection.
+    /// The record of a call that `role` made, perhaps for a collection.
     pub fn new(call: &Call, spec: &Spec, role: pg_sys::Oid, collection: Option<i32>) -> Self {
         let tokens = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let number = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
@@ -82,19 +81,19 @@ impl Record {
     }
 }
 
-/// Prepares what processes share; called while the library is loaded.
+/// Reserves shared memory while the library is preloaded.
 pub fn init() {
     ring::init();
 }
 
-/// Notes what a session called. Runs also while an error unwinds, so it raises none where it does.
+/// Records calls of a session. Also runs while an error unwinds; then it raises no other.
 pub fn note(records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
     if has_shared_state() && guc::worker::workers() > 0 {
         leave(records);
-    } else if !std::thread::panicking() && may_write() {
+    } else if !std::thread::panicking() && process::may_write() {
         write(records);
     } else {
         ring::lose(records.len());
@@ -104,29 +103,13 @@ pub fn note(records: &[Record]) {
     }
 }
 
-/// Leaves records for a worker, where there is shared memory. Writes no table, so that it may run anywhere.
+/// Leaves records for a worker in shared memory. Writes no table, so that it can run outside of a transaction.
 pub fn leave(records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
-    ring::lose(ring::put(here(), records));
+    ring::lose(ring::put(process::database(), records));
     wake_indexer();
-}
-
-fn here() -> pg_sys::Oid {
-    // SAFETY: reads this process's variable.
-    unsafe { pg_sys::MyDatabaseId }
-}
-
-/// Whether this transaction may write.
-pub fn may_write() -> bool {
-    // SAFETY: reads this backend's state.
-    unsafe {
-        pg_sys::IsTransactionState()
-            && !pg_sys::XactReadOnly
-            && !pg_sys::RecoveryInProgress()
-            && !pg_sys::IsInParallelMode()
-    }
 }
 
 /// Writes records in this transaction.
@@ -162,17 +145,17 @@ fn each<T>(records: &[Record], of: impl Fn(&Record) -> T) -> Vec<T> {
 fn report_lost() {
     let lost = ring::take_lost();
     if lost > 0 {
-        pgrx::log!("rag_pg: {lost} remote calls were not recorded: nobody was there to write them");
+        pgrx::log!("rag_pg: {lost} remote calls were not recorded: no worker wrote them in time");
     }
 }
 
-/// Writes what this process called, in a transaction of its own. A failure to do so is no reason to call again.
+/// Writes this process's records in a transaction of its own. A failure is a WARNING: raised, it would repeat the call.
 pub fn store(host: &Host, records: &[Record]) {
     if records.is_empty() || !guc::call_log::is_on() {
         return;
     }
     let stored = if has_shared_state() {
-        ring::lose(ring::put(here(), records));
+        ring::lose(ring::put(process::database(), records));
         drain(host)
     } else {
         let written = host.transaction(|| {
@@ -190,16 +173,16 @@ pub fn store(host: &Host, records: &[Record]) {
     }
 }
 
-/// Writes what sessions of this database left in shared memory. What cannot be written now is tried again later, and
-/// keeps nobody from anything else. An error is a wish to stop.
+/// Writes the records that sessions of this database left in shared memory, and retries later on failure. Returns an error
+/// only for a cancel or a termination.
 pub fn drain(host: &Host) -> Result<(), Failed> {
     report_lost();
-    let is_recent = |at: Instant| at.elapsed() < AGAIN;
-    if !ring::has(here()) || FAILED.get().is_some_and(is_recent) {
+    let is_recent = |at: Instant| at.elapsed() < RETRY_AFTER;
+    if !ring::has(process::database()) || FAILED.get().is_some_and(is_recent) {
         return Ok(());
     }
     let all = host.transaction(|| {
-        write(&ring::take(here(), usize::MAX));
+        write(&ring::take(process::database(), usize::MAX));
         Ok(())
     });
     let stored = match all {
@@ -220,17 +203,17 @@ pub fn drain(host: &Host) -> Result<(), Failed> {
     }
 }
 
-/// How long until what could not be stored is tried again, if there is anything.
-pub fn again_in() -> Option<Duration> {
-    let failed = FAILED.get().filter(|_| ring::has(here()))?;
-    Some(AGAIN.saturating_sub(failed.elapsed()))
+/// Time until the next try to store records, after a failure.
+pub fn retry_in() -> Option<Duration> {
+    let failed = FAILED.get().filter(|_| ring::has(process::database()))?;
+    Some(RETRY_AFTER.saturating_sub(failed.elapsed()))
 }
 
-/// One that the table refuses is given up, so that it does not keep the others.
+/// Stores records one by one; drops a record that the table rejects, so that it does not block the others.
 fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
     let one = || {
         host.transaction(|| {
-            let records = ring::take(here(), 1);
+            let records = ring::take(process::database(), 1);
             let written = subtransaction(|| {
                 write(&records);
                 Ok(())
@@ -250,7 +233,7 @@ fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Deletes a batch of calls that are older than the setting keeps; says whether there may be more.
+/// Deletes a batch of calls older than `rag_pg.call_log_retention`. Returns whether there may be more.
 pub fn prune() -> bool {
     let Some(seconds) = guc::call_log::retention() else { return false };
     let sql = statement!("models/call_log_prune");

@@ -1,4 +1,4 @@
-//! An embedder of either place: files of this machine, or another server.
+//! An embedder, local or remote.
 use crate::models::local as model;
 use crate::models::local::{Named, report_truncated};
 use crate::models::remote::{Remote, require};
@@ -12,11 +12,9 @@ use rag::model::{self as models, Checkpoint, Detail, Embedding, LocalModel, Purp
 use rag::remote::{self as remotely, Estimator, Kind};
 use std::borrow::Cow;
 
-/// An embedder, and what can be known of it without running it.
+/// An embedder, and its properties that need no inference.
 pub enum Embedder {
-    /// Files of this machine.
     Local(&'static LocalModel),
-    /// Another server.
     Remote(Box<Remote>),
 }
 
@@ -36,7 +34,6 @@ impl Embedder {
         }
     }
 
-    /// As SQL names it.
     pub fn name(&self) -> &str {
         match self {
             Self::Local(model) => &model.manifest().name,
@@ -44,7 +41,7 @@ impl Embedder {
         }
     }
 
-    /// Stands for all that its vectors depend on.
+    /// Hash over everything that its vectors depend on.
     pub fn fingerprint(&self) -> Cow<'_, str> {
         match self {
             Self::Local(model) => Cow::Borrowed(model.fingerprint()),
@@ -52,7 +49,6 @@ impl Embedder {
         }
     }
 
-    /// Length of its vectors.
     pub fn dimensions(&self) -> usize {
         match self {
             Self::Local(model) => model.manifest().dimensions,
@@ -84,7 +80,7 @@ impl Embedder {
         }
     }
 
-    /// What it costs to embed so many texts of so many tokens in all, where that is known.
+    /// Cost of embedding `texts` texts of `tokens` tokens in all, where prices are known.
     pub fn cost(&self, texts: f64, tokens: f64) -> Option<f64> {
         match self {
             Self::Local(_) => None,
@@ -100,12 +96,12 @@ impl Embedder {
         }
     }
 
-    /// Whether it is files of this machine, which give a vector per token too.
+    /// Whether it is local. Only local embedders return a vector per token.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local(_))
     }
 
-    /// Embeds texts for a user, who is told of those that were cut.
+    /// Embeds texts, and reports those that were truncated as `rag_pg.truncation` says.
     pub fn embed_reporting(
         &self,
         texts: &[&str],
@@ -118,8 +114,8 @@ impl Embedder {
         Ok(embeddings)
     }
 
-    /// Does what `rag_pg.truncation` says about texts that were cut. Remote ones are not: their provider
-    /// refuses what is too long.
+    /// Does what `rag_pg.truncation` says about truncated texts. Remote models truncate none: their provider
+    /// rejects a text that is too long.
     pub fn report(&self, purpose: Purpose, embeddings: &[Embedding]) -> Result<()> {
         match self {
             Self::Local(model) => report_truncated(model, purpose, embeddings),

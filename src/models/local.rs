@@ -1,27 +1,27 @@
 //! The models this process has open: inherited from the postmaster, or loaded on first use.
 use crate::models::remote;
+use crate::sys::guc::model::{Truncation, truncation};
 use crate::sys::rights::current_user;
-use crate::sys::{exit, guc};
+use crate::sys::{exit, guc, process};
 use pgrx::pg_sys::Oid;
-use rag::model::LocalModel;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 use rag::model::manifest::Kind;
 use rag::model::store::{Located, Store};
+use rag::model::{Embedding, LocalModel, Purpose};
 use rag::{Error, Result};
 use remote::Remote;
 use std::cell::{Cell, RefCell};
 
-mod truncation;
-pub use truncation::report_truncated;
-
 /// A model of this process. Models are never closed: see [`rag::model::session::Session`].
-struct Open {
+struct OpenModel {
     model: &'static LocalModel,
     is_preloaded: bool,
 }
 
-/// What this process holds of a model.
+/// How much of a model is in this process's memory.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct State {
+pub struct ModelState {
     /// It was inherited from the postmaster.
     pub is_preloaded: bool,
     /// Its graph is in memory.
@@ -30,7 +30,7 @@ pub struct State {
 
 thread_local! {
     // Only the main thread asks for models; after a fork it is still the same thread.
-    static OPEN: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<OpenModel>> = const { RefCell::new(Vec::new()) };
     static THREADS: Cell<usize> = const { Cell::new(1) };
 }
 
@@ -40,7 +40,7 @@ pub fn embedder(name: Option<&str>) -> Result<&'static LocalModel> {
     ready_embedder(tokenizer(name)?)
 }
 
-/// A model of either kind, of which manifest and tokenizer are wanted; its graph is read on the
+/// A local embedder or reranker, for its manifest and tokenizer. Its graph is loaded on the
 /// first run only, so this needs no ONNX Runtime.
 pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
     match files(name)? {
@@ -54,12 +54,10 @@ pub fn tokenizer(name: Option<&str>) -> Result<&'static LocalModel> {
     }
 }
 
-/// Whether a name is a remote model's, which has no files to count tokens or make bits with.
-#[allow(unsafe_code)]
+/// Whether a name is a remote model's, which has no local tokenizer.
 fn is_remote(name: Option<&str>) -> bool {
-    // SAFETY: reads this process's state. The postmaster, which preloads models, has no catalog.
-    let has_catalog = unsafe { pgrx::pg_sys::IsTransactionState() };
-    has_catalog && remote::find(&wanted(name)).is_ok_and(|found| found.is_some())
+    // The postmaster, which preloads models, has no catalog.
+    process::is_in_transaction() && remote::find(&wanted(name)).is_ok_and(|found| found.is_some())
 }
 
 /// The build of an embedder that a generation was made with; `None` when it is not installed. It is found
@@ -94,7 +92,7 @@ pub fn ready(model: &'static LocalModel) -> Result<&'static LocalModel> {
     Ok(model)
 }
 
-/// Notes that processes forked from here on inherit `model`.
+/// Marks `model` as inherited by processes that are forked later.
 pub fn mark_preloaded(model: &'static LocalModel) {
     OPEN.with_borrow_mut(|open| {
         for o in open.iter_mut().filter(|o| std::ptr::eq(o.model, model)) {
@@ -103,33 +101,30 @@ pub fn mark_preloaded(model: &'static LocalModel) {
     });
 }
 
-/// What this process holds of the build `fingerprint`.
-pub fn state(fingerprint: &str) -> State {
+pub fn state(fingerprint: &str) -> ModelState {
     OPEN.with_borrow(|open| {
         let of_it = open.iter().filter(|o| o.model.fingerprint() == fingerprint);
-        of_it.fold(State::default(), |state, o| State {
+        of_it.fold(ModelState::default(), |state, o| ModelState {
             is_preloaded: state.is_preloaded || o.is_preloaded,
             is_loaded: state.is_loaded || o.model.is_loaded(),
         })
     })
 }
 
-/// Lets models that are opened from here on use `threads` threads a run. For workers, at their
+/// Sets the threads of models opened later. For workers, at their
 /// start: with more than one, sessions inherited from the postmaster are not used.
 pub fn set_threads(threads: usize) {
     THREADS.set(threads.max(1));
 }
 
-/// What a model's name stands for.
+/// A model by its name.
 pub enum Named {
-    /// Files of this machine.
     Local(&'static LocalModel),
-    /// A server.
     Remote(Box<Remote>),
 }
 
-/// The model `name`, or `rag_pg.default_model`, for use by the caller. A name of both kinds stands for the
-/// files.
+/// The model `name`, or `rag_pg.default_model`, for use by the caller. A local model hides a remote one of
+/// the same name.
 pub fn named(name: Option<&str>) -> Result<Named> {
     named_for(name, current_user())
 }
@@ -143,7 +138,7 @@ pub fn named_for(name: Option<&str>, role: Oid) -> Result<Named> {
     Ok(Named::Remote(Box::new(client)))
 }
 
-/// An error when files of this machine have this name.
+/// An error when a local model has this name.
 pub fn check_free(name: &str) -> Result<()> {
     match store().find(name)? {
         None => Ok(()),
@@ -172,12 +167,12 @@ pub fn require_utf8() -> Result<()> {
     ))
 }
 
-/// What a name that was given, or was not, stands for.
+/// The name given, or `rag_pg.default_model`.
 fn wanted(name: Option<&str>) -> String {
     name.map_or_else(guc::model::default_model, str::to_owned)
 }
 
-/// The files of a model of this machine; `None` when it has none.
+/// The files of a local model; `None` when there is none.
 fn files(name: Option<&str>) -> Result<Option<Located>> {
     store().find(&wanted(name)).map_err(|error| naming_setting(name, error))
 }
@@ -186,7 +181,7 @@ fn missing(name: Option<&str>) -> Error {
     naming_setting(name, store().missing(&wanted(name)))
 }
 
-/// Says where the name comes from when the caller gave none.
+/// Adds to the hint that the name comes from a setting, when the caller gave none.
 fn naming_setting(name: Option<&str>, error: Error) -> Error {
     match error.hint() {
         Some(hint) if name.is_none() => {
@@ -198,7 +193,7 @@ fn naming_setting(name: Option<&str>, error: Error) -> Error {
     }
 }
 
-/// The model of this process with its graph in memory.
+/// A model of this process whose graph is loaded.
 fn find_loaded(fingerprint: &str) -> Option<&'static LocalModel> {
     let threads = THREADS.get();
     find(|m| m.fingerprint() == fingerprint && m.is_loaded() && m.options().threads == threads)
@@ -208,8 +203,8 @@ fn find(fits: impl Fn(&LocalModel) -> bool) -> Option<&'static LocalModel> {
     OPEN.with_borrow(|open| open.iter().map(|o| o.model).find(|model| fits(model)))
 }
 
-/// The model, opened unless it is. What a graph was loaded from no longer matters; until then a
-/// setting that changed counts.
+/// The model, opened once. A loaded graph is kept when its files or settings change; before it is loaded, changed
+/// settings open the model anew.
 fn open(located: Located) -> Result<&'static LocalModel> {
     let options = guc::model::session_options(THREADS.get());
     let same = |m: &LocalModel| *m.located() == located && *m.options() == options;
@@ -217,6 +212,35 @@ fn open(located: Located) -> Result<&'static LocalModel> {
         return Ok(model);
     }
     let model: &'static LocalModel = Box::leak(Box::new(LocalModel::open(located, options)?));
-    OPEN.with_borrow_mut(|open| open.push(Open { model, is_preloaded: false }));
+    OPEN.with_borrow_mut(|open| open.push(OpenModel { model, is_preloaded: false }));
     Ok(model)
+}
+
+/// Does what `rag_pg.truncation` says when texts did not fit the window.
+pub fn report_truncated(
+    model: &LocalModel,
+    purpose: Purpose,
+    embeddings: &[Embedding],
+) -> Result<()> {
+    let mut cut = embeddings.iter().filter(|embedding| embedding.truncated);
+    let (Some(first), more) = (cut.next(), cut.count()) else { return Ok(()) };
+    let (name, room) = (&model.manifest().name, model.room(purpose)?);
+    let what = match (embeddings.len(), more) {
+        (1, _) => format!("a text of {} tokens is", first.token_count),
+        (all, 0) => format!("1 of {all} texts is"),
+        (all, more) => format!("{} of {all} texts are", more + 1),
+    };
+    let message = format!("{what} longer than the {room} tokens that model \"{name}\" takes");
+    let hint = "rag_chunk cuts texts to fit.";
+    match truncation() {
+        Truncation::Silent => {}
+        Truncation::Error => return Err(Error::too_large(message).with_hint(hint)),
+        Truncation::Notice => {
+            let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
+            ErrorReport::new(code, format!("{message}; the rest was left out"), function_name!())
+                .set_hint(hint)
+                .report(PgLogLevel::NOTICE);
+        }
+    }
+    Ok(())
 }

@@ -4,9 +4,9 @@
 //! there costs a WARNING, never the server, and sessions load it themselves when they need it.
 #![allow(unsafe_code)] // Flags of the postmaster, and a forked child.
 use crate::models::local as model;
-use crate::sys::{exit, guc};
+use crate::sys::{exit, guc, process};
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 use rag::model::manifest::Kind;
 use rag::model::{Detail, Embedder, LocalModel, Purpose, Reranker};
 use rag::{Error, Result};
@@ -14,18 +14,10 @@ use rag::{Error, Result};
 mod pages;
 mod trial;
 
-/// Whether the postmaster is loading `shared_preload_libraries` right now.
-pub fn is_preloading() -> bool {
-    // SAFETY: reads a flag of this process.
-    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
-}
-
 /// Loads `rag_pg.preload_models`, when called while a server that will serve clients starts.
 pub fn init() {
     disable_telemetry();
-    // SAFETY: reads flags of this process. pg_upgrade's servers and single-user mode embed nothing.
-    let serves = unsafe { pg_sys::IsPostmasterEnvironment && !pg_sys::IsBinaryUpgrade };
-    if !is_preloading() || !serves {
+    if !process::is_preloading() || !process::serves_clients() {
         return;
     }
     let mut has_loaded = false;
@@ -59,8 +51,8 @@ fn preload(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Loads the model and runs it once, which also sets up what would otherwise be set up in every
-/// process. An error if a thread was started.
+/// Loads the model and runs it once, which also initialises what every process would otherwise
+/// initialise. An error if a thread was started.
 fn load_and_run(name: &str) -> Result<&'static LocalModel> {
     let before = threads();
     let model = model::tokenizer(Some(name))?;
@@ -81,7 +73,7 @@ fn load_and_run(name: &str) -> Result<&'static LocalModel> {
     Ok(model)
 }
 
-/// Threads of this process; 1 where that cannot be told.
+/// Threads of this process; 1 where `/proc` is missing.
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }

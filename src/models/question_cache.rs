@@ -1,12 +1,14 @@
 //! The cache of question embeddings: in shared memory where the library was preloaded, else in each
 //! backend.
 //!
-//! A vector tells nothing about rows, and no text is kept. That a question was asked before shows in the
-//! time it takes; `rag_pg.query_cache_size = 0` takes that away.
+//! A vector reveals nothing about rows, and no text is kept. The time a query takes shows whether it was asked before;
+//! `rag_pg.query_cache_size = 0` turns the cache off.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // shared memory
 
 use crate::sys::guc::question_cache::size;
-use crate::sys::shmem::{Area, is_preloading, reserve};
+use crate::sys::process::is_preloading;
+use crate::sys::shmem::{Area, reserve};
 use rag::search::question_cache::{Cache, Counters, NUMBERS, Slot};
 use std::cell::RefCell;
 use std::sync::atomic::AtomicPtr;
@@ -33,7 +35,7 @@ pub fn init() {
     }
 }
 
-/// Writes only what says that slots are empty: writing all would take up the memory at once.
+/// Marks slots empty and writes nothing else, so that the memory is not allocated at once.
 unsafe fn empty(start: *mut u8) {
     // SAFETY: the memory is as large as was requested, and aligned for any type.
     unsafe {
@@ -45,7 +47,7 @@ unsafe fn empty(start: *mut u8) {
     }
 }
 
-/// Runs `body` on the cache, which nobody else uses meanwhile. `body` must not raise an error.
+/// Runs `body` on the cache, under its lock. `body` must not raise an error.
 pub fn with<T>(body: impl FnOnce(&mut Cache<'_>) -> T) -> T {
     let Some(start) = SHARED.start() else {
         return OWN.with_borrow_mut(|(counters, slots, numbers)| {

@@ -1,29 +1,32 @@
 //! Remote models of the catalog, as something that can be called.
-mod connection;
 pub mod pace;
 
 use crate::models::call_log;
 use crate::models::call_log::Record;
-use crate::sys::rights::{as_extension_owner, current_user, role_name};
-use crate::sys::spi::{column, execute, required};
+use crate::sys::names::role_name;
+use crate::sys::rights::{as_extension_owner, current_user};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, required};
 use crate::sys::{guc, plan};
 use pgrx::pg_sys::Oid;
-use pgrx::spi::SpiHeapTupleData;
+use rag::file::{self, Links};
 use rag::remote::{
-    Adapted, Address, Client, Credential, Kind, Learnt, Limits, Price, Source, Spec,
+    Adapted, Address, Client, Connection, Credential, Egress, Kind, Learnt, Limits, Price,
+    Settings, Source, Spec,
 };
 use rag::{Error, Result};
+use std::cell::RefCell;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Prepares what processes share; called while the library is loaded.
+/// Reserves shared memory while the library is preloaded.
 pub fn init() {
     pace::init();
 }
 
-/// A remote model, ready to be called. What was called is in the ledger once this is dropped.
+/// A remote model, ready to be called. Drop records its calls in the call log.
 pub struct Remote {
     client: Arc<Client>,
     role: Oid,
@@ -31,29 +34,29 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Notes which collection it is called for.
+    /// Attributes its calls to a collection.
     pub fn set_collection(&mut self, collection: i32) {
         self.collection = Some(collection);
     }
 
-    /// Notes on whose behalf it is called, where that is not the caller.
+    /// Attributes its calls to a role other than the caller.
     pub fn set_role(&mut self, role: Oid) {
         self.role = role;
     }
 
-    /// The same for a thread of its own.
+    /// The client, for use by another thread.
     pub fn shared(&self) -> Arc<Client> {
         Arc::clone(&self.client)
     }
 
-    /// What was called since this was last asked.
+    /// Records of the calls since the last call of this function.
     pub fn take_records(&self) -> Vec<Record> {
         let calls = self.client.take_calls();
         let record = |call| Record::new(call, self.client.spec(), self.role, self.collection);
         calls.iter().map(record).collect()
     }
 
-    /// Writes down what was learnt of the model, in a transaction that may write. Memory is lost with a restart.
+    /// Stores the limits learnt from the provider's replies, so that they outlive a restart. Needs a transaction that may write.
     pub fn keep_learnt(&self) {
         let Some(learnt) = self.client.take_learnt() else { return };
         let number = |n: Option<u64>| n.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
@@ -92,12 +95,13 @@ pub fn find(name: &str) -> Result<Option<Remote>> {
 pub fn find_for(name: &str, role: Oid) -> Result<Option<Remote>> {
     let args = [name.into(), role.into()];
     let sql = statement!("models/load");
-    let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, |row| read(name, row)));
-    let Some((spec, may_use, learnt)) = rows.pop().transpose()? else { return Ok(None) };
-    if !may_use {
+    let mut rows = as_extension_owner(|| plan::read_latest(sql, &args, ModelRow::read));
+    let Some(row) = rows.pop() else { return Ok(None) };
+    let spec = row.spec(name)?;
+    if !row.may_use {
         return Err(may_not_use(name, role));
     }
-    pace::of(&spec).recall(learnt);
+    pace::of(&spec).recall(row.learnt());
     open(spec).map(Some)
 }
 
@@ -115,7 +119,7 @@ fn may_not_use(name: &str, role: Oid) -> Error {
     }
 }
 
-/// What the vectors of the remote model `name` depend on, as it is now; `None` when there is none.
+/// Fingerprint of the remote model `name`; `None` when there is none.
 pub fn fingerprint(name: &str) -> Option<String> {
     let sql = statement!("models/fingerprint");
     plan::read_latest(sql, &[name.into()], |row| required(row, 1)).pop()
@@ -123,10 +127,49 @@ pub fn fingerprint(name: &str) -> Option<String> {
 
 /// A client of a model.
 fn open(spec: Spec) -> Result<Remote> {
-    let connection = connection::connection(guc::remote::egress()?, guc::remote::ca_file())?;
+    let connection = connection(guc::remote::egress()?, guc::remote::ca_file())?;
     let pace = pace::of(&spec);
     let client = Client::new(spec, connection, pace)?;
     Ok(Remote { client: Arc::new(client), role: current_user(), collection: None })
+}
+
+/// Most bytes of a file of authorities; all of Mozilla's are a quarter of a megabyte.
+const CA_FILE_BYTES: u64 = 16 << 20;
+
+struct OpenConnection {
+    egress: Egress,
+    ca_file: String,
+    connection: Connection,
+}
+
+thread_local! {
+    static CONNECTION: RefCell<Option<OpenConnection>> = const { RefCell::new(None) };
+}
+
+/// Connections by these settings. When a setting changes, those made by the one before are closed.
+fn connection(egress: Egress, ca_file: String) -> Result<Connection> {
+    let kept = CONNECTION.with_borrow(|kept| {
+        let kept = kept.as_ref().filter(|k| k.egress == egress && k.ca_file == ca_file);
+        kept.map(|kept| kept.connection.clone())
+    });
+    if let Some(connection) = kept {
+        return Ok(connection);
+    }
+    let authorities = authorities(&ca_file)?;
+    let connection = Connection::new(&Settings { egress: egress.clone(), authorities })?;
+    CONNECTION.set(Some(OpenConnection { egress, ca_file, connection: connection.clone() }));
+    Ok(connection)
+}
+
+fn authorities(path: &str) -> Result<Vec<u8>> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    file::read(Path::new(path), Links::Anywhere, CA_FILE_BYTES).map_err(|error| {
+        Error::configuration(format!("could not read \"{path}\""))
+            .with_detail(error.to_string())
+            .with_hint("The setting rag_pg.ca_file names it.")
+    })
 }
 
 /// An error unless a model is of a kind.
@@ -148,67 +191,117 @@ pub fn require(client: &Client, kind: Kind) -> Result<()> {
     .with_hint("The view rag.model lists the models and their kinds."))
 }
 
-/// A row of `remote_load.sql`: the model, whether the caller may use it, and what was learnt of it.
-fn read(name: &str, row: &SpiHeapTupleData<'_>) -> Result<(Spec, bool, Learnt)> {
-    let text = |position| required::<String>(row, position);
-    let number = |position| required::<i32>(row, position).unsigned_abs();
-    let damaged = || Error::configuration(format!("model \"{name}\" is damaged in the catalog"));
-    let parameters = |position| serde_json::from_str(&text(position)).map_err(|_| damaged());
-    let spec = Spec {
-        name: name.to_owned(),
-        kind: Kind::parse(&text(1)).ok_or_else(damaged)?,
-        provider: text(2),
-        url: Address::parse(&text(3))?,
-        model: text(4),
-        credential: model_credential(name, row)?,
-        dimensions: column::<i32>(row, 5).map(|n| n.unsigned_abs() as usize),
-        max_tokens: number(6) as usize,
-        max_output_tokens: number(7),
-        query_prefix: text(8),
-        document_prefix: text(9),
-        max_items: number(10) as usize,
-        max_request_tokens: number(11) as usize,
-        concurrency: number(12) as usize,
-        limits: Limits {
-            requests: column::<i32>(row, 13).map(i32::unsigned_abs),
-            tokens: column::<i32>(row, 14).map(i32::unsigned_abs),
-        },
-        temperature: column(row, 15),
-        timeout: Duration::from_millis(required::<i64>(row, 16).unsigned_abs()),
-        retries: number(17),
-        parameters: parameters(18)?,
-        query_parameters: parameters(28)?,
-        document_parameters: parameters(29)?,
-        price: Price { input: column(row, 25), output: column(row, 26), request: column(row, 27) },
-    };
-    let most = |position| column::<i32>(row, position).map(|n| u64::from(n.unsigned_abs()));
-    let learnt = Learnt {
-        texts: most(30),
-        tokens: most(31),
-        is_serial: required(row, 32),
-        adapted: Adapted::by_names(&required::<Vec<String>>(row, 33)),
-    };
-    Ok((spec, required(row, 23), learnt))
-}
-
-/// The credential that a model names: dumps bring models along, but not credentials.
-fn model_credential(model: &str, row: &SpiHeapTupleData<'_>) -> Result<Option<Credential>> {
-    match (credential(row, 19)?, column::<String>(row, 24)) {
-        (None, Some(name)) => Err(Error::configuration(format!(
-            "credential \"{name}\" of model \"{model}\" does not exist"
-        ))
-        .with_hint("An administrator can make it again with rag_create_credential().")),
-        (credential, _) => Ok(credential),
+row! {
+    /// A remote model, its credential if that exists, and what was learnt of it.
+    struct ModelRow {
+        kind: String,
+        provider: String,
+        url: String,
+        model: String,
+        dimensions: Option<i32>,
+        max_tokens: i32,
+        max_output_tokens: i32,
+        query_prefix: String,
+        document_prefix: String,
+        max_items: i32,
+        max_request_tokens: i32,
+        concurrency: i32,
+        requests_per_minute: Option<i32>,
+        tokens_per_minute: Option<i32>,
+        temperature: Option<f64>,
+        timeout_ms: i64,
+        retries: i32,
+        parameters: String,
+        query_parameters: String,
+        document_parameters: String,
+        input_price: Option<f64>,
+        output_price: Option<f64>,
+        request_price: Option<f64>,
+        credential: Option<String>,
+        credential_url_prefix: Option<String>,
+        credential_file: Option<String>,
+        credential_env: Option<String>,
+        may_use: bool,
+        learnt_texts: Option<i32>,
+        learnt_tokens: Option<i32>,
+        learnt_is_serial: bool,
+        learnt_adapted: Vec<String>,
     }
 }
 
-/// Name, prefix, file and variable from four columns; `None` where the name is NULL.
-pub fn credential(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Option<Credential>> {
-    let Some(name) = column::<String>(row, first) else { return Ok(None) };
-    let url_prefix = Address::parse(&required::<String>(row, first + 1))?;
-    let source = match column::<String>(row, first + 2) {
+impl ModelRow {
+    fn spec(&self, name: &str) -> Result<Spec> {
+        let damaged =
+            || Error::configuration(format!("model \"{name}\" is damaged in the catalog"));
+        let parameters = |text: &str| serde_json::from_str(text).map_err(|_| damaged());
+        let size = |n: i32| n.unsigned_abs() as usize;
+        Ok(Spec {
+            name: name.to_owned(),
+            kind: Kind::parse(&self.kind).ok_or_else(damaged)?,
+            provider: self.provider.clone(),
+            url: Address::parse(&self.url)?,
+            model: self.model.clone(),
+            credential: self.credential(name)?,
+            dimensions: self.dimensions.map(size),
+            max_tokens: size(self.max_tokens),
+            max_output_tokens: self.max_output_tokens.unsigned_abs(),
+            query_prefix: self.query_prefix.clone(),
+            document_prefix: self.document_prefix.clone(),
+            max_items: size(self.max_items),
+            max_request_tokens: size(self.max_request_tokens),
+            concurrency: size(self.concurrency),
+            limits: Limits {
+                requests: self.requests_per_minute.map(i32::unsigned_abs),
+                tokens: self.tokens_per_minute.map(i32::unsigned_abs),
+            },
+            temperature: self.temperature,
+            timeout: Duration::from_millis(self.timeout_ms.unsigned_abs()),
+            retries: self.retries.unsigned_abs(),
+            parameters: parameters(&self.parameters)?,
+            query_parameters: parameters(&self.query_parameters)?,
+            document_parameters: parameters(&self.document_parameters)?,
+            price: Price {
+                input: self.input_price,
+                output: self.output_price,
+                request: self.request_price,
+            },
+        })
+    }
+
+    /// Dumps bring models along, but not credentials.
+    fn credential(&self, model: &str) -> Result<Option<Credential>> {
+        let Some(name) = &self.credential else { return Ok(None) };
+        let Some(url_prefix) = &self.credential_url_prefix else {
+            return Err(Error::configuration(format!(
+                "credential \"{name}\" of model \"{model}\" does not exist"
+            ))
+            .with_hint("An administrator can make it again with rag_create_credential()."));
+        };
+        let (file, env) = (self.credential_file.clone(), self.credential_env.clone());
+        credential(name.clone(), url_prefix, file, env).map(Some)
+    }
+
+    fn learnt(&self) -> Learnt {
+        let most = |n: Option<i32>| n.map(|n| u64::from(n.unsigned_abs()));
+        Learnt {
+            texts: most(self.learnt_texts),
+            tokens: most(self.learnt_tokens),
+            is_serial: self.learnt_is_serial,
+            adapted: Adapted::by_names(&self.learnt_adapted),
+        }
+    }
+}
+
+/// A credential from its columns in the catalog, which has either a file or an environment variable.
+pub fn credential(
+    name: String,
+    url_prefix: &str,
+    file: Option<String>,
+    env: Option<String>,
+) -> Result<Credential> {
+    let source = match file {
         Some(file) => Source::File(PathBuf::from(file)),
-        None => Source::Environment(required(row, first + 3)),
+        None => Source::Environment(env.unwrap_or_default()),
     };
-    Ok(Some(Credential { name, url_prefix, source }))
+    Ok(Credential { name, url_prefix: Address::parse(url_prefix)?, source })
 }

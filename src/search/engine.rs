@@ -27,7 +27,7 @@ use crate::search::statement::Names;
 use crate::search::trace::timed;
 pub use crate::search::trace::{Trace, milliseconds};
 use crate::sys::cursor::Snapshot;
-use crate::sys::rights;
+use crate::sys::privileges;
 use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding};
 use rag::rerank::MAX_SIM_WEIGHT;
@@ -154,7 +154,7 @@ pub const CUT: &str = "the vector index ended its scan before it had enough chun
 /// SELECT on the chunks is what `rag_grant` gives; on the source, what the source's owner gives.
 fn require_rights(collection: &Collection, generation: &Generation) -> Result<()> {
     let name = &collection.name;
-    if !rights::may_select(generation.chunks) {
+    if !privileges::may_select(generation.chunks) {
         return Err(Error::forbidden(format!("permission denied for collection \"{name}\""))
             .with_hint(format!(
                 "Its owner can let a role search it: SELECT rag_grant({}, 'role');",
@@ -162,7 +162,7 @@ fn require_rights(collection: &Collection, generation: &Generation) -> Result<()
             )));
     }
     let needed = collection.source_columns();
-    if !rights::may_select_columns(collection.source, &needed) {
+    if !privileges::may_select_columns(collection.source, &needed) {
         let source = &collection.source_sql;
         let columns: Vec<String> = needed.iter().map(pgrx::spi::quote_identifier).collect();
         return Err(Error::forbidden(format!("permission denied for table {source}"))

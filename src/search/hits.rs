@@ -4,8 +4,8 @@ use crate::sys::error::SqlError;
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::pg_sys::ItemPointerData;
 use pgrx::prelude::*;
-use rag::search::legs::{Request, fuse, pack_hit};
-use rag::search::sample::Place;
+use rag::search::partial_results::{Request, encode_partial_result, fuse};
+use rag::search::sample::Tid;
 use rag::{Error, Result};
 
 #[pg_extern(sql = r"
@@ -20,7 +20,7 @@ fn search_hit(
     place: ItemPointerData,
     lexemes: TsVector<'_>,
 ) -> Vec<u8> {
-    pack_hit(request, chunk_id, item_pointer_get_both(place), lexemes.lexemes())
+    encode_partial_result(request, chunk_id, item_pointer_get_both(place), lexemes.lexemes())
 }
 
 // Without ROWS the planner expects 1,000 candidates, and hashes tables instead of probing them.
@@ -62,12 +62,12 @@ fn search_fuse(
     let candidates = fuse(&request, dense.unwrap_or_default(), lexical.unwrap_or_default());
     let rank = |rank: Option<u32>| rank.and_then(|rank| i32::try_from(rank).ok());
     Ok(TableIterator::new(candidates.into_iter().map(move |c| {
-        (c.chunk_id, tid(c.place), rank(c.dense_rank), rank(c.lexical_rank), c.rrf, c.bm25)
+        (c.chunk_id, tid(c.tid), rank(c.dense_rank), rank(c.lexical_rank), c.rrf, c.bm25)
     })))
 }
 
 /// A place as PostgreSQL has it.
-pub fn tid((page, place): Place) -> ItemPointerData {
+pub fn tid((page, place): Tid) -> ItemPointerData {
     let mut tid = ItemPointerData::default();
     item_pointer_set_all(&mut tid, page, place);
     tid

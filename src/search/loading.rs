@@ -1,7 +1,8 @@
 //! What a collection says while its first load is not in: that searches do not find all of it yet.
 use crate::catalog::collection::{Collection, Generation};
 use crate::sys::plan;
-use crate::sys::rights::{as_extension_owner, row_security_applies};
+use crate::sys::privileges::row_security_applies;
+use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{fill, read, required};
 
 /// Rows of a source that are counted; beyond, what PostgreSQL estimates is good enough.

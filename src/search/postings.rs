@@ -110,14 +110,14 @@ impl Index {
     /// Adds the places of entries that wait.
     fn waiting(&self, lexemes: &[&str], places: &mut [Vec<u64>]) -> Result<(), Malformed> {
         let meta = Locked::read(&self.index, META);
-        let mut next = meta.page()?.waiting()?;
+        let mut next = meta.page()?.pending_head()?;
         // Pages leave the list, and may be used for anything, under a lock of the one before.
         let mut last = meta;
         while let Some(block) = next {
             let page = Locked::read(&self.index, block);
             drop(std::mem::replace(&mut last, page));
             let page = last.page()?;
-            for entry in page.waiting_entries()? {
+            for entry in page.pending_entries()? {
                 let (lexeme, place) = entry?;
                 let is_it = |wanted: &&str| lexeme == Some(wanted.as_bytes());
                 if let Some(at) = lexemes.iter().position(is_it) {

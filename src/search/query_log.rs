@@ -7,7 +7,9 @@
 use crate::search::engine::{Fate, Found, Options, Outcome, milliseconds};
 use crate::sys::datum::json::without_nulls;
 use crate::sys::guc;
-use crate::sys::rights::{as_extension_owner, current_role};
+use crate::sys::names::current_role;
+use crate::sys::process;
+use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{execute, query, required};
 use pgrx::{JsonB, pg_sys};
 use rag::search::diverse::Choice;
@@ -82,14 +84,9 @@ pub fn record(entry: &Entry<'_>) -> Option<i64> {
 
 fn is_wanted() -> bool {
     let sample = guc::query_log::sample();
-    // SAFETY: reads this backend's state, and draws from its random numbers.
-    unsafe {
-        sample > 0.0
-            && !pg_sys::XactReadOnly
-            && !pg_sys::RecoveryInProgress()
-            && !pg_sys::IsInParallelMode()
-            && pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) < sample
-    }
+    // SAFETY: draws from this backend's random numbers.
+    let draw = || unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) };
+    sample > 0.0 && process::may_write() && draw() < sample
 }
 
 fn insert(entry: &Entry<'_>) -> Option<i64> {

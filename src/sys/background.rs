@@ -4,6 +4,7 @@
 use crate::sys::exit;
 use crate::sys::ffi;
 use crate::sys::guc;
+use crate::sys::process::now;
 use crate::sys::rights::PARSING;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
@@ -12,8 +13,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Settings for the life of a background process, whatever the configuration, its database or its role say: these are
-/// meant for sessions. What bounds each transaction is set where it begins.
+/// Settings for the life of a background process, whatever the configuration, its database or its role say, which is
+/// meant for sessions. Limits of a transaction are set where it begins.
 const SETTLED: &[(&CStr, &CStr)] = &[
     // First: as another role it could set nothing.
     (c"role", c"none"),
@@ -21,7 +22,8 @@ const SETTLED: &[(&CStr, &CStr)] = &[
     (c"default_transaction_isolation", c"read committed"),
     (c"statement_timeout", c"0"),
 ];
-/// Sets up a background process: ends at once when told to, reads the configuration again on SIGHUP.
+
+/// Sets up signals: SIGTERM ends the process at once, SIGHUP reloads the configuration.
 pub fn attach() {
     // SAFETY: signals are still blocked; both handlers are PostgreSQL's way.
     unsafe {
@@ -34,8 +36,8 @@ pub fn attach() {
 }
 
 /// Waits for this process's latch; acts on interrupts and reads the configuration again when asked to.
-/// Ends the process when the postmaster is gone: nobody else would, and the server could not be started
-/// again beside it.
+/// Ends the process when the postmaster is gone: nothing else would, and the server could not be
+/// restarted while it runs.
 pub fn wait(most: Duration) {
     if !BackgroundWorker::wait_latch(Some(most)) {
         exit::end_process(1);
@@ -43,7 +45,7 @@ pub fn wait(most: Duration) {
     if BackgroundWorker::sighup_received() {
         // SAFETY: outside of a transaction, as PostgreSQL's own processes do it.
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
-        follow_nice();
+        apply_nice();
     }
     if IS_GROUP_BEHIND.load(Relaxed) {
         follow_nice_as_group();
@@ -51,7 +53,7 @@ pub fn wait(most: Duration) {
 }
 
 /// Connects a background process to a database as the bootstrap superuser. Its search path is the extension's own from
-/// the first statement on: that of the database, or one of `"$user"` and `public`, may hold anybody's operators.
+/// the first statement on: that of the database, or one of `"$user"` and `public`, may hold operators of any user's.
 pub fn connect(database: pg_sys::Oid) {
     // SAFETY: a process that is connected to nothing yet.
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
@@ -70,14 +72,14 @@ fn has_setting(name: &CStr) -> bool {
     unsafe { !pg_sys::GetConfigOption(name.as_ptr(), true, false).is_null() }
 }
 
-/// Settles a setting for the life of this process, whatever the database's defaults are.
+/// Sets a setting for the life of this process.
 pub fn set(name: &CStr, value: &CStr) {
     let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
     // SAFETY: static texts; a database's defaults do not bind a worker.
     unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };
 }
 
-/// Time until a timestamp; a little when it is past.
+/// Time until a timestamp; 10 ms when it is past.
 pub fn until(at: i64) -> Duration {
     Duration::from_micros(u64::try_from(at - now()).unwrap_or(0)).max(Duration::from_millis(10))
 }
@@ -86,26 +88,20 @@ pub fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The time, as a `timestamptz`.
-pub fn now() -> i64 {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
+/// Whether this process runs at low priority.
+static IS_LOW_PRIORITY: AtomicBool = AtomicBool::new(false);
+
+/// Runs this process at low priority from now on: see `rag_pg.worker_nice`.
+pub fn lower_priority() {
+    IS_LOW_PRIORITY.store(true, Relaxed);
+    apply_nice();
 }
 
-/// Whether this process gives way.
-static GIVES_WAY: AtomicBool = AtomicBool::new(false);
-
-/// From here on this process gives way.
-pub fn give_way() {
-    GIVES_WAY.store(true, Relaxed);
-    follow_nice();
-}
-
-/// Follows the setting in a process that gives way. It cannot take back what it gave up: a smaller value holds for those
-/// that start later. A server that runs with more of it keeps that.
-fn follow_nice() {
+/// Applies `rag_pg.worker_nice` in a process at low priority. A process cannot lower its nice value again: a smaller setting
+/// applies to processes that start later. A server that runs with a higher nice value keeps it.
+fn apply_nice() {
     let nice = guc::worker::nice();
-    if nice == 0 || !GIVES_WAY.load(Relaxed) {
+    if nice == 0 || !IS_LOW_PRIORITY.load(Relaxed) {
         return;
     }
     // SAFETY: the priority of this process alone; where it may not be changed it stays.

@@ -1,4 +1,4 @@
-//! Statements with more rows than memory should hold, several of which see the same state of the tables.
+//! Cursors, for statements with more rows than memory should hold, and snapshots that several of them share.
 #![allow(unsafe_code)] // SPI as pgrx wraps it takes a newer snapshot once the transaction has written
 
 use crate::sys::interrupt::checkpoint;
@@ -36,7 +36,7 @@ impl Drop for Snapshot {
     }
 }
 
-/// Runs a statement that only reads, in the snapshot in force, and hands out its rows some at a time.
+/// Runs a read-only statement in the active snapshot, and passes on its rows in batches.
 pub fn batches<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],

@@ -57,8 +57,8 @@ impl From<ErrorReport> for SqlError {
 }
 
 /// pgrx takes a backtrace of every error that passes through Rust where `RUST_BACKTRACE` is set: a
-/// cancelled statement then took 0.5 s more, to read symbols, and had 50 lines of DETAIL. Who wants them
-/// can set `RUST_LIB_BACKTRACE`.
+/// cancelled statement then took 0.5 s more, to read symbols, and had 50 lines of DETAIL. Set `RUST_LIB_BACKTRACE` to
+/// have them.
 pub fn init() {
     if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {
         // SAFETY: a process that loads this library has no other thread yet.

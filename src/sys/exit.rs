@@ -1,5 +1,6 @@
 //! How a process that holds ONNX Runtime ends.
 #![allow(unsafe_code)] // A hook of libc's.
+use crate::sys::process;
 use pgrx::pg_sys;
 use std::ffi::{c_int, c_void};
 use std::sync::Once;
@@ -7,7 +8,7 @@ use std::sync::Once;
 static INSTALLED: Once = Once::new();
 
 unsafe extern "C" {
-    // glibc's; it tells the handler the status, which `atexit` does not.
+    // glibc's; unlike `atexit` it passes the exit status to the handler.
     fn on_exit(function: unsafe extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
     fn fflush(stream: *mut c_void) -> c_int;
 }
@@ -36,10 +37,9 @@ pub fn install() {
 /// `postgres -C`, a library that calls `exit` in the middle of a backend — goes the usual way, on
 /// which PostgreSQL's own exit handler still has to run.
 unsafe extern "C" fn leave(status: c_int, _: *mut c_void) {
-    // SAFETY: both flags are plain reads of this process's state; fflush(NULL) and _exit are what
-    // exit itself would end with.
-    unsafe {
-        if pg_sys::IsUnderPostmaster && pg_sys::proc_exit_inprogress {
+    if process::is_under_postmaster() && process::is_exiting() {
+        // SAFETY: what exit itself would end with.
+        unsafe {
             fflush(std::ptr::null_mut());
             libc::_exit(status);
         }

@@ -2,7 +2,7 @@
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use rag::Error;
 use rag::queue::Failure;
-use rag::remote::{Fault, Whose};
+use rag::remote::{Blame, Fault};
 
 /// A caught error of a step.
 pub struct Failed {
@@ -10,6 +10,8 @@ pub struct Failed {
     pub class: Failure,
     /// Whether it is that of a call of a remote model.
     pub is_provider_failure: bool,
+    /// In how many attempts in a row it shows that the document is at fault, if it may be.
+    pub doubtful: Option<u32>,
     sqlstate: String,
     reason: String,
     cause: Cause,
@@ -68,14 +70,18 @@ impl Failed {
 
     /// The failure of a call of a remote model.
     pub fn of_call(fault: Fault) -> Self {
-        let class = match fault.whose {
-            Whose::Text => Failure::Row,
-            Whose::Doubtful => Failure::Transient,
-            Whose::Model => Failure::Configuration,
-            Whose::Outage => Failure::Outage,
-            Whose::RateLimited => Failure::RateLimited,
+        let class = match fault.blame {
+            Blame::Text => Failure::Row,
+            Blame::Doubtful { .. } => Failure::Transient,
+            Blame::Model => Failure::Configuration,
+            Blame::Outage => Failure::Outage,
+            Blame::RateLimited => Failure::RateLimited,
         };
-        Self { class, is_provider_failure: true, ..Self::from(fault.error) }
+        let doubtful = match fault.blame {
+            Blame::Doubtful { attempts } => Some(attempts),
+            _ => None,
+        };
+        Self { class, is_provider_failure: true, doubtful, ..Self::from(fault.error) }
     }
 
     /// The five characters of the error's SQLSTATE.
@@ -97,6 +103,7 @@ impl From<Error> for Failed {
         Self {
             class: Failure::of_sqlstate(error.sqlstate()),
             is_provider_failure: false,
+            doubtful: None,
             sqlstate: error.sqlstate().to_owned(),
             reason: with_detail(error.message(), error.detail()),
             cause: Cause::Ours(error),
@@ -113,6 +120,7 @@ impl From<CaughtError> for Failed {
         Self {
             class: class_of(&caught, &sqlstate),
             is_provider_failure: false,
+            doubtful: None,
             sqlstate,
             reason: with_detail(report.message(), report.detail()),
             cause: Cause::Caught(Box::new(caught)),

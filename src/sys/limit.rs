@@ -1,4 +1,4 @@
-//! What a caller may pass at once.
+//! Limits of arguments.
 use crate::sys::guc::limit::{max_array_items, max_document_size};
 use rag::{Error, Result, memory};
 
@@ -21,7 +21,7 @@ pub fn question(question: &str) -> Result<()> {
     text(question)
 }
 
-/// The same of a document of which the size alone is known.
+/// Checks a document of this size.
 pub fn document_size(bytes: usize) -> Result<()> {
     let most = max_document_size();
     if bytes <= most {

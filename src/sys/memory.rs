@@ -1,6 +1,7 @@
-//! The end of a session for which there is no memory; see [`rag::memory`].
+//! Ends a session that has run out of memory; see [`rag::memory`].
 #![allow(unsafe_code)] // reports without allocating or unwinding
 
+use crate::sys::process;
 use pgrx::pg_sys;
 use rag::memory::set_last_resort;
 use std::ffi::{c_char, c_int};
@@ -19,10 +20,10 @@ unsafe extern "C" {
 /// SQLSTATE 53200 as PostgreSQL packs it.
 const OUT_OF_MEMORY: c_int = 5 | 3 << 6 | 2 << 12;
 
-/// The main thread as the C library knows it; after a fork it is still the same.
+/// The main thread's `pthread_t`; a fork keeps it.
 static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
-/// A thread that helps this one has no memory left, and waits for the end.
+/// A helper thread has run out of memory, and waits for the end of the session.
 static THREAD_WAITS: AtomicBool = AtomicBool::new(false);
 
 /// Lets this process, and those forked from it, end their own session where memory runs out.
@@ -45,8 +46,7 @@ fn this_thread() -> u64 {
 
 /// Returns only where there is no session to end; the process then aborts.
 fn end_session(bytes: usize) {
-    // SAFETY: reads of this process's state.
-    let is_session = unsafe { pg_sys::IsUnderPostmaster && !pg_sys::proc_exit_inprogress };
+    let is_session = process::is_under_postmaster() && !process::is_exiting();
     if !is_session {
         return;
     }

@@ -1,10 +1,11 @@
-//! Names of catalog objects as SQL that means the same under any search path.
+//! Names of catalog objects as SQL that means the same under any search path, and of roles.
 //!
 //! Everything is looked up in PostgreSQL's caches, which always show the latest state, and is `None` once the
 //! object is gone.
 #![allow(clippy::cast_ptr_alignment)] // tuples are aligned
 #![allow(unsafe_code)] // the caches of catalogs
 
+use crate::sys::privileges::current_user;
 use crate::sys::spi::{read, required};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -19,7 +20,7 @@ pub fn relation(oid: pg_sys::Oid) -> Option<String> {
     }
 }
 
-/// A relation that is there.
+/// A relation that exists.
 pub fn relation_sql(oid: pg_sys::Oid) -> String {
     relation(oid).unwrap_or_default()
 }
@@ -31,7 +32,7 @@ pub fn extension_schema(extension: &str) -> String {
     read(sql, &[extension.into()], |row| required(&row, 1)).pop().unwrap_or_default()
 }
 
-/// What a relation is, as `pg_class.relkind` says it.
+/// `pg_class.relkind` of a relation.
 pub fn kind(oid: pg_sys::Oid) -> Option<u8> {
     let form = cached::<pg_sys::FormData_pg_class>(pg_sys::SysCacheIdentifier::RELOID, oid)?;
     Some(form.relkind.to_ne_bytes()[0])
@@ -64,6 +65,17 @@ pub fn collation(oid: pg_sys::Oid) -> Option<String> {
     let form = cached::<pg_sys::FormData_pg_collation>(pg_sys::SysCacheIdentifier::COLLOID, oid)?;
     let name = quote_identifier(pgrx::name_data_to_str(&form.collname));
     Some(format!("{}.{name}", schema_name(form.collnamespace)?))
+}
+
+/// Name of the role whose rights are in force, unquoted.
+pub fn current_role() -> String {
+    role_name(current_user()).unwrap_or_default()
+}
+
+/// A role's name, unquoted; `None` when there is no such role.
+pub fn role_name(role: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a cache look-up inside a transaction; the name is copied.
+    unsafe { text(pg_sys::GetUserNameFromId(role, true)) }
 }
 
 fn schema_name(oid: pg_sys::Oid) -> Option<String> {

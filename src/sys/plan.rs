@@ -1,4 +1,4 @@
-//! Statements whose plans a backend keeps, for what runs many times a second.
+//! Statements whose plans a backend keeps, for those that run many times a second.
 //!
 //! A kept plan is generic, made once for all parameters, but where [`read_as_caller_if`] asks what the planner
 //! expects of the values at hand. PostgreSQL makes it anew by itself when a
@@ -8,6 +8,7 @@
 
 pub mod scans;
 
+use crate::sys::process::has_transaction_id;
 use crate::sys::rights::with_own_parsing;
 use crate::sys::rows::reading;
 use pgrx::datum::DatumWithOid;
@@ -22,10 +23,10 @@ const KEPT: usize = 64;
 
 thread_local! {
     /// The plans, least recently used first.
-    static PLANS: RefCell<Vec<Rc<Plan>>> = const { RefCell::new(Vec::new()) };
+    static PLANS: RefCell<Vec<Rc<KeptPlan>>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Plan {
+struct KeptPlan {
     sql: String,
     types: Vec<pg_sys::Oid>,
     /// Freed only by [`make_room`]: when a backend exits there is nothing left to free it from.
@@ -57,10 +58,7 @@ pub fn read_latest<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    // SAFETY: reads this backend's state. Without a transaction id nothing was written.
-    let has_written =
-        unsafe { pg_sys::GetCurrentTransactionIdIfAny() } != pg_sys::InvalidTransactionId;
-    with_own_parsing(|| run(sql, args, !has_written, map))
+    with_own_parsing(|| run(sql, args, !has_transaction_id(), map))
 }
 
 fn run<T>(
@@ -135,8 +133,8 @@ unsafe fn mapped<T>(
 
 /// The plan of a statement for arguments of these types, always asked for with the same options. Wants an
 /// SPI connection.
-fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<Plan> {
-    let is_it = |plan: &Rc<Plan>| {
+fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<KeptPlan> {
+    let is_it = |plan: &Rc<KeptPlan>| {
         plan.sql == sql && plan.types.iter().copied().eq(args.iter().map(DatumWithOid::oid))
     };
     let found = PLANS.with_borrow_mut(|plans| {
@@ -155,7 +153,7 @@ fn kept(sql: &str, args: &[DatumWithOid<'_>], options: u32) -> Rc<Plan> {
     })
 }
 
-fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> Plan {
+fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> KeptPlan {
     let text = CString::new(sql).expect("statements hold no zero byte");
     // SAFETY: an SPI connection is open. The statement and the types outlive the call, which copies them.
     let pointer = unsafe {
@@ -166,7 +164,7 @@ fn prepare(sql: &str, mut types: Vec<pg_sys::Oid>, options: u32) -> Plan {
         pg_sys::SPI_keepplan(plan);
         plan
     };
-    Plan { sql: sql.to_owned(), types, pointer }
+    KeptPlan { sql: sql.to_owned(), types, pointer }
 }
 
 fn status_name() -> String {
@@ -176,14 +174,14 @@ fn status_name() -> String {
         .into_owned()
 }
 
-/// Frees the plans used longest ago; not those that run now, further up the stack.
-fn make_room(plans: &mut Vec<Rc<Plan>>) {
+/// Frees the least recently used plans, except those that are running further up the stack.
+fn make_room(plans: &mut Vec<Rc<KeptPlan>>) {
     while plans.len() >= KEPT {
         let Some(position) = plans.iter().position(|plan| Rc::strong_count(plan) == 1) else {
             return;
         };
         let plan = plans.remove(position);
-        // SAFETY: kept by `prepare`, freed once, used by nobody.
+        // SAFETY: kept by `prepare`, freed once, and not in use.
         unsafe { pg_sys::SPI_freeplan(plan.pointer) };
     }
 }

@@ -115,7 +115,8 @@ columns!(
     Vec<i64>,
     Vec<f32>,
     Vec<f64>,
-    Vec<String>
+    Vec<String>,
+    Vec<Oid>
 );
 
 /// Runs `read`, which reads values of rows as values of Rust's. pgrx copies what it reads into the parent of the

@@ -26,13 +26,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static mut PREVIOUS_REQUEST: pg_sys::shmem_request_hook_type = None;
 static mut PREVIOUS_STARTUP: pg_sys::shmem_startup_hook_type = None;
 
-/// Whether the postmaster is loading `shared_preload_libraries` right now: the one time at which shared memory can be
-/// reserved.
-pub fn is_preloading() -> bool {
-    // SAFETY: reads a flag of this process.
-    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
-}
-
 /// Reserves an area; called while the library is preloaded.
 pub fn reserve(area: &'static Area) {
     let number = COUNT.fetch_add(1, SeqCst);

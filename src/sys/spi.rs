@@ -1,9 +1,10 @@
 //! Statements kept in `sql/run/`: placeholders in braces stand for quoted identifiers.
 //!
-//! A statement is parsed, planned and run under `search_path = pg_catalog, pg_temp`, whoever runs it. The exceptions
+//! A statement is parsed, planned and run under `search_path = pg_catalog, pg_temp`, whatever role runs it. The exceptions
 //! have `as_caller` in their names: they read tables whose policies are users' code, which expects the
 //! caller's path, and so their statements qualify every name, operator and type.
-use crate::sys::rights::{require_writable, with_own_parsing};
+use crate::sys::process::require_writable;
+use crate::sys::rights::with_own_parsing;
 use crate::sys::rows::reading;
 pub use crate::sys::rows::{column, required};
 use pgrx::Spi;

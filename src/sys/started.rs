@@ -1,7 +1,7 @@
 //! Since when shared memory is as it is: since the server started, or started anew after a crash of one process.
 #![allow(unsafe_code)] // shared memory
 
-use crate::sys::shmem::is_preloading;
+use crate::sys::process;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -20,14 +20,13 @@ unsafe impl PGRXSharedMemory for Started {}
 
 impl Default for Started {
     fn default() -> Self {
-        // SAFETY: reads the clock.
-        Self(unsafe { pg_sys::GetCurrentTimestamp() })
+        Self(process::now())
     }
 }
 
 /// Reserves the memory; called while the library is loaded.
 pub fn init() {
-    if is_preloading() {
+    if process::is_preloading() {
         pg_shmem_init!(STARTED);
         HAS_STARTED.store(true, SeqCst);
     }
@@ -35,11 +34,7 @@ pub fn init() {
 
 /// Whether that was before `time`. Without preloading, a crash of one process goes unnoticed.
 pub fn is_before(time: pg_sys::TimestampTz) -> bool {
-    let started = if HAS_STARTED.load(SeqCst) {
-        STARTED.get().0
-    } else {
-        // SAFETY: reads a variable that the postmaster set.
-        unsafe { pg_sys::PgStartTime }
-    };
+    let started =
+        if HAS_STARTED.load(SeqCst) { STARTED.get().0 } else { process::postmaster_start() };
     started < time
 }

@@ -1,14 +1,14 @@
-//! How long one statement in tables of a collection may take in a worker.
+//! The time limit of a worker's statement over tables of a collection.
 //!
-//! What the owner of a source wrote runs in it: casts, functions of column defaults, a foreign table behind a partition. One owner's
-//! slow function must not keep the collections of the others waiting.
+//! Such a statement runs code of the source's owner: casts, functions of column defaults, a foreign table as a partition. One owner's
+//! slow function must not delay the collections of others.
 #![allow(unsafe_code)] // timeouts have no safe interface
 
 use crate::sys::error::raise;
-use crate::sys::{ffi, guc, spi};
+use crate::sys::{ffi, guc, process, spi};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
-use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
+use pgrx::{PgSqlErrorCode, PgTryBuilder};
 use rag::Error;
 use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
@@ -35,8 +35,7 @@ pub fn is_exceeded(sqlstate: &str) -> bool {
 
 /// A session has its own `statement_timeout`; in a background worker nothing arms that.
 fn limited<R>(statement: impl FnOnce() -> R) -> R {
-    // SAFETY: reads this process's variable.
-    let is_worker = unsafe { pg_sys::MyBackendType } == pg_sys::BackendType::B_BG_WORKER;
+    let is_worker = process::is_background_worker();
     let Some(limit) = guc::worker::statement_timeout().filter(|_| is_worker) else {
         return statement();
     };
@@ -64,7 +63,7 @@ fn limited<R>(statement: impl FnOnce() -> R) -> R {
     result
 }
 
-/// How long a statement may go on after its timeout.
+/// How long a statement may run on after its timeout.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Ends this process if the statement goes on in spite of its timeout: that is an error, which a function of the owner's may

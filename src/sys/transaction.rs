@@ -9,7 +9,9 @@ use crate::sys::background;
 use crate::sys::failed::Failed;
 use crate::sys::ffi;
 use crate::sys::guc;
+use crate::sys::guc::scope::set_local;
 use crate::sys::interrupt::checkpoint;
+use crate::sys::process::is_standby;
 use crate::sys::rights::{KEY_TEXT, PARSING};
 use crate::sys::spi::{read, required};
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
@@ -56,9 +58,9 @@ impl OverriddenDefaults {
                 ffi::disable_statement_timeout();
             }
             if self.transaction_timeout {
-                set_locally(c"transaction_timeout", c"0");
+                set_local(c"transaction_timeout", c"0");
             }
-            if self.read_only && !pg_sys::RecoveryInProgress() {
+            if self.read_only && !is_standby() {
                 pg_sys::XactReadOnly = false;
             }
         }
@@ -277,25 +279,8 @@ unsafe fn begin() {
             pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
         }
         for (name, value) in PARSING.into_iter().chain(KEY_TEXT).chain(SETTINGS) {
-            set_locally(name, value);
+            set_local(name, value);
         }
-    }
-}
-
-/// Sets a setting until the (sub)transaction ends.
-unsafe fn set_locally(name: &CStr, value: &CStr) {
-    // SAFETY: static texts, inside a transaction.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
-            true,
-            0,
-            false,
-        );
     }
 }
 

@@ -10,15 +10,16 @@ use crate::models::call_log;
 use crate::models::call_log::Record;
 use crate::models::remote;
 use crate::models::remote::Remote;
-use crate::sys::background::now;
 use crate::sys::failed::Failed;
-use crate::sys::rights::{current_user, role_name};
+use crate::sys::names::role_name;
+use crate::sys::process::now;
+use crate::sys::rights::current_user;
 use crate::sys::transaction::Host;
 use crate::worker::work::{TurnEnd, Work};
 use ended::Ended;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
-use rag::answer::generate::{Written, generate};
+use rag::answer::generate::{GeneratedAnswer, generate};
 use rag::model::watch;
 use rag::remote::{Blocking, Cancel, Kind};
 use rag::{Error, Result};
@@ -55,7 +56,7 @@ pub struct Answers {
 struct Running {
     request: Request,
     remote: Remote,
-    outcome: Receiver<Result<Written>>,
+    outcome: Receiver<Result<GeneratedAnswer>>,
     cancel: Cancel,
     since: Instant,
 }
@@ -247,7 +248,7 @@ impl Answers {
 }
 
 impl Running {
-    fn end(self, outcome: Result<Written, Problem>) -> Ended {
+    fn end(self, outcome: Result<GeneratedAnswer, Problem>) -> Ended {
         let records = self.remote.take_records();
         // If the first of two calls was answered, a retry would pay for it again.
         let is_limited = |problem: &Problem| {
@@ -287,7 +288,10 @@ fn open(request: &Request) -> Result<Remote> {
 }
 
 /// Calls the model on a thread of its own.
-fn ask(request: &mut Request, remote: &Remote) -> Result<(Receiver<Result<Written>>, Cancel)> {
+fn ask(
+    request: &mut Request,
+    remote: &Remote,
+) -> Result<(Receiver<Result<GeneratedAnswer>>, Cancel)> {
     let (client, cancel) = (remote.shared(), Cancel::default());
     let cancelled = cancel.clone();
     let (sender, outcome) = mpsc::channel();

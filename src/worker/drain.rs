@@ -14,8 +14,9 @@ use crate::ingest::{index_ddl, scan};
 use crate::models::call_log;
 use crate::search::query_log;
 use crate::search::query_stats;
-use crate::sys::background::{micros, now};
+use crate::sys::background::micros;
 use crate::sys::failed::Failed;
+use crate::sys::process::now;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::execute;
 use crate::sys::time_limit;
@@ -195,7 +196,7 @@ impl Drain {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
         };
-        let ledger = call_log::again_in().filter(|_| self.host.is_worker());
+        let ledger = call_log::retry_in().filter(|_| self.host.is_worker());
         let ledger = ledger.map(|wait| now().saturating_add(micros(wait)));
         let ready_at = work.iter().filter_map(ready).chain(ledger).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);

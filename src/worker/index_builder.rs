@@ -3,9 +3,10 @@
 
 use crate::catalog::target::{Target, warn_about};
 use crate::ingest::index_ddl::{IndexPlan, add_dependency, note_built};
-use crate::sys::background::{attach, connect, give_way, set};
+use crate::sys::background::{attach, connect, lower_priority, set};
 use crate::sys::failed::Failed;
-use crate::sys::rights::{as_extension_owner, role_name};
+use crate::sys::names::role_name;
+use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission;
@@ -25,7 +26,7 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let Ok(generation) = BackgroundWorker::get_extra().parse::<i32>() else { return };
-    give_way();
+    lower_priority();
     // CREATE INDEX CONCURRENTLY waits for old transactions; no process waits for it.
     set(c"lock_timeout", c"0");
     let host = Host::worker();

@@ -4,7 +4,7 @@
 use crate::search::query_stats;
 use crate::sys::background::{attach, until, wait};
 use crate::sys::guc;
-use crate::sys::shmem::is_preloading;
+use crate::sys::process;
 use crate::sys::workers::shared_state;
 use crate::sys::workers::shared_state::{
     DatabaseEntry, WorkerKind, WorkerSlots, WorkerState, shared_state as state,
@@ -23,9 +23,7 @@ const PROBE: Duration = Duration::from_secs(5);
 
 /// Registers the launcher with a server that will serve clients.
 pub fn init() {
-    // SAFETY: reads flags of this process.
-    let serves = unsafe { pg_sys::IsPostmasterEnvironment && !pg_sys::IsBinaryUpgrade };
-    if !is_preloading() || !serves {
+    if !process::is_preloading() || !process::serves_clients() {
         return;
     }
     shared_state::init();
@@ -143,8 +141,7 @@ impl Launcher {
                 if !is_first && !is_helper {
                     continue;
                 }
-                // SAFETY: reads this process's variable.
-                let me = unsafe { pg_sys::MyProcPid };
+                let me = process::pid();
                 let Ok(worker) = worker(database, kind).set_notify_pid(me).load_dynamic() else {
                     // No process is free: retried after a short sleep.
                     slots.request_wake();

@@ -2,9 +2,10 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::models::local as model;
-use crate::sys::background::{attach, connect, give_way, micros, now, until, wait};
+use crate::sys::background::{attach, connect, lower_priority, micros, until, wait};
 use crate::sys::failed::Failed;
 use crate::sys::guc;
+use crate::sys::process::now;
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission;
 use crate::sys::workers::admission::Admission;
@@ -36,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
     serve(argument, WorkerKind::Index, || {
-        give_way();
+        lower_priority();
         model::set_threads(guc::worker::threads());
         Drain::new(Host::worker(), None)
     });

@@ -44,15 +44,6 @@ wait_for_indexed($node, 'doc');
 
 my $round = 0;
 
-# stop_at($step): where workers stop from now on; undef: nowhere.
-sub stop_at
-{
-	my ($step) = @_;
-	$node->safe_psql('postgres', 'ALTER SYSTEM ' . ($step ? "SET rag_pg.debug_stop_at = '$step'" : 'RESET rag_pg.debug_stop_at'));
-	$node->reload;
-	return;
-}
-
 # change(): every document gets a new text, some come and some go.
 sub change
 {
@@ -111,13 +102,13 @@ for my $step (qw(called coalescing coalesced claimed read chunked embedded apply
 {
 	my $offset = -s $node->logfile;
 	my $before = $node->safe_psql('postgres', 'SELECT embedded FROM rag.progress');
-	stop_at($step);
+	stop_workers_at($node, $step);
 	change();
 	my $pid = stopped($step);
 	kill 'KILL', $pid;
 	wait_for_log($node, qr/ready to accept connections/, $offset);
 	wait_until('the server is back', sub { $node->psql('postgres', 'SELECT 1') == 0 });
-	stop_at(undef);
+	stop_workers_at($node, undef);
 	check("killed at $step", $offset, $before, $embedded_again{$step} // 0);
 }
 
@@ -125,13 +116,13 @@ for my $step (qw(called coalescing coalesced claimed read chunked embedded apply
 {
 	my $offset = -s $node->logfile;
 	my $before = $node->safe_psql('postgres', 'SELECT embedded FROM rag.progress');
-	stop_at('comparing');
+	stop_workers_at($node, 'comparing');
 	$node->safe_psql('postgres', 'TRUNCATE doc');
 	change();
 	kill 'KILL', stopped('comparing');
 	wait_for_log($node, qr/ready to accept connections/, $offset);
 	wait_until('the server is back', sub { $node->psql('postgres', 'SELECT 1') == 0 });
-	stop_at(undef);
+	stop_workers_at($node, undef);
 	check('killed at comparing', $offset, $before, 0);
 }
 
@@ -141,7 +132,7 @@ for my $step (qw(embedded applying))
 	my $offset = -s $node->logfile;
 	my $before = $node->safe_psql('postgres', 'SELECT embedded FROM rag.progress');
 	my ($launcher) = backend_pids($node, 'rag_pg launcher');
-	stop_at($step);
+	stop_workers_at($node, $step);
 	change();
 	my $worker = stopped($step);
 	$node->kill9;
@@ -151,7 +142,7 @@ for my $step (qw(embedded applying))
 		ok(wait_until("the $name leaves", sub { !kill 0, $pid }, 20), "the $name leaves when the postmaster is killed");
 	}
 	wait_until('the server starts again', sub { $node->start(fail_ok => 1) });
-	stop_at(undef);
+	stop_workers_at($node, undef);
 	check("postmaster killed at $step", $offset, $before, $embedded_again{$step});
 }
 
@@ -159,7 +150,7 @@ for my $step (qw(embedded applying))
 # that are too large to be worked on together.
 $node->safe_psql('postgres', "CREATE TABLE large (id int PRIMARY KEY, body text); SELECT rag_create_collection('large', 'large', 'body')");
 wait_for_indexed($node, 'large');
-stop_at('embedded');
+stop_workers_at($node, 'embedded');
 $node->safe_psql('postgres', "INSERT INTO large SELECT i, 'Large ' || i || repeat(' ', 200000) FROM generate_series(1, 3) i");
 my $large = stopped('embedded');
 my ($launcher) = backend_pids($node, 'rag_pg launcher');
@@ -172,7 +163,7 @@ for my $pid ($launcher, $large) { wait_until('all have left', sub { !kill 0, $pi
 wait_until('the server starts again', sub { $node->start(fail_ok => 1) });
 stopped('called');
 is($losses->(), '0 0 1', 'and lost');
-stop_at(undef);
+stop_workers_at($node, undef);
 wait_for_indexed($node, 'large');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM large_chunks'), 3, 'all are indexed');
 

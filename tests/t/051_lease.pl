@@ -18,11 +18,6 @@ SQL
 wait_for_indexed($node, 'doc');
 my $chunks = sub { return $node->safe_psql('postgres', "SELECT string_agg(id || ': ' || content, ', ' ORDER BY id, content) FROM doc_chunks") };
 my $embedded = sub { return $node->safe_psql('postgres', 'SELECT embedded FROM rag.progress') };
-my $stop_at = sub {
-	my ($step) = @_;
-	$node->safe_psql('postgres', 'ALTER SYSTEM ' . ($step ? "SET rag_pg.debug_stop_at = '$step'" : 'RESET rag_pg.debug_stop_at'));
-	$node->reload;
-};
 my $stopped = sub { return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at embedded'") };
 
 # late($what, $change, $meanwhile, $expected, $paid): a worker works on $change and is late because of $meanwhile.
@@ -30,14 +25,14 @@ sub late
 {
 	my ($what, $change, $meanwhile, $expected, $paid) = @_;
 	my $before = $embedded->();
-	$stop_at->('embedded');
+	stop_workers_at($node, 'embedded');
 	$node->safe_psql('postgres', $change);
 	wait_until("$what: a worker has the vectors", $stopped);
 	$node->safe_psql('postgres', $meanwhile);
 	$node->safe_psql('postgres', 'CALL rag_work()');
 	is($chunks->(), $expected, "$what: somebody else did it");
 	is($stopped->(), 1, "$what: the worker still has its vectors");
-	$stop_at->();
+	stop_workers_at($node, undef);
 	wait_until("$what: the worker goes on", sub { !$stopped->() });
 	# By the same worker, after what it had at hand.
 	$node->safe_psql('postgres', "UPDATE doc SET body = '$what' WHERE id = 6");

@@ -31,15 +31,6 @@ wait_for_indexed($node, $_) for qw(doc parts kinds);
 
 my $round = 0;
 
-# stop_at($step): where workers stop from now on; undef: nowhere.
-sub stop_at
-{
-	my ($step) = @_;
-	$node->safe_psql('postgres', 'ALTER SYSTEM ' . ($step ? "SET rag_pg.debug_stop_at = '$step'" : 'RESET rag_pg.debug_stop_at'));
-	$node->reload;
-	return;
-}
-
 # A change and what undoes it. %s is the text of this round.
 my @changes = (
 	[ 'doc', 'ALTER TABLE a.doc RENAME body TO text', 'ALTER TABLE a.doc RENAME text TO body' ],
@@ -57,13 +48,13 @@ for my $step (qw(scanning claimed reading read storing))
 	{
 		my ($name, $do, $undo) = @$change;
 		$round++;
-		stop_at($step);
+		stop_workers_at($node, $step);
 		$node->safe_psql('postgres', "UPDATE a.$name SET body = 'Text ' || id || ', round $round.'"
 			  . ($step eq 'scanning' ? "; INSERT INTO rag.change (collection_id, keys) SELECT collection_id, NULL FROM rag.collection WHERE name = '$name'" : ''));
 		wait_until("a worker stops at $step",
 			sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at $step'") > 0 });
 		$node->safe_psql('postgres', "SET lock_timeout = '5s'; $do");
-		stop_at(undef);
+		stop_workers_at($node, undef);
 		my $done = wait_for_indexed($node, $name, patience => 30);
 		my $state = $node->safe_psql('postgres', "SELECT paused, dead FROM rag.status WHERE collection = '$name'");
 		ok($done && $state eq '|0', "at $step: $do") or diag("paused|dead: $state");
@@ -116,11 +107,11 @@ for my $names ([ 'body', 'words', 'text' ], [ 'doc', 'paper', 'sheet' ])
 $node->safe_psql('postgres', 'CREATE TABLE late (id int PRIMARY KEY, body text); INSERT INTO late VALUES (1, $$A late text.$$)');
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-stop_at('called');
+stop_workers_at($node, 'called');
 $node->safe_psql('postgres', "SELECT rag_create_collection('late', 'late', 'body')");
 $session->query_safe('ALTER TABLE late RENAME body TO words; COMMIT');
 $session->quit;
-stop_at(undef);
+stop_workers_at($node, undef);
 wait_for_indexed($node, 'late', patience => 30);
 is($node->safe_psql('postgres', "SELECT s.paused, s.indexed, c.content_column FROM rag.status s JOIN rag.collection c ON c.name = s.collection WHERE c.name = 'late'"),
 	'|1|words', 'a name that changed unnoticed is taken over');

@@ -23,15 +23,10 @@ SELECT coalesce(w.id, c.id) AS id
   FULL JOIN doc_chunks c ON (c.id, c.ordinal, c.content, c.char_start, c.char_end) = (w.id, w.ordinal, w.content, w.char_start, w.char_end)
  WHERE w.id IS NULL OR c.id IS NULL;
 SQL
-my $stop_at = sub {
-	my ($step) = @_;
-	$sql->('ALTER SYSTEM ' . ($step ? "SET rag_pg.debug_stop_at = '$step'" : 'RESET rag_pg.debug_stop_at'));
-	$node->reload;
-};
 my $stopped = sub { return $sql->("SELECT pid FROM pg_stat_activity WHERE query = 'rag_pg: stopped at part'") };
 my $counts = sub { return $sql->('SELECT documents, indexed, dead FROM rag.status') };
 
-$stop_at->('part');
+stop_workers_at($node, 'part');
 $sql->("INSERT INTO doc VALUES (1, long_text('Sentence', 1300))");
 my $worker = wait_until('a part is stored', $stopped);
 is($sql->('SELECT count(*), count(DISTINCT ordinal) FROM doc_chunks'), '512|512', 'searches find it');
@@ -41,7 +36,7 @@ is(miscounted($node), '', 'and so are the jobs');
 
 # The server restarts after this.
 kill_process($worker);
-$stop_at->() if wait_until('the server is there again', sub { $node->psql('postgres', 'SELECT 1') == 0 });
+stop_workers_at($node, undef) if wait_until('the server is there again', sub { $node->psql('postgres', 'SELECT 1') == 0 });
 wait_for_indexed($node, 'doc');
 is($sql->('SELECT count(*) FROM wrong'), '0', 'after a crash the chunks are those of the document');
 is($sql->('SELECT embedded = chunks AND chunks = (SELECT count(*) FROM doc_chunks) AND chunks > 1200 FROM rag.progress'), 't', 'and each was embedded once');
@@ -49,7 +44,7 @@ is($sql->("SELECT string_agg(problem, ', ') FROM rag_verify('doc', repair => fal
 
 # An edit of all of it.
 my $before = $sql->('SELECT chunks FROM rag.status');
-$stop_at->('part');
+stop_workers_at($node, 'part');
 $sql->("UPDATE doc SET body = long_text('Phrase', 1300)");
 wait_until('a part of the new text is stored', $stopped);
 is($sql->('SELECT count(*) FROM doc_chunks') - $before, 512, 'beside the old text');
@@ -58,17 +53,17 @@ is($sql->("SELECT count(*) FROM doc_chunks WHERE content LIKE 'Sentence%' AND co
 is($sql->('SELECT chunks = (SELECT count(*) FROM doc_chunks) FROM rag.status'), 't', 'all are counted');
 # And another one meanwhile: what is of use of the first stays.
 $sql->("UPDATE doc SET body = long_text('Phrase', 1250)");
-$stop_at->();
+stop_workers_at($node, undef);
 wait_for_indexed($node, 'doc');
 is($sql->('SELECT count(*) FROM wrong'), '0', 'at rest there is the last text alone');
 is($sql->('SELECT chunks = (SELECT count(*) FROM doc_chunks) FROM rag.status'), 't', 'the counters are right');
 
 # Deleted halfway.
-$stop_at->('part');
+stop_workers_at($node, 'part');
 $sql->("UPDATE doc SET body = long_text('Clause', 1300)");
 wait_until('a part is stored', $stopped);
 $sql->('DELETE FROM doc');
-$stop_at->();
+stop_workers_at($node, undef);
 wait_for_indexed($node, 'doc');
 is($sql->('SELECT s.documents, s.chunks, (SELECT count(*) FROM doc_chunks) FROM rag.status s'), '0|0|0', 'of a document that went halfway nothing is left');
 is($sql->("SELECT string_agg(problem, ', ') FROM rag_verify('doc', repair => false) WHERE found > 0"), '', 'nothing is wrong');

@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node init_node create_extension wait_until wait_for_log wait_for_indexed
-  miscounted seconds error_of start_session psql_command backend_pids kill_process private_kilobytes manual_pages compile);
+  stop_workers_at miscounted seconds error_of start_session psql_command backend_pids kill_process private_kilobytes manual_pages compile);
 
 # Longest time that a test waits for something that should happen.
 our $PATIENCE = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
@@ -111,6 +111,15 @@ sub wait_for_indexed
 		$options{patience});
 	diag("rag.status (done|pending|in_flight|indexed|documents|dead|paused): $last") unless $done;
 	return $done;
+}
+
+# stop_workers_at($node, $step): workers stop at this step of their loop from now on; undef: at none.
+sub stop_workers_at
+{
+	my ($node, $step) = @_;
+	$node->safe_psql('postgres', 'ALTER SYSTEM ' . ($step ? "SET rag_pg.debug_stop_at = '$step'" : 'RESET rag_pg.debug_stop_at'));
+	$node->reload;
+	return;
 }
 
 # miscounted($node): generations whose counters are not what counting their jobs gives, in one snapshot: none.

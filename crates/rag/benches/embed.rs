@@ -7,7 +7,7 @@
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 use rag::chunk::{Format, Options, chunk};
-use rag::model::batch::Plan;
+use rag::model::batch::BatchPlan;
 use rag::model::store::Store;
 use rag::model::{Detail, Embedder, LocalModel, Purpose, TOKEN_BUDGET, runtime, session};
 use std::path::PathBuf;
@@ -153,7 +153,7 @@ impl RawLoop {
         let encode = |text: &&str| model.tokenizer().encode(text, window).expect("ids").ids;
         let inputs: Vec<Vec<u32>> = texts.iter().map(encode).collect();
         let lengths: Vec<usize> = inputs.iter().map(Vec::len).collect();
-        let plan = Plan::new(&lengths, TOKEN_BUDGET);
+        let plan = BatchPlan::new(&lengths, TOKEN_BUDGET);
         let batches = plan.batches().map(|rows| RawBatch::new(rows, &inputs)).collect();
         Self { session, batches, tokens: lengths.iter().sum() }
     }

@@ -5,21 +5,19 @@
 //! it can prove.
 mod bare;
 mod claims;
-mod compose;
+mod extract;
 pub mod generate;
+pub mod json;
 mod prompt;
 mod quotable;
-mod select;
 pub mod stream;
-pub mod told;
 mod verify;
 
 pub use bare::from_passages;
+pub use extract::extract;
 pub use quotable::{Sentence, sentences};
 
-use crate::Result;
-use crate::model::{Checkpoint, TokenVectors};
-use crate::rerank::{MaxSim, TokenBits};
+use crate::rerank::TokenBits;
 use std::ops::Range;
 
 /// The least confidence that counts as an answer of the default model from [`MANY_PASSAGES`] or more.
@@ -36,7 +34,7 @@ const MANY_PASSAGES: f64 = 2000.0;
 /// How much less counts for each power of ten below [`MANY_PASSAGES`].
 const LESS_PER_POWER: f64 = 0.03;
 
-/// What stands in [`Answer::text`] when nothing fits.
+/// [`Answer::text`] when nothing fits.
 pub const NO_ANSWER: &str = "The passages do not answer the question.";
 
 /// A text that may answer, with what its embedding left behind.
@@ -57,7 +55,7 @@ pub struct Passage<'a> {
     pub score: f64,
 }
 
-/// What a caller can choose.
+/// Options of an extractive answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Most sentences of an answer.
@@ -136,56 +134,6 @@ pub struct Citation {
     pub score: f32,
     /// Whether it is the sentence that was chosen first.
     pub is_best: bool,
-}
-
-/// A sentence that may be quoted.
-struct Candidate {
-    passage: usize,
-    bytes: Range<usize>,
-    is_lead: bool,
-}
-
-/// Picks the sentences of `passages` that answer a question, whose token vectors are `question`.
-///
-/// A passage's headings, questions and introductions ("as follows:") are not quoted; what follows
-/// them profits from their match instead. An error when bits and question differ in dimensions.
-pub fn extract(
-    question: &TokenVectors,
-    passages: &[Passage<'_>],
-    options: &Options,
-    checkpoint: Checkpoint<'_>,
-) -> Result<Answer> {
-    let mut candidates = Vec::new();
-    let mut bits = Vec::new();
-    for (position, passage) in passages.iter().enumerate() {
-        checkpoint()?;
-        for sentence in sentences(passage.text, passage.span.clone()) {
-            let tokens = passage.bits_of(&sentence.bytes);
-            if !tokens.is_empty() {
-                bits.push(tokens);
-                let Sentence { bytes, is_lead } = sentence;
-                candidates.push(Candidate { passage: position, bytes, is_lead });
-            }
-        }
-    }
-    let max_sim = MaxSim::new(question, &bits, checkpoint)?;
-    let scores = max_sim.means();
-    let confidence = scores.iter().copied().reduce(f32::max).unwrap_or(-1.0);
-    if f64::from(confidence) < options.least_confidence() {
-        return Ok(Answer::none(confidence));
-    }
-    let chosen = select::best(&candidates, passages, &max_sim, options.max_sentences);
-    Ok(compose::answer(passages, &candidates, &chosen, &scores, confidence))
-}
-
-impl Passage<'_> {
-    /// Bits of the tokens that start inside `bytes`.
-    fn bits_of(&self, bytes: &Range<usize>) -> TokenBits<'_> {
-        let before = |byte: usize| {
-            self.heading_tokens + self.tokens.partition_point(|token| token.start < byte)
-        };
-        self.bits.tokens(before(bytes.start)..before(bytes.end))
-    }
 }
 
 impl Answer {

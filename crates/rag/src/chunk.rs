@@ -16,6 +16,7 @@ mod plain;
 mod sentence;
 
 pub use options::{Format, Options, default_overlap};
+pub use pack::{Chunk, PATH_SEPARATOR};
 pub use sentence::sentences;
 
 use crate::model::Checkpoint;
@@ -23,43 +24,16 @@ use crate::model::tokenizer::TokenCounter;
 use crate::{Error, Result, memory};
 use pack::Packer;
 use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::Arc;
-
-/// Stands between the titles of a heading path.
-pub const PATH_SEPARATOR: &str = " > ";
 
 /// A text and its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunked<'a> {
-    /// What the chunks' ranges refer to: the text itself, or the text extracted from HTML.
+    /// The text that the chunks' ranges refer to: the text itself, or the text extracted from HTML.
     pub text: Cow<'a, str>,
     /// The format, found or given; never [`Format::Auto`].
     pub format: Format,
     /// In the order of their starts.
     pub chunks: Vec<Chunk>,
-}
-
-/// A verbatim piece of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// 1 for the first.
-    pub ordinal: usize,
-    /// Bytes of the text.
-    pub range: Range<usize>,
-    /// The same range in characters.
-    pub chars: Range<usize>,
-    /// Tokens of the chunk by itself, without special tokens.
-    pub token_count: usize,
-    /// Titles of the headings above it, the outermost first, joined by [`PATH_SEPARATOR`].
-    pub section: Option<Arc<str>>,
-    /// Page its first character is on, from 1, in a text with form feeds.
-    pub page: Option<u32>,
-    /// The heading path to embed it with: without the headings that the chunk itself contains, and
-    /// cut to [`Options::heading_tokens`]. Empty when there is none or none was asked for.
-    pub heading: Arc<str>,
-    /// Tokens of `heading`.
-    pub heading_tokens: usize,
 }
 
 impl Chunked<'_> {
@@ -68,7 +42,7 @@ impl Chunked<'_> {
         &self.text[chunk.range.clone()]
     }
 
-    /// What stands for a chunk in search: its heading path, a line end, its text.
+    /// The text that a chunk is embedded and indexed as: its heading path, a line end, its text.
     pub fn embedding_text(&self, chunk: &Chunk) -> Cow<'_, str> {
         embedding_text(&chunk.heading, self.content(chunk))
     }

@@ -52,7 +52,7 @@ enum Kind {
     Remote,
     /// A remote side answered with something else than it was asked for.
     Malformed,
-    /// A remote side does not accept who we are.
+    /// A server does not accept the credential.
     Unauthorized,
     /// A remote side asked to slow down.
     RateLimited,
@@ -64,7 +64,7 @@ enum Kind {
     Conflict,
     /// Somebody holds a lock for too long.
     Busy,
-    /// The work was told to stop.
+    /// The work was cancelled.
     Cancelled,
     /// There is no memory for it.
     OutOfMemory,
@@ -143,7 +143,7 @@ impl Error {
     pub fn malformed(message: impl Into<String>) -> Self {
         Self::new(Kind::Malformed, message)
     }
-    /// A remote side does not accept who we are (28000).
+    /// A server does not accept the credential (28000).
     pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(Kind::Unauthorized, message)
     }
@@ -171,7 +171,7 @@ impl Error {
     pub fn out_of_memory(message: impl Into<String>) -> Self {
         Self::new(Kind::OutOfMemory, message)
     }
-    /// The work was told to stop (57014).
+    /// The work was cancelled (57014).
     pub fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "canceling work due to user request")
     }
@@ -193,11 +193,11 @@ impl Error {
     pub fn message(&self) -> &str {
         &self.0.message
     }
-    /// What else is known.
+    /// The DETAIL.
     pub fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }
-    /// What the user can do.
+    /// The HINT: an action for the user.
     pub fn hint(&self) -> Option<&str> {
         let usual = match self.0.kind {
             Kind::Model => {
@@ -207,7 +207,7 @@ impl Error {
         };
         self.0.hint.as_deref().or(usual)
     }
-    /// Whether the work was told to stop.
+    /// Whether the work was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.kind == Kind::Cancelled
     }

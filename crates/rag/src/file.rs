@@ -1,4 +1,4 @@
-//! Reading files that somebody else may have put there.
+//! Reads files that another user of the machine may have put there.
 //!
 //! Opening a pipe waits for its other side, and reading a device or a file of holes hardly ends: a backend that does
 //! cannot be cancelled. So only regular files are opened, of a size that is known before they are read.
@@ -49,7 +49,7 @@ pub fn open(path: &Path, links: Links<'_>, most: u64) -> Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
-/// What is left of an opened file of this size, which may grow meanwhile, but not past the limit.
+/// Reads an opened file of this size to its end; it may have grown, but not past the limit.
 pub fn contents(reader: impl Read, size: u64, most: u64) -> Result<Vec<u8>> {
     if size > most {
         return Err(too_large(most));

@@ -1,4 +1,4 @@
-//! What a new generation takes over from the one before, and what it will cost.
+//! Settings that a new generation inherits, and its estimated cost.
 pub mod estimate;
 
 use crate::chunk::default_overlap;

@@ -1,11 +1,22 @@
 //! Retrieval-augmented generation without PostgreSQL: chunking, models of this machine and of providers, ranking, and
 //! answers made of quotes. `cargo test` runs all of it without a server.
 //!
-//! Modules depend on each other one way, and all of them on [`error`].
+//! No two files import each other, directly or around a circle. Modules import only those before them:
+//!
+//! ```text
+//! error < memory < file < model < chunk < rerank < answer < generation < queue < remote < search < fuzz
+//! ```
+//!
+//! Inside of `model`: formats of files (`manifest`, `onnx`, `tokenizer`), then what lies on disk (`inventory`, `store`),
+//! then what runs (`runtime`, `session`, `local` and the model kinds), then what brings models (`hub`, `import`,
+//! `install`). Inside of `remote`: what a model is (`spec` and its parts), then `client` and `call`, then what drives
+//! calls (`spread`), then the model kinds.
 pub mod answer;
 pub mod chunk;
 pub mod error;
 pub mod file;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod generation;
 pub mod memory;
 pub mod model;

@@ -1,4 +1,4 @@
-//! What happens when memory runs out: an error of the statement, or at worst the end of the session, never of
+//! Handling of exhausted memory: an error of the statement, or at worst the end of the session, never of
 //! the server.
 //!
 //! Rust ends the process where an allocation fails, and PostgreSQL then restarts every session. Unwinding out of an
@@ -30,7 +30,7 @@ static IS_SHORT: AtomicBool = AtomicBool::new(false);
 static LAST_RESORT: AtomicPtr<()> = AtomicPtr::new(null_mut());
 
 thread_local! {
-    // Whether the allocation under way has somebody who deals with its failure.
+    // Whether the caller of the current allocation handles its failure.
     static IS_FALLIBLE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -94,7 +94,7 @@ fn with_reserve(size: usize, allocate: &dyn Fn() -> *mut u8) -> *mut u8 {
     null_mut()
 }
 
-/// What to do where an allocation of so many bytes has failed for good. It must not unwind and hardly allocate; where it
+/// Sets the function that is called where an allocation of so many bytes has failed for good. It must not unwind and hardly allocate; where it
 /// returns, the process aborts.
 pub fn set_last_resort(last_resort: fn(usize)) {
     // Opaque: a compiler that knows what alone is ever stored here calls it directly, and then programs without
@@ -202,8 +202,18 @@ fn map(bytes: usize) -> Option<*mut u8> {
 }
 
 fn unmap(block: *mut u8, bytes: usize) {
-    // SAFETY: a mapping of this size that `map` made and nobody has a reference to.
+    // SAFETY: a mapping of this size that `map` made and that has no reference.
     unsafe { libc::munmap(block.cast(), bytes) };
+}
+
+/// Gives free memory back to the system. glibc raises its thresholds for doing so by itself to tens
+/// of megabytes once blocks of that size were freed.
+pub fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: releases pages of free blocks only; any thread may call it at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_there_is_is_an_error_and_nothing_else() {
+    fn an_allocation_beyond_memory_is_an_error() {
         const TOO_MUCH: usize = isize::MAX as usize / 2;
         assert_eq!(require(TOO_MUCH).unwrap_err().sqlstate(), "53200");
         assert!(require(64 << 20).is_ok());
@@ -219,7 +229,7 @@ mod tests {
         assert!(reserve_text(&mut text, TOO_MUCH).is_err());
         assert!(reserve(&mut vec![0_u64], TOO_MUCH / 8).is_err());
         assert_eq!(text, copy("text").unwrap());
-        assert!(check().is_ok(), "what failed had somebody who dealt with it");
+        assert!(check().is_ok(), "the failure was handled");
     }
 
     #[test]

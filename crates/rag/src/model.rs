@@ -12,7 +12,6 @@ pub mod install;
 pub mod inventory;
 pub mod local;
 pub mod manifest;
-pub mod memory;
 pub mod onnx;
 pub mod runtime;
 pub mod session;
@@ -38,7 +37,7 @@ pub enum Purpose {
     Document,
 }
 
-/// What an embedder returns besides the text's vector.
+/// Results of an embedder besides the text's vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// The text's vector alone.
@@ -57,7 +56,7 @@ pub struct TokenVectors {
     pub data: Vec<f32>,
 }
 
-/// What a model makes of a text.
+/// The embedding of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
     /// The text's vector, `dimensions` long.

@@ -1,12 +1,12 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 mod bm25;
 pub mod diverse;
+pub mod exact_scan;
 pub mod explain;
-pub mod few;
 pub mod filter;
 pub mod gin;
-pub mod legs;
 pub mod lexical;
+pub mod partial_results;
 pub mod passage;
 pub mod postings;
 pub mod quality;

@@ -185,7 +185,7 @@ fn an_answer_is_not_filled_up() {
 }
 
 #[test]
-fn fewer_passages_need_less_confidence() {
+fn the_confidence_threshold_falls_with_fewer_passages() {
     let text = "Alpha beta gamma delta.";
     let confidence = f64::from(ask("alpha other", &[text]).confidence);
     for (searched, less) in [(usize::MAX, 0.0), (2000, 0.0), (200, 0.03), (2, 0.09), (0, 0.099)] {

@@ -8,7 +8,7 @@ mod support;
 
 use provider::server::Server;
 use rag::Result;
-use rag::answer::generate::{Written, generate};
+use rag::answer::generate::{GeneratedAnswer, generate};
 use rag::answer::{NO_ANSWER, Status};
 use rag::remote::{Generator, Kind, Spec};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const PASSAGES: [&str; 2] = [
     "Berlin is the  capital\nof Germany. It lies on the Spree.",
 ];
 
-fn answer(server: &Server, question: &str, passages: &[&str]) -> Result<Written> {
+fn answer(server: &Server, question: &str, passages: &[&str]) -> Result<GeneratedAnswer> {
     let client = client(spec(server, Kind::Generator));
     generate(&Generator(&client), question, passages, None, &mut no_check)
 }

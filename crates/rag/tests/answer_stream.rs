@@ -21,7 +21,7 @@ fn hello() -> Conversation {
 }
 
 #[test]
-fn every_provider_is_heard_bit_by_bit() {
+fn every_provider_streams_its_text() {
     let text = "Hello, \"world\": {1}\nand äöü.";
     for provider in ["openai", "azure", "cohere", "anthropic", "ollama"] {
         let server = Server::start();
@@ -50,21 +50,21 @@ fn a_server_that_does_not_stream_is_understood() {
     server.script(&[json!({"say": "Hello."})]);
     let parameters = json!({"stream": null}).as_object().unwrap().clone();
     let client = client(Spec { parameters, ..spec(&server, Kind::Generator) });
-    let mut heard = String::new();
+    let mut streamed = String::new();
     let said =
-        Generator(&client).stream(&hello(), &Cancel::default(), &mut |bit| heard.push_str(bit));
-    assert_eq!((said.unwrap().text, heard), ("Hello.".to_owned(), "Hello.".to_owned()));
+        Generator(&client).stream(&hello(), &Cancel::default(), &mut |bit| streamed.push_str(bit));
+    assert_eq!((said.unwrap().text, streamed), ("Hello.".to_owned(), "Hello.".to_owned()));
 }
 
 #[test]
-fn what_was_heard_is_not_asked_for_again() {
+fn a_stream_is_not_retried_after_its_first_text() {
     for (fault, sqlstate) in
         [("reset_in_body", "08000"), ("truncated", "08P01"), ("garbage", "08P01")]
     {
         let server = Server::start();
         server.always(json!(fault));
         let client = client(spec(&server, Kind::Generator));
-        let mut heard = 0;
+        let mut streamed = 0;
         let question = Conversation {
             turns: vec![Turn {
                 is_model: false,
@@ -73,9 +73,9 @@ fn what_was_heard_is_not_asked_for_again() {
             }],
             ..hello()
         };
-        let said = Generator(&client).stream(&question, &Cancel::default(), &mut |_| heard += 1);
+        let said = Generator(&client).stream(&question, &Cancel::default(), &mut |_| streamed += 1);
         assert_eq!(said.unwrap_err().sqlstate(), sqlstate, "{fault}");
-        assert!(heard > 0, "{fault}: something was heard");
+        assert!(streamed > 0, "{fault}: some text was streamed");
         assert_eq!(server.requests().len(), 1, "{fault}");
     }
     // Before the first bit trying again is fine.
@@ -117,11 +117,11 @@ fn answer(reply: &str, bits: usize) -> (Vec<Piece>, Next) {
     let letters: Vec<char> = reply.chars().collect();
     let mut pieces = Vec::new();
     for bit in letters.chunks(bits) {
-        pieces.extend(stream.heard(&bit.iter().collect::<String>()));
+        pieces.extend(stream.push(&bit.iter().collect::<String>()));
     }
     let text = reply.to_owned();
     let generated = rag::model::generator::Generated { text, ..Default::default() };
-    (pieces, stream.said(generated).unwrap())
+    (pieces, stream.end_turn(generated).unwrap())
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn claims_are_shown_when_they_are_proved() {
 }
 
 #[test]
-fn what_is_in_another_form_is_asked_for_again_unless_something_was_shown() {
+fn a_malformed_reply_is_repaired_unless_text_was_shown() {
     let (pieces, next) = answer("I'd rather not.", 3);
     let Next::Ask(again) = next else { panic!("{next:?}") };
     assert!(pieces.is_empty() && again.turns.len() == 3);

@@ -240,7 +240,7 @@ fn an_input_means_the_same_alone_and_in_any_batch() {
 }
 
 #[test]
-fn graphs_of_one_model_are_the_same_bytes() {
+fn importing_a_model_twice_gives_the_same_graph() {
     let model = TinyModel::encoder(34);
     for precision in [Precision::Fp32, Precision::Int8] {
         assert!(imported(&model, precision) == imported(&model, precision));

@@ -1,26 +1,12 @@
 //! What chunking does with headings, code, pages, edits and hostile input, by example.
+#[path = "support/chunking.rs"]
+mod chunking;
 #[path = "support/tokenizers.rs"]
 mod support;
 
+use chunking::{COUNTERS, options, run};
 use rag::chunk::{Chunk, Chunked, Format, Options, chunk};
-use rag::model::tokenizer::{TokenCounter, Tokenizer, Word};
-use std::sync::LazyLock;
-
-/// A made-up tokenizer whose words mostly split, one that is not additive, and the real one.
-static COUNTERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
-    let swallowing = r#"{"id":900,"content":"<mask>","single_word":false,"lstrip":true,"rstrip":false,"normalized":false,"special":true}"#;
-    let made_up = [support::bert(support::UNCASED, ""), support::bert(support::CASED, swallowing)];
-    let all = made_up.into_iter().chain(support::installed());
-    all.map(|json| Tokenizer::from_bytes(&json).unwrap()).collect()
-});
-
-fn run<'a>(text: &'a str, options: &Options, counter: &Tokenizer) -> Chunked<'a> {
-    chunk(text, options, counter, &mut || Ok(())).unwrap()
-}
-
-fn options(max_tokens: usize, overlap_tokens: usize, format: Format) -> Options {
-    Options { max_tokens, overlap_tokens, format, heading_tokens: 0, window: max_tokens }
-}
+use rag::model::tokenizer::{TokenCounter, Word};
 
 /// Contents of the chunks, and their sections.
 fn pieces<'a>(chunked: &'a Chunked<'_>) -> Vec<(&'a str, &'a str)> {

@@ -1,27 +1,13 @@
 //! The laws of chunking, over generated text and whole documents.
+#[path = "support/chunking.rs"]
+mod chunking;
 #[path = "support/tokenizers.rs"]
 mod support;
 
+use chunking::{COUNTERS, options, run};
 use proptest::prelude::*;
-use rag::chunk::{Chunk, Chunked, Format, Options, chunk};
+use rag::chunk::{Chunk, Format, Options};
 use rag::model::tokenizer::Tokenizer;
-use std::sync::LazyLock;
-
-/// A made-up tokenizer whose words mostly split, one that is not additive, and the real one.
-static COUNTERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
-    let swallowing = r#"{"id":900,"content":"<mask>","single_word":false,"lstrip":true,"rstrip":false,"normalized":false,"special":true}"#;
-    let made_up = [support::bert(support::UNCASED, ""), support::bert(support::CASED, swallowing)];
-    let all = made_up.into_iter().chain(support::installed());
-    all.map(|json| Tokenizer::from_bytes(&json).unwrap()).collect()
-});
-
-fn run<'a>(text: &'a str, options: &Options, counter: &Tokenizer) -> Chunked<'a> {
-    chunk(text, options, counter, &mut || Ok(())).unwrap()
-}
-
-fn options(max_tokens: usize, overlap_tokens: usize, format: Format) -> Options {
-    Options { max_tokens, overlap_tokens, format, heading_tokens: 0, window: max_tokens }
-}
 
 /// Everything that holds for every text and every choice.
 fn check(text: &str, options: &Options, counter: &Tokenizer) {
@@ -160,7 +146,7 @@ fn the_laws_hold_for_the_manual() {
 
 #[test]
 fn the_laws_hold_for_our_own_documents() {
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let mut checked = 0;
     for directory in [root.to_owned(), format!("{root}/docs/reference")] {
         for file in std::fs::read_dir(directory).unwrap() {

@@ -61,7 +61,7 @@ fn a_vector_is_what_the_published_model_gives() {
 }
 
 #[test]
-fn meaning_decides_similarity() {
+fn similar_texts_have_similar_vectors() {
     let model = open();
     let query = vector(&model, "How do I remove dead rows?");
     let near = vector(&model, "VACUUM reclaims storage occupied by dead tuples.");

@@ -1,15 +1,11 @@
 //! The exact bytes of what is stored. A test that fails here says that tables or files written before are read otherwise from now
 //! on: then `STORAGE_FORMAT`, or the manifest's `FORMAT`, goes up, and `docs/formats.md` changes with it.
 use rag::model::TokenVectors;
-use rag::model::manifest::Manifest;
+use rag::model::manifest::{Manifest, hex};
 use rag::model::storable::storable;
 use rag::queue::diff::{chunk_hash, source_hash};
 use rag::rerank::TokenBits;
 use rag::search::query_stats::{Call, End, Key, Kind, QueryStats};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[test]
 fn source_hash_is_sha256_over_length_and_text_of_title_and_content() {
@@ -41,7 +37,7 @@ fn token_bits_have_the_lowest_bit_first_and_no_header() {
 }
 
 #[test]
-fn vectors_that_half_precision_holds_are_stored_as_they_are() {
+fn vectors_within_half_precision_are_stored_unchanged() {
     assert_eq!(storable(vec![3.0, -4.0]), [3.0, -4.0]);
     assert_eq!(storable(vec![65_504.0, 0.0]), [65_504.0, 0.0]);
     assert_eq!(storable(vec![0.0, 65_505.0]), [0.0, 1.0]);

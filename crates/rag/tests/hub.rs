@@ -212,7 +212,7 @@ fn refusals_are_final_and_say_what_to_do() {
 }
 
 #[test]
-fn limits_hold() {
+fn a_file_beyond_the_size_or_time_limit_is_an_error() {
     let server = serve(one_file(&[1; 5000]), |_, _| None);
     let mut small_limit = settings(&server);
     small_limit.max_bytes = 4000;

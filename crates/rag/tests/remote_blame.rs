@@ -1,4 +1,4 @@
-//! Whose fault a failed call is, and replies that are read although they are not as they should be: against a
+//! What a failed call is blamed on, and replies that are read although they are not as they should be: against a
 //! provider that behaves as public reports of real ones say.
 #[path = "provider/mod.rs"]
 #[allow(dead_code)]
@@ -10,7 +10,7 @@ mod support;
 use provider::server::Server;
 use rag::model::generator::{Conversation, Generator as _};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
-use rag::remote::{Client, Embedder, Generator, Kind, Partial, Reranker, Spec, Whose};
+use rag::remote::{Blame, Client, Embedder, Generator, Kind, Partial, Reranker, Spec};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::{client, embed, embedder, no_check, spec};
@@ -64,7 +64,7 @@ fn one_text_that_always_fails_is_found_in_few_requests() {
         assert!(partial.fault.is_none(), "{fault}: {:?}", partial.fault);
         assert_eq!(partial.rejected.len(), 1, "{fault}");
         let (text, rejected) = &partial.rejected[0];
-        assert_eq!((*text, rejected.whose), (149, Whose::Doubtful { attempts }), "{fault}");
+        assert_eq!((*text, rejected.blame), (149, Blame::Doubtful { attempts }), "{fault}");
         let detail = rejected.error.detail().unwrap_or_default();
         assert!(detail.contains(words), "{fault}: {detail}");
         assert_eq!(partial.embeddings.iter().flatten().count(), 299, "{fault}");
@@ -82,9 +82,9 @@ fn a_text_that_breaks_the_connection_or_takes_too_long_is_put_off_alone() {
         let spec = Spec { max_items: 16, retries: 1, timeout, ..embedder(&server) };
         let partial = partly(&client(spec), &texts(40, Some(21)));
         assert!(partial.fault.is_none(), "{fault}: {:?}", partial.fault);
-        let rejected: Vec<_> = partial.rejected.iter().map(|(text, f)| (*text, f.whose)).collect();
+        let rejected: Vec<_> = partial.rejected.iter().map(|(text, f)| (*text, f.blame)).collect();
         let attempts = if fault == "hang" { 6 } else { 16 };
-        assert_eq!(rejected, [(21, Whose::Doubtful { attempts })], "{fault}");
+        assert_eq!(rejected, [(21, Blame::Doubtful { attempts })], "{fault}");
         assert_eq!(partial.embeddings.iter().flatten().count(), 39, "{fault}");
         assert!(server.requests().len() <= 3 + 2 + 8, "{fault}: {}", server.requests().len());
     }
@@ -103,46 +103,46 @@ fn texts_that_failed_before_are_asked_alone_after_the_others() {
     assert_eq!(requests[..1], [38], "{requests:?}");
     assert!(requests[1..].iter().all(|texts| *texts == 1) && requests.len() <= 4, "{requests:?}");
     assert_eq!(made.embeddings.iter().flatten().count(), 39);
-    let rejected: Vec<_> = made.rejected.iter().map(|(text, f)| (*text, f.whose)).collect();
-    assert_eq!(rejected, [(39, Whose::Doubtful { attempts: 6 })]);
+    let rejected: Vec<_> = made.rejected.iter().map(|(text, f)| (*text, f.blame)).collect();
+    assert_eq!(rejected, [(39, Blame::Doubtful { attempts: 6 })]);
 }
 
 #[test]
 fn where_nothing_succeeds_few_requests_are_spent_and_no_text_is_blamed() {
     let google = json!([{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}]);
     for (fault, whose, words) in [
-        (json!({"status": 400, "body": google}), Whose::Model, "API key not valid"),
-        (json!({"status": 200, "body": google}), Whose::Model, "API key not valid"),
-        (json!({"status": 401, "body": {"error": "no key"}}), Whose::Model, "no key"),
+        (json!({"status": 400, "body": google}), Blame::Model, "API key not valid"),
+        (json!({"status": 200, "body": google}), Blame::Model, "API key not valid"),
+        (json!({"status": 401, "body": {"error": "no key"}}), Blame::Model, "no key"),
         (
             json!({"status": 404, "body": {"error": "model not found"}}),
-            Whose::Model,
+            Blame::Model,
             "model not found",
         ),
         (
             json!({"status": 403, "body": {"message": "Forbidden by policy"}}),
-            Whose::Model,
+            Blame::Model,
             "Forbidden by policy",
         ),
         (
             json!({"unless": {"input_type": ["query", "passage"]}, "status": 400, "body": {"detail": "input_type is required"}}),
-            Whose::Model,
+            Blame::Model,
             "input_type is required",
         ),
-        (json!("html"), Whose::Model, "welcome"),
-        (json!("other_json"), Whose::Model, "another form"),
-        (json!({"status": 200, "body": {"error": "no such model"}}), Whose::Model, "no such model"),
-        (json!({"status": 500}), Whose::Outage, "scripted"),
-        (json!({"status": 413}), Whose::Model, "scripted"),
-        (json!({"status": 500, "body": "CUDA out of memory"}), Whose::Outage, "out of memory"),
-        (json!({"status": 502, "body": "Bad Gateway"}), Whose::Outage, "Bad Gateway"),
+        (json!("html"), Blame::Model, "welcome"),
+        (json!("other_json"), Blame::Model, "another form"),
+        (json!({"status": 200, "body": {"error": "no such model"}}), Blame::Model, "no such model"),
+        (json!({"status": 500}), Blame::Outage, "scripted"),
+        (json!({"status": 413}), Blame::Model, "scripted"),
+        (json!({"status": 500, "body": "CUDA out of memory"}), Blame::Outage, "out of memory"),
+        (json!({"status": 502, "body": "Bad Gateway"}), Blame::Outage, "Bad Gateway"),
     ] {
         let server = Server::start();
         server.always(fault.clone());
         let spec = Spec { max_items: 100, concurrency: 32, retries: 1, ..embedder(&server) };
         let partial = partly(&client(spec), &texts(300, None));
         let found = partial.fault.expect("a fault");
-        assert_eq!(found.whose, whose, "{fault}: {}", found.error);
+        assert_eq!(found.blame, whose, "{fault}: {}", found.error);
         let detail = found.error.detail().unwrap_or_default();
         assert!(detail.contains(words), "{fault}: {detail}");
         assert!(partial.rejected.is_empty(), "{fault}");
@@ -173,13 +173,13 @@ fn a_provider_that_asks_to_wait_in_a_success_is_obeyed() {
     let server = Server::start();
     server.script(&[json!({"first": slow, "is_last": true}), json!({"say": "Hello."})]);
     let client = client(spec(&server, Kind::Generator));
-    let mut heard = String::new();
+    let mut streamed = String::new();
     let said = Generator(&client).stream(
         &Conversation::default(),
         &rag::remote::Cancel::default(),
-        &mut |bit| heard.push_str(bit),
+        &mut |bit| streamed.push_str(bit),
     );
-    assert_eq!((said.unwrap().text, heard), ("Hello.".to_owned(), "Hello.".to_owned()));
+    assert_eq!((said.unwrap().text, streamed), ("Hello.".to_owned(), "Hello.".to_owned()));
     // What else gateways send among the events is passed over.
     server.script(&[json!({"first": {"type": "ping", "cost": 1}, "say": "Hello."})]);
     let said = Generator(&client).stream(
@@ -197,7 +197,7 @@ fn a_request_that_is_too_large_is_made_smaller_in_every_dialect() {
         json!({"over_texts": 16, "status": 500, "body": "CUDA out of memory"}),
         json!({"over_texts": 16, "status": 413, "body": {"error": "batch size 100 > maximum allowed batch size 16"}}),
         json!({"over_texts": 16, "status": 422, "body": {"error": "batch size 100 > maximum allowed batch size 16"}}),
-        json!({"over_texts": 16, "status": 400, "body": {"error": "in words that nobody knows"}}),
+        json!({"over_texts": 16, "status": 400, "body": {"error": "in unknown words"}}),
         json!({"over_tokens": 200, "status": 429, "body": tpm}),
         json!({"over_bytes": 1000, "status": 413, "body": "<html>Request Entity Too Large</html>"}),
         json!({"over_bytes": 1000, "status": 500, "body": {"error": {"message": "input is too large to process. increase the physical batch size"}}}),
@@ -234,8 +234,8 @@ fn one_text_that_is_too_large_teaches_no_size() {
     texts[11] = "long ".repeat(500);
     let partial = partly(&client, &texts);
     assert_eq!(
-        partial.rejected.iter().map(|(text, f)| (*text, f.whose)).collect::<Vec<_>>(),
-        [(11, Whose::Doubtful { attempts: 6 })]
+        partial.rejected.iter().map(|(text, f)| (*text, f.blame)).collect::<Vec<_>>(),
+        [(11, Blame::Doubtful { attempts: 6 })]
     );
     assert_eq!(partial.embeddings.iter().flatten().count(), 19);
     assert_eq!(client.learnt(), rag::remote::Learnt::default());
@@ -342,7 +342,7 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
     let own = support::client(Spec { parameters, ..spec(&server, Kind::Generator) });
     let error = Generator(&own).generate(&Conversation::default(), &mut no_check).unwrap_err();
     assert!(error.detail().unwrap().contains("`temperature` is deprecated"), "{error:?}");
-    // Nor is one sent that nobody asked for.
+    // Nor is a request sent that was not asked for.
     server.always(Value::Null);
     let none = support::client(Spec { temperature: None, ..spec(&server, Kind::Generator) });
     Generator(&none).generate(&Conversation::default(), &mut no_check).unwrap();

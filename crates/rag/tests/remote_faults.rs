@@ -104,7 +104,7 @@ fn vectors_and_scores_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn what_passes_by_itself_is_tried_again_with_one_key() {
+fn transient_failures_are_retried_with_the_same_idempotency_key() {
     for kind in KINDS {
         let server = Server::start();
         server.script(&[

@@ -291,7 +291,7 @@ fn a_blank_query_is_the_embedders_error_and_no_documents_no_scores() {
 }
 
 #[test]
-fn many_documents_are_scored_as_few_are() {
+fn the_best_of_many_documents_rank_first() {
     let texts: Vec<String> =
         (0..300).map(|i| format!("w{i} {}", char::from(b'a' + (i % 26) as u8))).collect();
     let documents: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! Laws of query analysis, rank fusion and BM25.
 use proptest::prelude::*;
-use rag::search::legs::{Candidate, Request, Term, fuse, pack_hit};
+use rag::search::partial_results::{Candidate, Request, Term, encode_partial_result, fuse};
 use rag::search::{Bm25, Query, any_of};
 
 fn ranking() -> impl Strategy<Value = Vec<i64>> {
@@ -174,7 +174,12 @@ fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
         let occurrences = lexical.iter().position(|&other| other == id).map(|rank| 100 - rank);
         let others = 200 - occurrences.unwrap_or(0);
         let lexemes = [(&b"o"[..], others)].into_iter();
-        pack_hit(&packed, id, (0, 1), lexemes.chain(occurrences.map(|n| (&b"t"[..], n))))
+        encode_partial_result(
+            &packed,
+            id,
+            (0, 1),
+            lexemes.chain(occurrences.map(|n| (&b"t"[..], n))),
+        )
     };
     let leg = |ids: &[i64]| ids.iter().flat_map(hit).collect::<Vec<u8>>();
     fuse(&request, &leg(dense), &leg(lexical))

@@ -250,3 +250,13 @@ fn a_damaged_file_is_an_error() {
     assert_eq!(error.sqlstate(), "F0000");
     assert!(error.detail().is_some());
 }
+
+#[test]
+fn a_file_that_is_cut_or_corrupt_is_an_error() {
+    let json = support::bert(support::UNCASED, "");
+    let decoder = json.windows(9).position(|part| part == b"\"decoder\"").unwrap();
+    let corrupt = [&json[..decoder], b"\"decoder\":nul,", &json[decoder..]].concat();
+    for json in [&json[..decoder + 11], &corrupt, b"", b"{}"] {
+        assert!(Tokenizer::from_bytes(json).is_err(), "{}", String::from_utf8_lossy(json));
+    }
+}

@@ -1,4 +1,4 @@
--- Run by pg::answer_request as the extension's owner, in a transaction of its own: claims up to $1 requests of the roles
+-- Run by answer::request as the extension's owner, in a transaction of its own: claims up to $1 requests of the roles
 -- that $2 has. Roles take turns, counting what they have under way already, and no model gets more at once than it is
 -- to have: neither a long queue nor a slow model keeps the others waiting. $3 are requests of this process that wait for a
 -- user's transaction; their models are done.

@@ -1,4 +1,4 @@
--- Run by pg::answer_request as the extension's owner: finished values only. $1 role, $2 collection, $3 logged question,
+-- Run by answer::request as the extension's owner: finished values only. $1 role, $2 collection, $3 logged question,
 -- $4 model, $5 question, $6 instructions, $7 passages, $8 their places. $10 why not all documents could be found. Nothing is inserted where $9 requests of the role
 -- wait already.
 INSERT INTO rag.submitted_answer (role, collection_id, query_id, model, question, instructions, passages, places, loading)

@@ -1,4 +1,4 @@
--- Run by pg::answer_request as the extension's owner: writes what came of request $1, if this process still has it. A user who is about
+-- Run by answer::request as the extension's owner: writes what came of request $1, if this process still has it. A user who is about
 -- to cancel it is not waited for. Two booleans: whether there is nothing left to be written, and whether this was written.
 WITH mine AS (
     SELECT request_id FROM rag.submitted_answer

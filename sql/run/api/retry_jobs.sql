@@ -7,6 +7,6 @@ WITH failed AS (
 )
 UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), is_dead = false,
-       attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
+       attempts = 0, doubtful = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
   FROM failed
  WHERE j.generation_id = failed.generation_id AND rag.source_hash(NULL, j.key) = failed.key_hash

@@ -1,4 +1,4 @@
--- Run by pg::worker as the extension's owner after a statement failed: all that statements for a generation ($1) are made of. xmin
+-- Run by catalog::target as the extension's owner after a statement failed: all that statements for a generation ($1) are made of. xmin
 -- tells a name that was changed and changed back.
 SELECT pg_catalog.concat_ws(' ', c.content_column, c.title_column, c.key_columns::text, c.source::oid, d.described)
   FROM rag.generation g

@@ -1,19 +1,21 @@
 -- Run by rag_create_collection as the caller: what a table is, before anything is made of it.
-SELECT r.relkind::pg_catalog.text,
-       r.relpersistence::pg_catalog.text,
-       pg_catalog.format('%I.%I', n.nspname, r.relname),
-       pg_catalog.quote_ident(n.nspname),
-       pg_catalog.pg_has_role(r.relowner, 'USAGE'),
-       pg_catalog.has_schema_privilege(r.relowner, n.oid, 'CREATE'),
-       r.relispartition,
+SELECT pg_catalog.format('%I.%I', n.nspname, r.relname) AS sql,
+       pg_catalog.quote_ident(n.nspname) AS schema_sql,
+       r.relowner AS owner,
+       r.relkind::pg_catalog.text AS kind,
+       r.relpersistence OPERATOR(pg_catalog.=) 't' AS is_temporary,
+       r.relispartition AS is_partition,
+       r.relkind OPERATOR(pg_catalog.=) 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h
+                                    WHERE h.inhparent OPERATOR(pg_catalog.=) r.oid OR h.inhrelid OPERATOR(pg_catalog.=) r.oid)
+           AS is_inherited,
+       n.nspname OPERATOR(pg_catalog.=) ANY ('{pg_catalog, information_schema, rag, pg_toast}'::pg_catalog.name[])
+           AS is_of_system,
        EXISTS (SELECT FROM pg_catalog.pg_trigger t
                 WHERE t.tgrelid OPERATOR(pg_catalog.=) r.oid
                   AND (t.tgtype::int OPERATOR(pg_catalog.&) 19) OPERATOR(pg_catalog.=) 19
-                  AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'),
-       n.nspname OPERATOR(pg_catalog.=) ANY ('{pg_catalog, information_schema, rag, pg_toast}'::pg_catalog.name[]),
-       r.relkind OPERATOR(pg_catalog.=) 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h
-                                    WHERE h.inhparent OPERATOR(pg_catalog.=) r.oid OR h.inhrelid OPERATOR(pg_catalog.=) r.oid),
-       r.relowner
+                  AND t.tgenabled OPERATOR(pg_catalog.<>) 'D') AS has_before_update,
+       pg_catalog.pg_has_role(r.relowner, 'USAGE') AS may_own,
+       pg_catalog.has_schema_privilege(r.relowner, n.oid, 'CREATE') AS owner_may_create
   FROM pg_catalog.pg_class r
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace
  WHERE r.oid OPERATOR(pg_catalog.=) $1

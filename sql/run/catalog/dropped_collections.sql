@@ -10,6 +10,7 @@ WITH dropped AS (
     SELECT s.collection_id, false, false, true
       FROM dropped d JOIN rag.source_partition s ON s.partition::oid = d.objid AND d.objsubid = 0
 )
-SELECT c.name, c.collection_id, pg_catalog.bool_or(h.is_source), pg_catalog.bool_or(h.is_column), pg_catalog.bool_or(h.is_partition)
+SELECT c.name, c.collection_id AS id, pg_catalog.bool_or(h.is_source) AS is_source,
+       pg_catalog.bool_or(h.is_column) AS is_column, pg_catalog.bool_or(h.is_partition) AS is_partition
   FROM hit h JOIN rag.collection c ON c.collection_id = h.collection_id
  GROUP BY c.name, c.collection_id

@@ -1,4 +1,4 @@
--- Run by pg::collection before it creates a collection's view: the view of that name ($1) that a dump of the schema alone brought
+-- Run by catalog::objects before it creates a collection's view: the view of that name ($1) that a dump of the schema alone brought
 -- back. It is its owner's, asks the source ($2), and has the columns of ours behind those of the key ($3 of them).
 SELECT v.oid
   FROM pg_catalog.pg_class v

@@ -1,4 +1,4 @@
--- Run by pg::lexical as the source's owner before it drops them: indexes of the extension $1 over the words of the chunks $2,
+-- Run by catalog::lexical::care as the source's owner before it drops them: indexes of the extension $1 over the words of the chunks $2,
 -- those left by a failed build too.
 SELECT i.indexrelid
   FROM pg_catalog.pg_index i

@@ -1,4 +1,4 @@
--- Run by pg::collection: the columns of the primary key of a table ($1) in its order, and how each is compared.
+-- Run by catalog::collection::key: the columns of the primary key of a table ($1) in its order, and how each is compared.
 SELECT k.attnum, k.opclass
   FROM pg_catalog.pg_index i
  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),

@@ -1,4 +1,4 @@
--- Run by pg::collection::definition, and by rag_verify to find what it creates again; reads catalogs only: tables of a generation
+-- Run by catalog::collection::tables, and by rag_verify to find what it creates again; reads catalogs only: tables of a generation
 -- that are not governed by their source and by nothing else. $1 source, $2 documents, $3 chunks, $4 token bits or NULL.
 SELECT t.relid
   FROM (VALUES ($2, $1), ($3, $1), ($4, $3)) AS t (relid, decides)

@@ -1,4 +1,4 @@
--- Run by pg::generation as the extension's owner, one statement at a time: $1 collection, $2 the
+-- Run by catalog::generation::switch as the extension's owner, one statement at a time: $1 collection, $2 the
 -- generation that searches run on from now on, $3 the one they ran on. Two generations are never in one
 -- state, so that one waits aside; what was on standby is followed no more, and all get all parameters.
 UPDATE rag.generation SET state = 'retired'

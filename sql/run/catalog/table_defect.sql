@@ -1,4 +1,4 @@
--- Run by pg::collection::definition before tables that the source's owner may have changed are read or written; reads catalogs
+-- Run by catalog::collection::tables before tables that the source's owner may have changed are read or written; reads catalogs
 -- only: what is not as rag_pg made it, or no row. $1 source, $2 documents, $3 chunks, $4 token bits or NULL. Functions of a user
 -- would run with the rights of whoever plans or runs a statement over these tables.
 WITH expected (relid, name, type) AS (

@@ -21,4 +21,4 @@ UPDATE rag.job j
        losses = j.losses + 1
   FROM ready
  WHERE j.token = ready.token
-RETURNING j.key, j.token, j.attempts
+RETURNING j.key, j.token, j.attempts, j.doubtful

@@ -40,7 +40,7 @@ WITH RECURSIVE waiting (collection_id) AS (
      ORDER BY live.generation_id, c.key COLLATE "C"
         ON CONFLICT (generation_id, rag.source_hash(NULL, key)) DO UPDATE
        SET token = pg_catalog.nextval('rag.token'), ready_at = pg_catalog.now(), worker = NULL,
-           is_dead = false, attempts = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
+           is_dead = false, attempts = 0, doubtful = 0, losses = 0, failure = NULL, reason = NULL, excerpt = NULL
 ), scans AS (
     INSERT INTO rag.scan AS s (generation_id)
     SELECT DISTINCT live.generation_id

@@ -1,4 +1,4 @@
--- Run by pg::call_log as the extension's owner: finished values only. Arrays, one element a call: $1 moments as seconds
+-- Run by models::call_log as the extension's owner: finished values only. Arrays, one element a call: $1 moments as seconds
 -- of the epoch, $2 roles, $3 collections or 0, $4 models, $5 purposes, $6 texts, $7 and $8 tokens read and written,
 -- $9 whether these are estimates, $10 milliseconds, $11 attempts, $12 statuses or 0, $13 whether it succeeded,
 -- $14 request ids or empty, $15 costs or NULL.

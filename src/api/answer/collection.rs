@@ -15,7 +15,7 @@ use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt};
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::told::Place;
+use rag::answer::json::CitedPassage;
 use rag::answer::{self, Answer, Options, Passage, Status, generate};
 use rag::model::{LocalModel, Purpose};
 use rag::rerank::TokenBits;
@@ -89,7 +89,7 @@ fn rag_answer_collection(
     let loading = outcome.loading.as_ref().map(Loading::message);
     let row = if let Some(mut client) = generator {
         client.set_collection(outcome.collection.id);
-        let show = |found: &generate::Found| places[found.passage].verified(found);
+        let show = |found: &generate::VerifiedQuote| places[found.passage].verified(found);
         generated::row(&client, question, &texts, instructions, loading.as_deref(), show)?
     } else {
         let answer = answer(question, &outcome, &texts)?.or_not_ready(loading.as_deref());
@@ -231,7 +231,7 @@ fn passage<'a>(
 }
 
 /// What an answer may quote, and where each text stands. Offsets count characters of the document from 0.
-pub(super) fn sources(outcome: &Outcome) -> (Vec<Place>, Vec<&str>) {
+pub(super) fn sources(outcome: &Outcome) -> (Vec<CitedPassage>, Vec<&str>) {
     let place = |Quotable { chunk, text, char_start, .. }| {
         let told = json!({
             "chunk_id": chunk.chunk_id,
@@ -239,7 +239,7 @@ pub(super) fn sources(outcome: &Outcome) -> (Vec<Place>, Vec<&str>) {
             "section": chunk.section,
             "page": chunk.page,
         });
-        (Place::new(char_start, told), text)
+        (CitedPassage::new(char_start, told), text)
     };
     outcome.quotable().into_iter().map(place).unzip()
 }

@@ -20,9 +20,9 @@ use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::Status;
-use rag::answer::generate::{Found, Written};
+use rag::answer::generate::{GeneratedAnswer, VerifiedQuote};
+use rag::answer::json;
 use rag::answer::stream::{Next, Piece, Stream};
-use rag::answer::told;
 use rag::remote::Generator;
 use rag::search::query_stats::Kind;
 use rag::{Result, memory};
@@ -140,9 +140,9 @@ fn rag_answer_stream_passages(
 /// What only the form of the function knows how to tell.
 enum Telling<'a> {
     /// A citation as JSON.
-    Citation(&'a Found),
+    Citation(&'a VerifiedQuote),
     /// That this was the answer; its number in the query log, if it is there.
-    End(&'a Written),
+    End(&'a GeneratedAnswer),
 }
 
 fn rows(
@@ -214,12 +214,12 @@ impl Answering {
         };
         match speaking.hear()? {
             speaking::Heard::Text(text) => {
-                let pieces = self.stream.heard(&text);
+                let pieces = self.stream.push(&text);
                 self.show(pieces);
             }
             speaking::Heard::Said(generated) => {
                 self.speaking = None;
-                match self.stream.said(generated?)? {
+                match self.stream.end_turn(generated?)? {
                     Next::Ask(again) => self.speaking = Some(Speaking::start(&self.remote, again)?),
                     Next::Done(pieces, written) => {
                         self.show(pieces);
@@ -244,11 +244,11 @@ impl Answering {
     }
 
     /// The last row, and the ledger.
-    fn end(&mut self, written: Written) {
+    fn end(&mut self, written: GeneratedAnswer) {
         self.is_done = true;
         let written = written.or_not_ready(self.loading.as_deref());
-        let usage = told::usage(&self.remote.spec().name, &written.usage);
-        let claims = told::claims(&written.claims);
+        let usage = json::usage(&self.remote.spec().name, &written.usage);
+        let claims = json::claims(&written.claims);
         let query_id = (self.told)(Telling::End(&written));
         let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
         if written.status == Status::NotReady {

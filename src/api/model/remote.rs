@@ -5,7 +5,9 @@ use crate::models::local as model;
 use crate::models::remote::{credential, pace};
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
-use crate::sys::rights::{as_extension_owner, role_name};
+use crate::sys::names::role_name;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::rows::row;
 use crate::sys::spi::{execute, read, required};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
@@ -220,12 +222,17 @@ fn parse_parameters(what: &str, parameters: Option<JsonText>) -> Result<Map<Stri
 
 fn load_credential(name: &str) -> Result<rag::remote::Credential> {
     let sql = statement!("api/remote_load_credential");
-    let mut rows = as_extension_owner(|| read(sql, &[name.into()], |row| credential(&row, 1)));
-    rows.pop().transpose()?.flatten().ok_or_else(|| {
+    let rows = as_extension_owner(|| read(sql, &[name.into()], |row| CredentialRow::read(&row)));
+    let row = rows.into_iter().next().ok_or_else(|| {
         Error::undefined(format!("credential \"{name}\" does not exist")).with_hint(
             "Create it first: SELECT rag_create_credential(name, url_prefix, file => path).",
         )
-    })
+    })?;
+    credential(row.name, &row.url_prefix, row.file, row.env)
+}
+
+row! {
+    struct CredentialRow { name: String, url_prefix: String, file: Option<String>, env: Option<String> }
 }
 
 fn insert(spec: &Spec) -> Result<()> {

@@ -61,7 +61,7 @@ fn rag_test_model(
     for purpose in purposes {
         rows.push(row(&remote, purpose)?);
     }
-    if crate::models::call_log::may_write() {
+    if crate::sys::process::may_write() {
         remote.keep_learnt();
     }
     Ok(TableIterator::new(rows))

@@ -1,20 +1,21 @@
-//! Which generation searches run on.
+//! Switches searches from one generation to another.
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{SHORT, lock, no_generation};
 use crate::catalog::objects::create_view;
 use crate::sys::failed::Failed;
 use crate::sys::lock_retry::{LockPatience, with_short_locks};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
-use crate::sys::spi::{execute, query, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, query};
 use crate::sys::transaction::Host;
 use rag::{Error, Result};
 use std::time::Duration;
 
-/// A worker comes again; until then it has other things to do.
+/// A worker tries again later, and meanwhile does other work.
 const BRIEF: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(1) };
 
-/// Lets searches run on the generation of this number, or without one on the one being built. Refuses one
-/// that lacks documents unless `force`. Returns its number.
+/// Makes a generation active: this one, or the one being built. Unless `force`, an error when it lacks documents. Returns its
+/// id.
 pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> Result<i32> {
     with_short_locks(&what(collection), SHORT, || {
         let collection = lock(collection)?;
@@ -27,8 +28,7 @@ pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> 
     })
 }
 
-/// Lets searches run on the generation they ran on before. Returns its number, and what it lacks if it
-/// lacks anything.
+/// Makes the generation on standby active again. Returns its id, and what it lacks, if anything.
 pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
     with_short_locks(&what(collection), SHORT, || {
         let collection = lock(collection)?;
@@ -45,8 +45,8 @@ pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
     })
 }
 
-/// Switches to a generation that was to be switched to once complete. Run by a worker. False when a lock
-/// is not to be had for now.
+/// Switches to a generation that was to become active once complete. Run by a worker. False when a lock
+/// is not available.
 pub fn by_itself(host: &Host, generation: i32) -> Result<bool, Failed> {
     let switched = host.transaction(|| {
         let Some(generation) = Generation::by_id(generation) else { return Ok(()) };
@@ -94,29 +94,23 @@ fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Generation
     Ok(found)
 }
 
-/// What a generation has of all that the active one has.
-struct Readiness {
-    is_loaded: bool,
-    indexed: i64,
-    documents: i64,
-    behind: i64,
-    missing: i64,
+row! {
+    /// How much of the active generation's documents a generation has.
+    struct Readiness {
+        is_loaded: bool,
+        indexed: i64,
+        documents: i64,
+        behind: i64,
+        missing: i64,
+    }
 }
 
 impl Readiness {
     fn of(generation: &Generation) -> Self {
         let sql = statement!("catalog/load_readiness");
-        as_extension_owner(|| {
-            query(sql, &[generation.id.into()], |row| Self {
-                is_loaded: required(&row, 1),
-                indexed: required(&row, 2),
-                documents: required(&row, 3),
-                behind: required(&row, 4),
-                missing: required(&row, 5),
-            })
-        })
-        .pop()
-        .expect("a generation has a row in the view")
+        as_extension_owner(|| query(sql, &[generation.id.into()], |row| Self::read(&row)))
+            .pop()
+            .expect("a generation has a row in the view")
     }
 
     /// In words; `None` when nothing is lacking.
@@ -158,7 +152,7 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
         for sql in statement!("catalog/switch_states").split(";\n") {
             execute(sql, &[collection.id.into(), target.id.into(), active.id.into()]);
         }
-        // Somebody may have dropped the view, and it was made anew.
+        // The view may have been dropped by a user, and was created anew.
         let view = "UPDATE rag.collection SET view = $2::regclass \
                     WHERE collection_id = $1 AND view IS DISTINCT FROM $2::regclass";
         execute(view, &[collection.id.into(), collection.view_sql.as_str().into()]);
@@ -167,7 +161,7 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
     Ok(())
 }
 
-/// Notes why a generation was not switched to, and leaves it to whoever reads that.
+/// Stores why a generation was not switched to, for `rag.generation_status`, and does not try again.
 fn give_up(target: &Generation, reason: &str) {
     let stop = "UPDATE rag.generation SET switches = false WHERE generation_id = $1";
     let note = "UPDATE rag.progress SET error = $2, sqlstate = NULL WHERE generation_id = $1";

@@ -1,65 +1,60 @@
-//! What dropping a collection takes away.
+//! Drops a collection, or some of its generations.
 use crate::catalog::collection::{no_collection, require_owner};
 use crate::catalog::objects::triggers::triggers_of;
 use crate::sys::names;
 use crate::sys::names::relation_sql;
-use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
-use crate::sys::spi::{column, execute, fill, read, required};
+use crate::sys::privileges::relation_owner;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, fill, read};
 use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
-use pgrx::spi::SpiHeapTupleData;
 use rag::Result;
 
-/// What is left of a collection, source or not.
-struct Remains {
-    name: String,
-    id: i32,
-    owner: Oid,
-    view: Option<Oid>,
-    tables: Vec<Oid>,
-    with_triggers: Vec<Oid>,
-    generations: Vec<i32>,
+row! {
+    /// A collection and its objects that still exist.
+    struct DroppedCollection {
+        name: String,
+        id: i32,
+        owner: Oid,
+        view: Option<Oid>,
+        tables: Vec<Oid>,
+        with_triggers: Vec<Oid>,
+        generations: Vec<i32>,
+    }
 }
 
 /// Drops the collection of this name, also when its source is gone.
-pub fn drop(name: &str, behavior: Behavior) -> Result<()> {
+pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     let sql = statement!("catalog/load_dropped");
-    let remains = |row: SpiHeapTupleData<'_>| Remains {
-        name: name.to_owned(),
-        id: required(&row, 1),
-        owner: required(&row, 2),
-        view: column(&row, 3),
-        tables: required(&row, 4),
-        with_triggers: required(&row, 5),
-        generations: required(&row, 6),
-    };
-    let found = as_extension_owner(|| read(sql, &[name.into()], remains));
-    let remains = found.into_iter().next().ok_or_else(|| no_collection(name))?;
-    require_owner(remains.owner, name, "drop it")?;
+    let found =
+        as_extension_owner(|| read(sql, &[name.into()], |row| DroppedCollection::read(&row)));
+    let dropped = found.into_iter().next().ok_or_else(|| no_collection(name))?;
+    require_owner(dropped.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
-    delete_generations(&remains.generations);
-    builder_control::terminate(&remains.generations);
+    delete_generations(&dropped.generations);
+    builder_control::terminate(&dropped.generations);
     as_extension_owner(|| {
         for sql in statement!("catalog/delete_collection").split(";\n") {
-            execute(sql, &[remains.id.into()]);
+            execute(sql, &[dropped.id.into()]);
         }
     });
-    remains.drop_triggers();
-    as_source_owner(remains.owner, || remains.drop_objects(behavior));
+    dropped.drop_triggers();
+    as_source_owner(dropped.owner, || dropped.drop_objects(behavior));
     Ok(())
 }
 
-/// What becomes of what others made of a collection's objects, such as views.
+/// What happens to objects that depend on a collection's, such as users' views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behavior {
-    /// They are in the way, as of `DROP TABLE`.
+pub enum DropBehavior {
+    /// They cause an error, as with `DROP TABLE`.
     Restrict,
-    /// They are dropped too: the source is gone already.
+    /// They are dropped too: the source is already gone.
     Cascade,
 }
 
-impl Behavior {
+impl DropBehavior {
     fn sql(self) -> &'static str {
         match self {
             Self::Restrict => "RESTRICT",
@@ -68,8 +63,8 @@ impl Behavior {
     }
 }
 
-impl Remains {
-    fn drop_objects(&self, behavior: Behavior) {
+impl DroppedCollection {
+    fn drop_objects(&self, behavior: DropBehavior) {
         if let Some(view) = self.view.map(relation_sql) {
             let names = [("view", &*view), ("behavior", behavior.sql())];
             execute(&fill("DROP VIEW {view} {behavior}", &names), &[]);
@@ -86,7 +81,7 @@ impl Remains {
     }
 }
 
-/// Deletes generations from the catalog, with all that is to be done for them.
+/// Deletes generations and their jobs from the catalog.
 pub fn delete_generations(generations: &[i32]) {
     as_extension_owner(|| {
         for sql in statement!("catalog/delete_generations").split(";\n") {
@@ -96,12 +91,12 @@ pub fn delete_generations(generations: &[i32]) {
 }
 
 /// Drops tables of generations. Runs as their owner.
-pub fn drop_tables(tables: &[Oid], behavior: Behavior) {
-    // A rule can make a view of an empty table in PostgreSQL 15.
+pub fn drop_tables(tables: &[Oid], behavior: DropBehavior) {
+    // In PostgreSQL 15 a rule can turn an empty table into a view.
     for (kind, statement) in
         [(b'v', "DROP VIEW {tables} {behavior}"), (b'r', "DROP TABLE {tables} {behavior}")]
     {
-        // All at once: the policies of one name another.
+        // In one statement: their policies depend on each other.
         let is_kind = |table: &&Oid| (names::kind(**table) == Some(b'v')) == (kind == b'v');
         let tables: Vec<_> =
             tables.iter().filter(is_kind).filter_map(|table| names::relation(*table)).collect();

@@ -1,9 +1,10 @@
-//! The triggers by which a source tells of its changes.
+//! The triggers that record changes of a source in `rag.change`.
 use crate::catalog::collection::{Collection, KeyColumn};
 use crate::catalog::objects::Source;
 use crate::catalog::objects::drop::drop_triggers;
 use crate::sys::names::{extension_schema, relation_sql};
-use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::privileges::relation_owner;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{execute, fill, read, required};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
@@ -11,8 +12,8 @@ use pgrx::spi::{quote_identifier, quote_literal};
 /// The extension's `rag_ingest()`, as a subquery.
 pub const INGEST: &str = statement!("catalog/ingest_function");
 
-/// Fills `{own_triggers}` of a statement whose first parameter is the collection's name. A trigger is the collection's
-/// by its function and its argument, on tables that the statement names by number; a name proves nothing.
+/// Fills `{own_triggers}` of a statement whose first parameter is the collection's name. A trigger belongs to the
+/// collection by its function and its argument, not by its name: any user can create one of that name.
 pub fn with_own_triggers(template: &str) -> String {
     let own = statement!("catalog/own_triggers");
     let own = fill(own, &[("name", "$1"), ("ingest", INGEST)]);
@@ -26,16 +27,16 @@ pub fn create_triggers(collection: &Collection, source: &Source) {
     }
 }
 
-/// Notes which partitions have the collection's triggers.
-pub fn note_partitions(collection: &Collection, source: &Source) {
+/// Stores in the catalog which partitions have the collection's triggers.
+pub fn record_partitions(collection: &Collection, source: &Source) {
     as_extension_owner(|| {
-        for sql in statement!("catalog/note_partitions").split(";\n") {
+        for sql in statement!("catalog/record_partitions").split(";\n") {
             execute(sql, &[collection.id.into(), source.table.into()]);
         }
     });
 }
 
-/// Quoted names of the collection's triggers on a table, but those that a partition inherits.
+/// Quoted names of the collection's triggers on a table, without those that a partition inherits.
 pub fn triggers_of(collection: &str, table: Oid) -> Vec<String> {
     let sql = with_own_triggers(statement!("catalog/triggers_of_table"));
     read(&sql, &[collection.into(), table.into()], |row| required::<String>(&row, 1))
@@ -52,9 +53,9 @@ fn tables(source: &Source) -> Vec<Oid> {
     }
 }
 
-/// Makes the triggers heed what logical replication applies, or heed it no more, as the collection says.
-/// All other triggers are there: an event trigger that is fired meanwhile finds nothing to create.
-pub fn heed_replication(collection: &Collection, source: &Source) {
+/// Makes the triggers fire for changes that logical replication applies, or not, as the collection says.
+/// All other triggers exist by now, so that an event trigger fired meanwhile creates none.
+pub fn set_replication_triggers(collection: &Collection, source: &Source) {
     as_source_owner(collection.owner, || {
         let replica = [REPLICA, REPLICA_UPDATE].map(|event| trigger_name(collection, event));
         for trigger in triggers_of(&collection.name, source.table) {
@@ -71,7 +72,7 @@ pub fn heed_replication(collection: &Collection, source: &Source) {
     enable_triggers(collection, &tables(source));
 }
 
-/// Enables the triggers of tables that have all of them, for what the collection says.
+/// Enables the triggers of tables, for origin or for replica too, as the collection says.
 pub fn enable_triggers(collection: &Collection, tables: &[Oid]) {
     let template = if collection.is_replicated {
         statement!("catalog/enable_replica_triggers")
@@ -146,7 +147,7 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
         ));
         columns.push(name);
     }
-    // A trigger that changes rows on their way in can change the text when another column is set.
+    // A BEFORE trigger of the user's can change the text when another column is set.
     let of =
         if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
     let trigger = |event| trigger_name(collection, event);
@@ -167,9 +168,8 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
     execute(&fill(template, &names), &[]);
 }
 
-/// Drops triggers that a dump of the schema alone brought back: they are of a collection of this name which
-/// the catalog does not know. Runs as the owner.
-pub fn drop_leftovers(collection: &Collection) {
+/// Drops triggers that a schema-only dump restored without their collection. Runs as the owner.
+pub fn drop_leftover_triggers(collection: &Collection) {
     let sql = with_own_triggers(statement!("catalog/leftover_triggers"));
     let args = [collection.name.as_str().into(), collection.source.into()];
     for table in read(&sql, &args, |row| required::<Oid>(&row, 1)) {

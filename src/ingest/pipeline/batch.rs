@@ -376,11 +376,6 @@ impl ClaimBatch<'_, '_> {
             return Ok(());
         }
         let mut embeddings = self.embed(&mut group, usize::MAX)?;
-        for document in &group {
-            if let Some(failed) = embeddings.rejected.remove(&document.job.token) {
-                self.give_up(document.job, &failed)?;
-            }
-        }
         let (complete, begun): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|document| document.new_chunks() == 0);
         let host = self.live.host;
@@ -391,11 +386,8 @@ impl ClaimBatch<'_, '_> {
         })?;
         host.reached("applied");
         self.live.lease.forget(complete.iter().map(|document| document.job.token));
-        // What was embedded before a failure is paid for: the next attempt finds it stored.
-        for document in begun.iter().filter(|document| self.live.lease.holds(document.job)) {
-            if document.chunks().iter().any(PlannedChunk::is_embedded) {
-                self.store_part(document, &embeddings.spool)?;
-            }
+        for document in &begun {
+            self.end_incomplete(document, &mut embeddings)?;
         }
         embeddings.failed.map_or(Ok(()), Err)
     }
@@ -413,9 +405,7 @@ impl ClaimBatch<'_, '_> {
             let left = document.new_chunks() - most;
             let mut embeddings = self.embed(std::slice::from_mut(document), most)?;
             if document.new_chunks() > left {
-                if let Some(failed) = embeddings.rejected.remove(&document.job.token) {
-                    self.give_up(document.job, &failed)?;
-                }
+                self.end_incomplete(document, &mut embeddings)?;
                 return embeddings.failed.map_or(Ok(false), Err);
             }
             let stored = self.store_part(document, &embeddings.spool)?;
@@ -424,6 +414,23 @@ impl ClaimBatch<'_, '_> {
         }
         Ok(true)
     }
+
+    /// Stores what was embedded of a document that is incomplete, for the next attempt: it is paid for. Then records why the
+    /// model did not take the rest.
+    fn end_incomplete(
+        &mut self,
+        document: &DocumentChange<'_>,
+        embeddings: &mut Embeddings,
+    ) -> Result<(), Failed> {
+        let failed = embeddings.rejected.remove(&document.job.token);
+        let is_final = failed.as_ref().is_some_and(|failed| failed.class == Failure::Row);
+        let is_begun = document.chunks().iter().any(PlannedChunk::is_embedded);
+        if is_begun && !is_final && self.live.lease.holds(document.job) {
+            self.store_part(document, &embeddings.spool)?;
+        }
+        failed.map_or(Ok(()), |failed| self.give_up(document.job, &failed))
+    }
+
     /// Stores the embedded chunks of a document that has new ones left; `None` if its job is lost.
     fn store_part(
         &self,

@@ -48,6 +48,8 @@ pub struct Embeddings {
 struct PendingChunk<'c> {
     job: &'c Job,
     planned: &'c mut PlannedChunk,
+    /// Whether a remote model failed at it before. Of a document with several new chunks, it may be any.
+    is_suspect: bool,
 }
 
 /// One run over the new chunks of some documents.
@@ -85,15 +87,16 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     ) -> Result<Embeddings, Failed> {
         let new = documents.iter_mut().flat_map(|document| {
             let job = document.job;
+            let is_suspect = job.is_suspect() && document.new_chunks() == 1;
             let new = document.chunks_mut().iter_mut().filter(|planned| planned.is_new());
-            new.map(move |planned| PendingChunk { job, planned })
+            new.map(move |planned| PendingChunk { job, planned, is_suspect })
         });
         let mut pending: Vec<PendingChunk<'_>> = new.take(most).collect();
         self.count = pending.len();
         self.reuse(&mut pending)?;
         let mut pending: Vec<&mut PendingChunk<'_>> =
             pending.iter_mut().filter(|chunk| chunk.planned.is_new()).collect();
-        pending.sort_by_key(|chunk| Reverse(chunk.planned.tokens()));
+        pending.sort_by_key(|chunk| (chunk.is_suspect, Reverse(chunk.planned.tokens())));
         let mut rest = &mut pending[..];
         while !rest.is_empty() {
             let (call, behind) = rest.split_at_mut(self.call_size(rest));
@@ -245,8 +248,10 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
                     Error::cancelled()
                 })
             };
+            let suspects = chunks.iter().filter(|chunk| chunk.is_suspect).count();
+            let embedder = remote::Embedder(model);
             let partly =
-                remote::Embedder(model).embed_partly(&texts, Purpose::Document, &mut go_on)?;
+                embedder.embed_partly(&texts, suspects, Purpose::Document, &mut go_on)?;
             for (chunk, embedding) in chunks.iter_mut().zip(partly.embeddings) {
                 if let Some(embedding) = embedding {
                     let embedded = Embedded { vector: embedding.vector, bits: None };

@@ -6,12 +6,12 @@ use crate::ingest::queue::changes;
 use crate::ingest::queue::changes::{Coalesced, WorkStep};
 use crate::ingest::queue::lease::Lease;
 use crate::sys::failed::Failed;
+use crate::sys::process;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{query, required};
 use crate::sys::transaction::Host;
 use crate::sys::workers::shared_state::{WorkerKind, request_helper, shared_state};
 use crate::sys::workers::yield_database::{is_database_requested, yield_database};
-use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
 /// How often to look for jobs of other generations at most; without shared memory, how often to look for them anyway.
@@ -120,10 +120,8 @@ impl OtherGenerations {
 }
 
 /// Whether changes were committed since a worker of this database last looked; always without shared memory.
-#[allow(unsafe_code)]
 fn is_wake_requested() -> bool {
     let Some(state) = shared_state() else { return true };
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     state.entry(database).is_none_or(|entry| entry.slots(WorkerKind::Index).take_wake_request())
 }

@@ -1,7 +1,7 @@
 //! Keeps workers together below `rag_pg.max_tokens_per_second`.
-use crate::sys::background;
 use crate::sys::failed::Failed;
 use crate::sys::guc;
+use crate::sys::process;
 use crate::sys::transaction::Host;
 use crate::sys::workers::shared_state::shared_state;
 use rag::queue::throttle;
@@ -30,7 +30,7 @@ pub fn wait(
     let filled_until = shared_state().map_or(&OWN, |state| state.rate_filled_until());
     // The setting is read each time: it may change meanwhile.
     while let Some(per_second) = guc::worker::max_tokens_per_second() {
-        let (seen, now) = (filled_until.load(SeqCst), background::now());
+        let (seen, now) = (filled_until.load(SeqCst), process::now());
         let most = tokens.max(most).max(per_second as usize);
         let until = throttle::filled(seen, now, most, per_second);
         let next =

@@ -5,7 +5,7 @@ use crate::sys::spi::{execute, query, required};
 use crate::sys::transaction::Host;
 use rag::Error;
 use rag::queue::backoff;
-use rag::queue::failure::{Failure, MAX_ATTEMPTS};
+use rag::queue::failure::Attempts;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,18 @@ pub struct Job {
     pub key: String,
     /// Token of this claim: a job that is queued again gets another.
     pub token: i64,
-    attempts: u32,
+    attempts: Attempts,
     /// Bytes of the document's text, as far as it is known.
     pub size: usize,
     /// Start of the document, which a dead job shows.
     pub excerpt: Option<String>,
+}
+
+impl Job {
+    /// Whether a remote model failed at it the last time while others succeeded.
+    pub fn is_suspect(&self) -> bool {
+        self.attempts.doubtful > 0
+    }
 }
 
 /// The tokens of one generation that this process holds.
@@ -45,7 +52,10 @@ impl Lease {
             query(sql, &args, |row| Job {
                 key: required(&row, 1),
                 token: required(&row, 2),
-                attempts: required::<i32>(&row, 3).unsigned_abs(),
+                attempts: Attempts {
+                    all: required::<i32>(&row, 3).unsigned_abs(),
+                    doubtful: required::<i32>(&row, 4).unsigned_abs(),
+                },
                 size: 0,
                 excerpt: None,
             })
@@ -182,17 +192,26 @@ impl Lease {
             return Ok(());
         }
         let tokens: Vec<i64> = held.iter().map(|job| job.token).collect();
-        let more = u32::from(failed.class.is_attempt());
-        let attempts: Vec<i32> = held.iter().map(|job| (job.attempts + more) as i32).collect();
-        let delays: Vec<Option<f64>> =
-            attempts.iter().map(|n| delay(failed.class, n.unsigned_abs())).collect();
+        let (mut attempts, mut doubtful) = (Vec::new(), Vec::new());
+        let (mut classes, mut delays) = (Vec::new(), Vec::new());
+        for job in &held {
+            let mut count = job.attempts;
+            let (class, is_dead) = count.count(failed.class, failed.doubtful);
+            attempts.push(count.all as i32);
+            doubtful.push(count.doubtful as i32);
+            classes.push(class.name());
+            // Seconds until the next attempt.
+            let delay = || backoff::delay(count.all.max(1), backoff::random()).as_secs_f64();
+            delays.push((!is_dead).then(delay));
+        }
         let excerpts: Vec<Option<&str>> = held.iter().map(|job| job.excerpt.as_deref()).collect();
         host.transaction(|| {
             let args = [
                 tokens.clone().into(),
                 attempts.into(),
+                doubtful.into(),
                 delays.into(),
-                failed.class.name().into(),
+                classes.into(),
                 failed.reason().into(),
                 excerpts.into(),
             ];
@@ -202,12 +221,4 @@ impl Lease {
         self.forget(tokens);
         Ok(())
     }
-}
-
-/// Seconds until the next attempt; `None` if the job is dead.
-fn delay(class: Failure, attempts: u32) -> Option<f64> {
-    if class == Failure::Row || attempts >= MAX_ATTEMPTS {
-        return None;
-    }
-    Some(backoff::delay(attempts.max(1), backoff::random()).as_secs_f64())
 }

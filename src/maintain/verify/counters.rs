@@ -11,8 +11,8 @@ fn pair(row: &SpiHeapTupleData<'_>) -> (i64, i64) {
     (required(row, 1), required(row, 2))
 }
 
-/// Counts what is there. Workers add to the counters meanwhile, so that a wrong one is put right by
-/// adding what it lacks.
+/// Compares the counters with a count. Workers change the counters meanwhile, so a wrong one is corrected by adding the
+/// difference.
 pub fn verify(target: &Target, repairs: bool) -> Finding {
     let found = stored(target, repairs) + waiting(target, repairs);
     Finding::new("counter wrong", found, repairs.then_some("corrected"))

@@ -1,23 +1,24 @@
 //! The objects of a collection: owners, triggers, policies, indexes, the view, rights.
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::lexical;
-use crate::catalog::lexical::Lack;
+use crate::catalog::lexical::Missing;
 use crate::catalog::objects as create;
 use crate::catalog::objects::Source;
 use crate::catalog::objects::{drop, triggers};
 use crate::catalog::target::Target;
 use crate::maintain::verify::Finding;
 use crate::sys::names;
-use crate::sys::rights::{as_extension_owner, as_source_owner, relation_owner};
+use crate::sys::privileges::relation_owner;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{execute, fill, query, read, required};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::quote_identifier;
 use rag::Result;
 
-/// A table of the source whose triggers do not tell of every change.
+/// A table of the source whose triggers do not record every change.
 pub const TRIGGER: &str = "table without triggers";
 
-/// Looks at every object; what another check needs comes before it.
+/// Checks every object, in an order in which a repair finds what it depends on.
 pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Result<Vec<Finding>> {
     let mut findings = vec![owners(collection, repairs), tables(collection, repairs)];
     let policies = targets.iter().map(|target| policies(target, repairs)).sum();
@@ -27,16 +28,20 @@ pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Res
     for target in targets {
         grants += self::grants(collection, &target.generation, repairs)?;
     }
-    let lacks: Vec<Lack> =
+    let missing: Vec<Missing> =
         targets.iter().filter_map(|target| lexical::verify(target, repairs)).collect();
-    let lacking = |lack| lacks.iter().filter(|other| **other == lack).count() as i64;
+    let lacking = |one| missing.iter().filter(|other| **other == one).count() as i64;
     let created = repairs.then_some("created");
     findings.extend([
         Finding::new("policy missing", policies, created),
-        Finding::new("index missing", indexes + lacking(Lack::Index), created),
-        Finding::new("search index incomplete", lacking(Lack::Chunks), created),
-        Finding::new("search index unchecked", lacking(Lack::Check), repairs.then_some("checked")),
-        Finding::new("search extension missing", lacking(Lack::Extension), None),
+        Finding::new("index missing", indexes + lacking(Missing::Index), created),
+        Finding::new("search index incomplete", lacking(Missing::Chunks), created),
+        Finding::new(
+            "search index unchecked",
+            lacking(Missing::Check),
+            repairs.then_some("checked"),
+        ),
+        Finding::new("search extension missing", lacking(Missing::Extension), None),
         Finding::new("view missing", view, created),
         Finding::new("right missing", grants, repairs.then_some("granted")),
     ]);
@@ -78,9 +83,9 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
             });
         }
         if !wrong.is_empty() {
-            triggers::heed_replication(collection, &source);
+            triggers::set_replication_triggers(collection, &source);
         }
-        triggers::note_partitions(collection, &source);
+        triggers::record_partitions(collection, &source);
     }
     Finding::new(TRIGGER, wrong.len() as i64, repairs.then_some("created"))
 }
@@ -115,7 +120,7 @@ fn policies(target: &Target, repairs: bool) -> i64 {
     (texts.len() + bits.len()) as i64
 }
 
-/// Drops every policy of a table, also such as are not ours. Runs as its owner.
+/// Drops every policy of a table, others' too. Runs as its owner.
 fn drop_policies(table: Oid) {
     let sql = statement!("maintain/policies_of_table");
     let table_sql = names::relation_sql(table);
@@ -125,7 +130,7 @@ fn drop_policies(table: Oid) {
     }
 }
 
-/// The indexes that searches and workers count on, but for the vector index, which has its own care.
+/// The indexes that searches and workers need. `rag_maintain` looks after the vector index.
 fn indexes(target: &Target, repairs: bool) -> i64 {
     let sql = statement!("maintain/verify_indexes");
     let generation = &target.generation;
@@ -159,12 +164,12 @@ fn view(collection: &Collection, repairs: bool) -> Result<i64> {
     if repairs && !is_there {
         let generation = collection.active_generation()?;
         as_source_owner(collection.owner, || create::create_view(collection, &generation))?;
-        create::note_view(collection);
+        create::record_view(collection);
     }
     Ok(i64::from(!is_there))
 }
 
-/// Roles that may read the chunks, which is what `rag_grant` is about, but not all else that a search reads.
+/// Roles that `rag_grant` let read the chunks, but that lack a privilege on another table or on the view.
 fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Result<i64> {
     let sql = statement!("maintain/verify_grants");
     let roles = query(sql, &[generation.id.into()], |row| required::<String>(&row, 1));

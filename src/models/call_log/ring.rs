@@ -1,20 +1,20 @@
 //! Records on their way from sessions to a worker, in shared memory.
 //!
-//! Places that are taken and given back by their state alone, without a lock: a session that is being cancelled, and
-//! so unwinds, leaves its records here too. What a worker stores keeps its place until the transaction that stores it
-//! commits, and is there for the next one when it aborts, also where that ends the process.
+//! Slots that are taken and given back by their state alone, without a lock: a session that is being cancelled, and
+//! so unwinds, leaves its records here too. A record keeps its slot until the transaction that stores it commits; an abort,
+//! also one that ends the process, makes it available again.
 #![allow(unsafe_code)] // shared memory, callbacks of transactions
 
 use crate::models::call_log::Record;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
-use rag::remote::Purpose;
+use rag::remote::CallPurpose;
 use std::cell::UnsafeCell;
 use std::sync::Once;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-/// Records that wait at once, of all databases: a worker is called for each, and takes all there are.
-const PLACES: usize = 512;
+/// Pending records of all databases. Each one wakes a worker, which takes all there are.
+const SLOTS: usize = 512;
 /// Most bytes of a text. Names of models are shorter, and providers' ids end here.
 const TEXT: usize = 128;
 
@@ -31,12 +31,12 @@ static RING: PgAtomic<Ring> =
 
 static IS_SHARED: AtomicBool = AtomicBool::new(false);
 
-/// The places that this process's transaction stores, a bit each.
-static TAKEN_HERE: [AtomicU64; PLACES / 64] = [const { AtomicU64::new(0) }; PLACES / 64];
+/// The slots that this process's transaction stores, a bit each.
+static TAKEN_HERE: [AtomicU64; SLOTS / 64] = [const { AtomicU64::new(0) }; SLOTS / 64];
 
 struct Ring {
-    places: [Place; PLACES],
-    /// Records that were written nowhere.
+    slots: [RecordSlot; SLOTS],
+    /// Records for which there was no slot.
     lost: AtomicU64,
 }
 
@@ -44,19 +44,19 @@ struct Ring {
 static LOST_HERE: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
-struct Place {
+struct RecordSlot {
     state: AtomicU32,
-    /// Whose the record is, where there is one.
+    /// The database of the record.
     database: AtomicU32,
-    flat: UnsafeCell<Flat>,
+    flat: UnsafeCell<FlatRecord>,
 }
 
 /// A record without pointers.
 #[derive(Clone, Copy)]
-struct Flat {
+struct FlatRecord {
     role: u32,
     collection: i32,
-    purpose: Purpose,
+    purpose: CallPurpose,
     items: i32,
     attempts: i32,
     status: u16,
@@ -91,12 +91,12 @@ impl Text {
     }
 }
 
-impl Default for Flat {
+impl Default for FlatRecord {
     fn default() -> Self {
         Self {
             role: 0,
             collection: 0,
-            purpose: Purpose::Query,
+            purpose: CallPurpose::Query,
             items: 0,
             attempts: 0,
             status: 0,
@@ -116,19 +116,19 @@ impl Default for Flat {
 
 impl Default for Ring {
     fn default() -> Self {
-        Self { places: std::array::from_fn(|_| Place::default()), lost: AtomicU64::new(0) }
+        Self { slots: std::array::from_fn(|_| RecordSlot::default()), lost: AtomicU64::new(0) }
     }
 }
 
-// SAFETY: atomics, and plain values that only the one who set their place's state to BUSY writes, and only the one who
-// set it to TAKEN reads.
+// SAFETY: atomics, and plain values that only the process that set their slot's state to BUSY writes, and only the process
+// that set it to TAKEN reads.
 unsafe impl PGRXSharedMemory for Ring {}
 // SAFETY: the same holds between threads.
-unsafe impl Sync for Place {}
+unsafe impl Sync for RecordSlot {}
 
 /// Reserves shared memory while the library is preloaded.
 pub fn init() {
-    if crate::sys::shmem::is_preloading() {
+    if crate::sys::process::is_preloading() {
         pg_shmem_init!(RING);
         IS_SHARED.store(true, Relaxed);
     }
@@ -138,24 +138,23 @@ fn ring() -> Option<&'static Ring> {
     IS_SHARED.load(Relaxed).then(|| RING.get())
 }
 
-/// Leaves records for a worker of `database`. Returns how many found no place.
+/// Puts records into free slots. Returns how many found none.
 pub fn put(database: pg_sys::Oid, records: &[Record]) -> usize {
     let Some(ring) = ring() else { return records.len() };
-    let mut places = ring.places.iter();
+    let mut slots = ring.slots.iter();
     let put = |record: &&Record| {
-        let flat = Flat::new(record);
-        places.any(|place| place.put(database.to_u32(), &flat))
+        let flat = FlatRecord::new(record);
+        slots.any(|slot| slot.put(database.to_u32(), &flat))
     };
     records.len() - records.iter().filter(put).count()
 }
 
-/// At most so many of the records that were left for `database`. They are this transaction's: its commit frees
-/// their places, its abort leaves them for another.
+/// Takes up to `most` records of `database`. Commit of this transaction frees their slots, abort gives them back.
 pub fn take(database: pg_sys::Oid, most: usize) -> Vec<Record> {
     watch_transactions();
-    let places = ring().map(|ring| ring.places.iter()).into_iter().flatten().enumerate();
-    let mut taken: Vec<Record> = places
-        .filter_map(|(at, place)| place.take(at, database.to_u32()))
+    let slots = ring().map(|ring| ring.slots.iter()).into_iter().flatten().enumerate();
+    let mut taken: Vec<Record> = slots
+        .filter_map(|(at, slot)| slot.take(at, database.to_u32()))
         .map(|flat| flat.record())
         .take(most)
         .collect();
@@ -163,15 +162,15 @@ pub fn take(database: pg_sys::Oid, most: usize) -> Vec<Record> {
     taken
 }
 
-/// Whether there are records for `database` that nobody is storing.
+/// Whether there are records of `database` that no transaction is storing.
 pub fn has(database: pg_sys::Oid) -> bool {
-    let is_one = |place: &Place| {
-        place.state.load(Relaxed) == FULL && place.database.load(Relaxed) == database.to_u32()
+    let is_one = |slot: &RecordSlot| {
+        slot.state.load(Relaxed) == FULL && slot.database.load(Relaxed) == database.to_u32()
     };
-    ring().is_some_and(|ring| ring.places.iter().any(is_one))
+    ring().is_some_and(|ring| ring.slots.iter().any(is_one))
 }
 
-/// Counts records that are written nowhere.
+/// Counts records that are not stored.
 pub fn lose(records: usize) {
     match ring() {
         Some(ring) => ring.lost.fetch_add(records as u64, Relaxed),
@@ -201,18 +200,18 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut st
         _ => return,
     };
     let Some(ring) = ring() else { return };
-    for (places, taken) in ring.places.chunks(64).zip(&TAKEN_HERE) {
+    for (slots, taken) in ring.slots.chunks(64).zip(&TAKEN_HERE) {
         let mut bits = taken.swap(0, Relaxed);
         while bits != 0 {
-            places[bits.trailing_zeros() as usize].state.store(state, Release);
+            slots[bits.trailing_zeros() as usize].state.store(state, Release);
             bits &= bits - 1;
         }
     }
 }
 
-impl Place {
+impl RecordSlot {
     /// False where it is taken.
-    fn put(&self, database: u32, flat: &Flat) -> bool {
+    fn put(&self, database: u32, flat: &FlatRecord) -> bool {
         if self.state.compare_exchange(FREE, BUSY, AcqRel, Relaxed).is_err() {
             return false;
         }
@@ -223,8 +222,8 @@ impl Place {
         true
     }
 
-    /// Takes the record of the place `at`, if there is one for this database.
-    fn take(&self, at: usize, database: u32) -> Option<Flat> {
+    /// Takes the record of the slot `at`, if there is one for this database.
+    fn take(&self, at: usize, database: u32) -> Option<FlatRecord> {
         let is_ours = || self.database.load(Relaxed) == database;
         if self.state.load(Acquire) != FULL || !is_ours() {
             return None;
@@ -241,7 +240,7 @@ impl Place {
     }
 }
 
-impl Flat {
+impl FlatRecord {
     fn new(record: &Record) -> Self {
         Self {
             role: record.role.to_u32(),

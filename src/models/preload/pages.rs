@@ -7,7 +7,7 @@
 //! that a child writes to is copied in small pages all the same: its private memory stays as it was
 //! (6.5 MB against 6.6 MB after an embedding, of which 4.1 MB are any backend's).
 #![allow(unsafe_code)] // Memory advice is libc's.
-use rag::model::memory;
+use rag::memory;
 use std::ffi::c_void;
 
 const HUGE: usize = 2 << 20;

@@ -1,5 +1,4 @@
-//! Limits of remote models, kept together by all processes of the server where the library is preloaded,
-//! and by each for itself where it is not.
+//! Rate limits of remote models: shared by all processes where the library is preloaded, else per process.
 #![allow(unsafe_code)] // shared memory
 
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
@@ -10,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-/// Accounts with providers that are kept together; those beyond are kept by each process.
+/// Accounts in shared memory; the rate limits of further ones are per process.
 const ACCOUNTS: usize = 256;
 
 static PACES: PgAtomic<Paces> =
@@ -19,10 +18,10 @@ static PACES: PgAtomic<Paces> =
 
 static IS_SHARED: AtomicBool = AtomicBool::new(false);
 
-struct Paces([Entry; ACCOUNTS]);
+struct Paces([AccountPace; ACCOUNTS]);
 
 #[derive(Default)]
-struct Entry {
+struct AccountPace {
     /// Hash of the account; 0 for none.
     account: AtomicU64,
     pace: Pace,
@@ -33,19 +32,19 @@ unsafe impl PGRXSharedMemory for Paces {}
 
 impl Default for Paces {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Entry::default()))
+        Self(std::array::from_fn(|_| AccountPace::default()))
     }
 }
 
 thread_local! {
-    /// Where there is no shared memory. Never freed: there are as many as this process used models.
+    /// Without shared memory. Never freed: one for each model that this process used.
     static OWN: RefCell<HashMap<u64, &'static Pace>> = RefCell::default();
 }
 
-/// Reserves shared memory while the library is preloaded, and begins the clock that all share.
+/// Reserves shared memory while the library is preloaded, and starts the clock that all processes share.
 pub fn init() {
     rag::remote::now();
-    if crate::sys::shmem::is_preloading() {
+    if crate::sys::process::is_preloading() {
         pg_shmem_init!(PACES);
         IS_SHARED.store(true, Relaxed);
     }
@@ -63,14 +62,14 @@ fn shared(account: u64) -> Option<&'static Pace> {
     if !IS_SHARED.load(Relaxed) {
         return None;
     }
-    let is_it = |entry: &&Entry| {
+    let is_it = |entry: &&AccountPace| {
         let taken = entry.account.compare_exchange(0, account, Relaxed, Relaxed);
         taken.map_or_else(|now| now == account, |_| true)
     };
     PACES.get().0.iter().find(is_it).map(|entry| &entry.pace)
 }
 
-/// What a provider counts together: a model called with a key, from whatever database, under whatever name.
+/// Identifies what a provider limits as one: a model called with a key, in any database, by any name.
 fn account(spec: &Spec) -> u64 {
     let key = spec.credential.as_ref().map(|credential| match &credential.source {
         Source::File(path) => path.display().to_string(),

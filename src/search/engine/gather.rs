@@ -7,11 +7,11 @@ use crate::search::trace::Gathering;
 use crate::sys::relation_size as frequency;
 use crate::sys::spi::{fill, required};
 use crate::sys::text_search::tsquery;
-use crate::sys::{plan, rights};
+use crate::sys::{plan, privileges, rights};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
-use rag::search::few;
-use rag::search::legs::Request;
+use rag::search::exact_scan;
+use rag::search::partial_results::Request;
 use std::rc::Rc;
 
 /// Candidates kept beyond those wanted, in case some of their documents are gone.
@@ -52,9 +52,9 @@ impl Search {
     pub(super) fn candidates(&mut self, required: Option<String>) -> Vec<Found> {
         let wanted = self.options.candidates;
         let is_filtered = self.filter.sql().is_some();
-        let has_policies = rights::row_security_applies(self.collection.source);
-        let is_strict =
-            is_filtered || (has_policies && !rights::row_security_applies(self.generation.chunks));
+        let has_policies = privileges::row_security_applies(self.collection.source);
+        let is_strict = is_filtered
+            || (has_policies && !privileges::row_security_applies(self.generation.chunks));
         self.trace.is_short = false;
         self.trace.gathered =
             Gathering { must_match: required, is_strict, limit: wanted, ..Gathering::default() };
@@ -62,7 +62,7 @@ impl Search {
         if self.is_narrowed() {
             let chunks = frequency::rows(self.generation.chunks);
             let is_worth = |n: f64| {
-                n <= MOST_FEW as f64 && few::is_worth_comparing(n, chunks, self.options.depth)
+                n <= MOST_FEW as f64 && exact_scan::is_cheaper(n, chunks, self.options.depth)
             };
             let (few, expected, least) = self.few(MOST_FEW, is_worth);
             let share = |count: f64| (count / chunks).min(1.0);
@@ -202,6 +202,6 @@ impl Search {
 
     /// Statistics count rows that others may not see: only for callers whom no policy holds back.
     pub(super) fn may_use_statistics(&self) -> bool {
-        !rights::row_security_applies(self.collection.source)
+        !privileges::row_security_applies(self.collection.source)
     }
 }

@@ -1,4 +1,4 @@
-//! The lexical leg: chunks that hold the weightiest of the question's lexemes.
+//! The lexical leg: the top-k chunks by the sum of the weights of the question's lexemes.
 //!
 //! Row security keeps PostgreSQL from using the full-text index for a caller, since its operator could tell of rows that the
 //! caller may not see. Here the index is read by this backend itself, which tells nobody. What it lists are candidates, best
@@ -20,10 +20,10 @@ use crate::sys::text_search::tsquery;
 use pgrx::datum::DatumWithOid;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys::{self, ItemPointerData};
-use rag::search::gin::number;
-use rag::search::legs::{Request, Term, each_hit};
-use rag::search::postings::{Postings, Rank, intersect, sum, weightiest};
-use rag::search::sample::{Place, places, scattered};
+use rag::search::gin::packed;
+use rag::search::partial_results::{Request, Term, partial_results};
+use rag::search::postings::{PostingList, Rank, intersect, sum, top_k};
+use rag::search::sample::{Tid, places, scattered};
 use rag::search::{Bm25, any_of};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -171,7 +171,7 @@ impl Search {
         let request = Request { terms: leg.terms.clone(), ..Request::default() };
         let template = statement!("search/ranked");
         let hits = self.run_for_hits(template, &request, None, Some(best), None);
-        if count == asked && each_hit(&request, &hits).count() < self.options.depth {
+        if count == asked && partial_results(&request, &hits).count() < self.options.depth {
             self.trace.is_short = true;
             return None;
         }
@@ -195,7 +195,7 @@ impl Search {
         let is_short = walk.kept.len() < self.wanted() && !lists.is_complete;
         if may_list && (walk.has_given_up || is_short) {
             if let Some(visible) = self.few(MOST_VISIBLE, |_| true).0 {
-                let mut visible: Vec<u64> = visible.iter().copied().map(place_number).collect();
+                let mut visible: Vec<u64> = visible.iter().copied().map(packed_tid).collect();
                 visible.sort_unstable();
                 lists = self.lists(statistics, Some(&visible));
             }
@@ -274,12 +274,12 @@ impl Search {
         most: Option<f64>,
     ) -> Walk {
         let mut left: usize = lists.by_term.iter().map(|(_, places)| places.len()).sum();
-        let postings: Vec<Postings<'_>> = lists
+        let postings: Vec<PostingList<'_>> = lists
             .by_term
             .iter()
             .map(|(position, places)| {
                 let weight = weight(&statistics.terms[*position], statistics.documents);
-                Postings { weight, places }
+                PostingList { weight, tids: places }
             })
             .collect();
         let wanted = self.wanted();
@@ -290,7 +290,7 @@ impl Search {
             let bound = if after.is_none() { MOST_FETCHED as f64 } else { MOST_RANKED };
             let share = if self.is_narrowed() { statistics.share / times } else { 1.0 };
             let count = (missing / share).max(missing).min(bound).ceil() as usize;
-            let batch = weightiest(&postings, count, after);
+            let batch = top_k(&postings, count, after);
             if after.is_none() && batch.is_empty() && !self.may_use_statistics() {
                 self.visible_of(&[], request);
             }
@@ -324,8 +324,8 @@ impl Search {
     /// of the call). Under row security it is one of a few numbers, whatever the candidates are, also where there are none: chance makes
     /// up the rest.
     fn visible_of(&self, batch: &[Rank], request: &Request) -> Vec<(Rank, Vec<u8>)> {
-        let ranks: HashMap<Place, Rank> = batch.iter().map(|rank| (rank.2, *rank)).collect();
-        let mut places: Vec<Place> = batch.iter().map(|(.., place)| *place).collect();
+        let ranks: HashMap<Tid, Rank> = batch.iter().map(|rank| (rank.2, *rank)).collect();
+        let mut places: Vec<Tid> = batch.iter().map(|(.., place)| *place).collect();
         if !self.may_use_statistics() {
             let sizes = std::iter::successors(Some(LEAST_ASKED), |size| Some(size * STEP));
             let size = sizes.into_iter().find(|size| *size >= places.len());
@@ -335,7 +335,7 @@ impl Search {
         }
         places.sort_unstable();
         let hits = self.hits(request, None, places.into_iter().map(tid).collect());
-        let hits = each_hit(request, &hits);
+        let hits = partial_results(request, &hits);
         let mut visible: Vec<(Rank, Vec<u8>)> =
             hits.filter_map(|(place, hit)| Some((*ranks.get(&place)?, hit.to_vec()))).collect();
         visible.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
@@ -403,7 +403,7 @@ impl Search {
         let mut found = as_source_owner(self.collection.owner, || {
             let _settings = settings::without_client_messages();
             let arguments = [tsquery(Some(&query)), limit.into()];
-            plan::read(&sql, &arguments, |row| place_number(required(row, 1)))
+            plan::read(&sql, &arguments, |row| packed_tid(required(row, 1)))
         });
         found.sort_unstable();
         if let Some(visible) = visible {
@@ -501,6 +501,6 @@ fn rarest_first(terms: &[Term]) -> Vec<usize> {
     order
 }
 
-fn place_number(tid: ItemPointerData) -> u64 {
-    number(item_pointer_get_both(tid))
+fn packed_tid(tid: ItemPointerData) -> u64 {
+    packed(item_pointer_get_both(tid))
 }

@@ -4,10 +4,10 @@ use crate::search::engine::Search;
 use crate::search::engine::lexical_leg::Entries;
 use crate::search::settings;
 use crate::sys::plan;
+use crate::sys::privileges;
 use crate::sys::relation_size as frequency;
-use crate::sys::rights;
 use crate::sys::spi::{column, fill};
-use rag::search::legs::{Request, Term, most_telling, seen};
+use rag::search::partial_results::{Request, Term, rarest_terms, seen};
 
 /// Chunks of a sample, and of a larger one where the caller may see hardly any of them.
 const LOOKED_AT: [usize; 2] = [600, 3_600];
@@ -29,7 +29,7 @@ impl Search {
     /// The question's lexemes, of which nothing is known.
     pub(super) fn unknown_terms(&self) -> Vec<Term> {
         let unknown = |lexeme: &String| Term { lexeme: lexeme.clone(), frequency: None };
-        most_telling(self.question.lexemes.iter().map(unknown).collect())
+        rarest_terms(self.question.lexemes.iter().map(unknown).collect())
     }
 
     /// By the index, which counts all chunks: only for callers to whom no row security applies.
@@ -43,7 +43,7 @@ impl Search {
             lexeme: (*lexeme).to_owned(),
             frequency: share(n),
         };
-        TermStatistics { share: 1.0, documents, terms: most_telling(lexemes.map(term).collect()) }
+        TermStatistics { share: 1.0, documents, terms: rarest_terms(lexemes.map(term).collect()) }
     }
 
     /// By a sample of what the caller may see and the filter lets pass, of which there are at least the share `least`. A
@@ -80,7 +80,7 @@ impl Search {
 
     /// SQL that is true for chunks that the caller may see and the filter lets pass.
     pub(super) fn visible(&self) -> String {
-        if self.filter.sql().is_none() && rights::row_security_applies(self.generation.chunks) {
+        if self.filter.sql().is_none() && privileges::row_security_applies(self.generation.chunks) {
             return "true".to_owned();
         }
         self.collection.source_visible_where("c", self.filter.sql())

@@ -1,4 +1,4 @@
-//! Settings of the ledger of remote calls.
+//! Settings of the log of remote calls.
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90 * 24 * 3600);

@@ -108,5 +108,5 @@ pub fn init() {
 /// PostgreSQL ends a backend that defines a postmaster setting after start-up, so without
 /// preloading, where the setting has no effect, it is one of the file.
 fn preload_context() -> GucContext {
-    if crate::sys::shmem::is_preloading() { GucContext::Postmaster } else { GucContext::Sighup }
+    if crate::sys::process::is_preloading() { GucContext::Postmaster } else { GucContext::Sighup }
 }

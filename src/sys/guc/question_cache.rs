@@ -1,5 +1,5 @@
 //! The setting of the cache of question embeddings.
-use crate::sys::shmem::is_preloading;
+use crate::sys::process::is_preloading;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 /// More do not help: the memory is better spent on buffers.

@@ -1,7 +1,9 @@
-//! Settings that hold for a while.
+//! Settings for a scope or a transaction.
 #![allow(unsafe_code)] // nests settings as functions with SET clauses do
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::GucAction::{GUC_ACTION_LOCAL, GUC_ACTION_SAVE};
+use pgrx::pg_sys::GucContext::{PGC_SUSET, PGC_USERSET};
+use pgrx::pg_sys::{self, GucAction, GucContext};
 use std::ffi::{CStr, CString};
 
 /// Settings in force until dropped or until an ERROR. Never the search path while policies apply: they need the
@@ -32,21 +34,22 @@ impl Scope {
     }
 
     /// The same to a constant.
+    #[allow(clippy::unused_self)] // the scope that is open
     pub fn set_to(&mut self, name: &CStr, value: &CStr) {
-        // SAFETY: for this level, the innermost.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
+        set_option(name, value, PGC_USERSET, GUC_ACTION_SAVE);
     }
+}
+
+/// Sets a setting until the (sub)transaction ends, as `SET LOCAL` does, one that only superusers may set too.
+pub fn set_local(name: &CStr, value: &CStr) {
+    set_option(name, value, PGC_SUSET, GUC_ACTION_LOCAL);
+}
+
+fn set_option(name: &CStr, value: &CStr, context: GucContext::Type, action: GucAction::Type) {
+    let source = pg_sys::GucSource::PGC_S_SESSION;
+    let (name, value) = (name.as_ptr(), value.as_ptr());
+    // SAFETY: PostgreSQL copies the value. It undoes the setting when the level or the transaction in force ends.
+    unsafe { pg_sys::set_config_option(name, value, context, source, action, true, 0, false) };
 }
 
 impl Drop for Scope {

@@ -38,7 +38,7 @@ fn automatic_workers() -> usize {
     (processors.min(processes) / 4).clamp(1, MOST_WORKERS)
 }
 
-/// How far workers stand back for other processes, as `nice` counts.
+/// Nice value of workers.
 pub fn nice() -> i32 {
     NICE.get()
 }
@@ -48,7 +48,7 @@ pub fn threads() -> usize {
     usize::try_from(THREADS.get()).unwrap_or(1)
 }
 
-/// Time between looks into databases that nobody called a worker for.
+/// Time between probes of databases that have not asked for a worker.
 pub fn naptime() -> Duration {
     Duration::from_secs(u64::try_from(NAPTIME.get()).unwrap_or(60))
 }
@@ -94,8 +94,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"rag_pg.worker_nice",
-        c"How far background workers stand back for other processes where processors are short.",
-        c"0: not at all; 19: they take what nobody else wants. A smaller value holds for workers that start later.",
+        c"Nice value of background workers, which lowers their priority where processors are short.",
+        c"0: the server's priority; 19: the lowest. A smaller value applies to workers that start later.",
         &NICE,
         0,
         19,

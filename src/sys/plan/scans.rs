@@ -1,6 +1,4 @@
-//! How a kept plan gets at its rows: which indexes, which tables in full.
-//!
-//! Read off the very plan that runs, so that what is reported is what happens.
+//! The scans of a kept plan, read from the plan that runs, so that explain reports what happens.
 #![allow(unsafe_code)] // reads PostgreSQL's plan trees
 #![allow(clippy::cast_ptr_alignment)] // nodes are allocated aligned
 

@@ -8,6 +8,7 @@
 //! then: the lock is how workers know, with shared memory too, that changes may become visible at any time.
 #![allow(unsafe_code)] // heavyweight locks
 
+use crate::sys::process;
 use crate::sys::spi::{read, required};
 use crate::sys::workers::shared_state::WorkerKind;
 use pgrx::pg_sys;
@@ -50,8 +51,7 @@ pub struct AdvisoryLock(u32, u32);
 impl AdvisoryLock {
     fn tag(self) -> pg_sys::LOCKTAG {
         pg_sys::LOCKTAG {
-            // SAFETY: reads this process's variable.
-            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field1: process::database().to_u32(),
             locktag_field2: self.0,
             locktag_field3: self.1,
             locktag_field4: CLASS,

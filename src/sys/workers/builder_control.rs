@@ -1,6 +1,6 @@
 //! Index builders, the processes that build a vector index: started, limited in number, terminated.
-#![allow(unsafe_code)] // a variable of this process
 
+use crate::sys::process;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::query;
 use crate::sys::workers::admission;
@@ -36,8 +36,7 @@ pub fn start(generation: i32) -> bool {
     // Other generations wait: `max_worker_processes` are few, and a build may wait for a long transaction.
     let Some(slot) = free_slot() else { return true };
     slot.release();
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     let is_started = BackgroundWorkerBuilder::new("rag_pg index builder")
         .set_library("rag_pg")
         .set_function("rag_pg_builder_main")

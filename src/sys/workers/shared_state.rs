@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // shared memory and other processes' latches
 
 use crate::sys::guc::worker::MOST_WORKERS;
+use crate::sys::process;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize};
@@ -104,8 +105,7 @@ pub fn shared_state() -> Option<&'static WorkerState> {
 
 /// Asks the launcher for another indexing worker of this database.
 pub fn request_helper() {
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     if let Some(state) = shared_state()
         && let Some(entry) = state.entry(database)
     {
@@ -146,8 +146,7 @@ impl WorkerState {
 
     /// Whether an indexing worker of this database is running.
     pub fn has_worker(&self) -> bool {
-        // SAFETY: reads this process's variable.
-        let here = unsafe { pg_sys::MyDatabaseId };
+        let here = process::database();
         let is_running =
             |slots: &WorkerSlots| slots.latches.iter().any(|latch| latch.load(SeqCst) != 0);
         self.entries()

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // callbacks of transactions
 
 use crate::sys::guc;
+use crate::sys::process;
 use crate::sys::workers::admission;
 use crate::sys::workers::admission::Admission;
 use crate::sys::workers::shared_state::{WorkerKind, shared_state};
@@ -42,16 +43,14 @@ pub fn has_shared_state() -> bool {
 /// Wakes the indexing workers at once, even if this transaction aborts: it left records in shared memory.
 pub fn wake_indexer() {
     if let Some(state) = shared_state() {
-        // SAFETY: reads this process's variable.
-        state.wake(unsafe { pg_sys::MyDatabaseId }, WorkerKind::Index);
+        state.wake(process::database(), WorkerKind::Index);
     }
 }
 
 /// Wakes the workers of a kind for work that is committed.
 pub fn wake(kind: WorkerKind) {
     match shared_state() {
-        // SAFETY: reads this process's variable.
-        Some(state) => state.wake(unsafe { pg_sys::MyDatabaseId }, kind),
+        Some(state) => state.wake(process::database(), kind),
         None => start_unless_running(pg_sys::InvalidTransactionId, kind),
     }
 }
@@ -85,8 +84,7 @@ fn at_end_for(kind: WorkerKind, event: pg_sys::XactEvent::Type) {
             if wrote.swap(false, Relaxed)
                 && let Some(state) = shared_state()
             {
-                // SAFETY: reads this process's variable.
-                state.wake(unsafe { pg_sys::MyDatabaseId }, kind);
+                state.wake(process::database(), kind);
             }
         }
         pg_sys::XactEvent::XACT_EVENT_ABORT => wrote.store(false, Relaxed),
@@ -97,8 +95,7 @@ fn at_end_for(kind: WorkerKind, event: pg_sys::XactEvent::Type) {
 /// Without preloading: registers a worker, which starts at once and waits for the end of `transaction`. If no process is
 /// free, the work stays queued, which `rag.status` and `rag.answer_request` show; the user's transaction does not fail.
 fn start_unless_running(transaction: pg_sys::TransactionId, kind: WorkerKind) {
-    // SAFETY: reads flags of this process.
-    if unsafe { pg_sys::IsBinaryUpgrade || !pg_sys::IsUnderPostmaster } {
+    if !process::serves_clients() || !process::is_under_postmaster() {
         return;
     }
     let Admission { running, writing } = admission::of(kind);
@@ -109,22 +106,19 @@ fn start_unless_running(transaction: pg_sys::TransactionId, kind: WorkerKind) {
         }
         running.release();
     }
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     let _ = worker(database, kind).set_extra(&transaction.into_inner().to_string()).load_dynamic();
 }
 
 /// Without preloading: registers an answer worker if none is running. Requests that were queued when the server stopped or a
 /// worker was terminated would wait for the next one otherwise.
 pub fn ensure_answer_worker() {
-    // SAFETY: reads flags of this process.
-    let can_start = unsafe { pg_sys::IsUnderPostmaster && !pg_sys::RecoveryInProgress() };
+    let can_start = process::is_under_postmaster() && !process::is_standby();
     if !can_start || has_shared_state() || guc::worker::workers() == 0 {
         return;
     }
     if !admission::of(WorkerKind::Answer).running.is_held() {
-        // SAFETY: reads this process's variable.
-        let database = unsafe { pg_sys::MyDatabaseId };
+        let database = process::database();
         let _ = worker(database, WorkerKind::Answer).load_dynamic();
     }
 }

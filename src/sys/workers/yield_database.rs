@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // a lock on the database, and a variable of this process
 
 use crate::sys::exit;
+use crate::sys::process;
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission::try_acquire;
 use crate::sys::workers::builder_control;
@@ -15,8 +16,7 @@ pub fn is_database_requested() -> bool {
     let tag = pg_sys::LOCKTAG {
         locktag_field1: 0, // It is shared by all databases.
         locktag_field2: pg_sys::DatabaseRelationId.to_u32(),
-        // SAFETY: reads this process's variable.
-        locktag_field3: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field3: process::database().to_u32(),
         locktag_field4: 0,
         locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
         locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
@@ -48,8 +48,7 @@ pub fn terminate_builders(host: &Host) {
 
 /// Ends this worker. Another is started when the database can be connected to again.
 pub fn end_worker(kind: WorkerKind) -> ! {
-    // SAFETY: reads this process's variable.
-    let database = unsafe { pg_sys::MyDatabaseId };
+    let database = process::database();
     match shared_state() {
         Some(state) => {
             if let Some(entry) = state.entry(database) {

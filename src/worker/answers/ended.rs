@@ -9,7 +9,7 @@ use crate::search::query_stats;
 use crate::sys::failed::Failed;
 use crate::sys::transaction::Host;
 use rag::answer::Status;
-use rag::answer::generate::Written;
+use rag::answer::generate::GeneratedAnswer;
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
 use rag::search::query_stats::{End, Kind};
@@ -20,7 +20,7 @@ pub(super) struct Ended {
     /// The request.
     pub request: Request,
     /// Its outcome.
-    pub outcome: Result<Written, Problem>,
+    pub outcome: Result<GeneratedAnswer, Problem>,
     /// Whether it is retried because of a rate limit.
     pub is_put_off: bool,
     /// Records of its calls, until they are written.
@@ -71,7 +71,7 @@ impl Ended {
         }
     }
 
-    fn finish(&self, outcome: &Result<Written, Problem>, notifies: bool) -> Finish {
+    fn finish(&self, outcome: &Result<GeneratedAnswer, Problem>, notifies: bool) -> Finish {
         let finish = requests::finish(&self.request, outcome);
         if finish != Finish::Written {
             return finish;

@@ -1,4 +1,4 @@
-//! What a model said, read from the JSON it was told to write.
+//! Claims of a model, read from the JSON that the prompt asks for.
 use serde_json::Value;
 
 /// Most claims of an answer, and quotes of a claim; what is beyond is left out.
@@ -83,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_text_can_hold_is_replaced() {
+    fn zero_characters_are_replaced() {
         let reply = r#"{"claims":[{"text":"a\u0000b","quotes":[{"passage":1,"quote":"\u0000"}]}]}"#;
         let claim = read(reply).unwrap().remove(0);
         assert_eq!((&*claim.text, &*claim.quotes[0].text), ("a\u{fffd}b", "\u{fffd}"));
     }
 
     #[test]
-    fn other_forms_are_named() {
+    fn replies_in_another_form_name_what_is_missing() {
         for (reply, word) in [
             ("", "no JSON"),
             ("I think that", "no JSON"),

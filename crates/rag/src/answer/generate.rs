@@ -15,20 +15,20 @@ use std::ops::Range;
 
 /// An answer that a model wrote.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Written {
+pub struct GeneratedAnswer {
     /// Whether there is an answer.
     pub status: Status,
     /// The claims that hold, each with markers; or [`NO_ANSWER`].
     pub text: String,
     /// One per marker, in their order.
-    pub citations: Vec<Found>,
+    pub citations: Vec<VerifiedQuote>,
     /// All that the model said, in its order.
-    pub claims: Vec<Checked>,
-    /// What it cost.
+    pub claims: Vec<CheckedClaim>,
+    /// Requests and tokens used.
     pub usage: Usage,
 }
 
-impl Written {
+impl GeneratedAnswer {
     /// As [`super::Answer::or_not_ready`].
     #[must_use]
     pub fn or_not_ready(mut self, why: Option<&str>) -> Self {
@@ -41,7 +41,7 @@ impl Written {
 
 /// A quote that stands in its passage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct VerifiedQuote {
     /// The number in brackets, from 1.
     pub marker: usize,
     /// Position of the passage among those given.
@@ -54,8 +54,8 @@ pub struct Found {
 
 /// A claim, and what became of its quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
-    /// What the model says.
+pub struct CheckedClaim {
+    /// The claim in the model's words.
     pub text: String,
     /// Markers of its quotes that were found; without any it is no part of the answer.
     pub markers: Vec<usize>,
@@ -87,7 +87,7 @@ pub fn generate(
     passages: &[&str],
     instructions: Option<&str>,
     checkpoint: Checkpoint<'_>,
-) -> Result<Written> {
+) -> Result<GeneratedAnswer> {
     if passages.iter().all(|passage| passage.trim().is_empty()) {
         return Ok(compose(Vec::new(), passages, Usage::default()));
     }
@@ -110,7 +110,7 @@ pub fn generate(
     Ok(compose(with_positions(claims, &included), passages, usage))
 }
 
-/// Positions of the passages that fit the context of `generator` beside all else that it is told; errors as
+/// Positions of the passages that fit the context of `generator` beside the rest of the prompt; errors as
 /// those of [`generate`]. What does not fit need not be kept for it.
 pub fn fitting(
     generator: &dyn Generator,
@@ -129,17 +129,17 @@ fn say(
     usage: &mut Usage,
     checkpoint: Checkpoint<'_>,
 ) -> Result<String> {
-    usage.said(generator.generate(conversation, checkpoint)?)
+    usage.count_turn(generator.generate(conversation, checkpoint)?)
 }
 
 impl Usage {
     /// Counts a turn of the model in. Its text; an error when it had more to say.
-    pub(super) fn said(&mut self, generated: Generated) -> Result<String> {
+    pub(super) fn count_turn(&mut self, generated: Generated) -> Result<String> {
         let Generated { text, is_cut, input_tokens, output_tokens } = generated;
         self.requests += 1;
         let sum = |total: Option<u64>, more: Option<u64>| match (total, more) {
             (None, None) => None,
-            (total, more) => Some(total.unwrap_or(0) + more.unwrap_or(0)),
+            (total, more) => Some(total.unwrap_or(0).saturating_add(more.unwrap_or(0))),
         };
         self.input_tokens = sum(self.input_tokens, input_tokens);
         self.output_tokens = sum(self.output_tokens, output_tokens);
@@ -151,7 +151,7 @@ impl Usage {
     }
 }
 
-/// What there is to say of a reply that is not in the form of an answer, even after a reminder.
+/// The error for a reply that is not in the form of an answer, even after a reminder.
 pub(super) fn not_in_form(why: String) -> Error {
     Error::malformed("the model did not answer in the form it was told to")
         .with_detail(why)
@@ -168,7 +168,7 @@ pub(super) fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<
 }
 
 /// Looks every quote up and puts together what holds.
-fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> Written {
+fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> GeneratedAnswer {
     let mut composed = Composed::default();
     for claim in claims {
         composed.add(claim, passages);
@@ -179,8 +179,8 @@ fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> Written {
 /// Claims that were looked up so far.
 #[derive(Debug, Default)]
 pub(super) struct Composed {
-    citations: Vec<Found>,
-    claims: Vec<Checked>,
+    citations: Vec<VerifiedQuote>,
+    claims: Vec<CheckedClaim>,
 }
 
 impl Composed {
@@ -189,7 +189,7 @@ impl Composed {
         &mut self,
         claim: Claim,
         passages: &[T],
-    ) -> (Option<String>, &[Found]) {
+    ) -> (Option<String>, &[VerifiedQuote]) {
         let known = self.citations.len();
         let (mut markers, mut dropped) = (Vec::new(), Vec::new());
         for quote in claim.quotes {
@@ -206,7 +206,7 @@ impl Composed {
                 None => dropped.push(quote.text),
             }
         }
-        self.claims.push(Checked { text: claim.text, markers, dropped });
+        self.claims.push(CheckedClaim { text: claim.text, markers, dropped });
         let text = text(&self.claims[self.claims.len() - 1..]);
         ((!text.is_empty()).then_some(text), &self.citations[known..])
     }
@@ -217,17 +217,22 @@ impl Composed {
     }
 
     /// The whole answer.
-    pub(super) fn written(self, usage: Usage) -> Written {
+    pub(super) fn written(self, usage: Usage) -> GeneratedAnswer {
         let Self { citations, claims } = self;
         let text = text(&claims);
         let status = if text.is_empty() { Status::NoAnswer } else { Status::Answered };
         let text = if text.is_empty() { NO_ANSWER.to_owned() } else { text };
-        Written { status, text, citations, claims, usage }
+        GeneratedAnswer { status, text, citations, claims, usage }
     }
 }
 
 /// The marker of a quote, a new one unless it was cited before.
-fn cite(citations: &mut Vec<Found>, text: &str, passage: usize, bytes: Range<usize>) -> usize {
+fn cite(
+    citations: &mut Vec<VerifiedQuote>,
+    text: &str,
+    passage: usize,
+    bytes: Range<usize>,
+) -> usize {
     let start = text[..bytes.start].chars().count();
     let quote = text[bytes].to_owned();
     let chars = start..start + quote.chars().count();
@@ -235,13 +240,13 @@ fn cite(citations: &mut Vec<Found>, text: &str, passage: usize, bytes: Range<usi
         return known.marker;
     }
     let marker = citations.len() + 1;
-    citations.push(Found { marker, passage, quote, chars });
+    citations.push(VerifiedQuote { marker, passage, quote, chars });
     marker
 }
 
 /// Claims that hold, with their markers. Brackets with numbers that the model itself wrote would look
 /// like markers, so they lose theirs.
-fn text(claims: &[Checked]) -> String {
+fn text(claims: &[CheckedClaim]) -> String {
     let mut text = String::new();
     for claim in claims.iter().filter(|claim| !claim.markers.is_empty()) {
         if !text.is_empty() {
@@ -278,7 +283,8 @@ fn without_markers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_markers;
+    use super::{Usage, without_markers};
+    use crate::model::generator::Generated;
 
     #[test]
     fn markers_of_the_model_are_taken_out() {
@@ -286,5 +292,15 @@ mod tests {
             without_markers("It is so [1]. And [2, 3] so [a] a[0]x [] ["),
             "It is so. And so [a] ax [] ["
         );
+    }
+
+    #[test]
+    fn absurd_counts_of_a_provider_do_not_overflow() {
+        let mut usage = Usage::default();
+        for _ in 0..2 {
+            let turn = Generated { output_tokens: Some(u64::MAX), ..Generated::default() };
+            assert!(usage.count_turn(turn).is_ok());
+        }
+        assert_eq!(usage.output_tokens, Some(u64::MAX));
     }
 }

@@ -1,8 +1,8 @@
-//! What a generator is told.
+//! Prompts for generators.
 //!
 //! Rules go into the system message and nowhere else; passages are data in the user's message, each
-//! between lines that carry a number nobody can guess. A passage can claim to end and give orders,
-//! but not with that number.
+//! between lines that carry a nonce. A passage can claim to end and give orders, but it does not
+//! know the nonce.
 use crate::model::generator::Generator;
 use crate::{Error, Result, memory};
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub(super) struct Prompt {
 /// Length of a [`nonce`] as text.
 pub(super) const KEY: usize = 32;
 
-/// A number of 128 bits that nobody can guess.
+/// 128 random bits as hexadecimal digits.
 pub(super) fn nonce() -> Result<String> {
     let mut bytes = [0; KEY / 2];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
@@ -96,7 +96,7 @@ pub(super) fn build(
     Ok(Prompt { system, user, included })
 }
 
-/// What the model is told when its reply is not in the form of an answer.
+/// The next user message when the reply is not in the form of an answer.
 pub(super) fn reminder(why: &str) -> String {
     format!(
         "{why} Reply again with nothing but the JSON object of rule 5; the rules have not changed."
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_differ() {
+    fn nonces_differ() {
         let (a, b) = (nonce().unwrap(), nonce().unwrap());
         assert!(a.len() == 32 && a != b);
     }

@@ -3,7 +3,9 @@
 //! The model writes JSON, claim by claim. Each claim is looked up as soon as it is complete, and shown only if its
 //! quotes are found: what a reader sees is what [`super::generate`] would give, only sooner.
 use super::claims::{self, Claim};
-use super::generate::{Composed, Found, Usage, Written, not_in_form, with_positions};
+use super::generate::{
+    Composed, GeneratedAnswer, Usage, VerifiedQuote, not_in_form, with_positions,
+};
 use super::prompt::{self, Prompt};
 use crate::Result;
 use crate::model::generator::{Conversation, Generated, Generator, Turn};
@@ -27,17 +29,17 @@ pub struct Stream {
 pub enum Piece {
     /// A claim that holds, with its markers.
     Text(String),
-    /// What one of its markers stands for; before the claim.
-    Citation(Found),
+    /// The citation of one of its markers; before the claim.
+    Citation(VerifiedQuote),
 }
 
-/// What comes after a turn of the model.
+/// The next step after a turn of the model.
 #[derive(Debug)]
 pub enum Next {
     /// The model did not keep to the form before anything was shown: it is asked once more.
     Ask(Conversation),
     /// The last pieces, and the whole answer.
-    Done(Vec<Piece>, Box<Written>),
+    Done(Vec<Piece>, Box<GeneratedAnswer>),
 }
 
 impl Stream {
@@ -74,15 +76,15 @@ impl Stream {
     }
 
     /// Takes in what the model wrote next; what can be shown of it.
-    pub fn heard(&mut self, text: &str) -> Vec<Piece> {
+    pub fn push(&mut self, text: &str) -> Vec<Piece> {
         let claims = self.scanner.push(text);
         self.add(claims)
     }
 
     /// The model has ended its turn. An error when it had more to say than it may, and when it did not keep to
     /// the form although it was reminded, or after something was shown.
-    pub fn said(&mut self, generated: Generated) -> Result<Next> {
-        let reply = self.usage.said(generated)?;
+    pub fn end_turn(&mut self, generated: Generated) -> Result<Next> {
+        let reply = self.usage.count_turn(generated)?;
         match claims::read(&reply) {
             Ok(claims) => {
                 // Those that were read on the way are the first of them.
@@ -103,7 +105,7 @@ impl Stream {
     }
 
     /// The whole answer, so far.
-    pub fn written(&mut self) -> Written {
+    pub fn written(&mut self) -> GeneratedAnswer {
         std::mem::take(&mut self.composed).written(self.usage)
     }
 
@@ -122,9 +124,9 @@ impl Stream {
 #[derive(Debug, Default)]
 struct Scanner {
     text: String,
-    /// What was looked at, in bytes.
+    /// Bytes scanned.
     at: usize,
-    /// What is open, the outermost first.
+    /// Open brackets, the outermost first.
     open: Vec<u8>,
     /// Where the string begins that is open.
     string: Option<usize>,
@@ -171,7 +173,7 @@ impl Scanner {
             return None;
         }
         match byte {
-            // What stands before the object may be anything.
+            // Anything may precede the object.
             _ if self.open.is_empty() && byte != b'{' => {}
             b'"' => self.string = Some(self.at),
             b'{' | b'[' => {
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_claim_ends_the_search() {
+    fn a_malformed_claim_ends_streaming_of_claims() {
         let mut scanner = Scanner::default();
         assert!(
             scanner.push(r#"{"claims": [{"text": 7}, {"text": "C", "quotes": []}]}"#).is_empty()

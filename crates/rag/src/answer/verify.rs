@@ -55,24 +55,43 @@ pub(super) fn find_quote(passage: &str, quote: &str) -> Option<Range<usize>> {
     if quote.is_empty() || is_short || !quote.iter().any(|c| c.is_alphanumeric()) {
         return None;
     }
-    let (first, length) = (quote[0], quote.len());
-    let last = passage_plain.chars.len().checked_sub(length)?;
-    let fits = |at: &usize| {
-        passage_plain.chars[*at] == first
-            && passage_plain.chars[*at..*at + length] == quote[..]
-            && passage_plain.is_edge(*at)
-            && passage_plain.is_edge(*at + length)
-    };
-    let at = (0..=last).find(fits)?;
+    let length = quote.len();
+    let is_whole = |at: &usize| passage_plain.is_edge(*at) && passage_plain.is_edge(*at + length);
+    let at = occurrences(&passage_plain.chars, &quote).find(is_whole)?;
     let start = passage_plain.starts[at];
     let end_char = passage_plain.starts[at + length - 1];
     let end = end_char + passage[end_char..].chars().next().map_or(0, char::len_utf8);
     Some(start..end)
 }
 
+/// Where `wanted`, which is not empty, occurs in `text`, overlapping or not. Knuth, Morris and Pratt's search: a quote of
+/// one letter repeated takes no longer than another.
+fn occurrences<'t>(text: &'t [char], wanted: &'t [char]) -> impl Iterator<Item = usize> + 't {
+    // For each prefix, the length of the longest shorter prefix that it ends with.
+    let mut borders = vec![0; wanted.len()];
+    let mut matched = 0;
+    for at in 1..wanted.len() {
+        while matched > 0 && wanted[at] != wanted[matched] {
+            matched = borders[matched - 1];
+        }
+        matched += usize::from(wanted[at] == wanted[matched]);
+        borders[at] = matched;
+    }
+    let mut matched = 0;
+    text.iter().enumerate().filter_map(move |(at, c)| {
+        while matched > 0 && (matched == wanted.len() || *c != wanted[matched]) {
+            matched = borders[matched - 1];
+        }
+        matched += usize::from(*c == wanted[matched]);
+        (matched == wanted.len()).then(|| at + 1 - wanted.len())
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::find_quote;
+    use super::{find_quote, occurrences};
+    use proptest::prelude::*;
+    use std::time::{Duration, Instant};
 
     fn found<'p>(passage: &'p str, quote: &str) -> Option<&'p str> {
         find_quote(passage, quote).map(|bytes| &passage[bytes])
@@ -91,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_not_found() {
+    fn quotes_with_other_words_are_not_found() {
         let passage = "It is unsafe to use this function. Do not call it while locks are held.";
         assert_eq!(found(passage, "safe to use this function"), None);
         assert_eq!(found(passage, "unsafe to use this func"), None);
@@ -117,5 +136,23 @@ mod tests {
             find_quote("category catalogue. category catalog.", "category catalog"),
             Some(20..36)
         );
+    }
+
+    proptest! {
+        #[test]
+        fn occurrences_are_those_of_a_plain_comparison(text in "[ab ]{0,40}", wanted in "[ab ]{1,5}") {
+            let (text, wanted): (Vec<char>, Vec<char>) = (text.chars().collect(), wanted.chars().collect());
+            let found: Vec<usize> = occurrences(&text, &wanted).collect();
+            let fits = |at: &usize| text[*at..].starts_with(&wanted);
+            prop_assert_eq!(found, (0..text.len()).filter(fits).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_quote_of_one_letter_repeated_takes_linear_time() {
+        let passage = "a".repeat(400_000);
+        let started = Instant::now();
+        assert_eq!(find_quote(&passage, &passage[1..200_000]), None);
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
 }

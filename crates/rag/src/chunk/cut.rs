@@ -60,7 +60,7 @@ pub(super) fn characters(text: &str, range: Range<usize>, most: usize) -> Vec<us
     first.char_indices().map(|(i, c)| range.start + i + c.len_utf8()).collect()
 }
 
-/// What stands before white space, at most so many characters.
+/// The text before white space, at most so many characters.
 fn first_word(text: &str, most: usize) -> &str {
     let end = text.char_indices().enumerate().find(|(n, (_, c))| *n == most || c.is_whitespace());
     end.map_or(text, |(_, (i, _))| &text[..i])

@@ -1,4 +1,4 @@
-//! What a parser finds in a text: blocks in order, and the headings that divide it.
+//! The structure of a text: blocks in order, and the headings that divide it.
 use crate::memory;
 use std::ops::Range;
 
@@ -20,11 +20,11 @@ pub(super) struct Document {
 pub(super) struct Block {
     pub start: u32,
     pub end: u32,
-    pub kind: Kind,
+    pub kind: BlockKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum BlockKind {
     /// Prose: cut at sentences.
     Text,
     /// Code or a table: cut at lines.
@@ -43,7 +43,7 @@ pub(super) struct Heading {
 }
 
 impl Document {
-    pub fn push(&mut self, range: Range<usize>, kind: Kind) {
+    pub fn push(&mut self, range: Range<usize>, kind: BlockKind) {
         let (start, end) = (range.start as u32, range.end as u32);
         memory::push(&mut self.blocks, Block { start, end, kind });
     }
@@ -53,9 +53,9 @@ impl Document {
         let words: Vec<&str> = title.split_whitespace().collect();
         let title: String = words.join(" ").chars().take(MAX_TITLE).collect();
         if title.is_empty() {
-            return self.push(range, Kind::Text);
+            return self.push(range, BlockKind::Text);
         }
-        self.push(range, Kind::Heading(self.headings.len() as u32));
+        self.push(range, BlockKind::Heading(self.headings.len() as u32));
         memory::push(&mut self.headings, Heading { level, title });
     }
 }
@@ -66,7 +66,7 @@ impl Block {
     }
 
     pub fn is_heading(&self) -> bool {
-        matches!(self.kind, Kind::Heading(_))
+        matches!(self.kind, BlockKind::Heading(_))
     }
 }
 
@@ -114,7 +114,7 @@ impl Document {
     }
 
     fn enter(&self, block: &Block, open: &mut Vec<u32>) {
-        let Kind::Heading(heading) = block.kind else { return };
+        let BlockKind::Heading(heading) = block.kind else { return };
         let level = self.headings[heading as usize].level;
         open.retain(|&other| self.headings[other as usize].level < level);
         open.push(heading);
@@ -129,7 +129,7 @@ mod tests {
         let mut document = Document::default();
         for (i, (level, title)) in blocks.iter().enumerate() {
             match level {
-                0 => document.push(i..i + 1, Kind::Text),
+                0 => document.push(i..i + 1, BlockKind::Text),
                 level => document.push_heading(i..i + 1, *level, title),
             }
         }
@@ -164,7 +164,7 @@ mod tests {
     fn titles_are_one_line_of_bounded_length() {
         let document = document(&[(1, " a\n  b "), (1, " \n "), (1, &"x".repeat(999))]);
         assert_eq!(document.headings[0].title, "a b");
-        assert_eq!(document.blocks[1].kind, Kind::Text);
+        assert_eq!(document.blocks[1].kind, BlockKind::Text);
         assert_eq!(document.headings[1].title.len(), MAX_TITLE);
     }
 }

@@ -79,7 +79,7 @@ impl TokenSink for Sink {
     }
 }
 
-/// What is open where the tokenizer stands.
+/// The open elements at the tokenizer's position.
 #[derive(Default)]
 struct Page {
     writer: Writer,

@@ -1,5 +1,5 @@
 //! Markdown: `CommonMark` with tables, footnotes and front matter.
-use super::document::{Document, Kind};
+use super::document::{BlockKind, Document};
 use super::plain;
 use crate::model::Checkpoint;
 use crate::{Result, memory};
@@ -107,7 +107,7 @@ impl Blocks<'_> {
         memory::require(TREE * part.len())?;
         let text = &self.text[part.clone()];
         let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES;
-        // What there was before the last block.
+        // Blocks before the last one.
         let mut known = None;
         let mut depth = 0_usize;
         for (i, (event, range)) in Parser::new_ext(text, options).into_offset_iter().enumerate() {
@@ -139,7 +139,7 @@ impl Blocks<'_> {
             self.document.headings.truncate(headings);
             self.end = end;
         }
-        // What stands between two blocks, such as link definitions, goes with the second.
+        // Text between two blocks, such as link definitions, goes with the second.
         Ok(end.max(part.start))
     }
 
@@ -216,8 +216,8 @@ impl Blocks<'_> {
         let start = self.gap(range.start.max(self.end));
         match kind {
             Leaf::Heading(level, title) => self.document.push_heading(start..end, level, &title),
-            Leaf::Lines => self.document.push(start..end, Kind::Lines),
-            Leaf::Tight | Leaf::Paragraph => self.document.push(start..end, Kind::Text),
+            Leaf::Lines => self.document.push(start..end, BlockKind::Lines),
+            Leaf::Tight | Leaf::Paragraph => self.document.push(start..end, BlockKind::Text),
         }
         self.end = end;
     }
@@ -294,7 +294,7 @@ mod tests {
         let titles: Vec<&str> = document.headings.iter().map(|h| h.title.as_str()).collect();
         assert_eq!(titles, ["A", "B"]);
         assert_eq!(&text[document.blocks[0].range()], "---\na: b\n---");
-        assert_eq!(document.blocks[0].kind, Kind::Lines);
+        assert_eq!(document.blocks[0].kind, BlockKind::Lines);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! What a caller can choose, checked.
+//! Options of chunking, checked.
 use crate::{Error, Result};
 use std::str::FromStr;
 

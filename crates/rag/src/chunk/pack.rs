@@ -1,15 +1,42 @@
 //! Fills chunks with the blocks of a section.
-use super::document::{Block, Document, Kind, Section};
+use super::cut;
+use super::document::{Block, BlockKind, Document, Section};
 use super::meter::{Meter, most_chars};
-use super::{Chunk, Options, PATH_SEPARATOR, cut, sentences};
+use super::options::Options;
+use super::sentence::sentences;
 use crate::model::Checkpoint;
 use crate::model::tokenizer::TokenCounter;
 use crate::{Result, memory};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Stands between the titles of a heading path.
+pub const PATH_SEPARATOR: &str = " > ";
+
 /// Characters of a word that are looked at when it must be cut.
 const MAX_WORD: usize = 200;
+
+/// A verbatim piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// 1 for the first.
+    pub ordinal: usize,
+    /// Bytes of the text.
+    pub range: Range<usize>,
+    /// The same range in characters.
+    pub chars: Range<usize>,
+    /// Tokens of the chunk by itself, without special tokens.
+    pub token_count: usize,
+    /// Titles of the headings above it, the outermost first, joined by [`PATH_SEPARATOR`].
+    pub section: Option<Arc<str>>,
+    /// Page its first character is on, from 1, in a text with form feeds.
+    pub page: Option<u32>,
+    /// The heading path to embed it with: without the headings that the chunk itself contains, and
+    /// cut to [`Options::heading_tokens`]. Empty when there is none or none was asked for.
+    pub heading: Arc<str>,
+    /// Tokens of `heading`.
+    pub heading_tokens: usize,
+}
 
 pub(super) struct Packer<'a, 'b> {
     text: &'a str,
@@ -39,7 +66,7 @@ struct Open<'a> {
 }
 
 /// A chunk found: where it starts and ends, and its tokens.
-struct Found {
+struct Span {
     start: usize,
     end: usize,
     tokens: usize,
@@ -75,7 +102,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         let titles: Vec<&str> = section.path.iter().map(title).collect();
         let blocks = &self.document.blocks[section.blocks.clone()];
         let own = &blocks[..section.headings];
-        let is_own = |heading| own.iter().any(|block| block.kind == Kind::Heading(heading));
+        let is_own = |heading| own.iter().any(|block| block.kind == BlockKind::Heading(heading));
         let above = section.path.iter().take_while(|&&heading| !is_own(heading)).count();
         let path = (!titles.is_empty()).then(|| titles.join(PATH_SEPARATOR).into());
         let first = self.heading(&titles[..above])?;
@@ -127,13 +154,7 @@ impl<'a, 'b> Packer<'a, 'b> {
 
     /// The next chunk: it starts at `start` with what the last one had, or at `fresh`, and goes as
     /// far as structure and budget allow.
-    fn find(
-        &mut self,
-        open: &Open<'_>,
-        start: usize,
-        fresh: usize,
-        budget: usize,
-    ) -> Result<Found> {
+    fn find(&mut self, open: &Open<'_>, start: usize, fresh: usize, budget: usize) -> Result<Span> {
         let end = open.blocks[open.blocks.len() - 1].range().end;
         for start in if start < fresh { vec![start, fresh] } else { vec![fresh] } {
             // Counts of what is cut inside a word can come out higher than expected.
@@ -156,7 +177,7 @@ impl<'a, 'b> Packer<'a, 'b> {
                 }
                 let tokens = self.meter.count(start..stop)?;
                 if tokens <= budget {
-                    return Ok(Found { start, end: stop, tokens });
+                    return Ok(Span { start, end: stop, tokens });
                 }
                 allowed = allowed.saturating_sub(tokens - budget);
             }
@@ -190,7 +211,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             return Ok(before.or(leads_alone));
         }
         let cut = match block.kind {
-            Kind::Lines => cut::line(self.text, range.clone(), limit),
+            BlockKind::Lines => cut::line(self.text, range.clone(), limit),
             _ => cut::sentence(self.text, range.clone(), limit),
         };
         Ok(cut.or(before).or_else(|| cut::word(self.text, range, limit)))
@@ -198,14 +219,14 @@ impl<'a, 'b> Packer<'a, 'b> {
 
     fn stays_with_next(&self, block: &Block) -> bool {
         match block.kind {
-            Kind::Heading(_) | Kind::Lead => true,
-            Kind::Text => self.text[block.range()].ends_with(':'),
-            Kind::Lines => false,
+            BlockKind::Heading(_) | BlockKind::Lead => true,
+            BlockKind::Text => self.text[block.range()].ends_with(':'),
+            BlockKind::Lines => false,
         }
     }
 
     /// A chunk that ends inside its first word.
-    fn find_in_word(&mut self, range: Range<usize>, budget: usize) -> Result<Found> {
+    fn find_in_word(&mut self, range: Range<usize>, budget: usize) -> Result<Span> {
         let start = range.end - self.text[range.clone()].trim_start().len();
         let graphemes = cut::graphemes(self.text, start..range.end, MAX_WORD);
         if let Some(found) = self.longest(start, &graphemes, budget)? {
@@ -219,18 +240,18 @@ impl<'a, 'b> Packer<'a, 'b> {
         }
         // One character that is too much by itself.
         let end = chars.first().copied().unwrap_or(range.end);
-        Ok(Found { start, end, tokens: self.meter.count(start..end)? })
+        Ok(Span { start, end, tokens: self.meter.count(start..end)? })
     }
 
     /// The longest piece that is within the budget, of those with these ends.
-    fn longest(&mut self, start: usize, ends: &[usize], budget: usize) -> Result<Option<Found>> {
+    fn longest(&mut self, start: usize, ends: &[usize], budget: usize) -> Result<Option<Span>> {
         let mut most = ends.len();
         // More text rarely has fewer tokens; the count of what is taken is exact anyway.
         while most > 0 {
             let end = ends[most - 1];
             let tokens = self.meter.count(start..end)?;
             if tokens <= budget {
-                return Ok(Some(Found { start, end, tokens }));
+                return Ok(Some(Span { start, end, tokens }));
             }
             most = (most - 1).min(most * budget / tokens + 1);
         }
@@ -245,7 +266,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         match open.blocks.get(index) {
             Some(block) if block.range().start >= end => block.range().start,
             // The indentation of a line of code means something.
-            Some(block) if block.kind == Kind::Lines => {
+            Some(block) if block.kind == BlockKind::Lines => {
                 end + rest[..space].rfind('\n').map_or(space, |i| i + 1)
             }
             _ => end + space,
@@ -288,7 +309,7 @@ impl<'a, 'b> Packer<'a, 'b> {
 
     /// Where an overlap may start in a block: at a sentence; code is repeated as a whole only.
     fn starts(&self, block: &Block, inside: Range<usize>) -> Vec<usize> {
-        if block.kind == Kind::Lines {
+        if block.kind == BlockKind::Lines {
             return if inside.start == block.range().start {
                 vec![inside.start]
             } else {
@@ -300,7 +321,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             .collect()
     }
 
-    /// What a chunk with new text from `fresh` on should not have to cut: the next block, or where
+    /// The text that a chunk with new text from `fresh` on should not cut: the next block, or where
     /// that is too large its next sentence, or nothing.
     fn next_unit(&mut self, open: &Open<'_>, fresh: usize, budget: usize) -> Result<Range<usize>> {
         let index = open.blocks.partition_point(|block| block.range().end <= fresh);
@@ -310,7 +331,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             return Ok(rest);
         }
         let limit = self.meter.reach(rest.clone(), budget)?.max(rest.start);
-        if block.kind == Kind::Lines {
+        if block.kind == BlockKind::Lines {
             let line = self.text[fresh..limit].find('\n').map_or(fresh, |i| fresh + i);
             return Ok(fresh..line);
         }
@@ -318,7 +339,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         Ok(if first < limit { fresh..first } else { fresh..fresh })
     }
 
-    fn emit(&mut self, open: &Open<'_>, heading: &(Arc<str>, usize), found: &Found) {
+    fn emit(&mut self, open: &Open<'_>, heading: &(Arc<str>, usize), found: &Span) {
         let content = &self.text[found.start..found.end];
         self.position.advance(self.text, found.start);
         let start = self.position.char;

@@ -1,5 +1,5 @@
 //! Plain text: paragraphs end at blank lines and form feeds.
-use super::document::{Document, Kind};
+use super::document::{BlockKind, Document};
 
 /// Finds the paragraphs of `text`.
 pub(super) fn parse(text: &str) -> Document {
@@ -20,12 +20,13 @@ pub(super) fn push_paragraphs(text: &str, base: usize, document: &mut Document) 
         }
         if content.is_empty() || line.ends_with('\u{c}') {
             let paragraph = open.take().into_iter();
-            paragraph.for_each(|(start, end)| document.push(base + start..base + end, Kind::Text));
+            paragraph
+                .for_each(|(start, end)| document.push(base + start..base + end, BlockKind::Text));
         }
         at += line.len();
     }
     if let Some((start, end)) = open {
-        document.push(base + start..base + end, Kind::Text);
+        document.push(base + start..base + end, BlockKind::Text);
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn unicode_decides() {
+    fn sentences_end_at_boundaries_of_unicode() {
         assert_eq!(
             split("One. Two? \"Three!\" 4.5 is four."),
             ["One. ", "Two? ", "\"Three!\" ", "4.5 is four."]

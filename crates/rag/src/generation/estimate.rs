@@ -1,4 +1,4 @@
-//! What a generation will cost, from a sample of its documents.
+//! The estimated cost of a generation, from a sample of its documents.
 use std::time::Duration;
 
 /// Bytes of a row and its entries in the key's and the primary key's index.
@@ -17,7 +17,7 @@ const IVFFLAT: f64 = 24.0;
 /// Time to store a chunk and to put it into the indexes.
 const STORE: Duration = Duration::from_micros(1_500);
 
-/// What chunks of sampled documents come to.
+/// Sums over the chunks of sampled documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sample {
     /// Documents sampled.
@@ -41,7 +41,7 @@ impl Sample {
     }
 }
 
-/// What decides about a generation's size besides its chunks.
+/// Settings that decide a generation's size besides its chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout<'a> {
     /// Length of its vectors.
@@ -52,7 +52,7 @@ pub struct Layout<'a> {
     pub index: &'a str,
 }
 
-/// What a generation will come to.
+/// The estimated size and duration of a generation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// Documents.
@@ -127,7 +127,7 @@ mod tests {
     const LAYOUT: Layout<'_> = Layout { dimensions: 384, token_bits: true, index: "hnsw" };
 
     #[test]
-    fn nothing_costs_nothing() {
+    fn an_empty_sample_estimates_zero() {
         let estimate = Sample::default().extrapolate(0.0, LAYOUT, 0.0);
         assert!(estimate.chunks == 0.0 && estimate.bytes == 0.0 && estimate.duration.is_zero());
         // A source that could not be sampled, and a model that could not be timed.
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_costs_nothing() {
+    fn omitted_token_bits_and_index_take_no_space() {
         let mut sample = Sample::default();
         sample.add(1.0, [(100, 500, true), (50, 200, false)].into_iter());
         let all = sample.extrapolate(10.0, LAYOUT, 1e4);

@@ -1,13 +1,13 @@
 //! Forms batches of inputs of like length, so that little of a batch is padding.
 use std::ops::Range;
 
-/// What starting one more batch costs, in tokens: below this much padding, one batch is cheaper
+/// The cost of starting one more batch, in tokens: below this much padding, one batch is cheaper
 /// than two.
 const START_COST: usize = 24;
 
 /// Which inputs run together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct BatchPlan {
     /// Input positions from the shortest to the longest.
     order: Vec<usize>,
     /// Consecutive ranges of `order`.
@@ -18,7 +18,7 @@ pub struct Plan {
     padded: usize,
 }
 
-impl Plan {
+impl BatchPlan {
     /// Splits inputs of these `lengths` (in tokens) into batches of at most `budget` padded tokens,
     /// or of one input where that alone is longer, so that padding plus the cost of starting
     /// batches is least.
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn unlike_lengths_are_kept_apart() {
-        let plan = Plan::new(&[200, 10, 205, 12], 1024);
+        let plan = BatchPlan::new(&[200, 10, 205, 12], 1024);
         let batches: Vec<_> = plan.batches().collect();
         assert_eq!(batches, [&[1, 3][..], &[0, 2]]);
         assert!(plan.padding() < 0.02, "{}", plan.padding());
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn nothing_makes_no_batch() {
-        let plan = Plan::new(&[], 1024);
+        let plan = BatchPlan::new(&[], 1024);
         assert_eq!(plan.batches().count(), 0);
         assert!(plan.padding().abs() < f64::EPSILON);
     }
@@ -92,7 +92,7 @@ mod tests {
             lengths in proptest::collection::vec(1_usize..600, 0..200),
             budget in 1_usize..2000,
         ) {
-            let plan = Plan::new(&lengths, budget);
+            let plan = BatchPlan::new(&lengths, budget);
             let mut seen = vec![0; lengths.len()];
             for batch in plan.batches() {
                 prop_assert!(!batch.is_empty());
@@ -109,7 +109,7 @@ mod tests {
         fn many_inputs_waste_little(
             lengths in proptest::collection::vec(20_usize..256, 400..800),
         ) {
-            prop_assert!(Plan::new(&lengths, 1024).padding() < 0.05);
+            prop_assert!(BatchPlan::new(&lengths, 1024).padding() < 0.05);
         }
     }
 }

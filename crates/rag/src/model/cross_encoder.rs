@@ -1,5 +1,5 @@
 //! (query, document) pairs to scores with a local cross-encoder.
-use super::batch::Plan;
+use super::batch::BatchPlan;
 use super::embedder::TOKEN_BUDGET;
 use super::local::LocalModel;
 use super::manifest::{Activation, Kind};
@@ -40,7 +40,7 @@ impl Reranker for LocalModel {
         let pairs = self.pairs(query, documents, checkpoint)?;
         let lengths: Vec<usize> = pairs.iter().map(|pair| pair.ids.len()).collect();
         let mut scores = vec![0.0; pairs.len()];
-        for positions in Plan::new(&lengths, TOKEN_BUDGET).batches() {
+        for positions in BatchPlan::new(&lengths, TOKEN_BUDGET).batches() {
             let inputs: Vec<&Input> = positions.iter().map(|&i| &pairs[i]).collect();
             let batch = Batch::new(&inputs, self.tokenizer().pad_id());
             let output = self.session()?.run(&batch, checkpoint)?;

@@ -1,5 +1,5 @@
 //! Texts to vectors with a local model: window, batches, pooling.
-use super::batch::Plan;
+use super::batch::BatchPlan;
 use super::local::LocalModel;
 use super::manifest::{Kind, Pooling};
 use super::session::{Batch, Output};
@@ -194,9 +194,9 @@ fn slices(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn plan(texts: &[Prepared]) -> Plan {
+fn plan(texts: &[Prepared]) -> BatchPlan {
     let lengths: Vec<usize> = texts.iter().map(|text| text.input.ids.len()).collect();
-    Plan::new(&lengths, TOKEN_BUDGET)
+    BatchPlan::new(&lengths, TOKEN_BUDGET)
 }
 
 fn mean(cells: &[f32], dimensions: usize) -> Vec<f32> {

@@ -2,30 +2,30 @@
 use super::Checkpoint;
 use crate::Result;
 
-/// One side of a conversation having its say.
+/// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Said by the model, not by the user.
+    /// Whether the model wrote it, not the user.
     pub is_model: bool,
-    /// What was said.
+    /// Its text.
     pub text: String,
 }
 
-/// What a generator is asked.
+/// The input of a generator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// The rules.
     pub system: String,
-    /// What was said so far; the user's turn is the last.
+    /// The turns so far; the user's is the last.
     pub turns: Vec<Turn>,
 }
 
-/// What a generator wrote.
+/// The output of a generator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Generated {
     /// Its text.
     pub text: String,
-    /// It had more to say than it was allowed to.
+    /// Whether the output limit cut it off.
     pub is_cut: bool,
     /// Tokens read, where it counts them.
     pub input_tokens: Option<u64>,
@@ -44,7 +44,7 @@ pub trait Generator {
     /// Tokens of a text, or more.
     fn count(&self, text: &str) -> usize;
 
-    /// Has the next say in a conversation. Calls `checkpoint` at least every 100 ms.
+    /// Generates the next turn of a conversation. Calls `checkpoint` at least every 100 ms.
     fn generate(
         &self,
         conversation: &Conversation,

@@ -1,14 +1,13 @@
-//! What is installed in a models directory, and whether it is intact.
+//! Lists the models installed in a directory, and checks their hashes.
 use crate::file::{self, Links};
 use crate::model::manifest::{
     CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MODEL_FILE, Manifest,
     TOKENIZER_FILE, check_name, hex,
 };
-use crate::model::store::{directories as allowed, read};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// One build of a model on disk.
@@ -104,13 +103,25 @@ fn entry(name: &str, fingerprint: String, directory: &Path, current: Option<&str
     }
 }
 
+/// Reads a file of a model. Its links stay in the models directory, or in the model's own, which an administrator
+/// may have linked to from there.
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    file::read(path, Links::Below(&allowed_directories(path)), most)
+}
+
+/// Where a file of a model may lie: `<models>/<name>/current`, or in a directory below.
+fn allowed_directories(path: &Path) -> Vec<PathBuf> {
+    let depth = if path.ends_with(CURRENT_FILE) { 1 } else { 2 };
+    path.ancestors().skip(depth).take(2).map(Path::to_owned).collect()
+}
+
 fn read_manifest(path: &Path) -> Result<Manifest> {
     let path = path.join(MANIFEST_FILE);
     Manifest::from_json(&read(&path, MAX_SETTINGS).map_err(|e| unreadable(&path, &e))?)
 }
 
 fn file_sha256(path: &Path) -> Result<String> {
-    let opened = file::open(path, Links::Below(&allowed(path)), MAX_MODEL);
+    let opened = file::open(path, Links::Below(&allowed_directories(path)), MAX_MODEL);
     let (mut file, _) = opened.map_err(|e| unreadable(path, &e))?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; 1 << 16];

@@ -4,7 +4,8 @@ use super::session::{Options, Session};
 use super::store::{DAMAGED, Located};
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
-use std::cell::{Cell, OnceCell};
+use once_cell::unsync::OnceCell;
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 /// A local model. Counting tokens needs no graph, so that is read on the first run only.
@@ -59,7 +60,7 @@ impl LocalModel {
         })
     }
 
-    /// What the model is.
+    /// The model's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -96,13 +97,11 @@ impl LocalModel {
 
     /// The graph, read and verified on the first call.
     pub fn session(&self) -> Result<&Session> {
-        if let Some(session) = self.session.get() {
-            return Ok(session);
-        }
-        let graph = self.located.graph(&self.manifest)?;
-        let session = Session::open(&graph, &self.manifest.signature, &self.options)
-            .map_err(|e| self.cannot_load(e))?;
-        Ok(self.session.get_or_init(|| session))
+        self.session.get_or_try_init(|| {
+            let graph = self.located.graph(&self.manifest)?;
+            Session::open(&graph, &self.manifest.signature, &self.options)
+                .map_err(|e| self.cannot_load(e))
+        })
     }
 
     /// For many calls in a row: giving memory back and faulting it in again costs some of each.

@@ -26,7 +26,7 @@ pub const MAX_TOKENIZER: u64 = 128 << 20;
 /// Most bytes of a graph: protocol buffers end there.
 pub const MAX_MODEL: u64 = (2 << 30) - 1;
 
-/// What a model does.
+/// The kind of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -58,7 +58,7 @@ pub enum Precision {
     AsIs,
 }
 
-/// What happens to a reranker's raw score.
+/// The function applied to a reranker's raw score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -105,7 +105,7 @@ pub struct Manifest {
     pub format: u32,
     /// The model's name; not part of the fingerprint.
     pub name: String,
-    /// What it does.
+    /// Embedder or reranker.
     pub kind: Kind,
     /// sha256 in hex over everything that changes a result.
     pub fingerprint: String,
@@ -127,7 +127,7 @@ pub struct Manifest {
     pub document_prefix: String,
     /// Number format of the weights.
     pub precision: Precision,
-    /// What happens to a reranker's raw score; identity for an embedder.
+    /// Applied to a reranker's raw score; identity for an embedder.
     #[serde(default)]
     pub activation: Activation,
     /// The graph's inputs and output.
@@ -136,7 +136,7 @@ pub struct Manifest {
     pub model_sha256: String,
     /// sha256 in hex of `tokenizer.json`.
     pub tokenizer_sha256: String,
-    /// Where the files came from, for people; not part of the fingerprint.
+    /// Where the files came from: shown, and not part of the fingerprint.
     #[serde(default)]
     pub origin: String,
 }

@@ -1,24 +1,25 @@
 //! ONNX Runtime, loaded from a path once per process.
 use crate::file::{self, Links};
 use crate::{Error, Result};
+use once_cell::sync::OnceCell;
 use ort::LoadDynamicError;
 use ort::environment::Environment;
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// Newest API this package uses, so that Debian 13's own 1.21 works too.
 const OLDEST_VERSION: u32 = ort::MINOR_VERSION;
 
 /// A static is never dropped, which is the point: ONNX Runtime's destructors must not run over the
 /// copy-on-write heap of a forked process.
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+static ENVIRONMENT: OnceCell<Environment> = OnceCell::new();
 
 /// The process's environment; `library` counts on the first call only. It has no thread pool of its
 /// own and no telemetry (which also wants `ORT_DISABLE_TELEMETRY=1` in the process's environment).
 pub fn environment(library: &Path) -> Result<&'static Environment> {
-    if let Some(environment) = ENVIRONMENT.get() {
-        return Ok(environment);
-    }
+    ENVIRONMENT.get_or_try_init(|| start(library))
+}
+
+fn start(library: &Path) -> Result<Environment> {
     if !library.is_absolute() {
         return Err(Error::configuration(format!(
             "the path of ONNX Runtime, \"{}\", is not absolute",
@@ -31,10 +32,9 @@ pub fn environment(library: &Path) -> Result<&'static Environment> {
         file::open(library, Links::Anywhere, u64::MAX).map_err(|e| no_library(library, &e))?;
     }
     let builder = ort::init_from(library).map_err(|e| unusable(library, &e))?;
-    let environment = builder.with_name("rag_pg").with_telemetry(false).build().map_err(|e| {
+    builder.with_name("rag_pg").with_telemetry(false).build().map_err(|e| {
         Error::configuration("could not start ONNX Runtime").with_detail(e.to_string())
-    })?;
-    Ok(ENVIRONMENT.get_or_init(|| environment))
+    })
 }
 
 /// Whether this process has loaded ONNX Runtime.

@@ -2,7 +2,7 @@
 use super::manifest::Signature;
 use super::tokenizer::Input;
 use super::watch::{run_watched, with_signals_blocked};
-use super::{Checkpoint, memory as c_memory, runtime};
+use super::{Checkpoint, runtime};
 use crate::{Error, Result, memory};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, SessionInputValue};
@@ -183,9 +183,9 @@ impl Session {
             Ok(options)
         });
         if let (Ok(options), Ok(mut session)) = (released, self.inner.try_borrow_mut()) {
-            // What fails here fails where its result is wanted.
+            // A failure shows in the next run whose result is wanted.
             let _ = run_once(&mut session, &self.signature, &batch, &options);
-            c_memory::trim();
+            memory::trim();
         }
     }
 

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_unit_length_stay() {
+    fn vectors_of_unit_length_are_stored_unchanged() {
         let vector = vec![0.6, -0.8, 0.0];
         assert_eq!(storable(vector.clone()), vector);
         assert_eq!(storable(vec![0.0, 0.0]), [0.0, 0.0]);

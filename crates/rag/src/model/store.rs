@@ -1,15 +1,14 @@
 //! The models directory: names to directories to verified bytes.
 //!
 //! Every file is hashed as it is read, so what runs is what its fingerprint says.
-use super::inventory::{self, Entry};
+use super::inventory::{self, Entry, read};
 use super::manifest::{
     CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MAX_TOKENIZER, MODEL_FILE,
     Manifest, TOKENIZER_FILE, check_name, sha256_hex,
 };
 use super::onnx;
-use crate::file::{self, Links};
 use crate::{Error, Result};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A models directory.
@@ -74,7 +73,7 @@ impl Store {
         Ok(directory.is_dir().then_some(Located { name, fingerprint, directory }))
     }
 
-    /// What to say of a model that is not installed.
+    /// The error for a model that is not installed.
     pub fn missing(&self, reference: &str) -> Error {
         let (name, fingerprint) = match reference.split_once('@') {
             Some((name, fingerprint)) => (name, Some(fingerprint.to_owned())),
@@ -174,19 +173,7 @@ impl Located {
     }
 }
 
-/// Reads a file of a model. Its links stay in the models directory, or in the model's own, which an administrator
-/// may have linked to from there.
-pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    file::read(path, Links::Below(&directories(path)), most)
-}
-
-/// Where a file of a model may lie: `<models>/<name>/current`, or in a directory below.
-pub(super) fn directories(path: &Path) -> Vec<PathBuf> {
-    let depth = if path.ends_with(CURRENT_FILE) { 1 } else { 2 };
-    path.ancestors().skip(depth).take(2).map(Path::to_owned).collect()
-}
-
-/// What to do about files that are not as they were imported.
+/// The hint for files that are not as they were imported.
 pub(super) const DAMAGED: &str =
     "\"rag-model verify\" shows what is wrong; import the model again.";
 

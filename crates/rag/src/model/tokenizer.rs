@@ -6,10 +6,11 @@ mod bert;
 mod template;
 mod wordpiece;
 
+pub use template::Input;
+
 use crate::{Error, Result};
-use bert::{Bert, Origin, Sink};
-use std::ops::Range;
-use template::Template;
+use bert::{Bert, Origin, TokenSink};
+use template::{Template, damaged};
 use wordpiece::Piece;
 
 /// A tokenizer without padding, truncation or threads.
@@ -28,26 +29,6 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// Byte range of each token in the text.
     pub offsets: Vec<(u32, u32)>,
-}
-
-/// Tokens in the form a model takes them, special tokens included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// Vocabulary ids.
-    pub ids: Vec<u32>,
-    /// Which text of a pair each token belongs to.
-    pub type_ids: Vec<u32>,
-    /// Positions in `ids` of the text's own tokens; in a pair, of the second text's.
-    pub text: Range<usize>,
-    /// Tokens that text has, before any were cut off.
-    pub token_count: usize,
-}
-
-impl Input {
-    /// Whether the end of the text did not fit.
-    pub fn is_truncated(&self) -> bool {
-        self.text.len() < self.token_count
-    }
 }
 
 /// A run of text that is tokenised without regard to what stands around it.
@@ -75,15 +56,18 @@ pub trait TokenCounter {
     fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()>;
 }
 
-// Both are made for `map_err`, which gives its error away.
-#[allow(clippy::needless_pass_by_value)]
-fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    Error::configuration("could not read the tokenizer").with_detail(error.to_string())
-}
-
+// Made for `map_err`, which gives its error away.
 #[allow(clippy::needless_pass_by_value)]
 fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::model("could not tokenise the text").with_detail(error.to_string())
+}
+
+/// Reads a `tokenizer.json`, padding and truncation included. Its syntax is checked first: the crate panics on a decoder
+/// that is no JSON.
+pub(super) fn parsed(json: &[u8]) -> tokenizers::Result<tokenizers::Tokenizer> {
+    tokenizers::utils::parallelism::set_parallelism(false);
+    serde_json::from_slice::<serde::de::IgnoredAny>(json)?;
+    tokenizers::Tokenizer::from_bytes(json)
 }
 
 /// The id of padding as the file configures it, else by its usual names; some graphs derive
@@ -98,8 +82,7 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`. Padding and truncation are removed: padding would start a thread
     /// pool, which a postmaster must not have.
     pub fn from_bytes(json: &[u8]) -> Result<Self> {
-        tokenizers::utils::parallelism::set_parallelism(false);
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(damaged)?;
+        let mut inner = parsed(json).map_err(damaged)?;
         let pad_id = pad_id(&inner);
         inner.with_padding(None);
         inner.with_truncation(None).map_err(damaged)?;
@@ -135,7 +118,7 @@ impl Tokenizer {
     /// Number of tokens of `text` without special tokens.
     pub fn count(&self, text: &str) -> Result<usize> {
         if let Some(bert) = &self.bert {
-            let mut count = Count(0);
+            let mut count = CountSink(0);
             bert.scan(text, &mut count);
             return Ok(count.0);
         }
@@ -181,7 +164,7 @@ impl TokenCounter for Tokenizer {
 
     fn words(&self, text: &str, base: usize, words: &mut Vec<Word>) -> Result<()> {
         if let Some(bert) = &self.bert {
-            bert.scan(text, &mut Words { base, words });
+            bert.scan(text, &mut WordSink { base, words });
             return Ok(());
         }
         let encoding = self.inner.encode(text, false).map_err(failed)?;
@@ -195,7 +178,7 @@ impl TokenCounter for Tokenizer {
     }
 }
 
-impl Sink for Tokens {
+impl TokenSink for Tokens {
     fn word(&mut self, pieces: &[Piece], origin: &Origin) {
         let mut start = 0;
         for piece in pieces {
@@ -211,9 +194,9 @@ impl Sink for Tokens {
     }
 }
 
-struct Count(usize);
+struct CountSink(usize);
 
-impl Sink for Count {
+impl TokenSink for CountSink {
     fn word(&mut self, pieces: &[Piece], _: &Origin) {
         self.0 += pieces.len();
     }
@@ -223,19 +206,19 @@ impl Sink for Count {
     }
 }
 
-struct Words<'a> {
+struct WordSink<'a> {
     base: usize,
     words: &'a mut Vec<Word>,
 }
 
-impl Words<'_> {
+impl WordSink<'_> {
     fn push(&mut self, (start, end): (usize, usize), tokens: usize) {
         let (start, end) = ((self.base + start) as u32, (self.base + end) as u32);
         self.words.push(Word { start, end, tokens: tokens as u32 });
     }
 }
 
-impl Sink for Words<'_> {
+impl TokenSink for WordSink<'_> {
     fn word(&mut self, pieces: &[Piece], origin: &Origin) {
         self.push(origin.word(), pieces.len());
     }

@@ -1,4 +1,4 @@
-//! Runs blocking work on a thread of its own while the caller keeps checking whether to go on.
+//! Runs blocking work on a thread of its own while the caller keeps running its checkpoint.
 #![allow(unsafe_code)] // Signal masks are libc's.
 use super::Checkpoint;
 use crate::{Error, Result};
@@ -49,7 +49,7 @@ impl<F: Fn()> Drop for OnDrop<'_, F> {
     }
 }
 
-/// Starts a thread that nobody waits for here, with every signal blocked.
+/// Starts a detached thread with every signal blocked.
 pub fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     with_signals_blocked(|| thread::Builder::new().spawn(work)).map_err(|error| not_started(&error))
 }

@@ -24,7 +24,7 @@ mod tests {
     use super::{FIRST, LONGEST, delay};
 
     #[test]
-    fn doubles_within_bounds() {
+    fn delays_double_up_to_a_limit() {
         assert_eq!(delay(1, 0.0), FIRST / 2);
         assert_eq!(delay(1, 1.0), FIRST);
         assert_eq!(delay(4, 1.0), FIRST * 8);

@@ -1,6 +1,6 @@
-//! What a failure says about the job: try again, give up, or stand still.
+//! Classes of failures: retry the job, give it up, or pause.
 
-/// Whose fault a failure is, and so who pays for it.
+/// The class of a failure: what it costs the document, the model or the collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// Passes by itself: a lock, a lack of memory, a network. Tried again later; counts as an attempt.

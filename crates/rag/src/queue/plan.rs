@@ -41,7 +41,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// What is embedded.
+    /// The text that is embedded.
     pub fn embedding_text(&self) -> Cow<'_, str> {
         embedding_text(&self.heading, &self.content)
     }
@@ -152,7 +152,7 @@ fn join(head: &str, title: &str, path: &str) -> String {
     }
 }
 
-/// What is stored of a chunk besides its text.
+/// Vector and token bits of a chunk, as they are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {
     /// Its vector.

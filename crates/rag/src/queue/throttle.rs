@@ -1,7 +1,7 @@
 //! Keeping work to a rate without a clock of its own.
 //!
 //! All that is remembered is the time until which what was begun fills the allowed rate: work begins
-//! when that time has come and moves it on by its own cost. Time that nobody used is not saved up, so
+//! when that time has come and moves it on by its own cost. Unused time is not saved up, so
 //! there is no burst after a pause. One number, which several processes share without a lock.
 
 /// Microseconds in a second.

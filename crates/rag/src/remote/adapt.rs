@@ -26,7 +26,7 @@ pub struct Adapted(pub u64);
 impl Adapted {
     /// These and the parameter of a request that a refusal with these words, in lower case, is about; none
     /// of the model's `own`, which were asked for.
-    pub fn by_words(
+    pub fn by_message(
         self,
         lower: &str,
         body: &Map<String, Value>,
@@ -54,7 +54,7 @@ impl Adapted {
         }
     }
 
-    /// For people, and for the catalog.
+    /// As shown, and as the catalog keeps them.
     pub fn names(self) -> Vec<String> {
         let set = OPTIONAL.iter().enumerate().filter(|(bit, _)| self.0 & 1 << bit != 0);
         let name = |optional: &Optional| match optional.other {
@@ -91,7 +91,7 @@ mod tests {
         let Value::Object(body) = body else { unreachable!() };
         let found = |words: &str| {
             Adapted::default()
-                .by_words(words, &body, &Map::new())
+                .by_message(words, &body, &Map::new())
                 .map_or(Vec::new(), Adapted::names)
         };
         assert_eq!(found("`temperature` is deprecated for this model"), ["no temperature"]);
@@ -131,6 +131,6 @@ mod tests {
         );
         // Once is enough.
         let Value::Object(body) = json!({"temperature": 1}) else { unreachable!() };
-        assert_eq!(adapted.by_words("temperature", &body, &Map::new()), None);
+        assert_eq!(adapted.by_message("temperature", &body, &Map::new()), None);
     }
 }

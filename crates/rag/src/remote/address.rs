@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn one_spelling() {
+    fn addresses_are_normalised_to_one_spelling() {
         for (text, shown) in [
             ("HTTPS://API.Example.com", "https://api.example.com"),
             ("https://api.example.com:443/v1/", "https://api.example.com/v1"),

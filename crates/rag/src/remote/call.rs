@@ -2,15 +2,15 @@
 use super::adapt::Adapted;
 use super::cancel::Cancel;
 use super::client::Client;
+use super::error_body::refusal;
 use super::failure::Failure;
+use super::failure_kind::FailureKind;
 use super::limit;
-use super::provider::Ask;
+use super::provider::Payload;
+use super::record::{Call, CallPurpose, Counted};
 use super::retry::{asked_pause, backoff, random, used_up};
 use super::secret::Secret;
-use super::sign::Sign;
-use super::spec::Price;
-use super::stream::Ear;
-use super::words::refusal;
+use super::stream::StreamObserver;
 use crate::Error;
 use serde_json::{Map, Value};
 use std::io::Read;
@@ -21,103 +21,23 @@ use ureq::{Body, Timeout};
 /// Most bytes of a refusal that are read; a provider's reasons are shorter.
 const REFUSAL: u64 = 64 * 1024;
 
-/// A call that was made, for the record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// What the texts were sent for.
-    pub purpose: Purpose,
-    /// Texts or documents in it.
-    pub items: usize,
-    /// Tokens estimated before it was sent.
-    pub tokens: usize,
-    /// What the provider counted.
-    pub counted: Counted,
-    /// When the first request was sent.
-    pub began: SystemTime,
-    /// Requests sent, the one that succeeded included.
-    pub attempts: u32,
-    /// From the first request to the end, pauses included.
-    pub duration: Duration,
-    /// Status of the last response, if any came.
-    pub status: Option<u16>,
-    /// What the provider calls the last request.
-    pub request_id: Option<String>,
-    /// Whether a response came that could be used.
-    pub is_success: bool,
-}
-
-/// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Vectors of texts that ask.
-    Query,
-    /// Vectors of texts that are searched.
-    Document,
-    /// Scores.
-    Rerank,
-    /// Text.
-    Answer,
-}
-
-impl Purpose {
-    /// As SQL shows it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Query => "query",
-            Self::Document => "document",
-            Self::Rerank => "rerank",
-            Self::Answer => "answer",
-        }
-    }
-}
-
-/// Tokens as a provider counts them, where it does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Tokens read.
-    pub input: Option<u64>,
-    /// Tokens written.
-    pub output: Option<u64>,
-}
-
-impl Call {
-    /// What it costs at these prices; `None` where there are none. What a provider did not answer with
-    /// success it does not charge; a response that turned out not to be usable it does.
-    pub fn cost(&self, price: &Price) -> Option<f64> {
-        if *price == Price::default() {
-            return None;
-        }
-        if !self.status.is_some_and(|status| (200..300).contains(&status)) {
-            return Some(0.0);
-        }
-        let million = |tokens: u64, price: Option<f64>| tokens as f64 / 1e6 * price.unwrap_or(0.0);
-        let input = self.counted.input.unwrap_or(self.tokens as u64);
-        let output = self.counted.output.unwrap_or(0);
-        Some(
-            million(input, price.input)
-                + million(output, price.output)
-                + price.request.unwrap_or(0.0),
-        )
-    }
-}
-
-/// What to send, and what may come back.
-pub(super) struct Errand {
-    pub ask: Ask,
-    pub purpose: Purpose,
+/// A request to send, and the bounds of its response.
+pub(super) struct Request {
+    pub payload: Payload,
+    pub purpose: CallPurpose,
     /// Texts or documents in it.
     pub items: usize,
     /// Tokens of it, estimated.
     pub tokens: usize,
     /// Most bytes of the response.
     pub most_bytes: u64,
-    /// What is tried again.
-    pub patience: Patience,
+    /// Which failures are tried again.
+    pub retry: RetryPolicy,
 }
 
 /// Which failures are tried again with the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum RetryPolicy {
     /// All that may pass.
     All,
     /// Those of the network; what the server fails at may be a text, which is looked for.
@@ -126,21 +46,21 @@ pub(super) enum Patience {
     Pauses,
 }
 
-impl Patience {
+impl RetryPolicy {
     fn covers(self, failure: &Failure, items: usize) -> bool {
-        match failure.sign {
+        match failure.kind {
             _ if failure.is_final => false,
-            Sign::RateLimited => true,
-            Sign::Outage => self != Self::Pauses,
-            Sign::Failed => self == Self::All,
-            Sign::Exhausted(_) => self == Self::All && items == 1,
+            FailureKind::RateLimited => true,
+            FailureKind::Outage => self != Self::Pauses,
+            FailureKind::Failed => self == Self::All,
+            FailureKind::Exhausted(_) => self == Self::All && items == 1,
             _ => false,
         }
     }
 }
 
-/// Where and as whom to send it; the key lives no longer than the call.
-struct Envelope {
+/// A request with address and key; the key lives no longer than the call.
+struct PreparedRequest {
     url: String,
     secret: Option<Secret>,
     headers: Vec<(&'static str, String)>,
@@ -150,7 +70,7 @@ struct Envelope {
     body: Vec<u8>,
 }
 
-impl Envelope {
+impl PreparedRequest {
     /// Leaves out, or renames, what adaptations say, unless the model's own parameters ask for it.
     fn adapt(&mut self, adapted: Adapted, own: &Map<String, Value>) {
         let mut fields = self.fields.clone();
@@ -160,7 +80,7 @@ impl Envelope {
     }
 }
 
-/// A body that came with a success, and how long the provider asks to wait should it be a refusal.
+/// The body of a successful response, and the pause that applies if it is a refusal after all.
 struct Reply {
     body: Vec<u8>,
     status: u16,
@@ -172,25 +92,25 @@ impl Client {
     /// provider counted. One deadline bounds all of it.
     pub(super) fn run<T>(
         &self,
-        errand: Errand,
+        request: Request,
         cancel: &Cancel,
         mut read: impl FnMut(&[u8]) -> Result<(T, Counted), Failure>,
     ) -> Result<T, Failure> {
-        self.run_heard(errand, cancel, None, |body, _| read(body))
+        self.run_observed(request, cancel, None, |body, _| read(body))
     }
 
-    /// The same for a response that is heard while it comes. What was passed on is not asked for again.
-    pub(super) fn run_heard<'e, T>(
+    /// The same for a streamed response. After text was passed on, there is no retry.
+    pub(super) fn run_observed<'e, T>(
         &self,
-        errand: Errand,
+        request: Request,
         cancel: &Cancel,
-        mut ear: Option<Ear<'e>>,
-        mut read: impl FnMut(&[u8], Option<&mut Ear<'e>>) -> Result<(T, Counted), Failure>,
+        mut observer: Option<StreamObserver<'e>>,
+        mut read: impl FnMut(&[u8], Option<&mut StreamObserver<'e>>) -> Result<(T, Counted), Failure>,
     ) -> Result<T, Failure> {
         let started = Instant::now();
         let deadline = started + self.spec().timeout;
-        let Errand { ask, purpose, items, tokens, most_bytes, patience } = errand;
-        let mut envelope = self.envelope(ask, purpose).map_err(Failure::last)?;
+        let Request { payload, purpose, items, tokens, most_bytes, retry } = request;
+        let mut prepared = self.prepared(payload, purpose).map_err(Failure::last)?;
         let mut call = Call {
             purpose,
             items,
@@ -209,17 +129,17 @@ impl Client {
             }
             call.attempts += 1;
             let sent = Instant::now();
-            let attempt = || self.attempt(&envelope, most_bytes, &mut call, ear.as_mut());
+            let attempt = || self.attempt(&prepared, most_bytes, &mut call, observer.as_mut());
             let reply = cancel.scope(deadline, attempt);
             let read = reply.and_then(|reply| {
-                let secret = envelope.secret.as_ref();
-                let result = read(&reply.body, ear.as_mut());
+                let secret = prepared.secret.as_ref();
+                let result = read(&reply.body, observer.as_mut());
                 result.map_err(|failure| self.judged(failure, &reply, secret))
             });
             let mut failure = match read {
                 Ok(value) => {
                     self.pace().note_worked(limit::now(), items, tokens, sent.elapsed());
-                    self.pace().learn_adapted(envelope.adapted);
+                    self.pace().learn_adapted(prepared.adapted);
                     break Ok(value);
                 }
                 Err(failure) if !cancel.is_set() => failure,
@@ -227,16 +147,16 @@ impl Client {
             };
             failure.times = call.attempts;
             // Most of the time went by with waiting for a turn, or for others.
-            if failure.sign == Sign::Slow && sent.elapsed() < self.spec().timeout / 2 {
-                failure.sign = Sign::Outage;
+            if failure.kind == FailureKind::Slow && sent.elapsed() < self.spec().timeout / 2 {
+                failure.kind = FailureKind::Outage;
             }
-            if ear.as_ref().is_some_and(Ear::has_begun) {
+            if observer.as_ref().is_some_and(StreamObserver::has_begun) {
                 break Err(failure);
             }
-            if self.adapts(&mut envelope, &failure) {
+            if self.adapts(&mut prepared, &failure) {
                 continue;
             }
-            let may_help = patience.covers(&failure, items);
+            let may_help = retry.covers(&failure, items);
             if let Err(failure) =
                 self.before_next(failure, may_help, call.attempts, deadline, cancel)
             {
@@ -254,37 +174,39 @@ impl Client {
         result.map(|(value, _)| value)
     }
 
-    /// What a response of success that cannot be read comes to: some refuse in such a one.
+    /// The failure of a successful response that cannot be read: some providers refuse with status 200.
     fn judged(&self, failure: Failure, reply: &Reply, secret: Option<&Secret>) -> Failure {
-        if failure.sign != Sign::Unusable {
+        if failure.kind != FailureKind::Unusable {
             return failure;
         }
         match refusal(&reply.body, secret) {
-            Some(words) => Failure::of_words(&self.spec().who(), reply.status, words, reply.pause),
+            Some(words) => {
+                Failure::of_error_body(&self.spec().label(), reply.status, words, reply.pause)
+            }
             None => failure.saying(&reply.body, secret),
         }
     }
 
     /// Whether the request can go again without what the refusal names.
-    fn adapts(&self, envelope: &mut Envelope, failure: &Failure) -> bool {
+    fn adapts(&self, prepared: &mut PreparedRequest, failure: &Failure) -> bool {
         let own = &self.spec().parameters;
-        let adapted = (failure.sign == Sign::Refused)
-            .then(|| envelope.adapted.by_words(&failure.lower, &envelope.fields, own));
+        let adapted = (failure.kind == FailureKind::Refused)
+            .then(|| prepared.adapted.by_message(&failure.lower, &prepared.fields, own));
         let Some(adapted) = adapted.flatten() else { return false };
-        envelope.adapt(adapted, own);
+        prepared.adapt(adapted, own);
         true
     }
 
-    fn envelope(&self, ask: Ask, purpose: Purpose) -> crate::Result<Envelope> {
+    fn prepared(&self, payload: Payload, purpose: CallPurpose) -> crate::Result<PreparedRequest> {
         let spec = self.spec();
-        let address = spec.url.below(ask.path);
+        let address = spec.url.below(payload.path);
         self.check(&address)?;
         let secret = spec.credential.as_ref().map(|c| c.read(&address)).transpose()?;
         let mut headers = self.provider().headers(secret.as_ref());
         // Providers that know it do not charge a repeated request twice; others ignore it.
         let (left, right) = (random().to_bits(), random().to_bits());
         headers.push(("idempotency-key", format!("rag_pg-{left:016x}{right:016x}")));
-        let mut fields = ask.body;
+        let mut fields = payload.body;
         for (name, value) in spec.parameters.iter().chain(spec.parameters_of(purpose)) {
             match value {
                 Value::Null => fields.remove(name),
@@ -292,10 +214,10 @@ impl Client {
             };
         }
         let (adapted, body) = (Adapted::default(), Vec::new());
-        let mut envelope =
-            Envelope { url: address.to_string(), secret, headers, fields, adapted, body };
-        envelope.adapt(self.pace().learnt().adapted, &spec.parameters);
-        Ok(envelope)
+        let mut prepared =
+            PreparedRequest { url: address.to_string(), secret, headers, fields, adapted, body };
+        prepared.adapt(self.pace().learnt().adapted, &spec.parameters);
+        Ok(prepared)
     }
 
     /// Waits until the model's limits let a request leave.
@@ -303,11 +225,11 @@ impl Client {
         let left = deadline.saturating_duration_since(Instant::now());
         let turn = self.pace().reserve(self.spec().limits, tokens as u64, limit::now(), left);
         let wait = turn.map_err(|wait| {
-            let who = self.spec().who();
-            let error = Error::rate_limited(format!("{who} has no turn left before its timeout"))
+            let label = self.spec().label();
+            let error = Error::rate_limited(format!("{label} has no turn left before its timeout"))
                 .with_detail(format!("The next one is in {:.1} s.", wait.as_secs_f64()))
                 .with_hint("Try again later, or create the model with a longer timeout.");
-            Failure { is_final: true, ..Failure::new(Sign::RateLimited, error) }
+            Failure { is_final: true, ..Failure::new(FailureKind::RateLimited, error) }
         })?;
         cancel.sleep(wait).map_err(Failure::last)
     }
@@ -321,7 +243,10 @@ impl Client {
         deadline: Instant,
         cancel: &Cancel,
     ) -> Result<(), Failure> {
-        let passes = matches!(failure.sign, Sign::RateLimited | Sign::Outage | Sign::Failed);
+        let passes = matches!(
+            failure.kind,
+            FailureKind::RateLimited | FailureKind::Outage | FailureKind::Failed
+        );
         if let (true, Some(pause)) = (passes, failure.pause) {
             self.pace().hold(limit::now(), pause);
         }
@@ -338,19 +263,19 @@ impl Client {
     /// Sends the request once.
     fn attempt(
         &self,
-        envelope: &Envelope,
+        prepared: &PreparedRequest,
         most_bytes: u64,
         call: &mut Call,
-        ear: Option<&mut Ear<'_>>,
+        observer: Option<&mut StreamObserver<'_>>,
     ) -> Result<Reply, Failure> {
-        let who = self.spec().who();
+        let label = self.spec().label();
         let mut request =
-            self.agent().post(&envelope.url).header("content-type", "application/json");
-        for (name, value) in &envelope.headers {
+            self.agent().post(&prepared.url).header("content-type", "application/json");
+        for (name, value) in &prepared.headers {
             request = request.header(*name, value);
         }
         let response =
-            request.send(&envelope.body[..]).map_err(|e| Failure::of_network(&who, e))?;
+            request.send(&prepared.body[..]).map_err(|e| Failure::of_network(&label, e))?;
         let (now, status) = (SystemTime::now(), response.status());
         let headers = response.headers().clone();
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -361,17 +286,18 @@ impl Client {
             if let Some(pause) = used_up(header, now) {
                 self.pace().hold(limit::now(), pause);
             }
-            let body = match ear {
-                None => read(response, most_bytes, &who),
-                Some(ear) => {
-                    ear.begin();
-                    follow(response, most_bytes, &who, ear, envelope.secret.as_ref())
+            let body = match observer {
+                None => read(response, most_bytes, &label),
+                Some(observer) => {
+                    observer.begin();
+                    let reader = response.into_body().into_reader();
+                    follow(reader, most_bytes, &label, observer, prepared.secret.as_ref())
                 }
             };
             return Ok(Reply { body: body?, status: status.as_u16(), pause });
         }
-        let body = read(response, REFUSAL, &who).unwrap_or_default();
-        Err(Failure::of_status(&who, status.as_u16(), &body, pause, envelope.secret.as_ref()))
+        let body = read(response, REFUSAL, &label).unwrap_or_default();
+        Err(Failure::of_status(&label, status.as_u16(), &body, pause, prepared.secret.as_ref()))
     }
 }
 
@@ -382,53 +308,74 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Reads a body, but no more than so many bytes.
-fn read(response: Response<Body>, most: u64, who: &str) -> Result<Vec<u8>, Failure> {
-    let too_long = || Failure::malformed(who, &format!("It is longer than {most} bytes."));
+fn read(response: Response<Body>, most: u64, label: &str) -> Result<Vec<u8>, Failure> {
+    let too_long = || Failure::malformed(label, &format!("It is longer than {most} bytes."));
     if response.body().content_length().is_some_and(|length| length > most) {
         return Err(too_long());
     }
     let mut body = Vec::new();
     let reader = response.into_body().into_reader();
     let read = reader.take(most + 1).read_to_end(&mut body);
-    read.map_err(|error| interrupted(who, error))?;
+    read.map_err(|error| interrupted(label, error))?;
     if body.len() as u64 > most {
         return Err(too_long());
     }
     Ok(body)
 }
 
-/// Reads a body, but no more than so many bytes, and lets every line be heard as it comes.
-fn follow(
-    response: Response<Body>,
+/// Reads a streamed body of at most `most` bytes, and passes every line on as it comes.
+pub(super) fn follow(
+    mut reader: impl Read,
     most: u64,
-    who: &str,
-    ear: &mut Ear<'_>,
+    label: &str,
+    observer: &mut StreamObserver<'_>,
     secret: Option<&Secret>,
 ) -> Result<Vec<u8>, Failure> {
-    let mut reader = response.into_body().into_reader();
     let (mut body, mut start, mut buffer) = (Vec::new(), 0, [0; 4096]);
     loop {
-        let length = reader.read(&mut buffer).map_err(|error| interrupted(who, error))?;
+        let length = reader.read(&mut buffer).map_err(|error| interrupted(label, error))?;
+        // Only what is new is searched: a line of megabytes comes in thousands of reads.
+        let mut searched = body.len();
         body.extend_from_slice(&buffer[..length]);
-        while let Some(end) = body[start..].iter().position(|byte| *byte == b'\n') {
-            ear.line(&body[start..start + end], secret)?;
-            start += end + 1;
+        while let Some(end) = body[searched..].iter().position(|byte| *byte == b'\n') {
+            observer.line(&body[start..searched + end], secret)?;
+            start = searched + end + 1;
+            searched = start;
         }
         if length == 0 {
-            ear.line(&body[start..], secret)?;
+            observer.line(&body[start..], secret)?;
             return Ok(body);
         }
         if body.len() as u64 > most {
-            return Err(Failure::malformed(who, &format!("It is longer than {most} bytes.")));
+            return Err(Failure::malformed(label, &format!("It is longer than {most} bytes.")));
         }
     }
 }
 
 /// A response that did not arrive completely.
-fn interrupted(who: &str, error: std::io::Error) -> Failure {
+fn interrupted(label: &str, error: std::io::Error) -> Failure {
     match error.downcast::<ureq::Error>() {
-        Ok(ureq::Error::Timeout(Timeout::Global)) => Failure::timed_out(who),
-        Ok(error) => Failure::of_network(who, error),
-        Err(error) => Failure::of_network(who, ureq::Error::Io(error)),
+        Ok(ureq::Error::Timeout(Timeout::Global)) => Failure::timed_out(label),
+        Ok(error) => Failure::of_network(label, error),
+        Err(error) => Failure::of_network(label, ureq::Error::Io(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::provider::by_name;
+    use std::io::Cursor;
+
+    #[test]
+    fn a_long_line_is_read_in_linear_time() {
+        let body = b"x".repeat(24 << 20);
+        let mut say = |_: &str| {};
+        let mut observer =
+            StreamObserver::new(by_name("openai").unwrap(), "m".to_owned(), &mut say);
+        let started = Instant::now();
+        let read = follow(Cursor::new(&body), 32 << 20, "m", &mut observer, None);
+        assert_eq!(read.map(|read| read.len()).ok(), Some(body.len()));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Longest time that passes before a wait notices that it was cancelled.
 pub(super) const NOTICE: Duration = Duration::from_millis(50);
 
-/// Set by whoever no longer wants the result; looked at by those who work on it.
+/// A flag set by the thread that no longer wants the result, and checked by the threads that work on it.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -20,7 +20,7 @@ pub(super) struct Wanted {
 }
 
 thread_local! {
-    /// What the call on this thread belongs to. A connection outlives calls, so it cannot hold this
+    /// The cancel flag and deadline of the call on this thread. A connection outlives calls, so it cannot hold this
     /// itself.
     static CURRENT: RefCell<Option<Wanted>> = const { RefCell::new(None) };
 }
@@ -64,7 +64,7 @@ impl Cancel {
 }
 
 impl Wanted {
-    /// What the call on this thread belongs to.
+    /// The cancel flag and deadline of the call on this thread.
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }

@@ -15,7 +15,7 @@ pub(super) fn vectors(
     vectors: &[Vec<f32>],
     texts: usize,
     dimensions: Option<usize>,
-    who: &str,
+    label: &str,
 ) -> Result<(), Wrong> {
     if vectors.len() != texts {
         let found = vectors.len();
@@ -25,7 +25,7 @@ pub(super) fn vectors(
         let found = vector.len();
         if let Some(dimensions) = dimensions.filter(|wanted| *wanted != found) {
             let message =
-                format!("{who} returned {found} dimensions where it should have {dimensions}");
+                format!("{label} returned {found} dimensions where it should have {dimensions}");
             return Err(Wrong::Configuration(Error::configuration(message).with_hint(
                 "Create the model with the dimensions it has, or ask for others through its parameters.",
             )));
@@ -46,7 +46,7 @@ pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wron
     let mut found = vec![None; documents];
     for (position, score) in &scores.scores {
         match found.get_mut(*position) {
-            Some(place @ None) if score.is_finite() => *place = Some(*score as f32),
+            Some(found @ None) if (*score as f32).is_finite() => *found = Some(*score as f32),
             Some(None) => return Err(Wrong::Malformed("A score is no number.".to_owned())),
             _ => {
                 return Err(Wrong::Malformed(
@@ -60,4 +60,17 @@ pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wron
         return Err(Wrong::Malformed(format!("It holds no scores for {documents} documents.")));
     };
     Ok(found.into_iter().map(|score| score.unwrap_or(lowest - 1.0)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_beyond_what_sql_is_given_are_refused() {
+        for score in [1e300, f64::INFINITY, f64::NAN] {
+            let given = Scores { scores: vec![(0, score)], tokens: None };
+            assert!(scores(&given, 1).is_err(), "{score}");
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Calls a model: key, address, connection and pace put together.
 use super::address::Address;
-use super::call::Call;
 use super::egress::Egress;
 use super::limit::{Learnt, Pace};
 use super::provider::Provider;
+use super::record::Call;
 use super::spec::Spec;
 use super::transport::{self, Settings};
 use crate::Result;
@@ -40,7 +40,7 @@ impl Client {
         Ok(Self { spec, provider, connection, pace, calls: Mutex::default() })
     }
 
-    /// What the model is.
+    /// The model.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -55,12 +55,12 @@ impl Client {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was learnt of the model since this was last asked, by whichever process, if anything was.
+    /// The limits learnt of the model by any process, if they changed since the last call.
     pub fn take_learnt(&self) -> Option<Learnt> {
         self.pace.take_learnt()
     }
 
-    /// What was learnt of the model.
+    /// The limits learnt of the model.
     pub fn learnt(&self) -> Learnt {
         self.pace.learnt()
     }

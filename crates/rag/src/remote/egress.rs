@@ -13,7 +13,7 @@ pub struct Egress {
     allowed: Vec<(String, Option<u16>)>,
 }
 
-/// What an address is that is not the public network's.
+/// The reach of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     /// Anyone's.
@@ -104,7 +104,7 @@ fn reach_v4(ip: Ipv4Addr) -> Reach {
 
 fn reach_v6(ip: Ipv6Addr) -> Reach {
     if let Some(ip) = embedded_v4(ip) {
-        // What is fine inside is fine, but never more public than it is.
+        // An embedded IPv4 address decides, but never makes the address more public than it is.
         return reach_v4(ip);
     }
     match ip.segments() {
@@ -116,7 +116,7 @@ fn reach_v6(ip: Ipv6Addr) -> Reach {
         [0x2001, 0 | 0x0db8, ..] => Reach::Special,
         [0x3fff, second, ..] if second & 0xf000 == 0 => Reach::Special,
         [first, ..] if first & 0xe000 == 0x2000 => Reach::Public,
-        // Unspecified, link-local, site-local, multicast, discard, and what nobody has assigned.
+        // Unspecified, link-local, site-local, multicast, discard, and unassigned addresses.
         _ => Reach::Special,
     }
 }

@@ -1,12 +1,13 @@
 //! A remote model as an embedder.
-use super::call::{self, Counted, Errand, Patience};
+use super::call::{Request, RetryPolicy};
 use super::cancel::Cancel;
 use super::check::{self, Wrong};
 use super::client::Client;
 use super::failure::Failure;
+use super::failure_kind::FailureKind;
+use super::fan_out::{Parts, fan_out, fan_out_partly};
 use super::fault::Fault;
-use super::sign::Sign;
-use super::spread::{Parts, spread, spread_partly};
+use super::record::{CallPurpose, Counted};
 use super::tokens::estimate;
 use crate::model::{self, Checkpoint, Detail, Embedding, Purpose};
 use crate::{Error, Result};
@@ -17,19 +18,19 @@ use std::ops::Range;
 const NUMBER: u64 = 32;
 /// Most bytes of a response beside its numbers.
 const REST: u64 = 1 << 20;
-/// What is asked for to see whether anything succeeds.
+/// The harmless text that shows whether any request succeeds.
 const PROBE: &str = "test";
 
 /// Turns texts into vectors by a remote model.
 pub struct Embedder<'a>(pub &'a Client);
 
-/// What became of texts of which some failed.
+/// Results of texts of which some failed.
 pub struct Partial {
     /// One per text; `None` where it was rejected, or its request was not made any more.
     pub embeddings: Vec<Option<Embedding>>,
     /// Texts that fail while others succeed.
     pub rejected: Vec<(usize, Fault)>,
-    /// What ended the call.
+    /// The failure that ended the call.
     pub fault: Option<Fault>,
 }
 
@@ -45,15 +46,15 @@ impl model::Embedder for Embedder<'_> {
         if detail == Detail::Tokens {
             return Err(Error::unsupported(format!(
                 "{} has no vectors of tokens",
-                self.0.spec().who()
+                self.0.spec().label()
             ))
             .with_hint("Use a local model for this."));
         }
         let texts = self.prepared(texts, purpose)?;
         let (texts, counts) = counted(&texts);
-        let vectors = spread(self.0, &counts, 0, checkpoint, |range, patience, cancel| {
+        let vectors = fan_out(self.0, &counts, 0, checkpoint, |range, retry, cancel| {
             let tokens = counts[range.clone()].iter().sum();
-            self.request(&texts[range], purpose, tokens, patience, cancel)
+            self.request(&texts[range], purpose, tokens, retry, cancel)
         })?;
         Ok(vectors.into_iter().zip(counts).map(of_vector).collect())
     }
@@ -72,17 +73,17 @@ impl Embedder<'_> {
     ) -> Result<Partial> {
         let texts = self.prepared(texts, purpose)?;
         let (texts, counts) = counted(&texts);
-        let send = |range: Range<usize>, patience, cancel: &Cancel| {
+        let send = |range: Range<usize>, retry, cancel: &Cancel| {
             let tokens = counts[range.clone()].iter().sum();
-            self.request(&texts[range], purpose, tokens, patience, cancel)
+            self.request(&texts[range], purpose, tokens, retry, cancel)
         };
         let probe = |cancel: &Cancel| {
             let text = prefixed(self.0.spec().prefix(purpose), PROBE);
             let tokens = estimate(&text);
-            self.request(&[&text], purpose, tokens, Patience::Pauses, cancel).map(drop)
+            self.request(&[&text], purpose, tokens, RetryPolicy::Pauses, cancel).map(drop)
         };
         let Parts { results, rejected, fault } =
-            spread_partly(self.0, &counts, suspects, checkpoint, send, probe)?;
+            fan_out_partly(self.0, &counts, suspects, checkpoint, send, probe)?;
         let embeddings = results.into_iter().zip(&counts);
         let embeddings = embeddings.map(|(vector, count)| Some(of_vector((vector?, *count))));
         Ok(Partial { embeddings: embeddings.collect(), rejected, fault })
@@ -104,26 +105,26 @@ impl Embedder<'_> {
         texts: &[&str],
         purpose: Purpose,
         tokens: usize,
-        patience: Patience,
+        retry: RetryPolicy,
         cancel: &Cancel,
     ) -> Result<Vec<Vec<f32>>, Failure> {
         let (client, spec) = (self.0, self.0.spec());
-        let who = spec.who();
-        let ask = client.provider().embed(&spec.model, texts, purpose);
-        let ask = ask.ok_or_else(|| Failure::last(not_offered(&who, "vectors")))?;
+        let label = spec.label();
+        let payload = client.provider().embed(&spec.model, texts, purpose);
+        let payload = payload.ok_or_else(|| Failure::last(not_offered(&label, "vectors")))?;
         let numbers = (texts.len() * spec.dimensions.unwrap_or(16_000)) as u64;
         let most_bytes = REST + NUMBER * numbers;
         let items = texts.len();
         let purpose = match purpose {
-            Purpose::Query => call::Purpose::Query,
-            Purpose::Document => call::Purpose::Document,
+            Purpose::Query => CallPurpose::Query,
+            Purpose::Document => CallPurpose::Document,
         };
-        let errand = Errand { ask, purpose, items, tokens, most_bytes, patience };
-        client.run(errand, cancel, |body| {
+        let request = Request { payload, purpose, items, tokens, most_bytes, retry };
+        client.run(request, cancel, |body| {
             let read =
-                client.provider().vectors(body).map_err(|why| Failure::malformed(&who, &why))?;
-            check::vectors(&read.vectors, texts.len(), spec.dimensions, &who)
-                .map_err(|wrong| of_wrong(&who, wrong))?;
+                client.provider().vectors(body).map_err(|why| Failure::malformed(&label, &why))?;
+            check::vectors(&read.vectors, texts.len(), spec.dimensions, &label)
+                .map_err(|wrong| of_wrong(&label, wrong))?;
             Ok((read.vectors, Counted { input: read.tokens, output: None }))
         })
     }
@@ -141,15 +142,17 @@ fn prefixed<'t>(prefix: &str, text: &'t str) -> Cow<'t, str> {
     if prefix.is_empty() { Cow::Borrowed(text) } else { Cow::Owned([prefix, text].concat()) }
 }
 
-pub(super) fn not_offered(who: &str, what: &str) -> Error {
-    Error::unsupported(format!("{who} gives no {what}"))
+pub(super) fn not_offered(label: &str, what: &str) -> Error {
+    Error::unsupported(format!("{label} gives no {what}"))
         .with_hint("The view rag.model lists the models and their kinds.")
 }
 
-pub(super) fn of_wrong(who: &str, wrong: Wrong) -> Failure {
+pub(super) fn of_wrong(label: &str, wrong: Wrong) -> Failure {
     match wrong {
-        Wrong::Malformed(why) => Failure::malformed(who, &why),
+        Wrong::Malformed(why) => Failure::malformed(label, &why),
         // Whether it always does so others show.
-        Wrong::Configuration(error) => Failure { sign: Sign::Unusable, ..Failure::last(error) },
+        Wrong::Configuration(error) => {
+            Failure { kind: FailureKind::Unusable, ..Failure::last(error) }
+        }
     }
 }

@@ -1,44 +1,44 @@
-//! Whose fault a failed call is: a text's, the request's size, the model's, or nobody's.
+//! What a failed call is to be blamed on: a text, the size of the request, the model, or an outage.
 //!
 //! A failure shows little by itself: a wrong key, a text that is not liked and a text that is too long can all
 //! be a 400. What tells them apart is what else succeeds. So [`decide`] says what to do by the failure's sign and
 //! what is known of others, and [`find`] asks for smaller requests, or for a harmless text (a probe), until it is
 //! clear. The table is in the reference, on the page of calls.
 use super::failure::Failure;
-use super::sign::{Sign, Size};
+use super::failure_kind::{FailureKind, Size};
 use crate::Error;
 use crate::queue::failure::MAX_ATTEMPTS;
 use std::ops::Range;
 
-/// Whose fault a failed call is.
+/// What a failed call is blamed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// The text's: it fails while others succeed.
+pub enum Blame {
+    /// The text: it fails while others succeed.
     Text,
-    /// Perhaps the text's: it failed in a request of its own while others succeeded, which can be an accident. It
-    /// is the text's if that happens in so many attempts in a row.
+    /// Perhaps the text: it failed in a request of its own while others succeeded, which can be an accident. It
+    /// is the text if that happens in so many attempts in a row.
     Doubtful {
         /// Attempts in a row, at other times, this one included.
         attempts: u32,
     },
-    /// The model's, as it is described here: nothing succeeds until someone changes something.
+    /// The model, as it is described here: nothing succeeds until someone changes something.
     Model,
-    /// Nobody's: it passes by itself.
+    /// An outage: it passes by itself.
     Outage,
-    /// Nobody's: the provider asks to wait.
+    /// The rate limit: the provider asks to wait.
     RateLimited,
 }
 
 /// A failed call.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Who is to pay for it.
-    pub whose: Whose,
-    /// What the user is told.
+    /// The culprit.
+    pub blame: Blame,
+    /// The error for the user.
     pub error: Error,
 }
 
-/// What is known beside a failure's sign.
+/// What is known beside a failure's kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Evidence {
     /// Texts of the request.
@@ -49,7 +49,7 @@ pub(super) struct Evidence {
     pub failures: u32,
 }
 
-/// What to do about a failure.
+/// The next step after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Find the text by halving: if one half succeeds, it is in the other.
@@ -61,7 +61,7 @@ pub(super) enum Step {
     /// Send the text once more.
     Repeat,
     /// Give up.
-    End(Whose),
+    End(Blame),
 }
 
 /// Sizes that are tried before it is doubted that a request of any succeeds.
@@ -75,33 +75,34 @@ const OUTAGE: u32 = MAX_ATTEMPTS;
 
 /// The table.
 #[allow(clippy::match_same_arms)] // In the order of what is known.
-pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
+pub(super) fn decide(kind: FailureKind, evidence: Evidence) -> Step {
     use Step::{Divide, End, Halve, Probe, Repeat};
     let Evidence { texts, others, failures } = evidence;
     let is_one = texts == 1;
-    let doubtful = |attempts| End(Whose::Doubtful { attempts });
-    match (sign, others) {
-        (Sign::RateLimited, _) => End(Whose::RateLimited),
-        (Sign::Model, _) | (Sign::Refused | Sign::Unusable | Sign::TooLarge(_), Some(false)) => {
-            End(Whose::Model)
+    let doubtful = |attempts| End(Blame::Doubtful { attempts });
+    match (kind, others) {
+        (FailureKind::RateLimited, _) => End(Blame::RateLimited),
+        (FailureKind::Model, _)
+        | (FailureKind::Refused | FailureKind::Unusable | FailureKind::TooLarge(_), Some(false)) => {
+            End(Blame::Model)
         }
-        (_, Some(false)) => End(Whose::Outage),
+        (_, Some(false)) => End(Blame::Outage),
         (_, None) if is_one => Probe,
         // Halves are as good as a probe, and no more than the search takes anyway.
-        (Sign::Refused | Sign::Unusable | Sign::Failed, _) if !is_one => Halve,
+        (FailureKind::Refused | FailureKind::Unusable | FailureKind::Failed, _) if !is_one => Halve,
         // No size works: does any text?
-        (Sign::TooLarge(_) | Sign::Exhausted(_), None) if failures > SIZES => Probe,
-        (Sign::TooLarge(size) | Sign::Exhausted(size), _) if !is_one => Divide(size),
+        (FailureKind::TooLarge(_) | FailureKind::Exhausted(_), None) if failures > SIZES => Probe,
+        (FailureKind::TooLarge(size) | FailureKind::Exhausted(size), _) if !is_one => Divide(size),
         // Each request may take as long as this one: first see whether any succeeds.
-        (Sign::Outage | Sign::Slow, None) => Probe,
-        (Sign::Outage, Some(true)) if !is_one => Halve,
-        (Sign::Slow, Some(true)) if !is_one => Divide(Size::Texts),
+        (FailureKind::Outage | FailureKind::Slow, None) => Probe,
+        (FailureKind::Outage, Some(true)) if !is_one => Halve,
+        (FailureKind::Slow, Some(true)) if !is_one => Divide(Size::Texts),
         // A single response can be wrong by accident.
-        (Sign::Refused | Sign::Unusable, Some(true)) if failures <= 1 => Repeat,
+        (FailureKind::Refused | FailureKind::Unusable, Some(true)) if failures <= 1 => Repeat,
         // It says why, and smaller requests succeed.
-        (Sign::TooLarge(_), Some(true)) => End(Whose::Text),
-        (Sign::Refused, Some(true)) => doubtful(REFUSED),
-        (Sign::Outage, _) => doubtful(OUTAGE),
+        (FailureKind::TooLarge(_), Some(true)) => End(Blame::Text),
+        (FailureKind::Refused, Some(true)) => doubtful(REFUSED),
+        (FailureKind::Outage, _) => doubtful(OUTAGE),
         _ => doubtful(FAILED),
     }
 }
@@ -120,23 +121,23 @@ pub(super) trait Sender {
     fn learn(&mut self, size: Size, worked: Range<usize>);
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
-    fn is_of_size(&mut self, sign: Sign) -> bool;
+    fn is_of_size(&mut self, kind: FailureKind) -> bool;
     /// Whether a refusal of both a text and the probe may be an accident, since requests succeeded just before.
     fn is_accident(&mut self) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
 
-/// What came of the texts of a request that failed.
+/// The outcome for the texts of a request that failed.
 #[derive(Debug, Default)]
-struct Found {
+struct Outcome {
     /// Whether one was rejected.
     is_rejected: bool,
     /// The largest request that worked.
     worked: Option<Range<usize>>,
 }
 
-impl Found {
+impl Outcome {
     fn worked(texts: Range<usize>) -> Self {
         Self { is_rejected: false, worked: Some(texts) }
     }
@@ -157,11 +158,11 @@ pub(super) fn find(
     texts: Range<usize>,
     failure: Failure,
 ) -> Result<(), Fault> {
-    let sign = failure.sign;
+    let kind = failure.kind;
     let mut search = Search { sender, others: None };
     let found = search.handle(texts, failure, 1)?;
-    if matches!(sign, Sign::Refused | Sign::Unusable | Sign::Failed) {
-        search.learn(sign, Size::Texts, &found);
+    if matches!(kind, FailureKind::Refused | FailureKind::Unusable | FailureKind::Failed) {
+        search.learn(kind, Size::Texts, &found);
     }
     Ok(())
 }
@@ -179,17 +180,17 @@ impl<S: Sender> Search<'_, S> {
         texts: Range<usize>,
         failure: Failure,
         failures: u32,
-    ) -> Result<Found, Fault> {
+    ) -> Result<Outcome, Fault> {
         if self.others.is_none() && self.sender.has_others() {
             self.others = Some(true);
         }
         let failures = failures.max(failure.times);
         let evidence = Evidence { texts: texts.len(), others: self.others, failures };
-        match decide(failure.sign, evidence) {
+        match decide(failure.kind, evidence) {
             Step::Halve => self.halve(texts, failures),
             Step::Divide(size) => {
                 let found = self.divide(texts, failures)?;
-                self.learn(failure.sign, size, &found);
+                self.learn(failure.kind, size, &found);
                 Ok(found)
             }
             Step::Probe => {
@@ -197,11 +198,11 @@ impl<S: Sender> Search<'_, S> {
                 self.handle(texts, failure, failures)
             }
             Step::Repeat => self.send_or_handle(texts, failures + 1),
-            Step::End(whose @ (Whose::Text | Whose::Doubtful { .. })) => {
-                self.sender.reject(texts.start, Fault { whose, error: failure.error });
-                Ok(Found { is_rejected: true, worked: None })
+            Step::End(blame @ (Blame::Text | Blame::Doubtful { .. })) => {
+                self.sender.reject(texts.start, Fault { blame, error: failure.error });
+                Ok(Outcome { is_rejected: true, worked: None })
             }
-            Step::End(whose) => Err(Fault { whose, error: failure.error }),
+            Step::End(blame) => Err(Fault { blame, error: failure.error }),
         }
     }
 
@@ -212,11 +213,11 @@ impl<S: Sender> Search<'_, S> {
             return Ok(());
         };
         let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
-        let Step::End(whose) = decide(failed.sign, evidence) else { return Ok(()) };
-        let is_refusal = whose == Whose::Model && !failed.sign.is_general();
-        let whose = if is_refusal && self.sender.is_accident() { Whose::Outage } else { whose };
-        let error = if failed.sign.is_general() { failed.error } else { failure.error.clone() };
-        Err(Fault { whose, error })
+        let Step::End(blame) = decide(failed.kind, evidence) else { return Ok(()) };
+        let is_refusal = blame == Blame::Model && !failed.kind.is_general();
+        let blame = if is_refusal && self.sender.is_accident() { Blame::Outage } else { blame };
+        let error = if failed.kind.is_general() { failed.error } else { failure.error.clone() };
+        Err(Fault { blame, error })
     }
 
     fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
@@ -228,18 +229,18 @@ impl<S: Sender> Search<'_, S> {
     }
 
     /// Finds the texts that fail. Where one half succeeds, the other need not be sent as a whole.
-    fn halve(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
+    fn halve(&mut self, texts: Range<usize>, failures: u32) -> Result<Outcome, Fault> {
         let middle = texts.start + texts.len() / 2;
         let (first, second) = (texts.start..middle, middle..texts.end);
         Ok(match self.send(first.clone()) {
-            Ok(()) if second.len() > 1 => Found::worked(first).and(self.halve(second, failures)?),
-            Ok(()) => Found::worked(first).and(self.send_or_handle(second, failures + 1)?),
-            Err(failure) if failure.sign.is_general() => return Err(general(failure)),
+            Ok(()) if second.len() > 1 => Outcome::worked(first).and(self.halve(second, failures)?),
+            Ok(()) => Outcome::worked(first).and(self.send_or_handle(second, failures + 1)?),
+            Err(failure) if failure.kind.is_general() => return Err(general(failure)),
             Err(failure) => match self.send(second.clone()) {
-                Ok(()) => Found::worked(second).and(self.handle(first, failure, failures + 1)?),
-                Err(other) if other.sign.is_general() => return Err(general(other)),
+                Ok(()) => Outcome::worked(second).and(self.handle(first, failure, failures + 1)?),
+                Err(other) if other.kind.is_general() => return Err(general(other)),
                 Err(other) => {
-                    // What succeeded before may do so no more.
+                    // The server may have failed since the last success.
                     self.probe(&failure)?;
                     let found = self.handle(first, failure, failures + 1)?;
                     found.and(self.handle(second, other, failures + 1)?)
@@ -249,24 +250,24 @@ impl<S: Sender> Search<'_, S> {
     }
 
     /// Remembers the size that worked where no text was at fault.
-    fn learn(&mut self, sign: Sign, size: Size, found: &Found) {
+    fn learn(&mut self, kind: FailureKind, size: Size, found: &Outcome) {
         if let (false, Some(worked)) = (found.is_rejected, &found.worked)
-            && self.sender.is_of_size(sign)
+            && self.sender.is_of_size(kind)
         {
             self.sender.learn(size, worked.clone());
         }
     }
 
     /// Sends the texts in smaller requests.
-    fn divide(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
+    fn divide(&mut self, texts: Range<usize>, failures: u32) -> Result<Outcome, Fault> {
         let middle = texts.start + texts.len() / 2;
-        let mut found = Found::default();
+        let mut found = Outcome::default();
         let mut failed = Vec::new();
         for half in [texts.start..middle, middle..texts.end] {
             for piece in self.sender.pieces(half) {
                 match self.send(piece.clone()) {
-                    Ok(()) => found = found.and(Found::worked(piece)),
-                    Err(failure) if failure.sign.is_general() => return Err(general(failure)),
+                    Ok(()) => found = found.and(Outcome::worked(piece)),
+                    Err(failure) if failure.kind.is_general() => return Err(general(failure)),
                     // It waits for the others, which may show that they succeed.
                     Err(failure)
                         if piece.len() == 1 || self.others.is_none() && failures >= SIZES =>
@@ -285,20 +286,20 @@ impl<S: Sender> Search<'_, S> {
         Ok(found)
     }
 
-    fn send_or_handle(&mut self, texts: Range<usize>, failures: u32) -> Result<Found, Fault> {
+    fn send_or_handle(&mut self, texts: Range<usize>, failures: u32) -> Result<Outcome, Fault> {
         match self.send(texts.clone()) {
-            Ok(()) => Ok(Found::worked(texts)),
+            Ok(()) => Ok(Outcome::worked(texts)),
             Err(failure) => self.handle(texts, failure, failures),
         }
     }
 }
 
 fn general(failure: Failure) -> Fault {
-    let whose = match failure.sign {
-        Sign::RateLimited => Whose::RateLimited,
-        _ => Whose::Model,
+    let blame = match failure.kind {
+        FailureKind::RateLimited => Blame::RateLimited,
+        _ => Blame::Model,
     };
-    Fault { whose, error: failure.error }
+    Fault { blame, error: failure.error }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A remote model as a generator.
-use super::call::{Counted, Errand, Patience, Purpose};
+use super::call::{Request, RetryPolicy};
 use super::cancel::Cancel;
 use super::client::Client;
 use super::embedder::not_offered;
 use super::failure::Failure;
-use super::provider::Manner;
-use super::stream::Ear;
+use super::provider::GenerationOptions;
+use super::record::{CallPurpose, Counted};
+use super::stream::StreamObserver;
 use super::tokens::estimate;
 use crate::Result;
 use crate::model::Checkpoint;
@@ -81,14 +82,14 @@ impl Generator<'_> {
     ) -> Result<Generated> {
         let mut streamed = || {
             let client = self.0;
-            let mut errand = self.errand(conversation)?;
-            client.provider().stream(&mut errand.ask.body);
+            let mut request = self.prepare(conversation)?;
+            client.provider().stream(&mut request.payload.body);
             // Each token comes wrapped in an event.
-            errand.most_bytes *= 8;
-            let ear = Ear::new(client.provider(), client.spec().who(), say);
-            client.run_heard(errand, cancel, Some(ear), |body, ear| {
-                let said = match ear {
-                    Some(ear) => ear.finish(body)?,
+            request.most_bytes *= 8;
+            let observer = StreamObserver::new(client.provider(), client.spec().label(), say);
+            client.run_observed(request, cancel, Some(observer), |body, observer| {
+                let said = match observer {
+                    Some(observer) => observer.finish(body)?,
                     None => Generated::default(),
                 };
                 let counted = Counted { input: said.input_tokens, output: said.output_tokens };
@@ -101,28 +102,28 @@ impl Generator<'_> {
     /// One request.
     fn request(&self, conversation: &Conversation, cancel: &Cancel) -> Result<Generated, Failure> {
         let client = self.0;
-        client.run(self.errand(conversation)?, cancel, |body| {
-            let said = client.provider().said(body);
-            let said = said.map_err(|why| Failure::malformed(&client.spec().who(), &why))?;
+        client.run(self.prepare(conversation)?, cancel, |body| {
+            let said = client.provider().completion(body);
+            let said = said.map_err(|why| Failure::malformed(&client.spec().label(), &why))?;
             let counted = Counted { input: said.input_tokens, output: said.output_tokens };
             Ok((said, counted))
         })
     }
 
-    fn errand(&self, conversation: &Conversation) -> Result<Errand, Failure> {
+    fn prepare(&self, conversation: &Conversation) -> Result<Request, Failure> {
         let (client, spec) = (self.0, self.0.spec());
-        let who = spec.who();
+        let label = spec.label();
         let turns = conversation.turns.iter().map(|turn| estimate(&turn.text)).sum::<usize>();
         let tokens = estimate(&conversation.system) + turns;
-        let manner = Manner {
+        let options = GenerationOptions {
             temperature: spec.temperature,
             max_output_tokens: spec.max_output_tokens,
             context: spec.max_tokens,
         };
-        let ask = client.provider().chat(&spec.model, conversation, manner);
-        let ask = ask.ok_or_else(|| Failure::last(not_offered(&who, "text")))?;
+        let payload = client.provider().chat(&spec.model, conversation, options);
+        let payload = payload.ok_or_else(|| Failure::last(not_offered(&label, "text")))?;
         let most_bytes = REST + TOKEN * u64::from(spec.max_output_tokens);
-        let (purpose, patience) = (Purpose::Answer, Patience::All);
-        Ok(Errand { ask, purpose, items: 1, tokens, most_bytes, patience })
+        let (purpose, retry) = (CallPurpose::Answer, RetryPolicy::All);
+        Ok(Request { payload, purpose, items: 1, tokens, most_bytes, retry })
     }
 }

@@ -1,10 +1,10 @@
-//! Requests and tokens a minute, kept by everyone who shares a [`Pace`].
+//! Requests and tokens a minute, kept by all processes that share a [`Pace`].
 //!
 //! Each pace is one moment: when the next request may leave, had all before been sent evenly spread
 //! (the generic cell rate algorithm). Reserving moves it on, so that a pace in memory shared by
 //! processes needs no lock, and a process that dies leaves nothing behind but one unused turn.
 use super::adapt::Adapted;
-use super::sign::Size;
+use super::failure_kind::Size;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,8 +15,7 @@ const MINUTE: u64 = 60_000_000_000;
 /// A reservation never lies further ahead; what says otherwise is damaged or of another boot.
 const FURTHEST: u64 = 60 * MINUTE;
 
-/// When the next request may leave. Moments are nanoseconds of [`now`]; all zero is a pace that
-/// nobody has used.
+/// When the next request may leave. Moments are nanoseconds of [`now`]; all zero is an unused pace.
 #[derive(Debug, Default)]
 pub struct Pace {
     request: AtomicU64,
@@ -42,7 +41,7 @@ pub struct Pace {
     refused: AtomicU64,
 }
 
-/// What was learnt of a model by asking.
+/// Limits of a model that its responses revealed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Learnt {
     /// Most texts of a request.
@@ -55,7 +54,7 @@ pub struct Learnt {
     pub adapted: Adapted,
 }
 
-/// What a provider allows.
+/// A provider's rate limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Requests a minute.
@@ -110,7 +109,7 @@ impl Pace {
         let _ = self.held.fetch_update(Relaxed, Relaxed, later);
     }
 
-    /// What was learnt so far.
+    /// The limits learnt so far.
     pub fn learnt(&self) -> Learnt {
         let known = |number: &AtomicU64| Some(number.load(Relaxed)).filter(|number| *number > 0);
         Learnt {
@@ -131,7 +130,7 @@ impl Pace {
         }
     }
 
-    /// What was learnt since this was last asked, if anything was.
+    /// The limits learnt, if they changed since the last call.
     pub fn take_learnt(&self) -> Option<Learnt> {
         (self.is_changed.swap(0, Relaxed) > 0).then(|| self.learnt())
     }
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_nobody_used_does_not_add_up() {
+    fn unused_time_is_not_saved_up() {
         let pace = Pace::default();
         pace.reserve(requests(60), 1, SECOND, FOREVER).unwrap();
         let later = 500 * SECOND;
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_wait_takes_no_turn() {
+    fn a_caller_that_cannot_wait_takes_no_turn() {
         let pace = Pace::default();
         let short = Duration::from_millis(100);
         assert_eq!(pace.reserve(requests(60), 1, SECOND, short), Ok(Duration::ZERO));
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_everyone() {
+    fn a_pause_holds_every_caller_of_the_model() {
         let pace = Pace::default();
         pace.hold(SECOND, Duration::from_secs(7));
         pace.hold(SECOND, Duration::from_secs(3));
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_is_kept_and_told_once() {
+    fn learnt_limits_are_kept_and_reported_once() {
         let pace = Pace::default();
         assert_eq!((pace.learnt(), pace.take_learnt()), (Learnt::default(), None));
         pace.learn(Size::Tokens, 10, 4000);
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_minute_and_the_speed_are_known() {
+    fn success_in_the_last_minute_and_speed_are_recorded() {
         let pace = Pace::default();
         assert!(!pace.has_worked(SECOND) && pace.speed().is_none());
         pace.note_worked(2 * SECOND, 1, 1, Duration::from_secs(1));

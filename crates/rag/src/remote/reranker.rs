@@ -1,11 +1,12 @@
 //! A remote model as a reranker.
-use super::call::{Counted, Errand, Patience, Purpose};
+use super::call::{Request, RetryPolicy};
 use super::cancel::Cancel;
 use super::check;
 use super::client::Client;
 use super::embedder::{not_offered, of_wrong};
 use super::failure::Failure;
-use super::spread::spread;
+use super::fan_out::fan_out;
+use super::record::{CallPurpose, Counted};
 use super::tokens::estimate;
 use crate::Result;
 use crate::model::{self, Checkpoint};
@@ -28,9 +29,9 @@ impl model::Reranker for Reranker<'_> {
     ) -> Result<Vec<f32>> {
         let counts: Vec<usize> = documents.iter().map(|text| estimate(text)).collect();
         let extra = estimate(query);
-        spread(self.0, &counts, extra, checkpoint, |range, patience, cancel| {
+        fan_out(self.0, &counts, extra, checkpoint, |range, retry, cancel| {
             let tokens = extra + counts[range.clone()].iter().sum::<usize>();
-            self.request(query, &documents[range], tokens, patience, cancel)
+            self.request(query, &documents[range], tokens, retry, cancel)
         })
     }
 }
@@ -42,25 +43,25 @@ impl Reranker<'_> {
         query: &str,
         documents: &[&str],
         tokens: usize,
-        patience: Patience,
+        retry: RetryPolicy,
         cancel: &Cancel,
     ) -> Result<Vec<f32>, Failure> {
         let (client, spec) = (self.0, self.0.spec());
-        let who = spec.who();
-        let ask = client.provider().rerank(&spec.model, query, documents);
-        let ask = ask.ok_or_else(|| Failure::last(not_offered(&who, "scores")))?;
+        let label = spec.label();
+        let payload = client.provider().rerank(&spec.model, query, documents);
+        let payload = payload.ok_or_else(|| Failure::last(not_offered(&label, "scores")))?;
         let sent: usize = documents.iter().map(|text| text.len()).sum();
-        // What is sent back may be escaped.
+        // Documents sent back may be escaped.
         let most_bytes = REST + DOCUMENT * documents.len() as u64 + 6 * sent as u64;
         let items = documents.len();
-        let purpose = Purpose::Rerank;
-        let errand = Errand { ask, purpose, items, tokens, most_bytes, patience };
-        client.run(errand, cancel, |body| {
+        let purpose = CallPurpose::Rerank;
+        let request = Request { payload, purpose, items, tokens, most_bytes, retry };
+        client.run(request, cancel, |body| {
             let read =
-                client.provider().scores(body).map_err(|why| Failure::malformed(&who, &why))?;
+                client.provider().scores(body).map_err(|why| Failure::malformed(&label, &why))?;
             let counted = Counted { input: read.tokens, output: None };
             let scores = check::scores(&read, documents.len());
-            Ok((scores.map_err(|wrong| of_wrong(&who, wrong))?, counted))
+            Ok((scores.map_err(|wrong| of_wrong(&label, wrong))?, counted))
         })
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_dates() {
+    fn retry_after_is_read_as_seconds_and_dates() {
         assert_eq!(asked(&[("retry-after", "7")]), Some(7.0));
         assert_eq!(asked(&[("retry-after", "0.5")]), Some(0.5));
         assert_eq!(asked(&[("retry-after-ms", "250"), ("retry-after", "7")]), Some(0.25));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_are_used_up() {
+    fn exhausted_rate_limits_pause_until_their_reset() {
         fn used(reset: &str) -> Option<f64> {
             asked(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", reset)])
         }

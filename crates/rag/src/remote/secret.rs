@@ -16,7 +16,7 @@ pub struct Secret(String);
 /// Where a key is read from when a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file of the server's operating system user that nobody else can read.
+    /// A file that only the server's operating system user can read.
     File(PathBuf),
     /// A variable of the server's environment.
     Environment(String),
@@ -135,7 +135,7 @@ impl Credential {
     }
 }
 
-/// Reads a key file: a regular file of the server's user that nobody else can read. A link at its
+/// Reads a key file: a regular file that only the server's user can read. A link at its
 /// end is not followed, and what is checked is what is read.
 fn read_file(path: &Path) -> Result<String, String> {
     let (file, size) = file::open(path, Links::No, LONGEST).map_err(|e| e.to_string())?;

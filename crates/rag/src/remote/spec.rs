@@ -1,8 +1,8 @@
-//! What a remote model is: the row of the catalog as an owned value.
+//! A remote model: its row of the catalog as an owned value.
 use super::address::Address;
-use super::call;
 use super::limit::Limits;
 use super::provider::{self, Kind, Provider};
+use super::record::{CallPurpose, Price};
 use super::secret::Credential;
 use super::tokens::estimate;
 use crate::model::Purpose;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Tokens that a model puts around a text.
 const SPECIAL_TOKENS: usize = 4;
 
-/// What a request is taken to last where nothing is known: that of an embedder of the public network.
+/// The assumed duration of a request where none was measured: that of a public embedder.
 const REQUEST: Duration = Duration::from_millis(500);
 
 /// A remote model.
@@ -22,9 +22,9 @@ const REQUEST: Duration = Duration::from_millis(500);
 pub struct Spec {
     /// As SQL names it.
     pub name: String,
-    /// What it is for.
+    /// Embedder, reranker or generator.
     pub kind: Kind,
-    /// Whose format it speaks.
+    /// The provider whose format it speaks.
     pub provider: String,
     /// Where it is; the provider's own address where NULL was given.
     pub url: Address,
@@ -48,7 +48,7 @@ pub struct Spec {
     pub max_request_tokens: usize,
     /// Requests in flight at once.
     pub concurrency: usize,
-    /// What the provider allows.
+    /// The provider's rate limits.
     pub limits: Limits,
     /// How freely a generator chooses words; `None` for models that take no such value.
     pub temperature: Option<f64>,
@@ -62,29 +62,18 @@ pub struct Spec {
     pub query_parameters: Map<String, Value>,
     /// The same with texts that are searched.
     pub document_parameters: Map<String, Value>,
-    /// What its provider charges.
+    /// The provider's prices.
     pub price: Price,
 }
 
 impl Spec {
-    /// What it costs to embed so many texts of so many tokens in all; `None` where the model has no price.
+    /// The cost of embedding so many texts of so many tokens in all; `None` where the model has no price.
     pub fn cost(&self, texts: f64, tokens: f64) -> Option<f64> {
         let Price { input, request, .. } = self.price;
         input.or(request)?;
         let requests = (texts / self.max_items as f64).max(tokens / self.max_request_tokens as f64);
         Some(tokens / 1e6 * input.unwrap_or(0.0) + requests.ceil() * request.unwrap_or(0.0))
     }
-}
-
-/// Prices of a model, in whatever currency.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Price {
-    /// Of a million tokens read.
-    pub input: Option<f64>,
-    /// Of a million tokens written.
-    pub output: Option<f64>,
-    /// Of a request, as rerankers are charged.
-    pub request: Option<f64>,
 }
 
 impl Spec {
@@ -94,7 +83,7 @@ impl Spec {
     }
 
     /// How errors name it.
-    pub(super) fn who(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("model \"{}\"", self.name)
     }
 
@@ -125,17 +114,17 @@ impl Spec {
         sha256_hex(parts.concat().as_bytes())
     }
 
-    /// What is put into the bodies of requests for this purpose alone.
-    pub(super) fn parameters_of(&self, purpose: call::Purpose) -> &Map<String, Value> {
+    /// Parameters of the requests for this purpose alone.
+    pub(super) fn parameters_of(&self, purpose: CallPurpose) -> &Map<String, Value> {
         static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         match purpose {
-            call::Purpose::Query => &self.query_parameters,
-            call::Purpose::Document => &self.document_parameters,
-            call::Purpose::Rerank | call::Purpose::Answer => &NONE,
+            CallPurpose::Query => &self.query_parameters,
+            CallPurpose::Document => &self.document_parameters,
+            CallPurpose::Rerank | CallPurpose::Answer => &NONE,
         }
     }
 
-    /// What is put before a text.
+    /// The prefix of a text.
     pub fn prefix(&self, purpose: Purpose) -> &str {
         match purpose {
             Purpose::Query => &self.query_prefix,
@@ -148,7 +137,7 @@ impl Spec {
     pub fn room(&self, purpose: Purpose) -> Result<usize> {
         let taken = SPECIAL_TOKENS + estimate(self.prefix(purpose));
         self.max_tokens.checked_sub(taken).filter(|room| *room > 0).ok_or_else(|| {
-            Error::configuration(format!("the prefix of {} fills its window", self.who()))
+            Error::configuration(format!("the prefix of {} fills its window", self.label()))
                 .with_hint("Create the model with a larger max_tokens, or a shorter prefix.")
         })
     }

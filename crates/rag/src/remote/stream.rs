@@ -1,37 +1,26 @@
 //! Responses that come bit by bit, a line at a time: server-sent events, and JSON objects on lines.
+use super::error_body::{refusal, without_mark};
 use super::failure::Failure;
-use super::provider::Provider;
+use super::provider::{Delta, Provider};
 use super::secret::Secret;
-use super::words::{refusal, without_mark};
 use crate::model::generator::Generated;
 
-/// Hears a response while it comes.
-pub(super) struct Ear<'a> {
+/// Reads a response line by line, and passes its text on.
+pub(super) struct StreamObserver<'a> {
     provider: &'static dyn Provider,
-    who: String,
+    label: String,
     say: &'a mut dyn FnMut(&str),
     generated: Generated,
     is_over: bool,
 }
 
-/// What a line brings.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Delta {
-    /// More text.
-    pub text: Option<String>,
-    /// The model has ended, or was ended.
-    pub is_over: bool,
-    /// It had more to say than it was allowed to.
-    pub is_cut: bool,
-    /// Tokens read, where this line tells.
-    pub input_tokens: Option<u64>,
-    /// Tokens written so far, where this line tells.
-    pub output_tokens: Option<u64>,
-}
-
-impl<'a> Ear<'a> {
-    pub fn new(provider: &'static dyn Provider, who: String, say: &'a mut dyn FnMut(&str)) -> Self {
-        Self { provider, who, say, generated: Generated::default(), is_over: false }
+impl<'a> StreamObserver<'a> {
+    pub fn new(
+        provider: &'static dyn Provider,
+        label: String,
+        say: &'a mut dyn FnMut(&str),
+    ) -> Self {
+        Self { provider, label, say, generated: Generated::default(), is_over: false }
     }
 
     /// Whether text was passed on: from then on nothing may be asked again.
@@ -39,7 +28,7 @@ impl<'a> Ear<'a> {
         !self.generated.text.is_empty()
     }
 
-    /// Begins with a response. One that failed before it said anything is forgotten.
+    /// Begins with a response. One that failed before its first text is forgotten.
     pub fn begin(&mut self) {
         self.generated = Generated::default();
         self.is_over = false;
@@ -63,13 +52,13 @@ impl<'a> Ear<'a> {
         }
         let is_error = || line.windows(7).any(|name| name == b"\"error\"");
         if let Some(words) = is_error().then(|| refusal(line, secret)).flatten() {
-            return Err(Failure::of_words(&self.who, 200, words, None));
+            return Err(Failure::of_error_body(&self.label, 200, words, None));
         }
-        match self.provider.heard(line) {
+        match self.provider.stream_event(line) {
             Ok(delta) => self.take(delta),
             // A line of something else, which is read as a whole when it has ended.
             Err(_) if !is_event && !self.has_begun() => {}
-            Err(why) => return Err(Failure::malformed(&self.who, &why)),
+            Err(why) => return Err(Failure::malformed(&self.label, &why)),
         }
         Ok(())
     }
@@ -86,17 +75,16 @@ impl<'a> Ear<'a> {
         self.is_over |= delta.is_over;
     }
 
-    /// All that was said, when the response has ended. Some servers answer in one piece whatever they are
-    /// asked.
+    /// The whole text, when the response has ended. Some servers never stream.
     pub fn finish(&mut self, body: &[u8]) -> Result<Generated, Failure> {
         if self.is_over {
             return Ok(std::mem::take(&mut self.generated));
         }
         if self.has_begun() {
-            return Err(Failure::malformed(&self.who, "It ends in the middle."));
+            return Err(Failure::malformed(&self.label, "It ends in the middle."));
         }
-        let said = self.provider.said(body);
-        let said = said.map_err(|why| Failure::malformed(&self.who, &why))?;
+        let said = self.provider.completion(body);
+        let said = said.map_err(|why| Failure::malformed(&self.label, &why))?;
         (self.say)(&said.text);
         Ok(said)
     }

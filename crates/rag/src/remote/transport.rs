@@ -120,7 +120,7 @@ impl Resolver for Checked {
 }
 
 /// Asks the system for a name's addresses. That cannot be interrupted, so a thread does it, and is left
-/// to end by itself when nobody waits any more.
+/// to end by itself when the call has ended.
 fn look_up(host: &str, end: Instant) -> Result<Vec<IpAddr>, ureq::Error> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let name = host.to_owned();

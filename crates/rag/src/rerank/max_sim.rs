@@ -72,7 +72,7 @@ impl MaxSim {
         Ok(Self { documents: documents.len(), query_tokens, matches, is_filled })
     }
 
-    /// What each query token found in a document.
+    /// The highest cosine of each query token in a document.
     pub fn of(&self, document: usize) -> &[f32] {
         &self.matches[document * self.query_tokens..(document + 1) * self.query_tokens]
     }

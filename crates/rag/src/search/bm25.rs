@@ -27,7 +27,7 @@ impl Bm25 {
         (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
     }
 
-    /// What `occurrences` of a lexeme of weight `idf` add to the score of a document of `length`
+    /// The summand of `occurrences` of a lexeme of weight `idf` in the score of a document of `length`
     /// lexemes. At most `idf * (k1 + 1)`.
     pub fn score(&self, idf: f64, occurrences: f64, length: f64) -> f64 {
         if occurrences <= 0.0 {

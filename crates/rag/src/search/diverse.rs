@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Words that texts are compared by, in a row.
 const SHINGLE: usize = 3;
 
-/// What becomes of a candidate. Ranks count those kept, from 1.
+/// Whether a candidate is returned, and if not, why. Ranks count those kept, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// It is returned.
@@ -20,7 +20,7 @@ pub enum Choice {
     Lower,
 }
 
-/// What limits the choice.
+/// Limits of the choice.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Limits {
     /// How many to keep.
@@ -42,7 +42,7 @@ pub fn choose<K: Eq + Hash, T>(
     candidates.iter().map(|(document, text)| chosen.take(document, || text_of(text))).collect()
 }
 
-/// What is kept so far.
+/// The candidates kept so far.
 struct Chosen<'a, K> {
     limits: &'a Limits,
     kept: usize,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn why_each_is_kept_or_not() {
+    fn each_choice_states_its_reason() {
         let candidates = [
             (1, "Vacuum removes dead rows."),
             (1, "Indexes make reading quick."),

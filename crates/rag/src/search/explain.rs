@@ -9,7 +9,7 @@ const EXCERPT: usize = 60;
 pub struct Explanation {
     /// Name of the collection.
     pub collection: String,
-    /// What was asked.
+    /// The query.
     pub query: String,
     /// Name of the model.
     pub model: String,
@@ -19,9 +19,9 @@ pub struct Explanation {
     pub generation: i32,
     /// How each leg got at its chunks.
     pub legs: Vec<Leg>,
-    /// What the order is by.
+    /// The value that orders the candidates.
     pub order: String,
-    /// What went otherwise than asked.
+    /// Deviations from the request.
     pub notes: Vec<String>,
     /// Milliseconds per step, in the order of the steps.
     pub times: Vec<(&'static str, f64)>,
@@ -36,7 +36,7 @@ pub struct Leg {
     pub name: &'static str,
     /// The index, or the table that was read in full; `None` when the leg had nothing to go by.
     pub access: Option<String>,
-    /// What it looked for.
+    /// The search condition.
     pub wanted: Option<String>,
     /// Candidates with a rank in it.
     pub found: usize,
@@ -47,9 +47,9 @@ pub struct Leg {
 pub struct Candidate {
     /// Place in the order, from 1.
     pub rank: Option<usize>,
-    /// Its number.
+    /// Its identifier.
     pub chunk_id: i64,
-    /// What the order is by.
+    /// The value that orders the candidates.
     pub score: Option<f64>,
     /// Rank by distance.
     pub dense_rank: Option<i32>,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_is_said() {
+    fn an_explanation_without_candidates_says_so() {
         let lines = Explanation::default().lines();
         assert!(lines.last().unwrap().contains("Candidates: 0"));
     }

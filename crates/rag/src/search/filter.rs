@@ -23,12 +23,12 @@ pub enum Filter {
     Test {
         /// Name of the field.
         field: String,
-        /// What it must pass.
+        /// The test.
         test: Test,
     },
 }
 
-/// What a field must pass.
+/// A test of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// It has a value, or has none.

@@ -1,12 +1,12 @@
 //! Pages of a GIN index over one column of lexemes, as PostgreSQL has kept them since 9.4 (`src/include/access/ginblock.h`):
-//! a tree of entries, one a lexeme, each with the places of its rows, few of them beside the lexeme, many in a tree of
-//! their own; and a list of entries that wait to be sorted in. Bytes that are no such page give an error, never a panic;
-//! so do long lexemes that PostgreSQL packed, and machines that keep the high byte first.
-use super::sample::Place;
+//! an entry tree with one entry per lexeme, whose posting list lies beside the lexeme or in a posting tree of its own; and
+//! a pending list. Bytes that are no such page give an error, never a panic; so do compressed lexemes and big-endian
+//! machines.
+use super::sample::Tid;
 
-/// The page that says where the list of waiting entries begins.
+/// The metapage, which points to the pending list.
 pub const META: u32 = 0;
-/// The root of the tree of entries.
+/// The root of the entry tree.
 pub const ROOT: u32 = 1;
 /// No page.
 const NO_PAGE: u32 = u32::MAX;
@@ -18,48 +18,48 @@ const DATA: u16 = 1;
 const LEAF: u16 = 1 << 1;
 const DELETED: u16 = 1 << 2;
 const COMPRESSED: u16 = 1 << 7;
-/// What the number of places says where they are in a tree.
-const IN_TREE: u16 = u16::MAX;
+/// Stands for the number of TIDs where they are in a posting tree.
+const POSTING_TREE: u16 = u16::MAX;
 /// Marks entries without a key.
 const HAS_NULLS: u16 = 1 << 15;
-/// Marks places beside a lexeme that are packed.
+/// Marks a compressed posting list beside a lexeme.
 const PACKED: u32 = 1 << 31;
-/// Most bytes of a difference between two places.
+/// Most bytes of a difference between two TIDs.
 const MOST_BYTES: usize = 7;
-/// Bits of a place's number that tell where on its page it is.
-const PLACE_BITS: u32 = 11;
+/// Bits of a packed TID that hold the offset number.
+const OFFSET_BITS: u32 = 11;
 
-/// What is no page of such an index.
+/// Bytes that are no page of such an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
 type Result<T> = std::result::Result<T, Malformed>;
 
-/// Places as numbers, which are in the order of the places.
-pub fn number((page, place): Place) -> u64 {
-    u64::from(page) << PLACE_BITS | u64::from(place)
+/// A TID packed into a number; numbers are in the order of TIDs.
+pub fn packed((page, offset): Tid) -> u64 {
+    u64::from(page) << OFFSET_BITS | u64::from(offset)
 }
 
-/// The place of a number.
-pub fn place(number: u64) -> Place {
-    ((number >> PLACE_BITS) as u32, (number & ((1 << PLACE_BITS) - 1)) as u16)
+/// The TID of a packed one.
+pub fn tid(packed: u64) -> Tid {
+    ((packed >> OFFSET_BITS) as u32, (packed & ((1 << OFFSET_BITS) - 1)) as u16)
 }
 
 /// A page.
 #[derive(Clone, Copy)]
 pub struct Page<'a>(&'a [u8]);
 
-/// Where the places of a lexeme's rows are.
+/// Where a lexeme's posting list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Postings<'a> {
-    /// In the tree with this root.
+    /// In the posting tree with this root.
     Tree(u32),
     /// In these bytes.
     Packed(&'a [u8]),
 }
 
-/// Lexeme and place of an entry that waits.
-pub type Waiting<'a> = (Option<&'a [u8]>, u64);
+/// Lexeme and packed TID of an entry of the pending list.
+pub type PendingEntry<'a> = (Option<&'a [u8]>, u64);
 
 /// Where to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,19 +80,19 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32> {
     Ok(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
 }
 
-/// Number of a block or, of six bytes, a place: halves of a block's number, the higher first.
+/// A block number: two halves, the higher first. A TID is a block number and an offset number.
 fn block_at(bytes: &[u8], at: usize) -> Result<u32> {
     Ok(u32::from(u16_at(bytes, at)?) << 16 | u32::from(u16_at(bytes, at + 2)?))
 }
 
-fn place_at(bytes: &[u8], at: usize) -> Result<Place> {
+fn tid_at(bytes: &[u8], at: usize) -> Result<Tid> {
     Ok((block_at(bytes, at)?, u16_at(bytes, at + 4)?))
 }
 
-/// The number of the place there.
-fn number_at(bytes: &[u8], at: usize) -> Result<u64> {
-    let place = place_at(bytes, at)?;
-    if place.1 < 1 << PLACE_BITS { Ok(number(place)) } else { Err(Malformed) }
+/// The packed TID there.
+fn packed_at(bytes: &[u8], at: usize) -> Result<u64> {
+    let tid = tid_at(bytes, at)?;
+    if tid.1 < 1 << OFFSET_BITS { Ok(packed(tid)) } else { Err(Malformed) }
 }
 
 impl<'a> Page<'a> {
@@ -116,8 +116,8 @@ impl<'a> Page<'a> {
         u32_at(self.special(0), 0).ok().filter(|page| *page != NO_PAGE)
     }
 
-    /// The first page of entries that wait, by the page [`META`].
-    pub fn waiting(self) -> Result<Option<u32>> {
+    /// The first page of the pending list, by the page [`META`].
+    pub fn pending_head(self) -> Result<Option<u32>> {
         Ok(Some(u32_at(self.0, HEADER)?).filter(|page| *page != NO_PAGE))
     }
 
@@ -132,16 +132,16 @@ impl<'a> Page<'a> {
         self.0.get(start..start + length).ok_or(Malformed)
     }
 
-    /// Lexeme and place of each entry that waits on this page.
-    pub fn waiting_entries(self) -> Result<impl Iterator<Item = Result<Waiting<'a>>>> {
+    /// The entries of the pending list on this page.
+    pub fn pending_entries(self) -> Result<impl Iterator<Item = Result<PendingEntry<'a>>>> {
         let entry = move |at| {
             let tuple = self.tuple(at)?;
-            Ok((lexeme(tuple)?, number_at(tuple, 0)?))
+            Ok((lexeme(tuple)?, packed_at(tuple, 0)?))
         };
         Ok((0..self.count()?).map(entry))
     }
 
-    /// From a page of the tree of entries: where the lexeme is, or its places where it is here.
+    /// From a page of the entry tree: where to look for the lexeme, or its posting list.
     pub fn find(self, wanted: &[u8]) -> Result<Step<Option<Postings<'a>>>> {
         let count = self.count()?;
         // On inner pages the last key counts as higher than all where nothing is to the right.
@@ -166,23 +166,23 @@ impl<'a> Page<'a> {
         if lexeme(tuple)? != Some(wanted) {
             return Ok(Step::Here(None));
         }
-        let (at, places) = place_at(tuple, 0)?;
-        if places == IN_TREE {
+        let (at, tids) = tid_at(tuple, 0)?;
+        if tids == POSTING_TREE {
             return Ok(Step::Here(Some(Postings::Tree(at))));
         }
-        if at & PACKED == 0 && places > 0 {
+        if at & PACKED == 0 && tids > 0 {
             return Err(Malformed);
         }
         let packed = tuple.get((at & !PACKED) as usize..).ok_or(Malformed)?;
-        Ok(Step::Here(Some(Postings::Packed(if places == 0 { &[] } else { packed }))))
+        Ok(Step::Here(Some(Postings::Packed(if tids == 0 { &[] } else { packed }))))
     }
 
-    /// From a page of a tree of places: the leftmost page below, or nothing where this is a leaf.
+    /// From a page of a posting tree: the leftmost page below, or nothing where this is a leaf.
     pub fn leftmost(self) -> Result<Step<()>> {
         if !self.has(DATA) {
             return Err(Malformed);
         }
-        // Behind the place that bounds the page.
+        // Behind the TID that bounds the page.
         if self.has(LEAF) {
             Ok(Step::Here(()))
         } else {
@@ -190,13 +190,13 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// From an inner page of a tree of places: how many pages are below.
+    /// From an inner page of a posting tree: how many pages are below.
     pub fn children(self) -> Result<u16> {
         u16_at(self.special(4), 0)
     }
 
-    /// Adds the places of a leaf of such a tree to `places`.
-    pub fn unpack(self, places: &mut Vec<u64>) -> Result<()> {
+    /// Adds the TIDs of a leaf of a posting tree to `tids`.
+    pub fn unpack(self, tids: &mut Vec<u64>) -> Result<()> {
         if self.has(DELETED) {
             return Ok(());
         }
@@ -204,7 +204,7 @@ impl<'a> Page<'a> {
             return Err(Malformed);
         }
         let lower = usize::from(u16_at(self.0, 12)?);
-        unpack(self.0.get(HEADER + 8..lower).ok_or(Malformed)?, places)
+        unpack(self.0.get(HEADER + 8..lower).ok_or(Malformed)?, tids)
     }
 }
 
@@ -224,31 +224,31 @@ fn lexeme(tuple: &[u8]) -> Result<Option<&[u8]>> {
     text.get(start..length).map(Some).ok_or(Malformed)
 }
 
-/// Adds the places of packed segments to `places`, ascending as these: each has its first place, how many bytes follow, and in these the
-/// differences from place to place, seven bits a byte, the lowest first, an eighth bit where more follow.
-pub fn unpack(mut segments: &[u8], places: &mut Vec<u64>) -> Result<()> {
+/// Adds the TIDs of compressed segments to `tids`, in ascending order. A segment has its first TID, how many bytes follow,
+/// and in these the differences from TID to TID: seven bits a byte, the lowest first, the eighth bit set where more follow.
+pub fn unpack(mut segments: &[u8], tids: &mut Vec<u64>) -> Result<()> {
     while segments.len() >= 8 {
-        let mut current = number_at(segments, 0)?;
+        let mut current = packed_at(segments, 0)?;
         let length = usize::from(u16_at(segments, 6)?);
         let end = 8 + length;
-        if end > segments.len() || places.last().is_some_and(|last| current < *last) {
+        if end > segments.len() || tids.last().is_some_and(|last| current < *last) {
             return Err(Malformed);
         }
-        places.push(current);
+        tids.push(current);
         let mut at = 8;
         while at < end {
             if let Some((one, two, bytes)) = two_differences(&segments[at..], end - at) {
-                places.extend([current + one, current + one + two]);
+                tids.extend([current + one, current + one + two]);
                 current += one + two;
                 at += bytes;
             } else {
                 let (difference, bytes) = difference(&segments[at..end]);
                 current += difference;
-                places.push(current);
+                tids.push(current);
                 at += bytes;
             }
         }
-        if current >> (u32::BITS + PLACE_BITS) > 0 {
+        if current >> (u32::BITS + OFFSET_BITS) > 0 {
             return Err(Malformed);
         }
         segments = segments.get(8 + length.next_multiple_of(2)..).unwrap_or(&[]);
@@ -296,13 +296,13 @@ fn sevens(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::postings::{Postings as Weighed, weightiest};
+    use crate::search::postings::{PostingList, top_k};
     use proptest::prelude::*;
 
-    fn packed(places: &[u64]) -> Vec<u8> {
+    fn compressed(tids: &[u64]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for segment in places.chunks(50) {
-            let (page, at) = place(segment[0]);
+        for segment in tids.chunks(50) {
+            let (page, at) = tid(segment[0]);
             let mut deltas = Vec::new();
             for pair in segment.windows(2) {
                 let mut delta = pair[1] - pair[0];
@@ -323,23 +323,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_comes_out(gaps in prop::collection::vec((0..37_u32, any::<u64>()), 1..300)) {
+        fn compressed_posting_lists_decode_to_their_tids(gaps in prop::collection::vec((0..37_u32, any::<u64>()), 1..300)) {
             // As many of few bytes as of many.
             let gaps = gaps.into_iter().map(|(bits, gap)| 1 + gap % (1 << bits));
-            let highest = number((u32::MAX - 1, 2_047));
-            let places = gaps.scan(0, |last, gap| { *last += gap; Some(*last) });
-            let places: Vec<u64> = places.take_while(|place| *place < highest).chain([highest]).collect();
+            let highest = packed((u32::MAX - 1, 2_047));
+            let tids = gaps.scan(0, |last, gap| { *last += gap; Some(*last) });
+            let tids: Vec<u64> = tids.take_while(|tid| *tid < highest).chain([highest]).collect();
             let mut found = Vec::new();
-            prop_assert_eq!(unpack(&packed(&places), &mut found), Ok(()));
-            prop_assert_eq!(found, places);
+            prop_assert_eq!(unpack(&compressed(&tids), &mut found), Ok(()));
+            prop_assert_eq!(found, tids);
         }
 
         #[test]
         fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300), wanted in prop::collection::vec(any::<u8>(), 0..5), flags in any::<u8>()) {
-            let mut places = Vec::new();
-            if unpack(&bytes, &mut places).is_ok() {
-                prop_assert!(places.is_sorted());
-                let _ = weightiest(&[Weighed { weight: 1.0, places: &places }], 10, None);
+            let mut tids = Vec::new();
+            if unpack(&bytes, &mut tids).is_ok() {
+                prop_assert!(tids.is_sorted());
+                let _ = top_k(&[PostingList { weight: 1.0, tids: &tids }], 10, None);
             }
             let end = bytes.len();
             if end > 40 {
@@ -347,8 +347,8 @@ mod tests {
                 bytes[12..14].copy_from_slice(&(end as u16 - 8).to_ne_bytes());
             }
             if let Ok(page) = Page::new(&bytes) {
-                let _ = (page.find(&wanted), page.leftmost(), page.children(), page.unpack(&mut places), page.waiting(), page.right());
-                let _ = page.waiting_entries().map(Iterator::count);
+                let _ = (page.find(&wanted), page.leftmost(), page.children(), page.unpack(&mut tids), page.pending_head(), page.right());
+                let _ = page.pending_entries().map(Iterator::count);
             }
         }
     }

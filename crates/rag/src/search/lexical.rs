@@ -1,4 +1,4 @@
-//! Whose index finds the chunks of the lexical leg, and the text such an index gets: lexemes as words that
+//! The engines of the lexical leg, and the text that another extension's index gets: lexemes as words that
 //! every tokenizer leaves alone, so that all engines index and look for the very same ones.
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 /// Bytes of a lexeme from which on its hash stands for it: engines pass over long words.
 const LONG: usize = 100;
 
-/// What finds the chunks of the lexical leg.
+/// The index that finds the chunks of the lexical leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// A GIN index over lexemes, and BM25 as this package counts it.
@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn engines_have_names_and_least_versions() {
+    fn lexical_engines_have_names_and_minimum_versions() {
         for engine in Engine::ALL {
             assert_eq!(Engine::named(engine.name()), Some(engine));
         }

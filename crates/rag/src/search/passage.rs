@@ -44,7 +44,7 @@ pub fn passages<K: PartialEq>(hits: &[(K, Vec<Piece>)]) -> Vec<Passage> {
             hits: vec![hit],
             pieces: pieces.iter().collect(),
         };
-        // What joins two groups may touch a third.
+        // A piece that joins two groups may touch a third.
         while let Some(position) = groups.iter().position(|other| {
             hits[other.hits[0]].0 == *document
                 && group.first <= other.last + 1
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_kept_apart() {
+    fn passages_of_different_documents_are_not_joined() {
         let piece = |ordinal| Piece {
             chunk_id: 1,
             ordinal,

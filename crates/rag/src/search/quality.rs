@@ -46,7 +46,7 @@ impl Figures {
     }
 }
 
-/// What a relevant one counts at a rank, from 1.
+/// The gain of a relevant result at a rank, from 1.
 fn gain(rank: usize) -> f64 {
     1.0 / (rank as f64 + 1.0).log2()
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_known_rankings() {
+    fn metrics_of_known_rankings() {
         let figures = of(&[9, 1, 8, 2], &[1, 2, 3], 3);
         assert!(near(figures.recall, 1.0 / 3.0) && near(figures.reciprocal_rank, 0.5));
         let ideal = 1.0 + 1.0 / 3_f64.log2() + 0.5;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_and_means() {
+    fn medians_and_means_of_lists() {
         assert!(near(median(&[]), 0.0) && near(median(&[3.0, 1.0, 2.0]), 2.0));
         assert!(near(median(&[4.0, 1.0, 2.0, 3.0]), 2.5));
         assert_eq!(mean(&[]), Figures::default());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn equally_near_ones_stand_for_each_other() {
+    fn recall_counts_neighbours_at_equal_distance() {
         assert!(near(recall_of_nearest(&[0.1, 0.2, 0.2], &[0.1, 0.2, 0.2, 0.2], 3), 1.0));
         assert!(near(recall_of_nearest(&[0.1, 0.3, 0.4], &[0.1, 0.2, 0.3], 2), 0.5));
         assert!(near(recall_of_nearest(&[], &[], 5), 1.0));

@@ -1,4 +1,4 @@
-//! What a user typed into a search box, as a structure that full-text search takes without error.
+//! Search text as a user types it, parsed into a structure that full-text search takes without error.
 //!
 //! The glue gives the parts to PostgreSQL as parameters: the words of [`Query::text`] through
 //! `to_tsvector` and [`any_of`], each phrase and exclusion through `phraseto_tsquery`. None of those
@@ -18,9 +18,9 @@ pub struct Query {
     /// The text without quotation marks and exclusions: what to embed, and whose lexemes to look
     /// for. Words of phrases are part of it.
     pub text: String,
-    /// What must occur, in order and adjacent.
+    /// Phrases that must occur, in order and adjacent.
     pub phrases: Vec<String>,
-    /// What must not occur: words and phrases.
+    /// Words and phrases that must not occur.
     pub excluded: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ fn operator(text: &str) -> Option<(Part<'_>, &str)> {
     }
     let end = negated.find(char::is_whitespace).unwrap_or(negated.len());
     let word = negated[..end].trim_end_matches(|c: char| !c.is_alphanumeric());
-    // Options of one letter and negative numbers are things people ask about.
+    // Options of one letter and negative numbers are things to search for.
     let is_word = word.starts_with(char::is_alphabetic) && word.chars().nth(1).is_some();
     is_word.then(|| (Part::Excluded(word), &negated[word.len()..]))
 }

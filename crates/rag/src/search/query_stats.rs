@@ -271,7 +271,7 @@ impl QueryStats {
             .map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
         let (Some(MAGIC), Some(next)) = (words.next(), words.next()) else { return false };
         let words: Vec<u64> = words.collect();
-        if words.len() % (4 + 2 * WIDTH) != 0 || words.len() / (4 + 2 * WIDTH) > SLOTS {
+        if !words.len().is_multiple_of(4 + 2 * WIDTH) || words.len() / (4 + 2 * WIDTH) > SLOTS {
             return false;
         }
         self.next_incarnation = self.next_incarnation.max(next.cast_signed());

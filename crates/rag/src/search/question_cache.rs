@@ -13,7 +13,7 @@ pub const NUMBERS: usize = 16_512;
 /// so few that a look at all of them takes a microsecond.
 const WAYS: usize = 256;
 
-/// What stands for a question.
+/// The hash that stands for a question.
 pub type Key = [u8; 32];
 
 /// The key of a question of these tokens, without special ones, asked of the model `fingerprint`.
@@ -50,7 +50,7 @@ impl Slot {
     }
 }
 
-/// What a cache counts.
+/// Counters of a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counters {
@@ -68,7 +68,7 @@ impl Counters {
     }
 }
 
-/// A cache over memory that somebody else owns, and keeps others out of meanwhile.
+/// A cache over memory that the caller owns and has locked.
 pub struct Cache<'a> {
     /// Its counters.
     pub counters: &'a mut Counters,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_comes_back() {
+    fn a_cached_embedding_is_returned() {
         let mut memory = Memory::new(8);
         let mut cache = memory.cache();
         let known = key("model", &[1, 2, 3]);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn one_without_token_vectors_does_not_stand_for_one_with() {
+    fn a_cached_embedding_without_token_vectors_misses_when_they_are_wanted() {
         let mut memory = Memory::new(4);
         let mut cache = memory.cache();
         let known = key("model", &[1]);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_slots_hardly_any_stays_unused() {
+    fn keys_spread_over_all_cache_slots() {
         for count in [300, 1_000, 3_000] {
             let mut used = vec![0; count];
             // Ninety in a hundred slots' worth of keys: how many find no room among those of their own?
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn many_slots_keep_what_was_put_last() {
+    fn a_full_cache_keeps_the_latest_embeddings() {
         let mut memory = Memory::new(2 * WAYS + 88);
         let mut cache = memory.cache();
         for n in 0..600 {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_kept() {
+    fn an_embedding_too_large_for_a_slot_is_not_cached() {
         let mut memory = Memory::new(4);
         let mut cache = memory.cache();
         cache.put(&key("model", &[1]), &embedding(0.5, Some(NUMBERS)));

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 /// Most rows that a page of PostgreSQL's usual size holds.
 const MOST_A_PAGE: f64 = 291.0;
 
-/// Where a row lies: its page, and its place on that, from 1.
-pub type Place = (u32, u16);
+/// A TID (item pointer): block number, and offset number from 1.
+pub type Tid = (u32, u16);
 
 /// A table as statistics have it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,23 +16,23 @@ pub struct Extent {
     pub pages: NonZeroU32,
 }
 
-/// About `wanted` rows. Some of the places may be empty. Another `seed` means other
-/// pages, the same one the same pages.
-pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<Place> {
+/// TIDs of about `wanted` rows: all of some pages. Some may be empty. Another `seed` means other pages, the same one the
+/// same pages.
+pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<Tid> {
     let pages = f64::from(extent.pages.get());
     let rows_a_page = (extent.rows / pages).clamp(1.0, MOST_A_PAGE);
-    // Pages differ in how much they hold, and rows that were deleted leave places empty.
+    // Pages differ in how much they hold, and deleted rows leave TIDs empty.
     let last = (2.0 * rows_a_page + 4.0).ceil().min(MOST_A_PAGE) as u16;
     let looked_at = (wanted as f64 / rows_a_page).ceil().clamp(1.0, pages);
     let stride = pages / looked_at;
     let start = stride * (seed % 1_024) as f64 / 1_024.0;
     let page = |n: u32| ((start + stride * f64::from(n)) as u32).min(extent.pages.get() - 1);
     let pages = (0..looked_at as u32).map(page);
-    pages.flat_map(|page| (1..=last).map(move |place| (page, place))).collect()
+    pages.flat_map(|page| (1..=last).map(move |offset| (page, offset))).collect()
 }
 
-/// `wanted` places all over the table, which rows are likely to be at. Another `seed` means others.
-pub fn scattered(extent: Extent, wanted: usize, seed: u64) -> impl Iterator<Item = Place> {
+/// `wanted` random TIDs where rows are likely. Another `seed` means others.
+pub fn scattered(extent: Extent, wanted: usize, seed: u64) -> impl Iterator<Item = Tid> {
     let pages = u64::from(extent.pages.get());
     let rows_a_page = (extent.rows / pages as f64).clamp(1.0, MOST_A_PAGE) as u64;
     let mut state = seed;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn small_tables_are_read_whole() {
+    fn a_small_table_is_sampled_whole() {
         let places = places(extent(40.0, 10), 1_000, 77);
         assert_eq!(
             places.iter().map(|(page, _)| *page).collect::<BTreeSet<_>>(),
@@ -67,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn scattered_places_are_where_rows_are() {
-        let places: BTreeSet<Place> = scattered(extent(9_990.0, 1_000), 2_000, 7).collect();
+    fn random_tids_lie_within_the_table() {
+        let places: BTreeSet<Tid> = scattered(extent(9_990.0, 1_000), 2_000, 7).collect();
         assert!(places.iter().all(|(page, place)| *page < 1_000 && (1..=9).contains(place)));
         assert!(
             places.len() > 1_500 && places.iter().filter(|(page, _)| *page < 500).count() > 600

@@ -27,7 +27,8 @@ fn piece(c: char) -> Option<usize> {
 /// Punctuation of these scripts, wide forms of ASCII's, and typographic quotation marks and dashes.
 fn is_punctuation(c: char) -> bool {
     matches!(c,
-        '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}' | '\u{3000}'..='\u{3004}' | '\u{3008}'..='\u{3030}'
+        '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}' | '\u{3000}'..='\u{3004}' | '\u{3008}'..='\u{3020}'
+        | '\u{302a}'..='\u{3030}'
         | '\u{ff01}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{ff3b}'..='\u{ff40}' | '\u{ff5b}'..='\u{ff65}')
 }
 
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_spaces_stays_as_it_is() {
+    fn text_with_spaces_is_unchanged() {
         for text in ["", "plain text", "Größe, naïve", "한국어 문장", "שלום עולם"] {
             assert!(matches!(for_documents(text), Cow::Borrowed(same) if same == text), "{text}");
         }

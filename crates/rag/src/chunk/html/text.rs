@@ -1,11 +1,11 @@
 //! Writes the extracted text: white space as browsers render it, and a block for each piece.
-use super::super::document::{Document, Kind};
+use super::super::document::{BlockKind, Document};
 use crate::{Result, memory};
 
 /// Deepest list that is indented; deeper ones line up with it.
 const MAX_INDENT: usize = 6;
 
-/// What separates two blocks.
+/// The separator of two blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Gap {
     #[default]
@@ -75,7 +75,7 @@ impl Writer {
         }
         self.is_new_row = false;
         self.space = false;
-        // A no-break space only matters to who breaks lines.
+        // A no-break space only matters when lines are broken.
         let mut parts = word.split('\u{a0}');
         self.text.push_str(parts.next().unwrap_or_default());
         parts.for_each(|part| {
@@ -156,9 +156,9 @@ impl Writer {
                 let title = self.text[start..].to_owned();
                 self.document.push_heading(start..end, level, &title);
             }
-            None if self.is_lead => self.document.push(start..end, Kind::Lead),
-            None if is_lines => self.document.push(start..end, Kind::Lines),
-            None => self.document.push(start..end, Kind::Text),
+            None if self.is_lead => self.document.push(start..end, BlockKind::Lead),
+            None if is_lines => self.document.push(start..end, BlockKind::Lines),
+            None => self.document.push(start..end, BlockKind::Text),
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
         parse(html, &mut || Ok(())).unwrap().0
     }
 
-    fn blocks(html: &str) -> Vec<(Kind, String)> {
+    fn blocks(html: &str) -> Vec<(BlockKind, String)> {
         let (text, document) = parse(html, &mut || Ok(())).unwrap();
         document.blocks.iter().map(|block| (block.kind, text[block.range()].to_owned())).collect()
     }
@@ -313,7 +313,8 @@ mod tests {
     #[test]
     fn tables_become_rows() {
         let table = "<table><caption>T</caption><tr><th>a</th><th> b</th></tr><tr><td><p>1</p><p>2</p><td></table>x";
-        let expected = [(Kind::Lines, "T\na | b\n1 2 |".to_owned()), (Kind::Text, "x".to_owned())];
+        let expected =
+            [(BlockKind::Lines, "T\na | b\n1 2 |".to_owned()), (BlockKind::Text, "x".to_owned())];
         assert_eq!(blocks(table), expected);
     }
 
@@ -329,18 +330,22 @@ mod tests {
         assert_eq!(
             blocks("<h2>A <code>b</code></h2>c<dl><dt>t<dd>d</dl><pre>x</pre>"),
             [
-                (Kind::Heading(0), "A b".to_owned()),
-                (Kind::Text, "c".to_owned()),
-                (Kind::Lead, "t".to_owned()),
-                (Kind::Text, "d".to_owned()),
-                (Kind::Lines, "x".to_owned()),
+                (BlockKind::Heading(0), "A b".to_owned()),
+                (BlockKind::Text, "c".to_owned()),
+                (BlockKind::Lead, "t".to_owned()),
+                (BlockKind::Text, "d".to_owned()),
+                (BlockKind::Lines, "x".to_owned()),
             ]
         );
     }
 
     #[test]
     fn a_heading_that_is_not_closed_ends_at_the_next_paragraph() {
-        let kinds: Vec<Kind> = blocks("<h1>A<p>b<h2>C<ul><li>d").into_iter().map(|b| b.0).collect();
-        assert_eq!(kinds, [Kind::Heading(0), Kind::Text, Kind::Heading(1), Kind::Text]);
+        let kinds: Vec<BlockKind> =
+            blocks("<h1>A<p>b<h2>C<ul><li>d").into_iter().map(|b| b.0).collect();
+        assert_eq!(
+            kinds,
+            [BlockKind::Heading(0), BlockKind::Text, BlockKind::Heading(1), BlockKind::Text]
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// The fields of `config.json` that shape the graph.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    /// What the weights were saved from, for example `["BertModel"]`.
+    /// The class that the weights were saved from, for example `["BertModel"]`.
     #[serde(default)]
     pub architectures: Vec<String>,
     /// The family, `bert`.

@@ -1,4 +1,4 @@
-//! What the families call their tensors.
+//! The tensors' names in each family.
 use super::config::Family;
 
 /// Names of a layer's parts; each follows [`Names::layer`].

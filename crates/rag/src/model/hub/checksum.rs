@@ -3,7 +3,7 @@ use crate::model::manifest::{hex, sha256_hex};
 use crate::{Error, Result};
 use sha1::{Digest, Sha1};
 
-/// What a file must hash to.
+/// The expected hash of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checksum {
     /// sha256 of the bytes: large files.

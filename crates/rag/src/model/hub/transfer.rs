@@ -1,9 +1,52 @@
 //! Gets a path of a hub: redirects, retries, resumption, limits.
-use super::Settings;
 use crate::{Error, Result};
 use std::io::Read;
+use std::time::Duration;
 use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body};
+
+/// The public hub.
+pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+
+/// How to reach a hub.
+#[derive(Clone)]
+pub struct Settings {
+    /// Scheme, host and perhaps a path, without a slash at the end.
+    pub endpoint: String,
+    /// Sent to the endpoint's host, and to no other.
+    pub token: Option<String>,
+    /// Most bytes of one file.
+    pub max_bytes: u64,
+    /// How often a file is tried again without having got any further.
+    pub retries: u32,
+    /// Pause before the first retry; doubled for each further one.
+    pub pause: Duration,
+    /// Longest wait for a connection, an answer, or the next bytes of a body.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// `HF_ENDPOINT` and `HF_TOKEN`, or the public hub without a token.
+    pub fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
+        Self::new(
+            variable("HF_ENDPOINT").as_deref().unwrap_or(DEFAULT_ENDPOINT),
+            variable("HF_TOKEN").as_deref(),
+        )
+    }
+
+    /// Settings with patience and limits that suit models.
+    pub fn new(endpoint: &str, token: Option<&str>) -> Self {
+        Self {
+            endpoint: endpoint.trim().trim_end_matches('/').to_owned(),
+            token: token.map(|t| t.trim().to_owned()),
+            max_bytes: 4 << 30,
+            retries: 3,
+            pause: Duration::from_secs(1),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
 
 const MAX_REDIRECTS: usize = 5;
 const USER_AGENT: &str = concat!("rag-model/", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,4 @@
-//! What stands beside the weights: sentence-transformers' modules, window, prefixes.
-use super::pooling::PoolingConfig;
+//! Settings files beside the weights: sentence-transformers' modules, window, prefixes.
 use super::source::Source;
 use crate::model::manifest::{Activation, Kind, Pooling};
 use crate::{Error, Result};
@@ -31,7 +30,7 @@ pub struct Settings {
     pub query_prefix: String,
     /// Put before a document.
     pub document_prefix: String,
-    /// What happens to a reranker's score.
+    /// Applied to a reranker's score.
     pub activation: Activation,
     /// Whether nothing says how to pool: then it is by the mean, as sentence-transformers does.
     pub is_plain: bool,
@@ -206,6 +205,55 @@ impl Settings {
             _ => Ok(()),
         }
     }
+}
+
+/// `1_Pooling/config.json` of sentence-transformers: how token vectors become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolingConfig {
+    /// Mean or first token.
+    pub pooling: Pooling,
+    /// Length of a token's vector, where stated.
+    pub dimensions: Option<usize>,
+    /// Whether the tokens of a prefix count in the mean.
+    pub includes_prefix: bool,
+}
+
+impl PoolingConfig {
+    /// Reads the file; anything but one of mean and CLS is refused.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let fields: Map<String, Value> = json("1_Pooling/config.json", bytes)?;
+        Ok(Self {
+            pooling: pooling(&fields)?,
+            dimensions: fields
+                .get("word_embedding_dimension")
+                .and_then(Value::as_u64)
+                .map(|n| n as usize),
+            includes_prefix: fields.get("include_prompt").and_then(Value::as_bool).unwrap_or(true),
+        })
+    }
+}
+
+/// Published files have one boolean per mode; newer ones name the mode.
+fn pooling(fields: &Map<String, Value>) -> Result<Pooling> {
+    let mut modes: Vec<&str> = fields
+        .iter()
+        .filter(|(_, value)| value.as_bool() == Some(true))
+        .filter_map(|(name, _)| name.strip_prefix("pooling_mode_"))
+        .collect();
+    modes.extend(fields.get("pooling_mode").and_then(Value::as_str));
+    match modes[..] {
+        ["mean_tokens" | "mean"] => Ok(Pooling::Mean),
+        ["cls_token" | "cls"] => Ok(Pooling::Cls),
+        _ => Err(Error::unsupported(format!("pooling by {} cannot be imported", listed(&modes)))
+            .with_hint("Supported are the mean of all tokens and the CLS token.")),
+    }
+}
+
+fn listed(modes: &[&str]) -> String {
+    if modes.is_empty() {
+        return "no mode at all".into();
+    }
+    modes.iter().map(|m| format!("\"{m}\"")).collect::<Vec<_>>().join(" and ")
 }
 
 fn unknown_module(module: &Module) -> Error {

@@ -1,5 +1,4 @@
 //! Where the files of a model come from: a directory, a zip (a wheel is one) holding one, or a hub.
-use super::{EXPORTED_FILE, ONNX_FILE, WEIGHTS_FILE};
 use crate::file::{self, Links};
 use crate::model::hub::Snapshot;
 use crate::{Error, Result};
@@ -8,6 +7,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
+
+/// Weights as trained.
+pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
+/// A graph that is meant to be run: it is taken as it is.
+pub(super) const ONNX_FILE: &str = "model.onnx";
+/// A graph that hubs keep beside the weights for convenience: taken as it is where the weights
+/// cannot be imported, since a graph written here is smaller and faster.
+pub(super) const EXPORTED_FILE: &str = "onnx/model.onnx";
 
 /// Larger files are not read. ONNX files cannot pass 2 GB, and weights become one.
 const MAX_FILE_BYTES: u64 = 4 << 30;

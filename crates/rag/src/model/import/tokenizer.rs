@@ -1,7 +1,8 @@
 //! Whether a tokenizer and a graph belong together.
+use crate::model::tokenizer::parsed;
 use crate::{Error, Result};
 
-/// What the graph expects.
+/// The graph's requirements.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     /// Rows of the word embeddings, where known.
@@ -23,8 +24,7 @@ pub fn check(json: &[u8], expected: &Expected) -> Result<()> {
             .with_detail(e.to_string())
             .with_hint("The file is damaged or of a newer format.")
     };
-    tokenizers::utils::parallelism::set_parallelism(false);
-    let mut tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(damaged)?;
+    let mut tokenizer = parsed(json).map_err(damaged)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(damaged)?;
 

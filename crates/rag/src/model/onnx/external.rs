@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_trusted() {
+    fn a_malformed_graph_is_not_self_contained() {
         let whole = model(proto::Tensor { raw_data: vec![1; 300], ..proto::Tensor::default() });
         let bytes = whole.encode_to_vec();
         assert!(!is_self_contained(&bytes[..bytes.len() - 1]));

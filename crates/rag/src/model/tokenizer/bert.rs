@@ -22,7 +22,7 @@ const MAX_RUN: usize = 4096;
 const MARKS: [char; 4] = ['\u{1B44}', '\u{1BAA}', '\u{302E}', '\u{1D165}'];
 
 /// Receives words as they are found.
-pub(super) trait Sink {
+pub(super) trait TokenSink {
     /// A word with its pieces. `origin` maps piece ends to the text.
     fn word(&mut self, pieces: &[Piece], origin: &Origin);
     /// A special token spelt out in the text.
@@ -56,7 +56,7 @@ impl Origin {
     }
 }
 
-/// What normalisation and pre-tokenisation make of one character.
+/// The result of normalisation and pre-tokenisation for one character.
 #[derive(Clone, Copy)]
 struct Character {
     class: Class,
@@ -68,7 +68,7 @@ struct Character {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     /// Part of a word.
-    Word,
+    WordBuffer,
     /// Ends a word.
     Space,
     /// A word of its own: punctuation, ideographs.
@@ -204,7 +204,7 @@ impl Bert {
         let probe = format!("a{text}a");
         let words = self.split(&probe);
         match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            [whole] if whole == probe => Character::with(Class::Word, text),
+            [whole] if whole == probe => Character::with(Class::WordBuffer, text),
             ["a", "a"] => Character::of(Class::Space),
             ["a", alone, "a"] => Character::with(Class::Alone, alone),
             _ => Character::of(Class::Run),
@@ -248,8 +248,9 @@ impl Bert {
     }
 
     /// Sends the words of `text` to `sink`.
-    pub fn scan(&self, text: &str, sink: &mut impl Sink) {
-        Scanner { bert: self, text, at: 0, word: Word::default(), pieces: Vec::new(), sink }.run();
+    pub fn scan(&self, text: &str, sink: &mut impl TokenSink) {
+        Scanner { bert: self, text, at: 0, word: WordBuffer::default(), pieces: Vec::new(), sink }
+            .run();
     }
 }
 
@@ -269,14 +270,14 @@ fn specials(tokenizer: &Tokenizer) -> Option<Vec<(String, u32)>> {
 
 /// The word being read, normalised.
 #[derive(Default)]
-struct Word {
+struct WordBuffer {
     bytes: Vec<u8>,
     chars: usize,
     length: usize,
     origin: Origin,
 }
 
-impl Word {
+impl WordBuffer {
     /// Adds normalised bytes that stand for `start..end` of the text.
     #[inline]
     fn push(&mut self, normalized: &[u8], start: usize, end: usize, max_chars: usize) {
@@ -296,7 +297,7 @@ impl Word {
         self.origin.end = end;
         self.length += normalized.len();
         self.chars += normalized.iter().filter(|b| **b & 0xC0 != 0x80).count();
-        // What is past the limit makes the word unknown, whatever it is.
+        // Characters beyond the limit make the word unknown, so they are not kept.
         if self.chars <= max_chars {
             self.bytes.extend_from_slice(normalized);
             if !verbatim {
@@ -318,12 +319,12 @@ struct Scanner<'a, S> {
     bert: &'a Bert,
     text: &'a str,
     at: usize,
-    word: Word,
+    word: WordBuffer,
     pieces: Vec<Piece>,
     sink: &'a mut S,
 }
 
-impl<S: Sink> Scanner<'_, S> {
+impl<S: TokenSink> Scanner<'_, S> {
     fn run(mut self) {
         let bytes = self.text.as_bytes();
         while self.at < bytes.len() {
@@ -348,7 +349,7 @@ impl<S: Sink> Scanner<'_, S> {
         let (start, end) = (self.at, self.at + length);
         let max_chars = self.bert.words.max_chars();
         match character.class {
-            Class::Word => self.word.push(character.normalized(), start, end, max_chars),
+            Class::WordBuffer => self.word.push(character.normalized(), start, end, max_chars),
             Class::Space => self.end_word(),
             Class::Removed => {}
             Class::Alone => {

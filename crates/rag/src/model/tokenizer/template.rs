@@ -1,7 +1,27 @@
 //! The special tokens a tokenizer puts around a text or a pair of texts.
-use super::{Input, damaged};
 use crate::{Error, Result};
+use std::ops::Range;
 use tokenizers::{Encoding, Token, Tokenizer};
+
+/// Tokens in the form a model takes them, special tokens included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Vocabulary ids.
+    pub ids: Vec<u32>,
+    /// Which text of a pair each token belongs to.
+    pub type_ids: Vec<u32>,
+    /// Positions in `ids` of the text's own tokens; in a pair, of the second text's.
+    pub text: Range<usize>,
+    /// Tokens that text has, before any were cut off.
+    pub token_count: usize,
+}
+
+impl Input {
+    /// Whether the end of the text did not fit.
+    pub fn is_truncated(&self) -> bool {
+        self.text.len() < self.token_count
+    }
+}
 
 /// Stand for the two texts while the template is read off; no vocabulary has that many entries.
 const FIRST: u32 = u32::MAX - 1;
@@ -78,4 +98,10 @@ impl Template {
 
 fn text(id: u32) -> Encoding {
     Encoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], 0)
+}
+
+// Made for `map_err`, which gives its error away.
+#[allow(clippy::needless_pass_by_value)]
+pub(super) fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::configuration("could not read the tokenizer").with_detail(error.to_string())
 }

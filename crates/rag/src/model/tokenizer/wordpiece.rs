@@ -23,13 +23,18 @@ pub(super) struct WordPiece {
 }
 
 impl WordPiece {
-    /// `None` when the vocabulary lacks the token for unknown words.
+    /// `None` when the vocabulary lacks the token for unknown words, or is so large that a node of the trie and a byte do not
+    /// fit into 32 bits.
     pub fn new(
         vocabulary: &HashMap<String, u32>,
         unknown: &str,
         prefix: &str,
         max_chars: usize,
     ) -> Option<Self> {
+        let nodes = vocabulary.keys().map(String::len).sum::<usize>() + 1;
+        if nodes >= 1 << 24 {
+            return None;
+        }
         let trie = Trie::new(vocabulary);
         let continuation = trie.walk(prefix.as_bytes());
         Some(Self { trie, continuation, unknown: *vocabulary.get(unknown)?, max_chars })
@@ -74,14 +79,12 @@ struct Trie {
 
 impl Trie {
     fn new(vocabulary: &HashMap<String, u32>) -> Self {
-        let bound = vocabulary.keys().map(String::len).sum::<usize>() + 1;
-        // A node number and a byte share 32 bits; vocabularies are a thousand times smaller.
-        assert!(bound < 1 << 24, "a vocabulary of more than 16 MB");
         let mut entries: Vec<(&str, u32)> =
             vocabulary.iter().map(|(entry, id)| (entry.as_str(), *id)).collect();
         entries.sort_unstable();
         let (edges, ids) = nodes(&entries);
-        let slots = (edges.len() * 3 / 2).next_power_of_two();
+        // One slot at least stays empty, where a search ends.
+        let slots = (edges.len() * 3 / 2 + 1).next_power_of_two().max(2);
         let mut trie =
             Self { edges: vec![(EMPTY, 0); slots], shift: 32 - slots.trailing_zeros(), ids };
         for (key, next) in edges {
@@ -184,5 +187,16 @@ mod tests {
         assert_eq!(split("unaffable"), [Piece { id: 0, end: 9 }]);
         assert_eq!(split("aff"), [Piece { id: 0, end: 3 }]);
         assert_eq!(split("ununununu"), [Piece { id: 0, end: 9 }]);
+    }
+
+    #[test]
+    fn the_smallest_vocabularies_end_every_search() {
+        for unknown in ["", "u", "un"] {
+            let vocabulary = HashMap::from([(unknown.to_owned(), 0)]);
+            let model = WordPiece::new(&vocabulary, unknown, "##", 8).unwrap();
+            let mut pieces = Vec::new();
+            model.split(b"xy", 2, 2, &mut pieces);
+            assert_eq!(pieces, [Piece { id: 0, end: 2 }]);
+        }
     }
 }

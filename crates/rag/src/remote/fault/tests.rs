@@ -4,39 +4,41 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 #[test]
-fn the_table() {
-    use Sign::{Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge, Unusable};
+fn failures_are_blamed_as_the_reference_says() {
+    use FailureKind::{
+        Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge, Unusable,
+    };
     use Step::{Divide, End, Halve, Probe, Repeat};
-    let doubtful = |attempts| End(Whose::Doubtful { attempts });
+    let doubtful = |attempts| End(Blame::Doubtful { attempts });
     let size = Size::Tokens;
-    let all = End(Whose::Model);
-    let rest = End(Whose::Outage);
+    let all = End(Blame::Model);
+    let rest = End(Blame::Outage);
     // By what is known of others: nothing, they succeed, they fail; several texts, then one.
-    for (sign, several, one) in [
+    for (kind, several, one) in [
         (Model, [all; 3], [all; 3]),
-        (RateLimited, [End(Whose::RateLimited); 3], [End(Whose::RateLimited); 3]),
+        (RateLimited, [End(Blame::RateLimited); 3], [End(Blame::RateLimited); 3]),
         (Refused, [Halve, Halve, all], [Probe, Repeat, all]),
         (Unusable, [Halve, Halve, all], [Probe, Repeat, all]),
         (Failed, [Halve, Halve, rest], [Probe, doubtful(6), rest]),
         (Outage, [Probe, Halve, rest], [Probe, doubtful(16), rest]),
-        (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Whose::Text), all]),
+        (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Blame::Text), all]),
         (Exhausted(size), [Divide(size), Divide(size), rest], [Probe, doubtful(6), rest]),
         (Slow, [Probe, Divide(Size::Texts), rest], [Probe, doubtful(6), rest]),
     ] {
         for (i, others) in [None, Some(true), Some(false)].into_iter().enumerate() {
-            let step = |texts, failures| decide(sign, Evidence { texts, others, failures });
-            assert_eq!(step(20, 1), several[i], "{sign:?} {others:?}");
-            assert_eq!(step(1, 1), one[i], "{sign:?} {others:?}");
+            let step = |texts, failures| decide(kind, Evidence { texts, others, failures });
+            assert_eq!(step(20, 1), several[i], "{kind:?} {others:?}");
+            assert_eq!(step(1, 1), one[i], "{kind:?} {others:?}");
             // That it failed with others, or twice in a moment, proves nothing.
             let again = match one[i] {
-                Repeat => doubtful(if sign == Refused { 4 } else { 6 }),
+                Repeat => doubtful(if kind == Refused { 4 } else { 6 }),
                 step => step,
             };
             for failures in 2..10 {
                 let step = step(1, failures);
-                assert!(step == again || step == Probe, "{sign:?} {others:?} {step:?}");
+                assert!(step == again || step == Probe, "{kind:?} {others:?} {step:?}");
             }
-            assert_eq!(step(1, 2), again, "{sign:?} {others:?}");
+            assert_eq!(step(1, 2), again, "{kind:?} {others:?}");
         }
     }
 }
@@ -46,20 +48,20 @@ struct Simulated<F> {
     rule: F,
     requests: Vec<usize>,
     results: Vec<bool>,
-    rejected: HashMap<usize, Whose>,
+    rejected: HashMap<usize, Blame>,
     learnt: Option<usize>,
     /// Whether requests succeeded just before.
     has_worked: bool,
 }
 
-impl<F: Fn(&Range<usize>) -> Option<Sign>> Simulated<F> {
+impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Simulated<F> {
     fn ask(&mut self, texts: &Range<usize>) -> Result<(), Failure> {
         self.requests.push(texts.len());
-        (self.rule)(texts).map_or(Ok(()), |sign| Err(Failure::new(sign, Error::model("no"))))
+        (self.rule)(texts).map_or(Ok(()), |kind| Err(Failure::new(kind, Error::model("no"))))
     }
 }
 
-impl<F: Fn(&Range<usize>) -> Option<Sign>> Sender for Simulated<F> {
+impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
     fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
         self.ask(&texts)?;
         self.results[texts].fill(true);
@@ -79,18 +81,18 @@ impl<F: Fn(&Range<usize>) -> Option<Sign>> Sender for Simulated<F> {
     fn learn(&mut self, _: Size, worked: Range<usize>) {
         self.learnt = Some(self.learnt.unwrap_or(usize::MAX).min(worked.len()));
     }
-    fn is_of_size(&mut self, sign: Sign) -> bool {
-        sign != Sign::Failed
+    fn is_of_size(&mut self, kind: FailureKind) -> bool {
+        kind != FailureKind::Failed
     }
     fn is_accident(&mut self) -> bool {
         std::mem::take(&mut self.has_worked)
     }
     fn reject(&mut self, text: usize, fault: Fault) {
-        self.rejected.insert(text, fault.whose);
+        self.rejected.insert(text, fault.blame);
     }
 }
 
-fn simulated<F: Fn(&Range<usize>) -> Option<Sign>>(texts: usize, rule: F) -> Simulated<F> {
+fn simulated<F: Fn(&Range<usize>) -> Option<FailureKind>>(texts: usize, rule: F) -> Simulated<F> {
     Simulated {
         rule,
         requests: Vec::new(),
@@ -102,95 +104,98 @@ fn simulated<F: Fn(&Range<usize>) -> Option<Sign>>(texts: usize, rule: F) -> Sim
 }
 
 /// Sends so many texts in one request, and finds out where that fails.
-fn run<F: Fn(&Range<usize>) -> Option<Sign>>(
+fn run<F: Fn(&Range<usize>) -> Option<FailureKind>>(
     texts: usize,
     rule: F,
-) -> (Simulated<F>, Result<(), Whose>) {
+) -> (Simulated<F>, Result<(), Blame>) {
     let mut provider = simulated(texts, rule);
     let result = match provider.send(0..texts) {
         Ok(()) => Ok(()),
-        Err(failure) => find(&mut provider, 0..texts, failure).map_err(|fault| fault.whose),
+        Err(failure) => find(&mut provider, 0..texts, failure).map_err(|fault| fault.blame),
     };
     (provider, result)
 }
 
 #[test]
 fn one_text_is_found_with_twice_the_logarithm_of_requests() {
-    for (sign, whose) in [
-        (Sign::Refused, Whose::Doubtful { attempts: 4 }),
-        (Sign::Unusable, Whose::Doubtful { attempts: 6 }),
-        (Sign::Failed, Whose::Doubtful { attempts: 6 }),
-        (Sign::TooLarge(Size::Tokens), Whose::Text),
-        (Sign::Exhausted(Size::Texts), Whose::Doubtful { attempts: 6 }),
+    for (kind, blame) in [
+        (FailureKind::Refused, Blame::Doubtful { attempts: 4 }),
+        (FailureKind::Unusable, Blame::Doubtful { attempts: 6 }),
+        (FailureKind::Failed, Blame::Doubtful { attempts: 6 }),
+        (FailureKind::TooLarge(Size::Tokens), Blame::Text),
+        (FailureKind::Exhausted(Size::Texts), Blame::Doubtful { attempts: 6 }),
     ] {
         for texts in [2, 3, 16, 32, 96, 100, 256] {
             for bad in 0..texts {
-                let (provider, result) = run(texts, |r| r.contains(&bad).then_some(sign));
+                let (provider, result) = run(texts, |r| r.contains(&bad).then_some(kind));
                 assert_eq!(result, Ok(()));
                 assert_eq!(
                     provider.rejected,
-                    HashMap::from([(bad, whose)]),
-                    "{sign:?} {bad} of {texts}"
+                    HashMap::from([(bad, blame)]),
+                    "{kind:?} {bad} of {texts}"
                 );
                 assert!((0..texts).all(|text| provider.results[text] == (text != bad)));
                 let most = 2 * texts.next_power_of_two().ilog2() as usize;
                 let more = provider.requests.len() - 1;
-                assert!(more <= most, "{sign:?} {bad} of {texts}: {more} more, at most {most}");
+                assert!(more <= most, "{kind:?} {bad} of {texts}: {more} more, at most {most}");
                 assert_eq!(provider.learnt, None, "no size was at fault");
             }
         }
     }
-    // What may be the network's is looked at again before; that the text is at fault is never certain.
-    for sign in [Sign::Outage, Sign::Slow] {
-        let (provider, result) = run(64, |r| r.contains(&40).then_some(sign));
+    // A failure of the network is retried first; that the text is to blame is never certain.
+    for kind in [FailureKind::Outage, FailureKind::Slow] {
+        let (provider, result) = run(64, |r| r.contains(&40).then_some(kind));
         assert_eq!((result, provider.rejected.len()), (Ok(()), 1));
-        assert!(provider.requests.len() <= 1 + 1 + 12, "{sign:?} {:?}", provider.requests);
+        assert!(provider.requests.len() <= 1 + 1 + 12, "{kind:?} {:?}", provider.requests);
     }
     // Several of them, next to each other and apart.
     let bad = [3, 4, 5, 60];
-    let (provider, _) = run(64, |r| bad.iter().any(|b| r.contains(b)).then_some(Sign::Refused));
-    assert!(
-        bad.iter().all(|b| provider.rejected.contains_key(b)) && provider.rejected.len() == 4
-    );
+    let (provider, _) =
+        run(64, |r| bad.iter().any(|b| r.contains(b)).then_some(FailureKind::Refused));
+    assert!(bad.iter().all(|b| provider.rejected.contains_key(b)) && provider.rejected.len() == 4);
     assert!(provider.results.iter().filter(|got| **got).count() == 60);
 }
 
 #[test]
 fn where_nothing_succeeds_no_text_is_charged_and_few_requests_are_spent() {
-    for (sign, whose, most) in [
-        (Sign::Model, Whose::Model, 1),
-        (Sign::RateLimited, Whose::RateLimited, 1),
-        (Sign::Refused, Whose::Model, 4),
-        (Sign::Unusable, Whose::Model, 4),
-        (Sign::Failed, Whose::Outage, 4),
-        (Sign::Outage, Whose::Outage, 2),
-        (Sign::Slow, Whose::Outage, 2),
+    for (kind, blame, most) in [
+        (FailureKind::Model, Blame::Model, 1),
+        (FailureKind::RateLimited, Blame::RateLimited, 1),
+        (FailureKind::Refused, Blame::Model, 4),
+        (FailureKind::Unusable, Blame::Model, 4),
+        (FailureKind::Failed, Blame::Outage, 4),
+        (FailureKind::Outage, Blame::Outage, 2),
+        (FailureKind::Slow, Blame::Outage, 2),
     ] {
         for texts in [1, 2, 100] {
-            let (provider, result) = run(texts, |_| Some(sign));
-            assert_eq!(result, Err(whose), "{sign:?}");
+            let (provider, result) = run(texts, |_| Some(kind));
+            assert_eq!(result, Err(blame), "{kind:?}");
             assert!(
                 provider.rejected.is_empty() && provider.requests.len() <= most,
-                "{sign:?} {:?}",
+                "{kind:?} {:?}",
                 provider.requests
             );
         }
     }
     // Sizes are tried down to one text.
-    for (sign, whose) in [
-        (Sign::TooLarge(Size::Tokens), Whose::Model),
-        (Sign::Exhausted(Size::Texts), Whose::Outage),
+    for (kind, blame) in [
+        (FailureKind::TooLarge(Size::Tokens), Blame::Model),
+        (FailureKind::Exhausted(Size::Texts), Blame::Outage),
     ] {
-        let (provider, result) = run(100, |_| Some(sign));
-        assert_eq!((result, provider.rejected.len()), (Err(whose), 0));
+        let (provider, result) = run(100, |_| Some(kind));
+        assert_eq!((result, provider.rejected.len()), (Err(blame), 0));
         assert!(provider.requests.len() <= 10, "{:?}", provider.requests);
     }
 }
 
 #[test]
 fn a_size_that_works_is_learnt_and_used_at_once() {
-    for sign in [Sign::TooLarge(Size::Tokens), Sign::Exhausted(Size::Texts), Sign::Slow] {
-        let (provider, result) = run(100, |r| (r.len() > 16).then_some(sign));
+    for kind in [
+        FailureKind::TooLarge(Size::Tokens),
+        FailureKind::Exhausted(Size::Texts),
+        FailureKind::Slow,
+    ] {
+        let (provider, result) = run(100, |r| (r.len() > 16).then_some(kind));
         assert_eq!((result, provider.rejected.len()), (Ok(()), 0));
         assert!(provider.results.iter().all(|got| *got));
         assert!((8..=16).contains(&provider.learnt.unwrap()), "{:?}", provider.learnt);
@@ -200,28 +205,28 @@ fn a_size_that_works_is_learnt_and_used_at_once() {
             provider.requests
         );
     }
-    // In words that nobody knows.
-    let (provider, result) = run(100, |r| (r.len() > 60).then_some(Sign::Refused));
+    // In unknown words.
+    let (provider, result) = run(100, |r| (r.len() > 60).then_some(FailureKind::Refused));
     assert_eq!((result, provider.rejected.len(), provider.learnt), (Ok(()), 0, Some(50)));
 }
 
 #[test]
 fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
-    let mut provider = simulated(1, |_| Some(Sign::Refused));
+    let mut provider = simulated(1, |_| Some(FailureKind::Refused));
     provider.has_worked = true;
-    for whose in [Whose::Outage, Whose::Model] {
+    for blame in [Blame::Outage, Blame::Model] {
         let failure = provider.ask(&(0..1)).unwrap_err();
-        let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.whose);
-        assert_eq!((result, provider.rejected.len()), (Err(whose), 0));
+        let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.blame);
+        assert_eq!((result, provider.rejected.len()), (Err(blame), 0));
     }
 }
 
 #[test]
-fn a_response_that_is_wrong_once_costs_nobody_anything() {
-    for sign in [Sign::Refused, Sign::Unusable] {
+fn a_response_that_is_wrong_once_rejects_no_text() {
+    for kind in [FailureKind::Refused, FailureKind::Unusable] {
         for texts in [1, 2, 64] {
             let is_first = Cell::new(true);
-            let (provider, result) = run(texts, |_| is_first.replace(false).then_some(sign));
+            let (provider, result) = run(texts, |_| is_first.replace(false).then_some(kind));
             assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{texts}");
             assert!(provider.results.iter().all(|got| *got));
         }
@@ -229,11 +234,16 @@ fn a_response_that_is_wrong_once_costs_nobody_anything() {
 }
 
 #[test]
-fn what_fails_once_costs_nobody_anything() {
-    for sign in [Sign::Failed, Sign::Outage, Sign::Slow, Sign::Exhausted(Size::Texts)] {
+fn a_request_that_fails_once_rejects_no_text() {
+    for kind in [
+        FailureKind::Failed,
+        FailureKind::Outage,
+        FailureKind::Slow,
+        FailureKind::Exhausted(Size::Texts),
+    ] {
         let is_first = Cell::new(true);
-        let (provider, result) = run(64, |_| is_first.replace(false).then_some(sign));
-        assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{sign:?}");
+        let (provider, result) = run(64, |_| is_first.replace(false).then_some(kind));
+        assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{kind:?}");
         assert!(provider.results.iter().all(|got| *got));
     }
 }
@@ -241,11 +251,11 @@ fn what_fails_once_costs_nobody_anything() {
 #[test]
 fn a_provider_that_fails_in_the_middle_is_not_blamed_on_texts() {
     for begins in 1..12 {
-        for sign in [Sign::Refused, Sign::Unusable, Sign::Failed] {
+        for kind in [FailureKind::Refused, FailureKind::Unusable, FailureKind::Failed] {
             let asked = Cell::new(0);
             let (provider, result) = run(64, |r| {
                 asked.set(asked.get() + 1);
-                (asked.get() > begins || r.contains(&20)).then_some(sign)
+                (asked.get() > begins || r.contains(&20)).then_some(kind)
             });
             assert!(
                 provider.rejected.keys().all(|text| *text == 20),
@@ -259,14 +269,17 @@ fn a_provider_that_fails_in_the_middle_is_not_blamed_on_texts() {
 
 /// A document of one text, attempted until it is indexed or given up: whether it is given up, and after how many attempts.
 /// It is attempted with 63 others the first time, and alone later.
-fn attempts_of<F: Fn(&Range<usize>) -> Option<Sign>>(rule: F, requests: &mut usize) -> (bool, u32) {
+fn attempts_of<F: Fn(&Range<usize>) -> Option<FailureKind>>(
+    rule: F,
+    requests: &mut usize,
+) -> (bool, u32) {
     let mut attempts = Attempts::default();
     for (number, texts) in (1..).zip(std::iter::once(64).chain(std::iter::repeat(1))) {
         let (provider, result) = run(texts, &rule);
         *requests += provider.requests.len();
         let counted = match provider.rejected.get(&0) {
-            Some(Whose::Text) => attempts.count(Class::Row, None),
-            Some(Whose::Doubtful { attempts: most }) => {
+            Some(Blame::Text) => attempts.count(Class::Row, None),
+            Some(Blame::Doubtful { attempts: most }) => {
                 attempts.count(Class::Transient, Some(*most))
             }
             Some(_) => unreachable!(),
@@ -286,20 +299,20 @@ fn attempts_of<F: Fn(&Range<usize>) -> Option<Sign>>(rule: F, requests: &mut usi
 
 #[test]
 fn a_text_that_always_fails_is_given_up_after_few_attempts() {
-    for (sign, most) in [
-        (Sign::TooLarge(Size::Tokens), 1),
-        (Sign::Refused, 4),
-        (Sign::Unusable, 6),
-        (Sign::Failed, 6),
-        (Sign::Slow, 6),
-        (Sign::Exhausted(Size::Tokens), 6),
-        (Sign::Outage, MAX_ATTEMPTS),
+    for (kind, most) in [
+        (FailureKind::TooLarge(Size::Tokens), 1),
+        (FailureKind::Refused, 4),
+        (FailureKind::Unusable, 6),
+        (FailureKind::Failed, 6),
+        (FailureKind::Slow, 6),
+        (FailureKind::Exhausted(Size::Tokens), 6),
+        (FailureKind::Outage, MAX_ATTEMPTS),
     ] {
         let mut requests = 0;
-        let given_up = attempts_of(|r| r.contains(&0).then_some(sign), &mut requests);
-        assert_eq!(given_up, (true, most), "{sign:?}");
+        let given_up = attempts_of(|r| r.contains(&0).then_some(kind), &mut requests);
+        assert_eq!(given_up, (true, most), "{kind:?}");
         // The search, and what each further attempt takes: the text, a probe, the text again.
-        assert!(requests <= 14 + 3 * (most as usize - 1), "{sign:?}: {requests}");
+        assert!(requests <= 14 + 3 * (most as usize - 1), "{kind:?}: {requests}");
     }
 }
 
@@ -315,16 +328,16 @@ fn a_provider_that_fails_at_random_has_no_text_given_up() {
         (x ^ (x >> 31)) % below
     };
     let signs = [
-        Sign::Refused,
-        Sign::Unusable,
-        Sign::Unusable,
-        Sign::Unusable,
-        Sign::Failed,
-        Sign::Slow,
-        Sign::Outage,
-        Sign::Outage,
-        Sign::RateLimited,
-        Sign::Model,
+        FailureKind::Refused,
+        FailureKind::Unusable,
+        FailureKind::Unusable,
+        FailureKind::Unusable,
+        FailureKind::Failed,
+        FailureKind::Slow,
+        FailureKind::Outage,
+        FailureKind::Outage,
+        FailureKind::RateLimited,
+        FailureKind::Model,
     ];
     let rule = |_: &Range<usize>| (random(100) < 15).then(|| signs[random(10) as usize]);
     let mut more = 0;

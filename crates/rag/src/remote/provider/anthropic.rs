@@ -1,6 +1,8 @@
 //! Anthropic's messages.
+use super::format::{Decoded, Delta, GenerationOptions, Payload, Provider};
 use super::shape::{self, Usage};
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Secret};
+use crate::model::generator::{Conversation, Generated};
+use crate::remote::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,25 +20,30 @@ impl Provider for Anthropic {
         headers.extend(secret.map(|secret| ("x-api-key", secret.header(""))));
         headers
     }
-    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
+    fn chat(
+        &self,
+        model: &str,
+        conversation: &Conversation,
+        options: GenerationOptions,
+    ) -> Option<Payload> {
         let mut body = json!({
             "model": model,
             "system": conversation.system,
             "messages": shape::turns(conversation).collect::<Vec<Value>>(),
-            "max_tokens": manner.max_output_tokens,
+            "max_tokens": options.max_output_tokens,
         });
-        if let Some(temperature) = manner.temperature {
+        if let Some(temperature) = options.temperature {
             // Its scale ends at 1.
             body["temperature"] = json!(temperature.min(1.0));
         }
-        Ask::new("/messages", body)
+        Payload::new("/messages", body)
     }
-    fn said(&self, body: &[u8]) -> Read<Generated> {
+    fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Message { content, stop_reason, usage } = shape::json(body)?;
         let is_cut = stop_reason.as_deref() == Some(CUT);
-        Ok(shape::said(content, is_cut, usage.as_ref()))
+        Ok(shape::generated(content, is_cut, usage.as_ref()))
     }
-    fn heard(&self, line: &[u8]) -> Read<Delta> {
+    fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Event { kind, delta, message, usage } = shape::json(line)?;
         let delta = delta.unwrap_or_default();
         let first = message.and_then(|message| message.usage).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Cohere, version 2 of its API.
+use super::format::{Decoded, Delta, GenerationOptions, Payload, Provider, Scores, Vectors};
 use super::shape;
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
+use crate::model::generator::{Conversation, Generated};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,7 +18,7 @@ impl Provider for Cohere {
     fn max_items(&self) -> usize {
         96
     }
-    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Payload> {
         let input_type = match purpose {
             Purpose::Query => "search_query",
             Purpose::Document => "search_document",
@@ -26,28 +27,33 @@ impl Provider for Cohere {
             "model": model, "texts": texts, "input_type": input_type,
             "embedding_types": ["float"], "truncate": "NONE",
         });
-        Ask::new("/embed", body)
+        Payload::new("/embed", body)
     }
-    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, body: &[u8]) -> Decoded<Vectors> {
         let Embedded { embeddings, meta } = shape::json(body)?;
         Ok(Vectors { vectors: embeddings.float, tokens: meta.and_then(Meta::input) })
     }
-    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
-        Ask::new("/rerank", shape::rerank(model, query, documents))
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Payload> {
+        Payload::new("/rerank", shape::rerank(model, query, documents))
     }
-    fn scores(&self, body: &[u8]) -> Read<Scores> {
+    fn scores(&self, body: &[u8]) -> Decoded<Scores> {
         shape::indexed_scores(body)
     }
-    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
-        Ask::new("/chat", shape::chat(model, conversation, manner))
+    fn chat(
+        &self,
+        model: &str,
+        conversation: &Conversation,
+        options: GenerationOptions,
+    ) -> Option<Payload> {
+        Payload::new("/chat", shape::chat(model, conversation, options))
     }
-    fn said(&self, body: &[u8]) -> Read<Generated> {
+    fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Reply { message, finish_reason, usage } = shape::json(body)?;
         let is_cut = finish_reason.as_deref() == Some(CUT);
         let tokens = usage.and_then(|usage| usage.tokens);
-        Ok(shape::said(message.content, is_cut, tokens.as_ref()))
+        Ok(shape::generated(message.content, is_cut, tokens.as_ref()))
     }
-    fn heard(&self, line: &[u8]) -> Read<Delta> {
+    fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Event { kind, delta } = shape::json(line)?;
         let EventDelta { message, finish_reason, usage } = delta.unwrap_or_default();
         let tokens = usage.and_then(|usage| usage.tokens).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Jina AI.
+use super::format::{Decoded, Payload, Provider, Scores, Vectors};
 use super::shape;
-use super::{Ask, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ impl Provider for Jina {
     fn default_url(&self) -> Option<&'static str> {
         Some("https://api.jina.ai/v1")
     }
-    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Payload> {
         let task = match purpose {
             Purpose::Query => "retrieval.query",
             Purpose::Document => "retrieval.passage",
@@ -22,17 +22,17 @@ impl Provider for Jina {
             "model": model, "input": texts, "task": task, "truncate": false,
             "embedding_type": "float",
         });
-        Ask::new("/embeddings", body)
+        Payload::new("/embeddings", body)
     }
-    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, body: &[u8]) -> Decoded<Vectors> {
         shape::indexed_vectors(body)
     }
-    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Payload> {
         let mut body = shape::rerank(model, query, documents);
         body["return_documents"] = json!(false);
-        Ask::new("/rerank", body)
+        Payload::new("/rerank", body)
     }
-    fn scores(&self, body: &[u8]) -> Read<Scores> {
+    fn scores(&self, body: &[u8]) -> Decoded<Scores> {
         shape::indexed_scores(body)
     }
 }

@@ -1,7 +1,8 @@
 //! Ollama's own API.
+use super::format::{Decoded, Delta, GenerationOptions, Payload, Provider, Vectors};
 use super::shape;
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Vectors};
 use crate::model::Purpose;
+use crate::model::generator::{Conversation, Generated};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -14,14 +15,19 @@ impl Provider for Ollama {
     fn default_url(&self) -> Option<&'static str> {
         Some("http://localhost:11434")
     }
-    fn embed(&self, model: &str, texts: &[&str], _: Purpose) -> Option<Ask> {
-        Ask::new("/api/embed", json!({"model": model, "input": texts, "truncate": false}))
+    fn embed(&self, model: &str, texts: &[&str], _: Purpose) -> Option<Payload> {
+        Payload::new("/api/embed", json!({"model": model, "input": texts, "truncate": false}))
     }
-    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, body: &[u8]) -> Decoded<Vectors> {
         let Embedded { embeddings, prompt_eval_count } = shape::json(body)?;
         Ok(Vectors { vectors: embeddings, tokens: prompt_eval_count })
     }
-    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
+    fn chat(
+        &self,
+        model: &str,
+        conversation: &Conversation,
+        options: GenerationOptions,
+    ) -> Option<Payload> {
         let mut body = json!({
             "model": model,
             "messages": shape::messages(conversation),
@@ -30,16 +36,16 @@ impl Provider for Ollama {
             // Without the first it cuts what is longer than a few thousand tokens, and does not say so. Of
             // another value than before, it loads the model anew.
             "options": {
-                "num_ctx": manner.context,
-                "num_predict": manner.max_output_tokens,
+                "num_ctx": options.context,
+                "num_predict": options.max_output_tokens,
             },
         });
-        if let Some(temperature) = manner.temperature {
+        if let Some(temperature) = options.temperature {
             body["options"]["temperature"] = json!(temperature);
         }
-        Ask::new("/api/chat", body)
+        Payload::new("/api/chat", body)
     }
-    fn said(&self, body: &[u8]) -> Read<Generated> {
+    fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Reply { message, done_reason, prompt_eval_count, eval_count, done } =
             shape::json(body)?;
         if message.content.is_empty() && !done {
@@ -52,7 +58,7 @@ impl Provider for Ollama {
             output_tokens: eval_count,
         })
     }
-    fn heard(&self, line: &[u8]) -> Read<Delta> {
+    fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Reply { message, done_reason, prompt_eval_count, eval_count, done } =
             shape::json(line)?;
         Ok(Delta {

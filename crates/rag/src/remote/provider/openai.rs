@@ -1,8 +1,10 @@
 //! `OpenAI`, and the many servers that speak its format: vLLM, llama.cpp, LM Studio, gateways, and
 //! Azure, whose key goes in a header of its own.
+use super::format::{Decoded, Delta, GenerationOptions, Payload, Provider, Scores, Vectors};
 use super::shape::{self, Usage};
-use super::{Ask, Conversation, Delta, Generated, Manner, Provider, Read, Scores, Secret, Vectors};
 use crate::model::Purpose;
+use crate::model::generator::{Conversation, Generated};
+use crate::remote::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -18,29 +20,34 @@ impl Provider for OpenAi {
     fn default_url(&self) -> Option<&'static str> {
         Some("https://api.openai.com/v1")
     }
-    fn embed(&self, model: &str, texts: &[&str], _: Purpose) -> Option<Ask> {
+    fn embed(&self, model: &str, texts: &[&str], _: Purpose) -> Option<Payload> {
         let body = json!({"model": model, "input": texts, "encoding_format": "float"});
-        Ask::new("/embeddings", body)
+        Payload::new("/embeddings", body)
     }
-    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, body: &[u8]) -> Decoded<Vectors> {
         shape::indexed_vectors(body)
     }
     /// `OpenAI` itself has no such thing; the servers that speak its format do, in one form.
-    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
-        Ask::new("/rerank", shape::rerank(model, query, documents))
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Payload> {
+        Payload::new("/rerank", shape::rerank(model, query, documents))
     }
-    fn scores(&self, body: &[u8]) -> Read<Scores> {
+    fn scores(&self, body: &[u8]) -> Decoded<Scores> {
         shape::indexed_scores(body)
     }
-    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
-        Ask::new("/chat/completions", shape::chat(model, conversation, manner))
+    fn chat(
+        &self,
+        model: &str,
+        conversation: &Conversation,
+        options: GenerationOptions,
+    ) -> Option<Payload> {
+        Payload::new("/chat/completions", shape::chat(model, conversation, options))
     }
-    fn said(&self, body: &[u8]) -> Read<Generated> {
+    fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Completion { choices, usage } = shape::json(body)?;
         let Choice { message, finish_reason } = shape::first(choices)?;
         let is_cut = finish_reason.as_deref() == Some(CUT);
         match (message.content, message.refusal) {
-            (Some(text), _) => Ok(shape::said(text, is_cut, usage.as_ref())),
+            (Some(text), _) => Ok(shape::generated(text, is_cut, usage.as_ref())),
             (None, Some(_)) => Err("The model declines to answer.".to_owned()),
             (None, None) => Err("It holds no text.".to_owned()),
         }
@@ -49,7 +56,7 @@ impl Provider for OpenAi {
         body.insert("stream".to_owned(), Value::Bool(true));
         body.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
-    fn heard(&self, line: &[u8]) -> Read<Delta> {
+    fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Chunk { choices, usage } = shape::json(line)?;
         let usage = usage.unwrap_or_default();
         let (input_tokens, output_tokens) = (usage.input(), usage.output());
@@ -116,22 +123,27 @@ impl Provider for Azure {
     fn headers(&self, secret: Option<&Secret>) -> Vec<(&'static str, String)> {
         secret.map(|secret| ("api-key", secret.header(""))).into_iter().collect()
     }
-    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Payload> {
         OpenAi.embed(model, texts, purpose)
     }
-    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, body: &[u8]) -> Decoded<Vectors> {
         OpenAi.vectors(body)
     }
-    fn chat(&self, model: &str, conversation: &Conversation, manner: Manner) -> Option<Ask> {
-        OpenAi.chat(model, conversation, manner)
+    fn chat(
+        &self,
+        model: &str,
+        conversation: &Conversation,
+        options: GenerationOptions,
+    ) -> Option<Payload> {
+        OpenAi.chat(model, conversation, options)
     }
-    fn said(&self, body: &[u8]) -> Read<Generated> {
-        OpenAi.said(body)
+    fn completion(&self, body: &[u8]) -> Decoded<Generated> {
+        OpenAi.completion(body)
     }
     fn stream(&self, body: &mut Map<String, Value>) {
         OpenAi.stream(body);
     }
-    fn heard(&self, line: &[u8]) -> Read<Delta> {
-        OpenAi.heard(line)
+    fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
+        OpenAi.stream_event(line)
     }
 }

@@ -1,12 +1,13 @@
 //! Shapes that several providers share.
-use super::super::words::without_mark;
-use super::{Conversation, Generated, Manner, Read, Scores, Vectors};
+use super::format::{Decoded, GenerationOptions, Scores, Vectors};
+use crate::model::generator::{Conversation, Generated};
+use crate::remote::error_body::without_mark;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// Reads JSON. What the peer sent is not repeated: it may be anything.
-pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Read<T> {
+pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Decoded<T> {
     serde_json::from_slice(without_mark(body)).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => "It is JSON of another form than expected.".to_owned(),
         _ => "It is no JSON.".to_owned(),
@@ -77,7 +78,7 @@ struct EmbeddedList {
 
 /// `{"data": [{"index", "embedding"}], "usage"}`. What has no index stands where one is missing: some leave
 /// out 0, some all.
-pub fn indexed_vectors(body: &[u8]) -> Read<Vectors> {
+pub fn indexed_vectors(body: &[u8]) -> Decoded<Vectors> {
     let EmbeddedList { data, usage } = json(body)?;
     let mut places: Vec<Option<Vec<f32>>> = vec![None; data.len()];
     let (named, unnamed): (Vec<_>, Vec<_>) =
@@ -107,7 +108,7 @@ pub struct Scored {
 
 /// Pairs of what was read. One without a position has the one that is missing; of several, nobody knows: they
 /// come in the order of their scores.
-pub fn pairs(scored: Vec<Scored>) -> Read<Vec<(usize, f64)>> {
+pub fn pairs(scored: Vec<Scored>) -> Decoded<Vec<(usize, f64)>> {
     let positions: Vec<Option<usize>> =
         scored.iter().map(|item| item.index.map(|index| index as usize)).collect();
     if positions.len() > 1 && positions.iter().filter(|position| position.is_none()).count() > 1 {
@@ -131,7 +132,7 @@ struct ScoredList {
 }
 
 /// `{"results": [{"index", "relevance_score"}], "usage"}`, or `data` for `results`.
-pub fn indexed_scores(body: &[u8]) -> Read<Scores> {
+pub fn indexed_scores(body: &[u8]) -> Decoded<Scores> {
     let ScoredList { results, data, usage } = json(body)?;
     let scored = results.or(data).ok_or_else(|| "It holds no scores.".to_owned())?;
     Ok(Scores { scores: pairs(scored)?, tokens: usage.as_ref().and_then(Usage::input) })
@@ -143,14 +144,14 @@ pub fn rerank(model: &str, query: &str, documents: &[&str]) -> Value {
 }
 
 /// `{"model", "messages", "max_tokens", "response_format", "temperature"}`, asking for JSON.
-pub fn chat(model: &str, conversation: &Conversation, manner: Manner) -> Value {
+pub fn chat(model: &str, conversation: &Conversation, options: GenerationOptions) -> Value {
     let mut body = json!({
         "model": model,
         "messages": messages(conversation),
-        "max_tokens": manner.max_output_tokens,
+        "max_tokens": options.max_output_tokens,
         "response_format": {"type": "json_object"},
     });
-    if let Some(temperature) = manner.temperature {
+    if let Some(temperature) = options.temperature {
         body["temperature"] = json!(temperature);
     }
     body
@@ -199,7 +200,7 @@ pub fn content<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
 }
 
 /// A reply whose text is empty says nothing that can be used.
-pub fn said(text: String, is_cut: bool, usage: Option<&Usage>) -> Generated {
+pub fn generated(text: String, is_cut: bool, usage: Option<&Usage>) -> Generated {
     Generated {
         text,
         is_cut,
@@ -209,6 +210,6 @@ pub fn said(text: String, is_cut: bool, usage: Option<&Usage>) -> Generated {
 }
 
 /// The first of a list.
-pub fn first<T: DeserializeOwned>(list: Vec<T>) -> Read<T> {
+pub fn first<T: DeserializeOwned>(list: Vec<T>) -> Decoded<T> {
     list.into_iter().next().ok_or_else(|| "It holds no answer.".to_owned())
 }

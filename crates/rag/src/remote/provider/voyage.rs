@@ -1,6 +1,6 @@
 //! Voyage AI.
+use super::format::{Decoded, Payload, Provider, Scores, Vectors};
 use super::shape;
-use super::{Ask, Provider, Read, Scores, Vectors};
 use crate::model::Purpose;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ impl Provider for Voyage {
     fn default_url(&self) -> Option<&'static str> {
         Some("https://api.voyageai.com/v1")
     }
-    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Ask> {
+    fn embed(&self, model: &str, texts: &[&str], purpose: Purpose) -> Option<Payload> {
         let input_type = match purpose {
             Purpose::Query => "query",
             Purpose::Document => "document",
@@ -21,16 +21,16 @@ impl Provider for Voyage {
         let body = json!({
             "model": model, "input": texts, "input_type": input_type, "truncation": false,
         });
-        Ask::new("/embeddings", body)
+        Payload::new("/embeddings", body)
     }
-    fn vectors(&self, body: &[u8]) -> Read<Vectors> {
+    fn vectors(&self, body: &[u8]) -> Decoded<Vectors> {
         shape::indexed_vectors(body)
     }
-    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Ask> {
+    fn rerank(&self, model: &str, query: &str, documents: &[&str]) -> Option<Payload> {
         let body = json!({"model": model, "query": query, "documents": documents});
-        Ask::new("/rerank", body)
+        Payload::new("/rerank", body)
     }
-    fn scores(&self, body: &[u8]) -> Read<Scores> {
+    fn scores(&self, body: &[u8]) -> Decoded<Scores> {
         shape::indexed_scores(body)
     }
 }

@@ -1,0 +1,116 @@
+//! Answers as JSON.
+use super::Citation;
+use super::generate::{CheckedClaim, Usage, VerifiedQuote};
+use serde_json::{Map, Value, json};
+use std::ops::Range;
+
+/// A passage that can be cited: its offset in the document, and the fields of all its citations. As JSON it is kept with a
+/// request until the answer comes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CitedPassage {
+    /// Characters of the document before the passage.
+    char_start: usize,
+    fields: Map<String, Value>,
+}
+
+impl CitedPassage {
+    /// The passage that begins after so many characters of its document. `fields` is an object; its nulls are left out.
+    pub fn new(char_start: usize, fields: Value) -> Self {
+        let mut fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        fields.retain(|_, value| !value.is_null());
+        Self { char_start, fields }
+    }
+
+    /// An element of an array of passages, counted from 1. Its offsets count from its own beginning.
+    pub fn of_element(ordinal: usize) -> Self {
+        Self::new(0, json!({"passage": ordinal}))
+    }
+
+    /// The JSON that [`Self::read`] reads.
+    pub fn to_json(&self) -> Value {
+        json!({"char_start": self.char_start, "fields": self.fields})
+    }
+
+    /// Reads what [`Self::to_json`] wrote; `None` for anything else.
+    pub fn read(value: &Value) -> Option<Self> {
+        let char_start = usize::try_from(value.get("char_start")?.as_u64()?).ok()?;
+        Some(Self { char_start, fields: value.get("fields")?.as_object()?.clone() })
+    }
+
+    /// A quote that was found in the passage.
+    pub fn verified(&self, found: &VerifiedQuote) -> Value {
+        let VerifiedQuote { marker, quote, chars, .. } = found;
+        self.cite(*marker, quote, chars, ("verified", json!(true)))
+    }
+
+    /// A sentence that was picked from the passage.
+    pub fn scored(&self, citation: &Citation) -> Value {
+        let Citation { marker, quote, chars, score, .. } = citation;
+        let score = json!((f64::from(*score) * 1e4).round() / 1e4);
+        self.cite(*marker, quote, chars, ("score", score))
+    }
+
+    /// A citation; `chars` is its place in the passage.
+    fn cite(
+        &self,
+        marker: usize,
+        quote: &str,
+        chars: &Range<usize>,
+        (name, value): (&str, Value),
+    ) -> Value {
+        let mut fields = self.fields.clone();
+        for (key, value) in [
+            ("marker", json!(marker)),
+            ("quote", json!(quote)),
+            ("char_start", json!(self.char_start + chars.start)),
+            ("char_end", json!(self.char_start + chars.end)),
+            (name, value),
+        ] {
+            fields.insert(key.to_owned(), value);
+        }
+        Value::Object(fields)
+    }
+}
+
+/// All that a model said.
+pub fn claims(claims: &[CheckedClaim]) -> Value {
+    let claim = |claim: &CheckedClaim| json!({"text": claim.text, "markers": claim.markers, "dropped": claim.dropped});
+    claims.iter().map(claim).collect()
+}
+
+/// Requests and tokens of `model`.
+pub fn usage(model: &str, usage: &Usage) -> Value {
+    json!({
+        "model": model,
+        "requests": usage.requests,
+        "passages": usage.passages,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passage_read_back_from_json_cites_the_same() {
+        let found = VerifiedQuote { marker: 2, passage: 0, quote: "é b".to_owned(), chars: 3..6 };
+        let place = CitedPassage::new(10, json!({"chunk_id": 7, "section": "A", "page": null}));
+        let cited = place.verified(&found);
+        assert_eq!(
+            cited,
+            json!({"chunk_id": 7, "section": "A", "marker": 2, "quote": "é b", "char_start": 13, "char_end": 16, "verified": true})
+        );
+        let waited = CitedPassage::read(&place.to_json()).expect("what was written");
+        assert_eq!(waited, place);
+        assert_eq!(waited.verified(&found), cited);
+        assert_eq!(CitedPassage::of_element(3).verified(&found)["passage"], 3);
+        for other in [json!(null), json!({}), json!({"char_start": -1, "fields": {}}), json!([1])] {
+            assert_eq!(CitedPassage::read(&other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Entry points for fuzzing: everything that reads bytes which others wrote. Each takes any bytes and asserts what
+//! must hold of the result. `fuzz/` runs them under libFuzzer, the tests below by mutated seeds for a bounded time.
+#![allow(missing_docs, reason = "a target's name and laws are its documentation")]
+use crate::answer::{generate, stream};
+use crate::chunk::{Format, Options, chunk};
+use crate::model::generator::{Conversation, Generated, Generator};
+use crate::model::import::source::Source;
+use crate::model::manifest::{Manifest, Precision};
+use crate::model::tokenizer::{Tokenizer, Word};
+use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
+use crate::remote::{Address, Egress, Estimator};
+use crate::rerank::{TokenBits, max_sim};
+use crate::search::{Query, filter, gin, partial_results, postings, script};
+use crate::{Result, answer};
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::ops::Range;
+use zip::write::SimpleFileOptions;
+
+/// A target's name and entry point.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets; `fuzz/fuzz_targets` has a file for each.
+pub const TARGETS: [Target; 13] = [
+    ("html", html),
+    ("markdown", markdown),
+    ("plain", plain),
+    ("filter", filter),
+    ("query", query),
+    ("claims", claims),
+    ("sse", sse),
+    ("replies", replies),
+    ("addresses", addresses),
+    ("tokenizer", tokenizer),
+    ("weights", weights),
+    ("wheel", wheel),
+    ("wire", wire),
+];
+
+/// Takes a byte off the front; 0 where there is none.
+fn byte(data: &mut &[u8]) -> u8 {
+    data.split_off_first().copied().unwrap_or_default()
+}
+
+/// Splits at the first byte 0.
+fn parts(data: &[u8]) -> (&[u8], &[u8]) {
+    let at = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
+    (&data[..at], data.get(at + 1..).unwrap_or_default())
+}
+
+fn chunks(mut data: &[u8], format: Format) {
+    let max_tokens = usize::from(byte(&mut data)).max(1);
+    let overlap_tokens = usize::from(byte(&mut data)) % max_tokens;
+    let heading_tokens = max_tokens / 4;
+    let options =
+        Options { max_tokens, overlap_tokens, format, heading_tokens, window: max_tokens };
+    let text = String::from_utf8_lossy(data);
+    let chunked = chunk(&text, &options, &Estimator, &mut || Ok(())).expect("no limit is reached");
+    let text = &*chunked.text;
+    let (mut covered, mut start) = (0, None);
+    for (position, chunk) in chunked.chunks.iter().enumerate() {
+        let Range { start: from, end } = chunk.range;
+        assert_eq!(chunk.ordinal, position + 1);
+        assert!(start.is_none_or(|start| from > start), "starts ascend");
+        assert!(end > covered, "ends ascend");
+        let content = &text[from..end];
+        assert!(!content.trim().is_empty(), "a chunk holds text");
+        assert_eq!(text[..from].chars().count(), chunk.chars.start);
+        assert_eq!(content.chars().count(), chunk.chars.len());
+        let is_single = content.chars().count() == 1;
+        assert!(chunk.token_count <= max_tokens || is_single, "{} tokens", chunk.token_count);
+        assert!(chunk.heading_tokens <= heading_tokens);
+        if from > covered {
+            assert!(text[covered..from].trim().is_empty(), "text is lost");
+        }
+        (covered, start) = (end, Some(from));
+    }
+    assert!(text[covered..].trim().is_empty(), "the end is lost");
+    for sentence in answer::sentences(text, 0..text.len()) {
+        let sentence = &text[sentence.bytes];
+        assert!(!sentence.is_empty() && sentence.trim() == sentence);
+    }
+}
+
+pub fn html(data: &[u8]) {
+    chunks(data, Format::Html);
+}
+
+pub fn markdown(data: &[u8]) {
+    chunks(data, Format::Markdown);
+}
+
+pub fn plain(data: &[u8]) {
+    chunks(data, Format::Plain);
+    chunks(data, Format::Auto);
+}
+
+pub fn filter(data: &[u8]) {
+    let Ok(value) = serde_json::from_slice(data) else { return };
+    match filter::Filter::parse(&value) {
+        Ok(filter) => assert_eq!(filter::Filter::parse(&value).ok(), Some(filter)),
+        Err(error) => assert!(error.hint().is_some() && error.sqlstate() == "22023", "{error:?}"),
+    }
+}
+
+pub fn query(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = Query::parse(&text);
+    let letters =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<BTreeSet<_>>();
+    for parted in [script::for_documents(&text), script::for_queries(&text)] {
+        assert_eq!(letters(&parted), letters(&text));
+    }
+    for sentence in crate::chunk::sentences(&text) {
+        let _ = &text[sentence];
+    }
+}
+
+/// A model that always says the same.
+struct Parrot(String);
+
+impl Generator for Parrot {
+    fn context(&self) -> usize {
+        1 << 20
+    }
+    fn max_output_tokens(&self) -> usize {
+        1 << 10
+    }
+    fn count(&self, text: &str) -> usize {
+        text.len()
+    }
+    fn generate(&self, _: &Conversation, _: Checkpoint<'_>) -> Result<Generated> {
+        Ok(Generated { text: self.0.clone(), ..Generated::default() })
+    }
+}
+
+/// A passage, a byte 0, a reply that quotes it: quotes are verbatim, and a streamed answer is the answer.
+pub fn claims(mut data: &[u8]) {
+    let step = usize::from(byte(&mut data)).max(1);
+    let (passage, reply) = parts(data);
+    let (passage, reply) = (String::from_utf8_lossy(passage), String::from_utf8_lossy(reply));
+    let model = Parrot(reply.clone().into_owned());
+    let whole = generate::generate(&model, "q", &[&*passage, "Another one."], None, &mut || Ok(()));
+    let passages = vec![passage.clone().into_owned(), "Another one.".to_owned()];
+    let begun = stream::Stream::begin(&model, "q", passages, None);
+    let Ok((mut streamed, _)) = begun else { return };
+    let mut shown = Vec::new();
+    let mut rest = &*reply;
+    while !rest.is_empty() {
+        let end = rest.ceil_char_boundary(step.min(rest.len()));
+        shown.extend(streamed.push(&rest[..end]));
+        rest = &rest[end..];
+    }
+    let said = Generated { text: model.0.clone(), ..Generated::default() };
+    let ended = streamed.end_turn(said);
+    let written = match ended {
+        Ok(stream::Next::Done(pieces, written)) => {
+            shown.extend(pieces);
+            written
+        }
+        _ => return,
+    };
+    for citation in &written.citations {
+        let text = if citation.passage == 0 { &*passage } else { "Another one." };
+        let quote: String =
+            text.chars().skip(citation.chars.start).take(citation.chars.len()).collect();
+        assert_eq!(quote, citation.quote);
+    }
+    let texts = shown.iter().filter_map(|piece| match piece {
+        stream::Piece::Text(text) => Some(&**text),
+        stream::Piece::Citation(_) => None,
+    });
+    let texts: Vec<&str> = texts.collect();
+    if written.status == answer::Status::Answered {
+        assert_eq!(texts.join(" "), written.text);
+    }
+    if reply.matches("claims").count() == 1 && !reply.contains('\\') {
+        let whole = whole.expect("what can be streamed can be read");
+        assert_eq!((&whole.text, &whole.citations), (&written.text, &written.citations));
+    }
+}
+
+pub fn sse(data: &[u8]) {
+    crate::remote::fuzz::stream(data);
+}
+
+pub fn replies(data: &[u8]) {
+    crate::remote::fuzz::replies(data);
+}
+
+pub fn addresses(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(address) = Address::parse(&text) {
+        let spelled = address.to_string();
+        assert_eq!(Address::parse(&spelled).ok(), Some(address.clone()), "{spelled}");
+        assert!(address.covers(&address.below("/embeddings")), "{spelled}");
+    }
+    if let Ok(egress) = Egress::parse(&text) {
+        for ip in ["169.254.169.254", "fd00:ec2::254"] {
+            assert!(egress.check_ip("m.example", 443, ip.parse().expect("an address")).is_err());
+        }
+    }
+}
+
+/// A `tokenizer.json`, a byte 0, a text.
+pub fn tokenizer(data: &[u8]) {
+    let (json, text) = parts(data);
+    let text = String::from_utf8_lossy(text);
+    let Ok(own) = Tokenizer::from_bytes(json) else { return };
+    let Ok(tokens) = own.tokens(&text) else { return };
+    assert_eq!(tokens.ids.len(), tokens.offsets.len());
+    assert_eq!(own.count(&text).ok(), Some(tokens.ids.len()));
+    for &(start, end) in &tokens.offsets {
+        assert!(start <= end && end as usize <= text.len(), "{start}..{end} of {}", text.len());
+    }
+    let mut words: Vec<Word> = Vec::new();
+    let counter: &dyn crate::model::tokenizer::TokenCounter = &own;
+    counter.words(&text, 0, &mut words).expect("it was tokenised before");
+    if counter.is_additive() {
+        let sum: usize = words.iter().map(|word| word.tokens as usize).sum();
+        assert_eq!(sum, tokens.ids.len());
+        assert!(words.windows(2).all(|pair| pair[0].end <= pair[1].start), "words overlap");
+        assert!(
+            words.iter().all(|word| text.get(word.start as usize..word.end as usize).is_some())
+        );
+        let Ok(mut other) = tokenizers::Tokenizer::from_bytes(json) else { return };
+        other.with_padding(None);
+        let _ = other.with_truncation(None);
+        let other = other.encode(&*text, false).expect("ours could");
+        assert_eq!(other.get_ids(), tokens.ids, "of {text:?}");
+    }
+    if let Ok(input) = own.encode(&text, 32) {
+        assert!(input.ids.len() <= 32.max(own.special_tokens()));
+        assert_eq!(input.ids.len(), input.type_ids.len());
+    }
+}
+
+/// A `config.json`, a byte 0, a `model.safetensors`; or an ONNX file; or a manifest.
+pub fn weights(data: &[u8]) {
+    if let Ok(manifest) = Manifest::from_json(data) {
+        assert_eq!(Manifest::from_json(&manifest.to_json()).ok(), Some(manifest));
+    }
+    if onnx::external::is_self_contained(data) {
+        let model = <onnx::proto::Model as prost::Message>::decode(data);
+        let graph = model.ok().and_then(|model| model.graph).unwrap_or_default();
+        assert!(graph.initializer.iter().all(|tensor| tensor.data_location == 0));
+    }
+    let (config, weights) = parts(data);
+    let Ok(config) = bert::Config::from_json(config) else { return };
+    let Ok(weights) = bert::Weights::parse(weights) else { return };
+    for precision in [Precision::Int8, Precision::Fp32] {
+        let Ok(graph) = bert::graph::encoder(&config, &weights, precision) else { continue };
+        assert!(onnx::external::is_self_contained(&graph));
+    }
+}
+
+/// A zip that holds a model; or the files to put into one ([`pack`]), since a changed file in a zip fails its checksum.
+pub fn wheel(data: &[u8]) {
+    let Ok(mut file) = tempfile() else { return };
+    let bytes = if data.starts_with(b"PK") { Some(data.to_vec()) } else { zipped(data) };
+    let Some(bytes) = bytes else { return };
+    file.0.write_all(&bytes).expect("room for a file");
+    let Ok(source) = Source::open(&file.1) else { return };
+    for precision in [Precision::Int8, Precision::Fp32] {
+        let options =
+            import::Options { name: "m".to_owned(), precision, origin: "here".to_owned() };
+        let Ok(imported) = import::import(&source, &options) else { continue };
+        assert!(onnx::external::is_self_contained(&imported.model));
+        assert_eq!(Manifest::from_json(&imported.manifest.to_json()).ok(), Some(imported.manifest));
+        Tokenizer::from_bytes(&imported.tokenizer).expect("it was checked");
+    }
+}
+
+/// Names and contents of files as one input of [`wheel`].
+pub fn pack<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (name, content) in files {
+        packed.extend(
+            [name.as_bytes(), b"\n", &(content.len() as u32).to_le_bytes(), content].concat(),
+        );
+    }
+    packed
+}
+
+/// The zip of packed files; `None` where no name can be read.
+fn zipped(mut packed: &[u8]) -> Option<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    while !packed.is_empty() {
+        let end = packed.iter().position(|byte| *byte == b'\n')?;
+        let name = str::from_utf8(packed.split_off(..end)?).ok()?;
+        packed.split_off_first()?;
+        let length = u32::from_le_bytes(packed.split_off(..4)?.try_into().ok()?);
+        let content = packed.split_off(..packed.len().min(length as usize))?;
+        zip.start_file(name, options).ok()?;
+        zip.write_all(content).ok()?;
+    }
+    Some(zip.finish().ok()?.into_inner())
+}
+
+/// A file that is gone when it is dropped.
+struct Temporary(std::fs::File, std::path::PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.1);
+    }
+}
+
+fn tempfile() -> std::io::Result<Temporary> {
+    let thread = std::thread::current().id();
+    let name = format!("rag-fuzz-{}-{thread:?}.zip", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    Ok(Temporary(std::fs::File::create(&path)?, path))
+}
+
+/// Stored bytes and bytes passed between functions: token bits, requests, partial results, GIN pages.
+pub fn wire(mut data: &[u8]) {
+    let dimensions = usize::from(byte(&mut data));
+    if let Ok(bits) = TokenBits::from_bytes(dimensions, data) {
+        assert_eq!(bits.as_bytes(), data);
+        let half = bits.tokens(0..bits.len() / 2);
+        assert_eq!(half.len(), bits.len() / 2);
+        let question = TokenVectors { dimensions, data: vec![1.0; dimensions * 2] };
+        let scores = max_sim(&question, &[bits], &mut || Ok(()));
+        assert!(scores.is_ok_and(|scores| scores.iter().all(|score| !score.is_nan())));
+    }
+    let (head, tail) = parts(data);
+    if let Some(request) = partial_results::Request::unpack(data) {
+        let packed = request.pack();
+        assert_eq!(
+            partial_results::Request::unpack(&packed).map(|again| again.pack()),
+            Some(packed)
+        );
+    }
+    let request = partial_results::Request {
+        terms: vec![partial_results::Term { lexeme: "a".into(), frequency: None }],
+        depth: 10,
+        limit: 10,
+        dense_weight: 1.0,
+        lexical_weight: 1.0,
+        ..partial_results::Request::default()
+    };
+    let fused = partial_results::fuse(&request, head, tail);
+    assert!(fused.len() <= 10 && fused.windows(2).all(|pair| pair[0].rrf >= pair[1].rrf));
+    let mut numbers = Vec::new();
+    if gin::unpack(data, &mut numbers).is_ok() {
+        assert!(numbers.is_sorted());
+        let list = [postings::PostingList { weight: 1.0, tids: &numbers }];
+        assert!(postings::top_k(&list, 9, None).len() <= 9);
+    }
+    if let Ok(page) = gin::Page::new(data) {
+        let _ =
+            (page.find(tail), page.leftmost(), page.children(), page.pending_head(), page.right());
+        let _ = page.pending_entries().map(Iterator::count);
+        let _ = page.unpack(&mut Vec::new());
+    }
+    if let Some(place) =
+        serde_json::from_slice(data).ok().as_ref().and_then(answer::json::CitedPassage::read)
+    {
+        assert_eq!(answer::json::CitedPassage::read(&place.to_json()), Some(place));
+    }
+}
+
+#[cfg(test)]
+#[path = "fuzz/driver.rs"]
+mod driver;
