@@ -1,18 +1,15 @@
-//! TODO
+//! Hybrid search over a collection. `engine` runs it: a request, a strategy that generates candidates, their order,
+//! passages, and an explanation of all that.
+pub mod candidate;
 pub mod comparable;
 pub mod engine;
 pub mod filter;
-pub mod found;
-pub mod hits;
+pub mod gin_index;
 pub mod loading;
-pub mod pgvector;
-pub mod postings;
+pub mod options;
 pub mod query_log;
 pub mod question;
-pub mod rank;
 pub mod recall;
 pub mod resolve;
-pub mod script;
-pub mod settings;
+pub mod sql_functions;
 pub mod statement;
-pub mod trace;

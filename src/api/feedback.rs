@@ -1,7 +1,8 @@
-//! `rag_feedback`: what somebody thought of a chunk that a logged query found; and which query that was.
+//! `rag_feedback`: a judgement of a chunk that a logged query found; and the number of that query.
 use crate::catalog::collection::Collection;
-use crate::search::engine::{admit, key_of};
+use crate::search::candidate::key_of;
 use crate::search::query_log;
+use crate::search::resolve::admit;
 use crate::sys::error::SqlError;
 use crate::sys::rights::{as_extension_owner, current_role, key_text_settings};
 use crate::sys::spi::{execute, fill, query, read_as_caller, required};

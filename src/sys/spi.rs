@@ -5,9 +5,10 @@
 //! caller's path, and so their statements qualify every name, operator and type.
 use crate::sys::rights::{require_writable, with_own_parsing};
 use crate::sys::rows::reading;
+pub use crate::sys::rows::{column, required};
+use pgrx::Spi;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiTupleTable};
-use pgrx::{FromDatum, IntoDatum, Spi};
 
 /// Fills `{placeholders}` of a statement from `sql/run/` with SQL that is already quoted.
 pub fn fill(template: &str, names: &[(&str, &str)]) -> String {
@@ -75,16 +76,6 @@ pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
 
 fn rows<'c, T>(table: SpiTupleTable<'c>, map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
     reading(|| table.map(map).collect())
-}
-
-/// A column that may be NULL, by position from 1.
-pub fn column<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: usize) -> Option<T> {
-    row.get::<T>(position).expect("the statement returns this type here")
-}
-
-/// A column that is never NULL, by position from 1.
-pub fn required<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: usize) -> T {
-    column(row, position).expect("the statement never returns NULL here")
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use crate::models::local::Named;
 use crate::models::remote;
 use crate::models::remote::Remote;
 use crate::search::engine as search;
-use crate::search::engine::{Loading, Outcome, Quotable};
+use crate::search::engine::Outcome;
+use crate::search::engine::passages::Quotable;
+use crate::search::loading::Loading;
+use crate::search::options::Options as SearchOptions;
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
 use crate::sys::datum::json::JsonText;
@@ -115,9 +118,9 @@ pub(super) fn search_for(
     collection: &str,
     question: &str,
     given: Given,
-) -> Result<(Outcome, search::Options)> {
+) -> Result<(Outcome, SearchOptions)> {
     require_text("question", question)?;
-    let options = search::Options { quotes: true, ..given.read()? };
+    let options = SearchOptions { quotes: true, ..given.read()? };
     let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
     outcome.loading.iter().for_each(Loading::announce);
     Ok((outcome, options))
@@ -219,7 +222,7 @@ fn passage<'a>(
         text,
         span: 0..text.len(),
         bits: TokenBits::from_bytes(dimensions, chunk.bits.as_deref().unwrap_or_default())?,
-        heading_tokens: chunk.heading_tokens + before.len(),
+        heading_tokens: usize::try_from(chunk.heading_tokens).unwrap_or_default() + before.len(),
         tokens: tokens.into_iter().map(|t| t.start - skipped..t.end - skipped).collect(),
         score: chunk.score,
     })

@@ -5,7 +5,7 @@ use crate::api::answer::collection::{search_for, sources, writer};
 use crate::api::answer::{elements, require_question};
 use crate::api::search::Given;
 use crate::models::remote::Remote;
-use crate::search::engine::Loading;
+use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
 use crate::sys::datum::json::{JsonText, without_nulls};

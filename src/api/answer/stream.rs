@@ -9,7 +9,7 @@ use crate::api::answer::{elements, require_question};
 use crate::api::search::Given;
 use crate::models::call_log;
 use crate::models::remote::Remote;
-use crate::search::engine::Loading;
+use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
 use crate::sys::datum::json::JsonText;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // asks for the type of a column
 
 use crate::catalog::collection::Collection;
-use crate::search::engine::values::{Output, column_type};
+use crate::search::comparable::values::{Output, column_type};
 use crate::sys::names;
 use crate::sys::rights::key_text_settings;
 use crate::sys::spi::{fill, read_as_caller, required};
