@@ -105,6 +105,8 @@ lint() {
     # Statements under a caller's path, and the script that CREATE EXTENSION runs, resolve no name on somebody else's.
     [ -e "$SQL_CHECKERS/interpreter" ] || note "what reads SQL is not installed; to do: run make setup"
     if python scripts/check_sql.py; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    # What Rust declares of PostgreSQL by hand is what its headers say.
+    if cc -fsyntax-only -Werror -I"$("$PG_CONFIG" --includedir-server)" tests/abi/abi.c; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     if install_script_is_safe; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     count lint "$passed" "$failed" 0 0
 }

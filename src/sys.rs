@@ -1,12 +1,12 @@
 //! TODO
 pub mod attempt;
 pub mod background;
-pub mod client_output;
 pub mod cursor;
 pub mod datum;
 pub mod error;
 pub mod exit;
 pub mod failed;
+pub mod ffi;
 pub mod guc;
 pub mod interrupt;
 pub mod limit;

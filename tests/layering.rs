@@ -282,34 +282,30 @@ fn destructors_leave_postgres_to_the_abort_after_an_error() {
     assert!(found.is_empty(), "destructors that call PostgreSQL while an ERROR unwinds: {found:?}");
 }
 
-/// The functions of PostgreSQL that a text declares by hand, since pgrx does not bind them.
-fn declared_functions(text: &str) -> Vec<&str> {
-    let blocks = text.split("unsafe extern \"C-unwind\" {").skip(1);
-    let body = |block: &'_ str| block.split("\n}").next().map_or(0, str::len);
-    blocks
-        .flat_map(|block| block[..body(block)].lines())
-        .filter_map(|line| line.trim_start().strip_prefix("fn ")?.split('(').next())
-        .collect()
-}
-
-/// An ERROR in a function that pgrx does not wrap would jump over Rust's frames.
+/// An ERROR in a function that pgrx does not wrap would jump over Rust's frames: `sys::ffi` alone declares such functions,
+/// and calls each behind a guard. `tests/abi/abi.c` names each declaration.
 #[test]
-fn functions_declared_by_hand_are_called_behind_a_guard() {
-    let mut found = Vec::new();
+fn functions_that_pgrx_does_not_bind_are_declared_and_guarded_in_one_room() {
+    let abi = include_str!("abi/abi.c");
+    let mut declared = 0;
     for (path, text) in sources("src") {
-        let lines: Vec<&str> = text.lines().collect();
-        for name in declared_functions(&text) {
-            let call = format!("{name}(");
+        if path != "src/sys/ffi.rs" {
+            assert!(!text.contains("extern \"C-unwind\" {"), "{path} declares functions of C");
+            continue;
+        }
+        let block = text.split("unsafe extern \"C-unwind\" {").nth(1).expect("declarations");
+        for line in block.split("\n    }").next().unwrap_or_default().lines() {
+            let Some(rest) = line.trim_start().strip_prefix("pub fn ") else { continue };
+            let name = rest.split('(').next().unwrap_or_default();
+            let call = format!("c::{name}(");
             for (n, line) in code(&text).filter(|(_, line)| line.contains(&call)) {
-                let is_declaration = line.trim_start().starts_with("fn ");
-                let around = lines[n.saturating_sub(2)..n].join(" ");
-                if !is_declaration && !around.contains("pg_guard_ffi_boundary") {
-                    found.push(format!("{path}:{n}: {}", line.trim()));
-                }
+                assert!(line.contains("pg_guard_ffi_boundary"), "{path}:{n}: {line}");
             }
+            assert!(abi.contains(&format!(", {name});")), "tests/abi/abi.c does not check {name}");
+            declared += 1;
         }
     }
-    assert!(found.is_empty(), "calls without a guard:\n{}", found.join("\n"));
+    assert!(declared > 4, "only {declared} declarations were found");
 }
 
 /// Hooks of other libraries are pointers that pgrx does not wrap; and the planner needs no hook of ours.

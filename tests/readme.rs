@@ -120,3 +120,33 @@ fn the_first_query_comes_soon() {
     let line = README.lines().position(|line| line == "```sql").expect("SQL");
     assert!(line < 60, "the first SQL stands in line {}", line + 1);
 }
+
+/// Files, and functions in them, that the documents for contributors name.
+#[test]
+fn documents_name_files_and_functions_that_exist() {
+    let documents = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/formats.md", "docs/security.md"];
+    let mut checked = 0;
+    for document in documents {
+        let text = fs::read_to_string(root().join(document)).expect("UTF-8");
+        for span in text.split('`').skip(1).step_by(2) {
+            let is_path = ["src/", "crates/", "sql/", "tests/", "scripts/", "benches/", "fuzz/"];
+            // A pattern or a placeholder is no path.
+            if !is_path.iter().any(|start| span.starts_with(start))
+                || span.contains(['*', '<', ' '])
+            {
+                continue;
+            }
+            let (path, function) = span.split_once(':').unwrap_or((span, ""));
+            let found = root().join(path);
+            assert!(found.exists(), "{document} names {path}");
+            if !function.is_empty() {
+                let source = fs::read_to_string(&found).expect("UTF-8");
+                let is_there = source.contains(&format!("fn {function}("))
+                    || source.contains(&format!("fn {function}<"));
+                assert!(is_there, "{document} names {function} of {path}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "only {checked} names were checked");
+}

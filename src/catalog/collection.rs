@@ -91,6 +91,10 @@ impl State {
     }
 }
 
+/// Version of what `docs/formats.md` describes under "In tables". A change that the library cannot read both sides of
+/// raises it; generations of another version are refused until `rag_rebuild` makes them anew.
+pub const STORAGE_FORMAT: i32 = 1;
+
 /// One immutable build of a collection.
 #[derive(Debug, Clone)]
 pub struct Generation {
@@ -106,6 +110,8 @@ pub struct Generation {
     pub model: String,
     /// Fingerprint of the embedder.
     pub fingerprint: String,
+    /// See [`STORAGE_FORMAT`].
+    pub storage_format: i32,
     /// Length of its vectors.
     pub dimensions: usize,
     /// Most tokens of a chunk, special tokens excluded.
@@ -331,6 +337,7 @@ impl Generation {
             asked_index_method,
             lexical: Engine::named(&required::<String>(row, 18)).unwrap_or(Engine::Builtin),
             lexical_checked_at: required::<TimestampWithTimeZone>(row, 19).into(),
+            storage_format: required(row, 20),
             is_loaded: required(row, 12),
             wants_index: required(row, 17),
             documents: required(row, 13),

@@ -3,7 +3,7 @@ pub mod drop;
 pub mod triggers;
 use crate::catalog::collection::hold::lock_exclusively;
 use crate::catalog::collection::key::KeyColumn;
-use crate::catalog::collection::{Build, Collection, Generation, State, key};
+use crate::catalog::collection::{Build, Collection, Generation, STORAGE_FORMAT, State, key};
 use crate::catalog::lexical;
 use crate::catalog::objects::triggers::{
     create_triggers, drop_leftovers, heed_replication, note_partitions,
@@ -247,6 +247,7 @@ pub fn create_generation(
         build.token_bits.then(|| table(&names.bits)).into(),
         switches.into(),
         build.lexical.name().into(),
+        STORAGE_FORMAT.into(),
     ];
     vector_index::announce(&build.index_method, build.dimensions);
     warn_of_publications(collection);

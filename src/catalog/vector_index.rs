@@ -46,7 +46,7 @@ pub fn probes(rows: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::{lists, method_for, probes};
+    use super::{lists, method_for, probes};
 
     #[test]
     fn what_cannot_be_indexed_is_not() {

@@ -134,7 +134,7 @@ fn stale(
 
 #[cfg(test)]
 mod tests {
-    use crate::{Index, Recall, stale};
+    use super::{Index, Recall, stale};
     use pgrx::pg_sys::Oid;
 
     const MEGABYTE: i64 = 1024 * 1024;

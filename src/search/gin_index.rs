@@ -2,15 +2,11 @@
 //! those with the rarest lexemes.
 #![allow(unsafe_code)] // reads pages of an index by PostgreSQL's rules for that
 
+use crate::sys::ffi;
 use pgrx::{PgRelation, pg_sys};
 use rag::search::gin::{META, Malformed, Page, Postings, ROOT, Step, unpack};
 use rag::search::postings::intersect;
 use std::ffi::CStr;
-
-unsafe extern "C-unwind" {
-    /// Takes a predicate lock on an index, for serializable transactions.
-    fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
-}
 
 /// An entry of the index: a lexeme's TIDs, dead ones too.
 pub struct GinEntry {
@@ -62,7 +58,7 @@ impl GinIndex {
         unsafe {
             let snapshot = pg_sys::GetActiveSnapshot();
             let index = self.index.as_ptr();
-            pg_sys::ffi::pg_guard_ffi_boundary(|| PredicateLockRelation(index, snapshot));
+            ffi::predicate_lock_relation(index, snapshot);
         }
         // The pending list first: a flush moves its TIDs to the entries, and none must be missed.
         let mut pending = vec![Vec::new(); lexemes.len()];

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::sys::exit;
+use crate::sys::ffi;
 use crate::sys::guc;
 use crate::sys::rights::PARSING;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
@@ -22,20 +23,14 @@ const SETTLED: &[(&CStr, &CStr)] = &[
     #[cfg(any(feature = "pg17", feature = "pg18"))]
     (c"transaction_timeout", c"0"),
 ];
-unsafe extern "C-unwind" {
-    // PostgreSQL's own handler of SIGTERM, which ends a running statement. pgrx's would only set a flag,
-    // and its binding of this one is a Rust function, which a signal handler may not be.
-    fn die(signal: std::ffi::c_int);
-}
-
 /// Sets up a background process: ends at once when told to, reads the configuration again on SIGHUP.
 pub fn attach() {
     // SAFETY: signals are still blocked; both handlers are PostgreSQL's way.
     unsafe {
         #[cfg(not(feature = "pg18"))]
-        pg_sys::pqsignal(pg_sys::SIGTERM.cast_signed(), Some(die));
+        pg_sys::pqsignal(pg_sys::SIGTERM.cast_signed(), Some(ffi::DIE));
         #[cfg(feature = "pg18")]
-        pg_sys::pqsignal_be(pg_sys::SIGTERM.cast_signed(), Some(die));
+        pg_sys::pqsignal_be(pg_sys::SIGTERM.cast_signed(), Some(ffi::DIE));
     }
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP);
 }

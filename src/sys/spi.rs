@@ -80,7 +80,7 @@ fn rows<'c, T>(table: SpiTupleTable<'c>, map: impl FnMut(SpiHeapTupleData<'c>) -
 
 #[cfg(test)]
 mod tests {
-    use crate::fill;
+    use super::fill;
 
     #[test]
     fn fills_every_placeholder_once() {

@@ -5,9 +5,8 @@
 #![allow(unsafe_code)] // timeouts have no safe interface
 
 use crate::sys::error::raise;
-use crate::sys::{guc, spi};
+use crate::sys::{ffi, guc, spi};
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 use rag::Error;
@@ -119,10 +118,10 @@ impl Armed {
         let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: in a transaction of a worker. Arming it anew replaces what was armed.
         unsafe {
-            let was_armed = pg_guard_ffi_boundary(|| get_timeout_active(STATEMENT_TIMEOUT));
+            let was_armed = ffi::is_statement_timeout_armed();
             let sooner = was_armed && pg_sys::StatementTimeout < milliseconds;
             let milliseconds = if sooner { pg_sys::StatementTimeout } else { milliseconds };
-            pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, milliseconds));
+            ffi::enable_statement_timeout(milliseconds);
             Self { was_armed }
         }
     }
@@ -136,21 +135,11 @@ impl Drop for Armed {
         }
         // SAFETY: as above.
         unsafe {
-            pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+            ffi::disable_statement_timeout();
             let before = pg_sys::StatementTimeout;
             if self.was_armed && before > 0 {
-                pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, before));
+                ffi::enable_statement_timeout(before);
             }
         }
     }
-}
-
-/// `STATEMENT_TIMEOUT` of `utils/timeout.h`, the same in every supported version.
-const STATEMENT_TIMEOUT: std::ffi::c_int = 3;
-
-unsafe extern "C-unwind" {
-    // pgrx binds no timeouts.
-    fn enable_timeout_after(id: std::ffi::c_int, delay_ms: std::ffi::c_int);
-    fn disable_timeout(id: std::ffi::c_int, keep_indicator: bool);
-    fn get_timeout_active(id: std::ffi::c_int) -> bool;
 }

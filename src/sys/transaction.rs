@@ -7,11 +7,11 @@
 
 use crate::sys::background;
 use crate::sys::failed::Failed;
+use crate::sys::ffi;
 use crate::sys::guc;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{KEY_TEXT, PARSING};
 use crate::sys::spi::{read, required};
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use rag::Result;
 use std::ffi::{CStr, CString};
@@ -56,7 +56,7 @@ impl Disregarded {
         // SAFETY: in a transaction. The timeout was armed for the whole CALL.
         unsafe {
             if self.statement_timeout {
-                pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+                ffi::disable_statement_timeout();
             }
             if self.transaction_timeout {
                 set_locally(c"transaction_timeout", c"0");
@@ -208,7 +208,7 @@ impl Host {
                 begin();
                 if pg_sys::StatementTimeout > 0 {
                     let delay = pg_sys::StatementTimeout;
-                    pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, delay));
+                    ffi::enable_statement_timeout(delay);
                 }
                 pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             }
@@ -216,7 +216,7 @@ impl Host {
             // SAFETY: body left the snapshot pushed above on top, as SPI does.
             unsafe {
                 pg_sys::PopActiveSnapshot();
-                pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+                ffi::disable_statement_timeout();
                 pg_sys::CommitTransactionCommand();
             }
             Ok(value)
@@ -224,7 +224,7 @@ impl Host {
         // SAFETY: aborting is how a worker leaves whatever state an error left it in.
         unsafe {
             if result.is_err() {
-                pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+                ffi::disable_statement_timeout();
                 pg_sys::AbortCurrentTransaction();
             }
             // Autovacuum of the queue depends on what workers report.
@@ -360,13 +360,4 @@ fn catch<R>(body: impl FnOnce() -> Result<R>) -> std::result::Result<R, Failed> 
     .catch_others(|caught| Err(Failed::from(caught)))
     .catch_rust_panic(|caught| Err(Failed::from(caught)))
     .execute()
-}
-
-/// `STATEMENT_TIMEOUT` of `utils/timeout.h`, the same in every supported version.
-const STATEMENT_TIMEOUT: std::ffi::c_int = 3;
-
-unsafe extern "C-unwind" {
-    // pgrx binds no timeouts.
-    fn enable_timeout_after(id: std::ffi::c_int, delay_ms: std::ffi::c_int);
-    fn disable_timeout(id: std::ffi::c_int, keep_indicator: bool);
 }

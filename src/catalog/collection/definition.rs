@@ -5,7 +5,7 @@
 //! what the owner wrote. What was found in order is remembered until one of the tables changes.
 #![allow(unsafe_code)] // locks tables by number and watches the relation cache
 
-use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::collection::{Collection, Generation, STORAGE_FORMAT};
 use crate::sys::spi::required;
 use crate::sys::{names, plan};
 use pgrx::datum::DatumWithOid;
@@ -61,6 +61,9 @@ impl Generation {
     }
 
     fn require(&self, collection: &Collection, with_policies: bool) -> Result<()> {
+        if self.storage_format != STORAGE_FORMAT {
+            return Err(other_format(collection, self));
+        }
         watch_relations();
         let tables = self.tables(collection);
         if KNOWN.with_borrow(|known| known.contains(&(tables, with_policies))) {
@@ -85,6 +88,15 @@ impl Generation {
     pub fn without_policies(&self, collection: &Collection) -> Vec<Oid> {
         without_policies(self.tables(collection))
     }
+}
+
+fn other_format(collection: &Collection, generation: &Generation) -> Error {
+    let (name, found) = (&collection.name, generation.storage_format);
+    Error::not_ready(format!(
+        "generation {} of collection \"{name}\" has storage format {found}, and rag_pg reads format {STORAGE_FORMAT}",
+        generation.id
+    ))
+    .with_hint(format!("Make it anew: SELECT rag_rebuild({}).", quote_literal(name)))
 }
 
 fn defect(tables: Tables) -> Option<(Oid, String)> {

@@ -227,7 +227,7 @@ pub fn array_literals(keys: &[String], columns: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog::collection::{array_literals, decode, encode};
+    use super::{array_literals, decode, encode};
 
     #[test]
     fn keys_survive_any_text() {

@@ -1,7 +1,8 @@
 //! Rows as triggers get them: in slots and in transition tables.
 use crate::catalog::collection::key;
 use crate::ingest::trigger::target::Column;
-use pgrx::pg_sys::{self, ffi::pg_guard_ffi_boundary};
+use crate::sys::ffi;
+use pgrx::pg_sys;
 use std::ffi::CStr;
 use std::fmt::{Display, Write as _};
 
@@ -70,9 +71,7 @@ impl Row {
         // SAFETY: the datums are of the column's type; the comparison may detoast into scratch.
         unsafe {
             let previous = pg_sys::MemoryContextSwitchTo(self.scratch);
-            let same = pg_guard_ffi_boundary(|| {
-                datum_image_eq(a, b, column.by_value, i32::from(column.length))
-            });
+            let same = ffi::datum_image_eq(a, b, column.by_value, column.length);
             pg_sys::MemoryContextSwitchTo(previous);
             same
         }
@@ -166,14 +165,4 @@ impl Drop for Transition {
             }
         }
     }
-}
-
-unsafe extern "C-unwind" {
-    // Declared here because pgrx does not bind it.
-    fn datum_image_eq(
-        value1: pg_sys::Datum,
-        value2: pg_sys::Datum,
-        type_by_value: bool,
-        type_length: i32,
-    ) -> bool;
 }

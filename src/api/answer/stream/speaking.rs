@@ -1,6 +1,6 @@
 //! A model that speaks on a thread of its own.
 use crate::models::remote::Remote;
-use crate::sys::{client_output, interrupt};
+use crate::sys::{ffi, interrupt};
 use rag::model::generator::{Conversation, Generated};
 use rag::model::watch;
 use rag::remote::{Cancel, Generator};
@@ -48,7 +48,7 @@ impl Speaking {
         if let Ok(heard) = self.heard.try_recv() {
             return Ok(heard);
         }
-        client_output::flush();
+        ffi::flush_client();
         loop {
             match self.heard.recv_timeout(POLL) {
                 Ok(heard) => return Ok(heard),

@@ -1,0 +1,61 @@
+//! The exact bytes of what is stored. A test that fails here says that tables or files written before are read otherwise from now
+//! on: then `STORAGE_FORMAT`, or the manifest's `FORMAT`, goes up, and `docs/formats.md` changes with it.
+use rag::model::TokenVectors;
+use rag::model::manifest::Manifest;
+use rag::model::storable::storable;
+use rag::queue::diff::{chunk_hash, source_hash};
+use rag::rerank::TokenBits;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn source_hash_is_sha256_over_length_and_text_of_title_and_content() {
+    // Also computed with sha256sum over the bytes that docs/formats.md describes.
+    assert_eq!(
+        hex(&source_hash(Some("Title"), Some("Text"))),
+        "e8a93d5e352920860a1cddd5317a7545d6d8fc9b1f2656c2b4b8472505eae0b6"
+    );
+    assert_eq!(
+        hex(&source_hash(None, Some(""))),
+        "60c69a3e87bf5c4f1e546bec45f262690bcf5494c4ecac2616bf2f731afa152a"
+    );
+}
+
+#[test]
+fn chunk_hash_is_half_of_sha256_over_section_headings_and_content() {
+    assert_eq!(hex(&chunk_hash("Section", "Heading", "Text")), "9ef76dfba30f86b0bb996f56bc7f7618");
+}
+
+#[test]
+fn token_bits_have_the_lowest_bit_first_and_no_header() {
+    let mut first = [-1.0_f32; 10];
+    first[0] = 0.5;
+    first[3] = 2.0;
+    first[9] = f32::MIN_POSITIVE;
+    let second = [0.0, -0.0, f32::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, -1.0, 0.0];
+    let vectors = TokenVectors { dimensions: 10, data: [first, second].concat() };
+    assert_eq!(TokenBits::of(&vectors).as_bytes(), [0b0000_1001, 0b10, 0b1111_1000, 0]);
+}
+
+#[test]
+fn vectors_that_half_precision_holds_are_stored_as_they_are() {
+    assert_eq!(storable(vec![3.0, -4.0]), [3.0, -4.0]);
+    assert_eq!(storable(vec![65_504.0, 0.0]), [65_504.0, 0.0]);
+    assert_eq!(storable(vec![0.0, 65_505.0]), [0.0, 1.0]);
+    assert_eq!(storable(vec![3e-5, -4e-5]), [0.6, -0.8]);
+}
+
+#[test]
+fn fingerprint_of_a_manifest_is_sha256_over_its_fields_in_their_order() {
+    let json = br#"{"format": 1, "name": "m", "kind": "embedder", "fingerprint": "dac83d9b37438402bdb28724d2273b8ec8567320e33199132fdee9102e6ddfee",
+        "architecture": "BertModel", "dimensions": 384, "max_tokens": 256, "pooling": "mean", "normalize": true,
+        "precision": "int8", "signature": {"input_ids": "input_ids", "attention_mask": "attention_mask", "output": "last_hidden_state"},
+        "model_sha256": "aa", "tokenizer_sha256": "bb"}"#;
+    let manifest = Manifest::from_json(json).expect("a manifest");
+    assert_eq!(
+        manifest.computed_fingerprint(),
+        "dac83d9b37438402bdb28724d2273b8ec8567320e33199132fdee9102e6ddfee"
+    );
+}
