@@ -1,2 +1,2 @@
-//! TODO
+//! Answers that workers write.
 pub mod request;

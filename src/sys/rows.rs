@@ -7,6 +7,7 @@ use pgrx::datum::{TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{FromDatum, IntoDatum, JsonB, PgMemoryContexts};
+use std::time::Duration;
 
 /// Runs `read`, which reads values of rows as values of Rust's. pgrx copies what it reads into the parent of the
 /// context in force, which under SPI is the transaction's: a session that calls us in a loop would grow with every row
@@ -105,3 +106,17 @@ macro_rules! column_values {
 }
 column_values!(bool, i32, i64, f64, String, Oid, Uuid, JsonB, TimestampWithTimeZone);
 column_values!(Vec<String>, Vec<u8>, StoredText, Vector);
+
+/// A number that is never negative.
+impl ColumnValue for u32 {
+    fn read(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+        Self::try_from(required::<i32>(row, position)).unwrap_or_default()
+    }
+}
+
+/// Seconds as `float8`.
+impl ColumnValue for Duration {
+    fn read(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+        Self::from_secs_f64(required::<f64>(row, position).max(0.0))
+    }
+}

@@ -113,7 +113,7 @@ fn rag_answer_collection(
     Ok(TableIterator::once(row))
 }
 
-/// What is to be answered from, and how it was looked for.
+/// Searches for the passages of an answer; returns the options too.
 pub(super) fn search_for(
     collection: &str,
     question: &str,
@@ -144,7 +144,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
     }
 }
 
-/// A generator by name, where nobody but one will do.
+/// A generator by name; an error without one.
 pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
     model::require_utf8()?;
     generator(name.ok_or_else(|| {
@@ -153,7 +153,7 @@ pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
     })?)
 }
 
-/// Untyped literals mean the collection form; who meant the other one learns how to say so.
+/// Untyped literals mean the collection form; the hint says how to call the other one.
 fn explain_overload(error: Error) -> Error {
     if !error.is_undefined() || !error.message().starts_with("collection ") {
         return error;
@@ -178,8 +178,7 @@ fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
     answer::extract(tokens, &passages, &options, &mut interrupt::checkpoint)
 }
 
-/// The model that reads sentences: the collection's own or, since other servers give no vectors of tokens,
-/// the default one.
+/// The model that selects sentences: the collection's own or, since remote models give no token vectors, the default one.
 fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
     if !crate::catalog::model::is_remote(&outcome.generation) {
         return crate::catalog::model::local(&outcome.generation);
@@ -199,7 +198,7 @@ fn without_bits(
     options: &Options,
 ) -> Result<Answer> {
     let model = reader(outcome)?;
-    // What is no word to the model may have found chunks by their words, but picks no sentence.
+    // A question without tokens may have found chunks by their lexemes, but selects no sentence.
     if model.tokenizer().count(question)? == 0 {
         return Ok(Answer::none(-1.0));
     }
@@ -208,7 +207,7 @@ fn without_bits(
     answer::from_passages(model, model.tokenizer(), window, question, texts, options, checkpoint)
 }
 
-/// The bits are those of the whole chunk: what is skipped of it is so in front, as its heading path is.
+/// The bits are those of the whole chunk: tokens of the skipped text are skipped, as those of its heading path are.
 fn passage<'a>(
     model: &LocalModel,
     dimensions: usize,
@@ -228,16 +227,16 @@ fn passage<'a>(
     })
 }
 
-/// What an answer may quote, and where each text stands. Offsets count characters of the document from 0.
+/// The texts that an answer may quote, and what to cite of each. Offsets count characters of the document from 0.
 pub(super) fn sources(outcome: &Outcome) -> (Vec<Place>, Vec<&str>) {
     let place = |Quotable { chunk, text, char_start, .. }| {
-        let told = json!({
+        let source = json!({
             "chunk_id": chunk.chunk_id,
             "document_key": outcome.collection.document_key(&chunk.key),
             "section": chunk.section,
             "page": chunk.page,
         });
-        (Place::new(char_start, told), text)
+        (Place::new(char_start, source), text)
     };
     outcome.quotable().into_iter().map(place).unzip()
 }
