@@ -1,5 +1,6 @@
 //! Hybrid search over a collection. `engine` runs it: a request, a strategy that generates candidates, their order,
 //! passages, and an explanation of all that.
+pub mod access_path;
 pub mod candidate;
 pub mod comparable;
 pub mod engine;

@@ -1,4 +1,4 @@
-//! Searches a collection: a [`Request`] is prepared once, a [`strategy`] generates [`candidates`], their scores order them, and
+//! Searches a collection: a [`request`] is prepared once, a [`strategy`] generates [`candidates`], their scores order them, and
 //! the best are returned, with the [`passages`] around them.
 //!
 //! Everything runs with the caller's rights and in the caller's snapshot.
@@ -7,97 +7,22 @@ pub mod candidates;
 pub mod explain;
 pub mod lexical;
 pub mod passages;
+pub mod request;
 pub mod strategy;
 pub mod term_statistics;
 use crate::catalog::collection::{Collection, Generation};
-use crate::catalog::lexical::Access;
 use crate::search::candidate::{ChunkCandidate, Fate, rank};
 use crate::search::engine::candidates::{Run, generate};
 use crate::search::engine::explain::INCOMPLETE;
-use crate::search::engine::term_statistics::TermStatistics;
-use crate::search::filter::Filter;
+use crate::search::engine::request::Request;
 use crate::search::loading::Loading;
 use crate::search::options::{MAX_CANDIDATES, Options};
-use crate::search::question::Question;
-use crate::search::resolve::{Resolved, resolve};
-use crate::sys::rights::row_security_applies;
-use crate::sys::text_search::Config;
+use crate::search::resolve::Resolved;
 use rag::Result;
-use rag::model::{Detail, Embedding};
+use rag::model::Embedding;
 use rag::search::diverse::{Choice, Limits, choose};
 use rag::search::passage::Passage;
-use std::cell::OnceCell;
 use std::time::{Duration, Instant};
-
-/// What a search is asked for, and what all its runs share.
-pub struct Request {
-    resolved: Resolved,
-    filter: Filter,
-    options: Options,
-    question: Question,
-    /// The question's embedding, with token vectors when reranked; `None` when no part of the search needed or allowed one.
-    embedding: Option<Embedding>,
-    /// Another extension's index, if the lexical leg may ask one.
-    foreign_index: Access,
-    /// Whether policies of the source apply to the caller. If so, no statistics of all chunks may show.
-    has_policies: bool,
-    /// Whether the chunks' own policy, which checks the source, applies too.
-    has_chunk_policy: bool,
-    /// What is not searchable yet.
-    loading: Option<Loading>,
-    /// Estimated when a run first needs them.
-    statistics: OnceCell<TermStatistics>,
-}
-
-impl Request {
-    /// Reads the catalog and embeds the question, which takes the time that is returned too.
-    fn prepare(collection: &str, text: &str, options: &Options) -> Result<(Self, Duration)> {
-        let resolved = resolve(collection)?;
-        let Resolved { collection, generation, tables, .. } = &resolved;
-        let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
-        let reranks = options.rerank && generation.bits.is_some();
-        let question = Question::read(text, Config::named(&collection.text_search_config));
-        let started = Instant::now();
-        let embedding = if reranks || options.dense_weight > 0.0 {
-            let detail = if reranks { Detail::Tokens } else { Detail::Vector };
-            question.embed(collection, generation, detail)?
-        } else {
-            None
-        };
-        let embed = started.elapsed();
-        let request = Self {
-            foreign_index: Access::of(collection, generation),
-            loading: Loading::of(collection, generation),
-            has_policies: row_security_applies(collection.source),
-            has_chunk_policy: row_security_applies(generation.chunks),
-            filter,
-            options: options.clone(),
-            question,
-            embedding,
-            statistics: OnceCell::new(),
-            resolved,
-        };
-        Ok((request, embed))
-    }
-
-    /// Whether filter or policies may reject chunks.
-    fn is_restricted(&self) -> bool {
-        self.filter.sql().is_some() || self.has_policies
-    }
-
-    fn has_dense_leg(&self) -> bool {
-        self.options.dense_weight > 0.0 && self.embedding.is_some()
-    }
-
-    fn has_lexical_leg(&self) -> bool {
-        self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty()
-    }
-
-    /// Whether candidates are scored by token vectors.
-    fn has_token_vectors(&self) -> bool {
-        self.embedding.as_ref().is_some_and(|embedding| embedding.tokens.is_some())
-    }
-}
 
 /// Times of a search's steps.
 #[derive(Debug, Clone, Copy, Default)]

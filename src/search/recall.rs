@@ -1,5 +1,5 @@
 //! Recall of the dense leg: the vector index against an exact scan, for stored vectors.
-use crate::search::engine::explain::{AccessPath, joined};
+use crate::search::access_path::{AccessPath, joined};
 use crate::search::resolve::{Resolved, resolve};
 use crate::search::statement::search_settings;
 use crate::sys::datum::vector::Vector;

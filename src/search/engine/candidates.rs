@@ -1,8 +1,8 @@
 //! Candidate generation: runs a strategy, and others after it until one finds enough or nothing is left to try.
+use crate::search::access_path::AccessPath;
 use crate::search::candidate::ChunkCandidate;
-use crate::search::engine::Request;
-use crate::search::engine::explain::AccessPath;
 use crate::search::engine::lexical::{self, LexicalLeg};
+use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{LexicalIndex, Phrases, Strategy, Verdict};
 use crate::search::statement::{DenseScan, Shape, search_settings, statement};
 use crate::sys::plan;
@@ -111,7 +111,7 @@ impl Run {
         };
         let sql = statement(&resolved.collection, &resolved.tables, filter, shape);
         let vector = request.embedding.as_ref().map(|embedding| embedding.vector.as_slice());
-        let arguments = parameters(request, |own| {
+        let arguments = request.arguments(|own| {
             own[0] = resolved.pgvector.argument(vector);
             own[1] = fusion.pack().into();
             own[2] = lexical.partials.clone().into();
@@ -137,14 +137,4 @@ impl Run {
             AccessPath::of(&scans::of_cte(&sql, &arguments, "dense"))
         })
     }
-}
-
-/// Arguments of a search's statement: the first six, which are NULL unless `set` gives them, and the filter's.
-pub fn parameters(
-    request: &Request,
-    set: impl FnOnce(&mut [DatumWithOid<'static>; 6]),
-) -> Vec<DatumWithOid<'static>> {
-    let mut own = std::array::from_fn(|_| DatumWithOid::null_oid(pg_sys::TEXTOID));
-    set(&mut own);
-    own.into_iter().chain(request.filter.arguments()).collect()
 }

@@ -1,16 +1,15 @@
 //! A search that shows what it did: the same search, its strategy, and the candidates that it did not score.
+use crate::catalog::lexical::Access;
+use crate::search::access_path::{AccessPath, joined};
 use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::candidates::Run;
+use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{LexicalIndex, Phrases};
-use crate::search::engine::{Outcome, Ranked, Request, Timings, outcome, ranked};
+use crate::search::engine::{Outcome, Ranked, Timings, outcome, ranked};
 use crate::search::options::Options;
-use crate::sys::plan::scans::Scan;
-use crate::sys::rows::{Row, row};
-use crate::sys::spi::read;
 use rag::Result;
 use rag::search::explain::Leg;
 use rag::search::lexical::Engine;
-use std::fmt;
 use std::time::Instant;
 
 /// A search and its explanation.
@@ -77,7 +76,7 @@ fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
 
 fn lexical_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
     let access = match (&request.foreign_index, run.lexical.ranked) {
-        (crate::catalog::lexical::Access::Index(index), Some(_)) => Some(index.described()),
+        (Access::Index(index), Some(_)) => Some(index.described()),
         _ => joined(&AccessPath::of(&run.lexical.scans)),
     };
     let found = all.iter().filter(|candidate| candidate.lexical_rank.is_some()).count();
@@ -156,69 +155,4 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
     }
     note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
     notes
-}
-
-row! {
-    /// A row of `sql/run/search/explain_relation.sql`.
-    struct RelationRow {
-        /// Quoted.
-        name: String,
-        /// Access method of an index.
-        method: Option<String>,
-    }
-}
-
-/// How chunks are read, by name.
-pub enum AccessPath {
-    /// An index of a method.
-    Index {
-        /// Access method.
-        method: String,
-        /// The index, quoted.
-        name: String,
-    },
-    /// A table in full.
-    SeqScan(String),
-    /// Some TIDs of a table: those of an allow-list or of a sample.
-    TidScan(String),
-}
-
-impl AccessPath {
-    /// Names what scans read.
-    pub fn of(scans: &[Scan]) -> Vec<Self> {
-        let path = |scan: &Scan| {
-            let (Scan::Index(relation) | Scan::Table(relation) | Scan::Tids(relation)) = *scan;
-            let sql = statement!("search/explain_relation");
-            let found = read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()?;
-            Some(match (scan, found) {
-                (Scan::Index(_), RelationRow { name, method: Some(method) }) => {
-                    Self::Index { method, name }
-                }
-                (Scan::Tids(_), RelationRow { name, .. }) => Self::TidScan(name),
-                (_, RelationRow { name, .. }) => Self::SeqScan(name),
-            })
-        };
-        scans.iter().filter_map(path).collect()
-    }
-
-    /// Whether it is an approximate index, which may miss chunks.
-    pub fn is_vector_index(&self) -> bool {
-        matches!(self, Self::Index { method, .. } if method == "hnsw" || method == "ivfflat")
-    }
-}
-
-impl fmt::Display for AccessPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Index { method, name } => write!(f, "{method} index {name}"),
-            Self::SeqScan(name) => write!(f, "sequential scan of {name}"),
-            Self::TidScan(name) => write!(f, "TID scan of {name}"),
-        }
-    }
-}
-
-/// Access paths as a text; `None` for none.
-pub fn joined(paths: &[AccessPath]) -> Option<String> {
-    let names: Vec<String> = paths.iter().map(AccessPath::to_string).collect();
-    (!names.is_empty()).then(|| names.join(" and "))
 }

@@ -5,7 +5,7 @@
 //! returns those that are visible, batch by batch, until there are enough or none is left. Hidden rows cost time, never
 //! results.
 use crate::catalog::lexical::{Access, Index};
-use crate::search::engine::Request;
+use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{LexicalIndex, Passing, Phrases, Source, Strategy};
 use crate::search::engine::term_statistics::{TermStatistics, statistics, unknown_terms};
 use crate::search::gin_index::{GinEntry, GinIndex};
@@ -167,7 +167,7 @@ fn partials(
     set: impl FnOnce(&mut [DatumWithOid<'static>; 6]),
 ) -> Vec<u8> {
     let must_match = strategy.must_match(request);
-    let visible = strategy.checks_early().then(|| visible_sql(request));
+    let visible = strategy.checks_early().then(|| request.visible_sql());
     let conditions = all_of([
         lexemes.map(|_| "pg_catalog.ts_match_vq(c.lexemes, $3)"),
         must_match.map(|_| "pg_catalog.ts_match_vq(c.lexemes, $4)"),
@@ -191,19 +191,10 @@ pub fn read_partials(
 ) -> Vec<u8> {
     let resolved = &request.resolved;
     let parts = [("chunks", resolved.tables.chunks.as_str()), ("conditions", conditions)];
-    let arguments = super::candidates::parameters(request, set);
+    let arguments = request.arguments(set);
     let _settings = search_settings(depth, &resolved.generation);
     let partials = plan::read_as_caller(&fill(template, &parts), &arguments, |row| column(row, 1));
     partials.into_iter().next().flatten().unwrap_or_default()
-}
-
-/// SQL that is true for chunks that the caller may see and the filter lets pass.
-pub fn visible_sql(request: &Request) -> String {
-    let filter = request.filter.sql();
-    if filter.is_none() && request.has_chunk_policy {
-        return "true".to_owned();
-    }
-    request.resolved.collection.source_visible_where("c", filter)
 }
 
 /// TIDs of a sample of the chunks: the same for the same terms.

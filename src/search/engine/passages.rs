@@ -1,6 +1,7 @@
 //! Results with their neighbours in the document, and what an answer may quote of them.
 use crate::search::candidate::ChunkCandidate;
-use crate::search::engine::{Outcome, Request};
+use crate::search::engine::Outcome;
+use crate::search::engine::request::Request;
 use crate::search::statement::bits_of;
 use crate::sys::plan;
 use crate::sys::rows::{Row, row};

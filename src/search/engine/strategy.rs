@@ -1,8 +1,8 @@
 //! How candidates are generated: a value that is chosen before a run, tells the run what to do, and is shown by `rag_explain`. A run
 //! that finds too few is followed by one with another strategy.
 use crate::catalog::lexical::Access;
-use crate::search::engine::Request;
-use crate::search::engine::candidates::{Run, parameters};
+use crate::search::engine::candidates::Run;
+use crate::search::engine::request::Request;
 use crate::search::statement::search_settings;
 use crate::sys::rows::required;
 use crate::sys::spi::fill;
@@ -218,7 +218,7 @@ impl Passing {
             ("condition", request.filter.sql().unwrap_or("true")),
         ];
         let sql = fill(statement!("search/allow_list"), &parts);
-        let arguments = parameters(request, |own| own[4] = (most as i64 + 1).into());
+        let arguments = request.arguments(|own| own[4] = (most as i64 + 1).into());
         let _settings = search_settings(depth, &request.resolved.generation);
         let mut expected = 0.0;
         let is_worth = |rows| {

@@ -1,7 +1,7 @@
 //! Term statistics: how many chunks hold each of the question's lexemes. Under row security they come from nothing but what
 //! the caller may see.
-use crate::search::engine::Request;
-use crate::search::engine::lexical::{Entries, encoding, read_partials, sample, visible_sql};
+use crate::search::engine::lexical::{Entries, encoding, read_partials, sample};
+use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{Source, Strategy};
 use crate::sys::relation_size;
 use rag::search::legs::{self, Term, most_telling, seen};
@@ -85,7 +85,7 @@ fn count_in_sample(
 ) -> (usize, Vec<usize>) {
     let template = statement!("search/partials");
     let tids = sample(request, &encoding.terms, count);
-    let partials = read_partials(request, depth, template, &visible_sql(request), |own| {
+    let partials = read_partials(request, depth, template, &request.visible_sql(), |own| {
         own[1] = encoding.pack().into();
         own[5] = tids.into();
     });
