@@ -27,13 +27,9 @@ use std::time::{Duration, Instant};
 /// Times of a search's steps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timings {
-    /// Embedding the question.
     pub embed: Duration,
-    /// Generating candidates.
     pub candidates: Duration,
-    /// Scoring them.
     pub rank: Duration,
-    /// Everything.
     pub total: Duration,
 }
 
@@ -53,9 +49,7 @@ pub fn milliseconds(time: Duration) -> f64 {
 
 /// What a search found, and the question as the model sees it.
 pub struct Outcome {
-    /// The collection searched.
     pub collection: Collection,
-    /// The generation searched.
     pub generation: Generation,
     /// Best first.
     pub found: Vec<ChunkCandidate>,
@@ -67,7 +61,6 @@ pub struct Outcome {
     pub neighbours: Vec<ChunkCandidate>,
     /// What is not searchable yet.
     pub loading: Option<Loading>,
-    /// How long it took.
     pub timings: Timings,
     /// The question's embedding, see [`Request`].
     pub question: Option<Embedding>,

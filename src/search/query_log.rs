@@ -26,13 +26,9 @@ thread_local! {
 
 /// Something to log.
 pub struct Entry<'a> {
-    /// What was asked.
     pub query: &'a str,
-    /// How it was searched for.
     pub options: &'a Options,
-    /// What the search found.
     pub outcome: &'a Outcome,
-    /// What was asked for.
     pub asked: Asked<'a>,
 }
 

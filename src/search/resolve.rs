@@ -14,13 +14,9 @@ use rag::{Error, Result};
 
 /// A collection and its generation to search, whose tables stay until the transaction ends.
 pub struct Resolved {
-    /// The collection.
     pub collection: Collection,
-    /// The generation.
     pub generation: Generation,
-    /// Its tables as SQL.
     pub tables: TableNames,
-    /// pgvector.
     pub pgvector: PgVector,
     /// Replaces the caller's snapshot where that is from before a switch. Dropped last.
     _snapshot: Option<Snapshot>,
@@ -87,9 +83,7 @@ fn require_rights(collection: &Collection, generation: &Generation) -> Result<()
 pub struct TableNames {
     /// SQL of the distance between chunk `c` and the vector `$1`, as the index orders by it.
     pub distance: String,
-    /// `documents`.
     pub documents: String,
-    /// `chunks`.
     pub chunks: String,
     /// `token_bits`, if the collection keeps them.
     pub bits: Option<String>,

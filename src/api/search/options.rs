@@ -10,30 +10,19 @@ const MAX_COUNT: i32 = MAX_CANDIDATES as i32;
 /// Most chunks on each side that come with one that was found.
 const MAX_NEIGHBOURS: usize = 100;
 
-/// Named options as they came; `None` means the default.
+/// [`Options`] as SQL gives them; `None` means the default.
 #[derive(Default)]
 pub struct Given {
-    /// Chunks to return.
     pub top_k: Option<i32>,
-    /// Which documents and chunks.
     pub filter: Option<JsonText>,
-    /// Whether late interaction orders the candidates.
     pub rerank: Option<bool>,
-    /// Ranks of each leg that count.
     pub depth: Option<i32>,
-    /// Candidates to rank.
     pub candidates: Option<i32>,
-    /// Weight of the dense leg.
     pub dense_weight: Option<f64>,
-    /// Weight of the lexical leg.
     pub lexical_weight: Option<f64>,
-    /// Weight of late interaction.
     pub rerank_weight: Option<f64>,
-    /// Most chunks of one document.
     pub per_document: Option<i32>,
-    /// Resemblance with a better chunk that leaves one out.
     pub near_duplicate: Option<f64>,
-    /// Neighbours to return with each chunk, on each side.
     pub expand: Option<i32>,
 }
 

@@ -18,9 +18,7 @@ const SPARE: usize = 20;
 
 /// What a strategy found.
 pub struct Run {
-    /// The strategy.
     pub strategy: Strategy,
-    /// The lexical leg.
     pub lexical: LexicalLeg,
     /// In order of reciprocal rank fusion.
     pub candidates: Vec<ChunkCandidate>,

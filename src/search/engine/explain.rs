@@ -14,7 +14,6 @@ use std::time::Instant;
 
 /// A search and its explanation.
 pub struct Explained {
-    /// The search.
     pub outcome: Outcome,
     /// Candidates that were not scored, best first.
     pub not_ranked: Vec<ChunkCandidate>,

@@ -85,7 +85,6 @@ pub fn neighbours(
 
 /// A chunk, or what of it the one before does not have already: chunks overlap.
 pub struct Quotable<'a> {
-    /// The chunk.
     pub chunk: &'a ChunkCandidate,
     /// What may be quoted: a verbatim piece of the document.
     pub text: &'a str,

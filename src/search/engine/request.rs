@@ -17,13 +17,9 @@ use std::time::{Duration, Instant};
 
 /// What a search is asked for, and what all its runs share.
 pub struct Request {
-    /// The generation to search.
     pub resolved: Resolved,
-    /// The filter of the options, compiled.
     pub filter: Filter,
-    /// How to search.
     pub options: Options,
-    /// The question, parsed.
     pub question: Question,
     /// The question's embedding, with token vectors when reranked; `None` when no part of the search needed or allowed one.
     pub embedding: Option<Embedding>,

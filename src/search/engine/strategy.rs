@@ -133,6 +133,7 @@ impl Strategy {
     /// Judges a run of this strategy.
     pub fn judge(&self, request: &Request, run: &Run) -> Verdict {
         let found = run.candidates.len();
+        let mut verdict = Verdict::Enough;
         if let Source::Indexes { check, selectivity } = self.source {
             let are_some_gone = run.fused == 0 || found < run.fused;
             if check == Check::Late && found < self.wanted && are_some_gone {
@@ -142,7 +143,10 @@ impl Strategy {
             let is_short =
                 found < self.wanted && (request.is_restricted() || check == Check::Early);
             if is_short && run.may_have_missed(request) {
-                return self.compare_all(request);
+                match self.comparing_all(request) {
+                    Some(next) => return Verdict::Retry(next),
+                    None => verdict = Verdict::Incomplete,
+                }
             }
         }
         // Chunks that come close should not be hidden by a phrase that none has.
@@ -150,21 +154,17 @@ impl Strategy {
             let (depth, wanted) = (self.depth, self.wanted);
             return Verdict::Retry(Self::first(request, Phrases::AsWords, depth, wanted));
         }
-        Verdict::Enough
+        verdict
     }
 
-    fn compare_all(&self, request: &Request) -> Verdict {
-        match Passing::find(request, self.depth, MAX_COMPARED, |_| true).all {
-            Some(tids) => {
-                let lexical = match self.lexical {
-                    LexicalIndex::Foreign => LexicalIndex::Builtin(Some(COMPARED)),
-                    builtin @ LexicalIndex::Builtin(_) => builtin,
-                };
-                let source = Source::AllowList(Rc::new(tids));
-                Verdict::Retry(Self { source, lexical, ..self.clone() })
-            }
-            None => Verdict::Incomplete,
-        }
+    /// The same with an allow-list, unless that would be too long.
+    fn comparing_all(&self, request: &Request) -> Option<Self> {
+        let tids = Passing::find(request, self.depth, MAX_COMPARED, |_| true).all?;
+        let lexical = match self.lexical {
+            LexicalIndex::Foreign => LexicalIndex::Builtin(Some(COMPARED)),
+            builtin @ LexicalIndex::Builtin(_) => builtin,
+        };
+        Some(Self { source: Source::AllowList(Rc::new(tids)), lexical, ..self.clone() })
     }
 
     /// What every candidate must match: a `tsquery` in its text form.
