@@ -197,7 +197,7 @@ regress() {
 # tests/hostile/ says which, and how the server's log tells that a statement of the extension used one. The first test also
 # has a function of PostgreSQL's run such a statement, which has to be told.
 hostile() {
-    local chosen="hostile setup" name directory=$WORK/hostile log lines
+    local chosen="hostile setup hostile_vectors" name what directory=$WORK/hostile log lines
     hostile_library || return
     mkdir -p "$directory"
     cp -R "$WORK/tests/sql" "$WORK/tests/expected" "$directory/"
@@ -205,13 +205,24 @@ hostile() {
 \\set ECHO none
 \\i $WORK/tests/hostile/plant.sql
 SQL
-    echo '\set ECHO none' >"$directory/expected/hostile.out"
+    # Operators on vectors, once pgvector is there.
+    cat >"$directory/sql/hostile_vectors.sql" <<SQL
+\\set ECHO none
+\\set schema public
+\\i $WORK/tests/hostile/vectors.sql
+SELECT current_user AS schema \\gset
+\\i $WORK/tests/hostile/vectors.sql
+SET search_path = public, pg_catalog;
+DO \$\$ BEGIN PERFORM pg_catalog.count(*) FROM pg_catalog.ts_stat('SELECT ''canary''::pg_catalog.tsvector WHERE ARRAY[1]::pg_catalog.float4[] <=> ''[1]''::public.vector IS NULL'); END \$\$;
+SQL
+    echo '\set ECHO none' | tee "$directory/expected/hostile.out" >"$directory/expected/hostile_vectors.out"
     for name in $(names tests/sql sql); do [ "$name" = setup ] || chosen+=" $name"; done
     # shellcheck disable=SC2086
     ACCEPT="" regression hostile "$TESTBIN/regress/pg_regress" "$directory" "shared_preload_libraries = 'rag_pg, $WORK/hostile_watch'" $chosen
     log=$directory/log/postmaster.log
-    lines=$(grep -c 'LOG:  hostile: .* in SELECT .*canary' "$log" || true)
-    [ "$lines" -gt 0 ] || { FAILED=$((FAILED + 1)) && note "hostile: nothing is told of what is hostile"; }
+    for what in 'operator public.=(' 'type public.oid' 'function public.hostile_from' 'function public.cardinality' 'operator public.<=>('; do
+        grep -q "LOG:  hostile: $what.* in SELECT .*canary" "$log" || { FAILED=$((FAILED + 1)) && note "hostile: nothing is told of a hostile $what"; }
+    done
     lines=$(grep 'LOG:  hostile: ' "$log" | grep -vc canary || true)
     if [ "$lines" -gt 0 ]; then
         FAILED=$((FAILED + 1))

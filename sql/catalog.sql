@@ -97,11 +97,13 @@ COMMENT ON SEQUENCE rag.chunk_id IS 'chunk ids of all collections: an id is neve
 -- User transactions append here and touch nothing else: no key but the primary one, so they can
 -- neither wait for nor fail because of each other.
 CREATE TABLE rag.change (
-    change_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    change_id     bigint GENERATED ALWAYS AS IDENTITY,
     collection_id int NOT NULL,
     keys          text[],
     is_insert     boolean NOT NULL DEFAULT false,
-    changed_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
+    changed_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    -- Collections have their changes taken in turns.
+    PRIMARY KEY (collection_id, change_id)
 );
 COMMENT ON TABLE rag.change IS 'documents that changed, up to 1,000 a row, in the order written; workers turn them into jobs';
 COMMENT ON COLUMN rag.change.is_insert IS 'the keys were not in the source before';

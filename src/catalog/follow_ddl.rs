@@ -55,7 +55,8 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
             before_drop(unsafe { &*data });
             Ok(())
         }
-        _ => after_command(),
+        // SAFETY: the tag says it is an event's data, valid during the call.
+        _ => after_command(unsafe { &*data }),
     };
     if let Err(error) = outcome {
         raise(error);
@@ -66,7 +67,7 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
 extension_sql!(
     r"CREATE FUNCTION @extschema@.rag_follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'rag_follow_ddl';
 COMMENT ON FUNCTION @extschema@.rag_follow_ddl() IS 'event trigger: keeps collections in step with changes to their sources'' definition';
-CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
+CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TYPE')
     EXECUTE FUNCTION @extschema@.rag_follow_ddl();
 CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION @extschema@.rag_follow_ddl();
 CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();",
@@ -74,8 +75,14 @@ CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP 
     requires = ["catalog", "query_log", home]
 );
 
-/// After ALTER TABLE, CREATE TABLE or CREATE TRIGGER.
-fn after_command() -> Result<()> {
+/// After ALTER TABLE, CREATE TABLE, CREATE TRIGGER or ALTER TYPE.
+fn after_command(data: &pg_sys::EventTriggerData) -> Result<()> {
+    if renames_label(data) {
+        let sql = statement!("catalog/follow_label");
+        for collection in as_extension_owner(|| query(sql, &[], |row| required::<i32>(&row, 1))) {
+            compare_everything(collection);
+        }
+    }
     let template = statement!("catalog/followed_collections");
     let sql = fill(template, &[("ingest", triggers::INGEST)]);
     let ids: Vec<i32> = as_extension_owner(|| query(&sql, &[], |row| required(&row, 1)));
@@ -83,6 +90,17 @@ fn after_command() -> Result<()> {
         follow(id)?;
     }
     Ok(())
+}
+
+/// Whether a command renames a label of an enum: keys that wait as text may name another row then, or none.
+fn renames_label(data: &pg_sys::EventTriggerData) -> bool {
+    let statement = data.parsetree.cast::<pg_sys::AlterEnumStmt>();
+    // SAFETY: the statement's tag is looked at first.
+    unsafe {
+        !statement.is_null()
+            && (*statement).type_ == pg_sys::NodeTag::T_AlterEnumStmt
+            && !(*statement).oldVal.is_null()
+    }
 }
 
 fn follow(id: i32) -> Result<()> {

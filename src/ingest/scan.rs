@@ -1,7 +1,7 @@
 //! Comparison of a source with its documents, page by page of keys.
-use crate::catalog::collection::key;
-use crate::catalog::collection::key::{KeyColumn, behind_sql};
+use crate::catalog::collection::key::{self, KeyColumn, behind_sql};
 use crate::catalog::target::Target;
+use crate::ingest::pipeline::read;
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{column, fill, required};
@@ -9,12 +9,49 @@ use crate::sys::time_limit::{execute, query};
 use crate::sys::transaction::Host;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
+use rag::queue::failure::Failure;
 
 /// Keys compared in one transaction, where these take no longer than one statement may.
 pub const PAGE: usize = 2_000;
 
 /// Compares one page of `most` keys. False when there is nothing to compare or another worker is at it.
 pub fn page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
+    let compared = try_page(host, generation, most);
+    match compared {
+        Err(failed)
+            if matches!(failed.class, Failure::Row | Failure::Configuration)
+                && begin_anew(host, generation)? =>
+        {
+            Ok(true)
+        }
+        compared => compared,
+    }
+}
+
+/// Begins a comparison anew that has come as far as a key which is no text of its type any more. Whether that is so.
+fn begin_anew(host: &Host, generation: i32) -> Result<bool, Failed> {
+    let find = "SELECT after_key FROM rag.scan WHERE generation_id = $1 AND after_key IS NOT NULL";
+    let after: Vec<String> = host.transaction(|| {
+        Ok(as_extension_owner(|| query(find, &[generation.into()], |row| required(&row, 1))))
+    })?;
+    let parsed = host.transaction(|| {
+        if let Some(target) = Target::load(generation)? {
+            read::parse(&target, &after);
+        }
+        Ok(())
+    });
+    if after.is_empty() || parsed.is_ok() {
+        return Ok(false);
+    }
+    host.transaction(|| {
+        let anew = "UPDATE rag.scan SET side = 'source', after_key = NULL WHERE generation_id = $1 AND after_key = $2";
+        as_extension_owner(|| execute(anew, &[generation.into(), after[0].as_str().into()]));
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+fn try_page(host: &Host, generation: i32, most: usize) -> Result<bool, Failed> {
     host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(false) };
         let Some((side, after)) = lock(generation) else { return Ok(false) };

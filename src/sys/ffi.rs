@@ -33,7 +33,6 @@ mod c {
         pub fn die(signal: c_int);
         pub fn disable_timeout(id: c_int, keep_indicator: bool);
         pub fn enable_timeout_after(id: c_int, delay_ms: c_int);
-        pub fn get_timeout_active(id: c_int) -> bool;
     }
 }
 
@@ -70,12 +69,6 @@ pub fn enable_statement_timeout(delay_ms: c_int) {
 pub fn disable_statement_timeout() {
     // SAFETY: as above.
     unsafe { pg_guard_ffi_boundary(|| c::disable_timeout(STATEMENT_TIMEOUT, false)) }
-}
-
-/// Whether the statement timeout is armed.
-pub fn is_statement_timeout_armed() -> bool {
-    // SAFETY: as above.
-    unsafe { pg_guard_ffi_boundary(|| c::get_timeout_active(STATEMENT_TIMEOUT)) }
 }
 
 /// Sends the rows that the client was given so far. PostgreSQL keeps them until there are 8 kB or the statement ends.

@@ -2,6 +2,7 @@
 #![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // switching users is a matter of process-wide C state
 
+use crate::sys::guc::scope::Scope;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 use std::ffi::{CStr, CString};
@@ -10,45 +11,32 @@ use std::ffi::{CStr, CString};
 struct Previous {
     user: pg_sys::Oid,
     context: i32,
-    guc_level: i32,
+    _settings: Scope,
 }
 
 impl Previous {
     fn switch(user: pg_sys::Oid, flags: u32, settings: &[(&CStr, &CStr)]) -> Self {
-        let mut previous = Self { user: pg_sys::InvalidOid, context: 0, guc_level: 0 };
+        let (mut previous, mut context) = (pg_sys::InvalidOid, 0);
         // SAFETY: plain reads and writes of this backend's state; the previous values are put back
         // by drop, or by the abort of the (sub)transaction when an ERROR unwinds.
         unsafe {
-            pg_sys::GetUserIdAndSecContext(&raw mut previous.user, &raw mut previous.context);
-            pg_sys::SetUserIdAndSecContext(user, previous.context | flags.cast_signed());
-            previous.guc_level = pg_sys::NewGUCNestLevel();
-            for (name, value) in settings {
-                pg_sys::set_config_option(
-                    name.as_ptr(),
-                    value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SAVE,
-                    true,
-                    0,
-                    false,
-                );
-            }
+            pg_sys::GetUserIdAndSecContext(&raw mut previous, &raw mut context);
+            pg_sys::SetUserIdAndSecContext(user, context | flags.cast_signed());
         }
-        previous
+        let mut scope = Scope::begin();
+        for (name, value) in settings {
+            scope.set_to(name, value);
+        }
+        Self { user: previous, context, _settings: scope }
     }
 }
 
 impl Drop for Previous {
     fn drop(&mut self) {
-        // After an ERROR the abort of the (sub)transaction puts both back.
-        if std::thread::panicking() {
-            return;
-        }
-        // SAFETY: levels nest as scopes do, so this one is the innermost.
-        unsafe {
-            pg_sys::AtEOXact_GUC(false, self.guc_level);
-            pg_sys::SetUserIdAndSecContext(self.user, self.context);
+        // After an ERROR the abort of the (sub)transaction puts them back.
+        if !std::thread::panicking() {
+            // SAFETY: scopes nest, so what was in force before comes back.
+            unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
         }
     }
 }
@@ -84,13 +72,16 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `body` with the settings under which keys are written and read as text, so that no session's
-/// taste in dates or floats changes what a key is.
+/// taste in dates or floats changes what a key is. The path is one of them: `regclass` and its like name what is on it
+/// without its schema.
 pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
-    let _previous = Previous::switch(current_user(), 0, &KEY_TEXT);
+    let mut settings = KEY_TEXT.to_vec();
+    settings.extend(parsing_settings());
+    let _previous = Previous::switch(current_user(), 0, &settings);
     body()
 }
 
-/// The settings of [`with_key_text`], until the result is dropped.
+/// The settings of [`with_key_text`] without the path, which the caller's own policies expect, until the result is dropped.
 pub fn key_text_settings() -> impl Drop {
     Previous::switch(current_user(), 0, &KEY_TEXT)
 }

@@ -108,38 +108,22 @@ fn set_timer(delay: Duration) {
     }
 }
 
-/// The statement timeout, armed. An ERROR disarms it with its transaction.
-struct Armed {
-    was_armed: bool,
-}
+/// The statement timeout, armed. Workers have none of their own.
+struct Armed;
 
 impl Armed {
     fn after(limit: Duration) -> Self {
         let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: in a transaction of a worker. Arming it anew replaces what was armed.
-        unsafe {
-            let was_armed = ffi::is_statement_timeout_armed();
-            let sooner = was_armed && pg_sys::StatementTimeout < milliseconds;
-            let milliseconds = if sooner { pg_sys::StatementTimeout } else { milliseconds };
-            ffi::enable_statement_timeout(milliseconds);
-            Self { was_armed }
-        }
+        ffi::enable_statement_timeout(milliseconds);
+        Self
     }
 }
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        // After an ERROR the abort of the transaction disarms it.
-        if std::thread::panicking() {
-            return;
-        }
-        // SAFETY: as above.
-        unsafe {
+        // After an ERROR the transaction's end disarms it.
+        if !std::thread::panicking() {
             ffi::disable_statement_timeout();
-            let before = pg_sys::StatementTimeout;
-            if self.was_armed && before > 0 {
-                ffi::enable_statement_timeout(before);
-            }
         }
     }
 }

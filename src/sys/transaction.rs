@@ -200,28 +200,23 @@ impl Host {
         body: impl FnOnce() -> Result<R>,
     ) -> std::result::Result<R, Failed> {
         let result = catch(|| {
-            // SAFETY: no transaction runs in a worker between steps. The timeout does not arm itself
-            // in a background worker.
+            // SAFETY: no transaction runs in a worker between steps.
             unsafe {
                 pg_sys::SetCurrentStatementStartTimestamp();
                 pg_sys::StartTransactionCommand();
                 begin();
-                if pg_sys::StatementTimeout > 0 {
-                    let delay = pg_sys::StatementTimeout;
-                    ffi::enable_statement_timeout(delay);
-                }
                 pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             }
             let value = body()?;
             // SAFETY: body left the snapshot pushed above on top, as SPI does.
             unsafe {
                 pg_sys::PopActiveSnapshot();
-                ffi::disable_statement_timeout();
                 pg_sys::CommitTransactionCommand();
             }
             Ok(value)
         });
-        // SAFETY: aborting is how a worker leaves whatever state an error left it in.
+        // SAFETY: aborting is how a worker leaves whatever state an error left it in, but for what limits the time of its
+        // statements.
         unsafe {
             if result.is_err() {
                 ffi::disable_statement_timeout();

@@ -30,7 +30,6 @@ SAME(void (Relation, Snapshot), PredicateLockRelation);
 SAME(bool (Datum, Datum, bool, int), datum_image_eq);
 SAME(void (TimeoutId, int), enable_timeout_after);
 SAME(void (TimeoutId, bool), disable_timeout);
-SAME(bool (TimeoutId), get_timeout_active);
 SAME(void (int), die);
 
 /* crates/rag/src/search/gin.rs */

@@ -2,7 +2,10 @@
 -- into that schema, of the role hostile_owner, by which hostile.c knows them. Each does what the one of pg_catalog would.
 --   * an operator for each pair of types for which pg_catalog has none of its own, but one that the parser finds by a cast;
 --   * with existing, one for each pair for which it has: they win where pg_catalog comes later on the search path;
---   * a function for each name that statements of the extension call, with arguments of just one type.
+--   * a function for each name that statements of the extension call, with arguments of just one type;
+--   * a type that any other becomes by itself and that becomes any other, with operators and functions that take it;
+--   * with types=true, domains that are called like types that statements of the extension cast to, but those of without;
+--   * operators on vectors, where pgvector is there already.
 SET client_min_messages = error;
 SET search_path = pg_catalog, pg_temp;
 DO $$
@@ -113,7 +116,58 @@ BEGIN
         EXECUTE statement;
     END LOOP;
 END $$;
--- With types=true, domains that are called like types that statements of the extension cast to.
+-- A type of anybody's: who owns one may create implicit casts from and to any other. What takes it fits where nothing else does.
+DO $$
+DECLARE
+    schema text := quote_ident(current_setting('hostile.schema'));
+    own text := schema || '.hostile_value';
+    statement text;
+    type record;
+    pair record;
+    form record;
+    operator text;
+    number int := 0;
+BEGIN
+    EXECUTE format('CREATE TYPE %s AS ENUM (''hostile'')', own);
+    FOR type IN SELECT name FROM hostile_type LOOP
+        number := number + 1;
+        EXECUTE format('CREATE FUNCTION %s.hostile_from_%s(%s) RETURNS %s LANGUAGE sql IMMUTABLE RETURN NULL::%4$s', schema, number, type.name, own);
+        EXECUTE format('CREATE FUNCTION %s.hostile_to_%s(%s) RETURNS %s LANGUAGE sql IMMUTABLE RETURN NULL::%4$s', schema, number, own, type.name);
+        EXECUTE format('CREATE CAST (%s AS %s) WITH FUNCTION %s.hostile_from_%s(%1$s) AS IMPLICIT', type.name, own, schema, number);
+        EXECUTE format('CREATE CAST (%s AS %s) WITH FUNCTION %s.hostile_to_%s(%1$s) AS IMPLICIT', own, type.name, schema, number);
+    END LOOP;
+    FOR pair IN SELECT name AS a, own AS b FROM hostile_type UNION ALL SELECT own, name FROM hostile_type UNION ALL SELECT own, own LOOP
+        FOR form IN SELECT * FROM (VALUES ('bool', '= <> < > <= >= @> <@ && @@ ~ ~~ ~*'), ('float8', '<=> <-> <#>'), ('text', '|| -> ->> #>>'),
+                                          (own, '+ - * / & |')) AS f (result, operators) LOOP
+            number := number + 1;
+            EXECUTE format('CREATE FUNCTION %s.hostile_value_%s(%s, %s) RETURNS %s LANGUAGE sql IMMUTABLE RETURN NULL::%5$s',
+                           schema, number, pair.a, pair.b, form.result);
+            FOREACH operator IN ARRAY string_to_array(form.operators, ' ') LOOP
+                EXECUTE format('CREATE OPERATOR %1$s.%2$s (FUNCTION = %1$s.hostile_value_%3$s, LEFTARG = %4$s, RIGHTARG = %5$s)',
+                               schema, operator, number, pair.a, pair.b);
+                EXECUTE format('ALTER OPERATOR %s.%s (%s, %s) OWNER TO hostile_owner', schema, operator, pair.a, pair.b);
+            END LOOP;
+        END LOOP;
+    END LOOP;
+    FOR statement IN SELECT format('CREATE FUNCTION %s.%s', schema, format(function, own))
+          FROM unnest(ARRAY ['unnest(%1$s[]) RETURNS SETOF %1$s LANGUAGE internal IMMUTABLE STRICT AS ''array_unnest''',
+                             'cardinality(%1$s[]) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS ''array_cardinality''',
+                             'to_jsonb(%1$s) RETURNS jsonb LANGUAGE internal STABLE STRICT AS ''to_jsonb''',
+                             'format(text, %1$s) RETURNS text LANGUAGE sql RETURN NULL::text',
+                             'length(%1$s) RETURNS int LANGUAGE sql RETURN NULL::int']) function LOOP
+        EXECUTE statement;
+    END LOOP;
+    FOR statement IN SELECT format('ALTER ROUTINE %s OWNER TO hostile_owner', oid::regprocedure)
+          FROM pg_proc WHERE pronamespace = schema::regnamespace AND proowner = current_user::regrole LOOP
+        EXECUTE statement;
+    END LOOP;
+    EXECUTE format('ALTER TYPE %s OWNER TO hostile_owner', own);
+END $$;
+\if :{?without}
+\else
+\set without ''
+\endif
+SELECT set_config('hostile.without', :'without', false) AS without \gset ignored_
 \if :{?types}
 \if :types
 DO $$
@@ -123,14 +177,17 @@ DECLARE
 BEGIN
     FOREACH type IN ARRAY ARRAY ['text', 'name', 'oid', 'regclass', 'regtype', 'regrole', 'regnamespace', 'regconfig', 'int2', 'int4', 'int8', 'float4',
                                  'float8', 'bool', 'bytea', 'jsonb', 'json', 'uuid', 'timestamptz', 'tsvector', 'tsquery', 'tid', 'numeric'] LOOP
+        CONTINUE WHEN type = ANY (string_to_array(current_setting('hostile.without'), ' '));
         EXECUTE format('CREATE DOMAIN %s.%I AS pg_catalog.%I', schema, type, type);
         EXECUTE format('ALTER DOMAIN %s.%I OWNER TO hostile_owner', schema, type);
     END LOOP;
     FOREACH type IN ARRAY ARRAY ['vector', 'halfvec'] LOOP
-        CONTINUE WHEN EXISTS (SELECT FROM pg_type t WHERE t.typname = type AND t.typnamespace = schema::regnamespace);
+        CONTINUE WHEN type = ANY (string_to_array(current_setting('hostile.without'), ' '))
+                   OR EXISTS (SELECT FROM pg_type t WHERE t.typname = type AND t.typnamespace = schema::regnamespace);
         EXECUTE format('CREATE DOMAIN %s.%I AS pg_catalog.text', schema, type);
         EXECUTE format('ALTER DOMAIN %s.%I OWNER TO hostile_owner', schema, type);
     END LOOP;
 END $$;
 \endif
 \endif
+\ir vectors.sql

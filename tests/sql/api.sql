@@ -1,6 +1,7 @@
 -- Everything the extension adds to a database, with what others may do with it. A difference here is
 -- a change of the interface: it belongs into CHANGELOG.md and into an upgrade script.
 LOAD 'rag_pg'; -- for its settings, where it is not preloaded
+SET search_path = pg_catalog, public; -- types under their own names
 \pset format unaligned
 \pset tuples_only on
 

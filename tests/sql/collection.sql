@@ -141,7 +141,7 @@ SELECT rag_create_collection('replica', 'replica', 'body', replicated => true);
 CREATE FUNCTION replica() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.body := upper(NEW.body); RETURN NEW; END';
 CREATE TRIGGER first BEFORE UPDATE ON replica FOR EACH ROW EXECUTE FUNCTION replica();
 CREATE VIEW replica_triggers AS
-    SELECT substring(tgname::text from '[a-z_]+$') AS trigger, tgenabled, (tgtype & 1)::bool AS for_each_row, cardinality(tgattr::int2[]) AS columns
+    SELECT substring(tgname::text from '[a-z_]+$') AS trigger, tgenabled, (tgtype & 1)::bool AS for_each_row, cardinality(tgattr::smallint[]) AS columns
       FROM pg_trigger WHERE tgrelid = 'replica'::regclass AND tgname LIKE 'rag\_pg\_%' ORDER BY tgname;
 SELECT * FROM replica_triggers;
 SELECT rag_alter_collection('replica', replicated => NULL);

@@ -21,7 +21,7 @@ SELECT n, count(*), count(DISTINCT document_key), max(of_document) <= coalesce(n
 SELECT count(*), count(DISTINCT document_key) FROM rag_search('tales', 'what was lost in the tales?', 5, per_document => 1, candidates => 5, depth => 5);
 -- Near duplicates of a better one.
 SELECT least, array_agg((document_key ->> 'id')::int ORDER BY (document_key ->> 'id')::int) AS ids
-  FROM unnest(ARRAY[NULL, 1, 0.7]::float8[]) least, LATERAL rag_search('tales', 'a comet over the town, and nobody slept', 10, near_duplicate => least) WHERE content ~* 'comet' GROUP BY least ORDER BY least DESC NULLS FIRST;
+  FROM unnest(ARRAY[NULL, 1, 0.7]::double precision[]) least, LATERAL rag_search('tales', 'a comet over the town, and nobody slept', 10, near_duplicate => least) WHERE content ~* 'comet' GROUP BY least ORDER BY least DESC NULLS FIRST;
 -- Neighbours: the stretch of the document, as long as its offsets say, verbatim but for white space between chunks.
 CREATE VIEW expanded AS
 SELECT n AS expand, s.*, substr(t.body, (metadata ->> 'char_start')::int + 1, (metadata ->> 'char_end')::int - (metadata ->> 'char_start')::int) AS stretch

@@ -183,9 +183,9 @@ SELECT chunks AS chunks_table FROM rag.generation JOIN rag.collection USING (col
 SELECT rag_grant('animals', 'search_zoo');
 GRANT EXECUTE ON FUNCTION plan_of TO search_zoo;
 SET enable_seqscan = off;
-SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
+SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''::pg_catalog.tsquery', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
 SET ROLE search_zoo;
-SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
+SELECT regexp_replace(plan_of(format('SELECT chunk_id FROM %s WHERE lexemes @@ ''egg''::pg_catalog.tsquery', :'chunks_table')), '\S*(idx|key)\d*', 'index') AS plan;
 RESET enable_seqscan;
 RESET ROLE;
 SELECT rag_drop_collection('odd'), rag_drop_collection('animals');

@@ -1,5 +1,5 @@
 # A definition that changes between a worker's look at the catalog and its statement is not a reason to stop: columns, tables and
-# schemas renamed, owners changed, partitions attached and detached at any step leave no collection paused and no document behind.
+# schemas renamed, owners changed, partitions attached and detached, labels of keys renamed at any step leave no collection paused and no document behind.
 #
 # rag_pg.debug_stop_at makes the worker stop at a step of that name; there the definition changes under it.
 use strict;
@@ -17,13 +17,17 @@ CREATE TABLE a.doc (id int PRIMARY KEY, title text, body text);
 CREATE TABLE a.parts (id int, part text, body text, PRIMARY KEY (id, part)) PARTITION BY LIST (part);
 CREATE TABLE a.part_x PARTITION OF a.parts FOR VALUES IN ('x');
 CREATE TABLE a.part_y (id int NOT NULL, part text NOT NULL, body text, PRIMARY KEY (id, part));
+CREATE TYPE a.kind AS ENUM ('one', 'two');
+CREATE TABLE a.kinds (id int, kind a.kind, body text, PRIMARY KEY (kind, id));
+ALTER TYPE a.kind OWNER TO app; ALTER TABLE a.kinds OWNER TO app;
+INSERT INTO a.kinds SELECT i, CASE WHEN i < 4 THEN 'one'::a.kind ELSE 'two' END, 'Text ' || i FROM generate_series(1, 5) i;
 ALTER TABLE a.doc OWNER TO app; ALTER TABLE a.parts OWNER TO app; ALTER TABLE a.part_x OWNER TO app; ALTER TABLE a.part_y OWNER TO app;
 INSERT INTO a.doc SELECT i, 'Title', 'Text ' || i FROM generate_series(1, 5) i;
 INSERT INTO a.parts SELECT i, 'x', 'Text ' || i FROM generate_series(1, 5) i;
 INSERT INTO a.part_y SELECT i, 'y', 'Text ' || i FROM generate_series(1, 5) i;
-SELECT rag_create_collection('doc', 'a.doc', 'body', title => 'title'), rag_create_collection('parts', 'a.parts', 'body');
+SELECT rag_create_collection('doc', 'a.doc', 'body', title => 'title'), rag_create_collection('parts', 'a.parts', 'body'), rag_create_collection('kinds', 'a.kinds', 'body');
 SQL
-wait_for_indexed($node, $_) for qw(doc parts);
+wait_for_indexed($node, $_) for qw(doc parts kinds);
 
 my $round = 0;
 
@@ -45,6 +49,7 @@ my @changes = (
 	[ 'doc', 'ALTER TABLE a.doc SET SCHEMA b', 'ALTER TABLE b.doc SET SCHEMA a' ],
 	[ 'doc', 'ALTER SCHEMA a RENAME TO c', 'ALTER SCHEMA c RENAME TO a' ],
 	[ 'doc', 'ALTER TABLE a.doc OWNER TO other', 'ALTER TABLE a.doc OWNER TO app' ],
+	[ 'kinds', q{ALTER TYPE a.kind RENAME VALUE 'one' TO 'first'}, q{ALTER TYPE a.kind RENAME VALUE 'first' TO 'one'} ],
 	[ 'parts', 'ALTER TABLE a.parts ATTACH PARTITION a.part_y FOR VALUES IN (\'y\')', 'ALTER TABLE a.parts DETACH PARTITION a.part_y' ]);
 for my $step (qw(scanning claimed reading read storing))
 {
@@ -64,10 +69,46 @@ for my $step (qw(scanning claimed reading read storing))
 		ok($done && $state eq '|0', "at $step: $do") or diag("paused|dead: $state");
 		$node->safe_psql('postgres', $undo);
 		wait_for_indexed($node, $name);
-		my $schema = $name eq 'doc' ? 'doc_chunks' : 'parts_chunks';
-		is($node->safe_psql('postgres', "SELECT count(*) FROM a.$schema WHERE content LIKE '%, round $round.'"), 5, 'every document has its text');
+		is($node->safe_psql('postgres', "SELECT count(*) FROM a.${name}_chunks WHERE content LIKE '%, round $round.'"), 5, 'every document has its text');
 		$node->safe_psql('postgres', "SELECT rag_retry('$name')");
 	}
+}
+
+# --- There and back --------------------------------------------------------------------------------------
+# A worker fails twice at a name that changes each time between its look at the catalog and its statement. When it asks what became of
+# the definition, the second name is what it was after the first failure.
+sub stops
+{
+	my ($step) = @_;
+	return wait_until("a worker stops at $step",
+		sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at $step'") > 0 });
+}
+for my $names ([ 'body', 'words', 'text' ], [ 'doc', 'paper', 'sheet' ])
+{
+	my ($name, $second, $third) = @$names;
+	my $change = sub {
+		my ($from, $to) = @_;
+		$node->safe_psql('postgres', $name eq 'body' ? "ALTER TABLE a.doc RENAME $from TO $to" : "ALTER TABLE a.$from RENAME TO $to");
+	};
+	$round++;
+	stop_at('reading');
+	$node->safe_psql('postgres', "UPDATE a.doc SET body = 'Text ' || id || ', round $round.'");
+	stops('reading');
+	$change->($name, $second);
+	stop_at('failing');
+	stops('failing');
+	stop_at('reading');
+	stops('reading');
+	$change->($second, $third);
+	stop_at('failing');
+	stops('failing');
+	$change->($third, $second);
+	stop_at(undef);
+	my $done = wait_for_indexed($node, 'doc', patience => 30);
+	is($node->safe_psql('postgres', "SELECT paused, dead FROM rag.status WHERE collection = 'doc'"), '|0', "$name becomes $second, $third and $second again");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM a.doc_chunks WHERE content LIKE '%, round $round.'"), 5, 'every document has its text');
+	$change->($second, $name);
+	$node->safe_psql('postgres', "SELECT rag_retry('doc')");
 }
 
 # --- What an event trigger could not see -------------------------------------------------------------

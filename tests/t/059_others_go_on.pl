@@ -7,7 +7,7 @@ use warnings;
 use RagPg;
 use Test::More;
 
-my $node = new_node('others', conf => "rag_pg.worker_statement_timeout = '1s'\n");
+my $node = new_node('others', conf => "rag_pg.worker_statement_timeout = '1s'\nrag_pg.workers = 1\n");
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -57,6 +57,37 @@ other_goes_on('a transaction holds a job');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'PgSleep'"), '1', 'and held it all the time');
 $session->{finish}->();
 wait_until('it is given up again', sub { sql("SELECT count(*) FROM rag.dead_job WHERE collection = 'held'") eq '1' });
+
+# A collection that is to be paused while somebody holds its row of the catalog.
+collection('wrong', 'id int PRIMARY KEY');
+my $documents = sql("SELECT documents FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'wrong'");
+sql(q{CREATE FUNCTION wrong() RETURNS timestamptz LANGUAGE plpgsql AS $f$ BEGIN RAISE 'wrong' USING ERRCODE = '42501'; END $f$});
+sql("ALTER TABLE $documents ALTER indexed_at SET DEFAULT wrong()");
+$session = start_session($node, "BEGIN; SELECT rag_pause('wrong'); SELECT pg_sleep(25); ROLLBACK");
+wait_until('its row is held', sub { sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'PgSleep'") eq '1' });
+sql("INSERT INTO wrong VALUES (1, 'A text.')");
+my $longest = 0;
+for (1 .. 10)
+{
+	my $took = seconds { other_goes_on('a transaction holds the row of a collection that is to be paused') };
+	$longest = $took if $took > $longest;
+	select undef, undef, undef, 0.3;
+}
+cmp_ok($longest, '<', 5, sprintf 'after %.1f s at most', $longest);
+ok($node->log_contains('collection "wrong": wrong'), 'its work fails');
+is(sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $session->{pid} AND wait_event = 'PgSleep'"), '1', 'and held it all the time');
+is(sql("SELECT paused FROM rag.status WHERE collection = 'wrong'"), '', 'it is not paused yet');
+$session->{finish}->();
+ok(wait_until('it is paused', sub { sql("SELECT paused FROM rag.status WHERE collection = 'wrong'") eq 'wrong' }, 60), 'it is paused when the row is free');
+sql("SELECT rag_drop_collection('wrong')");
+
+# Many changes of one collection, of which no more than some are taken before another's.
+collection('flood', 'id int PRIMARY KEY');
+sql(q{SELECT rag_pause('flood'); INSERT INTO rag.change (collection_id, keys, is_insert)
+      SELECT collection_id, ARRAY['["' || i || '"]'], true FROM rag.collection, generate_series(1, 300000) i WHERE name = 'flood'});
+other_goes_on('another collection has a flood of changes');
+is(sql(q{SELECT count(*) > 0 FROM rag.change JOIN rag.collection USING (collection_id) WHERE name = 'flood'}), 't', 'of which most are no jobs yet');
+sql("SELECT rag_drop_collection('flood')");
 
 # A lock on a collection's tables: progress is shown all the same.
 $session = start_session($node, "BEGIN; LOCK TABLE $chunks; SELECT pg_sleep(10); COMMIT");

@@ -41,6 +41,32 @@ SQL
 my $builders = sub { return backend_pids($node, 'rag_pg index builder') };
 my $loaded = sub { return $node->safe_psql('postgres', "SELECT bool_and(loaded_at IS NOT NULL AND NOT index_wanted) FROM rag.generation") eq 't' };
 
+# Builds that wait take two processes of the server at most, whatever there is to build; those that wait for their turn are built later.
+{
+	my $blocker = $node->background_psql('postgres', on_error_stop => 1);
+	$blocker->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM doc');
+	for my $name (map { "many_$_" } 1 .. 5)
+	{
+		$node->safe_psql('postgres', "CREATE TABLE $name AS SELECT * FROM doc LIMIT 3; ALTER TABLE $name ADD PRIMARY KEY (id); SELECT rag_create_collection('$name', '$name', 'body')");
+	}
+	wait_for_indexed($node, "many_$_") for 1 .. 5;
+	wait_until('two builds wait', sub { $builders->() == 2 });
+	my $most = 2;
+	for (1 .. 40)
+	{
+		my $now = $builders->();
+		$most = $now if $now > $most;
+		select undef, undef, undef, 0.1;
+	}
+	is($most, 2, 'no third process builds an index in a database');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM vector_index"), 2, 'the others have not begun');
+	$blocker->query_safe('COMMIT');
+	$blocker->quit;
+	ok(wait_until('all are built', $loaded), 'the others have their turn');
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM vector_index WHERE indisvalid'), 5, 'each has its index');
+	$node->safe_psql('postgres', "SELECT rag_drop_collection(name) FROM rag.collection; DROP TABLE many_1, many_2, many_3, many_4, many_5");
+}
+
 # A transaction with an old snapshot keeps the build waiting.
 my ($in, $out) = ('', '');
 my $timer = IPC::Run::timer($RagPg::PATIENCE);

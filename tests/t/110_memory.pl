@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use RagPg;
+use Provider;
 use TinyModel;
 use File::Spec;
 use IPC::Run ();
@@ -16,7 +17,9 @@ plan skip_all => 'prlimit is missing' if system('command -v prlimit >/dev/null 2
 
 my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
 my $models = tiny_models($tmp, hidden => 64, positions => 512, words => [qw(vacuum index table row lock page commit query plan buffer)]);
-my $node = new_node('memory', preload => 0, conf => "rag_pg.model_path = '$models'\nrag_pg.default_model = 'tiny'\nrag_pg.workers = 0\nmax_parallel_workers_per_gather = 0");
+my $provider = Provider->start or plan skip_all => 'the provider of the tests is not built (RAG_PG_PROVIDER)';
+my $address = $provider->address;
+my $node = new_node('memory', preload => 0, conf => "rag_pg.allowed_hosts = '$address'\nrag_pg.query_log_sample = 1\nrag_pg.model_path = '$models'\nrag_pg.default_model = 'tiny'\nrag_pg.workers = 0\nmax_parallel_workers_per_gather = 0");
 # limit_memory(megabytes): this backend's address space may grow by so much.
 $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION limit_memory(megabytes int) RETURNS void LANGUAGE plpgsql AS $$
@@ -32,7 +35,22 @@ CALL rag_work();
 CREATE TABLE large (id int PRIMARY KEY, body text);
 SELECT rag_create_collection('large', 'large', 'body', index => 'none');
 INSERT INTO large VALUES (1, repeat('vacuum the table. ', 150000));
+CREATE TABLE many (id int PRIMARY KEY, body text);
+INSERT INTO many SELECT i, format('vacuum the table, page %s', i) FROM generate_series(1, 2000) i;
+SELECT rag_create_collection('many', 'many', 'body', index => 'none');
+CALL rag_work('many');
+CREATE TABLE judged (question text, relevant int[], as_json jsonb);
+INSERT INTO judged SELECT 'vacuum', array_agg(i), jsonb_agg(jsonb_build_object('id', i)) FROM generate_series(1, 400000) i;
+CREATE TABLE asked (question text, relevant int);
+INSERT INTO asked SELECT repeat('vacuum the table ', 50000), i FROM generate_series(1, 60) i;
 SQL
+$node->safe_psql('postgres', "SELECT rag_create_model('writer', 'generator', 'openai', url => 'http://$address/v1', retries => 0, max_tokens => 100000000, input_price => 1);
+SELECT rag_create_model('remote', 'embedder', 'openai', url => 'http://$address/v1', dimensions => 64, retries => 0);
+SELECT rag_create_model('judge', 'reranker', 'jina', url => 'http://$address/v1', retries => 0)");
+# Many claims that hold, as far as a provider may answer.
+my @claims = map { { text => "Claim $_ is about the table.", quotes => [ { passage => 1, quote => 'vacuum the table.' } ] } } 1 .. 4000;
+$provider->always({ say => { claims => \@claims } });
+my $passages = "array_fill(repeat('vacuum the table. ', 20000), ARRAY[8])";
 
 # outcome($sql, $limit): 'done', the SQLSTATE of the error, 'FATAL' and it, or 'lost' where the backend died otherwise.
 sub outcome
@@ -66,6 +84,22 @@ my %large = (
 	'rag_search with a large query' => "SELECT count(*) FROM rag_search('docs', repeat('vacuum ', 2000000))",
 	'rag_search with a large filter' => "SELECT count(*) FROM rag_search('docs', 'row', filter => jsonb_build_object('id', (SELECT jsonb_agg(g) FROM generate_series(1, 400000) g)))",
 	'rag_work' => "UPDATE large SET body = body || ' row'; CALL rag_work('large')",
+	'rag_answer by a model that writes' => "SELECT status FROM rag_answer('which row?', $passages, 'writer')",
+	'rag_answer of a collection by a model that writes' => "SELECT status FROM rag_answer('large', 'which row?', top_k => 50, model => 'writer')",
+	'rag_answer with large instructions' => "SELECT status FROM rag_answer('which row?', ARRAY['a row'], 'writer', instructions => repeat('be short ', 5000000))",
+	'rag_answer_submit' => "SELECT rag_answer_submit('which row?', $passages, 'writer') IS NULL",
+	'rag_answer_fetch' => "SELECT count(*) FROM rag_answer_fetch(rag_answer_submit('which row?', $passages, 'writer'))",
+	'rag_embed by a remote model' => "SELECT cardinality(rag_embed(array_fill(repeat('row ', 200), ARRAY[3000]), 'remote'))",
+	'rag_rerank by a remote model' => "SELECT count(*) FROM rag_rerank('row', array_fill(repeat('a page ', 1000), ARRAY[1000]), model => 'judge')",
+	'rag_evaluate with many relevant documents' => "SELECT count(*) FROM rag_evaluate('docs', 'judged')",
+	'rag_evaluate with many of them as JSON' => "SELECT count(*) FROM rag_evaluate('docs', 'judged', relevant => 'as_json')",
+	'rag_evaluate with long questions' => "SELECT count(*) FROM rag_evaluate('docs', 'asked', dense_weight => 0)",
+	'rag_recall' => "SELECT count(*) FROM rag_recall('many', queries => 500, k => 1000, depth => 1000)",
+	'rag_feedback' => "SELECT count(*) FROM rag_search('many', 'vacuum', 1000, rerank => false); SELECT rag_feedback(rag_last_query(), chunk_id, true) FROM many_chunks",
+	'rag_search for all' => "SELECT count(*) FROM rag_search('many', 'vacuum', 1000, depth => 1000, candidates => 1000, rerank => true)",
+	'rag_explain_text' => "SELECT count(*) FROM rag_explain_text('docs', repeat('vacuum ', 140000))",
+	'rag_estimate' => "SELECT count(*) FROM rag_estimate('large', max_tokens => 20)",
+	'rag_verify' => "SELECT count(*) FROM rag_verify('large')",
 	'rag_explain' => "SELECT count(*) FROM rag_explain('docs', repeat('vacuum ', 1000000))");
 
 my %allowed = map { $_ => 1 } qw(done 53200 54000 22023);

@@ -2,16 +2,11 @@
 -- only: what is not as rag_pg made it, or no row. $1 source, $2 documents, $3 chunks, $4 token bits or NULL. Functions of a user
 -- would run with the rights of whoever plans or runs a statement over these tables.
 WITH expected (relid, name, type) AS (
-    SELECT $2, 'key_' || k.position, a.atttypid
+    SELECT t.relid, 'key_' || k.position, a.atttypid
       FROM pg_catalog.pg_index i
      CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, position)
       JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-     WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts
-     UNION ALL
-    SELECT $3, 'key_' || k.position, a.atttypid
-      FROM pg_catalog.pg_index i
-     CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, position)
-      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+     CROSS JOIN (VALUES ($2), ($3)) AS t (relid)
      WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts
      UNION ALL
     VALUES ($2, 'source_hash', 17::oid), ($2, 'chunk_ids', 1016::oid), ($2, 'char_starts', 1007::oid), ($2, 'char_ends', 1007::oid),

@@ -185,8 +185,12 @@ impl Batch<'_> {
     fn all(&mut self) -> std::result::Result<(), Failed> {
         self.reached("claimed");
         let _busy = self.model.busy();
-        let keys = self.lease.keys(0..self.lease.len());
-        let sizes = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)));
+        let mut sizes = self.sizes();
+        if let Err(failed) = &sizes
+            && self.forget_unreadable(0..self.lease.len(), failed)?
+        {
+            sizes = self.sizes();
+        }
         let (sizes, runs) = match sizes {
             Ok(mut sizes) => {
                 self.refuse_too_large(&mut sizes)?;
@@ -195,10 +199,10 @@ impl Batch<'_> {
             }
             // Whichever it is: one after the other.
             Err(failed) if failed.class == Failure::Row => {
-                let runs = (0..keys.len()).map(|position| position..position + 1).collect();
-                (vec![0; keys.len()], runs)
+                let count = self.lease.len();
+                (vec![0; count], (0..count).map(|position| position..position + 1).collect())
             }
-            Err(failed) => return self.failed(0..keys.len(), failed),
+            Err(failed) => return self.failed(0..self.lease.len(), failed),
         };
         for (i, run) in runs.into_iter().enumerate() {
             // What is left goes back.
@@ -218,6 +222,70 @@ impl Batch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of each claimed document, 0 of one whose claim is gone.
+    fn sizes(&self) -> std::result::Result<Vec<usize>, Failed> {
+        let (open, keys) = self.open(0..self.lease.len());
+        let found = self.host.transaction(|| Ok(read::sizes(&self.target, &keys)))?;
+        let mut sizes = vec![0; self.lease.len()];
+        for (position, size) in open.into_iter().zip(found) {
+            sizes[position] = size;
+        }
+        Ok(sizes)
+    }
+
+    /// Positions and keys of those of `run` that are still claimed.
+    fn open(&self, run: Range<usize>) -> (Vec<usize>, Vec<String>) {
+        run.filter(|position| self.lease.is_open(*position))
+            .map(|position| (position, self.lease.key(position).to_owned()))
+            .unzip()
+    }
+
+    /// After a failure: has the source compared in place of the jobs of `run` whose keys are no texts of their types any more, since
+    /// a label of an enum was renamed, or a table that a `regclass` names. Whether there were any. The comparison finds what has
+    /// such a text for its key under that same text: those jobs are left to fail.
+    fn forget_unreadable(
+        &mut self,
+        run: Range<usize>,
+        failed: &Failed,
+    ) -> std::result::Result<bool, Failed> {
+        if failed.is_of_provider || !matches!(failed.class, Failure::Row | Failure::Configuration) {
+            return Ok(false);
+        }
+        let positions = self.unreadable(run)?;
+        if positions.is_empty() {
+            return Ok(false);
+        }
+        let keys: Vec<String> = positions.iter().map(|p| self.lease.key(*p).to_owned()).collect();
+        let held = self.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            Ok(read::held(&target, &keys))
+        })?;
+        let gone = positions.iter().enumerate().filter(|(i, _)| !held.contains(i));
+        let gone: Vec<usize> = gone.map(|(_, position)| *position).collect();
+        if !gone.is_empty() {
+            self.lease.forget(self.host, &gone)?;
+        }
+        Ok(!gone.is_empty())
+    }
+
+    /// Those of `run` whose keys cannot be read.
+    fn unreadable(&self, run: Range<usize>) -> std::result::Result<Vec<usize>, Failed> {
+        let (open, keys) = self.open(run.clone());
+        let parsed = self.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            read::parse(&target, &keys);
+            Ok(())
+        });
+        match (parsed, halves(run)) {
+            (Ok(()), _) => Ok(Vec::new()),
+            (Err(failed), _) if failed.is_cancel() => Err(failed),
+            (Err(_), None) => Ok(open),
+            (Err(_), Some((first, second))) => {
+                Ok([self.unreadable(first)?, self.unreadable(second)?].concat())
+            }
+        }
     }
 
     /// Gives up the documents that are over `rag_pg.max_document_size`, before they are read. Nothing of them is left then.
@@ -248,6 +316,9 @@ impl Batch<'_> {
             return Err(failed);
         }
         self.reached("failing");
+        if self.forget_unreadable(run.clone(), &failed)? {
+            return self.bisect(run);
+        }
         match (failed.class, halves(run.clone())) {
             (Failure::Configuration | Failure::RateLimited | Failure::Outage, _) => Err(failed),
             (Failure::Row, Some((first, second))) => {
@@ -265,8 +336,7 @@ impl Batch<'_> {
     fn index(&mut self, run: Range<usize>) -> std::result::Result<(), Failed> {
         let generation = self.target.generation.id;
         // Those given up are not looked at again.
-        let open: Vec<usize> = run.filter(|position| self.lease.is_open(*position)).collect();
-        let keys: Vec<String> = open.iter().map(|p| self.lease.key(*p).to_owned()).collect();
+        let (open, keys) = self.open(run);
         let (target, reads, hashes) = self.host.transaction(|| {
             let target = Target::reload(generation)?;
             self.reached("reading");

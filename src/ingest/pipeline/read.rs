@@ -67,6 +67,36 @@ pub fn documents(target: &Target, keys: &[String]) -> Vec<Read> {
     })
 }
 
+/// Reads `keys` by the types of the primary key, which raises an error where one of them is not of its type.
+pub fn parse(target: &Target, keys: &[String]) {
+    let sql = keyed(target, "SELECT {k_keys} FROM {keys}", &[]);
+    as_source_owner(target.collection.owner, || query(&sql, &key_args(target, keys), |_| ()));
+}
+
+/// Which of `keys`, by position, some row of the source or of its documents has as its key's text. Reads all of both.
+pub fn held(target: &Target, keys: &[String]) -> HashSet<usize> {
+    let columns = &target.collection.keys;
+    let each =
+        |of: &dyn Fn(&KeyColumn) -> String| columns.iter().map(of).collect::<Vec<_>>().join(", ");
+    let text = |column: String| format!("pg_catalog.format('%s', {column})");
+    let sql = fill(
+        statement!("ingest/key_texts"),
+        &[
+            ("arrays", &each(&|key| format!("pg_catalog.unnest(${}::text[])", key.position))),
+            ("names", &each(&|key| key.stored_name())),
+            ("k_keys", &each(&|key| format!("k.{}", key.stored_name()))),
+            ("source_texts", &each(&|key| text(format!("s.{}", key.name_sql())))),
+            ("document_texts", &each(&|key| text(format!("d.{}", key.stored_name())))),
+            ("source", &target.collection.source_sql),
+            ("documents", &target.documents),
+        ],
+    );
+    as_source_owner(target.collection.owner, || {
+        let held = query(&sql, &key_args(target, keys), |row| required::<i64>(&row, 1));
+        held.into_iter().filter_map(|ordinal| usize::try_from(ordinal - 1).ok()).collect()
+    })
+}
+
 /// Hashes of stored chunks.
 pub fn hashes(target: &Target, chunk_ids: Vec<i64>) -> HashMap<i64, ChunkHash> {
     let template = statement!("ingest/read_hashes");

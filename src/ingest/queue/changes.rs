@@ -3,13 +3,18 @@ use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::{column, execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Most rows of `rag.change` taken at once: up to 100,000 keys.
+/// Most rows of `rag.change` taken at once, as many of each collection: up to 100,000 keys.
 const CHANGES: i32 = 100;
-/// How long rows are taken before anything is indexed. They are taken in the order written, whatever collection they are
-/// of: few enough would keep a change waiting until the changes of others before it are indexed.
+/// How long rows are taken before anything is indexed.
 const BUDGET: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// The collection that had its turn last, where there are more than have one at once.
+    static LAST: Cell<i32> = const { Cell::new(0) };
+}
 
 /// What became of waiting changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +42,11 @@ pub fn coalesce(collections: Option<&[i32]>) -> Changes {
         // A job that somebody holds, in a transaction that may be open for long, is not waited for.
         with_lock_timeout(c"100ms", || {
             loop {
-                let taken = take(collections(), &held);
+                let (taken, has_more) = take(collections(), &held);
                 if taken > 0 {
                     changes = Changes::Taken;
                 }
-                if taken < i64::from(CHANGES) || started.elapsed() >= BUDGET {
+                if !has_more || started.elapsed() >= BUDGET {
                     return changes;
                 }
             }
@@ -49,18 +54,21 @@ pub fn coalesce(collections: Option<&[i32]>) -> Changes {
     })
 }
 
-/// Turns some changes into jobs, and starts the comparisons among them. How many rows there were.
-fn take(collections: Option<Vec<i32>>, held: &[i32]) -> i64 {
+/// Turns some changes into jobs, and starts the comparisons among them. How many rows there were, and whether there may
+/// be more.
+fn take(collections: Option<Vec<i32>>, held: &[i32]) -> (i64, bool) {
     let sql = statement!("ingest/coalesce");
-    let args = [collections.into(), CHANGES.into(), held.to_vec().into()];
+    let args = [collections.into(), CHANGES.into(), held.to_vec().into(), LAST.get().into()];
     let row = query(sql, &args, |row| {
-        (required::<i64>(&row, 1), column::<Vec<i32>>(&row, 3).unwrap_or_default())
+        LAST.set(column(&row, 5).unwrap_or_default());
+        let compared = column::<Vec<i32>>(&row, 3).unwrap_or_default();
+        (required::<i64>(&row, 1), compared, required::<bool>(&row, 4))
     });
-    let (taken, compared) = row.into_iter().next().unwrap_or_default();
+    let (taken, compared, has_more) = row.into_iter().next().unwrap_or_default();
     if !compared.is_empty() {
         execute(statement!("ingest/restart"), &[compared.into()]);
     }
-    taken
+    (taken, has_more)
 }
 
 /// Those of `collections` (`None`: all) that have changes.

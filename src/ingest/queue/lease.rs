@@ -92,11 +92,6 @@ impl Lease {
         self.claims[position].excerpt = Some(excerpt);
     }
 
-    /// Keys of some of the jobs.
-    pub fn keys(&self, run: Range<usize>) -> Vec<String> {
-        self.claims[run].iter().map(|claim| claim.key.clone()).collect()
-    }
-
     /// Notes that these claims are no longer ours.
     pub fn done(&mut self, tokens: impl Iterator<Item = i64>) {
         let done: HashSet<i64> = tokens.collect();
@@ -211,6 +206,18 @@ impl Lease {
             Ok(())
         })?;
         self.done(open.into_iter());
+        Ok(())
+    }
+
+    /// Deletes these jobs and has the source compared instead.
+    pub fn forget(&mut self, host: &Host, positions: &[usize]) -> Result<(), Failed> {
+        let tokens: Vec<i64> = positions.iter().map(|position| self.token(*position)).collect();
+        host.transaction(|| {
+            let sql = statement!("ingest/forget");
+            as_extension_owner(|| execute(sql, &[tokens.clone().into()]));
+            Ok(())
+        })?;
+        self.done(tokens.into_iter());
         Ok(())
     }
 

@@ -28,7 +28,11 @@ impl Scope {
 
     /// Changes a setting, one that every user may set.
     pub fn set(&mut self, name: &CStr, value: &str) {
-        let value = CString::new(value).expect("values hold no zero byte");
+        self.set_to(name, &CString::new(value).expect("values hold no zero byte"));
+    }
+
+    /// The same to a constant.
+    pub fn set_to(&mut self, name: &CStr, value: &CStr) {
         // SAFETY: for this level, the innermost.
         unsafe {
             pg_sys::set_config_option(

@@ -4,12 +4,15 @@
 //! between lines that carry a number nobody can guess. A passage can claim to end and give orders,
 //! but not with that number.
 use crate::model::generator::Generator;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use std::fmt::Write as _;
 use std::io::Read;
 
 /// Fewest tokens of a passage that are worth sending.
 const LEAST: usize = 16;
+
+/// How many times the texts of a prompt are in memory at once: cut, joined, as a request, and once more where the model is reminded.
+const COPIES: usize = 10;
 
 /// Tokens that a provider may add around messages.
 const OVERHEAD: usize = 64;
@@ -55,6 +58,8 @@ pub(super) fn build(
     instructions: Option<&str>,
     nonce: &str,
 ) -> Result<Prompt> {
+    let bytes = passages.iter().copied().chain(instructions).map(str::len).sum::<usize>();
+    memory::require(COPIES * bytes)?;
     let system = system(instructions);
     let head = format!("The key of this message is {nonce}.\n\n");
     // Once more at the end, where models listen most.
