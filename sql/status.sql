@@ -30,8 +30,11 @@ SELECT c.name AS collection,
        CASE WHEN w.is_told THEN p.rate END AS rate,
        CASE WHEN w.is_told AND p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
              AND c.home = rag.home(c.source)
+            -- Of what is being worked on, as much as the rate says is done already.
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
-                     ((COALESCE(n.open, 0) + w.pending) / p.rate)::numeric)::float8) END AS eta,
+                     ((COALESCE(n.open, 0) + w.pending) / p.rate
+                      - LEAST(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - p.rated_at)::float8,
+                              j.in_flight / p.rate))::numeric)::float8) END AS eta,
        CASE WHEN w.is_told
             THEN rag.size_unless_locked(g.documents) + rag.size_unless_locked(g.chunks)
                  + CASE WHEN g.bits IS NULL THEN 0 ELSE rag.size_unless_locked(g.bits) END END AS bytes,

@@ -13,6 +13,7 @@ mod maintain;
 mod model;
 mod pause;
 mod query_cache;
+mod query_stats;
 mod recall;
 mod rerank;
 pub mod search;

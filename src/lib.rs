@@ -44,6 +44,7 @@ pgrx::extension_sql_file!(
     requires = ["catalog", home::home]
 );
 pgrx::extension_sql_file!("../sql/query_log.sql", name = "query_log", requires = ["catalog"]);
+pgrx::extension_sql_file!("../sql/query_stats.sql", name = "query_stats", requires = ["catalog"]);
 pgrx::extension_sql_file!(
     "../sql/model.sql",
     name = "model",
@@ -64,6 +65,7 @@ pub extern "C-unwind" fn _PG_init() {
     worker::init();
     models::remote::init();
     models::call_log::init();
+    search::query_stats::init();
     sys::started::init();
 }
 

@@ -9,6 +9,7 @@ pub mod gin_index;
 pub mod loading;
 pub mod options;
 pub mod query_log;
+pub mod query_stats;
 pub mod question;
 pub mod recall;
 pub mod resolve;

@@ -155,7 +155,7 @@ fn evaluate(
         let mut embed = Duration::ZERO;
         for stage in &mut stages {
             interrupt::checkpoint()?;
-            let outcome = search(collection, text, &stage.options)?;
+            let outcome = search(collection, text, &stage.options, |_| ())?;
             let ranking = outcome.found.iter().chain(&outcome.others).map(|found| &found.key);
             let relevant: BTreeSet<&Vec<String>> = relevant.iter().collect();
             stage.figures.push(Figures::of(ranking, &relevant, k));

@@ -4,12 +4,14 @@ use crate::search::engine::{Outcome, search};
 use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
+use crate::search::query_stats::Counting;
 use crate::sys::datum::json::{JsonText, without_nulls};
 use crate::sys::error::SqlError;
 use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::search::passage::Passage;
+use rag::search::query_stats::Kind;
 use rag::{Error, Result};
 
 use serde_json::json;
@@ -95,7 +97,8 @@ fn rag_search(
     };
     let options = given.read()?;
     require_text("query", query)?;
-    let outcome = search(collection, query, &options)?;
+    let mut counting = Counting::begin(Kind::Search);
+    let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
     outcome.loading.iter().for_each(Loading::announce);
     query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
     let rows: Vec<Row> = match &outcome.passages {
@@ -106,6 +109,7 @@ fn rag_search(
             passages.iter().map(best).collect()
         }
     };
+    counting.end(!rows.is_empty());
     Ok(TableIterator::new(rows))
 }
 

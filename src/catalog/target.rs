@@ -1,7 +1,9 @@
 //! A generation to work on, with its tables' names.
 use crate::catalog::collection::{Collection, Generation, table_sql};
+use crate::sys::failed::Failed;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{column, execute, query, required};
+use crate::sys::transaction::Host;
 use rag::{Error, Result};
 
 /// A generation, its collection, and the SQL that names its tables now.
@@ -66,4 +68,37 @@ impl Description {
             query(sql, &[generation.into()], |row| Self(required(&row, 1))).pop()
         })
     }
+}
+
+/// Says in the server's log what a step for a generation failed with.
+pub fn warn_about(
+    host: &Host,
+    generation: i32,
+    failed: &Failed,
+) -> std::result::Result<(), Failed> {
+    let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
+               WHERE g.generation_id = $1";
+    warn_about_named(host, sql, generation, failed)
+}
+
+/// The same of a step for all generations of a collection.
+pub fn warn_about_collection(
+    host: &Host,
+    collection: i32,
+    failed: &Failed,
+) -> std::result::Result<(), Failed> {
+    let sql = "SELECT c.name FROM rag.collection c WHERE c.collection_id = $1";
+    warn_about_named(host, sql, collection, failed)
+}
+
+fn warn_about_named(
+    host: &Host,
+    sql: &str,
+    id: i32,
+    failed: &Failed,
+) -> std::result::Result<(), Failed> {
+    let name = || as_extension_owner(|| query(sql, &[id.into()], |row| required(&row, 1))).pop();
+    let name: Option<String> = host.transaction(|| Ok(name()))?;
+    failed.warn_about(&name.unwrap_or_default());
+    Ok(())
 }

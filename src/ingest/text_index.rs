@@ -1,6 +1,6 @@
 //! The full-text index after a load. New entries wait in a list that every search reads from end to end; what
 //! is 4 MB of it costs a search as much as all the rest.
-use crate::catalog::target::Target;
+use crate::catalog::target::{Target, warn_about};
 use crate::sys::failed::Failed;
 use crate::sys::rights::as_source_owner;
 use crate::sys::spi::{query, required};
@@ -25,10 +25,7 @@ impl Waiting {
         };
         self.0.remove(&generation);
         match merge(host, generation) {
-            Err(failed) if !failed.is_cancel() => {
-                failed.warn();
-                Ok(())
-            }
+            Err(failed) if !failed.is_cancel() => warn_about(host, generation, &failed),
             other => other,
         }
     }

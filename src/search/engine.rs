@@ -76,10 +76,15 @@ impl Outcome {
     }
 }
 
-/// Searches `collection` for `text`.
-pub fn search(collection: &str, text: &str, options: &Options) -> Result<Outcome> {
+/// Searches `collection` for `text`. `found` gets the collection's id once it is known, whatever follows.
+pub fn search(
+    collection: &str,
+    text: &str,
+    options: &Options,
+    found: impl FnOnce(i32),
+) -> Result<Outcome> {
     let started = Instant::now();
-    let (request, embed) = Request::prepare(collection, text, options)?;
+    let (request, embed) = Request::prepare(collection, text, options, found)?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
     if run.is_incomplete {
         pgrx::notice!("{INCOMPLETE}");

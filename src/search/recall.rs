@@ -35,7 +35,7 @@ row! {
 /// Searches for the vectors of up to `queries` chunks, as the dense leg of a search `depth` deep does and once more without an
 /// index, and compares the `k` nearest.
 pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result<Measured> {
-    let resolved = resolve(collection)?;
+    let resolved = resolve(collection, |_| ())?;
     let Resolved { generation, tables, pgvector, .. } = &resolved;
     let sample = fill(
         statement!("search/recall_sample"),

@@ -23,8 +23,8 @@ pub struct Resolved {
 }
 
 /// Finds the generation that is active in the caller's snapshot. If it was pruned meanwhile, looks again with a new
-/// snapshot.
-pub fn resolve(name: &str) -> Result<Resolved> {
+/// snapshot. `found` gets the collection's id before rights are checked.
+pub fn resolve(name: &str, found: impl FnOnce(i32)) -> Result<Resolved> {
     let active = || {
         let collection = Collection::by_name(name)?;
         let generation = collection.active_generation()?;
@@ -44,6 +44,7 @@ pub fn resolve(name: &str) -> Result<Resolved> {
         ))
         .with_hint("Try the transaction again."));
     }
+    found(collection.id);
     admit(&collection, &generation)?;
     let pgvector = PgVector::find()?;
     let tables = TableNames::of(&generation, &pgvector)?;

@@ -20,8 +20,6 @@ const SETTLED: &[(&CStr, &CStr)] = &[
     (c"default_transaction_read_only", c"off"),
     (c"default_transaction_isolation", c"read committed"),
     (c"statement_timeout", c"0"),
-    #[cfg(any(feature = "pg17", feature = "pg18"))]
-    (c"transaction_timeout", c"0"),
 ];
 /// Sets up a background process: ends at once when told to, reads the configuration again on SIGHUP.
 pub fn attach() {
@@ -47,6 +45,9 @@ pub fn wait(most: Duration) {
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
         follow_nice();
     }
+    if IS_GROUP_BEHIND.load(Relaxed) {
+        follow_nice_as_group();
+    }
 }
 
 /// Connects a background process to a database as the bootstrap superuser. Its search path is the extension's own from
@@ -57,6 +58,16 @@ pub fn connect(database: pg_sys::Oid) {
     for (name, value) in SETTLED.iter().chain(&PARSING) {
         set(name, value);
     }
+    // PostgreSQL 17 and newer.
+    if has_setting(c"transaction_timeout") {
+        set(c"transaction_timeout", c"0");
+    }
+}
+
+/// Whether this server has a setting, of a number.
+fn has_setting(name: &CStr) -> bool {
+    // SAFETY: a static text. NULL stands for one that is not known.
+    unsafe { !pg_sys::GetConfigOption(name.as_ptr(), true, false).is_null() }
 }
 
 /// Settles a setting for the life of this process, whatever the database's defaults are.
@@ -103,4 +114,22 @@ fn follow_nice() {
             libc::setpriority(libc::PRIO_PROCESS, 0, nice);
         }
     }
+    follow_nice_as_group();
+}
+
+/// Whether the kernel has not taken the priority of this process's group yet.
+static IS_GROUP_BEHIND: AtomicBool = AtomicBool::new(false);
+
+/// Linux, as most distributions set it up, divides the processors between sessions (of `setsid`, which each process of the server's
+/// calls) and looks at the priority of a process only within its session (`sched(7)`, autogroups).
+fn follow_nice_as_group() {
+    // SAFETY: reads numbers of this process.
+    let is_alone = unsafe { libc::getsid(0) == libc::getpid() };
+    if !is_alone {
+        return;
+    }
+    let written = std::fs::write("/proc/self/autogroup", guc::worker::nice().to_string());
+    // The kernel takes ten of these a second from all processes together.
+    let is_behind = written.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    IS_GROUP_BEHIND.store(is_behind, Relaxed);
 }

@@ -156,6 +156,9 @@ impl Answers {
         self.ended.retain_mut(|ended| match written.next().flatten() {
             Some(finish) => {
                 ended.records.clear();
+                if finish != Finish::Held {
+                    ended.count();
+                }
                 finish == Finish::Held
             }
             None => true,

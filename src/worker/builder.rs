@@ -1,7 +1,7 @@
 //! The process that builds a vector index concurrently, while workers go on.
 #![allow(unsafe_code)] // a process of the server's
 
-use crate::catalog::target::Target;
+use crate::catalog::target::{Target, warn_about};
 use crate::ingest::index_build::{Plan, note_built, own};
 use crate::sys::background::{attach, connect, give_way, set};
 use crate::sys::failed::Failed;
@@ -34,15 +34,17 @@ pub unsafe extern "C-unwind" fn rag_pg_builder_main(argument: pg_sys::Datum) {
         return;
     }
     if let Err(failed) = build(&host, generation) {
-        failed.warn();
+        if warn_about(&host, generation, &failed).is_err() {
+            failed.warn();
+        }
         let noted = host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
             let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
             as_extension_owner(|| execute(sql, &args));
             Ok(())
         });
-        if let Err(failed) = noted {
-            failed.warn();
+        if let Err(held) = noted {
+            held.warn();
         }
         // Whoever calls meanwhile finds somebody at it.
         let _ = host.sleep(builders::AGAIN);

@@ -2,7 +2,7 @@
 use crate::answer::request as answer_request;
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::generation::switch;
-use crate::catalog::target::Description;
+use crate::catalog::target::{Description, warn_about, warn_about_collection};
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::pipeline::others::Others;
@@ -13,10 +13,11 @@ use crate::ingest::text_index::Waiting;
 use crate::ingest::{index_build as vector_index, scan};
 use crate::models::call_log;
 use crate::search::query_log;
+use crate::search::query_stats;
 use crate::sys::background;
 use crate::sys::failed::Failed;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
-use crate::sys::spi::{execute, query, required};
+use crate::sys::spi::execute;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
 use crate::sys::workers::board::ask_for_help;
@@ -125,6 +126,7 @@ impl Drain {
         let collections = self.collections.as_deref();
         self.host.reached("called");
         call_log::drain(&self.host)?;
+        query_stats::store(&self.host)?;
         let turn = |apart: Option<Changes>| {
             self.host.transaction(|| {
                 let changed = apart.unwrap_or_else(|| changes::coalesce(collections));
@@ -303,7 +305,9 @@ impl Drain {
                 Ok(_) => {}
                 Err(failed) if failed.is_cancel() => return Err(failed),
                 Err(failed) if failed.is_lock() => {}
-                Err(failed) => failed.warn(),
+                Err(failed) => {
+                    warn_about_collection(&self.host, collection, &failed)?;
+                }
             }
         }
         Ok(result)
@@ -324,8 +328,7 @@ impl Drain {
     /// Lets other generations go first for a while.
     fn rest(&mut self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         if self.host.is_worker() {
-            let name = self.host.transaction(|| Ok(collection_name(generation)))?;
-            failed.warn_about(&name.unwrap_or_default());
+            warn_about(&self.host, generation, failed)?;
         }
         let (failures, until) = self.resting.entry(generation).or_default();
         *failures += 1;
@@ -365,13 +368,6 @@ impl Drain {
             None => Ok(()),
         }
     }
-}
-
-/// The name of a generation's collection.
-fn collection_name(generation: i32) -> Option<String> {
-    let sql = "SELECT c.name FROM rag.collection c JOIN rag.generation g USING (collection_id) \
-               WHERE g.generation_id = $1";
-    as_extension_owner(|| query(sql, &[generation.into()], |row| required(&row, 1))).pop()
 }
 
 impl Work for Drain {

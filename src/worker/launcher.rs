@@ -1,6 +1,7 @@
 //! The launcher: starts workers where there is work. It is connected to no database.
 #![allow(unsafe_code)] // a process of the server's, which reads a shared catalog by hand
 
+use crate::search::query_stats;
 use crate::sys::background::{attach, until, wait};
 use crate::sys::guc;
 use crate::sys::shmem::is_preloading;
@@ -97,6 +98,7 @@ impl Launcher {
                     entry.clear();
                 }
             }
+            query_stats::forget_databases(|database| databases.contains(&database));
             self.probes = databases.into();
             self.listed = Some(Instant::now());
         }

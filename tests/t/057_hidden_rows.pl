@@ -174,7 +174,7 @@ $node->safe_psql('postgres', 'ALTER TABLE held NO FORCE ROW LEVEL SECURITY');
 my $cache = q{SELECT size > 0, entries, hits, misses, hit_rate, shared FROM rag.query_cache};
 is($node->safe_psql('postgres', "SET ROLE tenant; $cache"), 't|||||t', 'whether others asked the same is not told by the cache\'s counters');
 like($node->safe_psql('postgres', "GRANT pg_monitor TO keeper; SET ROLE keeper; $cache"), qr/^t\|\d+\|\d+\|\d+\|[0-9.]*\|t$/, '... but to members of pg_monitor');
-is(error_of($node, "SET ROLE tenant; SELECT * FROM rag.$_")->{sqlstate}, '42501', "rag.$_ is nobody's") for qw(job job_count progress change scan logged_query logged_call call_total);
+is(error_of($node, "SET ROLE tenant; SELECT * FROM rag.$_")->{sqlstate}, '42501', "rag.$_ is nobody's") for qw(job job_count progress change scan logged_query logged_call call_total query_total);
 
 # --- A word that is rare here and common there ---------------------------------------------------
 my $zebra = q{(CASE WHEN id % 17 IN (0, 9) AND id % 13600 <> 0 THEN ''none'' ELSE ''zebra'' END) || '' w'' || id % 100 || '' n'' || id};

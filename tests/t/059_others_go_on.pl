@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use RagPg;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('others', conf => "rag_pg.worker_statement_timeout = '1s'\nrag_pg.workers = 1\n");
@@ -111,6 +112,20 @@ other_goes_on('a function catches its timeout');
 ok($node->log_contains('terminating background worker'), 'what catches its timeout ends the worker');
 sql('CREATE OR REPLACE FUNCTION trap() RETURNS int LANGUAGE sql RETURN 1');
 ok(wait_until('the trap is indexed', sub { sql('SELECT count(*) FROM trap_chunks') eq '1' }, 180), 'and its document is indexed once the function ends');
+
+# What workers say in the log names the collection.
+my $log = -s $node->logfile;
+my $generation = sql("SELECT generation_id FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'held'");
+sql("ALTER TABLE rag.job ADD CONSTRAINT refused CHECK (generation_id <> $generation) NOT VALID");
+sql("INSERT INTO held VALUES (2, 'Refused.')");
+other_goes_on('changes of another collection become no jobs');
+ok(wait_for_log($node, qr/WARNING:  rag_pg worker: collection "held": .*refused/, $log), 'the log says of which collection');
+sql('ALTER TABLE rag.job DROP CONSTRAINT refused');
+sql(q{CREATE ROLE builder; CREATE SCHEMA built; GRANT CREATE, USAGE ON SCHEMA built TO builder; CREATE TABLE built.docs (id int PRIMARY KEY, body text);
+      ALTER TABLE built.docs OWNER TO builder; BEGIN; SET ROLE builder; SELECT rag_create_collection('built', 'built.docs', 'body', index => 'hnsw'); RESET ROLE;
+      REVOKE CREATE ON SCHEMA built FROM builder; COMMIT});
+ok(wait_for_log($node, qr/WARNING:  rag_pg worker: collection "built": permission denied for schema built/, $log), 'also where an index is built');
+unlike(slurp_file($node->logfile), qr/(?:WARNING|LOG):  rag_pg[^\n]*collection \d/, 'and none goes by its number');
 
 $node->stop;
 done_testing();

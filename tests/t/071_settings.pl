@@ -44,6 +44,7 @@ wait_until('a worker indexes a document that takes longer than the timeouts', su
 is($status->(), '1|1|0|0', 'it is indexed');
 my ($worker) = backend_pids($node, 'rag_pg worker');
 is((split ' ', slurp_file("/proc/$worker/stat") =~ s/.*\)//r)[16], '7', 'by a worker that gives way') if $worker && -e "/proc/$worker/stat";
+like(slurp_file("/proc/$worker/autogroup"), qr/nice 7$/, 'as one of the sessions that Linux divides processors between') if $worker && -e "/proc/$worker/autogroup";
 is($node->safe_psql('strict', 'SELECT embedded = chunks, chunks > 900 FROM rag.generation_status'), 't|t', 'and each of its chunks was embedded once');
 is($node->safe_psql('strict', 'SELECT count(*) FROM rag.job'), '0', 'no job is left');
 is($node->safe_psql('strict', 'SELECT sum(open), sum(dead), sum(new) FROM rag.job_count'), '0|0|0', 'and none is counted: the triggers of the queue fired');

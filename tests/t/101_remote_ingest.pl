@@ -60,6 +60,20 @@ $sql->("UPDATE apples SET body = body || ' ripe' WHERE id = 3; DELETE FROM apple
 wait_for_indexed($node, 'apples');
 is(join('|', $inputs->()), 'document word3 of apples ripe', 'only what changed is sent');
 
+# --- A provider that fails in the middle of a document -----------------------------------------------
+$model->('few', ', max_items => 2, retries => 0, concurrency => 1, max_tokens => 40');
+$docs->('long', 0);
+$collect->('long', 'few');
+$provider->script(undef, undef, undef, ({ status => 503 }) x 3);
+$sql->("INSERT INTO long SELECT 1, string_agg('Sentence ' || i || ' tells of matter ' || i || ' and of no other one.', ' ') FROM generate_series(1, 60) i");
+wait_for_indexed($node, 'long');
+my %sent;
+$sent{$_}++ for $inputs->();
+delete $sent{test};
+cmp_ok(scalar(keys %sent), '>=', 12, 'a document of several requests');
+cmp_ok(scalar(grep { $_ > 1 } values %sent), '<=', 2, 'only the texts of the request that failed are sent again');
+is($sql->("SELECT embedded = chunks, chunks = (SELECT count(*) FROM long_chunks) FROM rag.generation_status WHERE collection = 'long'"), 't|t', 'and each is stored once');
+
 # --- Vectors of other lengths than one, longer and shorter than half precision holds -------------------
 for my $length ('long', 'short')
 {

@@ -87,6 +87,7 @@ my %large = (
 	'rag_answer by a model that writes' => "SELECT status FROM rag_answer('which row?', $passages, 'writer')",
 	'rag_answer of a collection by a model that writes' => "SELECT status FROM rag_answer('large', 'which row?', top_k => 50, model => 'writer')",
 	'rag_answer with large instructions' => "SELECT status FROM rag_answer('which row?', ARRAY['a row'], 'writer', instructions => repeat('be short ', 5000000))",
+	'rag_answer_stream' => "SELECT count(*) FROM rag_answer_stream('which row?', $passages, 'writer')",
 	'rag_answer_submit' => "SELECT rag_answer_submit('which row?', $passages, 'writer') IS NULL",
 	'rag_answer_fetch' => "SELECT count(*) FROM rag_answer_fetch(rag_answer_submit('which row?', $passages, 'writer'))",
 	'rag_embed by a remote model' => "SELECT cardinality(rag_embed(array_fill(repeat('row ', 200), ARRAY[3000]), 'remote'))",

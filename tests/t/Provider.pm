@@ -1,6 +1,6 @@
 # A provider of remote models on the loopback interface, driven by faults: see tests/provider/server.rs.
 #
-#   my $provider = Provider->start;      # undef where its program is not built
+#   my $provider = Provider->start;      # undef where its program is not built; it ends after ten minutes, or so many seconds
 #   $provider->script({ status => 429 }, 'hang');   # the next requests, forgetting those so far
 #   $provider->always('hang');           # every request from now on; undef: answer well
 #   $provider->requests                  # those so far, each with path, headers, body, at
@@ -15,12 +15,13 @@ use JSON::PP;
 
 sub start
 {
-	my ($class) = @_;
+	my ($class, $seconds) = @_;
+	$seconds //= 600;
 	my $program = $ENV{RAG_PG_PROVIDER};
 	return unless $program && -x $program;
 	my ($in, $out) = ('', '');
 	my $self = bless { in => \$in, out => \$out, http => HTTP::Tiny->new(timeout => 10) }, $class;
-	$self->{handle} = IPC::Run::start([$program], '<', \$in, '>', \$out, IPC::Run::timer(900));
+	$self->{handle} = IPC::Run::start([ $program, $seconds ], '<', \$in, '>', \$out, IPC::Run::timer($seconds + 300));
 	$self->{handle}->pump until $out =~ /\n/;
 	chomp $out;
 	$self->{address} = $out;
@@ -44,6 +45,12 @@ sub script { my ($self, @faults) = @_; return $self->control('script', \@faults)
 sub always { my ($self, $fault) = @_; return $self->control('always', $fault); }
 
 sub requests { return @{ $_[0]->control('log')->{requests} }; }
+
+# count: has it count, from now on, how often it embeds each text well, instead of keeping requests.
+sub count { $_[0]->control('count'); return; }
+
+# counted: how many texts that were (texts), and of those embedded more than once, when (again).
+sub counted { return $_[0]->control('counted'); }
 
 # open_connections: those that are open now, this module's own left out.
 sub open_connections { return $_[0]->control('log')->{open} - 1; }

@@ -11,6 +11,7 @@ pub mod passage;
 pub mod postings;
 pub mod quality;
 mod query;
+pub mod query_stats;
 pub mod question_cache;
 pub mod sample;
 pub mod script;

@@ -5,6 +5,7 @@ use rag::model::manifest::Manifest;
 use rag::model::storable::storable;
 use rag::queue::diff::{chunk_hash, source_hash};
 use rag::rerank::TokenBits;
+use rag::search::query_stats::{Call, End, Key, Kind, QueryStats};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -58,4 +59,18 @@ fn fingerprint_of_a_manifest_is_sha256_over_its_fields_in_their_order() {
         manifest.computed_fingerprint(),
         "dac83d9b37438402bdb28724d2273b8ec8567320e33199132fdee9102e6ddfee"
     );
+}
+
+#[test]
+fn counters_are_numbers_of_eight_bytes_and_their_sha256() {
+    let mut stats = Box::new(QueryStats::new(7));
+    let at = stats.claim(Key { database: 5, collection: 3 }, 1).expect("a slot");
+    let call = Call { kind: Kind::Search, end: End::Found, micros: 1_500, now: 9 };
+    stats.count(at, &call, i64::MAX);
+    let bytes = stats.to_bytes();
+    let words = bytes[8..bytes.len() - 32].chunks_exact(8);
+    let words: Vec<u64> = words.map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+    assert_eq!(bytes[..8], *b"ragqst01");
+    assert_eq!(words[..11], [8, 5 << 32 | 3, 7, 9, 0, 1, 0, 0, 1_500, 0, 1]);
+    assert_eq!(words.len(), 5 + 2 * 21);
 }

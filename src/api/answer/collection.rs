@@ -12,16 +12,17 @@ use crate::search::loading::Loading;
 use crate::search::options::Options as SearchOptions;
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
+use crate::search::query_stats::Counting;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::told::Place;
-use rag::answer::{self, Answer, Options, Passage, generate};
+use rag::answer::{self, Answer, Options, Passage, Status, generate};
 use rag::model::{LocalModel, Purpose};
-use rag::remote::Kind;
 use rag::rerank::TokenBits;
+use rag::search::query_stats::Kind;
 use rag::{Error, Result};
 use serde_json::json;
 use std::time::Instant;
@@ -84,7 +85,8 @@ fn rag_answer_collection(
         refuse_instructions(instructions)?;
     }
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let started = Instant::now();
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
@@ -109,6 +111,7 @@ fn rag_answer_collection(
         outcome: &outcome,
         asked: Asked::Answer(answered),
     });
+    counting.end(status != Status::NoAnswer.as_str());
     let row = (answer, citations, status, confidence, query_id, claims, usage);
     Ok(TableIterator::once(row))
 }
@@ -118,10 +121,12 @@ pub(super) fn search_for(
     collection: &str,
     question: &str,
     given: Given,
+    counting: &mut Counting,
 ) -> Result<(Outcome, SearchOptions)> {
     require_text("question", question)?;
     let options = SearchOptions { quotes: true, ..given.read()? };
-    let outcome = search::search(collection, question, &options).map_err(explain_overload)?;
+    let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
+        .map_err(explain_overload)?;
     outcome.loading.iter().for_each(Loading::announce);
     Ok((outcome, options))
 }
@@ -131,7 +136,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
-            remote::require(&client, Kind::Generator)?;
+            remote::require(&client, rag::remote::Kind::Generator)?;
             Ok(client)
         }
         Ok(Named::Local(_)) => {

@@ -8,6 +8,7 @@ use crate::models::remote::Remote;
 use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
+use crate::search::query_stats::Counting;
 use crate::sys::datum::json::{JsonText, without_nulls};
 use crate::sys::error::SqlError;
 use crate::sys::limit;
@@ -18,6 +19,7 @@ use pgrx::prelude::*;
 use rag::Result;
 use rag::answer::generate::fitting;
 use rag::remote::Generator;
+use rag::search::query_stats::Kind;
 use serde_json::json;
 
 #[pg_extern(sql = r"
@@ -49,7 +51,8 @@ fn rag_answer_submit_collection(
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
     let remote = writer(model)?;
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
     let query_id = query_log::record(&Entry {
@@ -68,7 +71,9 @@ fn rag_answer_submit_collection(
         query_id,
         loading,
     };
-    Ok(Some(submit(&remote, submission)?))
+    let id = submit(&remote, submission)?;
+    counting.hand_over();
+    Ok(Some(id))
 }
 
 /// The same from bare passages.

@@ -12,18 +12,20 @@ use crate::models::remote::Remote;
 use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
+use crate::search::query_stats::Counting;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::error::raise;
 use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::Result;
 use rag::answer::Status;
 use rag::answer::generate::{Found, Written};
 use rag::answer::stream::{Next, Piece, Stream};
 use rag::answer::told;
 use rag::remote::Generator;
+use rag::search::query_stats::Kind;
+use rag::{Result, memory};
 use response::{Event, Response};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -70,13 +72,14 @@ fn rag_answer_stream_collection(
     };
     let mut remote = writer(model)?;
     let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
-    let (outcome, options) = search_for(collection, question, given)?;
+    let mut counting = Counting::begin(Kind::Answer);
+    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     remote.set_collection(outcome.collection.id);
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
-    let texts = texts.into_iter().map(str::to_owned).collect();
+    let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
     let (started, asked) = (Instant::now(), question.to_owned());
-    let detail_of = move |telling: Detail<'_>| match telling {
+    let detail_of = move |detail: Detail<'_>| match detail {
         Detail::Citation(found) => places[found.passage].verified(found),
         Detail::End(written) => json!(query_log::record(&Entry {
             query: &asked,
@@ -90,7 +93,15 @@ fn rag_answer_stream_collection(
             }),
         })),
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, loading, detail_of)?))
+    Ok(TableIterator::new(rows(
+        remote,
+        question,
+        texts,
+        instructions,
+        loading,
+        detail_of,
+        Some(counting),
+    )?))
 }
 
 /// The same from bare passages.
@@ -118,12 +129,12 @@ fn rag_answer_stream_passages(
     require_question(question)?;
     let remote = writer(model)?;
     let (places, texts) = elements(passages.as_ref())?;
-    let texts = texts.into_iter().map(str::to_owned).collect();
-    let detail_of = move |telling: Detail<'_>| match telling {
+    let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
+    let detail_of = move |detail: Detail<'_>| match detail {
         Detail::Citation(found) => places[found.passage].verified(found),
         Detail::End(_) => Value::Null,
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, detail_of)?))
+    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, detail_of, None)?))
 }
 
 /// What the two forms of the function show differently.
@@ -141,6 +152,7 @@ fn rows(
     instructions: Option<&str>,
     loading: Option<String>,
     detail_of: impl Fn(Detail<'_>) -> Value + 'static,
+    counting: Option<Counting>,
 ) -> Result<Answering> {
     limit::texts(instructions)?;
     let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
@@ -149,6 +161,7 @@ fn rows(
         stream,
         response,
         detail_of: Box::new(detail_of),
+        counting,
         loading,
         rows: VecDeque::new(),
         is_done: false,
@@ -166,6 +179,8 @@ struct Answering {
     stream: Stream,
     response: Option<Response>,
     detail_of: Box<dyn Fn(Detail<'_>) -> Value>,
+    /// Where the passages are a collection's.
+    counting: Option<Counting>,
     /// Why not all documents can be found yet, if so.
     loading: Option<String>,
     /// Those that are ready.
@@ -238,6 +253,9 @@ impl Answering {
         let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
         if written.status == Status::NotReady {
             detail["message"] = json!(written.text);
+        }
+        if let Some(counting) = self.counting.take() {
+            counting.end(written.status != Status::NoAnswer);
         }
         let status = written.status.as_str().to_owned();
         self.rows.push_back(("status", Some(status), Some(JsonB(detail))));

@@ -366,15 +366,19 @@ impl Batch<'_> {
             first_result += outcome.new_chunks();
         }
         let mut embeddings = self.embed(&outcomes)?;
-        let mut accepted = Vec::with_capacity(outcomes.len());
+        let (mut accepted, mut begun) = (Vec::with_capacity(outcomes.len()), Vec::new());
         for (i, outcome) in outcomes.into_iter().enumerate() {
             match embeddings.rejected.remove(&i) {
                 None if embeddings.has_all(&outcome) => accepted.push(outcome),
-                None => {} // Still claimed, for whoever hears of the failure.
+                // Still claimed, for whoever hears of the failure.
+                None => begun.push(outcome),
                 Some(failed) => self.give_up(outcome.position, &failed)?,
             }
         }
         self.store(&accepted, &embeddings)?;
+        for outcome in begun {
+            self.store_begun(&outcome, &embeddings)?;
+        }
         embeddings.failed.map_or(Ok(()), Err)
     }
 

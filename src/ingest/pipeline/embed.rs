@@ -46,6 +46,16 @@ impl Embeddings {
         let first = outcome.first_result;
         (first..first + outcome.new_chunks()).all(|position| self.spool.has(position))
     }
+
+    /// The results of these positions alone, in this order.
+    pub fn only(&self, positions: &[usize]) -> rag::Result<Self> {
+        let mut spool = Spool::new(positions.len(), TEMPORARY);
+        for (to, &from) in positions.iter().enumerate() {
+            spool.put(to, &self.spool.get(from)?)?;
+        }
+        let is_reused = positions.iter().map(|&from| self.is_reused[from]).collect();
+        Ok(Self { spool, is_reused, rejected: HashMap::new(), failed: None })
+    }
 }
 
 /// A new chunk and whose it is.

@@ -6,6 +6,7 @@
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::apply::{Change, Outcome, State, apply_part};
 use crate::ingest::pipeline::batch::Batch;
+use crate::ingest::pipeline::embed::Embeddings;
 use crate::sys::failed::Failed;
 use rag::queue::plan::Chunk;
 use std::collections::HashSet;
@@ -50,7 +51,13 @@ impl Batch<'_> {
                 return Ok(false);
             }
             is_first = false;
-            let parts = [part(outcome, most)];
+            let mut left = most;
+            let is_next = |_: &Chunk| {
+                let is_next = left > 0;
+                left -= usize::from(is_next);
+                is_next
+            };
+            let parts = [part(outcome, is_next)];
             let embeddings = self.embed(&parts)?;
             let [part] = parts;
             if !embeddings.has_all(&part) {
@@ -59,30 +66,53 @@ impl Batch<'_> {
                 }
                 return embeddings.failed.map_or(Ok(false), Err);
             }
-            let chunks = part.new_chunks();
-            self.show(|name| format!("rag_pg: storing {chunks} chunks of \"{name}\""));
-            let stored = self.host.transaction(|| {
-                let target = Target::reload(self.target.generation.id)?;
-                self.reached("storing");
-                apply_part(&target, &part, &embeddings)
-            })?;
-            self.reached("part");
-            let Some(ids) = stored else { return Ok(false) };
+            let Some(ids) = self.store_part(&part, &embeddings)? else { return Ok(false) };
             note_stored(outcome, ids);
         }
         Ok(true)
     }
+
+    /// `None` where the claim is void.
+    fn store_part(
+        &self,
+        part: &Outcome,
+        embeddings: &Embeddings,
+    ) -> Result<Option<Vec<i64>>, Failed> {
+        let chunks = part.new_chunks();
+        self.show(|name| format!("rag_pg: storing {chunks} chunks of \"{name}\""));
+        let stored = self.host.transaction(|| {
+            let target = Target::reload(self.target.generation.id)?;
+            self.reached("storing");
+            apply_part(&target, part, embeddings)
+        })?;
+        self.reached("part");
+        Ok(stored)
+    }
+
+    /// Stores those chunks of a document that were embedded before a failure that is not the document's ended the rest: they
+    /// are paid for, and the next attempt finds them.
+    pub fn store_begun(&self, outcome: &Outcome, all: &Embeddings) -> Result<(), Failed> {
+        let first = outcome.first_result;
+        let results = first..first + outcome.new_chunks();
+        let embedded: Vec<usize> = results.filter(|position| all.spool.has(*position)).collect();
+        if embedded.is_empty() {
+            return Ok(());
+        }
+        let of_begun = self.host.outside(|| all.only(&embedded))?;
+        let (mut left, mut next) = (embedded.iter().peekable(), first);
+        let part = part(outcome, |_| {
+            let is_embedded = left.next_if_eq(&&next).is_some();
+            next += 1;
+            is_embedded
+        });
+        self.store_part(&part, &of_begun).map(drop)
+    }
 }
 
-/// What is known of a long document once its next `most` chunks are embedded.
-fn part(outcome: &Outcome, most: usize) -> Outcome {
+/// What is known of a document once those of its new chunks are embedded that `is_embedded` says so of.
+fn part(outcome: &Outcome, mut is_embedded: impl FnMut(&Chunk) -> bool) -> Outcome {
     let Change::Replace(state) = &outcome.change else { unreachable!("it has new chunks") };
-    let mut left = most;
-    let is_known = |(_, kept): &&(Rc<Chunk>, Option<i64>)| {
-        let is_next = kept.is_none() && left > 0;
-        left -= usize::from(is_next);
-        kept.is_some() || is_next
-    };
+    let is_known = |(chunk, kept): &&(Rc<Chunk>, Option<i64>)| kept.is_some() || is_embedded(chunk);
     let chunks = state.chunks.iter().filter(is_known).cloned().collect();
     Outcome {
         position: outcome.position,

@@ -39,7 +39,7 @@ pub const INCOMPLETE: &str = "the vector index ended its scan before it had enou
 /// statement with a higher limit.
 pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explained> {
     let started = Instant::now();
-    let (request, embed) = Request::prepare(collection, text, options)?;
+    let (request, embed) = Request::prepare(collection, text, options, |_| ())?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
     let timings = Timings { embed, total: started.elapsed(), ..timings };
     let (all, fused) = run.fused(&request, 2 * run.strategy.depth);

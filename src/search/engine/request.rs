@@ -37,8 +37,13 @@ pub struct Request {
 
 impl Request {
     /// Reads the catalog and embeds the question, which takes the time that is returned too.
-    pub fn prepare(collection: &str, text: &str, options: &Options) -> Result<(Self, Duration)> {
-        let resolved = resolve(collection)?;
+    pub fn prepare(
+        collection: &str,
+        text: &str,
+        options: &Options,
+        found: impl FnOnce(i32),
+    ) -> Result<(Self, Duration)> {
+        let resolved = resolve(collection, found)?;
         let Resolved { collection, generation, tables, .. } = &resolved;
         let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
         let reranks = options.rerank && generation.bits.is_some();

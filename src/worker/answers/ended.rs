@@ -6,11 +6,14 @@ use crate::models::call_log;
 use crate::models::call_log::Record;
 use crate::search::query_log;
 use crate::search::query_log::Answered;
+use crate::search::query_stats;
 use crate::sys::failed::Failed;
 use crate::sys::transaction::Host;
+use rag::answer::Status;
 use rag::answer::generate::Written;
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
+use rag::search::query_stats::{End, Kind};
 use std::time::Duration;
 
 /// A request whose model is done.
@@ -36,6 +39,17 @@ impl Ended {
             return requests::put_off(&self.request, delay, why);
         }
         self.finish(&self.outcome, notifies)
+    }
+
+    /// Counts it, once it is written or not wanted any more.
+    pub fn count(&self) {
+        let Some(collection) = self.request.collection.filter(|_| !self.is_put_off) else { return };
+        let end = match &self.outcome {
+            Ok(written) if written.status == Status::NoAnswer => End::Nothing,
+            Ok(_) => End::Found,
+            Err(_) => End::Failed,
+        };
+        query_stats::count(collection, Kind::Answer, end, self.took);
     }
 
     /// Writes it in a transaction of its own: without telling who listens where that fails, such as where nobody has read

@@ -5,6 +5,7 @@ use super::check::{self, Wrong};
 use super::client::Client;
 use super::failure::Failure;
 use super::fault::Fault;
+use super::sign::Sign;
 use super::spread::{Parts, spread, spread_partly};
 use super::tokens::estimate;
 use crate::model::{self, Checkpoint, Detail, Embedding, Purpose};
@@ -146,6 +147,7 @@ pub(super) fn not_offered(who: &str, what: &str) -> Error {
 pub(super) fn of_wrong(who: &str, wrong: Wrong) -> Failure {
     match wrong {
         Wrong::Malformed(why) => Failure::malformed(who, &why),
-        Wrong::Configuration(error) => Failure::last(error),
+        // Whether it always does so others show.
+        Wrong::Configuration(error) => Failure { sign: Sign::Refused, ..Failure::last(error) },
     }
 }

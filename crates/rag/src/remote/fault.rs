@@ -53,6 +53,8 @@ pub(super) enum Step {
     Divide(Size),
     /// Ask for a harmless text.
     Probe,
+    /// Send the text once more.
+    Repeat,
     /// Give up.
     End(Whose),
 }
@@ -63,7 +65,7 @@ const SIZES: u32 = 4;
 /// The table.
 #[allow(clippy::match_same_arms)] // In the order of what is known.
 pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
-    use Step::{Divide, End, Halve, Probe};
+    use Step::{Divide, End, Halve, Probe, Repeat};
     let Evidence { texts, others, failures } = evidence;
     let is_one = texts == 1;
     let is_sure = failures > 1;
@@ -81,6 +83,8 @@ pub(super) fn decide(sign: Sign, evidence: Evidence) -> Step {
         (Sign::Outage | Sign::Slow, None) => Probe,
         (Sign::Outage, Some(true)) if !is_one => Halve,
         (Sign::Slow, Some(true)) if !is_one => Divide(Size::Texts),
+        // A single response can be wrong by accident.
+        (Sign::Refused, Some(true)) if !is_sure => Repeat,
         (Sign::Refused | Sign::TooLarge(_), Some(true)) => End(Whose::Text),
         (Sign::Outage, _) => End(Whose::Doubtful),
         _ => End(if is_sure { Whose::Text } else { Whose::Doubtful }),
@@ -102,6 +106,8 @@ pub(super) trait Sender {
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
     fn is_of_size(&mut self, sign: Sign) -> bool;
+    /// Whether a refusal of both a text and the probe may be an accident, since requests succeeded just before.
+    fn is_accident(&mut self) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
@@ -175,6 +181,7 @@ impl<S: Sender> Search<'_, S> {
                 self.probe(&failure)?;
                 self.handle(texts, failure, failures)
             }
+            Step::Repeat => self.send_or_handle(texts, failures + 1),
             Step::End(whose @ (Whose::Text | Whose::Doubtful)) => {
                 self.sender.reject(texts.start, Fault { whose, error: failure.error });
                 Ok(Found { is_rejected: true, worked: None })
@@ -191,6 +198,8 @@ impl<S: Sender> Search<'_, S> {
         };
         let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
         let Step::End(whose) = decide(failed.sign, evidence) else { return Ok(()) };
+        let is_refusal = whose == Whose::Model && !failed.sign.is_general();
+        let whose = if is_refusal && self.sender.is_accident() { Whose::Outage } else { whose };
         let error = if failed.sign.is_general() { failed.error } else { failure.error.clone() };
         Err(Fault { whose, error })
     }

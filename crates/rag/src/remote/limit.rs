@@ -38,6 +38,8 @@ pub struct Pace {
     speed: AtomicU64,
     /// Texts of a request that failed though each of them succeeded; 0 for none.
     unexplained: AtomicU64,
+    /// How often nothing succeeded since a request last did.
+    refused: AtomicU64,
 }
 
 /// What was learnt of a model by asking.
@@ -163,6 +165,7 @@ impl Pace {
     /// Notes that a request of so many texts and tokens succeeded.
     pub(super) fn note_worked(&self, now: u64, texts: usize, tokens: usize, took: Duration) {
         self.worked.store(now, Relaxed);
+        self.refused.store(0, Relaxed);
         if texts < 2 {
             return; // How long it takes to answer at all.
         }
@@ -176,6 +179,12 @@ impl Pace {
     /// Notes that a request of so many texts failed though none of them did, and says whether one did before.
     pub(super) fn note_unexplained(&self, texts: usize) -> bool {
         self.unexplained.swap(texts as u64, Relaxed) > 0
+    }
+
+    /// Notes that a text and a harmless one were both refused. Whether that may be an accident: the first time after a request
+    /// succeeded in the last minute.
+    pub(super) fn is_accident(&self, now: u64) -> bool {
+        self.refused.fetch_add(1, Relaxed) == 0 && self.has_worked(now)
     }
 
     /// Whether a request succeeded in the last minute.

@@ -251,6 +251,10 @@ where
         is_of_size
     }
 
+    fn is_accident(&mut self) -> bool {
+        self.job.client.pace().is_accident(now())
+    }
+
     fn reject(&mut self, text: usize, fault: Fault) {
         let mut shared = self.job.lock();
         if self.job.is_patient() {

@@ -45,6 +45,8 @@ impl Response {
 
     /// Waits for the next event. Rows that were returned before are sent to the client first.
     pub fn next_event(&mut self) -> Result<Event> {
+        // Also while the model is faster than this: its deltas are copied here.
+        interrupt::checkpoint()?;
         if let Ok(event) = self.events.try_recv() {
             return Ok(event);
         }

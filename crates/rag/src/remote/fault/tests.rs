@@ -4,7 +4,7 @@ use std::collections::HashMap;
 #[test]
 fn the_table() {
     use Sign::{Exhausted, Failed, Model, Outage, RateLimited, Refused, Slow, TooLarge};
-    use Step::{Divide, End, Halve, Probe};
+    use Step::{Divide, End, Halve, Probe, Repeat};
     use Whose::{Doubtful, Text};
     let size = Size::Tokens;
     let all = End(Whose::Model);
@@ -13,7 +13,7 @@ fn the_table() {
     for (sign, several, one) in [
         (Model, [all; 3], [all; 3]),
         (RateLimited, [End(Whose::RateLimited); 3], [End(Whose::RateLimited); 3]),
-        (Refused, [Halve, Halve, all], [Probe, End(Text), all]),
+        (Refused, [Halve, Halve, all], [Probe, Repeat, all]),
         (Failed, [Halve, Halve, rest], [Probe, End(Doubtful), rest]),
         (Outage, [Probe, Halve, rest], [Probe, End(Doubtful), rest]),
         (TooLarge(size), [Divide(size), Divide(size), all], [Probe, End(Text), all]),
@@ -27,6 +27,7 @@ fn the_table() {
             // Twice is no accident, unless it is the network.
             let again = match one[i] {
                 End(Doubtful) if sign != Outage => End(Text),
+                Repeat => End(Text),
                 step => step,
             };
             assert_eq!(step(1, 2), again, "{sign:?} {others:?}");
@@ -41,6 +42,8 @@ struct Simulated<F> {
     results: Vec<bool>,
     rejected: HashMap<usize, Whose>,
     learnt: Option<usize>,
+    /// Whether requests succeeded just before.
+    has_worked: bool,
 }
 
 impl<F: Fn(&Range<usize>) -> Option<Sign>> Simulated<F> {
@@ -73,8 +76,22 @@ impl<F: Fn(&Range<usize>) -> Option<Sign>> Sender for Simulated<F> {
     fn is_of_size(&mut self, sign: Sign) -> bool {
         sign != Sign::Failed
     }
+    fn is_accident(&mut self) -> bool {
+        std::mem::take(&mut self.has_worked)
+    }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.whose);
+    }
+}
+
+fn simulated<F: Fn(&Range<usize>) -> Option<Sign>>(texts: usize, rule: F) -> Simulated<F> {
+    Simulated {
+        rule,
+        requests: Vec::new(),
+        results: vec![false; texts],
+        rejected: HashMap::new(),
+        learnt: None,
+        has_worked: false,
     }
 }
 
@@ -83,13 +100,7 @@ fn run<F: Fn(&Range<usize>) -> Option<Sign>>(
     texts: usize,
     rule: F,
 ) -> (Simulated<F>, Result<(), Whose>) {
-    let mut provider = Simulated {
-        rule,
-        requests: Vec::new(),
-        results: vec![false; texts],
-        rejected: HashMap::new(),
-        learnt: None,
-    };
+    let mut provider = simulated(texts, rule);
     let result = match provider.send(0..texts) {
         Ok(()) => Ok(()),
         Err(failure) => find(&mut provider, 0..texts, failure).map_err(|fault| fault.whose),
@@ -181,6 +192,27 @@ fn a_size_that_works_is_learnt_and_used_at_once() {
     // In words that nobody knows.
     let (provider, result) = run(100, |r| (r.len() > 60).then_some(Sign::Refused));
     assert_eq!((result, provider.rejected.len(), provider.learnt), (Ok(()), 0, Some(50)));
+}
+
+#[test]
+fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
+    let mut provider = simulated(1, |_| Some(Sign::Refused));
+    provider.has_worked = true;
+    for whose in [Whose::Outage, Whose::Model] {
+        let failure = provider.ask(&(0..1)).unwrap_err();
+        let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.whose);
+        assert_eq!((result, provider.rejected.len()), (Err(whose), 0));
+    }
+}
+
+#[test]
+fn a_response_that_is_wrong_once_costs_nobody_anything() {
+    for texts in [1, 2, 64] {
+        let is_first = std::cell::Cell::new(true);
+        let (provider, result) = run(texts, |_| is_first.replace(false).then_some(Sign::Refused));
+        assert_eq!((result, provider.rejected.len()), (Ok(()), 0), "{texts}");
+        assert!(provider.results.iter().all(|got| *got));
+    }
 }
 
 #[test]
