@@ -18,12 +18,9 @@ row! {
 pub enum AccessPath {
     /// An index of a method.
     Index {
-        /// Access method.
         method: String,
-        /// The index, quoted.
         name: String,
     },
-    /// A table in full.
     SeqScan(String),
     /// Some TIDs of a table: those of an allow-list or of a sample.
     TidScan(String),

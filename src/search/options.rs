@@ -12,7 +12,6 @@ pub const MAX_CANDIDATES: usize = 1_000;
 /// How to search.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Chunks to return.
     pub top_k: usize,
     /// Condition on documents and chunks.
     pub filter: Option<Filter>,
@@ -22,7 +21,6 @@ pub struct Options {
     pub rerank: bool,
     /// Ranks of each leg that count.
     pub depth: usize,
-    /// Candidates that are scored.
     pub candidates: usize,
     /// Weight of the dense leg; 0 leaves it out.
     pub dense_weight: f64,

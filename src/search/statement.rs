@@ -12,13 +12,11 @@ use crate::sys::spi::fill;
 pub struct Shape {
     /// Chunks that the dense leg finds; 0 leaves it out.
     pub dense: usize,
-    /// Candidates that the statement returns.
     pub limit: usize,
     /// Whether every chunk must match the `tsquery` in `$4`.
     pub must_match: bool,
     /// Which chunks the dense leg compares.
     pub dense_scan: DenseScan,
-    /// Whether to fetch token bits.
     pub with_bits: bool,
 }
 

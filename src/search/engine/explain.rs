@@ -25,7 +25,6 @@ pub struct Explained {
     pub notes: Vec<String>,
     /// Whose index found the chunks of the lexical leg.
     pub lexical: Engine,
-    /// How many results were wanted.
     pub top_k: usize,
     /// How many candidates were to be scored.
     pub wanted: usize,

@@ -19,15 +19,11 @@ const MAX_COMPARED: usize = 50_000;
 /// How one run generates candidates.
 #[derive(Debug, Clone)]
 pub struct Strategy {
-    /// What becomes of the phrases of the question.
     pub phrases: Phrases,
-    /// Which chunks both legs look at.
     pub source: Source,
-    /// Which index finds the chunks of the lexical leg.
     pub lexical: LexicalIndex,
     /// Ranks of each leg that count.
     pub depth: usize,
-    /// Candidates wanted.
     pub wanted: usize,
 }
 
@@ -84,9 +80,7 @@ pub enum LexicalIndex {
 
 /// What to do after a run.
 pub enum Verdict {
-    /// Return its candidates.
     Enough,
-    /// Run again.
     Retry(Strategy),
     /// Return its candidates, although the vector index may have missed some.
     Incomplete,
