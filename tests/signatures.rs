@@ -185,7 +185,7 @@ fn is_of_type(rust: &str, sql: &str) -> bool {
         "i64" => &["bigint"],
         "f64" => &["float8", "double precision"],
         "JsonB" | "JsonText" => &["jsonb"],
-        "pg_sys::Oid" => &["oid", "regclass", "regconfig", "regrole"],
+        "Oid" | "pg_sys::Oid" => &["oid", "regclass", "regconfig", "regrole"],
         "&CStr" => &["name"],
         "&[u8]" | "Vec<u8>" => &["bytea"],
         "Uuid" => &["uuid"],

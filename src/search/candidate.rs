@@ -82,7 +82,7 @@ impl ChunkCandidate {
     /// Reads a row whose last `keys` columns are the document's key.
     pub fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Self {
         Self {
-            row: ChunkRow::read(row),
+            row: ChunkRow::read_first(row),
             key: key_of(row, ChunkRow::COLUMNS + 1, keys),
             max_sim: None,
             score: 0.0,

@@ -120,12 +120,13 @@ impl Run {
         Some((sql, arguments))
     }
 
-    /// Whether the vector index was scanned, which may stop before it has enough, and there may be chunks that the lexical leg
-    /// did not find either.
+    /// Whether the vector index may have stopped early with matching chunks unseen: it was scanned, and no phrase is required, by
+    /// which the lexical leg would find every match.
     pub fn may_have_missed(&self, request: &Request) -> bool {
-        let has_words =
-            self.strategy.must_match(request).is_some() && request.options.lexical_weight > 0.0;
-        !has_words && self.dense_access(request).iter().any(AccessPath::is_vector_index)
+        let requires_phrases = self.strategy.phrases == Phrases::Required
+            && request.question.has_phrases
+            && request.options.lexical_weight > 0.0;
+        !requires_phrases && self.dense_access(request).iter().any(AccessPath::is_vector_index)
     }
 
     /// How the plan of the statement that ran reads the dense leg's chunks.
