@@ -220,7 +220,7 @@ SQL
     # shellcheck disable=SC2086
     ACCEPT="" regression hostile "$TESTBIN/regress/pg_regress" "$directory" "shared_preload_libraries = 'rag_pg, $WORK/hostile_watch'" $chosen
     log=$directory/log/postmaster.log
-    for what in 'operator public.=(' 'type public.oid' 'function public.hostile_from' 'function public.cardinality' 'operator public.<=>('; do
+    for what in 'function public.hostile_operator' 'type public.oid' 'function public.hostile_from' 'function public.cardinality' 'function public.hostile_vector'; do
         grep -q "LOG:  hostile: $what.* in SELECT .*canary" "$log" || { FAILED=$((FAILED + 1)) && note "hostile: nothing is told of a hostile $what"; }
     done
     lines=$(grep 'LOG:  hostile: ' "$log" | grep -vc canary || true)

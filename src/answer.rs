@@ -1,3 +1,2 @@
-//! Requests for answers that workers fulfil: queued, claimed, and settled with an answer or a reason.
-//! May import every floor below; imports `sys` today.
+//! Answers that workers write.
 pub mod request;

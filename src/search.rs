@@ -1,20 +1,17 @@
-//! From a question to ranked chunks: filters, candidates by vector and by BM25, fusion, reranking, and the log of queries.
-//! Imports `sys`, `models` and `catalog`; only reads, but for the log.
+//! Hybrid search over a collection. `engine` runs it: a request, a strategy that generates candidates, their order,
+//! passages, and an explanation of all that.
+pub mod access_path;
+pub mod candidate;
 pub mod comparable;
 pub mod engine;
 pub mod filter;
-pub mod found;
-pub mod hits;
+pub mod gin_index;
 pub mod loading;
-pub mod pgvector;
-pub mod postings;
+pub mod options;
 pub mod query_log;
 pub mod query_stats;
 pub mod question;
-pub mod rank;
 pub mod recall;
 pub mod resolve;
-pub mod script;
-pub mod settings;
+pub mod sql_functions;
 pub mod statement;
-pub mod trace;

@@ -52,7 +52,7 @@ fn imports() -> Vec<Imports> {
         .map(|(path, text)| {
             let path = path.trim_start_matches("src/").trim_end_matches(".rs");
             let module: Vec<String> = path.split('/').map(str::to_owned).collect();
-            let text: String = code(text).map(|(_, line)| format!("{line}\n")).collect();
+            let text = code(text).map(|(_, line)| line).collect::<Vec<_>>().join("\n");
             let mut paths = Vec::new();
             let mut rest = String::new();
             for (n, part) in text.split("use ").enumerate() {
@@ -193,7 +193,7 @@ fn circles(arrows: &Arrows) -> Vec<String> {
 
 /// The text of a module without comments and without the tests at its end.
 fn program(text: &str) -> String {
-    let text: String = code(text).map(|(_, line)| format!("{line}\n")).collect();
+    let text = code(text).map(|(_, line)| line).collect::<Vec<_>>().join("\n");
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
 }
 
@@ -212,7 +212,8 @@ fn arrows_of_the_crate() -> Arrows {
         })
         .collect();
     let below = |module: &[String], path: &[String]| {
-        let is_child = |name: &String| files.contains_key(&[module, &[name.clone()]].concat());
+        let is_child =
+            |name: &String| files.contains_key(&[module, std::slice::from_ref(name)].concat());
         absolute(module, path)
             .or_else(|| path.first().filter(|name| is_child(name)).map(|_| [module, path].concat()))
     };

@@ -1,9 +1,11 @@
-//! Answers that workers get: the table of what was asked and what came of it.
+//! The queue of answers that workers write: requests, and their results.
 //!
-//! What a question is answered from is looked for when it is submitted, by whoever asks and with all that makes up
-//! their rights then. Workers only ask the model, which takes seconds and needs no rights.
+//! The passages are searched for when the request is submitted, with the caller's rights. Workers only call the model, which takes
+//! seconds and needs no rights.
 use crate::sys::guc;
-use crate::sys::rights::{as_extension_owner, current_user};
+use crate::sys::privileges::current_user;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::rows::{ColumnType, row};
 use crate::sys::spi::{column, execute, fill, query, read, required};
 use pgrx::JsonB;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, Uuid};
@@ -18,19 +20,18 @@ use std::time::Duration;
 /// Most requests deleted at once.
 const BATCH: i32 = 1_000;
 
-/// A question and what there is to answer it from.
+/// A question and its passages.
 pub struct Submission<'a> {
     /// Name of a generator.
     pub model: &'a str,
-    /// What is asked.
     pub question: &'a str,
     /// Wishes about style and content.
     pub instructions: Option<&'a str>,
     /// The best first.
     pub passages: Vec<&'a str>,
-    /// Where each stands.
+    /// What to cite of each.
     pub places: Vec<CitedPassage>,
-    /// Where they were found.
+    /// The collection that was searched.
     pub collection: Option<i32>,
     /// The number of the question in the query log.
     pub query_id: Option<i64>,
@@ -38,44 +39,50 @@ pub struct Submission<'a> {
     pub loading: Option<String>,
 }
 
-/// A request that this process has claimed.
-pub struct Request {
-    /// What it is known by.
-    pub id: Uuid,
-    /// Who asked.
-    pub role: Oid,
-    /// Where passages were found.
-    pub collection: Option<i32>,
-    /// The number of the question in the query log.
-    pub query_id: Option<i64>,
-    /// Name of a generator.
-    pub model: String,
-    /// What is asked.
-    pub question: String,
-    /// Wishes about style and content.
-    pub instructions: Option<String>,
-    /// The best first.
-    pub passages: Vec<String>,
-    /// Where each stands.
-    pub places: Vec<CitedPassage>,
-    /// How often the provider put it off.
-    pub attempts: u32,
-    /// How long ago it was submitted.
-    pub age: Duration,
-    /// Why not all documents could be found then, if so.
-    pub loading: Option<String>,
+row! {
+    /// A request that this process has claimed: a row of `sql/run/answer/claim.sql`.
+    pub struct Request {
+        pub id: Uuid,
+        /// Role that submitted it.
+        pub role: Oid,
+        /// The collection that was searched.
+        pub collection: Option<i32>,
+        /// The number of the question in the query log.
+        pub query_id: Option<i64>,
+        /// Name of a generator.
+        pub model: String,
+        pub question: String,
+        /// Wishes about style and content.
+        pub instructions: Option<String>,
+        /// The best first.
+        pub passages: Vec<String>,
+        /// What to cite of each.
+        pub places: Places,
+        /// How often the provider put it off.
+        pub attempts: u32,
+        /// Time since it was submitted.
+        pub age: Duration,
+        /// Why not all documents could be found then, if so.
+        pub loading: Option<String>,
+    }
 }
 
-/// What went wrong, as an error tells it.
+/// The places of a request's passages, stored as `jsonb`.
+pub struct Places(Vec<CitedPassage>);
+
+impl ColumnType for Places {
+    fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+        let JsonB(places) = required(row, position);
+        Self(places.as_array().into_iter().flatten().filter_map(CitedPassage::read).collect())
+    }
+}
+
+/// The parts of an error that a request ended with.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// Five characters.
     pub sqlstate: String,
-    /// What happened.
     pub message: String,
-    /// What else is known.
     pub detail: Option<String>,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 
@@ -91,24 +98,26 @@ impl From<&Error> for Problem {
     }
 }
 
-/// A request as who asked sees it.
-pub struct Seen {
-    /// `queued`, `running`, `done`, `failed` or `canceled`.
-    pub state: String,
-    /// The answer.
-    pub answer: Option<String>,
-    /// Its citations.
-    pub citations: Option<JsonB>,
-    /// Whether it is one.
-    pub status: Option<String>,
-    /// The number of the question in the query log.
-    pub query_id: Option<i64>,
-    /// What the model said.
-    pub claims: Option<JsonB>,
-    /// What it took.
-    pub usage: Option<JsonB>,
-    /// Why there is none.
-    pub problem: Option<Problem>,
+row! {
+    /// A request as its role sees it: a row of `sql/run/answer/fetch.sql`.
+    pub struct RequestState {
+        /// `queued`, `running`, `done`, `failed` or `canceled`.
+        pub state: String,
+        pub answer: Option<String>,
+        pub citations: Option<JsonB>,
+        /// Status of the answer.
+        pub status: Option<String>,
+        /// The number of the question in the query log.
+        pub query_id: Option<i64>,
+        /// Claims of the model.
+        pub claims: Option<JsonB>,
+        pub usage: Option<JsonB>,
+        /// Of the error that it ended with, or was put off for.
+        pub sqlstate: Option<String>,
+        pub message: Option<String>,
+        pub detail: Option<String>,
+        pub hint: Option<String>,
+    }
 }
 
 /// Puts a question into the queue of the caller's role.
@@ -136,31 +145,12 @@ pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
     })
 }
 
-/// What became of a request.
-pub fn fetch(id: Uuid) -> Result<Seen> {
+/// The state of a request.
+pub fn fetch(id: Uuid) -> Result<RequestState> {
     let sql = statement!("answer/fetch");
     let args = [id.into(), current_user().into()];
-    let mut seen = as_extension_owner(|| read(sql, &args, |row| self::seen(&row)));
-    seen.pop().ok_or_else(|| unknown(id))
-}
-
-fn seen(row: &SpiHeapTupleData<'_>) -> Seen {
-    let problem = column(row, 8).map(|sqlstate| Problem {
-        sqlstate,
-        message: column(row, 9).unwrap_or_default(),
-        detail: column(row, 10),
-        hint: column(row, 11),
-    });
-    Seen {
-        state: required(row, 1),
-        answer: column(row, 2),
-        citations: column(row, 3),
-        status: column(row, 4),
-        query_id: column(row, 5),
-        claims: column(row, 6),
-        usage: column(row, 7),
-        problem,
-    }
+    let mut found = as_extension_owner(|| read(sql, &args, |row| RequestState::read(&row)));
+    found.pop().ok_or_else(|| unknown(id))
 }
 
 /// Cancels a request; false when it had ended already.
@@ -180,7 +170,7 @@ fn unknown(id: Uuid) -> Error {
     )
 }
 
-/// When the next request can be worked on, as a `timestamptz`, if any is waiting.
+/// When the next queued request is ready, as a `timestamptz`; `None` if none is queued.
 pub fn ready_at() -> Option<i64> {
     let sql = statement!("answer/ready");
     let at = as_extension_owner(|| read(sql, &[], |row| column::<TimestampWithTimeZone>(&row, 1)));
@@ -193,46 +183,27 @@ pub fn is_open() -> bool {
     as_extension_owner(|| read(sql, &[], |row| required::<bool>(&row, 1))) == [true]
 }
 
-/// Claims up to `most` requests that `role` may work on, those of roles that it has the rights of. `held` are requests
-/// of this process that take nobody's place, since their models are done.
+/// Claims up to `most` requests of `role` and of roles that it has the rights of. `held` are requests of this process that do
+/// not count against a model's concurrency, since their models are done.
 pub fn claim(most: usize, role: Oid, held: Vec<Uuid>) -> Vec<Request> {
     let sql = statement!("answer/claim");
     let args = [i64::try_from(most).unwrap_or(i64::MAX).into(), role.into(), held.into()];
-    as_extension_owner(|| query(sql, &args, |row| request(&row)))
+    as_extension_owner(|| query(sql, &args, |row| Request::read(&row)))
 }
 
-fn request(row: &SpiHeapTupleData<'_>) -> Request {
-    let JsonB(places) = required(row, 9);
-    let places = places.as_array().into_iter().flatten().filter_map(CitedPassage::read);
-    Request {
-        id: required(row, 1),
-        role: required(row, 2),
-        collection: column(row, 3),
-        query_id: column(row, 4),
-        model: required(row, 5),
-        question: required(row, 6),
-        instructions: column(row, 7),
-        passages: required(row, 8),
-        places: places.collect(),
-        attempts: required::<i32>(row, 10).unsigned_abs(),
-        age: Duration::from_secs_f64(required::<f64>(row, 11).max(0.0)),
-        loading: column(row, 12),
-    }
-}
-
-/// Gives up the requests of processes that are gone; which they were.
+/// Fails the requests of processes that are gone, and returns their ids.
 pub fn release_lost() -> Vec<Uuid> {
     let sql = statement!("answer/release_lost");
     as_extension_owner(|| query(sql, &[], |row| required(&row, 1)))
 }
 
-/// Gives up the requests that were copied along with the database; which they were.
+/// Fails the requests that were copied with the database, and returns their ids.
 pub fn release_copied() -> Vec<Uuid> {
     let sql = statement!("answer/release_copied");
     as_extension_owner(|| query(sql, &[], |row| required(&row, 1)))
 }
 
-/// Those of `ids`, which this process has claimed, that nobody wants any more.
+/// Those of `ids`, which this process has claimed, that were canceled.
 pub fn unwanted(ids: Vec<Uuid>) -> Vec<Uuid> {
     let sql = statement!("answer/unwanted");
     as_extension_owner(|| read(sql, &[ids.into()], |row| required(&row, 1)))
@@ -241,19 +212,20 @@ pub fn unwanted(ids: Vec<Uuid>) -> Vec<Uuid> {
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// That is written.
+    /// Written.
     Written,
     /// It was canceled before.
     Unwanted,
-    /// Somebody is about to cancel it, or not: it cannot be written now.
+    /// A session that may be about to cancel it has its row locked: try again.
     Held,
 }
 
-/// Writes what came of a request.
+/// Writes the result of a request.
 pub fn finish(request: &Request, outcome: &Result<GeneratedAnswer, Problem>) -> Finish {
     let done = outcome.as_ref().ok();
     let problem = outcome.as_ref().err();
-    let citation = |found: &VerifiedQuote| Some(request.places.get(found.passage)?.verified(found));
+    let citation =
+        |found: &VerifiedQuote| Some(request.places.0.get(found.passage)?.verified(found));
     let citations = |written: &GeneratedAnswer| -> Value {
         written.citations.iter().filter_map(citation).collect()
     };
@@ -274,18 +246,27 @@ pub fn finish(request: &Request, outcome: &Result<GeneratedAnswer, Problem>) -> 
     settle(statement!("answer/finish"), &args)
 }
 
+row! {
+    /// A row of `sql/run/answer/settle.sql`.
+    struct Settled {
+        /// Nothing is left to be written.
+        is_over: bool,
+        /// This was written.
+        is_written: bool,
+    }
+}
+
 fn settle(change: &str, args: &[DatumWithOid<'_>]) -> Finish {
     let template = statement!("answer/settle");
     let sql = fill(template, &[("change", change)]);
-    let row = |row: SpiHeapTupleData<'_>| (required(&row, 1), required(&row, 2));
-    match as_extension_owner(|| query(&sql, args, row)).pop() {
-        Some((_, true)) => Finish::Written,
-        Some((true, false)) => Finish::Unwanted,
+    match as_extension_owner(|| query(&sql, args, |row| Settled::read(&row))).pop() {
+        Some(Settled { is_written: true, .. }) => Finish::Written,
+        Some(Settled { is_over: true, .. }) => Finish::Unwanted,
         _ => Finish::Held,
     }
 }
 
-/// Tells who listens that a request has ended.
+/// Notifies listening sessions that a request has ended.
 pub fn notify(id: Uuid) {
     let args = [id.to_string().into()];
     as_extension_owner(|| {
@@ -300,7 +281,7 @@ pub fn put_off(request: &Request, delay: Duration, why: &Problem) -> Finish {
     settle(statement!("answer/put_off"), &args)
 }
 
-/// Deletes a batch of requests that ended longer ago than the setting keeps; says whether there may be more.
+/// Deletes a batch of requests that ended longer ago than the setting keeps; returns whether there may be more.
 pub fn prune() -> bool {
     let Some(seconds) = guc::answer::request_retention() else { return false };
     let sql = statement!("answer/prune");

@@ -1,4 +1,4 @@
-//! `rag_answer`: sentences that answer a question, quoted with their places.
+//! `rag_answer`: sentences that answer a question, quoted, with their offsets.
 mod collection;
 mod generated;
 mod request;
@@ -76,7 +76,7 @@ fn rag_answer_passages(
     Ok(TableIterator::once(row))
 }
 
-/// The texts of an array, without its NULLs, and which elements they are.
+/// The texts of an array, without its NULLs, with their subscripts.
 fn elements<'a>(
     passages: Option<&'a Array<'_, &str>>,
 ) -> Result<(Vec<CitedPassage>, Vec<&'a str>)> {
@@ -113,11 +113,11 @@ fn extracted(answer: &Answer, show: impl Fn(&Citation) -> serde_json::Value) -> 
     (Some(answer.text.clone()), JsonB(citations), status, Some(confidence), None, None)
 }
 
-/// Who answers.
+/// The model that answers.
 enum Chosen {
-    /// Picks sentences.
+    /// Selects sentences.
     Embedder(&'static LocalModel),
-    /// Writes.
+    /// Generates text.
     Generator(Box<Remote>),
 }
 
@@ -133,7 +133,7 @@ fn chosen(name: Option<&str>) -> Result<Chosen> {
     }
 }
 
-/// Instructions are for those who can read them.
+/// An error where instructions are given to a model that does not generate.
 fn refuse_instructions(instructions: Option<&str>) -> Result<()> {
     if instructions.is_none() {
         return Ok(());

@@ -13,7 +13,7 @@ use rag::remote::Estimator;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// Divides a text into chunks that fit a model, each with its place in the text.
+/// Divides a text into chunks that fit a model, each with its offsets in the text.
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_chunk(
     content text,
@@ -80,7 +80,7 @@ fn rag_chunk(
     })))
 }
 
-/// What is known of a chunk besides its place: `section`, `page`, and whether its tokens are estimated.
+/// Metadata of a chunk: `section`, `page`, and whether its tokens are estimated.
 fn metadata(chunk: &Chunk, is_estimate: bool) -> Value {
     let mut metadata = Map::new();
     if let Some(section) = &chunk.section {

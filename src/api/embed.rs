@@ -4,7 +4,7 @@ use crate::models::local as model;
 use crate::sys::datum::vector::{Embedded, MAX_DIMENSIONS, Vector, VectorArray};
 use crate::sys::error::SqlError;
 use crate::sys::limit;
-use crate::sys::rights::current_user;
+use crate::sys::privileges::current_user;
 use pgrx::prelude::*;
 use rag::model::{Detail, LocalModel, Purpose};
 use rag::{Error, Result, memory};

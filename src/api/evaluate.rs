@@ -4,7 +4,8 @@ mod questions;
 use crate::api::collection::utf8;
 use crate::api::search::{Given, count};
 use crate::catalog::collection::Collection;
-use crate::search::engine::{Options, Trace, search};
+use crate::search::engine::{Timings, search};
+use crate::search::options::Options;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::interrupt;
@@ -141,7 +142,7 @@ fn stages(options: &Options) -> Vec<Stage> {
     stages
 }
 
-/// Asks every question in every stage; rankings are of documents, each at the place of its best chunk.
+/// Searches for every question in every stage; rankings are of documents, each at the rank of its best chunk.
 fn evaluate(
     collection: &str,
     questions: &[Question],
@@ -158,7 +159,7 @@ fn evaluate(
             let ranking = outcome.found.iter().chain(&outcome.others).map(|found| &found.key);
             let relevant: BTreeSet<&Vec<String>> = relevant.iter().collect();
             stage.figures.push(Figures::of(ranking, &relevant, k));
-            let Trace { total, embed: own, .. } = outcome.trace;
+            let Timings { total, embed: own, .. } = outcome.timings;
             embed = embed.max(own);
             let own_share = if outcome.question.is_some() { embed } else { Duration::ZERO };
             stage.times.push((total.saturating_sub(own) + own_share).as_secs_f64() * 1e3);

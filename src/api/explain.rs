@@ -1,8 +1,9 @@
 //! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
 //! result or not.
 use crate::api::search::{Given, require_text};
-use crate::search::engine as search;
-use crate::search::engine::{Explained, Fate, Found, Outcome};
+use crate::search::candidate::{ChunkCandidate, Fate};
+use crate::search::engine::explain as search;
+use crate::search::engine::explain::Explained;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use pgrx::JsonB;
@@ -191,7 +192,7 @@ fn explain(collection: &str, query: &str, given: Given) -> Result<(Explained, Ex
 }
 
 /// All candidates, in the order of the result and beyond.
-fn candidates_of(explained: &Explained) -> impl Iterator<Item = &Found> {
+fn candidates_of(explained: &Explained) -> impl Iterator<Item = &ChunkCandidate> {
     let outcome = &explained.outcome;
     outcome.found.iter().chain(&outcome.others).chain(&explained.not_ranked)
 }
@@ -206,14 +207,14 @@ fn explanation(query: &str, explained: &Explained) -> Explanation {
         fingerprint: outcome.generation.fingerprint.clone(),
         generation: outcome.generation.id,
         legs: explained.legs.clone(),
-        order: explained.order.clone(),
+        order: explained.order.to_owned(),
         notes: explained.notes.clone(),
-        times: outcome.trace.times().to_vec(),
-        candidates: candidates.map(|(rank, found)| candidate(rank, found, outcome)).collect(),
+        times: outcome.timings.milliseconds().to_vec(),
+        candidates: candidates.map(|(rank, found)| candidate(rank, found, explained)).collect(),
     }
 }
 
-fn candidate(rank: usize, found: &Found, outcome: &Outcome) -> Candidate {
+fn candidate(rank: usize, found: &ChunkCandidate, explained: &Explained) -> Candidate {
     let is_ranked = found.fate != Fate::NotRanked;
     Candidate {
         rank: is_ranked.then_some(rank),
@@ -226,27 +227,27 @@ fn candidate(rank: usize, found: &Found, outcome: &Outcome) -> Candidate {
         bm25: found.bm25,
         max_sim: found.max_sim,
         is_kept: found.fate == Fate::Ranked(Choice::Kept),
-        reason: reason(found, outcome),
+        reason: reason(found, explained),
         content: found.content.to_string(),
     }
 }
 
 /// Why a candidate is part of the result, or why not; the best of a merged passage has its row.
-fn reason(found: &Found, outcome: &Outcome) -> String {
-    let options = &outcome.options;
+fn reason(found: &ChunkCandidate, explained: &Explained) -> String {
+    let Explained { outcome, top_k, wanted, .. } = explained;
     match found.fate {
         Fate::Ranked(Choice::Kept) => match outcome.merged_into(found.chunk_id) {
             Some(rank) => format!("in the passage of rank {rank}"),
-            None => format!("one of the best {}", options.top_k),
+            None => format!("one of the best {top_k}"),
         },
         Fate::Ranked(Choice::SameDocument(rank)) => format!("same document as rank {rank}"),
         Fate::Ranked(Choice::NearDuplicate(rank)) => format!("near duplicate of rank {rank}"),
-        Fate::Ranked(Choice::Lower) => format!("below the best {}", options.top_k),
-        Fate::NotRanked => format!("beyond the {} candidates that were ranked", options.candidates),
+        Fate::Ranked(Choice::Lower) => format!("below the best {top_k}"),
+        Fate::NotRanked => format!("beyond the {wanted} candidates that were ranked"),
     }
 }
 
-/// What there is to say of the search as a whole.
+/// The column `search`.
 fn summary(explained: &Explained) -> Value {
     let generation = &explained.outcome.generation;
     let leg = |leg: &Leg| json!({ "leg": leg.name, "access": leg.access, "wanted": leg.wanted, "candidates": leg.found });
@@ -258,6 +259,6 @@ fn summary(explained: &Explained) -> Value {
         "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
         "order": explained.order,
         "notes": explained.notes,
-        "milliseconds": explained.outcome.trace.times().into_iter().collect::<BTreeMap<_, _>>(),
+        "milliseconds": explained.outcome.timings.milliseconds().into_iter().collect::<BTreeMap<_, _>>(),
     })
 }

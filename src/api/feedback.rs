@@ -1,11 +1,13 @@
-//! `rag_feedback`: what somebody thought of a chunk that a logged query found; and which query that was.
+//! `rag_feedback`: a judgement of a chunk that a logged query found; and the number of that query.
 use crate::catalog::collection::Collection;
-use crate::search::engine::{admit, key_of};
+use crate::search::candidate::key_of;
 use crate::search::query_log;
+use crate::search::resolve::admit;
 use crate::sys::error::SqlError;
 use crate::sys::names::current_role;
 use crate::sys::rights::{as_extension_owner, key_text_settings};
-use crate::sys::spi::{execute, fill, query, read_as_caller, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, fill, query, read_as_caller};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::{Error, Result};
@@ -36,21 +38,27 @@ fn rag_feedback(query_id: i64, chunk_id: i64, relevant: bool) -> Result<(), SqlE
     Ok(())
 }
 
-/// The collection of a query that the caller may judge: their own, or one about a collection of theirs.
-/// Whether another's query exists is not told.
+row! {
+    /// A row of `sql/run/api/feedback_query.sql`.
+    struct LoggedQuery {
+        collection_id: i32,
+        /// Role that searched.
+        asker: String,
+    }
+}
+
+/// The collection of a query that the caller may judge: of the same role, or about a collection that it owns. The error does not
+/// show whether another role's query exists.
 fn judged(query_id: i64, role: &str) -> Result<Collection> {
     let unknown = || {
         Error::undefined(format!("query {query_id} is not in the log, or not yours to judge"))
             .with_hint("rag_last_query() and the column query_id of rag_answer() give its number; rag_pg.query_log_sample says how many queries are logged.")
     };
     let sql = statement!("api/feedback_query");
-    let logged = as_extension_owner(|| {
-        query(sql, &[query_id.into()], |row| {
-            (required::<i32>(&row, 1), required::<String>(&row, 2))
-        })
-    });
-    let (collection, asker) = logged.into_iter().next().ok_or_else(unknown)?;
-    let collection = Collection::by_id(collection)?.ok_or_else(unknown)?;
+    let logged =
+        as_extension_owner(|| query(sql, &[query_id.into()], |row| LoggedQuery::read(&row)));
+    let LoggedQuery { collection_id, asker } = logged.into_iter().next().ok_or_else(unknown)?;
+    let collection = Collection::by_id(collection_id)?.ok_or_else(unknown)?;
     if asker == role || collection.require_owner("judge its queries").is_ok() {
         return Ok(collection);
     }

@@ -1,4 +1,4 @@
-//! `rag_grant` and `rag_revoke`: who may search a collection.
+//! `rag_grant` and `rag_revoke`: the roles that may search a collection.
 use crate::catalog::collection::Collection;
 use crate::sys::error::SqlError;
 use crate::sys::names::role_name;

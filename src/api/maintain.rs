@@ -1,4 +1,4 @@
-//! `rag_maintain()`: tells whether a collection's vector index is stale and has it built anew.
+//! `rag_maintain()`: shows whether a collection's vector index is stale, and has it rebuilt.
 use crate::catalog::collection::Collection;
 use crate::maintain::index as maintain;
 use crate::maintain::index::IndexReport;

@@ -77,7 +77,7 @@ fn rag_models() -> Result<
     Ok(TableIterator::new(rows))
 }
 
-/// What is wrong with a build that lacks a file. Contents are checked by whoever loads them.
+/// The defect of a build that lacks a file. Contents are checked when they are loaded.
 fn missing(build: &Path) -> Option<String> {
     let mut files = [MODEL_FILE, TOKENIZER_FILE].iter().map(|file| build.join(file));
     let missing = files.find(|path| !path.is_file())?;

@@ -32,7 +32,7 @@ fn rag_query_cache() -> TableIterator<
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let (entries, counters) = question_cache::with(|cache| (cache.len(), *cache.counters));
     let is_shared = question_cache::is_shared();
-    // Whoever sees them before and after a search knows whether somebody asked the same.
+    // A role that reads them before and after its search would learn whether another one asked the same.
     let is_told = !is_shared || privileges::is_monitor();
     TableIterator::once((
         number(guc::question_cache::size()),

@@ -1,5 +1,7 @@
-//! `rag_search`: what a collection holds about a question.
-use crate::search::engine::{Found, Loading, Outcome, search};
+//! `rag_search`: the chunks of a collection that fit a question best.
+use crate::search::candidate::ChunkCandidate;
+use crate::search::engine::{Outcome, search};
+use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
 use crate::search::query_stats::Counting;
@@ -120,8 +122,8 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
     limit::question(text)
 }
 
-/// A chunk that was found or, in its place, the passage whose best it is.
-fn row(outcome: &Outcome, found: &Found, passage: Option<&Passage>) -> Row {
+/// The row of a chunk, or of the passage whose best it is.
+fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> Row {
     let ranks = json!({
         "dense": found.dense_rank,
         "lexical": found.lexical_rank,

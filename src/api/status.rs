@@ -1,4 +1,4 @@
-//! What `rag.status` and `rag.generation_status` call: whether background workers are there, and what waits twice.
+//! What `rag.status` and `rag.generation_status` call: whether background workers run, and documents with a job in two generations.
 #![allow(unsafe_code)] // locks a relation
 
 use crate::sys::rights::{as_extension_owner, without_jit};
@@ -26,8 +26,8 @@ fn worker_state() -> &'static str {
     if is_running { "running" } else { "none" }
 }
 
-/// Bytes of a table with its indexes; `None` where it is gone, or somebody has it locked: who looks at progress waits for
-/// nobody.
+/// Bytes of a table with its indexes; `None` where it is gone or locked: reading the progress waits for no
+/// lock.
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.size_unless_locked(relation oid) RETURNS bigint
     VOLATILE STRICT PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -48,8 +48,8 @@ fn size_unless_locked(relation: pg_sys::Oid) -> Option<i64> {
 }
 
 /// Documents with a job of both generations: dead ones of both (`dead`), or those that are not dead in the first. As
-/// part of the view the planner, which knows no sizes of generations, would have it compiled, for 0.3 s. 0 for whoever
-/// may not see the progress of both.
+/// part of the view the planner, which knows no sizes of generations, would have it compiled, for 0.3 s. 0 for a caller
+/// that may not see the progress of both.
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.jobs_of_both(generation int, other int, dead boolean) RETURNS bigint
     STABLE STRICT PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';

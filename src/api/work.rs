@@ -6,8 +6,10 @@ use crate::models::local as model;
 use crate::sys::error::SqlError;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt;
-use crate::sys::rights::{as_extension_owner, current_user};
-use crate::sys::spi::{column, execute, query, required};
+use crate::sys::privileges::current_user;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, query, required};
 use crate::sys::transaction::Host;
 use crate::sys::workers::wake;
 use crate::worker::answers;
@@ -19,7 +21,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 use rag::{Error, Result};
 use std::time::Duration;
 
-/// How often to look whether the jobs that others are at are done.
+/// How often to check whether the jobs that other processes have claimed are done.
 const POLL: Duration = Duration::from_millis(50);
 
 #[pg_extern(sql = r"
@@ -46,7 +48,7 @@ fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Res
     Ok(())
 }
 
-/// Indexes what is to be indexed of `collections`, and has the answers written that wait for `asker`.
+/// Drains the queue of `collections`, and writes the queued answers of the role `asker`.
 fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> {
     let mut drain = Drain::new(Host::procedure()?, Some(collections.to_vec()));
     if let Some(asker) = asker {
@@ -56,7 +58,7 @@ fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> 
     loop {
         match drain.turn()? {
             TurnEnd::Worked | TurnEnd::Underway => {}
-            // A worker is at the rest. When this returns, everything that was there is searchable.
+            // A worker has claimed the rest. When this returns, everything that was there is searchable.
             TurnEnd::Idle { is_claimed: true, .. } => {
                 drain.host().outside(|| {
                     std::thread::sleep(POLL);
@@ -72,18 +74,28 @@ fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> 
     drain.take_outage().map_or(Ok(()), Err)
 }
 
-/// What could not be indexed, said at the end.
+row! {
+    /// A row of `sql/run/api/work_left.sql`.
+    struct CollectionLeft {
+        name: String,
+        /// Why it is paused, if it is.
+        paused: Option<String>,
+        /// Dead jobs.
+        dead: i64,
+        /// Jobs that failed and will be tried again.
+        later: i64,
+        /// Whether it was made in this database, rather than restored or cloned.
+        is_at_home: bool,
+    }
+}
+
+/// Warnings of what could not be indexed.
 fn left_behind(collections: &[i32]) -> Vec<ErrorReport> {
     let sql = statement!("api/work_left");
-    let rows = as_extension_owner(|| {
-        query(sql, &[collections.to_vec().into()], |row| {
-            let (name, paused): (String, _) = (required(&row, 1), column::<String>(&row, 2));
-            let count = |position| required::<i64>(&row, position);
-            (name, paused, count(3), count(4), required::<bool>(&row, 5))
-        })
-    });
+    let args = [collections.to_vec().into()];
+    let rows = as_extension_owner(|| query(sql, &args, |row| CollectionLeft::read(&row)));
     let mut warnings = Vec::new();
-    for (name, paused, dead, later, is_at_home) in rows {
+    for CollectionLeft { name, paused, dead, later, is_at_home } in rows {
         let mut warn = |message: String, hint: String| {
             let code = PgSqlErrorCode::ERRCODE_WARNING;
             warnings.push(ErrorReport::new(code, message, function_name!()).set_hint(hint));

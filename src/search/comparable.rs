@@ -180,7 +180,7 @@ pub mod values {
         unsafe { DatumWithOid::new_from_datum(argument.datum(), argument.oid()) }
     }
 
-    /// A value of any type as text, by the type's output function and never by a cast that somebody defined.
+    /// A value of any type as text, by the type's output function and never by a user-defined cast.
     pub struct Output(pub String);
 
     impl FromDatum for Output {

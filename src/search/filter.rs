@@ -72,7 +72,7 @@ impl Compiler<'_> {
         Ok(format!("({})", parts.join(separator)))
     }
 
-    /// A column of the source, else what is known of chunks.
+    /// A column of the source, else one of chunks.
     fn field(&self, name: &str) -> Result<Field> {
         if let Some(type_oid) = values::column_type(self.collection.source, name) {
             let sql = format!("s.{}", quote_identifier(name));
@@ -101,7 +101,7 @@ impl Compiler<'_> {
             ))
     }
 
-    /// A chunk's place in its document: a heading path and everything below it.
+    /// A section of a document: a heading path and everything below it.
     fn section(&mut self, test: &Test) -> Result<String> {
         let listed = match test {
             Test::Exists(true) => return Ok("c.section IS NOT NULL".to_owned()),

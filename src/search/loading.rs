@@ -1,9 +1,10 @@
-//! What a collection says while its first load is not in: that searches do not find all of it yet.
+//! Says that searches do not find all of a collection yet, while its first load is not in.
 use crate::catalog::collection::{Collection, Generation};
 use crate::sys::plan;
 use crate::sys::privileges::row_security_applies;
 use crate::sys::rights::as_extension_owner;
-use crate::sys::spi::{fill, read, required};
+use crate::sys::rows::row;
+use crate::sys::spi::{fill, read};
 
 /// Rows of a source that are counted; beyond, what PostgreSQL estimates is good enough.
 const MOST_COUNTED: i64 = 1_000;
@@ -23,14 +24,24 @@ enum Total {
     MoreThan(i64),
 }
 
-/// What the queue knows of a generation.
-struct Queue {
-    /// Documents that have chunks.
-    indexed: i64,
-    /// Documents that wait for their first chunks.
-    waiting: i64,
-    /// There are changes that are no jobs yet.
-    has_unread: bool,
+row! {
+    /// A row of `sql/run/search/loading.sql`.
+    struct LoadRow {
+        /// Documents that have chunks.
+        indexed: i64,
+        /// Documents without chunks yet.
+        pending: i64,
+        /// There are changes that are no jobs yet.
+        has_changes: bool,
+    }
+}
+
+row! {
+    /// A row of `sql/run/search/source_rows.sql`.
+    struct SourceRows {
+        rows: i64,
+        estimate: f64,
+    }
 }
 
 impl Loading {
@@ -41,23 +52,16 @@ impl Loading {
         }
         let sql = statement!("search/loading");
         let args = [generation.id.into(), collection.id.into()];
-        let queue = as_extension_owner(|| {
-            plan::read(sql, &args, |row| Queue {
-                indexed: required(row, 1),
-                waiting: required(row, 2),
-                has_unread: required(row, 3),
-            })
-        });
-        let queue = queue.into_iter().next()?;
-        if queue.waiting <= 0 && !queue.has_unread {
+        let queue = as_extension_owner(|| plan::read(sql, &args, LoadRow::read)).pop()?;
+        if queue.pending <= 0 && !queue.has_changes {
             return None;
         }
         let name = collection.name.clone();
         if row_security_applies(collection.source) {
             return Some(Self { collection: name, counts: None });
         }
-        let known = queue.indexed + queue.waiting.max(0);
-        let total = if queue.has_unread {
+        let known = queue.indexed + queue.pending.max(0);
+        let total = if queue.has_changes {
             total(collection).at_least(known)
         } else {
             Total::Exactly(known)
@@ -68,7 +72,7 @@ impl Loading {
         Some(Self { collection: name, counts: Some((queue.indexed, total)) })
     }
 
-    /// In words.
+    /// The text of the message.
     pub fn message(&self) -> String {
         let name = &self.collection;
         let Some((found, total)) = self.counts else {
@@ -86,7 +90,7 @@ impl Loading {
         )
     }
 
-    /// Tells the caller.
+    /// Sends it as a NOTICE.
     pub fn announce(&self) {
         use pgrx::pg_sys::panic::ErrorReport;
         use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
@@ -97,23 +101,23 @@ impl Loading {
     }
 }
 
-/// How many rows a source has, as the caller sees it, whom no policy keeps from any.
+/// How many rows a source has, as seen by a caller to whom no policy applies.
 fn total(collection: &Collection) -> Total {
     let most = (MOST_COUNTED + 1).to_string();
     let names = [("source", collection.source_sql.as_str()), ("most", &most)];
     let sql = fill(statement!("search/source_rows"), &names);
-    let counted = read(&sql, &[collection.source.into()], |row| {
-        (required::<i64>(&row, 1), required::<f64>(&row, 2))
-    });
-    match counted.into_iter().next() {
-        Some((rows, _)) if rows <= MOST_COUNTED => Total::Exactly(rows),
-        Some((_, estimate)) if estimate > MOST_COUNTED as f64 => Total::About(estimate as i64),
+    let counted = read(&sql, &[collection.source.into()], |row| SourceRows::read(&row)).pop();
+    match counted {
+        Some(SourceRows { rows, .. }) if rows <= MOST_COUNTED => Total::Exactly(rows),
+        Some(SourceRows { estimate, .. }) if estimate > MOST_COUNTED as f64 => {
+            Total::About(estimate as i64)
+        }
         _ => Total::MoreThan(MOST_COUNTED),
     }
 }
 
 impl Total {
-    /// The same where so many are known.
+    /// The same, but at least what is known.
     fn at_least(self, known: i64) -> Self {
         match self {
             Self::Exactly(n) => Self::Exactly(n.max(known)),

@@ -1,10 +1,12 @@
-//! The log of searches and answers: written by whoever asks, read by the collection's owner.
+//! The log of searches and answers: written in the caller's transaction, read by the collection's owner.
 //!
 //! The caller may not write the table. Rights are raised around the INSERT of finished values alone, as
 //! they are where a trigger records a change.
 #![allow(unsafe_code)] // asks PostgreSQL whether a transaction may write
 
-use crate::search::engine::{Fate, Found, Options, Outcome, milliseconds};
+use crate::search::candidate::{ChunkCandidate, Fate};
+use crate::search::engine::{Outcome, Timings, milliseconds};
+use crate::search::options::Options;
 use crate::sys::datum::json::without_nulls;
 use crate::sys::guc;
 use crate::sys::names::current_role;
@@ -26,17 +28,13 @@ thread_local! {
 
 /// Something to log.
 pub struct Entry<'a> {
-    /// What was asked.
     pub query: &'a str,
-    /// How it was searched for.
     pub options: &'a Options,
-    /// What the search found.
     pub outcome: &'a Outcome,
-    /// What was asked for.
     pub asked: Asked<'a>,
 }
 
-/// What somebody asks for.
+/// What a caller asks for.
 #[derive(Clone, Copy)]
 pub enum Asked<'a> {
     /// Chunks.
@@ -147,7 +145,7 @@ fn options(options: &Options) -> Value {
     Value::Object(object)
 }
 
-fn candidate(outcome: &Outcome, found: &Found) -> Value {
+fn candidate(outcome: &Outcome, found: &ChunkCandidate) -> Value {
     let rounded = |value: f64| (value * 1e6).round() / 1e6;
     without_nulls(json!({
         "chunk_id": found.chunk_id,
@@ -164,11 +162,14 @@ fn candidate(outcome: &Outcome, found: &Found) -> Value {
 }
 
 fn times(entry: &Entry<'_>) -> Value {
-    let mut trace = entry.outcome.trace.clone();
     let answering = entry.asked.given().map(|answer| answer.took);
-    trace.total += answering.unwrap_or_default();
-    let times =
-        trace.times().into_iter().chain(answering.map(|took| ("answer", milliseconds(took))));
+    let timings = entry.outcome.timings;
+    let total = timings.total + answering.unwrap_or_default();
+    let times = Timings { total, ..timings };
+    let times = times
+        .milliseconds()
+        .into_iter()
+        .chain(answering.map(|took| ("answer", milliseconds(took))));
     Value::Object(times.map(|(step, time)| (step.to_owned(), time.into())).collect())
 }
 

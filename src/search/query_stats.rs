@@ -8,8 +8,9 @@
 
 use crate::sys::failed::Failed;
 use crate::sys::guc;
+use crate::sys::privileges::current_user;
 use crate::sys::process::{is_preloading, is_standby};
-use crate::sys::rights::{as_extension_owner, current_user};
+use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{execute, query, read, required};
 use crate::sys::transaction::Host;
 use crate::sys::workers::wake::wake_indexer;

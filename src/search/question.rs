@@ -1,4 +1,4 @@
-//! A search text as both legs take it.
+//! A question as both legs take it.
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::model::embedder;
 use crate::models::embedder::Embedder;
@@ -10,14 +10,14 @@ use rag::search::question_cache;
 use rag::{Error, Result};
 use std::collections::BTreeSet;
 
-/// Longest text, in bytes, that is looked for among known ones.
-const LONGEST_KNOWN: usize = 2_048;
+/// Longest text, in bytes, that is cached.
+const MAX_CACHED: usize = 2_048;
 
-/// A search text taken apart.
+/// A question, parsed.
 pub struct Question {
     /// What to embed.
     pub text: String,
-    /// What to look for.
+    /// What to search for.
     pub lexemes: Vec<String>,
     /// A `tsquery` in its text form: the phrases, and nothing that is excluded.
     pub required: Option<String>,
@@ -30,7 +30,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// Takes `text` apart; any text is fine.
+    /// Parses `text`; any text is fine.
     pub fn read(text: &str, config: Config) -> Self {
         let query = Query::parse(text);
         let conditions = |words: &[String], prefix: &str| -> Vec<String> {
@@ -65,17 +65,16 @@ impl Question {
         detail: Detail,
     ) -> Result<Option<Embedding>> {
         let model = &embedder(collection, generation)?;
-        // Long texts are not asked twice.
-        if self.text.len() > LONGEST_KNOWN {
+        if self.text.len() > MAX_CACHED {
             return match model.counter().count(&self.text)? {
                 0 => Ok(None),
                 _ => self.embed_anew(model, detail).map(Some),
             };
         }
-        let Some(seen) = self.seen_by(model)? else { return Ok(None) };
-        let key = question_cache::key(&model.fingerprint(), &seen);
-        let known = cache::with(|cache| cache.get(&key, detail == Detail::Tokens));
-        if let Some(embedding) = known {
+        let Some(input) = self.read_by(model)? else { return Ok(None) };
+        let key = question_cache::key(&model.fingerprint(), &input);
+        let cached = cache::with(|cache| cache.get(&key, detail == Detail::Tokens));
+        if let Some(embedding) = cached {
             model.report(Purpose::Query, std::slice::from_ref(&embedding))?;
             return Ok(Some(embedding));
         }
@@ -84,14 +83,14 @@ impl Question {
         Ok(Some(embedding))
     }
 
-    /// What the model sees in the text: its tokens, or where they are not known here, its characters.
-    fn seen_by(&self, model: &Embedder) -> Result<Option<Vec<u32>>> {
-        let seen = match model {
+    /// What the model reads: the text's tokens or, of a remote model, its characters.
+    fn read_by(&self, model: &Embedder) -> Result<Option<Vec<u32>>> {
+        let input = match model {
             Embedder::Local(model) => model.tokenizer().tokens(&self.text)?.ids,
             Embedder::Remote(_) if model.counter().count(&self.text)? == 0 => return Ok(None),
             Embedder::Remote(_) => self.text.chars().map(u32::from).collect(),
         };
-        Ok((!seen.is_empty()).then_some(seen))
+        Ok((!input.is_empty()).then_some(input))
     }
 
     fn embed_anew(&self, model: &Embedder, detail: Detail) -> Result<Embedding> {

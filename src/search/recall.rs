@@ -1,18 +1,18 @@
-//! The dense leg against an exact scan, on vectors that the collection holds.
-use crate::search::engine::{admit, names};
-use crate::search::pgvector::PgVector;
+//! Recall of the dense leg: the vector index against an exact scan, for stored vectors.
+use crate::search::access_path::{AccessPath, joined};
 use crate::search::resolve::{Resolved, resolve};
-use crate::search::settings;
+use crate::search::statement::search_settings;
 use crate::sys::datum::vector::Vector;
 use crate::sys::interrupt;
 use crate::sys::plan;
 use crate::sys::plan::scans;
+use crate::sys::rows::row;
 use crate::sys::spi::{fill, read_as_caller, required};
 use rag::Result;
 use rag::search::quality::recall_of_nearest;
 use std::time::Instant;
 
-/// What came of asking for stored vectors, one entry each.
+/// Figures of each stored vector.
 pub struct Measured {
     /// Shares of the nearest that the leg found.
     pub recalls: Vec<f64>,
@@ -20,41 +20,45 @@ pub struct Measured {
     pub index_times: Vec<f64>,
     /// Milliseconds of the exact scan.
     pub exact_times: Vec<f64>,
-    /// How the leg's plan gets at its chunks.
+    /// How the leg's plan reads its chunks.
     pub access: Option<String>,
 }
 
-/// Asks for the vectors of up to `queries` chunks, as the dense leg of a search `depth` deep does and once
-/// more without an index, and compares the `k` nearest.
+row! {
+    /// A row of `sql/run/search/recall_sample.sql`.
+    struct StoredVector {
+        chunk_id: i64,
+        vector: Vector,
+    }
+}
+
+/// Searches for the vectors of up to `queries` chunks, as the dense leg of a search `depth` deep does and once more without an
+/// index, and compares the `k` nearest.
 pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result<Measured> {
-    let Resolved { collection, generation, snapshot: _snapshot } = resolve(collection)?;
-    admit(&collection, &generation)?;
-    let pgvector = PgVector::find()?;
-    let names = names(&generation, &pgvector)?;
+    let resolved = resolve(collection, |_| ())?;
+    let Resolved { generation, tables, pgvector, .. } = &resolved;
     let sample = fill(
         statement!("search/recall_sample"),
-        &[("chunks", names.chunks.as_str()), ("vector", &pgvector.schema_sql)],
+        &[("chunks", tables.chunks.as_str()), ("vector", &pgvector.schema_sql)],
     );
-    let vectors = read_as_caller(&sample, &[queries.into()], |row| {
-        (required::<i64>(&row, 1), required::<Vector>(&row, 2))
-    });
+    let questions = read_as_caller(&sample, &[queries.into()], |row| StoredVector::read(&row));
     let statement = |order: &str| {
         let depth = (depth + 1).to_string();
         let parts = [
-            ("distance", names.distance.as_str()),
-            ("chunks", &names.chunks),
+            ("distance", tables.distance.as_str()),
+            ("chunks", &tables.chunks),
             ("order", order),
             ("depth", &depth),
         ];
         fill(statement!("search/recall_nearest"), &parts)
     };
-    let leg = statement(&names.distance);
+    let leg = statement(&tables.distance);
     // No index is on this expression.
-    let exact = statement(&format!("({}) OPERATOR(pg_catalog.+) 0", names.distance));
-    let _settings = settings::for_search(depth, &generation);
+    let exact = statement(&format!("({}) OPERATOR(pg_catalog.+) 0", tables.distance));
+    let _settings = search_settings(depth, generation);
     let mut measured =
         Measured { recalls: vec![], index_times: vec![], exact_times: vec![], access: None };
-    for (chunk_id, Vector(vector)) in vectors {
+    for StoredVector { chunk_id, vector: Vector(vector) } in questions {
         interrupt::checkpoint()?;
         let arguments = [pgvector.argument(Some(&vector)), chunk_id.into()];
         let distances = |sql: &str, times: &mut Vec<f64>| {
@@ -68,7 +72,7 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
         measured.recalls.push(recall_of_nearest(&found, &nearest, k));
         if measured.access.is_none() {
             let scans = scans::of_cte(&leg, &arguments, "dense");
-            measured.access = crate::search::engine::explain::described(&scans);
+            measured.access = joined(&AccessPath::of(&scans));
         }
     }
     Ok(measured)

@@ -1,11 +1,13 @@
 //! Rows of statements, read into structs and without leaving copies of their values behind.
 #![allow(unsafe_code)] // switches memory contexts
 
-use pgrx::PgMemoryContexts;
+use crate::sys::datum::text::StoredText;
+use crate::sys::datum::vector::Vector;
 use pgrx::datum::{TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
-use pgrx::{FromDatum, IntoDatum};
+use pgrx::{FromDatum, IntoDatum, JsonB, PgMemoryContexts};
+use std::time::Duration;
 
 /// A column that may be NULL, by position from 1.
 pub fn column<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, position: usize) -> Option<T> {
@@ -34,12 +36,19 @@ macro_rules! row {
         $(#[$attribute])*
         $visibility struct $name { $($(#[$about])* $access $field: $type),* }
 
+        #[allow(dead_code)] // not every row is followed by further columns
         impl $name {
+            $visibility const COLUMNS: usize = [$(stringify!($field)),*].len();
+
             $visibility fn read(row: &pgrx::spi::SpiHeapTupleData<'_>) -> Self {
+                debug_assert!(row.columns() == Self::COLUMNS, "the statement has more columns");
+                Self::read_first(row)
+            }
+
+            /// Reads the first columns of a row.
+            $visibility fn read_first(row: &pgrx::spi::SpiHeapTupleData<'_>) -> Self {
                 let mut columns = $crate::sys::rows::Columns::of(row);
-                let row = Self { $($field: columns.next(stringify!($field))),* };
-                columns.end();
-                row
+                Self { $($field: columns.next(stringify!($field))),* }
             }
         }
     };
@@ -69,10 +78,6 @@ impl<'r, 'c> Columns<'r, 'c> {
         );
         T::column(self.row, self.position)
     }
-
-    pub fn end(&self) {
-        debug_assert!(self.row.columns() == self.position, "the statement has more columns");
-    }
 }
 
 /// What a column is read as.
@@ -80,21 +85,19 @@ pub trait ColumnType {
     fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self;
 }
 
+impl<T: FromDatum + IntoDatum> ColumnType for Option<T> {
+    fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+        column(row, position)
+    }
+}
+
 macro_rules! columns {
     ($($type:ty),*) => {
-        $(
-            impl ColumnType for $type {
-                fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
-                    required(row, position)
-                }
+        $(impl ColumnType for $type {
+            fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+                required(row, position)
             }
-
-            impl ColumnType for Option<$type> {
-                fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
-                    column(row, position)
-                }
-            }
-        )*
+        })*
     };
 }
 
@@ -108,16 +111,26 @@ columns!(
     String,
     Oid,
     Uuid,
+    JsonB,
     TimestampWithTimeZone,
-    pgrx::JsonB,
-    Vec<u8>,
-    Vec<i32>,
-    Vec<i64>,
-    Vec<f32>,
-    Vec<f64>,
-    Vec<String>,
-    Vec<Oid>
+    StoredText,
+    Vector
 );
+columns!(Vec<u8>, Vec<i32>, Vec<i64>, Vec<f32>, Vec<f64>, Vec<String>, Vec<Oid>);
+
+/// A number that is never negative.
+impl ColumnType for u32 {
+    fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+        Self::try_from(required::<i32>(row, position)).unwrap_or_default()
+    }
+}
+
+/// Seconds as `float8`.
+impl ColumnType for Duration {
+    fn column(row: &SpiHeapTupleData<'_>, position: usize) -> Self {
+        Self::from_secs_f64(required::<f64>(row, position).max(0.0))
+    }
+}
 
 /// Runs `read`, which reads values of rows as values of Rust's. pgrx copies what it reads into the parent of the
 /// context in force, which under SPI is the transaction's: a session that calls us in a loop would grow with every row

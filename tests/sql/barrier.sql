@@ -36,7 +36,7 @@ END $$;
 CREATE FUNCTION look() RETURNS TABLE (view text, row_count bigint, leaked text) LANGUAGE plpgsql AS $$
 BEGIN
     FOR view IN SELECT c.relname FROM pg_class c
-                 WHERE c.relnamespace = 'rag'::regnamespace AND c.relkind = 'v' AND c.relname NOT IN ('model', 'query_cache') ORDER BY 1 LOOP
+                 WHERE c.relnamespace = 'rag'::regnamespace AND c.relkind = 'v' AND c.relname NOT IN ('model', 'query_cache', 'query_stats') ORDER BY 1 LOOP
         PERFORM set_config('barrier.leaked', 'no', false);
         EXECUTE format('SELECT count(*) FROM rag.%I v WHERE leak(v::text)', view) INTO row_count;
         leaked := current_setting('barrier.leaked');

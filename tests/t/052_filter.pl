@@ -85,7 +85,7 @@ SELECT regexp_replace(concat_ws(E'\\n', search -> 'legs' -> 0 ->> 'access', sear
 SQL
 }
 
-my ($by_index, $by_words, $by_place) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'gin index big_gN_chunks_lexemes_idx', 'places of big_gN_chunks');
+my ($by_index, $by_words, $by_place) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'gin index big_gN_chunks_lexemes_idx', 'TID scan of big_gN_chunks');
 like(explained(''), qr/^$by_index\n$by_words( and $by_place)?\n/, 'no filter: each leg has its index');
 like(explained(q(, filter => '{"half": "odd"}')), qr/^$by_index\n$by_words( and $by_place)?\n/, 'half of the chunks: each leg has its index');
 like(explained(q(, filter => '{"tenant": "t7"}')), qr/^$by_place\n$by_place\n.*leave 100 chunks/, '100 chunks: both legs look at them alone, and it is said');

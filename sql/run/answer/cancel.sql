@@ -1,4 +1,4 @@
--- Run by answer::request as the extension's owner: cancels request $1 of role $2, if it has not ended.
+-- Run by rag_answer_cancel as the extension's owner: cancels request $1 of role $2, if it has not ended.
 UPDATE rag.submitted_answer
    SET state = 'canceled', finished_at = pg_catalog.clock_timestamp(), passages = '{}', places = '[]', sqlstate = '57014',
        message = 'canceled due to user request'

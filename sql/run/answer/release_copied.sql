@@ -1,4 +1,4 @@
--- Run by answer::request as the extension's owner: requests that came here with a copy of their database. Where they were
+-- Run by workers and rag_work as the extension's owner: requests that came here with a copy of their database. Where they were
 -- submitted they are, or were, asked for too.
 UPDATE rag.submitted_answer
    SET state = 'failed', finished_at = pg_catalog.clock_timestamp(), passages = '{}', places = '[]', sqlstate = '55000',

@@ -1,4 +1,4 @@
--- Run by answer::request as the extension's owner. Requests whose process is gone are not begun again: the provider may
+-- Run by workers and rag_work as the extension's owner. Requests whose process is gone are not begun again: the provider may
 -- have answered, and be paid.
 UPDATE rag.submitted_answer s
    SET state = 'failed', finished_at = pg_catalog.clock_timestamp(), passages = '{}', places = '[]', sqlstate = '57P02',

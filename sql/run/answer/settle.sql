@@ -1,5 +1,5 @@
--- Run by answer::request as the extension's owner: writes what came of request $1, if this process still has it. A user who is about
--- to cancel it is not waited for. Two booleans: whether there is nothing left to be written, and whether this was written.
+-- Run by workers and rag_work as the extension's owner: writes the result of request $1, if this process still has it. Does not wait for a session
+-- that is about to cancel it.
 WITH mine AS (
     SELECT request_id FROM rag.submitted_answer
      WHERE request_id = $1 AND state = 'running' AND worker = pg_catalog.pg_backend_pid()
@@ -12,5 +12,5 @@ WITH mine AS (
 )
 SELECT EXISTS (SELECT FROM mine)
        OR NOT EXISTS (SELECT FROM rag.submitted_answer
-                       WHERE request_id = $1 AND state = 'running' AND worker = pg_catalog.pg_backend_pid()),
-       EXISTS (SELECT FROM mine)
+                       WHERE request_id = $1 AND state = 'running' AND worker = pg_catalog.pg_backend_pid()) AS is_over,
+       EXISTS (SELECT FROM mine) AS is_written

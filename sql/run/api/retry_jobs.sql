@@ -1,4 +1,4 @@
--- Run by rag_retry as the extension's owner: dead jobs and those waiting after a failure are ready now.
+-- Run by rag_retry as the extension's owner: dead jobs and those that failed are ready now.
 WITH failed AS (
     SELECT j.generation_id, rag.source_hash(NULL, j.key) AS key_hash
       FROM rag.job j JOIN rag.generation g USING (generation_id)

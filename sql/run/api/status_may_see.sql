@@ -1,5 +1,5 @@
--- Run by rag.jobs_of_both() as the caller: whether both generations are of collections whose progress the caller may
--- be told, as in rag.generation_status.
+-- Run by rag.jobs_of_both() as the caller: whether the caller may see the progress of both generations'
+-- collections, as in rag.generation_status.
 SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) 2
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id OPERATOR(pg_catalog.=) g.collection_id

@@ -1,5 +1,6 @@
 -- Run by rag_work as the extension's owner, at its end: collections of $1 that are not up to date.
-SELECT c.name, COALESCE(CASE WHEN c.paused IS NOT NULL THEN j.reason END, c.paused, j.paused), j.dead, j.later, c.home = rag.home(c.source)
+SELECT c.name, COALESCE(CASE WHEN c.paused IS NOT NULL THEN j.reason END, c.paused, j.paused) AS paused, j.dead, j.later,
+       c.home = rag.home(c.source) AS is_at_home
   FROM rag.collection c
  CROSS JOIN LATERAL (
        SELECT pg_catalog.count(*) FILTER (WHERE j.is_dead),

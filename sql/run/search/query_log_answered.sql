@@ -1,4 +1,4 @@
--- Run by pg::query_log as the extension's owner: $1 a logged question, $2 its answer, $3 whether it is one, $4 milliseconds
+-- Run by rag_answer's workers as the extension's owner: $1 a logged question, $2 its answer, $3 whether it is one, $4 milliseconds
 -- that it took since the search.
 UPDATE rag.logged_query
    SET answer = $2, status = $3,

@@ -1,16 +1,16 @@
 -- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
 -- caller's search path stays: it belongs to the caller's policies.
--- $1 the question's vector, $2 the packed request (search::legs), $3 the packed hits of the lexical leg,
--- $4 what every chunk must match, $5 of no use here, $6 TIDs of the few chunks that search/few.sql left,
--- $7 and on the values of the filter. What a statement does not ask for is NULL.
--- The dense leg gathers what ranking must know of each chunk, rag.search_fuse ranks and keeps the best of both legs, and only
--- what the caller may see of those comes out. The last column before the keys counts those kept.
+-- $1 the question's vector, $2 the encoded request (rag::search::legs), $3 the encoded partial results of the lexical leg,
+-- $4 the tsquery that every chunk must match, $5 of no use here, $6 the allow-list of search/allow_list.sql,
+-- $7 and on the values of the filter. What a statement does not refer to is NULL.
+-- The dense leg encodes partial results, rag.search_fuse ranks both legs and keeps the best, and those that the caller may see
+-- are returned. The last column before the keys counts those kept.
 WITH dense AS MATERIALIZED (
 {dense}
 ), kept AS MATERIALIZED (
     SELECT f.chunk_id, f.place, f.dense_rank, f.lexical_rank, f.rrf, f.bm25
       FROM dense
-     CROSS JOIN LATERAL rag.search_fuse($2, dense.hits, $3) f
+     CROSS JOIN LATERAL rag.search_fuse($2, dense.partials, $3) f
 ), found AS MATERIALIZED (
     SELECT k.chunk_id, k.dense_rank, k.lexical_rank, k.rrf, k.bm25,
            1 OPERATOR(pg_catalog.-) ({distance}) AS similarity,
@@ -29,12 +29,12 @@ SELECT f.chunk_id,
        f.similarity,
        f.content,
        f.section,
-       p.ordinal,
-       d.char_starts[p.ordinal],
-       d.char_ends[p.ordinal],
-       d.pages[p.ordinal],
+       COALESCE(p.ordinal, 0) AS ordinal,
+       COALESCE(d.char_starts[p.ordinal], 0) AS char_start,
+       COALESCE(d.char_ends[p.ordinal], 0) AS char_end,
+       d.pages[p.ordinal] AS page,
        {bits},
-       (SELECT pg_catalog.count(*) FROM kept),
+       (SELECT pg_catalog.count(*) FROM kept) AS fused,
        {found_keys}
   FROM found f
   JOIN {documents} d ON {same_document}

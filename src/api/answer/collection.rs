@@ -6,7 +6,10 @@ use crate::models::local::Named;
 use crate::models::remote;
 use crate::models::remote::Remote;
 use crate::search::engine as search;
-use crate::search::engine::{Loading, Outcome, Quotable};
+use crate::search::engine::Outcome;
+use crate::search::engine::passages::Quotable;
+use crate::search::loading::Loading;
+use crate::search::options::Options as SearchOptions;
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
 use crate::search::query_stats::Counting;
@@ -113,15 +116,15 @@ fn rag_answer_collection(
     Ok(TableIterator::once(row))
 }
 
-/// What is to be answered from, and how it was looked for.
+/// Searches for the passages of an answer; returns the options too.
 pub(super) fn search_for(
     collection: &str,
     question: &str,
     given: Given,
     counting: &mut Counting,
-) -> Result<(Outcome, search::Options)> {
+) -> Result<(Outcome, SearchOptions)> {
     require_text("question", question)?;
-    let options = search::Options { quotes: true, ..given.read()? };
+    let options = SearchOptions { quotes: true, ..given.read()? };
     let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
         .map_err(explain_overload)?;
     outcome.loading.iter().for_each(Loading::announce);
@@ -146,7 +149,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
     }
 }
 
-/// A generator by name, where nobody but one will do.
+/// A generator by name; an error without one.
 pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
     model::require_utf8()?;
     generator(name.ok_or_else(|| {
@@ -155,7 +158,7 @@ pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
     })?)
 }
 
-/// Untyped literals mean the collection form; who meant the other one learns how to say so.
+/// Untyped literals mean the collection form; the hint says how to call the other one.
 fn explain_overload(error: Error) -> Error {
     if !error.is_undefined() || !error.message().starts_with("collection ") {
         return error;
@@ -180,8 +183,7 @@ fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
     answer::extract(tokens, &passages, &options, &mut interrupt::checkpoint)
 }
 
-/// The model that reads sentences: the collection's own or, since other servers give no vectors of tokens,
-/// the default one.
+/// The model that selects sentences: the collection's own or, since remote models give no token vectors, the default one.
 fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
     if !crate::catalog::model::is_remote(&outcome.generation) {
         return crate::catalog::model::local(&outcome.generation);
@@ -201,7 +203,7 @@ fn without_bits(
     options: &Options,
 ) -> Result<Answer> {
     let model = reader(outcome)?;
-    // What is no word to the model may have found chunks by their words, but picks no sentence.
+    // A question without tokens may have found chunks by their lexemes, but selects no sentence.
     if model.tokenizer().count(question)? == 0 {
         return Ok(Answer::none(-1.0));
     }
@@ -210,7 +212,7 @@ fn without_bits(
     answer::from_passages(model, model.tokenizer(), window, question, texts, options, checkpoint)
 }
 
-/// The bits are those of the whole chunk: what is skipped of it is so in front, as its heading path is.
+/// The bits are those of the whole chunk: tokens of the skipped text are skipped, as those of its heading path are.
 fn passage<'a>(
     model: &LocalModel,
     dimensions: usize,
@@ -224,22 +226,22 @@ fn passage<'a>(
         text,
         span: 0..text.len(),
         bits: TokenBits::from_bytes(dimensions, chunk.bits.as_deref().unwrap_or_default())?,
-        heading_tokens: chunk.heading_tokens + before.len(),
+        heading_tokens: usize::try_from(chunk.heading_tokens).unwrap_or_default() + before.len(),
         tokens: tokens.into_iter().map(|t| t.start - skipped..t.end - skipped).collect(),
         score: chunk.score,
     })
 }
 
-/// What an answer may quote, and where each text stands. Offsets count characters of the document from 0.
+/// The texts that an answer may quote, and what to cite of each. Offsets count characters of the document from 0.
 pub(super) fn sources(outcome: &Outcome) -> (Vec<CitedPassage>, Vec<&str>) {
     let place = |Quotable { chunk, text, char_start, .. }| {
-        let told = json!({
+        let source = json!({
             "chunk_id": chunk.chunk_id,
             "document_key": outcome.collection.document_key(&chunk.key),
             "section": chunk.section,
             "page": chunk.page,
         });
-        (CitedPassage::new(char_start, told), text)
+        (CitedPassage::new(char_start, source), text)
     };
     outcome.quotable().into_iter().map(place).unzip()
 }

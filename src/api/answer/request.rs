@@ -1,11 +1,11 @@
 //! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
 use crate::answer::request as answer_request;
-use crate::answer::request::{Problem, Seen, Submission};
+use crate::answer::request::{RequestState, Submission};
 use crate::api::answer::collection::{search_for, sources, writer};
 use crate::api::answer::{elements, require_question};
 use crate::api::search::Given;
 use crate::models::remote::Remote;
-use crate::search::engine::Loading;
+use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
 use crate::search::query_stats::Counting;
@@ -108,7 +108,7 @@ fn rag_answer_submit_passages(
     Ok(Some(submit(&remote, submission)?))
 }
 
-/// Keeps of the passages what the model can read.
+/// Keeps those passages that fit the model's window.
 fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
     let Submission { question, instructions, passages, mut places, .. } = submission;
     limit::texts(instructions)?;
@@ -152,17 +152,18 @@ fn rag_answer_fetch(
     >,
     SqlError,
 > {
-    let Seen { state, answer, citations, status, query_id, claims, usage, problem } =
-        answer_request::fetch(request_id)?;
-    if matches!(&*state, "queued" | "running") {
+    let found = answer_request::fetch(request_id)?;
+    if matches!(&*found.state, "queued" | "running") {
         ensure_answer_worker();
     }
-    let error = problem.map(|problem| {
-        let Problem { sqlstate, message, detail, hint } = problem;
+    let RequestState { sqlstate, message, detail, hint, .. } = found;
+    let error = sqlstate.map(|sqlstate| {
+        let message = message.unwrap_or_default();
         JsonB(without_nulls(
             json!({"sqlstate": sqlstate, "message": message, "detail": detail, "hint": hint}),
         ))
     });
+    let RequestState { state, answer, citations, status, query_id, claims, usage, .. } = found;
     let row = (state, answer, citations, status, query_id, claims, usage, error);
     Ok(TableIterator::once(row))
 }

@@ -1,15 +1,15 @@
 //! `rag_answer_stream`: an answer whose rows come while the model writes it.
 //!
-//! Rows are made one by one, on demand. What the model says is read on a thread of its own, which ends with the rows,
+//! Rows are made one by one, on demand. The response is read on a thread of its own, which ends with the rows,
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
-mod speaking;
+mod response;
 
 use crate::api::answer::collection::{search_for, sources, writer};
 use crate::api::answer::{elements, require_question};
 use crate::api::search::Given;
 use crate::models::call_log;
 use crate::models::remote::Remote;
-use crate::search::engine::Loading;
+use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Answered, Asked, Entry};
 use crate::search::query_stats::Counting;
@@ -21,13 +21,13 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::Status;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote};
-use rag::answer::json;
+use rag::answer::json as answer_json;
 use rag::answer::stream::{Next, Piece, Stream};
 use rag::remote::Generator;
 use rag::search::query_stats::Kind;
 use rag::{Result, memory};
+use response::{Event, Response};
 use serde_json::{Value, json};
-use speaking::Speaking;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -79,9 +79,9 @@ fn rag_answer_stream_collection(
     let loading = outcome.loading.as_ref().map(Loading::message);
     let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
     let (started, asked) = (Instant::now(), question.to_owned());
-    let told = move |telling: Telling<'_>| match telling {
-        Telling::Citation(found) => places[found.passage].verified(found),
-        Telling::End(written) => json!(query_log::record(&Entry {
+    let detail_of = move |detail: Detail<'_>| match detail {
+        Detail::Citation(found) => places[found.passage].verified(found),
+        Detail::End(written) => json!(query_log::record(&Entry {
             query: &asked,
             options: &options,
             outcome: &outcome,
@@ -99,7 +99,7 @@ fn rag_answer_stream_collection(
         texts,
         instructions,
         loading,
-        told,
+        detail_of,
         Some(counting),
     )?))
 }
@@ -130,18 +130,18 @@ fn rag_answer_stream_passages(
     let remote = writer(model)?;
     let (places, texts) = elements(passages.as_ref())?;
     let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
-    let told = move |telling: Telling<'_>| match telling {
-        Telling::Citation(found) => places[found.passage].verified(found),
-        Telling::End(_) => Value::Null,
+    let detail_of = move |detail: Detail<'_>| match detail {
+        Detail::Citation(found) => places[found.passage].verified(found),
+        Detail::End(_) => Value::Null,
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, told, None)?))
+    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, detail_of, None)?))
 }
 
-/// What only the form of the function knows how to tell.
-enum Telling<'a> {
+/// What the two forms of the function show differently.
+enum Detail<'a> {
     /// A citation as JSON.
     Citation(&'a VerifiedQuote),
-    /// That this was the answer; its number in the query log, if it is there.
+    /// The end: the number of the query in the log, if it is there.
     End(&'a GeneratedAnswer),
 }
 
@@ -151,23 +151,23 @@ fn rows(
     passages: Vec<String>,
     instructions: Option<&str>,
     loading: Option<String>,
-    told: impl Fn(Telling<'_>) -> Value + 'static,
+    detail_of: impl Fn(Detail<'_>) -> Value + 'static,
     counting: Option<Counting>,
 ) -> Result<Answering> {
     limit::texts(instructions)?;
     let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
-    let speaking = first.map(|conversation| Speaking::start(&remote, conversation)).transpose()?;
+    let response = first.map(|conversation| Response::start(&remote, conversation)).transpose()?;
     let mut answering = Answering {
         stream,
-        speaking,
-        told: Box::new(told),
+        response,
+        detail_of: Box::new(detail_of),
         counting,
         loading,
         rows: VecDeque::new(),
         is_done: false,
         remote,
     };
-    if answering.speaking.is_none() {
+    if answering.response.is_none() {
         let written = answering.stream.written();
         answering.end(written);
     }
@@ -177,8 +177,8 @@ fn rows(
 /// The rows of an answer that is being written.
 struct Answering {
     stream: Stream,
-    speaking: Option<Speaking>,
-    told: Box<dyn Fn(Telling<'_>) -> Value>,
+    response: Option<Response>,
+    detail_of: Box<dyn Fn(Detail<'_>) -> Value>,
     /// Where the passages are a collection's.
     counting: Option<Counting>,
     /// Why not all documents can be found yet, if so.
@@ -206,21 +206,21 @@ impl Iterator for Answering {
 }
 
 impl Answering {
-    /// Waits for what the model says next.
+    /// Waits for the next event of the response.
     fn advance(&mut self) -> Result<()> {
-        let Some(speaking) = &mut self.speaking else {
+        let Some(response) = &mut self.response else {
             self.is_done = true;
             return Ok(());
         };
-        match speaking.hear()? {
-            speaking::Heard::Text(text) => {
+        match response.next_event()? {
+            Event::Delta(text) => {
                 let pieces = self.stream.push(&text);
                 self.show(pieces);
             }
-            speaking::Heard::Said(generated) => {
-                self.speaking = None;
+            Event::End(generated) => {
+                self.response = None;
                 match self.stream.end_turn(generated?)? {
-                    Next::Ask(again) => self.speaking = Some(Speaking::start(&self.remote, again)?),
+                    Next::Ask(again) => self.response = Some(Response::start(&self.remote, again)?),
                     Next::Done(pieces, written) => {
                         self.show(pieces);
                         self.end(*written);
@@ -236,7 +236,7 @@ impl Answering {
             self.rows.push_back(match piece {
                 Piece::Text(text) => ("text", Some(text), None),
                 Piece::Citation(found) => {
-                    let detail = (self.told)(Telling::Citation(&found));
+                    let detail = (self.detail_of)(Detail::Citation(&found));
                     ("citation", Some(found.quote), Some(JsonB(detail)))
                 }
             });
@@ -247,9 +247,9 @@ impl Answering {
     fn end(&mut self, written: GeneratedAnswer) {
         self.is_done = true;
         let written = written.or_not_ready(self.loading.as_deref());
-        let usage = json::usage(&self.remote.spec().name, &written.usage);
-        let claims = json::claims(&written.claims);
-        let query_id = (self.told)(Telling::End(&written));
+        let usage = answer_json::usage(&self.remote.spec().name, &written.usage);
+        let claims = answer_json::claims(&written.claims);
+        let query_id = (self.detail_of)(Detail::End(&written));
         let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
         if written.status == Status::NotReady {
             detail["message"] = json!(written.text);
@@ -266,7 +266,7 @@ impl Answering {
 impl Drop for Answering {
     /// Runs also while a transaction aborts and while a statement is torn down, where no table may be written.
     fn drop(&mut self) {
-        self.speaking = None;
+        self.response = None;
         call_log::leave(&self.remote.take_records());
     }
 }

@@ -61,7 +61,7 @@ pub fn once_per_statement(
     Ok(vector)
 }
 
-/// Tells statements of this backend apart.
+/// Identifies a statement of this backend.
 #[allow(unsafe_code)]
 fn statement() -> pg_sys::TimestampTz {
     // SAFETY: reads this backend's state.

@@ -1,8 +1,8 @@
-//! Judged questions: from a table, or from what people said of logged queries.
+//! Judged questions: from a table, or from the feedback on logged queries.
 #![allow(unsafe_code)] // asks for the type of a column
 
 use crate::catalog::collection::Collection;
-use crate::search::engine::values::{Output, column_type};
+use crate::search::comparable::values::{Output, column_type};
 use crate::sys::names;
 use crate::sys::rights::key_text_settings;
 use crate::sys::spi::{fill, read_as_caller, required};
@@ -70,14 +70,14 @@ pub fn of_table(
     ];
     let parts = parts.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     let sql = fill(statement!("api/evaluate_questions"), &parts);
-    gather(collection, form, &sql, &[])
+    read_questions(collection, form, &sql, &[])
 }
 
 /// Questions that were logged and judged, of a collection of the caller's own.
 pub fn of_feedback(collection: &Collection) -> Result<Vec<Question>> {
     collection.require_owner("evaluate it by its feedback")?;
     let sql = statement!("api/evaluate_feedback");
-    gather(collection, Form::Json, sql, &[collection.name.as_str().into()])
+    read_questions(collection, Form::Json, sql, &[collection.name.as_str().into()])
 }
 
 fn form(type_oid: pg_sys::Oid) -> Form {
@@ -93,7 +93,7 @@ fn form(type_oid: pg_sys::Oid) -> Form {
     }
 }
 
-fn gather(
+fn read_questions(
     collection: &Collection,
     form: Form,
     sql: &str,

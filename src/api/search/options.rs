@@ -1,39 +1,28 @@
 //! Named options of a search as SQL gives them.
-use crate::search::engine::{DEFAULT_TOP_K, MOST_CANDIDATES, Options};
+use crate::search::options::{DEFAULT_TOP_K, MAX_CANDIDATES, Options};
 use crate::sys::datum::json::JsonText;
 use rag::search::filter::Filter;
 use rag::{Error, Result};
 
 /// Most chunks that one search returns, and most that one leg finds.
-const MOST: i32 = MOST_CANDIDATES as i32;
+const MAX_COUNT: i32 = MAX_CANDIDATES as i32;
 
 /// Most chunks on each side that come with one that was found.
-const MOST_NEIGHBOURS: usize = 100;
+const MAX_NEIGHBOURS: usize = 100;
 
-/// Named options as they came; `None` means the default.
+/// [`Options`] as SQL gives them; `None` means the default.
 #[derive(Default)]
 pub struct Given {
-    /// Chunks to return.
     pub top_k: Option<i32>,
-    /// Which documents and chunks.
     pub filter: Option<JsonText>,
-    /// Whether late interaction orders the candidates.
     pub rerank: Option<bool>,
-    /// Ranks of each leg that count.
     pub depth: Option<i32>,
-    /// Candidates to rank.
     pub candidates: Option<i32>,
-    /// Weight of the dense leg.
     pub dense_weight: Option<f64>,
-    /// Weight of the lexical leg.
     pub lexical_weight: Option<f64>,
-    /// Weight of late interaction.
     pub rerank_weight: Option<f64>,
-    /// Most chunks of one document.
     pub per_document: Option<i32>,
-    /// Resemblance with a better chunk that leaves one out.
     pub near_duplicate: Option<f64>,
-    /// Neighbours to return with each chunk, on each side.
     pub expand: Option<i32>,
 }
 
@@ -74,10 +63,10 @@ impl Given {
 
 /// A number of things to find.
 pub fn count(name: &str, value: i32) -> Result<usize> {
-    if !(1..=MOST).contains(&value) {
-        return Err(Error::invalid_argument(format!("{name} must be between 1 and {MOST}"))
+    if !(1..=MAX_COUNT).contains(&value) {
+        return Err(Error::invalid_argument(format!("{name} must be between 1 and {MAX_COUNT}"))
             .with_detail(format!("It is {value}."))
-            .with_hint(format!("Ask for up to {MOST}, or filter for fewer documents.")));
+            .with_hint(format!("Ask for up to {MAX_COUNT}, or filter for fewer documents.")));
     }
     Ok(usize::try_from(value).unwrap_or_default())
 }
@@ -95,8 +84,8 @@ fn share(value: f64) -> Result<f64> {
 }
 
 fn neighbours(value: i32) -> Result<usize> {
-    usize::try_from(value).ok().filter(|count| *count <= MOST_NEIGHBOURS).ok_or_else(|| {
-        Error::invalid_argument(format!("expand must be between 0 and {MOST_NEIGHBOURS}"))
+    usize::try_from(value).ok().filter(|count| *count <= MAX_NEIGHBOURS).ok_or_else(|| {
+        Error::invalid_argument(format!("expand must be between 0 and {MAX_NEIGHBOURS}"))
             .with_detail(format!("It is {value}."))
             .with_hint("It is the number of chunks before and behind a chunk that come with it.")
     })

@@ -1,206 +1,156 @@
-//! A search that tells what it did: the same search, and the candidates it went no further with.
+//! A search that shows what it did: the same search, its strategy, and the candidates that it did not score.
 use crate::catalog::lexical::Access;
-use crate::search::engine::gather::Gathered;
-use crate::search::engine::{Fate, Found, Options, Outcome, Search};
-use crate::search::trace::Gathering;
-use crate::sys::plan::scans;
-use crate::sys::plan::scans::Scan;
-use crate::sys::spi::{column, read, required};
+use crate::search::access_path::{AccessPath, joined};
+use crate::search::candidate::{ChunkCandidate, Fate};
+use crate::search::engine::candidates::Run;
+use crate::search::engine::request::Request;
+use crate::search::engine::strategy::{LexicalIndex, Phrases};
+use crate::search::engine::{Outcome, Ranked, Timings, outcome, ranked};
+use crate::search::options::Options;
 use rag::Result;
 use rag::search::explain::Leg;
 use rag::search::lexical::Engine;
 use std::time::Instant;
 
-/// A search and what there is to say about it.
+/// A search and its explanation.
 pub struct Explained {
-    /// The search.
     pub outcome: Outcome,
-    /// Candidates of either leg that were not ranked, best first.
-    pub not_ranked: Vec<Found>,
+    /// Candidates that were not scored, best first.
+    pub not_ranked: Vec<ChunkCandidate>,
     /// How each leg got at its chunks.
     pub legs: Vec<Leg>,
     /// What the order is by.
-    pub order: String,
+    pub order: &'static str,
     /// What went otherwise than asked.
     pub notes: Vec<String>,
     /// Whose index found the chunks of the lexical leg.
     pub lexical: Engine,
+    pub top_k: usize,
+    /// How many candidates were to be scored.
+    pub wanted: usize,
 }
 
-/// Searches `collection` for `text` as [`crate::search::engine::search`] does, then gathers once more what both legs
-/// came upon, by the same statement with a higher limit.
+/// What an incomplete run says.
+pub const INCOMPLETE: &str = "the vector index ended its scan before it had enough chunks that pass, and there are \
+                              too many to compare all: raise hnsw.max_scan_tuples or ivfflat.max_probes";
+
+/// Searches `collection` for `text` as [`crate::search::engine::search`] does, then fetches all candidates of both legs by the same
+/// statement with a higher limit.
 pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explained> {
     let started = Instant::now();
-    let mut search = Search::prepare(collection, text, options, |_| ())?;
-    let ranked = search.run()?;
-    search.trace.total = started.elapsed();
-    let everything = Gathering { limit: 2 * search.options.depth, ..search.trace.gathered.clone() };
-    let Gathered { found: all, kept, .. } = search.gather(&everything);
-    let gone = kept - all.len();
-    let legs = vec![search.dense_leg(&all), search.words_leg(&all)];
-    let notes = search.notes(&legs, gone);
-    let order = search.order().to_owned();
-    let lexical = search.engine();
-    let is_new = |found: &Found| ranked.iter().all(|other| other.chunk_id != found.chunk_id);
-    let mut not_ranked: Vec<Found> = all.into_iter().filter(is_new).collect();
-    for found in &mut not_ranked {
-        found.fate = Fate::NotRanked;
-    }
-    let total = search.trace.total;
-    let mut outcome = search.outcome(ranked, started);
-    outcome.trace.total = total;
-    Ok(Explained { outcome, not_ranked, legs, order, notes, lexical })
-}
-
-impl Search {
-    fn dense_leg(&self, all: &[Found]) -> Leg {
-        let has_leg = self.embedding.is_some() && self.options.dense_weight > 0.0;
-        Leg {
-            name: "dense",
-            access: has_leg.then(|| self.dense_access()).flatten(),
-            wanted: has_leg.then(|| format!("the nearest {}", self.options.depth)),
-            found: all.iter().filter(|found| found.dense_rank.is_some()).count(),
-        }
-    }
-
-    fn words_leg(&self, all: &[Found]) -> Leg {
-        let lexical = &self.trace.gathered.lexical;
-        let access = match (&self.access, lexical.ranked) {
-            (Access::Index(index), Some(_)) => Some(index.described()),
-            _ => described(&lexical.scans),
-        };
-        let found = all.iter().filter(|found| found.lexical_rank.is_some()).count();
-        Leg { name: "lexical", access, wanted: lexical.wanted.clone(), found }
-    }
-
-    fn engine(&self) -> Engine {
-        let ranked = self.trace.gathered.lexical.ranked;
-        ranked.map_or(Engine::Builtin, |_| self.generation.lexical)
-    }
-
-    /// Why the lexical leg was not the generation's engine's.
-    fn instead(&self) -> Option<&'static str> {
-        match &self.access {
-            Access::Instead(reason) => Some(reason),
-            Access::Index(_) if self.trace.gathered.few.is_some() => {
-                Some("each chunk that is left was compared")
-            }
-            Access::Index(_) if self.trace.is_short => {
-                Some("too few of its best pass filter and phrases")
-            }
-            Access::Index(_) if self.trace.gathered.lexical.ranked.is_none() => {
-                Some("it found nothing")
-            }
-            Access::Index(_) | Access::Builtin => None,
-        }
-    }
-
-    /// How the plan of the statement that ran gets at the dense leg's chunks.
-    pub(super) fn dense_access(&self) -> Option<String> {
-        let (sql, arguments) = self.statement(&self.trace.gathered)?;
-        described(&scans::of_cte(&sql, &arguments, "dense"))
-    }
-
-    /// What the order is by.
-    fn order(&self) -> &'static str {
-        if self.reranks() {
-            "late interaction, similarity and BM25 as standard scores"
-        } else {
-            "similarity and BM25 as standard scores"
-        }
-    }
-
-    fn reranks(&self) -> bool {
-        self.embedding.as_ref().is_some_and(|embedding| embedding.tokens.is_some())
-    }
-
-    fn notes(&self, legs: &[Leg], gone: usize) -> Vec<String> {
-        let options = &self.options;
-        let mut notes = Vec::new();
-        let mut note = |applies: bool, text: String| {
-            if applies {
-                notes.push(text);
-            }
-        };
-        let wants_vector = options.dense_weight > 0.0 || options.rerank;
-        note(
-            wants_vector && self.embedding.is_none(),
-            "the model sees nothing in the query, so there is no dense leg".to_owned(),
-        );
-        note(
-            self.embedding.as_ref().is_some_and(|embedding| embedding.truncated),
-            "the query is longer than the model's window, and its end did not count".to_owned(),
-        );
-        note(
-            options.lexical_weight > 0.0 && self.question.lexemes.is_empty(),
-            format!(
-                "text search configuration {} finds no lexeme in the query, so there is no lexical leg",
-                self.collection.text_search_config
-            ),
-        );
-        note(
-            self.trace.is_relaxed,
-            "no chunk has the phrases of the query, so their words count like others".to_owned(),
-        );
-        note(
-            options.rerank && self.generation.bits.is_none(),
-            "the collection keeps no token bits, so there is no late interaction".to_owned(),
-        );
-        note(
-            options.lexical_weight > 0.0 && !self.may_use_statistics(),
-            "row-level security applies: document frequencies are those of what the caller may see"
-                .to_owned(),
-        );
-        note(
-            !self.generation.is_loaded && self.generation.index_method != "none",
-            "the vector index is not built yet".to_owned(),
-        );
-        if let Some(loading) = &self.loading {
-            note(true, loading.message());
-        }
-        let few = self.trace.gathered.few.as_ref().map(|few| few.len());
-        note(few == Some(0), "filter and policies leave no chunk".to_owned());
-        let few = few.unwrap_or(0);
-        note(
-            few > 0,
-            format!("filter and policies leave {few} chunks, each of which was compared"),
-        );
-        let dense = &legs[0];
-        let asked_index = dense.access.as_deref().is_some_and(is_vector_index);
-        note(
-            asked_index && dense.found < options.depth && !self.trace.is_cut,
-            format!("the vector index gave {} of {} chunks", dense.found, options.depth),
-        );
-        note(self.trace.is_cut, crate::search::engine::CUT.to_owned());
-        if let Some(reason) = self.instead().filter(|_| options.lexical_weight > 0.0) {
-            let name = self.generation.lexical.name();
-            note(true, format!("{name} did not find the words, the built-in index did: {reason}"));
-        }
-        note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
-        notes
-    }
-}
-
-/// Whether an access that [`described`] names is that of a vector index, which may miss chunks.
-pub(super) fn is_vector_index(access: &str) -> bool {
-    access.starts_with("hnsw index") || access.starts_with("ivfflat index")
-}
-
-/// What scans read, by name; `None` for none.
-pub fn described(scans: &[Scan]) -> Option<String> {
-    let name = |scan: &Scan| {
-        let (Scan::Index(relation) | Scan::Table(relation) | Scan::Places(relation)) = *scan;
-        let sql = statement!("search/explain_relation");
-        let names = read(sql, &[relation.into()], |row| {
-            let (name, method): (String, Option<String>) = (required(&row, 1), column(&row, 2));
-            match (scan, method) {
-                (Scan::Index(_), Some(method)) => format!("{method} index {name}"),
-                (Scan::Places(_), _) => format!("places of {name}"),
-                _ => format!("sequential scan of {name}"),
-            }
-        });
-        names.concat()
+    let (request, embed) = Request::prepare(collection, text, options, |_| ())?;
+    let Ranked { candidates, run, timings } = ranked(&request)?;
+    let timings = Timings { embed, total: started.elapsed(), ..timings };
+    let (all, fused) = run.fused(&request, 2 * run.strategy.depth);
+    let legs = vec![dense_leg(&request, &run, &all), lexical_leg(&request, &run, &all)];
+    let notes = notes(&request, &run, &legs, fused - all.len());
+    let order = if request.has_token_vectors() {
+        "late interaction, similarity and BM25 as standard scores"
+    } else {
+        "similarity and BM25 as standard scores"
     };
-    let names: Vec<String> = scans.iter().map(name).collect();
-    (!names.is_empty()).then(|| names.join(" and "))
+    let lexical =
+        run.lexical.ranked.map_or(Engine::Builtin, |_| request.resolved.generation.lexical);
+    let is_new =
+        |one: &ChunkCandidate| candidates.iter().all(|other| other.chunk_id != one.chunk_id);
+    let mut not_ranked: Vec<ChunkCandidate> = all.into_iter().filter(is_new).collect();
+    for candidate in &mut not_ranked {
+        candidate.fate = Fate::NotRanked;
+    }
+    let (top_k, wanted) = (options.top_k, run.strategy.wanted);
+    let outcome = outcome(request, candidates, timings);
+    Ok(Explained { outcome, not_ranked, legs, order, notes, lexical, top_k, wanted })
+}
+
+fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
+    let has_leg = request.has_dense_leg();
+    Leg {
+        name: "dense",
+        access: has_leg.then(|| joined(&run.dense_access(request))).flatten(),
+        wanted: has_leg.then(|| format!("the nearest {}", run.strategy.depth)),
+        found: all.iter().filter(|candidate| candidate.dense_rank.is_some()).count(),
+    }
+}
+
+fn lexical_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
+    let access = match (&request.foreign_index, run.lexical.ranked) {
+        (Access::Index(index), Some(_)) => Some(index.described()),
+        _ => joined(&AccessPath::of(&run.lexical.scans)),
+    };
+    let found = all.iter().filter(|candidate| candidate.lexical_rank.is_some()).count();
+    Leg { name: "lexical", access, wanted: run.lexical.wanted.clone(), found }
+}
+
+/// What went otherwise than asked. `gone` candidates were kept by the fusion and rejected after it.
+fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String> {
+    let Request { options, question, embedding, resolved, loading, .. } = request;
+    let generation = &resolved.generation;
+    let strategy = &run.strategy;
+    let mut notes = Vec::new();
+    let mut note = |applies: bool, text: String| {
+        if applies {
+            notes.push(text);
+        }
+    };
+    let wants_vector = options.dense_weight > 0.0 || options.rerank;
+    note(
+        wants_vector && embedding.is_none(),
+        "the model sees nothing in the query, so there is no dense leg".to_owned(),
+    );
+    note(
+        embedding.as_ref().is_some_and(|embedding| embedding.truncated),
+        "the query is longer than the model's window, and its end did not count".to_owned(),
+    );
+    note(
+        options.lexical_weight > 0.0 && question.lexemes.is_empty(),
+        format!(
+            "text search configuration {} finds no lexeme in the query, so there is no lexical leg",
+            resolved.collection.text_search_config
+        ),
+    );
+    note(
+        strategy.phrases == Phrases::AsWords,
+        "no chunk has the phrases of the query, so their words count like others".to_owned(),
+    );
+    note(
+        options.rerank && generation.bits.is_none(),
+        "the collection keeps no token bits, so there is no late interaction".to_owned(),
+    );
+    note(
+        options.lexical_weight > 0.0 && request.has_policies,
+        "row-level security applies: document frequencies are those of what the caller may see"
+            .to_owned(),
+    );
+    note(
+        !generation.is_loaded && generation.index_method != "none",
+        "the vector index is not built yet".to_owned(),
+    );
+    if let Some(loading) = loading {
+        note(true, loading.message());
+    }
+    if let Some(allow_list) = strategy.allow_list() {
+        note(
+            true,
+            match allow_list.len() {
+                0 => "filter and policies leave no chunk".to_owned(),
+                n => format!("filter and policies leave {n} chunks, each of which was compared"),
+            },
+        );
+    }
+    let found = legs[0].found;
+    note(
+        run.dense_access(request).iter().any(AccessPath::is_vector_index)
+            && found < strategy.depth
+            && !run.is_incomplete,
+        format!("the vector index gave {found} of {} chunks", strategy.depth),
+    );
+    note(run.is_incomplete, INCOMPLETE.to_owned());
+    if let LexicalIndex::Builtin(Some(reason)) = strategy.lexical
+        && options.lexical_weight > 0.0
+    {
+        let name = generation.lexical.name();
+        note(true, format!("{name} did not find the words, the built-in index did: {reason}"));
+    }
+    note(gone > 0, format!("{gone} candidates are left out: their documents are gone"));
+    notes
 }

@@ -1,4 +1,4 @@
-//! Text of a row, as it is stored: fetched and decompressed only where somebody reads it.
+//! Text of a row, as it is stored: fetched and decompressed (detoasted) when it is first read.
 #![allow(unsafe_code)] // copies and expands PostgreSQL's variable-length values
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};

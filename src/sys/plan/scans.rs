@@ -13,8 +13,8 @@ pub enum Scan {
     Index(pg_sys::Oid),
     /// Of this table in full.
     Table(pg_sys::Oid),
-    /// Of some places in this table.
-    Places(pg_sys::Oid),
+    /// Of some TIDs of this table.
+    Tids(pg_sys::Oid),
 }
 
 /// The scans of the CTE `name` in the kept plan of a statement, first to run first. Scans inside of
@@ -95,7 +95,7 @@ unsafe fn walk(plan: *mut pg_sys::Plan, statement: &pg_sys::PlannedStmt, scans: 
                 scans.extend(table(plan, statement).map(Scan::Table));
             }
             pg_sys::NodeTag::T_TidScan => {
-                scans.extend(table(plan, statement).map(Scan::Places));
+                scans.extend(table(plan, statement).map(Scan::Tids));
             }
             pg_sys::NodeTag::T_SubqueryScan => {
                 walk((*plan.cast::<pg_sys::SubqueryScan>()).subplan, statement, scans);

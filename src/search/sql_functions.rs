@@ -1,11 +1,14 @@
-//! The two functions that a search's statement calls.
+//! SQL functions that statements call: two of searches, and one that chunks are indexed by.
 use crate::sys::datum::tsvector::TsVector;
 use crate::sys::error::SqlError;
+use crate::sys::limit;
+use crate::sys::text_search::Config;
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::pg_sys::ItemPointerData;
 use pgrx::prelude::*;
 use rag::search::partial_results::{Request, encode_partial_result, fuse};
 use rag::search::sample::Tid;
+use rag::search::script::for_documents;
 use rag::{Error, Result};
 
 #[pg_extern(sql = r"
@@ -55,7 +58,7 @@ fn search_fuse(
     SqlError,
 > {
     let bytes = dense.map_or(0, <[u8]>::len) + lexical.map_or(0, <[u8]>::len);
-    if bytes > MAX_HITS {
+    if bytes > MAX_PARTIALS {
         return Err(malformed().into());
     }
     let request = unpack(request.unwrap_or_default())?;
@@ -66,10 +69,10 @@ fn search_fuse(
     })))
 }
 
-/// A place as PostgreSQL has it.
-pub fn tid((page, place): Tid) -> ItemPointerData {
+/// A TID as PostgreSQL has it.
+pub fn tid((block, offset): Tid) -> ItemPointerData {
     let mut tid = ItemPointerData::default();
-    item_pointer_set_all(&mut tid, page, place);
+    item_pointer_set_all(&mut tid, block, offset);
     tid
 }
 
@@ -77,10 +80,24 @@ fn unpack(request: &[u8]) -> Result<Request> {
     Request::unpack(request).ok_or_else(malformed)
 }
 
-/// Most bytes of what legs found: a thousand candidates have a hundredth of it.
-const MAX_HITS: usize = 8 << 20;
+/// Most bytes of partial results: a thousand candidates have a hundredth of it.
+const MAX_PARTIALS: usize = 8 << 20;
 
 fn malformed() -> Error {
     Error::invalid_argument("malformed request of a search")
         .with_hint("This function is part of rag_search, which calls it by itself.")
+}
+
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.search_text(config regconfig, content text) RETURNS text
+    STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.search_text IS 'a text as chunks are indexed for full text search: scripts without spaces in overlapping pieces';
+", requires = ["catalog"])]
+fn search_text(config: pg_sys::Oid, content: &str) -> Result<String, SqlError> {
+    limit::text(content)?;
+    Ok(if Config::of(config).is_parted_by_spaces() {
+        for_documents(content).into_owned()
+    } else {
+        content.to_owned()
+    })
 }

@@ -1,5 +1,5 @@
-//! Which chunks the full-text index lists under each lexeme, read from the index itself: a query by SQL would look
-//! up one place after the other, and take many times as long to find those that hold the most telling lexemes.
+//! Posting lists read from the pages of the GIN index: a bitmap scan would also visit every chunk, and take many times as long to find
+//! those with the rarest lexemes.
 #![allow(unsafe_code)] // reads pages of an index by PostgreSQL's rules for that
 
 use crate::sys::ffi;
@@ -8,27 +8,27 @@ use rag::search::gin::{META, Malformed, Page, Postings, ROOT, Step, unpack};
 use rag::search::postings::intersect;
 use std::ffi::CStr;
 
-/// What an index has under a lexeme.
-pub struct Entry {
-    /// About how many rows, those lately deleted too.
+/// An entry of the index: a lexeme's TIDs, dead ones too.
+pub struct GinEntry {
+    /// About how many.
     pub count: f64,
-    /// Places of some of them, in any order.
-    places: Vec<u64>,
-    /// The root of the tree where the places of the others are.
-    tree: Option<u32>,
+    /// Those of the pending list and of a posting list, packed, in any order.
+    tids: Vec<u64>,
+    /// The root of the posting tree with the others.
+    posting_tree: Option<u32>,
 }
 
 /// The full-text index of a table, open.
-pub struct Index {
+pub struct GinIndex {
     index: PgRelation,
     _table: PgRelation,
 }
 
-impl Index {
+impl GinIndex {
     /// A full-text index of all rows on the column, if there is one.
     pub fn open(table: pg_sys::Oid, column: &CStr) -> Option<Self> {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        // SAFETY: a table that exists, or an ERROR; while it is locked nobody drops an index of it.
+        // SAFETY: a table that exists, or an ERROR; while it is locked no index of it is dropped.
         let table = unsafe { PgRelation::with_lock(table, lock) };
         // SAFETY: a syscache look-up.
         let column = unsafe { pg_sys::get_attnum(table.oid(), column.as_ptr()) };
@@ -47,81 +47,80 @@ impl Index {
         Some(Self { index, _table: table })
     }
 
-    /// Its number.
+    /// Its OID.
     pub fn oid(&self) -> pg_sys::Oid {
         self.index.oid()
     }
 
-    /// What is under each of `lexemes`; of long lists only where they are.
-    pub fn entries(&self, lexemes: &[&str]) -> Result<Vec<Entry>, Malformed> {
+    /// The entry of each of `lexemes`. Posting trees are not read.
+    pub fn entries(&self, lexemes: &[&str]) -> Result<Vec<GinEntry>, Malformed> {
         // SAFETY: as an index scan does. Where the transaction is not serializable it does nothing.
         unsafe {
             let snapshot = pg_sys::GetActiveSnapshot();
             let index = self.index.as_ptr();
             ffi::predicate_lock_relation(index, snapshot);
         }
-        // First, since entries move from there to where they belong.
-        let mut waiting = vec![Vec::new(); lexemes.len()];
-        self.waiting(lexemes, &mut waiting)?;
-        let entries = lexemes.iter().zip(waiting);
-        entries.map(|(lexeme, waiting)| self.entry(lexeme, waiting)).collect()
+        // The pending list first: a flush moves its TIDs to the entries, and none must be missed.
+        let mut pending = vec![Vec::new(); lexemes.len()];
+        self.pending(lexemes, &mut pending)?;
+        let entries = lexemes.iter().zip(pending);
+        entries.map(|(lexeme, pending)| self.entry(lexeme, pending)).collect()
     }
 
-    /// The places of an entry's rows, ascending, those of rows lately deleted too; of these only those among `others`, if
-    /// given. `None` where there are more than `most`.
-    pub fn places(
+    /// The TIDs of an entry, ascending; of these only the `allowed` ones, if given. `None` where there are more than `most`.
+    pub fn tids(
         &self,
-        entry: Entry,
+        entry: GinEntry,
         most: usize,
-        others: Option<&[u64]>,
+        allowed: Option<&[u64]>,
     ) -> Result<Option<Vec<u64>>, Malformed> {
-        let Entry { mut places, tree, .. } = entry;
-        let narrow = |places: &mut Vec<u64>| {
-            if let Some(others) = others {
-                intersect(places, others);
+        let GinEntry { mut tids, posting_tree, .. } = entry;
+        let narrow = |tids: &mut Vec<u64>| {
+            if let Some(allowed) = allowed {
+                intersect(tids, allowed);
             }
         };
-        places.sort_unstable();
-        places.dedup();
-        narrow(&mut places);
-        if let Some(root) = tree {
-            let listed = places.len();
-            let mut page_places = Vec::new();
+        tids.sort_unstable();
+        tids.dedup();
+        narrow(&mut tids);
+        if let Some(root) = posting_tree {
+            let others = tids.len();
+            let mut page_tids = Vec::new();
             let mut next = Some(self.leftmost(root)?.0);
             while let Some(block) = next {
                 let page = self.read(block);
-                page_places.clear();
-                page.page()?.unpack(&mut page_places)?;
+                page_tids.clear();
+                page.page()?.unpack(&mut page_tids)?;
                 next = page.page()?.right();
-                narrow(&mut page_places);
-                places.append(&mut page_places);
-                if places.len() > most {
+                narrow(&mut page_tids);
+                tids.append(&mut page_tids);
+                if tids.len() > most {
                     return Ok(None);
                 }
             }
-            if listed > 0 {
-                places.sort_unstable();
-                places.dedup();
+            if others > 0 {
+                tids.sort_unstable();
+                tids.dedup();
             }
         }
-        Ok((places.len() <= most).then_some(places))
+        Ok((tids.len() <= most).then_some(tids))
     }
 
-    /// Adds the places of entries that wait.
-    fn waiting(&self, lexemes: &[&str], places: &mut [Vec<u64>]) -> Result<(), Malformed> {
+    /// Adds the TIDs of the pending list.
+    fn pending(&self, lexemes: &[&str], tids: &mut [Vec<u64>]) -> Result<(), Malformed> {
         let meta = Locked::read(&self.index, META);
         let mut next = meta.page()?.pending_head()?;
-        // Pages leave the list, and may be used for anything, under a lock of the one before.
+        // A page is unlinked, and may be reused, under a lock of the one before, which is therefore kept until it is read.
         let mut last = meta;
         while let Some(block) = next {
             let page = Locked::read(&self.index, block);
             drop(std::mem::replace(&mut last, page));
             let page = last.page()?;
             for entry in page.pending_entries()? {
-                let (lexeme, place) = entry?;
+                let (lexeme, tid) = entry?;
                 let is_it = |wanted: &&str| lexeme == Some(wanted.as_bytes());
                 if let Some(at) = lexemes.iter().position(is_it) {
-                    places[at].push(place);
+                    tids[at].push(tid);
                 }
             }
             next = page.right();
@@ -129,11 +128,11 @@ impl Index {
         Ok(())
     }
 
-    /// What is under one lexeme, `places` beside it.
-    fn entry(&self, lexeme: &str, mut places: Vec<u64>) -> Result<Entry, Malformed> {
+    /// The entry of a lexeme whose pending `tids` are known.
+    fn entry(&self, lexeme: &str, mut tids: Vec<u64>) -> Result<GinEntry, Malformed> {
         let mut block = ROOT;
-        // A page is let go before the next is locked: pages of this tree stay, and what moves moves to the right.
-        let tree = loop {
+        // A page is unlocked before the next is locked: pages of the entry tree are never removed, and splits move keys to the right.
+        let posting_tree = loop {
             let page = self.read(block);
             match page.page()?.find(lexeme.as_bytes())? {
                 Step::To(next) => block = next,
@@ -141,21 +140,22 @@ impl Index {
                 Step::Here(Some(Postings::Packed(packed))) => {
                     let mut sorted = Vec::new();
                     unpack(packed, &mut sorted)?;
-                    places.append(&mut sorted);
+                    tids.append(&mut sorted);
                     break None;
                 }
                 Step::Here(Some(Postings::Tree(root))) => break Some(root),
             }
         };
-        let in_tree = tree.map_or(Ok(0.0), |root| self.leftmost(root).map(|(_, count)| count))?;
-        Ok(Entry { count: places.len() as f64 + in_tree, places, tree })
+        let in_tree =
+            posting_tree.map_or(Ok(0.0), |root| self.leftmost(root).map(|(_, count)| count))?;
+        Ok(GinEntry { count: tids.len() as f64 + in_tree, tids, posting_tree })
     }
 
-    /// The leftmost leaf of a tree of places, and about how many places the tree has: as if all its pages were filled like those
-    /// on the way there.
+    /// The leftmost leaf of a posting tree, and about how many TIDs the tree has: as if all its pages were as full as those on the
+    /// way there.
     fn leftmost(&self, root: u32) -> Result<(u32, f64), Malformed> {
         let (mut block, mut leaves) = (root, 1.0);
-        // A page that leaves this tree keeps its neighbour, and is not used anew while anyone has a snapshot from before.
+        // A page that VACUUM removes from the tree keeps its right link, and is not reused while a snapshot from before is left.
         loop {
             let page = self.read(block);
             let page = page.page()?;
@@ -165,9 +165,9 @@ impl Index {
                     block = next;
                 }
                 Step::Here(()) => {
-                    let mut places = Vec::new();
-                    page.unpack(&mut places)?;
-                    return Ok((block, leaves * places.len() as f64));
+                    let mut tids = Vec::new();
+                    page.unpack(&mut tids)?;
+                    return Ok((block, leaves * tids.len() as f64));
                 }
             }
         }
@@ -191,7 +191,7 @@ fn is_full_text_index(index: &PgRelation, column: pg_sys::AttrNumber) -> bool {
     }
 }
 
-/// A page that nobody writes until it is dropped.
+/// A page under a share lock.
 struct Locked(pg_sys::Buffer);
 
 impl Locked {

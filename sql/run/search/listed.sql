@@ -1,3 +1,0 @@
--- Run by rag_search as the source's owner, read-only, with a kept plan, where the full-text index is not one whose pages are
--- read: the TIDs of chunks that match $1, at most $2. What they are is for search/hits.sql to say.
-SELECT c.ctid FROM {chunks} c WHERE c.lexemes OPERATOR(pg_catalog.@@) $1 LIMIT $2

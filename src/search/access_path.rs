@@ -1,0 +1,67 @@
+//! How a plan reads chunks, by the names of indexes and tables.
+use crate::sys::plan::scans::Scan;
+use crate::sys::rows::row;
+use crate::sys::spi::read;
+use std::fmt;
+
+row! {
+    /// A row of `sql/run/search/explain_relation.sql`.
+    struct RelationRow {
+        /// Quoted.
+        name: String,
+        /// Access method of an index.
+        method: Option<String>,
+    }
+}
+
+/// How chunks are read, by name.
+pub enum AccessPath {
+    /// An index of a method.
+    Index {
+        method: String,
+        name: String,
+    },
+    SeqScan(String),
+    /// Some TIDs of a table: those of an allow-list or of a sample.
+    TidScan(String),
+}
+
+impl AccessPath {
+    /// Names what scans read.
+    pub fn of(scans: &[Scan]) -> Vec<Self> {
+        let path = |scan: &Scan| {
+            let (Scan::Index(relation) | Scan::Table(relation) | Scan::Tids(relation)) = *scan;
+            let sql = statement!("search/explain_relation");
+            let found = read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()?;
+            Some(match (scan, found) {
+                (Scan::Index(_), RelationRow { name, method: Some(method) }) => {
+                    Self::Index { method, name }
+                }
+                (Scan::Tids(_), RelationRow { name, .. }) => Self::TidScan(name),
+                (_, RelationRow { name, .. }) => Self::SeqScan(name),
+            })
+        };
+        scans.iter().filter_map(path).collect()
+    }
+
+    /// Whether it is an approximate index, which may miss chunks.
+    pub fn is_vector_index(&self) -> bool {
+        matches!(self, Self::Index { method, .. } if method == "hnsw" || method == "ivfflat")
+    }
+}
+
+impl fmt::Display for AccessPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index { method, name } => write!(f, "{method} index {name}"),
+            Self::SeqScan(name) => write!(f, "sequential scan of {name}"),
+            Self::TidScan(name) => write!(f, "TID scan of {name}"),
+        }
+    }
+}
+
+/// Access paths as a text; `None` for none.
+pub fn joined(paths: &[AccessPath]) -> Option<String> {
+    let names: Vec<String> = paths.iter().map(AccessPath::to_string).collect();
+    (!names.is_empty()).then(|| names.join(" and "))
+}

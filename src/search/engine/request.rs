@@ -1,0 +1,112 @@
+//! A search as it is prepared once: what is asked for, and the rights of the caller.
+use crate::catalog::lexical::Access;
+use crate::search::engine::term_statistics::TermStatistics;
+use crate::search::filter::Filter;
+use crate::search::loading::Loading;
+use crate::search::options::Options;
+use crate::search::question::Question;
+use crate::search::resolve::{Resolved, resolve};
+use crate::sys::privileges::row_security_applies;
+use crate::sys::text_search::Config;
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+use rag::Result;
+use rag::model::{Detail, Embedding};
+use std::cell::OnceCell;
+use std::time::{Duration, Instant};
+
+/// What a search is asked for, and what all its runs share.
+pub struct Request {
+    pub resolved: Resolved,
+    pub filter: Filter,
+    pub options: Options,
+    pub question: Question,
+    /// The question's embedding, with token vectors when reranked; `None` when no part of the search needed or allowed one.
+    pub embedding: Option<Embedding>,
+    /// Another extension's index, if the lexical leg may ask one.
+    pub foreign_index: Access,
+    /// Whether policies of the source apply to the caller. If so, no statistics of all chunks may show.
+    pub has_policies: bool,
+    /// Whether the chunks' own policy, which checks the source, applies too.
+    pub has_chunk_policy: bool,
+    /// What is not searchable yet.
+    pub loading: Option<Loading>,
+    /// Estimated when a run first needs them.
+    pub statistics: OnceCell<TermStatistics>,
+}
+
+impl Request {
+    /// Reads the catalog and embeds the question, which takes the time that is returned too.
+    pub fn prepare(
+        collection: &str,
+        text: &str,
+        options: &Options,
+        found: impl FnOnce(i32),
+    ) -> Result<(Self, Duration)> {
+        let resolved = resolve(collection, found)?;
+        let Resolved { collection, generation, tables, .. } = &resolved;
+        let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
+        let reranks = options.rerank && generation.bits.is_some();
+        let question = Question::read(text, Config::named(&collection.text_search_config));
+        let started = Instant::now();
+        let embedding = if reranks || options.dense_weight > 0.0 {
+            let detail = if reranks { Detail::Tokens } else { Detail::Vector };
+            question.embed(collection, generation, detail)?
+        } else {
+            None
+        };
+        let embed = started.elapsed();
+        let request = Self {
+            foreign_index: Access::of(collection, generation),
+            loading: Loading::of(collection, generation),
+            has_policies: row_security_applies(collection.source),
+            has_chunk_policy: row_security_applies(generation.chunks),
+            filter,
+            options: options.clone(),
+            question,
+            embedding,
+            statistics: OnceCell::new(),
+            resolved,
+        };
+        Ok((request, embed))
+    }
+
+    /// Whether filter or policies may reject chunks.
+    pub fn is_restricted(&self) -> bool {
+        self.filter.sql().is_some() || self.has_policies
+    }
+
+    /// Whether there is a vector to compare chunks with.
+    pub fn has_dense_leg(&self) -> bool {
+        self.options.dense_weight > 0.0 && self.embedding.is_some()
+    }
+
+    /// Whether there are lexemes to look for.
+    pub fn has_lexical_leg(&self) -> bool {
+        self.options.lexical_weight > 0.0 && !self.question.lexemes.is_empty()
+    }
+
+    /// Whether candidates are scored by token vectors.
+    pub fn has_token_vectors(&self) -> bool {
+        self.embedding.as_ref().is_some_and(|embedding| embedding.tokens.is_some())
+    }
+
+    /// SQL that is true for chunks that the caller may see and the filter lets pass.
+    pub fn visible_sql(&self) -> String {
+        let filter = self.filter.sql();
+        if filter.is_none() && self.has_chunk_policy {
+            return "true".to_owned();
+        }
+        self.resolved.collection.source_visible_where("c", filter)
+    }
+
+    /// Arguments of a statement: the first six, which are NULL unless `set` gives them, and the filter's.
+    pub fn arguments(
+        &self,
+        set: impl FnOnce(&mut [DatumWithOid<'static>; 6]),
+    ) -> Vec<DatumWithOid<'static>> {
+        let mut own = std::array::from_fn(|_| DatumWithOid::null_oid(pg_sys::TEXTOID));
+        set(&mut own);
+        own.into_iter().chain(self.filter.arguments()).collect()
+    }
+}

@@ -1,0 +1,60 @@
+//! Options of a search.
+use rag::rerank::MAX_SIM_WEIGHT;
+use rag::search::filter::Filter;
+use serde_json::Value;
+
+/// `top_k` when none is given.
+pub const DEFAULT_TOP_K: i32 = 5;
+
+/// Maximum of `top_k`, `depth` and `candidates`.
+pub const MAX_CANDIDATES: usize = 1_000;
+
+/// How to search.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub top_k: usize,
+    /// Condition on documents and chunks.
+    pub filter: Option<Filter>,
+    /// The condition as the caller wrote it.
+    pub filter_text: Option<Value>,
+    /// Whether late interaction (`MaxSim`) is part of the score.
+    pub rerank: bool,
+    /// Ranks of each leg that count.
+    pub depth: usize,
+    pub candidates: usize,
+    /// Weight of the dense leg; 0 leaves it out.
+    pub dense_weight: f64,
+    /// Weight of the lexical leg; 0 leaves it out.
+    pub lexical_weight: f64,
+    /// Weight of `MaxSim` in the score.
+    pub rerank_weight: f64,
+    /// Maximum of chunks per document.
+    pub per_document: Option<usize>,
+    /// Similarity to a better chunk at which a chunk is left out.
+    pub near_duplicate: Option<f64>,
+    /// Neighbours on each side that a result is returned with.
+    pub expand: usize,
+    /// Whether an answer will quote the neighbours, so that each is read as a chunk of its own.
+    pub quotes: bool,
+}
+
+impl Options {
+    /// The defaults for `top_k` results.
+    pub fn top(top_k: usize) -> Self {
+        Self {
+            top_k,
+            filter: None,
+            filter_text: None,
+            rerank: true,
+            depth: 100.max(top_k),
+            candidates: 50.max(top_k),
+            dense_weight: 1.0,
+            lexical_weight: 1.0,
+            rerank_weight: MAX_SIM_WEIGHT,
+            per_document: None,
+            near_duplicate: None,
+            expand: 0,
+            quotes: false,
+        }
+    }
+}
