@@ -149,7 +149,9 @@ where
             (true, _) => RetryPolicy::Network,
         };
         let mut search = Search { job: self, began, texts: range.len() };
-        let Err(failure) = self.send(range.clone(), retry) else { return true };
+        let Err(mut failure) = self.send(range.clone(), retry) else { return true };
+        // It failed in an earlier attempt, too.
+        failure.times += u32::from(range.start >= self.others);
         let is_large = matches!(failure.kind, FailureKind::TooLarge(_) | FailureKind::Exhausted(_));
         let ended = if self.is_patient() || is_large && range.len() > 1 {
             find(&mut search, range, failure)
