@@ -249,8 +249,8 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
                 })
             };
             let suspects = chunks.iter().filter(|chunk| chunk.is_suspect).count();
-            let embedder = remote::Embedder(model);
-            let partly = embedder.embed_partly(&texts, suspects, Purpose::Document, &mut go_on)?;
+            let client = remote::Embedder(model);
+            let partly = client.embed_partly(&texts, suspects, Purpose::Document, &mut go_on)?;
             for (chunk, embedding) in chunks.iter_mut().zip(partly.embeddings) {
                 if let Some(embedding) = embedding {
                     let embedded = Embedded { vector: embedding.vector, bits: None };
