@@ -22,7 +22,7 @@ BEGIN
     PERFORM pg_catalog.set_config('search_path', pg_catalog.format('pg_catalog, %s, pg_temp', schema), true);
 END $$;
 
--- The planner runs no function that returns a record: src/pg/api/embed.rs says why that matters.
+-- The planner runs no function that returns a record: src/api/embed.rs says why that matters.
 CREATE FUNCTION rag.embed(content text, model text, purpose text, OUT embedding vector, OUT fingerprint text) RETURNS record
     STABLE PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_embed_wrapper';
 COMMENT ON FUNCTION rag.embed(text, text, text) IS 'what rag_embed calls: the vector, and the fingerprint of the model';

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::time::Duration;
 
-/// Documents that figures are about when no number is given.
+/// Default cutoff k of the metrics.
 const DEFAULT_K: i32 = 10;
 
 #[pg_extern(sql = r"

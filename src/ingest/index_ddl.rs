@@ -1,8 +1,8 @@
 //! The vector index, built once the first load is in and again when `rag_maintain` asks for it.
 //!
 //! A worker starts an index builder, which builds it concurrently: documents are indexed meanwhile, and a long transaction
-//! of a user delays that process only. `rag_work()` builds it in one transaction; only workers write chunks, so only they
-//! wait.
+//! of a user delays that process only. `rag_work()` builds it in one transaction: workers that write
+//! chunks wait and, once it drops a replaced index, searches until it commits.
 //!
 //! A vector index is ours if it depends on the extension, as after `ALTER INDEX … DEPENDS ON EXTENSION`. A rename,
 //! `REINDEX CONCURRENTLY` (which gives it another OID), a dump and `pg_upgrade` keep that. Other vector indexes of the table
@@ -139,7 +139,7 @@ pub fn count_chunks(target: &Target) -> i64 {
     as_source_owner(target.collection.owner, count).unwrap_or_default()
 }
 
-/// Starts a builder for the index of a generation, or builds it here. False if another process builds it.
+/// Starts a builder for the index of a generation, or builds it here. True once the index is there; false while another process builds it, also a builder just started.
 pub fn build(host: &Host, generation: i32) -> Result<bool, Failed> {
     if host.is_worker() && builder_control::start(generation) {
         return Ok(false);

@@ -137,7 +137,7 @@ impl Counting {
         }
     }
 
-    /// Somebody else will count it.
+    /// Another process counts this call.
     pub fn hand_over(mut self) {
         self.collection = None;
     }

@@ -80,7 +80,7 @@ fn unpack(request: &[u8]) -> Result<Request> {
     Request::unpack(request).ok_or_else(malformed)
 }
 
-/// Most bytes of partial results: a thousand candidates have a hundredth of it.
+/// Most bytes of partial results: a thousand candidates take about 80 kB.
 const MAX_PARTIALS: usize = 8 << 20;
 
 fn malformed() -> Error {

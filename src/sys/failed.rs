@@ -131,7 +131,7 @@ impl From<CaughtError> for Failed {
 /// What a caught error means for the job.
 fn class_of(caught: &CaughtError, sqlstate: &str) -> Failure {
     match caught {
-        // A panic of ours over one text: others may pass.
+        // A Rust panic is blamed on the document; other documents may succeed.
         CaughtError::RustPanic { .. } => Failure::Row,
         // pgrx turns SQLSTATEs other than PostgreSQL's own into an internal error. One that RAISE in PL/pgSQL chose is the
         // document's.

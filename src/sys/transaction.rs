@@ -89,7 +89,7 @@ impl Host {
         Self { kind: HostKind::Worker, context, defaults: OverriddenDefaults::default() }
     }
 
-    /// The procedure being called, connected to SPI as non-atomic. Ends the caller's transaction, so
+    /// The procedure being called, connected to SPI as non-atomic. Commits the caller's transaction, so
     /// that its snapshot is not held.
     pub fn procedure() -> Result<Self, Failed> {
         let context = PgMemoryContexts::new("rag_pg work");
@@ -196,7 +196,7 @@ impl Host {
             unsafe {
                 pg_sys::SetCurrentStatementStartTimestamp();
                 pg_sys::StartTransactionCommand();
-                begin();
+                apply_transaction_settings();
                 pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             }
             let value = body()?;
@@ -225,7 +225,7 @@ impl Host {
         // The whole transaction cannot be aborted under a running procedure's resources.
         let result = subtransaction(|| {
             // SAFETY: in a subtransaction of the procedure's transaction.
-            unsafe { begin() };
+            unsafe { apply_transaction_settings() };
             body()
         });
         self.end_procedure_transaction(result.is_ok())?;
@@ -272,7 +272,7 @@ pub fn subtransaction<R>(body: impl FnOnce() -> rag::Result<R>) -> Result<R, Fai
 }
 
 /// Settings and isolation of a transaction that has just begun.
-unsafe fn begin() {
+unsafe fn apply_transaction_settings() {
     // SAFETY: inside a transaction; settings changed locally go back when it ends.
     unsafe {
         if !pg_sys::FirstSnapshotSet {

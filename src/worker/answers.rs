@@ -27,15 +27,15 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// Most answers under way in a process. The limit is for connections, which cost more than threads.
-const MOST: usize = 64;
+const MAX_RUNNING: usize = 64;
 /// Most ended answers whose rows are locked, by a cancellation for example; beyond, no request is begun.
-const MOST_HELD: usize = 1_024;
+const MAX_UNWRITTEN: usize = 1_024;
 /// How often to look for cancellations and new requests while answers are under way.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often to look for requests whose worker is gone.
-const TIDY: Duration = Duration::from_secs(5);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a provider may rate-limit a request before it fails.
-const PATIENCE: Duration = Duration::from_hours(1);
+const MAX_RATE_LIMITED: Duration = Duration::from_hours(1);
 /// How long to wait for cancelled calls when the process ends.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
@@ -62,7 +62,7 @@ struct Running {
 }
 
 impl Answers {
-    /// Requests of `role` and the roles that it has the rights of.
+    /// For requests of `role` and of roles whose privileges it has.
     pub fn of(role: Oid) -> Self {
         let (running, ended, held) = (Vec::new(), Vec::new(), 0);
         let (looked, tidied, ready_at) = (None, None, None);
@@ -75,14 +75,14 @@ impl Answers {
             host.reached("answered");
         }
         // A process that is about to exit looks once more: it may have been woken meanwhile.
-        let is_due = self.is_done() || self.looked.is_none_or(|at| at.elapsed() >= LOOK);
+        let is_due = self.is_done() || self.looked.is_none_or(|at| at.elapsed() >= POLL_INTERVAL);
         let has_written = (is_due || self.ended.len() > self.held) && self.write(host)?;
         let has_begun = (is_due || is_wake_requested || has_written) && self.look(host)?;
         Ok(if has_written || has_begun {
             TurnEnd::Worked
         } else if self.is_done() {
             // Requests that are ready and were not begun wait for a call of another process.
-            let soon = now() + i64::try_from(LOOK.as_micros()).unwrap_or_default();
+            let soon = now() + i64::try_from(POLL_INTERVAL.as_micros()).unwrap_or_default();
             TurnEnd::Idle { ready_at: self.ready_at.map(|at| at.max(soon)), is_claimed: false }
         } else {
             TurnEnd::Underway
@@ -172,7 +172,8 @@ impl Answers {
     fn look(&mut self, host: &Host) -> Result<bool, Failed> {
         self.looked = Some(Instant::now());
         self.tidy(host)?;
-        let room = if self.ended.len() < MOST_HELD { MOST - self.running.len() } else { 0 };
+        let room =
+            if self.ended.len() < MAX_UNWRITTEN { MAX_RUNNING - self.running.len() } else { 0 };
         let ids: Vec<Uuid> = self.running.iter().map(|running| running.request.id).collect();
         let held: Vec<Uuid> = self.ended.iter().map(|ended| ended.request.id).collect();
         let role = self.role;
@@ -206,9 +207,9 @@ impl Answers {
         Ok(has_begun)
     }
 
-    /// Every [`TIDY`], fails requests whose worker is gone and deletes those that ended long ago.
+    /// Every [`CLEANUP_INTERVAL`], fails requests whose worker is gone and deletes those that ended long ago.
     fn tidy(&mut self, host: &Host) -> Result<(), Failed> {
-        if self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
+        if self.tidied.is_some_and(|at| at.elapsed() < CLEANUP_INTERVAL) {
             return Ok(());
         }
         let is_first = self.tidied.is_none();
@@ -253,7 +254,7 @@ impl Running {
         // If the first of two calls was answered, a retry would pay for it again.
         let is_limited = |problem: &Problem| {
             problem.sqlstate == "53400"
-                && self.request.age + self.since.elapsed() < PATIENCE
+                && self.request.age + self.since.elapsed() < MAX_RATE_LIMITED
                 && !records.iter().any(Record::was_answered)
         };
         let loading = self.request.loading.as_deref();

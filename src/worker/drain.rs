@@ -196,9 +196,9 @@ impl Drain {
             Some(until) => Some(work.ready_at.map_or(until, |at| until.max(at))),
             None => work.ready_at,
         };
-        let ledger = call_log::retry_in().filter(|_| self.host.is_worker());
-        let ledger = ledger.map(|wait| now().saturating_add(micros(wait)));
-        let ready_at = work.iter().filter_map(ready).chain(ledger).min();
+        let call_log_retry_at = call_log::retry_in().filter(|_| self.host.is_worker());
+        let call_log_retry_at = call_log_retry_at.map(|wait| now().saturating_add(micros(wait)));
+        let ready_at = work.iter().filter_map(ready).chain(call_log_retry_at).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(TurnEnd::Idle { ready_at, is_claimed })
     }
@@ -245,13 +245,13 @@ impl Drain {
                 paused => paused?,
             },
             class if class.concerns_all() => {
-                self.note_outage(generation, &failed)?;
+                self.record_error(generation, &failed)?;
                 self.retry_later(generation, &failed)?;
                 self.outage = Some(failed);
             }
             Failure::Transient if is_worker => {
                 if time_limit::is_exceeded(failed.sqlstate()) {
-                    self.note_outage(generation, &failed)?;
+                    self.record_error(generation, &failed)?;
                     let state = self.generations.entry(generation).or_default();
                     state.page_size = Some((state.page_size.unwrap_or(scan::PAGE) / 8).max(1));
                 }
@@ -273,7 +273,7 @@ impl Drain {
                 batch::work(host, generation, others, &mut state.mean_bytes)
                     .map(|end| end != End::Nothing)
             }
-            WorkStep::Switch => switch::by_itself(host, generation),
+            WorkStep::Switch => switch::switch_when_complete(host, generation),
             WorkStep::Index => {
                 host.reached("indexing");
                 index_ddl::build(host, generation)
@@ -313,7 +313,7 @@ impl Drain {
     }
 
     /// Shows in `rag.status` why a generation makes no progress, until chunks are stored again. Skipped if its row is locked.
-    fn note_outage(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
+    fn record_error(&self, generation: i32, failed: &Failed) -> Result<(), Failed> {
         let noted = self.host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
             let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];

@@ -102,6 +102,8 @@ my $far = sub { my ($last) = @_; return qq('big', (SELECT question FROM asked LI
 my ($out, $notices);
 $node->psql('postgres', "$stop SELECT count(*), min(place) FROM rag_search(" . $far->(50_000) . q{) JOIN big ON id = (document_key ->> 'id')::int}, stdout => \$out, stderr => \$notices);
 is("$out$notices", '100|10001', 'where what passes is not too much, it is compared after all');
+# The lexical leg finds nothing of a word that no chunk has, and all chunks match what is excluded.
+is($node->safe_psql('postgres', qq($stop SELECT count(*) FROM rag_search('big', 'zzqx -zzqy', 100, rerank => false, filter => '{"place": {"gt": 10000, "lte": 50000}}'))), '100', '... also where words are excluded');
 $node->psql('postgres', "$stop SELECT count(*) < 100 FROM rag_search(" . $far->(100_000) . ')', stdout => \$out, stderr => \$notices);
 is($out, 't', 'where it is too much, rows are missing');
 like($notices, qr/NOTICE:\s+the vector index ended its scan.*hnsw\.max_scan_tuples/, '... and rag_search says so, with what to do');

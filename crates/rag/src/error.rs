@@ -60,9 +60,9 @@ enum Kind {
     LimitExceeded,
     /// Called where it cannot commit.
     InvalidTermination,
-    /// Somebody else changed the same thing meanwhile.
+    /// Another transaction changed the same thing meanwhile.
     Conflict,
-    /// Somebody holds a lock for too long.
+    /// Another session holds a lock for too long.
     Busy,
     /// The work was cancelled.
     Cancelled,
@@ -159,11 +159,11 @@ impl Error {
     pub fn invalid_termination(message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidTermination, message)
     }
-    /// Somebody else changed the same thing meanwhile; trying again helps (40001).
+    /// Another transaction changed the same thing meanwhile; trying again helps (40001).
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }
-    /// Somebody holds a lock for too long (55P03).
+    /// Another session holds a lock for too long (55P03).
     pub fn busy(message: impl Into<String>) -> Self {
         Self::new(Kind::Busy, message)
     }

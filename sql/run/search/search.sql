@@ -1,6 +1,6 @@
 -- Run by rag_search as the caller, read-only, with a kept plan; everything is qualified because the
 -- caller's search path stays: it belongs to the caller's policies.
--- $1 the question's vector, $2 the encoded request (rag::search::legs), $3 the encoded partial results of the lexical leg,
+-- $1 the question's vector, $2 the encoded request (rag::search::partial_results), $3 the encoded partial results of the lexical leg,
 -- $4 the tsquery that every chunk must match, $5 of no use here, $6 the allow-list of search/allow_list.sql,
 -- $7 and on the values of the filter. What a statement does not refer to is NULL.
 -- The dense leg encodes partial results, rag.search_fuse ranks both legs and keeps the best, and those that the caller may see

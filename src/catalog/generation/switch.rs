@@ -12,14 +12,15 @@ use rag::{Error, Result};
 use std::time::Duration;
 
 /// A worker tries again later, and meanwhile does other work.
-const BRIEF: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(1) };
+const WORKER_LOCK_RETRY: LockPatience =
+    LockPatience { each: c"100ms", all: Duration::from_secs(1) };
 
 /// Makes a generation active: this one, or the one being built. Unless `force`, an error when it lacks documents. Returns its
 /// id.
 pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> Result<i32> {
     with_short_locks(&what(collection), SHORT, || {
         let collection = lock(collection)?;
-        let target = chosen(&collection, generation)?;
+        let target = switch_target(&collection, generation)?;
         if !force && target.state != State::Active {
             require_complete(&collection, &target)?;
         }
@@ -47,11 +48,11 @@ pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
 
 /// Switches to a generation that was to become active once complete. Run by a worker. False when a lock
 /// is not available.
-pub fn by_itself(host: &Host, generation: i32) -> Result<bool, Failed> {
+pub fn switch_when_complete(host: &Host, generation: i32) -> Result<bool, Failed> {
     let switched = host.transaction(|| {
         let Some(generation) = Generation::by_id(generation) else { return Ok(()) };
         let Some(collection) = Collection::by_id(generation.collection)? else { return Ok(()) };
-        with_short_locks(&what(&collection), BRIEF, || {
+        with_short_locks(&what(&collection), WORKER_LOCK_RETRY, || {
             let collection = lock(&collection)?;
             let Some(target) = Generation::by_id(generation.id) else { return Ok(()) };
             if target.state != State::Building {
@@ -59,7 +60,9 @@ pub fn by_itself(host: &Host, generation: i32) -> Result<bool, Failed> {
             }
             match Readiness::of(&target).lacks() {
                 None => activate(&collection, &target)?,
-                Some(lacks) => give_up(&target, &format!("did not switch by itself: {lacks}")),
+                Some(lacks) => {
+                    cancel_automatic_switch(&target, &format!("did not switch by itself: {lacks}"))
+                }
             }
             Ok(())
         })
@@ -75,7 +78,7 @@ fn what(collection: &Collection) -> String {
     format!("switch collection \"{}\"", collection.name)
 }
 
-fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Generation> {
+fn switch_target(collection: &Collection, generation: Option<i32>) -> Result<Generation> {
     let Some(id) = generation else {
         return collection.generation_in(State::Building).ok_or_else(|| {
             Error::not_ready(format!("collection \"{}\" is not being rebuilt", collection.name))
@@ -162,7 +165,7 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
 }
 
 /// Stores why a generation was not switched to, for `rag.generation_status`, and does not try again.
-fn give_up(target: &Generation, reason: &str) {
+fn cancel_automatic_switch(target: &Generation, reason: &str) {
     let stop = "UPDATE rag.generation SET switches = false WHERE generation_id = $1";
     let note = "UPDATE rag.progress SET error = $2, sqlstate = NULL WHERE generation_id = $1";
     as_extension_owner(|| {

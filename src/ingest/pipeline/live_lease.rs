@@ -71,7 +71,7 @@ impl OtherGenerations {
     /// Indexes small documents of generations without a worker, if changes were committed since. True if changes became
     /// jobs: the batch's own jobs may be among them. Only a cancellation is an error; other failures recur in the next turn.
     fn interleave(&mut self, host: &Host) -> Result<bool, Failed> {
-        if self.looked.elapsed() < LOOK_EVERY || !is_wake_requested() {
+        if self.looked.elapsed() < LOOK_EVERY || !take_wake_request() {
             return Ok(false);
         }
         let began = Instant::now();
@@ -120,7 +120,7 @@ impl OtherGenerations {
 }
 
 /// Whether changes were committed since a worker of this database last looked; always without shared memory.
-fn is_wake_requested() -> bool {
+fn take_wake_request() -> bool {
     let Some(state) = shared_state() else { return true };
     let database = process::database();
     state.entry(database).is_none_or(|entry| entry.slots(WorkerKind::Index).take_wake_request())

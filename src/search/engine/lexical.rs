@@ -6,7 +6,7 @@
 //! results.
 use crate::catalog::lexical::{Access, LexicalIndex as Index};
 use crate::search::engine::request::Request;
-use crate::search::engine::strategy::{LexicalIndex, Passing, Phrases, Source, Strategy};
+use crate::search::engine::strategy::{ChunkAccess, LexicalIndex, Passing, Phrases, Strategy};
 use crate::search::engine::term_statistics::{TermStatistics, statistics, unknown_terms};
 use crate::search::gin_index::{GinEntry, GinIndex};
 use crate::search::options::MAX_CANDIDATES;
@@ -84,16 +84,16 @@ pub fn leg(request: &Request, strategy: &Strategy) -> Result<LexicalLeg, &'stati
         return Ok(leg);
     }
     match (&strategy.source, statistics, strategy.lexical, &request.foreign_index) {
-        (Source::Indexes { .. }, _, LexicalIndex::Foreign, Access::Index(index)) => {
+        (ChunkAccess::Indexes { .. }, _, LexicalIndex::Foreign, Access::Index(index)) => {
             foreign_leg(request, strategy, leg, index)
         }
-        (Source::Indexes { selectivity, .. }, Some(statistics), ..) => {
+        (ChunkAccess::Indexes { selectivity, .. }, Some(statistics), ..) => {
             // Of the caller's own chunks there is a sample; else the planner's estimate is better.
             let share = if request.has_policies { statistics.share } else { selectivity.expected };
             Ok(PostingScan { request, strategy, statistics, share }.leg(leg))
         }
-        (Source::AllowList(tids), ..) => Ok(compared_leg(request, strategy, leg, tids)),
-        (Source::Indexes { .. }, None, ..) => Ok(leg),
+        (ChunkAccess::AllowList(tids), ..) => Ok(compared_leg(request, strategy, leg, tids)),
+        (ChunkAccess::Indexes { .. }, None, ..) => Ok(leg),
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_COMPARED: usize = 50_000;
 #[derive(Debug, Clone)]
 pub struct Strategy {
     pub phrases: Phrases,
-    pub source: Source,
+    pub source: ChunkAccess,
     pub lexical: LexicalIndex,
     /// Ranks of each leg that count.
     pub depth: usize,
@@ -32,13 +32,13 @@ pub struct Strategy {
 pub enum Phrases {
     /// Every candidate has them.
     Required,
-    /// No chunk has them, so their words count like others.
+    /// Not required, since no chunk had them: their words count like others.
     AsWords,
 }
 
 /// Which chunks both legs look at.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum ChunkAccess {
     /// Every chunk that filter and policies let pass; no index is asked. The TIDs are valid as long as the search's snapshot:
     /// chunks are never updated, and VACUUM removes none that the snapshot sees.
     AllowList(Rc<Vec<ItemPointerData>>),
@@ -46,7 +46,7 @@ pub enum Source {
     Indexes {
         /// When filter and source are asked about them.
         check: Check,
-        /// How many pass.
+        /// The share of chunks that pass.
         selectivity: Selectivity,
     },
 }
@@ -112,14 +112,14 @@ impl Strategy {
             allow_list = passing.all;
         }
         let source = match allow_list {
-            Some(tids) => Source::AllowList(Rc::new(tids)),
-            None => Source::Indexes { check, selectivity },
+            Some(tids) => ChunkAccess::AllowList(Rc::new(tids)),
+            None => ChunkAccess::Indexes { check, selectivity },
         };
         let lexical = match (&request.foreign_index, &source) {
             (Access::Builtin, _) => LexicalIndex::Builtin(None),
             (Access::Instead(reason), _) => LexicalIndex::Builtin(Some(reason)),
-            (Access::Index(_), Source::AllowList(_)) => LexicalIndex::Builtin(Some(COMPARED)),
-            (Access::Index(_), Source::Indexes { .. }) => LexicalIndex::Foreign,
+            (Access::Index(_), ChunkAccess::AllowList(_)) => LexicalIndex::Builtin(Some(COMPARED)),
+            (Access::Index(_), ChunkAccess::Indexes { .. }) => LexicalIndex::Foreign,
         };
         Self { phrases, source, lexical, depth, wanted }
     }
@@ -128,10 +128,10 @@ impl Strategy {
     pub fn judge(&self, request: &Request, run: &Run) -> Verdict {
         let found = run.candidates.len();
         let mut verdict = Verdict::Enough;
-        if let Source::Indexes { check, selectivity } = self.source {
+        if let ChunkAccess::Indexes { check, selectivity } = self.source {
             let are_some_gone = run.fused == 0 || found < run.fused;
             if check == Check::Late && found < self.wanted && are_some_gone {
-                let source = Source::Indexes { check: Check::Early, selectivity };
+                let source = ChunkAccess::Indexes { check: Check::Early, selectivity };
                 return Verdict::Retry(Self { source, ..self.clone() });
             }
             let is_short =
@@ -158,7 +158,7 @@ impl Strategy {
             LexicalIndex::Foreign => LexicalIndex::Builtin(Some(COMPARED)),
             builtin @ LexicalIndex::Builtin(_) => builtin,
         };
-        Some(Self { source: Source::AllowList(Rc::new(tids)), lexical, ..self.clone() })
+        Some(Self { source: ChunkAccess::AllowList(Rc::new(tids)), lexical, ..self.clone() })
     }
 
     /// What every candidate must match: a `tsquery` in its text form.
@@ -171,14 +171,14 @@ impl Strategy {
 
     /// Whether the legs check filter and source themselves.
     pub fn checks_early(&self) -> bool {
-        matches!(self.source, Source::Indexes { check: Check::Early, .. })
+        matches!(self.source, ChunkAccess::Indexes { check: Check::Early, .. })
     }
 
     /// The allow-list, if one is compared.
     pub fn allow_list(&self) -> Option<&Rc<Vec<ItemPointerData>>> {
         match &self.source {
-            Source::AllowList(tids) => Some(tids),
-            Source::Indexes { .. } => None,
+            ChunkAccess::AllowList(tids) => Some(tids),
+            ChunkAccess::Indexes { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the caller may see.
 use crate::search::engine::lexical::{Entries, encoding, read_partials, sample};
 use crate::search::engine::request::Request;
-use crate::search::engine::strategy::{Source, Strategy};
+use crate::search::engine::strategy::{ChunkAccess, Strategy};
 use crate::sys::relation_size;
 use rag::search::partial_results::{self, Term, rarest_terms, seen};
 
@@ -30,7 +30,7 @@ pub fn statistics<'a>(request: &'a Request, strategy: &Strategy) -> Option<&'a T
         _ if !request.has_policies => {
             Some(request.statistics.get_or_init(|| count_by_index(request)))
         }
-        Source::Indexes { selectivity, .. } if request.has_lexical_leg() => {
+        ChunkAccess::Indexes { selectivity, .. } if request.has_lexical_leg() => {
             let estimate = || estimate_by_sample(request, strategy.depth, selectivity.at_least);
             Some(request.statistics.get_or_init(estimate))
         }

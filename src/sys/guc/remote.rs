@@ -19,7 +19,7 @@ pub fn egress() -> Result<Egress> {
     })
 }
 
-/// Path of a file with further authorities, or empty.
+/// Path of the file of certificate authorities that replace the built-in ones, or empty.
 pub fn ca_file() -> String {
     text(&CA_FILE)
 }
@@ -28,7 +28,7 @@ fn text(setting: &GucSetting<Option<CString>>) -> String {
     setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Defines the settings. Both decide whom the server talks to, so only superusers choose them.
+/// Defines the settings. Both decide which servers are connected to and trusted, so only superusers choose them.
 pub fn init() {
     GucRegistry::define_string_guc(
         c"rag_pg.allowed_hosts",

@@ -41,7 +41,7 @@ pub fn builder_slot(number: u32) -> AdvisoryLock {
     AdvisoryLock(2, number)
 }
 
-/// Distinguishes our locks from users' advisory ones, which have 1 and 2 here.
+/// Distinguishes our locks from users' advisory ones, which have 1 (bigint key) or 2 (two int keys) in this field.
 const CLASS: u16 = 0x5261;
 
 /// An advisory lock of this database.

@@ -46,7 +46,7 @@ pub struct VerifiedQuote {
     pub marker: usize,
     /// Position of the passage among those given.
     pub passage: usize,
-    /// The passage's own words, whose white space and case the model may have changed.
+    /// The passage's text, unchanged; the model's quote may differ in white space and case.
     pub quote: String,
     /// Where they stand in the passage, in characters.
     pub chars: Range<usize>,
@@ -66,7 +66,7 @@ pub struct CheckedClaim {
 /// Requests and tokens that an answer took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Requests, a repair included.
+    /// Requests, a reminder included.
     pub requests: u32,
     /// Passages that fit the model's context.
     pub passages: usize,
@@ -184,7 +184,7 @@ pub(super) struct Composed {
 }
 
 impl Composed {
-    /// Looks the quotes of a claim up. What it adds to the answer, if it holds, and its new citations.
+    /// Looks the quotes of a claim up. Returns its text if a quote was found, and the new citations.
     pub(super) fn add<T: AsRef<str>>(
         &mut self,
         claim: Claim,

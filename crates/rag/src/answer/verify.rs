@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 /// Fewest characters of a quote, white space not counted: shorter ones stand in any text.
-const LEAST: usize = 8;
+const MIN_QUOTE_CHARS: usize = 8;
 
 /// A text as it is compared: in lower case, white space as single spaces, each character with the byte
 /// of the original where it begins.
@@ -51,7 +51,7 @@ impl Plain {
 pub(super) fn find_quote(passage: &str, quote: &str) -> Option<Range<usize>> {
     let (passage_plain, quote) = (Plain::of(passage), Plain::of(quote).chars);
     let letters = |chars: &[char]| chars.iter().filter(|c| **c != ' ').count();
-    let is_short = letters(&quote) < LEAST && quote.len() < passage_plain.chars.len();
+    let is_short = letters(&quote) < MIN_QUOTE_CHARS && quote.len() < passage_plain.chars.len();
     if quote.is_empty() || is_short || !quote.iter().any(|c| c.is_alphanumeric()) {
         return None;
     }

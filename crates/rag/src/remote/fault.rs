@@ -32,7 +32,7 @@ pub enum Blame {
 /// A failed call.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// The culprit.
+    /// What the failure is blamed on.
     pub blame: Blame,
     /// The error for the user.
     pub error: Error,

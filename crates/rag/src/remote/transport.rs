@@ -31,7 +31,7 @@ const HEADERS: usize = 64 * 1024;
 pub struct Settings {
     /// Where they may lead.
     pub egress: Egress,
-    /// Certificates (PEM) that are trusted besides those that ship with this library.
+    /// Certificate authorities (PEM) trusted instead of the built-in ones; empty: the built-in ones.
     pub authorities: Vec<u8>,
 }
 
@@ -111,7 +111,7 @@ impl Resolver for Checked {
             }
         }
         match (addresses.is_empty(), refused) {
-            // A name that stands for a public address and a private one is up to something.
+            // A name that stands for a public address and a private one may be DNS rebinding.
             (_, Some(error)) => Err(wrap(error)),
             (true, None) => Err(ureq::Error::HostNotFound),
             (false, None) => Ok(addresses),

@@ -3,9 +3,9 @@
 /// The arithmetic of BM25 over one collection. Counts come from the caller, who may estimate them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bm25 {
-    /// How soon further occurrences stop counting.
+    /// Term frequency saturation.
     pub k1: f64,
-    /// How much longer documents are held back, from 0 to 1.
+    /// Length normalization, 0 (none) to 1 (full).
     pub b: f64,
     /// Documents in the collection.
     pub documents: f64,

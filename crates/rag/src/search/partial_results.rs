@@ -60,7 +60,7 @@ pub struct Candidate {
 }
 
 const HEADER: usize = 8 + 8 + 8 + 4 + 4 + 1 + 2;
-const HIT_HEADER: usize = 8 + 4 + 2 + 2;
+const PARTIAL_HEADER: usize = 8 + 4 + 2 + 2;
 
 impl Request {
     /// The request as bytes.
@@ -128,7 +128,7 @@ pub fn encode_partial_result<'a>(
     lexemes: impl Iterator<Item = (&'a [u8], usize)>,
 ) -> Vec<u8> {
     let mut terms = packed_terms(request).into_iter().flatten().map(|(_, lexeme)| lexeme);
-    let mut hit = Vec::with_capacity(HIT_HEADER + MAX_TERMS);
+    let mut hit = Vec::with_capacity(PARTIAL_HEADER + MAX_TERMS);
     hit.extend(chunk_id.to_le_bytes());
     hit.extend(page.to_le_bytes());
     hit.extend(offset.to_le_bytes());
@@ -146,7 +146,7 @@ pub fn encode_partial_result<'a>(
         hit.push(0);
         term = terms.next();
     }
-    hit[HIT_HEADER - 2..HIT_HEADER]
+    hit[PARTIAL_HEADER - 2..PARTIAL_HEADER]
         .copy_from_slice(&(length.min(usize::from(u16::MAX)) as u16).to_le_bytes());
     hit
 }
@@ -171,15 +171,15 @@ struct PartialResult<'a> {
     occurrences: &'a [u8],
 }
 
-fn hits(bytes: &[u8], terms: usize) -> impl Iterator<Item = PartialResult<'_>> {
-    bytes.chunks_exact(HIT_HEADER + terms).map(|hit| PartialResult {
+fn decode_partial_results(bytes: &[u8], terms: usize) -> impl Iterator<Item = PartialResult<'_>> {
+    bytes.chunks_exact(PARTIAL_HEADER + terms).map(|hit| PartialResult {
         chunk_id: i64::from_le_bytes(hit[..8].try_into().expect("eight bytes")),
         tid: (
             u32::from_le_bytes(hit[8..12].try_into().expect("four bytes")),
             u16::from_le_bytes([hit[12], hit[13]]),
         ),
         length: f64::from(u16::from_le_bytes([hit[14], hit[15]])),
-        occurrences: &hit[HIT_HEADER..],
+        occurrences: &hit[PARTIAL_HEADER..],
     })
 }
 
@@ -189,14 +189,16 @@ pub fn partial_results<'a>(
     packed: &'a [u8],
 ) -> impl Iterator<Item = (Tid, &'a [u8])> {
     let terms = request.terms.len();
-    hits(packed, terms).map(|hit| hit.tid).zip(packed.chunks_exact(HIT_HEADER + terms))
+    decode_partial_results(packed, terms)
+        .map(|hit| hit.tid)
+        .zip(packed.chunks_exact(PARTIAL_HEADER + terms))
 }
 
 /// The number of encoded partial results, and the document frequency of each term among them.
 pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
     let mut holding = vec![0; request.terms.len()];
     let mut count = 0;
-    for hit in hits(packed, request.terms.len()) {
+    for hit in decode_partial_results(packed, request.terms.len()) {
         count += 1;
         for (holding, occurrences) in holding.iter_mut().zip(hit.occurrences) {
             *holding += usize::from(*occurrences > 0);
@@ -212,7 +214,7 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
     let terms = request.terms.len();
     let mut candidates: HashMap<i64, Candidate> = HashMap::new();
     let mut found: Vec<PartialResult<'_>> = Vec::new();
-    for hit in hits(dense, terms).chain(hits(lexical, terms)) {
+    for hit in decode_partial_results(dense, terms).chain(decode_partial_results(lexical, terms)) {
         candidates.entry(hit.chunk_id).or_insert_with(|| {
             let PartialResult { chunk_id, tid, .. } = hit;
             found.push(hit);
@@ -220,7 +222,7 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
         });
     }
     if request.dense_weight > 0.0 {
-        for (rank, hit) in (1..).zip(hits(dense, terms)) {
+        for (rank, hit) in (1..).zip(decode_partial_results(dense, terms)) {
             let candidate = candidates.get_mut(&hit.chunk_id).expect("every hit is a candidate");
             if candidate.dense_rank.is_none() {
                 candidate.dense_rank = Some(rank);
@@ -255,7 +257,7 @@ fn lexical_order(request: &Request, lexical: &[u8], scores: &[(f64, i64)]) -> Ve
         return by_score.collect();
     }
     let with_terms: HashSet<i64> = by_score.collect();
-    let given = hits(lexical, request.terms.len()).map(|hit| hit.chunk_id);
+    let given = decode_partial_results(lexical, request.terms.len()).map(|hit| hit.chunk_id);
     given.filter(|chunk_id| with_terms.contains(chunk_id)).collect()
 }
 
@@ -326,10 +328,13 @@ mod tests {
     fn partial_results_count_terms_in_any_position() {
         let request = request(&["b", "d", "f"]);
         let packed = hit(&request, 7, &[("a", 1), ("b", 2), ("c", 1), ("f", 300)]);
-        let found = hits(&packed, 3).next().unwrap();
+        let found = decode_partial_results(&packed, 3).next().unwrap();
         assert_eq!((found.chunk_id, found.tid), (7, (7, 8)));
         assert_eq!((found.length, found.occurrences), (304.0, &[2, 0, 255][..]));
-        assert_eq!(hits(&hit(&request, 7, &[]), 3).next().unwrap().occurrences, [0, 0, 0]);
+        assert_eq!(
+            decode_partial_results(&hit(&request, 7, &[]), 3).next().unwrap().occurrences,
+            [0, 0, 0]
+        );
     }
 
     #[test]

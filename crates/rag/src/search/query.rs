@@ -127,7 +127,7 @@ fn part_words(text: &str) -> String {
 }
 
 /// A `tsquery` in its text form that matches any of `lexemes`, which are used as they are. `None`
-/// when there is none: PostgreSQL has no `tsquery` that matches nothing without a notice.
+/// when there is none: PostgreSQL raises a NOTICE for an empty `tsquery`.
 pub fn any_of<S: AsRef<str>>(lexemes: impl IntoIterator<Item = S>) -> Option<String> {
     let lexemes = lexemes.into_iter().filter(|lexeme| !lexeme.as_ref().is_empty());
     let lexemes: Vec<String> = lexemes.map(|lexeme| operand(lexeme.as_ref())).collect();

@@ -73,7 +73,7 @@ impl Key {
     }
 }
 
-/// What a slot says.
+/// The counters of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// The collection.
@@ -95,7 +95,7 @@ impl Counted {
 struct Slot {
     incarnation: AtomicI64,
     used_at: AtomicI64,
-    /// When somebody was last asked to store the slot.
+    /// When a worker was last asked to store the slot.
     asked_at: AtomicI64,
     /// Calls that are stored.
     stored: AtomicU64,
@@ -207,7 +207,7 @@ impl QueryStats {
             .map(|(key, slot)| (key.collection, slot))
     }
 
-    /// Whether something of `database` is not stored.
+    /// Whether all counters of `database` are stored.
     pub fn is_stored(&self, database: u32) -> bool {
         self.of(database).all(|(_, slot)| slot.is_stored())
     }
