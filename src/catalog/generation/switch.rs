@@ -61,7 +61,7 @@ pub fn switch_when_complete(host: &Host, generation: i32) -> Result<bool, Failed
             match Readiness::of(&target).lacks() {
                 None => activate(&collection, &target)?,
                 Some(lacks) => {
-                    cancel_automatic_switch(&target, &format!("did not switch by itself: {lacks}"))
+                    cancel_automatic_switch(&target, &format!("did not switch by itself: {lacks}"));
                 }
             }
             Ok(())
