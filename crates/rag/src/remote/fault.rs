@@ -216,7 +216,10 @@ impl<S: Sender> Search<'_, S> {
         let Step::End(blame) = decide(failed.kind, evidence) else { return Ok(()) };
         let is_refusal = blame == Blame::Model && !failed.kind.is_general();
         let blame = if is_refusal && self.sender.is_accident() { Blame::Outage } else { blame };
-        let error = if failed.kind.is_general() { failed.error } else { failure.error.clone() };
+        // A failure of another kind is no reason for what the probe's is blamed on.
+        let is_same = decide(failure.kind, evidence) == Step::End(blame);
+        let is_probes = failed.kind.is_general() || !is_same && blame == Blame::Model;
+        let error = if is_probes { failed.error } else { failure.error.clone() };
         Err(Fault { blame, error })
     }
 

@@ -57,7 +57,8 @@ struct Simulated<F> {
 impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Simulated<F> {
     fn ask(&mut self, texts: &Range<usize>) -> Result<(), Failure> {
         self.requests.push(texts.len());
-        (self.rule)(texts).map_or(Ok(()), |kind| Err(Failure::new(kind, Error::model("no"))))
+        (self.rule)(texts)
+            .map_or(Ok(()), |kind| Err(Failure::new(kind, Error::model(format!("{kind:?}")))))
     }
 }
 
@@ -218,6 +219,21 @@ fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
         let failure = provider.ask(&(0..1)).unwrap_err();
         let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.blame);
         assert_eq!((result, provider.rejected.len()), (Err(blame), 0));
+    }
+}
+
+#[test]
+fn a_model_is_blamed_in_the_words_of_a_failure_that_shows_it() {
+    for (first, then, words) in [
+        (FailureKind::Failed, FailureKind::Unusable, "Unusable"),
+        (FailureKind::Slow, FailureKind::Refused, "Refused"),
+        (FailureKind::Refused, FailureKind::Unusable, "Refused"),
+        (FailureKind::Refused, FailureKind::Model, "Model"),
+    ] {
+        let mut provider = simulated(1, |r| Some(if r.is_empty() { then } else { first }));
+        let failure = provider.ask(&(0..1)).unwrap_err();
+        let fault = find(&mut provider, 0..1, failure).unwrap_err();
+        assert_eq!((fault.blame, fault.error.message()), (Blame::Model, words));
     }
 }
 
