@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // SPI as pgrx wraps it takes a newer snapshot once the transaction has written
 
 use crate::sys::interrupt::checkpoint;
+use crate::sys::memory::with_room_for_errors;
 use crate::sys::rights::with_own_parsing;
 use crate::sys::rows::reading;
 use pgrx::datum::DatumWithOid;
@@ -43,27 +44,29 @@ pub fn batches<T>(
     mut map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
     mut each: impl FnMut(Vec<T>) -> Result<()>,
 ) -> Result<()> {
-    Spi::connect(|_| {
-        // Names are resolved and the plan is made here; the rows come under whatever settings are in force.
-        let portal = with_own_parsing(|| open(sql, args));
-        // What is allocated for some rows goes before the next ones come. A call of SPI leaves its own memory
-        // current, which lasts as long as the connection.
-        let mut scratch = PgMemoryContexts::new("rag_pg rows");
-        loop {
-            let rows = fetch(portal, &mut scratch, &mut map);
-            if rows.is_empty() {
-                break;
+    with_room_for_errors(|| {
+        Spi::connect(|_| {
+            // Names are resolved and the plan is made here; the rows come under whatever settings are in force.
+            let portal = with_own_parsing(|| open(sql, args));
+            // What is allocated for some rows goes before the next ones come. A call of SPI leaves its own memory
+            // current, which lasts as long as the connection.
+            let mut scratch = PgMemoryContexts::new("rag_pg rows");
+            loop {
+                let rows = fetch(portal, &mut scratch, &mut map);
+                if rows.is_empty() {
+                    break;
+                }
+                checkpoint()?;
+                // SAFETY: rows are values of Rust's, and nothing else outlives a turn.
+                unsafe {
+                    scratch.switch_to(|_| each(rows))?;
+                    scratch.reset();
+                }
             }
-            checkpoint()?;
-            // SAFETY: rows are values of Rust's, and nothing else outlives a turn.
-            unsafe {
-                scratch.switch_to(|_| each(rows))?;
-                scratch.reset();
-            }
-        }
-        // SAFETY: opened above. Where an error goes past this, the end of the transaction closes it.
-        unsafe { pg_sys::SPI_cursor_close(portal) };
-        Ok(())
+            // SAFETY: opened above. Where an error goes past this, the end of the transaction closes it.
+            unsafe { pg_sys::SPI_cursor_close(portal) };
+            Ok(())
+        })
     })
 }
 

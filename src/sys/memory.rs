@@ -39,6 +39,40 @@ pub fn end_for_thread() {
     }
 }
 
+/// Runs `body`, which runs a statement. If PostgreSQL has no memory left for it, the reserve goes to the ERROR, which is
+/// copied wherever it is caught: without memory for the copy each catch fails with another ERROR, and the fifth of these is
+/// a PANIC.
+pub fn with_room_for_errors<R>(body: impl FnOnce() -> R) -> R {
+    /// Also after an ERROR: what caught it has restored the stack as it was below this.
+    struct Pop(*mut pg_sys::ErrorContextCallback);
+    impl Drop for Pop {
+        fn drop(&mut self) {
+            // SAFETY: writes a variable of this process.
+            unsafe { pg_sys::error_context_stack = self.0 };
+        }
+    }
+    // SAFETY: the callback lies on this stack and is taken off before it goes.
+    unsafe {
+        let previous = pg_sys::error_context_stack;
+        let mut own = pg_sys::ErrorContextCallback {
+            previous,
+            callback: Some(make_room),
+            arg: std::ptr::null_mut(),
+        };
+        pg_sys::error_context_stack = &raw mut own;
+        let _pop = Pop(previous);
+        body()
+    }
+}
+
+/// Called by PostgreSQL while it raises an ERROR or reports a message.
+unsafe extern "C-unwind" fn make_room(_: *mut std::ffi::c_void) {
+    // SAFETY: an error is being reported.
+    if unsafe { pg_sys::geterrcode() } == OUT_OF_MEMORY {
+        rag::memory::release_reserve();
+    }
+}
+
 fn this_thread() -> u64 {
     // SAFETY: names the calling thread; it cannot fail.
     unsafe { libc::pthread_self() as u64 }

@@ -8,6 +8,7 @@
 
 pub mod scans;
 
+use crate::sys::memory::with_room_for_errors;
 use crate::sys::process::has_transaction_id;
 use crate::sys::rights::with_own_parsing;
 use crate::sys::rows::reading;
@@ -67,17 +68,22 @@ fn run<T>(
     is_read_only: bool,
     mut map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    Spi::connect(|_| {
-        let plan = kept(sql, args, pg_sys::CURSOR_OPT_GENERIC_PLAN);
-        let (mut values, nulls) = values_of(args);
-        // SAFETY: the plan is alive while `plan` is, and has one type per argument. The rows belong
-        // to this connection, which ends after they were mapped.
-        unsafe {
-            let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
-            let status = pg_sys::SPI_execute_plan(plan.pointer, values, nulls, is_read_only, 0);
-            assert!(status == pg_sys::SPI_OK_SELECT as i32, "SPI runs a kept statement: {status}");
-            reading(|| mapped(&*pg_sys::SPI_tuptable, &mut map))
-        }
+    with_room_for_errors(|| {
+        Spi::connect(|_| {
+            let plan = kept(sql, args, pg_sys::CURSOR_OPT_GENERIC_PLAN);
+            let (mut values, nulls) = values_of(args);
+            // SAFETY: the plan is alive while `plan` is, and has one type per argument. The rows belong
+            // to this connection, which ends after they were mapped.
+            unsafe {
+                let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
+                let status = pg_sys::SPI_execute_plan(plan.pointer, values, nulls, is_read_only, 0);
+                assert!(
+                    status == pg_sys::SPI_OK_SELECT as i32,
+                    "SPI runs a kept statement: {status}"
+                );
+                reading(|| mapped(&*pg_sys::SPI_tuptable, &mut map))
+            }
+        })
     })
 }
 
@@ -89,21 +95,23 @@ pub fn read_as_caller_if<T>(
     is_worth: impl FnOnce(f64) -> bool,
     mut map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Option<Vec<T>> {
-    Spi::connect(|_| {
-        let plan = kept(sql, args, pg_sys::CURSOR_OPT_CUSTOM_PLAN);
-        let (mut values, nulls) = values_of(args);
-        // SAFETY: as in `run`. The portal is open until it is closed; an ERROR closes it too.
-        unsafe {
-            let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
-            let name = std::ptr::null();
-            let portal = pg_sys::SPI_cursor_open(name, plan.pointer, values, nulls, true);
-            let rows = is_worth(scans::expected_rows((*portal).stmts)).then(|| {
-                pg_sys::SPI_cursor_fetch(portal, true, std::ffi::c_long::MAX);
-                reading(|| mapped(&*pg_sys::SPI_tuptable, &mut map))
-            });
-            pg_sys::SPI_cursor_close(portal);
-            rows
-        }
+    with_room_for_errors(|| {
+        Spi::connect(|_| {
+            let plan = kept(sql, args, pg_sys::CURSOR_OPT_CUSTOM_PLAN);
+            let (mut values, nulls) = values_of(args);
+            // SAFETY: as in `run`. The portal is open until it is closed; an ERROR closes it too.
+            unsafe {
+                let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
+                let name = std::ptr::null();
+                let portal = pg_sys::SPI_cursor_open(name, plan.pointer, values, nulls, true);
+                let rows = is_worth(scans::expected_rows((*portal).stmts)).then(|| {
+                    pg_sys::SPI_cursor_fetch(portal, true, std::ffi::c_long::MAX);
+                    reading(|| mapped(&*pg_sys::SPI_tuptable, &mut map))
+                });
+                pg_sys::SPI_cursor_close(portal);
+                rows
+            }
+        })
     })
 }
 

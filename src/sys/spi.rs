@@ -3,6 +3,7 @@
 //! A statement is parsed, planned and run under `search_path = pg_catalog, pg_temp`, whatever role runs it. The exceptions
 //! have `as_caller` in their names: they read tables whose policies are users' code, which expects the
 //! caller's path, and so their statements qualify every name, operator and type.
+use crate::sys::memory::with_room_for_errors;
 use crate::sys::process::require_writable;
 use crate::sys::rights::with_own_parsing;
 use crate::sys::rows::reading;
@@ -37,9 +38,11 @@ pub fn query<T>(
 ) -> Vec<T> {
     require_writable();
     with_own_parsing(|| {
-        Spi::connect_mut(|client| {
-            let table = client.update(sql, None, args).expect("SPI runs a statement");
-            rows(table, map)
+        with_room_for_errors(|| {
+            Spi::connect_mut(|client| {
+                let table = client.update(sql, None, args).expect("SPI runs a statement");
+                rows(table, map)
+            })
         })
     })
 }
@@ -59,9 +62,11 @@ pub fn read_as_caller<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    Spi::connect(|client| {
-        let table = client.select(sql, None, args).expect("SPI runs a statement");
-        rows(table, map)
+    with_room_for_errors(|| {
+        Spi::connect(|client| {
+            let table = client.select(sql, None, args).expect("SPI runs a statement");
+            rows(table, map)
+        })
     })
 }
 
@@ -69,8 +74,10 @@ pub fn read_as_caller<T>(
 pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     require_writable();
     with_own_parsing(|| {
-        Spi::connect_mut(|client| {
-            client.update(sql, None, args).expect("SPI runs a statement").len()
+        with_room_for_errors(|| {
+            Spi::connect_mut(|client| {
+                client.update(sql, None, args).expect("SPI runs a statement").len()
+            })
         })
     })
 }

@@ -45,7 +45,7 @@ CREATE TABLE asked (question text, relevant int);
 INSERT INTO asked SELECT repeat('vacuum the table ', 50000), i FROM generate_series(1, 60) i;
 SQL
 $node->safe_psql('postgres', "SELECT rag_create_model('writer', 'generator', 'openai', url => 'http://$address/v1', retries => 0, max_tokens => 100000000, input_price => 1);
-SELECT rag_create_model('remote', 'embedder', 'openai', url => 'http://$address/v1', dimensions => 64, retries => 0);
+SELECT rag_create_model('remote', 'embedder', 'openai', url => 'http://$address/v1', dimensions => 8, retries => 0);
 SELECT rag_create_model('judge', 'reranker', 'jina', url => 'http://$address/v1', retries => 0)");
 # Many claims that hold, as far as a provider may answer.
 my @claims = map { { text => "Claim $_ is about the table.", quotes => [ { passage => 1, quote => 'vacuum the table.' } ] } } 1 .. 4000;

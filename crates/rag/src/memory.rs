@@ -183,6 +183,13 @@ fn grow_stack() {
     std::hint::black_box(room.as_mut_ptr());
 }
 
+/// Gives the reserve back for an error that PostgreSQL reports for lack of memory: whoever catches it copies it. The next
+/// [`check`] fails. Neither allocates nor unwinds.
+pub fn release_reserve() {
+    IS_SHORT.store(true, Relaxed);
+    give_back();
+}
+
 fn give_back() -> bool {
     let block = RESERVED.swap(null_mut(), AcqRel);
     if !block.is_null() {
