@@ -3,12 +3,13 @@
 
 use crate::catalog::collection::Collection;
 use crate::search::comparable::values::{Output, column_type};
+use crate::sys::interrupt::checkpoint;
 use crate::sys::names;
 use crate::sys::rights::key_text_settings;
 use crate::sys::spi::{fill, read_as_caller, required};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
-use rag::{Error, Result};
+use rag::{Error, Result, memory};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +81,9 @@ pub fn of_feedback(collection: &Collection) -> Result<Vec<Question>> {
     read_questions(collection, Form::Json, sql, &[collection.name.as_str().into()])
 }
 
+/// Bytes that a byte of JSON takes at most once it is parsed: an object of eight characters has a node of a tree.
+const PARSED_JSON: usize = 100;
+
 fn form(type_oid: pg_sys::Oid) -> Form {
     // SAFETY: cache look-ups inside a transaction.
     let (base, element) = unsafe {
@@ -108,13 +112,19 @@ fn read_questions(
     drop(key_text);
     let mut questions: BTreeMap<String, BTreeSet<Vec<String>>> = BTreeMap::new();
     for (text, relevant) in rows {
+        checkpoint()?;
         if text.trim().is_empty() {
             continue;
         }
         let keys = match form {
-            Form::Json => serde_json::from_str(&relevant)
-                .map_err(|error| unreadable(collection, &relevant).with_detail(error.to_string()))
-                .and_then(|value| keys_of(collection, &value))?,
+            Form::Json => {
+                memory::require(PARSED_JSON * relevant.len())?;
+                let value = serde_json::from_str(&relevant);
+                let value = value.map_err(|error| {
+                    unreadable(collection, &relevant).with_detail(error.to_string())
+                })?;
+                keys_of(collection, &value)?
+            }
             Form::Key | Form::Array => vec![key_of(collection, &Value::from(relevant))?],
         };
         questions.entry(text).or_default().extend(keys);
