@@ -47,8 +47,7 @@ pub fn with_room_for_errors<R>(body: impl FnOnce() -> R) -> R {
     struct Pop(*mut pg_sys::ErrorContextCallback);
     impl Drop for Pop {
         fn drop(&mut self) {
-            // SAFETY: writes a variable of this process.
-            unsafe { pg_sys::error_context_stack = self.0 };
+            set_error_contexts(self.0);
         }
     }
     // SAFETY: the callback lies on this stack and is taken off before it goes.
@@ -63,6 +62,12 @@ pub fn with_room_for_errors<R>(body: impl FnOnce() -> R) -> R {
         let _pop = Pop(previous);
         body()
     }
+}
+
+/// Calls nothing of PostgreSQL's, which may be unwinding an ERROR.
+fn set_error_contexts(top: *mut pg_sys::ErrorContextCallback) {
+    // SAFETY: writes a variable of this process.
+    unsafe { pg_sys::error_context_stack = top };
 }
 
 /// Called by PostgreSQL while it raises an ERROR or reports a message.
