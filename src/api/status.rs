@@ -21,7 +21,7 @@ fn worker_state() -> &'static str {
     }
     let is_running = match shared_state() {
         Some(state) => state.has_worker(),
-        None => admission::of(WorkerKind::Index).running.is_held(),
+        None => admission::locks_of(WorkerKind::Index).running.is_held(),
     };
     if is_running { "running" } else { "none" }
 }

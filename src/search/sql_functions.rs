@@ -6,7 +6,7 @@ use crate::sys::text_search::Config;
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::pg_sys::ItemPointerData;
 use pgrx::prelude::*;
-use rag::search::partial_results::{Request, encode_partial_result, fuse};
+use rag::search::partial_results::{FusionRequest, encode_partial_result, fuse};
 use rag::search::sample::Tid;
 use rag::search::script::for_documents;
 use rag::{Error, Result};
@@ -76,8 +76,8 @@ pub fn tid((block, offset): Tid) -> ItemPointerData {
     tid
 }
 
-fn unpack(request: &[u8]) -> Result<Request> {
-    Request::unpack(request).ok_or_else(malformed)
+fn unpack(request: &[u8]) -> Result<FusionRequest> {
+    FusionRequest::unpack(request).ok_or_else(malformed)
 }
 
 /// Most bytes of partial results: a thousand candidates take about 80 kB.

@@ -3,7 +3,7 @@
 
 use crate::sys::interrupt::checkpoint;
 use crate::sys::memory::with_room_for_errors;
-use crate::sys::rights::with_own_parsing;
+use crate::sys::rights::with_safe_search_path;
 use crate::sys::rows::reading;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
@@ -47,7 +47,7 @@ pub fn batches<T>(
     with_room_for_errors(|| {
         Spi::connect(|_| {
             // Names are resolved and the plan is made here; the rows come under whatever settings are in force.
-            let portal = with_own_parsing(|| open(sql, args));
+            let portal = with_safe_search_path(|| open(sql, args));
             // What is allocated for some rows goes before the next ones come. A call of SPI leaves its own memory
             // current, which lasts as long as the connection.
             let mut scratch = PgMemoryContexts::new("rag_pg rows");

@@ -10,7 +10,7 @@ pub mod scans;
 
 use crate::sys::memory::with_room_for_errors;
 use crate::sys::process::has_transaction_id;
-use crate::sys::rights::with_own_parsing;
+use crate::sys::rights::with_safe_search_path;
 use crate::sys::rows::reading;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
@@ -40,7 +40,7 @@ pub fn read<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    with_own_parsing(|| run(sql, args, true, map))
+    with_safe_search_path(|| run(sql, args, true, map))
 }
 
 /// As [`read`], but under the caller's search path, which users' policies expect: the statement qualifies all that it
@@ -59,7 +59,7 @@ pub fn read_latest<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    with_own_parsing(|| run(sql, args, !has_transaction_id(), map))
+    with_safe_search_path(|| run(sql, args, !has_transaction_id(), map))
 }
 
 fn run<T>(

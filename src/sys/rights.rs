@@ -52,7 +52,7 @@ pub fn as_extension_owner<R>(body: impl FnOnce() -> R) -> R {
 /// Runs `body` so that the statements in it resolve names, operators and types in `pg_catalog` alone, and read
 /// literals in the standard way, whatever the session's settings are. Otherwise an operator in another user's schema
 /// that matches the operands better would run with the caller's rights.
-pub fn with_own_parsing<R>(body: impl FnOnce() -> R) -> R {
+pub fn with_safe_search_path<R>(body: impl FnOnce() -> R) -> R {
     let _saved =
         (!parses_safely()).then(|| SavedUser::switch(current_user(), 0, parsing_settings()));
     body()

@@ -5,7 +5,7 @@
 //! caller's path, and so their statements qualify every name, operator and type.
 use crate::sys::memory::with_room_for_errors;
 use crate::sys::process::require_writable;
-use crate::sys::rights::with_own_parsing;
+use crate::sys::rights::with_safe_search_path;
 use crate::sys::rows::reading;
 pub use crate::sys::rows::{column, required};
 use pgrx::Spi;
@@ -37,7 +37,7 @@ pub fn query<T>(
     map: impl FnMut(SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
     require_writable();
-    with_own_parsing(|| {
+    with_safe_search_path(|| {
         with_room_for_errors(|| {
             Spi::connect_mut(|client| {
                 let table = client.update(sql, None, args).expect("SPI runs a statement");
@@ -53,7 +53,7 @@ pub fn read<T>(
     args: &[DatumWithOid<'_>],
     map: impl FnMut(SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    with_own_parsing(|| read_as_caller(sql, args, map))
+    with_safe_search_path(|| read_as_caller(sql, args, map))
 }
 
 /// As [`read`], but under the caller's search path: the statement qualifies all that it names.
@@ -73,7 +73,7 @@ pub fn read_as_caller<T>(
 /// Runs a statement for what it does; returns how many rows it touched.
 pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     require_writable();
-    with_own_parsing(|| {
+    with_safe_search_path(|| {
         with_room_for_errors(|| {
             Spi::connect_mut(|client| {
                 client.update(sql, None, args).expect("SPI runs a statement").len()

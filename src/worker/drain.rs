@@ -371,7 +371,7 @@ impl Work for Drain {
     fn begin(&mut self) -> Result<(), Failed> {
         self.release_lost()?;
         // The launcher probes databases with indexing workers only.
-        let is_prepared = || admission::of(WorkerKind::Answer).writing.is_held();
+        let is_prepared = || admission::locks_of(WorkerKind::Answer).writing.is_held();
         if self.host().transaction(|| Ok(answer_request::is_open() || is_prepared()))? {
             wake(WorkerKind::Answer);
         }

@@ -8,7 +8,7 @@ use crate::sys::guc;
 use crate::sys::process::now;
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission;
-use crate::sys::workers::admission::Admission;
+use crate::sys::workers::admission::WorkerLocks;
 use crate::sys::workers::shared_state::{WorkerKind, WorkerSlots, shared_state};
 use crate::sys::workers::yield_database::{end_worker, is_database_requested};
 use crate::worker::answers::AnswerWork;
@@ -79,7 +79,7 @@ fn prepare(transaction: u32, kind: WorkerKind) -> bool {
         }
         if shared_state().is_none() {
             // Waits for another worker that is deciding whether to exit.
-            admission::of(kind).writing.share();
+            admission::locks_of(kind).writing.lock_shared();
         }
         Ok(())
     });
@@ -101,14 +101,14 @@ enum Registration {
     /// By its latch in shared memory.
     Latch(&'static WorkerSlots),
     /// By a lock.
-    Lock(Admission),
+    Lock(WorkerLocks),
 }
 
 impl Registration {
     /// `None` if there are enough workers already.
     fn new(database: pg_sys::Oid, kind: WorkerKind) -> Option<Self> {
         let Some(state) = shared_state() else {
-            let admission = admission::of(kind);
+            let admission = admission::locks_of(kind);
             return admission.running.try_exclusive().then_some(Self::Lock(admission));
         };
         let slots = state.entry(database)?.slots(kind);
@@ -136,7 +136,7 @@ impl Registration {
         if matches!(self, Self::Lock(_)) {
             return None; // The worker does not exit while `writing` is held.
         }
-        let writing = admission::of(kind).writing;
+        let writing = admission::locks_of(kind).writing;
         if writing.try_exclusive() {
             writing.release();
             return None;
@@ -229,7 +229,7 @@ impl<W: Work> Worker<W> {
                 slots.unregister_worker();
                 !slots.take_wake_request() || !slots.register_worker(self.kind.most_workers())
             }
-            Registration::Lock(Admission { running, writing }) => {
+            Registration::Lock(WorkerLocks { running, writing }) => {
                 if self.next.is_some() || !writing.try_exclusive() {
                     return false;
                 }

@@ -326,20 +326,20 @@ pub fn wire(mut data: &[u8]) {
         assert!(scores.is_ok_and(|scores| scores.iter().all(|score| !score.is_nan())));
     }
     let (head, tail) = parts(data);
-    if let Some(request) = partial_results::Request::unpack(data) {
+    if let Some(request) = partial_results::FusionRequest::unpack(data) {
         let packed = request.pack();
         assert_eq!(
-            partial_results::Request::unpack(&packed).map(|again| again.pack()),
+            partial_results::FusionRequest::unpack(&packed).map(|again| again.pack()),
             Some(packed)
         );
     }
-    let request = partial_results::Request {
+    let request = partial_results::FusionRequest {
         terms: vec![partial_results::Term { lexeme: "a".into(), frequency: None }],
         depth: 10,
         limit: 10,
         dense_weight: 1.0,
         lexical_weight: 1.0,
-        ..partial_results::Request::default()
+        ..partial_results::FusionRequest::default()
     };
     let fused = partial_results::fuse(&request, head, tail);
     assert!(fused.len() <= 10 && fused.windows(2).all(|pair| pair[0].rrf >= pair[1].rrf));

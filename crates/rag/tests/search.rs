@@ -1,6 +1,6 @@
 //! Laws of query analysis, rank fusion and BM25.
 use proptest::prelude::*;
-use rag::search::partial_results::{Candidate, Request, Term, encode_partial_result, fuse};
+use rag::search::partial_results::{Candidate, FusionRequest, Term, encode_partial_result, fuse};
 use rag::search::{Bm25, Query, any_of};
 
 fn ranking() -> impl Strategy<Value = Vec<i64>> {
@@ -160,7 +160,7 @@ fn bm25_by_hand() {
 /// Both legs fused: `dense` in order of distance, `lexical` in order of how often each chunk holds the
 /// term.
 fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
-    let request = Request {
+    let request = FusionRequest {
         terms: vec![Term { lexeme: "t".into(), frequency: None }],
         documents: Some(1000.0),
         depth: 100,

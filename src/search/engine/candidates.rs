@@ -23,7 +23,7 @@ pub struct Run {
     /// In order of reciprocal rank fusion.
     pub candidates: Vec<ChunkCandidate>,
     /// Candidates that the fusion kept, visible or not.
-    pub fused: usize,
+    pub fused_count: usize,
     /// Whether the vector index may have missed chunks.
     pub is_incomplete: bool,
 }
@@ -51,14 +51,19 @@ impl Run {
             lexical::leg(request, &strategy).unwrap_or_default()
         });
         let wanted = strategy.wanted;
-        let mut run =
-            Self { strategy, lexical, candidates: Vec::new(), fused: 0, is_incomplete: false };
-        (run.candidates, run.fused) = run.fused(request, wanted);
+        let mut run = Self {
+            strategy,
+            lexical,
+            candidates: Vec::new(),
+            fused_count: 0,
+            is_incomplete: false,
+        };
+        (run.candidates, run.fused_count) = run.read_candidates(request, wanted);
         run
     }
 
     /// Up to `limit` candidates of the fusion that filter and source let pass, and how many it kept in all.
-    pub fn fused(&self, request: &Request, limit: usize) -> (Vec<ChunkCandidate>, usize) {
+    pub fn read_candidates(&self, request: &Request, limit: usize) -> (Vec<ChunkCandidate>, usize) {
         let Some((sql, arguments)) = self.statement(request, limit) else {
             return (Vec::new(), 0);
         };
@@ -70,8 +75,8 @@ impl Run {
             key_text.get_or_insert_with(key_text_settings);
             ChunkCandidate::read(row, keys)
         });
-        let fused = candidates.first().map_or(0, |candidate| candidate.fused);
-        (candidates, usize::try_from(fused).unwrap_or_default())
+        let fused_count = candidates.first().map_or(0, |candidate| candidate.fused_count);
+        (candidates, usize::try_from(fused_count).unwrap_or_default())
     }
 
     /// The statement of the dense leg and the fusion, with its arguments; `None` when neither leg has anything to go by.
@@ -98,7 +103,7 @@ impl Run {
         if shape.dense == 0 && lexical.partials.is_empty() {
             return None;
         }
-        let fusion = partial_results::Request {
+        let fusion = partial_results::FusionRequest {
             terms: lexical.terms.clone(),
             documents: lexical.documents,
             depth: strategy.depth,

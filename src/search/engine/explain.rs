@@ -41,9 +41,9 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let (request, embed) = Request::prepare(collection, text, options, |_| ())?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
     let timings = Timings { embed, total: started.elapsed(), ..timings };
-    let (all, fused) = run.fused(&request, 2 * run.strategy.depth);
+    let (all, fused_count) = run.read_candidates(&request, 2 * run.strategy.depth);
     let legs = vec![dense_leg(&request, &run, &all), lexical_leg(&request, &run, &all)];
-    let notes = notes(&request, &run, &legs, fused - all.len());
+    let notes = notes(&request, &run, &legs, fused_count - all.len());
     let order = if request.has_token_vectors() {
         "late interaction, similarity and BM25 as standard scores"
     } else {

@@ -141,8 +141,11 @@ fn foreign_leg(
 }
 
 /// What partial results of these terms are encoded by.
-pub fn encoding(terms: &[Term]) -> partial_results::Request {
-    partial_results::Request { terms: terms.to_vec(), ..partial_results::Request::default() }
+pub fn encoding(terms: &[Term]) -> partial_results::FusionRequest {
+    partial_results::FusionRequest {
+        terms: terms.to_vec(),
+        ..partial_results::FusionRequest::default()
+    }
 }
 
 /// Partial results of those chunks at `tids` that match and, where the strategy checks early, are visible; of those with any of
@@ -150,7 +153,7 @@ pub fn encoding(terms: &[Term]) -> partial_results::Request {
 fn partials_of(
     request: &Request,
     strategy: &Strategy,
-    encoding: &partial_results::Request,
+    encoding: &partial_results::FusionRequest,
     lexemes: Option<&str>,
     tids: Vec<ItemPointerData>,
 ) -> Vec<u8> {
@@ -162,7 +165,7 @@ fn partials(
     request: &Request,
     strategy: &Strategy,
     template: &str,
-    encoding: &partial_results::Request,
+    encoding: &partial_results::FusionRequest,
     lexemes: Option<&str>,
     set: impl FnOnce(&mut [DatumWithOid<'static>; 6]),
 ) -> Vec<u8> {
@@ -342,7 +345,7 @@ impl PostingScan<'_> {
     fn visible_top_k(
         &self,
         lists: &PostingLists,
-        encoding: &partial_results::Request,
+        encoding: &partial_results::FusionRequest,
         most: Option<f64>,
     ) -> VisibleTopK {
         let mut left: usize = lists.by_term.iter().map(|(_, tids)| tids.len()).sum();
@@ -398,7 +401,7 @@ impl PostingScan<'_> {
     fn visible_of(
         &self,
         batch: &[Rank],
-        encoding: &partial_results::Request,
+        encoding: &partial_results::FusionRequest,
     ) -> Vec<(Rank, Vec<u8>)> {
         let ranks: HashMap<Tid, Rank> = batch.iter().map(|rank| (rank.2, *rank)).collect();
         let mut tids: Vec<Tid> = batch.iter().map(|(.., tid)| *tid).collect();

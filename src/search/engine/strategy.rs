@@ -129,7 +129,7 @@ impl Strategy {
         let found = run.candidates.len();
         let mut verdict = Verdict::Enough;
         if let ChunkAccess::Indexes { check, selectivity } = self.source {
-            let are_some_gone = run.fused == 0 || found < run.fused;
+            let are_some_gone = run.fused_count == 0 || found < run.fused_count;
             if check == Check::Late && found < self.wanted && are_some_gone {
                 let source = ChunkAccess::Indexes { check: Check::Early, selectivity };
                 return Verdict::Retry(Self { source, ..self.clone() });

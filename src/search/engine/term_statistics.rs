@@ -80,7 +80,7 @@ fn estimate_by_sample(request: &Request, depth: usize, at_least: f64) -> TermSta
 fn count_in_sample(
     request: &Request,
     depth: usize,
-    encoding: &partial_results::Request,
+    encoding: &partial_results::FusionRequest,
     count: usize,
 ) -> (usize, Vec<usize>) {
     let template = statement!("search/partials");

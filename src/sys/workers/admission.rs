@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 
 /// The locks of workers of a kind.
 #[derive(Debug, Clone, Copy)]
-pub struct Admission {
+pub struct WorkerLocks {
     /// Held by the worker.
     pub running: AdvisoryLock,
     /// Shared by writers from their check to the end of their transaction.
@@ -23,11 +23,11 @@ pub struct Admission {
 }
 
 /// The locks of workers of a kind.
-pub fn of(kind: WorkerKind) -> Admission {
+pub fn locks_of(kind: WorkerKind) -> WorkerLocks {
     let lock = |number| AdvisoryLock(0, number);
     match kind {
-        WorkerKind::Index => Admission { running: lock(1), writing: lock(2) },
-        WorkerKind::Answer => Admission { running: lock(3), writing: lock(4) },
+        WorkerKind::Index => WorkerLocks { running: lock(1), writing: lock(2) },
+        WorkerKind::Answer => WorkerLocks { running: lock(3), writing: lock(4) },
     }
 }
 
@@ -104,7 +104,7 @@ impl AdvisoryLock {
     }
 
     /// Takes the lock in share mode until the transaction ends; waits for a worker that is checking whether to exit.
-    pub fn share(self) {
+    pub fn lock_shared(self) {
         self.acquire(pg_sys::ShareLock, false, true);
     }
 

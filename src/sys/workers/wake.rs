@@ -4,7 +4,7 @@
 use crate::sys::guc;
 use crate::sys::process;
 use crate::sys::workers::admission;
-use crate::sys::workers::admission::Admission;
+use crate::sys::workers::admission::WorkerLocks;
 use crate::sys::workers::shared_state::{WorkerKind, shared_state};
 use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::{pg_guard, pg_sys};
@@ -72,7 +72,7 @@ fn at_end_for(kind: WorkerKind, event: pg_sys::XactEvent::Type) {
             start_unless_running(unsafe { pg_sys::GetTopTransactionIdIfAny() }, kind);
         }
         pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE if wrote.load(Relaxed) => {
-            admission::of(kind).writing.share();
+            admission::locks_of(kind).writing.lock_shared();
             if shared_state().is_none() && guc::worker::workers() > 0 {
                 // It may be long until that transaction ends.
                 start_unless_running(pg_sys::InvalidTransactionId, kind);
@@ -98,7 +98,7 @@ fn start_unless_running(transaction: pg_sys::TransactionId, kind: WorkerKind) {
     if !process::serves_clients() || !process::is_under_postmaster() {
         return;
     }
-    let Admission { running, writing } = admission::of(kind);
+    let WorkerLocks { running, writing } = admission::locks_of(kind);
     // If `writing` is not available, the running worker is about to exit.
     if writing.try_shared() {
         if !running.try_exclusive() {
@@ -117,7 +117,7 @@ pub fn ensure_answer_worker() {
     if !can_start || has_shared_state() || guc::worker::workers() == 0 {
         return;
     }
-    if !admission::of(WorkerKind::Answer).running.is_held() {
+    if !admission::locks_of(WorkerKind::Answer).running.is_held() {
         let database = process::database();
         let _ = worker(database, WorkerKind::Answer).load_dynamic();
     }

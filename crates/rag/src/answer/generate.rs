@@ -169,7 +169,7 @@ pub(super) fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<
 
 /// Looks every quote up and puts together what holds.
 fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> GeneratedAnswer {
-    let mut composed = Composed::default();
+    let mut composed = AnswerBuilder::default();
     for claim in claims {
         composed.add(claim, passages);
     }
@@ -178,12 +178,12 @@ fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> GeneratedAnsw
 
 /// Claims that were looked up so far.
 #[derive(Debug, Default)]
-pub(super) struct Composed {
+pub(super) struct AnswerBuilder {
     citations: Vec<VerifiedQuote>,
     claims: Vec<CheckedClaim>,
 }
 
-impl Composed {
+impl AnswerBuilder {
     /// Looks the quotes of a claim up. Returns its text if a quote was found, and the new citations.
     pub(super) fn add<T: AsRef<str>>(
         &mut self,

@@ -4,7 +4,7 @@
 //! quotes are found: what a reader sees is what [`super::generate`] would give, only sooner.
 use super::claims::{self, Claim};
 use super::generate::{
-    Composed, GeneratedAnswer, Usage, VerifiedQuote, not_in_form, with_positions,
+    AnswerBuilder, GeneratedAnswer, Usage, VerifiedQuote, not_in_form, with_positions,
 };
 use super::prompt::{self, Prompt};
 use crate::Result;
@@ -19,7 +19,7 @@ pub struct Stream {
     included: Vec<usize>,
     conversation: Conversation,
     scanner: Scanner,
-    composed: Composed,
+    composed: AnswerBuilder,
     usage: Usage,
     is_reminded: bool,
 }
@@ -57,7 +57,7 @@ impl Stream {
             included: Vec::new(),
             conversation: Conversation::default(),
             scanner: Scanner::default(),
-            composed: Composed::default(),
+            composed: AnswerBuilder::default(),
             usage: Usage::default(),
             is_reminded: false,
         };

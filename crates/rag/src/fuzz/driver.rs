@@ -99,7 +99,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             packed.into_iter().chain(zips).collect()
         }
         "wire" => {
-            let mut request = crate::search::partial_results::Request::default();
+            let mut request = crate::search::partial_results::FusionRequest::default();
             request.terms.push(crate::search::partial_results::Term {
                 lexeme: "a".into(),
                 frequency: Some(0.5),

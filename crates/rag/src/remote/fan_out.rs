@@ -41,7 +41,7 @@ struct Job<'a, T, S, P> {
     /// Texts before the suspects.
     others: usize,
     /// Tokens that go with each request.
-    extra: usize,
+    overhead_tokens: usize,
     send: S,
     /// Asks for a harmless text; `None` where the first failure ends the call.
     probe: Option<P>,
@@ -52,16 +52,16 @@ struct Job<'a, T, S, P> {
 /// Gives every text its result: `send` handles a range of them in one request.
 ///
 /// Ranges keep the limits of the model, and what the provider turned out to take. A range that is too
-/// much for it is halved; any other failure is an error. `extra` tokens go with each request.
+/// much for it is halved; any other failure is an error. `overhead_tokens` tokens go with each request.
 pub(super) fn fan_out<T: Send>(
     client: &Client,
     counts: &[usize],
-    extra: usize,
+    overhead_tokens: usize,
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
 ) -> Result<Vec<T>> {
     let probe = None::<fn(&Cancel) -> Result<(), Failure>>;
-    let parts = run(client, counts, 0, extra, checkpoint, send, probe)?;
+    let parts = run(client, counts, 0, overhead_tokens, checkpoint, send, probe)?;
     match parts.fault {
         Some(fault) => Err(fault.error),
         None => Ok(parts.results.into_iter().flatten().collect()),
@@ -87,7 +87,7 @@ fn run<T: Send>(
     client: &Client,
     counts: &[usize],
     suspects: usize,
-    extra: usize,
+    overhead_tokens: usize,
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
     probe: Option<impl Fn(&Cancel) -> Result<(), Failure> + Sync>,
@@ -97,7 +97,7 @@ fn run<T: Send>(
     let shared = Mutex::new(State { pending: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
     let others = counts.len() - suspects;
-    let job = Job { client, counts, others, extra, send, probe, cancel, shared };
+    let job = Job { client, counts, others, overhead_tokens, send, probe, cancel, shared };
     if !counts.is_empty() {
         let alone = (others..counts.len()).map(|text| text..text + 1);
         job.lock().pending = job.fitting(0..others).into_iter().chain(alone).collect();
@@ -116,18 +116,18 @@ where
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_patient(&self) -> bool {
+    fn isolates_failures(&self) -> bool {
         self.probe.is_some()
     }
 
     /// Sends what waits, on as many threads as the model takes requests at once.
     fn work(&self) {
         // Should nothing succeed, one request shows it as well as many.
-        if self.is_patient() && !self.client.pace().has_worked(now()) {
+        if self.isolates_failures() && !self.client.pace().has_worked(now()) {
             self.send_next();
         }
         let pending = self.lock().pending.len();
-        let is_serial = self.client.pace().learnt().is_serial && self.is_patient();
+        let is_serial = self.client.pace().learnt().is_serial && self.isolates_failures();
         let threads = if is_serial { 1 } else { self.client.spec().concurrency.min(pending) };
         let all = || while self.send_next() {};
         std::thread::scope(|scope| {
@@ -143,7 +143,7 @@ where
     fn send_next(&self) -> bool {
         let Some(range) = self.take_next() else { return false };
         let began = Instant::now();
-        let retry = match (self.is_patient(), range.len()) {
+        let retry = match (self.isolates_failures(), range.len()) {
             (true, 1) if range.start >= self.others => RetryPolicy::Network,
             (false, _) | (true, 1) => RetryPolicy::All,
             (true, _) => RetryPolicy::Network,
@@ -153,7 +153,7 @@ where
         // It failed in an earlier attempt, too.
         failure.times += u32::from(range.start >= self.others);
         let is_large = matches!(failure.kind, FailureKind::TooLarge(_) | FailureKind::Exhausted(_));
-        let ended = if self.is_patient() || is_large && range.len() > 1 {
+        let ended = if self.isolates_failures() || is_large && range.len() > 1 {
             find(&mut search, range, failure)
         } else {
             Err(Fault { blame: Blame::Model, error: failure.error })
@@ -171,7 +171,7 @@ where
             return None;
         }
         let range = shared.pending.pop_front()?;
-        if !self.is_patient() {
+        if !self.isolates_failures() {
             return Some(range);
         }
         let mut pieces = self.fitting(range).into_iter();
@@ -199,12 +199,12 @@ where
         let learnt = pace.learnt();
         let in_time = pace
             .speed()
-            .filter(|_| self.is_patient())
+            .filter(|_| self.isolates_failures())
             .map(|speed| (speed as f64 * spec.timeout.as_secs_f64() * PART_OF_TIMEOUT) as usize);
         let limits = [learnt.tokens.map(|most| most as usize), in_time];
         let tokens = limits.into_iter().flatten().fold(spec.max_request_tokens, usize::min);
         let items = learnt.texts.map_or(spec.max_items, |most| spec.max_items.min(most as usize));
-        let tokens = tokens.saturating_sub(self.extra).max(1);
+        let tokens = tokens.saturating_sub(self.overhead_tokens).max(1);
         let found = runs(&self.counts[texts.clone()], items, tokens);
         found.into_iter().map(|run| texts.start + run.start..texts.start + run.end).collect()
     }
@@ -225,7 +225,8 @@ where
     P: Fn(&Cancel) -> Result<(), Failure> + Sync,
 {
     fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
-        let retry = if self.job.is_patient() { RetryPolicy::Pauses } else { RetryPolicy::All };
+        let retry =
+            if self.job.isolates_failures() { RetryPolicy::Pauses } else { RetryPolicy::All };
         self.job.send(texts, retry)
     }
 
@@ -241,11 +242,12 @@ where
     }
 
     fn pieces(&self, texts: Range<usize>) -> Vec<Range<usize>> {
-        if self.job.is_patient() { self.job.fitting(texts) } else { vec![texts] }
+        if self.job.isolates_failures() { self.job.fitting(texts) } else { vec![texts] }
     }
 
     fn learn(&mut self, size: Size, worked: Range<usize>) {
-        let tokens = self.job.extra + self.job.counts[worked.clone()].iter().sum::<usize>();
+        let tokens =
+            self.job.overhead_tokens + self.job.counts[worked.clone()].iter().sum::<usize>();
         self.job.client.pace().learn(size, worked.len() as u64, tokens as u64);
     }
 
@@ -265,7 +267,7 @@ where
 
     fn reject(&mut self, text: usize, fault: Fault) {
         let mut shared = self.job.lock();
-        if self.job.is_patient() {
+        if self.job.isolates_failures() {
             shared.parts.rejected.push((text, fault));
         } else {
             shared.parts.fault.get_or_insert(fault);

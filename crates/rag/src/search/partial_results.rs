@@ -1,7 +1,7 @@
 //! The partial results of a search's two legs, and their fusion.
 //!
 //! PostgreSQL generates candidates: for every chunk that a leg finds, an encoded [`PartialResult`] with what BM25 needs.
-//! [`fuse`] ranks them: document frequencies, BM25, reciprocal rank fusion. Both take a [`Request`], encoded as one value
+//! [`fuse`] ranks them: document frequencies, BM25, reciprocal rank fusion. Both take a [`FusionRequest`], encoded as one value
 //! so that a function called once per row reads it without allocating.
 use super::Bm25;
 use super::sample::Tid;
@@ -25,7 +25,7 @@ pub struct Term {
 
 /// The parameters of a search that [`fuse`] needs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Request {
+pub struct FusionRequest {
     /// At most [`MAX_TERMS`], in ascending order of their bytes, each once.
     pub terms: Vec<Term>,
     /// Chunks in the collection, where that is known; else the number of candidates stands for it.
@@ -62,7 +62,7 @@ pub struct Candidate {
 const HEADER: usize = 8 + 8 + 8 + 4 + 4 + 1 + 2;
 const PARTIAL_HEADER: usize = 8 + 4 + 2 + 2;
 
-impl Request {
+impl FusionRequest {
     /// The request as bytes.
     pub fn pack(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + self.terms.len() * 16);
@@ -82,7 +82,7 @@ impl Request {
         bytes
     }
 
-    /// Reads what [`Request::pack`] wrote; `None` for anything else.
+    /// Reads what [`FusionRequest::pack`] wrote; `None` for anything else.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(f64::from_le_bytes);
         let count = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
@@ -185,7 +185,7 @@ fn decode_partial_results(bytes: &[u8], terms: usize) -> impl Iterator<Item = Pa
 
 /// The TID of each encoded partial result, with its bytes.
 pub fn partial_results<'a>(
-    request: &Request,
+    request: &FusionRequest,
     packed: &'a [u8],
 ) -> impl Iterator<Item = (Tid, &'a [u8])> {
     let terms = request.terms.len();
@@ -195,7 +195,7 @@ pub fn partial_results<'a>(
 }
 
 /// The number of encoded partial results, and the document frequency of each term among them.
-pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
+pub fn seen(request: &FusionRequest, packed: &[u8]) -> (usize, Vec<usize>) {
     let mut holding = vec![0; request.terms.len()];
     let mut count = 0;
     for hit in decode_partial_results(packed, request.terms.len()) {
@@ -210,7 +210,7 @@ pub fn seen(request: &Request, packed: &[u8]) -> (usize, Vec<usize>) {
 /// Ranks the candidates of both legs and keeps the top ones. `dense` holds the partial results of the dense leg in order
 /// of distance, `lexical` those of the lexical leg in any order, or in that of their ranks where the request says so. Ties
 /// go to the lower chunk id.
-pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
+pub fn fuse(request: &FusionRequest, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
     let terms = request.terms.len();
     let mut candidates: HashMap<i64, Candidate> = HashMap::new();
     let mut found: Vec<PartialResult<'_>> = Vec::new();
@@ -251,7 +251,7 @@ pub fn fuse(request: &Request, dense: &[u8], lexical: &[u8]) -> Vec<Candidate> {
 }
 
 /// Chunks that hold any term in the order of the lexical leg's ranks.
-fn lexical_order(request: &Request, lexical: &[u8], scores: &[(f64, i64)]) -> Vec<i64> {
+fn lexical_order(request: &FusionRequest, lexical: &[u8], scores: &[(f64, i64)]) -> Vec<i64> {
     let by_score = scores.iter().map(|(_, chunk_id)| *chunk_id);
     if !request.is_ranked {
         return by_score.collect();
@@ -262,7 +262,7 @@ fn lexical_order(request: &Request, lexical: &[u8], scores: &[(f64, i64)]) -> Ve
 }
 
 /// Scores of the chunks that hold any term, highest first.
-fn by_bm25(request: &Request, found: &[PartialResult<'_>]) -> Vec<(f64, i64)> {
+fn by_bm25(request: &FusionRequest, found: &[PartialResult<'_>]) -> Vec<(f64, i64)> {
     let count = found.len() as f64;
     let documents = request.documents.unwrap_or(0.0).max(count);
     let length = found.iter().map(|hit| hit.length).sum::<f64>() / count.max(1.0);
@@ -288,9 +288,9 @@ fn by_bm25(request: &Request, found: &[PartialResult<'_>]) -> Vec<(f64, i64)> {
 mod tests {
     use super::*;
 
-    fn request(terms: &[&str]) -> Request {
+    fn request(terms: &[&str]) -> FusionRequest {
         let term = |lexeme: &&str| Term { lexeme: (*lexeme).to_owned(), frequency: None };
-        Request {
+        FusionRequest {
             terms: terms.iter().map(term).collect(),
             documents: Some(1000.0),
             depth: 100,
@@ -301,7 +301,7 @@ mod tests {
         }
     }
 
-    fn hit(request: &Request, id: i64, lexemes: &[(&str, usize)]) -> Vec<u8> {
+    fn hit(request: &FusionRequest, id: i64, lexemes: &[(&str, usize)]) -> Vec<u8> {
         let tid = (id as u32, id as u16 % 291 + 1);
         encode_partial_result(
             &request.pack(),
@@ -315,13 +315,13 @@ mod tests {
     fn requests_survive_packing() {
         let mut wanted = request(&["a", "être", "z"]);
         wanted.terms[1].frequency = Some(0.25);
-        assert_eq!(Request::unpack(&wanted.pack()).as_ref(), Some(&wanted));
+        assert_eq!(FusionRequest::unpack(&wanted.pack()).as_ref(), Some(&wanted));
         wanted.documents = None;
         wanted.is_ranked = true;
         wanted.terms.clear();
-        assert_eq!(Request::unpack(&wanted.pack()), Some(wanted));
-        assert_eq!(Request::unpack(b"anything"), None);
-        assert_eq!(Request::unpack(&[255; 64]), None);
+        assert_eq!(FusionRequest::unpack(&wanted.pack()), Some(wanted));
+        assert_eq!(FusionRequest::unpack(b"anything"), None);
+        assert_eq!(FusionRequest::unpack(&[255; 64]), None);
     }
 
     #[test]
