@@ -51,7 +51,7 @@ row! {
         /// Signs of the token vectors, where the collection keeps them.
         pub bits: Option<Vec<u8>>,
         /// Candidates that the fusion kept, visible or not.
-        pub fused_count: i64,
+        pub fused: i64,
     }
 }
 

@@ -75,7 +75,7 @@ impl Run {
             key_text.get_or_insert_with(key_text_settings);
             ChunkCandidate::read(row, keys)
         });
-        let fused_count = candidates.first().map_or(0, |candidate| candidate.fused_count);
+        let fused_count = candidates.first().map_or(0, |candidate| candidate.fused);
         (candidates, usize::try_from(fused_count).unwrap_or_default())
     }
 
