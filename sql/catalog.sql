@@ -124,6 +124,8 @@ CREATE TABLE rag.job (
     -- Not before: now for a waiting job, the end of the lease for a claimed one, later after a failure.
     ready_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
     worker        int,
+    -- When its worker began with it: a claim is worked off in pieces.
+    begun_at      timestamptz,
     losses        int NOT NULL DEFAULT 0,
     failure       text CHECK (failure IN ('transient', 'rate-limited', 'outage', 'row', 'configuration')),
     reason        text,

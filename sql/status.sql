@@ -30,11 +30,8 @@ SELECT c.name AS collection,
        CASE WHEN w.is_told THEN p.rate END AS rate,
        CASE WHEN w.is_told AND p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
              AND c.home = rag.home(c.source)
-            -- Of what is being worked on, as much as the rate says is done already.
             THEN pg_catalog.make_interval(secs => pg_catalog.round(
-                     ((COALESCE(n.open, 0) + w.pending) / p.rate
-                      - LEAST(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - p.rated_at)::float8,
-                              j.in_flight / p.rate))::numeric)::float8) END AS eta,
+                     ((COALESCE(n.open, 0) + w.pending - j.done) / p.rate)::numeric)::float8) END AS eta,
        CASE WHEN w.is_told
             THEN rag.size_unless_locked(g.documents) + rag.size_unless_locked(g.chunks)
                  + CASE WHEN g.bits IS NULL THEN 0 ELSE rag.size_unless_locked(g.bits) END END AS bytes,
@@ -77,14 +74,21 @@ SELECT c.name AS collection,
                FROM rag.job_count n
               GROUP BY n.generation_id) AS n ON n.generation_id = g.generation_id
  CROSS JOIN LATERAL (
-       SELECT (SELECT pg_catalog.count(*) FROM rag.job j
-                WHERE j.generation_id = g.generation_id AND j.worker IS NOT NULL AND NOT j.is_dead
-                  AND j.ready_at > pg_catalog.clock_timestamp()),
+       -- A worker stores many documents at once. What it has done of them since it began is estimated: its share of the rate.
+       SELECT COALESCE(pg_catalog.sum(b.jobs), 0)::bigint,
+              COALESCE(pg_catalog.sum(LEAST(b.begun, p.rate / b.workers
+                           * EXTRACT(epoch FROM pg_catalog.clock_timestamp() - b.since)::float8)), 0),
               (SELECT pg_catalog.min(j.queued_at) FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND NOT j.is_dead),
               -- A claim is not ready before its lease ends.
               (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
-                WHERE j.generation_id = g.generation_id AND NOT j.is_dead)) AS j (in_flight, oldest, ready_at)
+                WHERE j.generation_id = g.generation_id AND NOT j.is_dead)
+         FROM (SELECT pg_catalog.count(*) AS jobs, pg_catalog.count(j.begun_at) AS begun, pg_catalog.min(j.begun_at) AS since,
+                      pg_catalog.count(*) OVER () AS workers
+                 FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND j.worker IS NOT NULL AND NOT j.is_dead
+                  AND j.ready_at > pg_catalog.clock_timestamp()
+                GROUP BY j.worker) AS b) AS j (in_flight, done, oldest, ready_at)
  CROSS JOIN LATERAL (
        -- A comparison of the whole source finds what else waits too, which is not to be counted twice.
        SELECT CASE WHEN pg_catalog.bool_or(w.is_whole) THEN 1 ELSE COALESCE(pg_catalog.sum(w.documents), 0) END::bigint,

@@ -439,12 +439,14 @@ fn functions_that_pgrx_does_not_bind_are_declared_and_guarded_in_one_room() {
     assert!(declared > 4, "only {declared} declarations were found");
 }
 
-/// Hooks of other libraries are pointers that pgrx does not wrap; and the planner needs no hook of ours.
+/// One room sets hooks. Hooks of other libraries are pointers that pgrx does not wrap; and the planner needs no hook of ours.
 #[test]
-fn hooks_of_other_libraries_are_called_behind_a_guard() {
+fn hooks_are_set_in_one_room_and_call_those_of_other_libraries_behind_a_guard() {
     let mut found = Vec::new();
     for (path, text) in sources("src") {
         assert!(!text.contains("planner_hook"), "{path} hooks into the planner");
+        let sets_hook = code(&text).any(|(_, line)| line.contains("_hook = Some"));
+        assert_eq!(sets_hook, path == "src/sys/shmem.rs", "{path} sets a hook");
         for (n, line) in code(&text).filter(|(_, line)| line.contains("previous()")) {
             if !line.contains("pg_guard_ffi_boundary") {
                 found.push(format!("{path}:{n}: {}", line.trim()));

@@ -1,5 +1,5 @@
 //! `rag_query_stats`: how many searches and answers there were, and how long they took. Behind the view `rag.query_stats`.
-use crate::search::query_stats::{self, Row};
+use crate::search::query_stats::{QueryTotals, totals};
 use pgrx::prelude::*;
 use rag::search::query_stats::{BOUNDS, BUCKETS};
 
@@ -43,8 +43,8 @@ fn rag_query_stats() -> TableIterator<
 > {
     let bounds = BOUNDS.map(|bound| i32::try_from(bound).ok());
     let bounds: Vec<Option<i32>> = bounds.into_iter().chain([None]).collect();
-    TableIterator::new(query_stats::rows().into_iter().map(
-        move |Row { collection, kind, mut numbers }| {
+    TableIterator::new(totals().into_iter().map(
+        move |QueryTotals { collection, kind, mut numbers }| {
             let latency = numbers.split_off(BUCKETS);
             let total = numbers[3] as f64 / 1e3;
             (collection, kind, numbers[0], numbers[1], numbers[2], total, bounds.clone(), latency)

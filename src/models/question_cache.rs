@@ -3,7 +3,6 @@
 //!
 //! A vector reveals nothing about rows, and no text is kept. The time a query takes shows whether it was asked before;
 //! `rag_pg.query_cache_size = 0` turns the cache off.
-#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // shared memory
 
 use crate::sys::guc::question_cache::size;
@@ -11,6 +10,7 @@ use crate::sys::process::is_preloading;
 use crate::sys::shmem::{Area, reserve};
 use rag::search::question_cache::{Cache, Counters, NUMBERS, Slot};
 use std::cell::RefCell;
+use std::ffi::c_void;
 use std::sync::atomic::AtomicPtr;
 
 /// Slots of a backend's own cache at most: each backend has one.
@@ -36,7 +36,7 @@ pub fn init() {
 }
 
 /// Marks slots empty and writes nothing else, so that the memory is not allocated at once.
-unsafe fn empty(start: *mut u8) {
+unsafe fn empty(start: *mut c_void) {
     // SAFETY: the memory is as large as was requested, and aligned for any type.
     unsafe {
         let counters = start.cast::<Counters>();
@@ -57,7 +57,7 @@ pub fn with<T>(body: impl FnOnce(&mut Cache<'_>) -> T) -> T {
             body(&mut Cache { counters, slots, numbers })
         });
     };
-    SHARED.locked(|| {
+    SHARED.exclusively(|| {
         // SAFETY: the memory is as large as was requested, any bytes are valid in it, and the lock keeps
         // others out.
         unsafe {

@@ -9,28 +9,27 @@
 use crate::sys::failed::Failed;
 use crate::sys::guc;
 use crate::sys::privileges::current_user;
-use crate::sys::process::{is_preloading, is_standby};
+use crate::sys::process::{database, is_preloading, is_standby, now};
 use crate::sys::rights::as_extension_owner;
+use crate::sys::rows::row;
+use crate::sys::shmem::{Area, reserve};
 use crate::sys::spi::{execute, query, read, required};
 use crate::sys::transaction::Host;
 use crate::sys::workers::wake::wake_indexer;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
-use pgrx::shmem::AssertPGRXSharedMemory;
-use pgrx::{PgLwLock, pg_guard, pg_shmem_init, pg_sys};
+use pgrx::{pg_guard, pg_sys};
 use rag::search::query_stats::{Call, Counted, End, Key, Kind, QueryStats, SLOTS, WIDTH};
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::fs;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicPtr;
 use std::time::{Duration, Instant};
 
-static STATS: PgLwLock<AssertPGRXSharedMemory<QueryStats>> =
-    // SAFETY: the name is this library's alone.
-    unsafe { PgLwLock::new(c"rag_pg query stats") };
-
-static IS_SHARED: AtomicBool = AtomicBool::new(false);
-
-static mut PREVIOUS_STARTUP: pg_sys::shmem_startup_hook_type = None;
+static STATS: Area = Area {
+    name: c"rag_pg query stats",
+    bytes: || size_of::<QueryStats>(),
+    initialise,
+    start: AtomicPtr::new(std::ptr::null_mut()),
+};
 
 /// Where slots are kept while the server is down, in the data directory.
 const FILE: &str = "pg_stat/rag_pg.stat";
@@ -53,39 +52,41 @@ thread_local! {
 
 /// Reserves shared memory while the library is preloaded.
 pub fn init() {
-    if !is_preloading() {
-        return;
-    }
-    // SAFETY: plain values and atomics; those that are no atomics change under the exclusive lock alone.
-    pg_shmem_init!(STATS = unsafe { AssertPGRXSharedMemory::new(QueryStats::new(now())) });
-    IS_SHARED.store(true, Relaxed);
-    // SAFETY: the postmaster, single-threaded, chains hooks as its extensions do.
-    unsafe {
-        PREVIOUS_STARTUP = pg_sys::shmem_startup_hook;
-        pg_sys::shmem_startup_hook = Some(start_up);
+    if is_preloading() {
+        reserve(&STATS);
     }
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn start_up() {
-    // SAFETY: called by the postmaster when shared memory is there, again after a crash.
-    unsafe {
-        if let Some(previous) = PREVIOUS_STARTUP {
-            pg_guard_ffi_boundary(|| previous());
-        }
-        if pg_sys::IsUnderPostmaster {
-            return;
-        }
+/// Called by the postmaster when it starts, and again after a crash of a process.
+unsafe fn initialise(start: *mut c_void) {
+    // SAFETY: the memory is as large as was requested, and aligned for any type.
+    let stats = unsafe {
+        start.cast::<QueryStats>().write(QueryStats::new(now()));
         pg_sys::on_shmem_exit(Some(at_exit), pg_sys::Datum::from(0));
-    }
+        &mut *start.cast::<QueryStats>()
+    };
     let Ok(bytes) = fs::read(FILE) else { return };
     // What is in memory from here on is not to be read again after a crash.
     let is_removed = fs::remove_file(FILE).is_ok();
-    if !is_removed || !STATS.exclusive().load(&bytes) {
+    if !is_removed || !stats.load(&bytes) {
         pgrx::warning!(
             "rag_pg: searches and answers counted before the server stopped are lost: \"{FILE}\" is damaged"
         );
     }
+}
+
+/// Runs `body` on the counters, which other processes count in meanwhile; `None` where there are none.
+fn with_stats<T>(body: impl FnOnce(&QueryStats) -> T) -> Option<T> {
+    let start = STATS.start()?;
+    // SAFETY: initialised before any process could see it; those that are no atomics change under the exclusive lock alone.
+    Some(STATS.shared(|| body(unsafe { &*start.cast::<QueryStats>() })))
+}
+
+/// Runs `body` on the counters, which no other process uses meanwhile.
+fn with_stats_mut<T>(body: impl FnOnce(&mut QueryStats) -> T) -> Option<T> {
+    let start = STATS.start()?;
+    // SAFETY: as above, under the exclusive lock.
+    Some(STATS.exclusively(|| body(unsafe { &mut *start.cast::<QueryStats>() })))
 }
 
 /// The postmaster's last act.
@@ -94,21 +95,11 @@ unsafe extern "C-unwind" fn at_exit(code: std::ffi::c_int, _arg: pg_sys::Datum) 
     if code != 0 {
         return; // Of memory that a crash left behind nothing is kept.
     }
-    let bytes = STATS.share().to_bytes();
+    let Some(bytes) = with_stats(QueryStats::to_bytes) else { return };
     let written = fs::write(NEW_FILE, bytes).and_then(|()| fs::rename(NEW_FILE, FILE));
     if let Err(error) = written {
         pgrx::log!("rag_pg: could not write \"{FILE}\": {error}");
     }
-}
-
-fn now() -> i64 {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
-}
-
-fn database() -> u32 {
-    // SAFETY: reads this process's variable.
-    unsafe { pg_sys::MyDatabaseId }.to_u32()
 }
 
 /// A search or an answer under way. What ends without [`Counting::end`] has failed, or was cancelled.
@@ -154,54 +145,63 @@ impl Drop for Counting {
 
 /// Counts a call of a collection of this database that took so long.
 pub fn count(collection: i32, kind: Kind, end: End, took: Duration) {
-    if !IS_SHARED.load(Relaxed) {
+    if STATS.start().is_none() {
         return;
     }
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let call = Call { kind, end, micros, now: now() };
-    let key = Key { database: database(), collection };
+    let key = Key { database: database().to_u32(), collection };
     let counted = try_count(key, &call).or_else(|| {
-        STATS.exclusive().claim(key, call.now)?;
+        with_stats_mut(|stats| stats.claim(key, call.now)).flatten()?;
         try_count(key, &call)
     });
     match counted {
         Some(true) if guc::worker::workers() > 0 && !is_standby() => wake_indexer(),
         Some(_) => {}
-        None => STATS.share().lose(),
+        None => with_stats(QueryStats::lose).unwrap_or_default(),
     }
 }
 
 /// `None` where the collection has no slot; else whether a worker should store.
 fn try_count(key: Key, call: &Call) -> Option<bool> {
-    let stats = STATS.share();
-    let at = stats.find(key, HINT.get())?;
-    HINT.set(at);
-    Some(stats.count(at, call, PATIENCE))
+    with_stats(|stats| {
+        let at = stats.find(key, HINT.get())?;
+        HINT.set(at);
+        Some(stats.count(at, call, PATIENCE))
+    })
+    .flatten()
 }
 
-/// Stores what this database's slots say, now and then. What cannot be stored now is later. An error is a wish to stop.
+/// Stores what this database's slots count, now and then. What cannot be stored now is stored later. An error is a request to
+/// stop.
 pub fn store(host: &Host) -> Result<(), Failed> {
-    if !IS_SHARED.load(Relaxed) || STORED.get().is_some_and(|at| at.elapsed() < STORE_EVERY) {
+    if STORED.get().is_some_and(|at| at.elapsed() < STORE_EVERY) {
         return Ok(());
     }
     STORED.set(Some(Instant::now()));
-    let lost = STATS.share().take_lost();
+    let here = database().to_u32();
+    let Some((lost, is_stored)) = with_stats(|stats| (stats.take_lost(), stats.is_stored(here)))
+    else {
+        return Ok(());
+    };
     if lost > 0 {
         pgrx::log!(
             "rag_pg: {lost} searches and answers were not counted: the server has counters for {SLOTS} collections"
         );
     }
-    if STATS.share().is_stored(database()) {
+    if is_stored {
         return Ok(());
     }
-    match host.transaction(|| Ok(write())) {
+    match host.transaction(|| Ok(write(here))) {
         Ok((counted, gone)) => {
-            let (database, now) = (database(), now());
-            STATS.share().stored(database, &counted, now);
+            let now = now();
+            with_stats(|stats| stats.stored(here, &counted, now));
             if !gone.is_empty() {
-                STATS.exclusive().forget(|key, used_at| {
-                    let is_gone = key.database == database && gone.contains(&key.collection);
-                    is_gone && is_old(used_at, now)
+                with_stats_mut(|stats| {
+                    stats.forget(|key, used_at| {
+                        let is_gone = key.database == here && gone.contains(&key.collection);
+                        is_gone && is_old(used_at, now)
+                    });
                 });
             }
             Ok(())
@@ -215,11 +215,11 @@ pub fn store(host: &Host) -> Result<(), Failed> {
 }
 
 /// Writes what is not stored; returns it, and the collections among it that are not there.
-fn write() -> (Vec<Counted>, Vec<i32>) {
+fn write(database: u32) -> (Vec<Counted>, Vec<i32>) {
     as_extension_owner(|| {
         // Whoever stored before has committed, so that what is read below is newer than the table.
         execute("LOCK TABLE rag.query_total IN SHARE ROW EXCLUSIVE MODE", &[]);
-        let counted = STATS.share().read(database(), true);
+        let counted = with_stats(|stats| stats.read(database, true)).unwrap_or_default();
         let sql = statement!("search/query_stats_store");
         let args = arguments(&counted);
         let gone = query(sql, &args, |row| required(&row, 1));
@@ -240,31 +240,34 @@ fn arguments(counted: &[Counted]) -> [pgrx::datum::DatumWithOid<'static>; 5] {
     ]
 }
 
-/// Counters of a collection and kind.
-pub struct Row {
-    /// Its name.
-    pub collection: String,
-    /// `search` or `answer`.
-    pub kind: String,
-    /// See [`WIDTH`].
-    pub numbers: Vec<i64>,
+row! {
+    /// Counters of a collection and kind.
+    pub struct QueryTotals {
+        pub collection: String,
+        /// `search` or `answer`.
+        pub kind: String,
+        /// See [`WIDTH`].
+        pub numbers: Vec<i64>,
+    }
 }
 
 /// Counters of the collections that the caller may know them of.
-pub fn rows() -> Vec<Row> {
-    let is_shared = IS_SHARED.load(Relaxed);
-    let counted = if is_shared { STATS.share().read(database(), false) } else { Vec::new() };
-    let [collections, kinds, incarnations, numbers, width] = arguments(&counted);
-    let args =
-        [collections, kinds, incarnations, numbers, width, current_user().into(), is_shared.into()];
+pub fn totals() -> Vec<QueryTotals> {
+    let counted = with_stats(|stats| stats.read(database().to_u32(), false));
+    let is_counted = counted.is_some();
+    let [collections, kinds, incarnations, numbers, width] =
+        arguments(&counted.unwrap_or_default());
+    let args = [
+        collections,
+        kinds,
+        incarnations,
+        numbers,
+        width,
+        current_user().into(),
+        is_counted.into(),
+    ];
     let sql = statement!("search/query_stats_read");
-    as_extension_owner(|| {
-        read(sql, &args, |row| Row {
-            collection: required(&row, 1),
-            kind: required(&row, 2),
-            numbers: required(&row, 3),
-        })
-    })
+    as_extension_owner(|| read(sql, &args, |row| QueryTotals::read(&row)))
 }
 
 fn is_old(used_at: i64, now: i64) -> bool {
@@ -273,10 +276,8 @@ fn is_old(used_at: i64, now: i64) -> bool {
 
 /// Frees the slots of databases that were dropped.
 pub fn forget_databases(is_there: impl Fn(pg_sys::Oid) -> bool) {
-    if IS_SHARED.load(Relaxed) {
-        let now = now();
-        STATS
-            .exclusive()
-            .forget(|key, used_at| is_old(used_at, now) && !is_there(key.database.into()));
-    }
+    let now = now();
+    with_stats_mut(|stats| {
+        stats.forget(|key, used_at| is_old(used_at, now) && !is_there(key.database.into()));
+    });
 }

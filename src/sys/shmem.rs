@@ -3,7 +3,7 @@
 
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{pg_guard, pg_sys};
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 
 /// An area of shared memory.
@@ -14,9 +14,9 @@ pub struct Area {
     pub bytes: fn() -> usize,
     /// Writes the first contents into memory of that size: when the server starts, and when it starts again after a
     /// crash of a process.
-    pub initialise: unsafe fn(*mut u8),
+    pub initialise: unsafe fn(*mut c_void),
     /// Null before the server has started, or where the area was not reserved.
-    pub start: AtomicPtr<u8>,
+    pub start: AtomicPtr<c_void>,
 }
 
 /// Areas reserved: there are few of them, and no memory is allocated in a hook.
@@ -72,7 +72,6 @@ unsafe extern "C-unwind" fn start_up() {
             let mut is_there = false;
             let start =
                 pg_sys::ShmemInitStruct(area.name.as_ptr(), (area.bytes)(), &raw mut is_there);
-            let start = start.cast::<u8>();
             if !is_there {
                 (area.initialise)(start);
             }
@@ -83,17 +82,26 @@ unsafe extern "C-unwind" fn start_up() {
 
 impl Area {
     /// Where the area lies; `None` where it was not reserved.
-    pub fn start(&self) -> Option<*mut u8> {
+    pub fn start(&self) -> Option<*mut c_void> {
         // Backends inherit the pointer from the postmaster.
         Some(self.start.load(SeqCst)).filter(|start| !start.is_null())
     }
 
     /// Runs `body` while no other process uses the area. `body` must not raise an error.
-    pub fn locked<T>(&self, body: impl FnOnce() -> T) -> T {
+    pub fn exclusively<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.locked(pg_sys::LWLockMode::LW_EXCLUSIVE, body)
+    }
+
+    /// Runs `body` while no other process uses the area exclusively. `body` must not raise an error.
+    pub fn shared<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.locked(pg_sys::LWLockMode::LW_SHARED, body)
+    }
+
+    fn locked<T>(&self, mode: pg_sys::LWLockMode::Type, body: impl FnOnce() -> T) -> T {
         // SAFETY: the tranche was requested with the area.
         unsafe {
             let lock = &raw mut (*pg_sys::GetNamedLWLockTranche(self.name.as_ptr())).lock;
-            pg_sys::LWLockAcquire(lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
+            pg_sys::LWLockAcquire(lock, mode);
             let result = body();
             pg_sys::LWLockRelease(lock);
             result

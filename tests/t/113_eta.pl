@@ -1,7 +1,8 @@
 # The rate and the time left that rag.status shows. Pins: a rate taken before documents are stored, which was a third too good;
 # none at all on a subscriber of logical replication.
 #
-#   RAG_PG_ETA_SECONDS=n   a backfill that takes about that long
+#   RAG_PG_ETA_SECONDS=n   a backfill that takes about that long (150): what a worker has done of the documents that it stores
+#                          together is estimated, and they are a large part of a shorter one
 use strict;
 use warnings;
 
@@ -11,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $seconds = $ENV{RAG_PG_ETA_SECONDS} || 45;
+my $seconds = $ENV{RAG_PG_ETA_SECONDS} || 150;
 my $provider = Provider->start or plan skip_all => 'the provider of the tests is not built (RAG_PG_PROVIDER)';
 my $address = $provider->address;
 my $conf = "rag_pg.allowed_hosts = '$address'\nrag_pg.worker_naptime = 1s\n";
@@ -52,8 +53,7 @@ for my $sample (grep { $_->{at} > $start + 0.4 * ($end - $start) && $_->{at} < $
 @off = sort { $a <=> $b } @off;
 note(sprintf('median %.1f %%, worst %.1f %%: %s s shown, %.1f s left, %s/s', 100 * $off[ @off / 2 ], 100 * $worst->[0], @$worst[ 1 .. 3 ]));
 cmp_ok(scalar(@off), '>', 10, 'there are figures while it lasts');
-# A short run on a machine that is shared: the figures above are what to look at, for longer runs.
-cmp_ok($off[ @off / 2 ], '<=', 0.5, 'the time left is of the right size');
+cmp_ok($worst->[0], '<=', 0.15, 'the time left is shown within 15 % of the truth');
 is($node->safe_psql('postgres', 'SELECT eta FROM rag.status'), '00:00:00', 'in the end there is none');
 
 # On a subscriber, whose own workers index what is replicated.

@@ -10,7 +10,7 @@
 //! Inside of `model`: formats of files (`manifest`, `onnx`, `tokenizer`), then what lies on disk (`inventory`, `store`),
 //! then what runs (`runtime`, `session`, `local` and the model kinds), then what brings models (`hub`, `import`,
 //! `install`). Inside of `remote`: what a model is (`spec` and its parts), then `client` and `call`, then what drives
-//! calls (`spread`), then the model kinds.
+//! calls (`fan_out`), then the model kinds.
 pub mod answer;
 pub mod chunk;
 pub mod error;

@@ -18,6 +18,7 @@ UPDATE rag.job j
    SET token = pg_catalog.nextval('rag.token'),
        ready_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3),
        worker = pg_catalog.pg_backend_pid(),
+       begun_at = pg_catalog.clock_timestamp(),
        losses = j.losses + 1
   FROM ready
  WHERE j.token = ready.token

@@ -1,10 +1,10 @@
 -- Run by rag_query_stats as the extension's owner: $1 to $5 as in query_stats_store.sql, $6 who asks, $7 whether calls are counted,
 -- so that none is shown as none.
-SELECT c.name, k.kind,
+SELECT c.name AS collection, k.kind,
        ARRAY(SELECT COALESCE(t.earlier[at], 0) + CASE WHEN n.incarnation = t.incarnation THEN 0 ELSE COALESCE(t.counters[at], 0) END
                     + COALESCE(n.counters[at], 0)
                FROM pg_catalog.generate_series(1, $5) AS at
-              ORDER BY at)
+              ORDER BY at) AS numbers
   FROM rag.collection c
   JOIN pg_catalog.pg_class r ON r.oid = c.source
  CROSS JOIN (VALUES ('search'), ('answer')) AS k (kind)

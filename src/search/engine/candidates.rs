@@ -3,7 +3,7 @@ use crate::search::access_path::AccessPath;
 use crate::search::candidate::ChunkCandidate;
 use crate::search::engine::lexical::{self, LexicalLeg};
 use crate::search::engine::request::Request;
-use crate::search::engine::strategy::{LexicalIndex, Phrases, Strategy, Verdict};
+use crate::search::engine::strategy::{LexicalChoice, Phrases, Strategy, Verdict};
 use crate::search::statement::{DenseScan, Shape, search_settings, statement};
 use crate::sys::plan;
 use crate::sys::plan::scans;
@@ -47,7 +47,7 @@ pub fn generate(request: &Request, depth: usize, wanted: usize) -> Run {
 impl Run {
     fn new(request: &Request, mut strategy: Strategy) -> Self {
         let lexical = lexical::leg(request, &strategy).unwrap_or_else(|reason| {
-            strategy.lexical = LexicalIndex::Builtin(Some(reason));
+            strategy.lexical = LexicalChoice::Builtin(Some(reason));
             lexical::leg(request, &strategy).unwrap_or_default()
         });
         let wanted = strategy.wanted;

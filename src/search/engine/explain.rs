@@ -4,7 +4,7 @@ use crate::search::access_path::{AccessPath, joined};
 use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::candidates::Run;
 use crate::search::engine::request::Request;
-use crate::search::engine::strategy::{LexicalIndex, Phrases};
+use crate::search::engine::strategy::{LexicalChoice, Phrases};
 use crate::search::engine::{Outcome, Ranked, Timings, outcome, ranked};
 use crate::search::options::Options;
 use rag::Result;
@@ -78,7 +78,7 @@ fn lexical_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
         _ => joined(&AccessPath::of(&run.lexical.scans)),
     };
     let found = all.iter().filter(|candidate| candidate.lexical_rank.is_some()).count();
-    Leg { name: "lexical", access, wanted: run.lexical.wanted.clone(), found }
+    Leg { name: "lexical", access, wanted: run.lexical.description.clone(), found }
 }
 
 /// What went otherwise than asked. `gone` candidates were kept by the fusion and rejected after it.
@@ -145,7 +145,7 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
         format!("the vector index gave {found} of {} chunks", strategy.depth),
     );
     note(run.is_incomplete, INCOMPLETE.to_owned());
-    if let LexicalIndex::Builtin(Some(reason)) = strategy.lexical
+    if let LexicalChoice::Builtin(Some(reason)) = strategy.lexical
         && options.lexical_weight > 0.0
     {
         let name = generation.lexical.name();

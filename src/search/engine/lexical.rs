@@ -4,9 +4,9 @@
 //! reads the index itself. The posting lists give candidates, the highest upper bounds of BM25 first; a statement of the caller's own
 //! returns those that are visible, batch by batch, until there are enough or none is left. Hidden rows cost time, never
 //! results.
-use crate::catalog::lexical::{Access, LexicalIndex as Index};
+use crate::catalog::lexical::{Access, LexicalIndex};
 use crate::search::engine::request::Request;
-use crate::search::engine::strategy::{ChunkAccess, LexicalIndex, Passing, Phrases, Strategy};
+use crate::search::engine::strategy::{ChunkAccess, LexicalChoice, Passing, Phrases, Strategy};
 use crate::search::engine::term_statistics::{TermStatistics, statistics, unknown_terms};
 use crate::search::gin_index::{GinEntry, GinIndex};
 use crate::search::options::MAX_CANDIDATES;
@@ -33,14 +33,14 @@ use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 const CANDIDATES: usize = 400;
 /// Most TIDs in one statement.
 const MAX_BATCH: usize = 6_000;
-/// Under row security a statement gets one of a few numbers of TIDs: this one, [`BATCH_STEP`] times as many, and so on.
+/// Under row security a statement gets one of a few numbers of TIDs: this one, [`BATCH_STEP`] overfetch as many, and so on.
 const MIN_PADDED_BATCH: usize = 64;
 /// See [`MIN_PADDED_BATCH`].
 const BATCH_STEP: usize = 8;
 /// Most candidates that are put in order at once.
 const MAX_TOP_K: f64 = 65_536.0;
 /// Most TIDs of posting lists that a search reads, at some nanoseconds each. Where not all chunks pass, up to
-/// [`MAX_POSTINGS_FACTOR`] times as many.
+/// [`MAX_POSTINGS_FACTOR`] overfetch as many.
 const MAX_POSTINGS: f64 = 200_000.0;
 /// See [`MAX_POSTINGS`].
 const MAX_POSTINGS_FACTOR: f64 = 10.0;
@@ -69,7 +69,7 @@ pub struct LexicalLeg {
     /// What was read.
     pub scans: Vec<Scan>,
     /// What was searched for, for `rag_explain`.
-    pub wanted: Option<String>,
+    pub description: Option<String>,
 }
 
 /// Runs the leg of a strategy. An error says why another extension's index will not do.
@@ -83,8 +83,8 @@ pub fn leg(request: &Request, strategy: &Strategy) -> Result<LexicalLeg, &'stati
     if !request.has_lexical_leg() {
         return Ok(leg);
     }
-    match (&strategy.source, statistics, strategy.lexical, &request.foreign_index) {
-        (ChunkAccess::Indexes { .. }, _, LexicalIndex::Foreign, Access::Index(index)) => {
+    match (&strategy.access, statistics, strategy.lexical, &request.foreign_index) {
+        (ChunkAccess::Indexes { .. }, _, LexicalChoice::Foreign, Access::Index(index)) => {
             foreign_leg(request, strategy, leg, index)
         }
         (ChunkAccess::Indexes { selectivity, .. }, Some(statistics), ..) => {
@@ -107,7 +107,7 @@ fn compared_leg(
     let lexemes = any_of(leg.terms.iter().map(|term| &term.lexeme));
     leg.partials =
         partials_of(request, strategy, &encoding(&leg.terms), lexemes.as_deref(), tids.to_vec());
-    leg.wanted = lexemes.map(|lexemes| format!("chunks with {lexemes}"));
+    leg.description = lexemes.map(|lexemes| format!("chunks with {lexemes}"));
     leg.scans = vec![Scan::Tids(request.resolved.generation.chunks)];
     leg
 }
@@ -117,7 +117,7 @@ fn foreign_leg(
     request: &Request,
     strategy: &Strategy,
     mut leg: LexicalLeg,
-    index: &Index,
+    index: &LexicalIndex,
 ) -> Result<LexicalLeg, &'static str> {
     let is_filtered = request.filter.sql().is_some() || strategy.must_match(request).is_some();
     let asked = strategy.depth.max(if is_filtered { MAX_CANDIDATES } else { 0 }) + SPARE;
@@ -136,7 +136,7 @@ fn foreign_leg(
         return Err("too few of its best pass filter and phrases");
     }
     leg.ranked = Some(count);
-    leg.wanted = Some(format!("its best {count}"));
+    leg.description = Some(format!("its best {count}"));
     Ok(leg)
 }
 
@@ -293,8 +293,8 @@ impl PostingScan<'_> {
         leg
     }
 
-    /// Replaces estimates by what was counted. Under row security the visible candidates are counted where the fusion sees all of
-    /// a term's; which terms these are depends on nothing that the caller may not see.
+    /// Replaces estimates by counts. Under row security sets `None`, by which the fusion counts the visible chunks itself, for terms
+    /// all of whose chunks are candidates; which terms these are depends on nothing that the caller may not see.
     fn refine_frequencies(&self, terms: &mut [Term], lists: &PostingLists, top: &VisibleTopK) {
         if self.strategy.must_match(self.request).is_some() {
             return;
@@ -332,7 +332,7 @@ impl PostingScan<'_> {
         let most = lexemes.map(|lexemes| format!("chunks with most of {lexemes}"));
         let wanted: Vec<String> =
             most.into_iter().chain(is_sampled.then(|| "a sample".to_owned())).collect();
-        leg.wanted = (!wanted.is_empty()).then(|| wanted.join(", and "));
+        leg.description = (!wanted.is_empty()).then(|| wanted.join(", and "));
     }
 
     /// How many candidates the leg should have.
@@ -358,14 +358,15 @@ impl PostingScan<'_> {
             })
             .collect();
         let wanted = self.wanted();
-        let (mut top, mut after, mut seen, mut times) = (VisibleTopK::default(), None, 0, 1.25);
+        let (mut top, mut after, mut seen, mut overfetch) = (VisibleTopK::default(), None, 0, 1.25);
         while top.candidates.len() < wanted {
             pgrx::check_for_interrupts!();
             let missing = (wanted - top.candidates.len()) as f64;
             let bound = if after.is_none() { MAX_BATCH as f64 } else { MAX_TOP_K };
-            let share = if self.request.is_restricted() { self.share / times } else { 1.0 };
+            let share = if self.request.is_restricted() { self.share / overfetch } else { 1.0 };
             let count = (missing / share).max(missing).min(bound).ceil() as usize;
             let batch = top_k(&postings, count, after);
+            // Under row security a statement runs also without candidates, so that its work shows nothing.
             if after.is_none() && batch.is_empty() && self.request.has_policies {
                 self.visible_of(&[], encoding);
             }
@@ -387,7 +388,7 @@ impl PostingScan<'_> {
                 break;
             }
             after = batch.last().copied();
-            times *= 2.0;
+            overfetch *= 2.0;
         }
         top.candidates.truncate(wanted);
         top

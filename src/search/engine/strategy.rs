@@ -20,8 +20,8 @@ const MAX_COMPARED: usize = 50_000;
 #[derive(Debug, Clone)]
 pub struct Strategy {
     pub phrases: Phrases,
-    pub source: ChunkAccess,
-    pub lexical: LexicalIndex,
+    pub access: ChunkAccess,
+    pub lexical: LexicalChoice,
     /// Ranks of each leg that count.
     pub depth: usize,
     pub wanted: usize,
@@ -71,7 +71,7 @@ pub struct Selectivity {
 
 /// Which index finds the chunks of the lexical leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LexicalIndex {
+pub enum LexicalChoice {
     /// The built-in one; if the collection has another extension's, why not that.
     Builtin(Option<&'static str>),
     /// Another extension's.
@@ -111,28 +111,28 @@ impl Strategy {
             };
             allow_list = passing.all;
         }
-        let source = match allow_list {
+        let access = match allow_list {
             Some(tids) => ChunkAccess::AllowList(Rc::new(tids)),
             None => ChunkAccess::Indexes { check, selectivity },
         };
-        let lexical = match (&request.foreign_index, &source) {
-            (Access::Builtin, _) => LexicalIndex::Builtin(None),
-            (Access::Instead(reason), _) => LexicalIndex::Builtin(Some(reason)),
-            (Access::Index(_), ChunkAccess::AllowList(_)) => LexicalIndex::Builtin(Some(COMPARED)),
-            (Access::Index(_), ChunkAccess::Indexes { .. }) => LexicalIndex::Foreign,
+        let lexical = match (&request.foreign_index, &access) {
+            (Access::Builtin, _) => LexicalChoice::Builtin(None),
+            (Access::Instead(reason), _) => LexicalChoice::Builtin(Some(reason)),
+            (Access::Index(_), ChunkAccess::AllowList(_)) => LexicalChoice::Builtin(Some(COMPARED)),
+            (Access::Index(_), ChunkAccess::Indexes { .. }) => LexicalChoice::Foreign,
         };
-        Self { phrases, source, lexical, depth, wanted }
+        Self { phrases, access, lexical, depth, wanted }
     }
 
     /// Judges a run of this strategy.
     pub fn judge(&self, request: &Request, run: &Run) -> Verdict {
         let found = run.candidates.len();
         let mut verdict = Verdict::Enough;
-        if let ChunkAccess::Indexes { check, selectivity } = self.source {
+        if let ChunkAccess::Indexes { check, selectivity } = self.access {
             let are_some_gone = run.fused_count == 0 || found < run.fused_count;
             if check == Check::Late && found < self.wanted && are_some_gone {
-                let source = ChunkAccess::Indexes { check: Check::Early, selectivity };
-                return Verdict::Retry(Self { source, ..self.clone() });
+                let access = ChunkAccess::Indexes { check: Check::Early, selectivity };
+                return Verdict::Retry(Self { access, ..self.clone() });
             }
             let is_short =
                 found < self.wanted && (request.is_restricted() || check == Check::Early);
@@ -155,10 +155,10 @@ impl Strategy {
     fn comparing_all(&self, request: &Request) -> Option<Self> {
         let tids = Passing::find(request, self.depth, MAX_COMPARED, |_| true).all?;
         let lexical = match self.lexical {
-            LexicalIndex::Foreign => LexicalIndex::Builtin(Some(COMPARED)),
-            builtin @ LexicalIndex::Builtin(_) => builtin,
+            LexicalChoice::Foreign => LexicalChoice::Builtin(Some(COMPARED)),
+            builtin @ LexicalChoice::Builtin(_) => builtin,
         };
-        Some(Self { source: ChunkAccess::AllowList(Rc::new(tids)), lexical, ..self.clone() })
+        Some(Self { access: ChunkAccess::AllowList(Rc::new(tids)), lexical, ..self.clone() })
     }
 
     /// What every candidate must match: a `tsquery` in its text form.
@@ -171,12 +171,12 @@ impl Strategy {
 
     /// Whether the legs check filter and source themselves.
     pub fn checks_early(&self) -> bool {
-        matches!(self.source, ChunkAccess::Indexes { check: Check::Early, .. })
+        matches!(self.access, ChunkAccess::Indexes { check: Check::Early, .. })
     }
 
     /// The allow-list, if one is compared.
     pub fn allow_list(&self) -> Option<&Rc<Vec<ItemPointerData>>> {
-        match &self.source {
+        match &self.access {
             ChunkAccess::AllowList(tids) => Some(tids),
             ChunkAccess::Indexes { .. } => None,
         }

@@ -25,7 +25,7 @@ pub struct TermStatistics {
 /// chunks that pass, so that frequencies are counted.
 pub fn statistics<'a>(request: &'a Request, strategy: &Strategy) -> Option<&'a TermStatistics> {
     let known = request.statistics.get();
-    match strategy.source {
+    match strategy.access {
         _ if known.is_some() => known,
         _ if !request.has_policies => {
             Some(request.statistics.get_or_init(|| count_by_index(request)))
