@@ -29,6 +29,7 @@ use crate::sys::workers::yield_database::{is_database_requested, terminate_build
 use crate::worker::work::{TurnEnd, Work};
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
+use rag::queue::unstored::Unstored;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,8 @@ pub struct Drain {
     /// Why a generation is retried later; `rag_work()` raises it when the rest of the queue is drained.
     outage: Option<Failed>,
     conflicts: u32,
+    /// What transactions that failed were to store.
+    unstored: Unstored,
     pending_lists: PendingLists,
     /// When old log entries were last deleted.
     pruned: Option<Instant>,
@@ -89,6 +92,7 @@ impl Drain {
             generations: HashMap::new(),
             outage: None,
             conflicts: 0,
+            unstored: Unstored::default(),
             pending_lists: PendingLists::default(),
             pruned: None,
         }
@@ -270,7 +274,7 @@ impl Drain {
             WorkStep::Scan => scan::page(host, generation, state.page_size.unwrap_or(scan::PAGE)),
             WorkStep::Jobs => {
                 self.pending_lists.add(generation);
-                batch::work(host, generation, others, &mut state.mean_bytes)
+                batch::work(host, generation, others, &mut state.mean_bytes, &mut self.unstored)
                     .map(|end| end != End::Nothing)
             }
             WorkStep::Switch => switch::switch_when_complete(host, generation),
@@ -380,6 +384,11 @@ impl Work for Drain {
 
     fn turn(&mut self, _is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         Drain::turn(self)
+    }
+
+    fn holds_results(&mut self) -> bool {
+        self.unstored.tidy();
+        !self.unstored.is_empty()
     }
 
     fn shut_down(&mut self) {
