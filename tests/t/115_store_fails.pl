@@ -50,7 +50,7 @@ sub fails
 	$insert //= 'SELECT i, \'Document \' || i || \' is short.\' FROM generate_series(' . ($last + 1) . ', ' . ($last += 40) . ') i';
 	$sql->("INSERT INTO docs $insert");
 	wait_until("$what: storing fails", sub { $sql->('SELECT is_called AND last_value >= ' . $count . ' FROM failures') eq 't' });
-	wait_until("$what: and that is recorded", sub { $sql->("SELECT paused IS NOT NULL OR error IS NOT NULL FROM rag.status") eq 't' || $sql->('SELECT count(*) FROM rag.job WHERE attempts > 0') > 0 });
+	wait_until("$what: and that is recorded", sub { $sql->("SELECT bool_or(paused IS NOT NULL OR error IS NOT NULL) FROM rag.generation_status") eq 't' || $sql->('SELECT count(*) FROM rag.job WHERE attempts > 0') > 0 });
 	$sql->("DELETE FROM failing; SELECT rag_retry('docs')");
 	wait_for_indexed($node, 'docs');
 	is($sql->('SELECT indexed = documents, dead FROM rag.status'), 't|0', "$what: all is indexed in the end");
@@ -72,7 +72,7 @@ fails('an exception about every row', 'P0001', 40);
 $sql->("ALTER TABLE $chunks ADD CONSTRAINT fussy CHECK (content OPERATOR(pg_catalog.!~) 'unspeakable')");
 $sql->("INSERT INTO docs SELECT i, 'Document ' || i || CASE i WHEN 1013 THEN ' is unspeakable.' ELSE ' is good.' END FROM generate_series(1001, 1064) i");
 wait_for_indexed($node, 'docs');
-is($sql->("SELECT string_agg(document_key::text, ',') FROM rag.dead_job"), '{"id": 1013}', 'a document that a constraint refuses is given up');
+is($sql->("SELECT string_agg(document_key::text, ',') FROM rag.dead_job"), '["1013"]', 'a document that a constraint refuses is given up');
 is($sql->('SELECT documents - indexed FROM rag.status'), '1', 'the others are in');
 is(again(), '', 'and none was embedded twice');
 $sql->("ALTER TABLE $chunks DROP CONSTRAINT fussy; SELECT rag_retry('docs')");
@@ -81,7 +81,7 @@ is($sql->('SELECT documents - indexed FROM rag.status'), '0', 'it is accepted at
 is(again(), '', 'and was not embedded again for it');
 
 # A document that is stored in parts.
-fails('a long document', '40001', 2, "SELECT 5000, string_agg('Sentence ' || i || ' tells of matter ' || i || ', which is its own, and of no other matter that was ever told of, whatever they say.', ' ') FROM generate_series(1, 3000) i");
+fails('a long document', '40001', 2, "SELECT 5000, string_agg('Sentence ' || i || ' tells of matter ' || i || ', which is its own, and of no other matter that was ever told of: it is number ' || i || '.', ' ') FROM generate_series(1, 3000) i");
 cmp_ok($sql->('SELECT count(*) FROM docs_chunks WHERE id = 5000'), '>', 2_048, 'which has more than one part');
 
 # The worker does not leave before it could store it.
