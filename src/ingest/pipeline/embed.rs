@@ -214,10 +214,12 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     /// what is embedded is stored at once. Small documents of other generations are indexed meanwhile.
     fn give_way(&mut self) -> Result<(), Failed> {
         let until = Instant::now() + std::mem::take(&mut self.pace.rest);
-        let gives_way = self.live.others.is_some() && guc::worker::nice() > 0;
-        while gives_way && Instant::now() < until {
-            self.live.host.show(Some("rag_pg: leaving the processors to others"));
+        while self.live.others.is_some() && guc::worker::nice() > 0 {
             let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.live.host.show(Some("rag_pg: leaving the processors to others"));
             self.live.host.sleep(left.min(rate_limit::LONGEST_SLEEP))?;
             self.live.keep_alive()?;
         }

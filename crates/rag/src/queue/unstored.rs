@@ -67,9 +67,8 @@ impl Unstored {
 
     /// Frees what is taken out, and what is too old.
     pub fn tidy(&mut self) {
-        self.batches.retain(|batch| {
-            !batch.handles.is_empty() && batch.failed_at.elapsed() < KEPT_FOR
-        });
+        self.batches
+            .retain(|batch| !batch.handles.is_empty() && batch.failed_at.elapsed() < KEPT_FOR);
     }
 
     /// Whether nothing is kept.

@@ -4,7 +4,7 @@ use super::cancel::Cancel;
 use super::client::Client;
 use super::failure::Failure;
 use super::failure_kind::{FailureKind, Size};
-use super::fault::{Blame, Fault, Sender, find};
+use super::fault::{Blame, Fault, Refusal, Sender, find};
 use super::limit::now;
 use crate::model::Checkpoint;
 use crate::model::watch::run_watched;
@@ -46,6 +46,8 @@ struct Job<'a, T, S, P> {
     /// Asks for a harmless text; `None` where the first failure ends the call.
     probe: Option<P>,
     cancel: Cancel,
+    /// Held while it is looked for what is refused.
+    search: Mutex<()>,
     shared: Mutex<State<T>>,
 }
 
@@ -97,7 +99,8 @@ fn run<T: Send>(
     let shared = Mutex::new(State { pending: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
     let others = counts.len() - suspects;
-    let job = Job { client, counts, others, overhead_tokens, send, probe, cancel, shared };
+    let search = Mutex::default();
+    let job = Job { client, counts, others, overhead_tokens, send, probe, cancel, search, shared };
     if !counts.is_empty() {
         let alone = (others..counts.len()).map(|text| text..text + 1);
         job.lock().pending = job.fitting(0..others).into_iter().chain(alone).collect();
@@ -123,7 +126,9 @@ where
     /// Sends what waits, on as many threads as the model takes requests at once.
     fn work(&self) {
         // Should nothing succeed, one request shows it as well as many.
-        if self.isolates_failures() && !self.client.pace().has_worked(now()) {
+        if self.isolates_failures()
+            && (self.client.pace().was_refused() || !self.client.pace().has_worked(now()))
+        {
             self.send_next();
         }
         let pending = self.lock().pending.len();
@@ -152,6 +157,9 @@ where
         let Err(mut failure) = self.send(range.clone(), retry) else { return true };
         // It failed in an earlier attempt, too.
         failure.times += u32::from(range.start >= self.others);
+        // Should all be refused, one search shows it as well as one on each thread.
+        let is_refused = matches!(failure.kind, FailureKind::Refused | FailureKind::Unusable);
+        let _alone = is_refused.then(|| self.search.lock().unwrap_or_else(PoisonError::into_inner));
         let is_large = matches!(failure.kind, FailureKind::TooLarge(_) | FailureKind::Exhausted(_));
         let ended = if self.isolates_failures() || is_large && range.len() > 1 {
             find(&mut search, range, failure)
@@ -181,8 +189,8 @@ where
     }
 
     fn send(&self, texts: Range<usize>, retry: RetryPolicy) -> Result<(), Failure> {
-        if let Some(fault) = &self.lock().parts.fault {
-            return Err(Failure::new(FailureKind::Model, fault.error.clone()));
+        if let Some(ended) = self.ended() {
+            return Err(ended);
         }
         let results = (self.send)(texts.clone(), retry, &self.cancel)?;
         let mut shared = self.lock();
@@ -191,6 +199,13 @@ where
             *place = Some(result);
         }
         Ok(())
+    }
+
+    /// The failure that has ended the call, if one has.
+    fn ended(&self) -> Option<Failure> {
+        let shared = self.lock();
+        let fault = shared.parts.fault.as_ref()?;
+        Some(Failure::new(FailureKind::Model, fault.error.clone()))
     }
 
     /// The texts in requests that keep the limits, and have the sizes that work as far as is known.
@@ -231,6 +246,9 @@ where
     }
 
     fn probe(&mut self) -> Result<(), Failure> {
+        if let Some(ended) = self.job.ended() {
+            return Err(ended);
+        }
         match &self.job.probe {
             Some(probe) => probe(&self.job.cancel),
             None => Err(Failure::new(FailureKind::Refused, Error::cancelled())),
@@ -261,8 +279,12 @@ where
         is_of_size
     }
 
-    fn is_accident(&mut self) -> bool {
-        self.job.client.pace().is_accident(now())
+    fn was_refused(&self) -> bool {
+        self.job.client.pace().was_refused()
+    }
+
+    fn note_refusal(&mut self) -> Refusal {
+        self.job.client.pace().note_refusal(now())
     }
 
     fn reject(&mut self, text: usize, fault: Fault) {

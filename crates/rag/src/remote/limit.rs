@@ -5,6 +5,7 @@
 //! processes needs no lock, and a process that dies leaves nothing behind but one unused turn.
 use super::adapt::Adapted;
 use super::failure_kind::Size;
+use super::fault::Refusal;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -180,10 +181,20 @@ impl Pace {
         self.unexplained.swap(texts as u64, Relaxed) > 0
     }
 
-    /// Notes that a text and a harmless one were both refused. Whether that may be an accident: the first time after a request
-    /// succeeded in the last minute.
-    pub(super) fn is_accident(&self, now: u64) -> bool {
-        self.refused.fetch_add(1, Relaxed) == 0 && self.has_worked(now)
+    /// Notes that a text and a harmless one were both refused, and says how much that shows where a request succeeded in the last
+    /// minute, or did not.
+    pub(super) fn note_refusal(&self, now: u64) -> Refusal {
+        let before = self.refused.fetch_add(1, Relaxed);
+        match (self.has_worked(now), before) {
+            (false, _) => Refusal::Certain,
+            (true, 0) => Refusal::Accident,
+            (true, _) => Refusal::Again,
+        }
+    }
+
+    /// Whether a text and a harmless one were both refused, and no request succeeded since.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Relaxed) > 0
     }
 
     /// Whether a request succeeded in the last minute.

@@ -85,8 +85,11 @@ impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
     fn is_of_size(&mut self, kind: FailureKind) -> bool {
         kind != FailureKind::Failed
     }
-    fn is_accident(&mut self) -> bool {
-        std::mem::take(&mut self.has_worked)
+    fn was_refused(&self) -> bool {
+        false
+    }
+    fn note_refusal(&mut self) -> Refusal {
+        if std::mem::take(&mut self.has_worked) { Refusal::Accident } else { Refusal::Certain }
     }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.blame);
