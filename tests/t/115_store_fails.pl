@@ -45,9 +45,11 @@ my $last = 0;
 sub fails
 {
 	my ($what, $sqlstate, $count, $insert) = @_;
-	my $texts = $provider->counted->{texts};
+	$provider->count;
 	$sql->("SELECT setval('failures', 1, false); DELETE FROM failing; INSERT INTO failing VALUES ('$sqlstate')");
-	$insert //= 'SELECT i, \'Document \' || i || \' is short.\' FROM generate_series(' . ($last + 1) . ', ' . ($last += 40) . ') i';
+	my ($from, $to) = ($last + 1, $last + 40);
+	$last = $to unless $insert;
+	$insert //= "SELECT i, 'Document ' || i || ' is short.' FROM generate_series($from, $to) i";
 	$sql->("INSERT INTO docs $insert");
 	wait_until("$what: storing fails", sub { $sql->('SELECT is_called AND last_value >= ' . $count . ' FROM failures') eq 't' });
 	wait_until("$what: and that is recorded", sub { $sql->("SELECT bool_or(paused IS NOT NULL OR error IS NOT NULL) FROM rag.generation_status") eq 't' || $sql->('SELECT count(*) FROM rag.job WHERE attempts > 0') > 0 });
@@ -55,7 +57,7 @@ sub fails
 	wait_for_indexed($node, 'docs');
 	is($sql->('SELECT indexed = documents, dead FROM rag.status'), 't|0', "$what: all is indexed in the end");
 	is(again(), '', "$what: and nothing was embedded twice");
-	cmp_ok($provider->counted->{texts} - $texts, '>=', 1, "$what: what was counted is what was embedded");
+	cmp_ok($provider->counted->{texts}, '>=', 40, "$what: all were counted");
 	return;
 }
 
@@ -69,6 +71,7 @@ fails('a right that is missing', '42501', 1);
 fails('an exception about every row', 'P0001', 40);
 
 # One document's text is refused, and the others of its batch are not.
+$provider->count;
 $sql->("ALTER TABLE $chunks ADD CONSTRAINT fussy CHECK (content OPERATOR(pg_catalog.!~) 'unspeakable')");
 $sql->("INSERT INTO docs SELECT i, 'Document ' || i || CASE i WHEN 1013 THEN ' is unspeakable.' ELSE ' is good.' END FROM generate_series(1001, 1064) i");
 wait_for_indexed($node, 'docs');
@@ -85,6 +88,7 @@ fails('a long document', '40001', 2, "SELECT 5000, string_agg('Sentence ' || i |
 cmp_ok($sql->('SELECT count(*) FROM docs_chunks WHERE id = 5000'), '>', 2_048, 'which has more than one part');
 
 # The worker does not leave before it could store it.
+$provider->count;
 $sql->("SELECT setval('failures', 1, false); INSERT INTO failing VALUES ('55P03'); INSERT INTO docs VALUES (6000, 'The last one.')");
 wait_until('storing fails some times', sub { $sql->('SELECT last_value FROM failures') >= 5 });
 $sql->('DELETE FROM failing');

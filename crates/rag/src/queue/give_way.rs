@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// half of the time: nobody else wanted them much, or the work is not divided evenly between threads.
 pub fn rest(wall: Duration, cpu: Duration, threads: usize) -> Duration {
     let ran = cpu / u32::try_from(threads.max(1)).unwrap_or(u32::MAX);
-    if ran * 2 >= wall { Duration::ZERO } else { (wall - ran).min(LONGEST) }
+    if ran * 2 >= wall { Duration::ZERO } else { wall.saturating_sub(ran).min(LONGEST) }
 }
 
 #[cfg(test)]
