@@ -1,5 +1,5 @@
 -- Run by rag_verify: statements, with placeholders, for the indexes that are missing or invalid.
--- $1 documents, $2 chunks, $3 token bits or NULL, $4 number of key columns.
+-- $1 documents, $2 chunks, $3 token bits or NULL, $4 number of key columns, $5 segments, $6 postings.
 WITH valid AS (
     SELECT i.indrelid, i.indisprimary, a.amname, o.opcname, n.nspname,
            ARRAY (SELECT t.attname::text
@@ -35,5 +35,11 @@ SELECT w.statement
         SELECT 'ALTER TABLE {bits} ADD PRIMARY KEY (chunk_id)',
                $3::oid IS NULL
                OR EXISTS (SELECT FROM valid v WHERE v.indrelid = $3 AND v.indisprimary AND v.columns = ARRAY ['chunk_id'])
+         UNION ALL
+        SELECT 'ALTER TABLE {segments} ADD PRIMARY KEY (segment)',
+               EXISTS (SELECT FROM valid v WHERE v.indrelid = $5 AND v.indisprimary AND v.columns = ARRAY ['segment'])
+         UNION ALL
+        SELECT 'ALTER TABLE {postings} ADD PRIMARY KEY (segment, lexeme, part)',
+               EXISTS (SELECT FROM valid v WHERE v.indrelid = $6 AND v.indisprimary AND v.columns = ARRAY ['segment', 'lexeme', 'part'])
        ) AS w
  WHERE NOT w.is_there
