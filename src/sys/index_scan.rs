@@ -14,6 +14,8 @@ const COLUMNS: usize = 3;
 pub enum KeyValue<'a> {
     Int(i32),
     Text(&'a str),
+    /// This one or any before it.
+    UpTo(&'a str),
 }
 
 /// A column of a key.
@@ -108,17 +110,23 @@ impl IndexScan {
         }
     }
 
-    /// Goes before the first row whose key begins with these values, all that were to be given. Rows come in the order of the key.
+    /// Chooses the rows whose key begins with these values, all that were to be given.
     pub fn seek(&mut self, given: &[KeyValue<'_>]) {
         assert!(given.len() == self.key.len(), "a look-up gives all columns");
         let mut keys = [pg_sys::ScanKeyData::default(); COLUMNS];
         for (position, value) in given.iter().enumerate() {
             let of = self.key[position];
-            let (argument, equal) = match (of, value) {
+            let equal = pg_sys::BTEqualStrategyNumber;
+            let (strategy, function, argument) = match (of, value) {
                 (KeyType::Int, KeyValue::Int(number)) => {
-                    (pg_sys::Datum::from(*number), pg_sys::F_INT4EQ)
+                    (equal, pg_sys::F_INT4EQ, pg_sys::Datum::from(*number))
                 }
-                (KeyType::Text, KeyValue::Text(text)) => (self.text(text), pg_sys::F_TEXTEQ),
+                (KeyType::Text, KeyValue::Text(text)) => {
+                    (equal, pg_sys::F_TEXTEQ, self.text(text))
+                }
+                (KeyType::Text, KeyValue::UpTo(text)) => {
+                    (pg_sys::BTLessEqualStrategyNumber, pg_sys::F_TEXT_LE, self.text(text))
+                }
                 _ => unreachable!("a value is of its column's type"),
             };
             // SAFETY: initializes the key; the function compares values of this type.
@@ -127,10 +135,10 @@ impl IndexScan {
                     &raw mut keys[position],
                     0,
                     position as pg_sys::AttrNumber + 1,
-                    pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                    strategy as pg_sys::StrategyNumber,
                     of.oid(),
                     of.collation(),
-                    pg_sys::Oid::from(equal),
+                    pg_sys::Oid::from(function),
                     argument,
                 );
             }
@@ -144,13 +152,21 @@ impl IndexScan {
         }
     }
 
-    /// The next row that the snapshot sees.
+    /// The next of the chosen rows, in the order of the key, that the snapshot sees.
     pub fn next_row(&mut self) -> Option<Row<'_>> {
+        self.row(pg_sys::ScanDirection::ForwardScanDirection)
+    }
+
+    /// The last of them, where none was read yet.
+    pub fn last_row(&mut self) -> Option<Row<'_>> {
+        self.row(pg_sys::ScanDirection::BackwardScanDirection)
+    }
+
+    fn row(&mut self, direction: pg_sys::ScanDirection::Type) -> Option<Row<'_>> {
         let (scan, slot) = (self.scan, self.slot);
         // SAFETY: both are open.
         let is_there = unsafe {
-            let forward = pg_sys::ScanDirection::ForwardScanDirection;
-            self.context.switch_to(|_| pg_sys::index_getnext_slot(scan, forward, slot))
+            self.context.switch_to(|_| pg_sys::index_getnext_slot(scan, direction, slot))
         };
         is_there.then_some(Row { slot, scan: PhantomData })
     }

@@ -33,13 +33,14 @@ CREATE TABLE {segments} (
     -- All posting lists of a small segment; those of others lie in the other table.
     postings    bytea
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.1, toast.autovacuum_vacuum_scale_factor = 0.1);
--- Parts of lists have up to 8 kB, and are read one at a time: in line. Nothing that packs numbers compresses.
+-- Part 0 has the lists of some lexemes from this one on, others a piece of a long list each. Two rows fill a page, and each is read
+-- in whole: in line. Packed numbers do not compress.
 CREATE TABLE {postings} (
     segment int NOT NULL,
     part    int NOT NULL,
     lexeme  text COLLATE pg_catalog."C" NOT NULL,
     data    bytea NOT NULL,
-    PRIMARY KEY (segment, lexeme, part)
+    PRIMARY KEY (segment, part, lexeme)
 ) USING heap WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.1);
 ALTER TABLE {segments} ALTER COLUMN postings SET STORAGE EXTERNAL;
 ALTER TABLE {postings} ALTER COLUMN data SET STORAGE EXTERNAL;

@@ -39,7 +39,7 @@ SELECT w.statement
         SELECT 'ALTER TABLE {segments} ADD PRIMARY KEY (segment)',
                EXISTS (SELECT FROM valid v WHERE v.indrelid = $5 AND v.indisprimary AND v.columns = ARRAY ['segment'])
          UNION ALL
-        SELECT 'ALTER TABLE {postings} ADD PRIMARY KEY (segment, lexeme, part)',
-               EXISTS (SELECT FROM valid v WHERE v.indrelid = $6 AND v.indisprimary AND v.columns = ARRAY ['segment', 'lexeme', 'part'])
+        SELECT 'ALTER TABLE {postings} ADD PRIMARY KEY (segment, part, lexeme)',
+               EXISTS (SELECT FROM valid v WHERE v.indrelid = $6 AND v.indisprimary AND v.columns = ARRAY ['segment', 'part', 'lexeme'])
        ) AS w
  WHERE NOT w.is_there
