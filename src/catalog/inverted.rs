@@ -49,8 +49,7 @@ pub fn open(generation: &Generation) -> Result<Index<SegmentLists>> {
 pub fn segments(generation: &Generation) -> Result<Vec<SegmentRow>> {
     let table = generation.segments;
     let mut scan = IndexScan::open(table, &SEGMENT_KEY, 0).ok_or_else(|| no_index(table))?;
-    let column =
-        |name: &CStr, of: Oid| scan.column(name, of).ok_or_else(|| other_columns(table));
+    let column = |name: &CStr, of: Oid| scan.column(name, of).ok_or_else(|| other_columns(table));
     let number = column(c"segment", pg_sys::INT4OID)?;
     let is_deletion = column(c"is_deletion", pg_sys::BOOLOID)?;
     let chunks = column(c"chunks", pg_sys::INT8OID)?;
@@ -61,8 +60,9 @@ pub fn segments(generation: &Generation) -> Result<Vec<SegmentRow>> {
     while let Some(row) = scan.next_row() {
         let number = row.int(number);
         let count = |column| {
-            u64::try_from(row.bigint(column))
-                .map_err(|_| Error::corrupted(format!("the numbers of segment {number} are negative")))
+            u64::try_from(row.bigint(column)).map_err(|_| {
+                Error::corrupted(format!("the numbers of segment {number} are negative"))
+            })
         };
         rows.push(SegmentRow {
             number,
