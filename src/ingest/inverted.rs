@@ -1,6 +1,7 @@
 //! Writes the inverted file of a generation: each transaction that inserts or deletes chunks adds segments of these, and workers
 //! merge them later. Statistics of terms are exact in every snapshot.
 pub mod merge;
+pub mod rewrite;
 
 use crate::catalog::target::Target;
 use crate::sys::datum::tsvector::StoredTsVector;
