@@ -21,6 +21,7 @@ const POSTINGS_KEY: [(&CStr, KeyType); 3] =
 const GROUPS: KeyValue<'_> = KeyValue::Int(0);
 
 /// A row of the table of segments.
+#[derive(Clone)]
 pub struct SegmentRow {
     pub number: i32,
     pub is_deletion: bool,
@@ -49,8 +50,7 @@ pub fn open(generation: &Generation) -> Result<Index<SegmentLists>> {
 pub fn segments(generation: &Generation) -> Result<Vec<SegmentRow>> {
     let table = generation.segments;
     let mut scan = IndexScan::open(table, &SEGMENT_KEY, 0).ok_or_else(|| no_index(table))?;
-    let column =
-        |name: &CStr, of: Oid| scan.column(name, of).ok_or_else(|| other_columns(table));
+    let column = |name: &CStr, of: Oid| scan.column(name, of).ok_or_else(|| other_columns(table));
     let number = column(c"segment", pg_sys::INT4OID)?;
     let is_deletion = column(c"is_deletion", pg_sys::BOOLOID)?;
     let chunks = column(c"chunks", pg_sys::INT8OID)?;
@@ -61,8 +61,9 @@ pub fn segments(generation: &Generation) -> Result<Vec<SegmentRow>> {
     while let Some(row) = scan.next_row() {
         let number = row.int(number);
         let count = |column| {
-            u64::try_from(row.bigint(column))
-                .map_err(|_| Error::corrupted(format!("the numbers of segment {number} are negative")))
+            u64::try_from(row.bigint(column)).map_err(|_| {
+                Error::corrupted(format!("the numbers of segment {number} are negative"))
+            })
         };
         rows.push(SegmentRow {
             number,
@@ -105,7 +106,9 @@ impl Lists for SegmentLists {
     fn part(&self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
         match self {
             Self::Inline(lists) => lists.part(lexeme, part),
-            Self::Stored { segment, rows } => Ok(rows.part(*segment, lexeme, part).map(Cow::Owned)),
+            Self::Stored { segment, rows } => {
+                Ok(rows.exact(*segment, part, lexeme).map(Cow::Owned))
+            }
         }
     }
 }
@@ -118,7 +121,7 @@ pub struct PostingRows {
 }
 
 impl PostingRows {
-    fn open(generation: &Generation) -> Result<Self> {
+    pub fn open(generation: &Generation) -> Result<Self> {
         let (groups, data) = postings_scan(generation, 3)?;
         let (parts, _) = postings_scan(generation, 3)?;
         Ok(Self { groups: RefCell::new(groups), parts: RefCell::new(parts), data })
@@ -130,7 +133,8 @@ impl PostingRows {
         scan.last_row()?.bytes(self.data)
     }
 
-    fn part(&self, segment: i32, lexeme: &str, part: u32) -> Option<Vec<u8>> {
+    /// The row of this very key.
+    pub fn exact(&self, segment: i32, part: u32, lexeme: &str) -> Option<Vec<u8>> {
         let part = i32::try_from(part).ok()?;
         let mut scan = self.parts.borrow_mut();
         scan.seek(&[KeyValue::Int(segment), KeyValue::Int(part), KeyValue::Text(lexeme)]);
@@ -174,7 +178,7 @@ impl Source for SegmentSource {
         match self {
             Self::Inline(lists) => Source::part(lists, lexeme, part),
             Self::Stored { segment, rows, .. } => {
-                Ok(rows.part(*segment, lexeme, part).map(Cow::Owned))
+                Ok(rows.exact(*segment, part, lexeme).map(Cow::Owned))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Writes the inverted file of a generation: each transaction that inserts or deletes chunks adds segments of these, and workers
 //! merge them later. Statistics of terms are exact in every snapshot.
 pub mod merge;
+pub mod rewrite;
 
 use crate::catalog::target::Target;
 use crate::sys::datum::tsvector::StoredTsVector;
@@ -52,7 +53,7 @@ pub fn store(target: &Target, builder: Builder, is_deletion: bool) -> Result<()>
     }
     let (chunks, length) = (builder.chunks(), builder.length());
     if is_inline(chunks, length) {
-        insert_segment(target, is_deletion, chunks, length, Some(builder.finish_inline()));
+        insert_segment(target, is_deletion, chunks, length, Some(builder.finish_inline()?));
         return Ok(());
     }
     let segment = insert_segment(target, is_deletion, chunks, length, None);
@@ -71,10 +72,12 @@ fn insert_segment(
     postings: Option<Vec<u8>>,
 ) -> i32 {
     let sql = fill(statement!("ingest/insert_segment"), &[("segments", &target.segments)]);
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let args =
-        [is_deletion.into(), count(chunks).into(), count(length).into(), postings.into()];
+    let args = [is_deletion.into(), count(chunks).into(), count(length).into(), postings.into()];
     query(&sql, &args, |row| required(&row, 1))[0]
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Rows of the table of postings, inserted some at a time.

@@ -121,9 +121,7 @@ impl IndexScan {
                 (KeyType::Int, KeyValue::Int(number)) => {
                     (equal, pg_sys::F_INT4EQ, pg_sys::Datum::from(*number))
                 }
-                (KeyType::Text, KeyValue::Text(text)) => {
-                    (equal, pg_sys::F_TEXTEQ, self.text(text))
-                }
+                (KeyType::Text, KeyValue::Text(text)) => (equal, pg_sys::F_TEXTEQ, self.text(text)),
                 (KeyType::Text, KeyValue::UpTo(text)) => {
                     (pg_sys::BTLessEqualStrategyNumber, pg_sys::F_TEXT_LE, self.text(text))
                 }

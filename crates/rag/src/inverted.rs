@@ -11,6 +11,7 @@ mod list;
 mod merge;
 mod search;
 mod top_k;
+pub mod upkeep;
 
 pub use build::{Builder, RowSink, Sink};
 pub use group::{Inline, Reader, Source};

@@ -2,7 +2,8 @@
 //! every chunk gives.
 use proptest::prelude::*;
 use rag::inverted::{
-    Builder, EVERY, Index, Inline, Lists, Posting, Reader, Scored, Segment, Sink, Source, TopK, merge,
+    Builder, EVERY, Index, Inline, Lists, Posting, Reader, Scored, Segment, Sink, Source, TopK,
+    merge,
 };
 use rag::search::Bm25;
 use std::borrow::Cow;
@@ -117,7 +118,8 @@ fn chunk() -> impl Strategy<Value = Chunk> {
     let rare = prop::option::weighted(0.3, "[a-z]{1,12}");
     (counts, rare).prop_map(|(counts, rare)| {
         let common = VOCABULARY.iter().zip(counts).filter(|(_, count)| *count > 0);
-        let mut chunk: Chunk = common.map(|(lexeme, count)| ((*lexeme).to_owned(), count)).collect();
+        let mut chunk: Chunk =
+            common.map(|(lexeme, count)| ((*lexeme).to_owned(), count)).collect();
         chunk.extend(rare.map(|lexeme| (lexeme, 1)));
         chunk
     })
@@ -167,7 +169,12 @@ fn corpus(most: usize) -> impl Strategy<Value = Corpus> {
 }
 
 impl Corpus {
-    fn segment(&self, number: usize, chunks: &Chunks, is_deletion: bool) -> Segment<Box<dyn Lists>> {
+    fn segment(
+        &self,
+        number: usize,
+        chunks: &Chunks,
+        is_deletion: bool,
+    ) -> Segment<Box<dyn Lists>> {
         let totals = builder(chunks);
         let lists: Box<dyn Lists> = if self.inline >> number & 1 == 1 {
             Box::new(inline(chunks))
@@ -180,9 +187,8 @@ impl Corpus {
     fn index(&self) -> Index<Box<dyn Lists>> {
         let live = self.live.iter().map(|chunks| (chunks, false));
         let all = live.chain(self.deleted.iter().map(|chunks| (chunks, true)));
-        let segments = all.enumerate().map(|(i, (chunks, is_deletion))| {
-            self.segment(i, chunks, is_deletion)
-        });
+        let segments =
+            all.enumerate().map(|(i, (chunks, is_deletion))| self.segment(i, chunks, is_deletion));
         Index { segments: segments.collect() }
     }
 

@@ -45,7 +45,6 @@ CREATE TABLE {postings} (
 ALTER TABLE {segments} ALTER COLUMN postings SET STORAGE EXTERNAL;
 ALTER TABLE {postings} ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE INDEX ON {chunks} ({keys});
-CREATE INDEX ON {chunks} USING gin (lexemes) WITH (gin_pending_list_limit = 512);
 -- Every search reads keys, lexemes and vectors of hundreds of chunks, but texts of the few it returns: those
 -- move out of line first. An exact scan over vectors out of line takes five times as long.
 ALTER TABLE {chunks} {keys_main}ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COLUMN embedding SET STORAGE {vector_storage};

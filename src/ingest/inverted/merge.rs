@@ -3,7 +3,7 @@
 //! A search with an older snapshot goes on with the segments that it sees. Where a worker is killed, nothing is left.
 use crate::catalog::inverted::{self, SegmentRow, SegmentSource};
 use crate::catalog::target::{Target, warn_about};
-use crate::ingest::inverted::{PostingRows, insert_segment};
+use crate::ingest::inverted::{PostingRows, count, insert_segment};
 use crate::sys::cursor::Snapshot;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
@@ -14,7 +14,7 @@ use crate::sys::time_limit::{execute, query};
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission;
 use rag::inverted::upkeep::{self, Purge, SegmentSize};
-use rag::inverted::{Merged, Sink, Totals};
+use rag::inverted::{RowSink, Sink, Totals};
 use rag::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -92,10 +92,7 @@ fn merge_next(host: &Host, generation: i32, purge: &mut Purge) -> Result<bool, F
                 SegmentSize { number, is_deletion, is_inline, chunks }
             });
             let Some(numbers) = upkeep::choose(&sizes, purge) else { return Ok(false) };
-            host.show(Some(&format!(
-                "rag_pg: merging segments of \"{}\"",
-                target.collection.name
-            )));
+            host.show(Some(&format!("rag_pg: merging segments of \"{}\"", target.collection.name)));
             merge(host, &target, &numbers)
                 .map_err(|error| inverted::damaged(&target.generation, error))?;
             Ok(true)
@@ -108,21 +105,66 @@ fn merge(host: &Host, target: &Target, numbers: &[i32]) -> Result<()> {
     let mut rows = inverted::segments(&target.generation)?;
     rows.retain(|row| numbers.contains(&row.number));
     let (deletions, live): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_deletion);
-    let mut out = [MergedSegment::of(target, &live, false), MergedSegment::of(target, &deletions, true)];
+    let mut of_live = MergedSegment::of(target, &live, false);
+    let mut of_deletions = MergedSegment::of(target, &deletions, true);
     let live = SegmentSource::open(&target.generation, live)?;
     let deletions = SegmentSource::open(&target.generation, deletions)?;
-    let [of_live, of_deletions] = &mut out;
-    let merged = of_live.with_sink(|live_sink| {
-        of_deletions.with_sink(|deletions_sink| {
-            rag::inverted::merge(live, deletions, live_sink, deletions_sink, &mut checkpoint)
-        })
-    })?;
+    let merged = {
+        let mut live_row = row_sink(&mut of_live.rows);
+        let mut deletions_row = row_sink(&mut of_deletions.rows);
+        let live_sink = sink(&mut of_live.inline, &mut live_row);
+        let deletions_sink = sink(&mut of_deletions.inline, &mut deletions_row);
+        rag::inverted::merge(live, deletions, live_sink, deletions_sink, &mut checkpoint)?
+    };
     host.reached("merging");
-    let Merged { live, deletions } = merged;
-    let [of_live, of_deletions] = out;
-    of_live.finish(target, live);
-    of_deletions.finish(target, deletions);
+    of_live.finish(target, merged.live)?;
+    of_deletions.finish(target, merged.deletions)?;
     delete(target, numbers)
+}
+
+/// A segment that others are merged to: either one value or rows.
+struct MergedSegment {
+    is_deletion: bool,
+    inline: Option<Vec<u8>>,
+    rows: Option<PostingRows>,
+}
+
+impl MergedSegment {
+    fn of(target: &Target, merged: &[SegmentRow], is_deletion: bool) -> Self {
+        let chunks = merged.iter().map(|row| row.chunks).sum();
+        let length = merged.iter().map(|row| row.length).sum();
+        if upkeep::is_inline(chunks, length) {
+            return Self { is_deletion, inline: Some(Vec::new()), rows: None };
+        }
+        let segment = insert_segment(target, is_deletion, chunks, length, None);
+        Self { is_deletion, inline: None, rows: Some(PostingRows::new(target, segment)) }
+    }
+
+    /// Stores how many chunks are left; a segment without any goes.
+    fn finish(self, target: &Target, Totals { chunks, length }: Totals) -> Result<()> {
+        if let Some(mut rows) = self.rows {
+            rows.flush();
+            if chunks == 0 {
+                return delete(target, &[rows.segment]);
+            }
+            let sql = statement!("ingest/update_segment");
+            let args = [rows.segment.into(), count(chunks).into(), count(length).into()];
+            execute(&fill(sql, &[("segments", &target.segments)]), &args);
+        } else if chunks > 0 {
+            insert_segment(target, self.is_deletion, chunks, length, self.inline);
+        }
+        Ok(())
+    }
+}
+
+fn row_sink(rows: &mut Option<PostingRows>) -> impl FnMut(&str, u32, &[u8]) -> Result<()> {
+    |lexeme, part, data| {
+        rows.as_mut().expect("what is not inline has rows").push(lexeme, part, data)
+    }
+}
+
+fn sink<'s>(inline: &'s mut Option<Vec<u8>>, row: RowSink<'s>) -> Sink<'s> {
+    inline.as_mut().map_or(Sink::Rows(row), Sink::Inline)
 }
 
 /// Deletes segments with their posting lists. Runs as the source's owner.

@@ -39,7 +39,7 @@ impl<'a> TsVector<'a> {
 
     /// Lexemes in ascending order of their bytes, each with the number of its positions (1 where it has
     /// none).
-    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], usize)> + use<'a> {
+    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], usize)> + Clone + use<'a> {
         let bytes = self.bytes;
         let count = word(bytes, 0) as usize;
         let strings = bytes.get(4 + 4 * count..).unwrap_or_default();

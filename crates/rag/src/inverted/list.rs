@@ -129,8 +129,7 @@ impl PartWriter {
         let pair = |i: usize| pairs[i.min(pairs.len() - 1)];
         let shortest = u32::from(u16::try_from(pair(0).1).unwrap_or(u16::MAX));
         fill(block, postings, self.first, shortest);
-        let before =
-            if self.count == 0 { u32::MAX } else { self.last.abs_diff(self.first) as u32 };
+        let before = if self.count == 0 { u32::MAX } else { self.last.abs_diff(self.first) as u32 };
         let widths = block.pack(before, &mut self.data);
         self.last = postings[postings.len() - 1].chunk;
         self.count += postings.len();
@@ -181,9 +180,9 @@ fn parts(postings: &[Posting]) -> Vec<(Part, Vec<u8>)> {
     let mut writer: Option<PartWriter> = None;
     let mut rest = postings;
     while let Some(next) = rest.first() {
-        let current = writer.take().filter(|part| {
-            part.count.is_multiple_of(POSTINGS) && fits(part.first, next.chunk)
-        });
+        let current = writer
+            .take()
+            .filter(|part| part.count.is_multiple_of(POSTINGS) && fits(part.first, next.chunk));
         let mut part = current.unwrap_or_else(|| PartWriter::new(next.chunk));
         let near = rest.iter().take(POSTINGS).take_while(|p| fits(part.first, p.chunk)).count();
         let (some, behind) = rest.split_at(near);
@@ -277,12 +276,7 @@ fn write_block(postings: &[Posting], origin: Origin, bytes: &mut Vec<u8>) {
     bytes.append(&mut data);
 }
 
-fn write_parts(
-    parts: &[(Part, Vec<u8>)],
-    origin: Origin,
-    is_embedded: bool,
-    bytes: &mut Vec<u8>,
-) {
+fn write_parts(parts: &[(Part, Vec<u8>)], origin: Origin, is_embedded: bool, bytes: &mut Vec<u8>) {
     put(bytes, parts.len() as u64);
     let mut last = None;
     for (part, _) in parts {
@@ -348,9 +342,7 @@ fn read_few(mut bytes: &[u8], count: usize, origin: Origin) -> Option<Vec<Postin
     for _ in 0..count {
         let chunk = match postings.last() {
             None => origin.chunk.wrapping_add(take_signed(&mut bytes)?),
-            Some(last) => {
-                last.chunk.checked_add_unsigned(take(&mut bytes)?)?.checked_add(1)?
-            }
+            Some(last) => last.chunk.checked_add_unsigned(take(&mut bytes)?)?.checked_add(1)?,
         };
         let length = take(&mut bytes)?;
         let frequency = if length & 1 == 0 { 1 } else { take_u32(&mut bytes)?.checked_add(2)? };

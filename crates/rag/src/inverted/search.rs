@@ -111,7 +111,8 @@ impl<L: Lists> Index<L> {
         }
         // The best of a large segment leave the others little to do.
         live.sort_by_key(|(chunks, _)| std::cmp::Reverse(*chunks));
-        let without = |looked: Vec<(u64, _)>| looked.into_iter().map(|(_, looked)| looked).collect();
+        let without =
+            |looked: Vec<(u64, _)>| looked.into_iter().map(|(_, looked)| looked).collect();
         Ok(Terms {
             index: self,
             count: lexemes.len(),
@@ -121,11 +122,7 @@ impl<L: Lists> Index<L> {
     }
 
     /// How many of these chunks there are, and their lengths together. The ids ascend.
-    pub fn lengths_among(
-        &self,
-        chunks: &[i64],
-        checkpoint: Checkpoint<'_>,
-    ) -> Result<(u64, u64)> {
+    pub fn lengths_among(&self, chunks: &[i64], checkpoint: Checkpoint<'_>) -> Result<(u64, u64)> {
         let terms = self.terms(&[EVERY], checkpoint)?;
         let (mut count, mut length) = (0, 0);
         for (looked, is_live) in terms.all() {
@@ -171,11 +168,7 @@ impl<'a, L: Lists> Terms<'a, L> {
     }
 
     /// Ids, ascending, of chunks that hold every term; `None` where there are more than `most`.
-    pub fn holding_all(
-        &self,
-        most: usize,
-        checkpoint: Checkpoint<'_>,
-    ) -> Result<Option<Vec<i64>>> {
+    pub fn holding_all(&self, most: usize, checkpoint: Checkpoint<'_>) -> Result<Option<Vec<i64>>> {
         let mut found = Vec::new();
         let mut deleted = Deleted::new(&self.deletions);
         for looked in &self.live {

@@ -28,9 +28,13 @@ pub fn is_inline(chunks: u64, length: u64) -> bool {
 /// What the choice depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentSize {
+    /// Its number.
     pub number: i32,
+    /// Whether its chunks are deleted.
     pub is_deletion: bool,
+    /// Whether its posting lists lie in its row.
     pub is_inline: bool,
+    /// How many chunks it has.
     pub chunks: u64,
 }
 
