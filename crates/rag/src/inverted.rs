@@ -7,8 +7,10 @@ mod block;
 mod build;
 mod bytes;
 mod group;
+mod impact;
 mod list;
 mod merge;
+mod scan;
 mod search;
 mod top_k;
 
