@@ -18,7 +18,9 @@ const SHIFT: f64 = 2.7;
 /// Chunks asked for.
 const K: usize = 100;
 /// Questions of each kind.
-const QUESTIONS: usize = 200;
+const QUESTIONS: usize = 100;
+/// Runs of each question.
+const RUNS: usize = 5;
 
 /// Rows of a segment.
 #[derive(Default)]
@@ -195,9 +197,8 @@ fn search(index: &Index<&Rows>, names: &[String]) {
         for i in 0..QUESTIONS {
             let words = words(&mut random, i);
             let lexemes: Vec<&str> = words.iter().map(|word| names[*word].as_str()).collect();
-            let started = Instant::now();
-            let found = best(index, &lexemes, None);
-            times.push(started.elapsed());
+            let (time, found) = measured(index, &lexemes, None);
+            times.push(time);
             work.parts += found.parts;
             work.blocks += found.blocks;
             work.postings += found.postings;
@@ -211,9 +212,7 @@ fn search(index: &Index<&Rows>, names: &[String]) {
         for _ in 0..QUESTIONS / 4 {
             let words = distinct(4, || random.word() as usize);
             let lexemes: Vec<&str> = words.iter().map(|word| names[*word].as_str()).collect();
-            let started = Instant::now();
-            best(index, &lexemes, Some(&among));
-            times.push(started.elapsed());
+            times.push(measured(index, &lexemes, Some(&among)).0);
         }
         report(kind, &mut times, Work::default());
     }
@@ -240,6 +239,16 @@ fn best(index: &Index<&Rows>, lexemes: &[&str], among: Option<&[i64]>) -> Work {
     let found = terms.top_k(&query, &mut || Ok(())).unwrap();
     black_box(&found.best);
     found.work
+}
+
+/// The shortest time of some: others have the processor too.
+fn measured(index: &Index<&Rows>, lexemes: &[&str], among: Option<&[i64]>) -> (Duration, Work) {
+    let run = |_| {
+        let started = Instant::now();
+        let work = best(index, lexemes, among);
+        (started.elapsed(), work)
+    };
+    (0..RUNS).map(run).min_by_key(|(time, _)| *time).expect("at least one run")
 }
 
 fn report(kind: &str, times: &mut [Duration], work: Work) {

@@ -16,9 +16,7 @@ pub struct Window {
     /// The first id.
     pub from: i64,
     scores: Box<[f64; WINDOW]>,
-    /// Where `next` goes on.
-    at: usize,
-    /// Behind the last score that is not 0.
+    /// Behind the last score that is not 0, in strides.
     end: usize,
 }
 
@@ -27,32 +25,35 @@ const STRIDE: usize = 16;
 
 impl Default for Window {
     fn default() -> Self {
-        Self { from: 0, scores: Box::new([0.0; WINDOW]), at: 0, end: 0 }
+        Self { from: 0, scores: Box::new([0.0; WINDOW]), end: 0 }
     }
 }
 
 impl Window {
-    /// The next chunk that scores something and at least this, with its score; the window is empty behind the last.
-    pub fn next(&mut self, least: f64) -> Option<(i64, f64)> {
+    /// Finds the chunks that score something and at least this.
+    pub fn candidates(&self, least: f64, found: &mut Vec<u32>) {
         let least = least.max(f64::MIN_POSITIVE);
-        while self.at < self.end {
-            if self.at.is_multiple_of(STRIDE) {
-                let scores: &[f64; STRIDE] =
-                    self.scores[self.at..][..STRIDE].try_into().expect("a stride");
-                if !scores.iter().fold(false, |any, score| any | (*score >= least)) {
-                    self.at += STRIDE;
-                    continue;
+        found.clear();
+        for (number, scores) in self.scores[..self.end].as_chunks::<STRIDE>().0.iter().enumerate() {
+            if scores.iter().fold(false, |any, score| any | (*score >= least)) {
+                for (at, score) in (number * STRIDE..).zip(scores) {
+                    if *score >= least {
+                        found.push(at as u32);
+                    }
                 }
             }
-            let (at, score) = (self.at, self.scores[self.at]);
-            self.at += 1;
-            if score >= least {
-                return Some((self.from.wrapping_add(at as i64), score));
-            }
         }
+    }
+
+    /// A chunk's id and score.
+    pub fn scored(&self, candidate: u32) -> (i64, f64) {
+        (self.from.wrapping_add(candidate.into()), self.scores[candidate as usize % WINDOW])
+    }
+
+    /// Makes all scores 0.
+    pub fn clear(&mut self) {
         self.scores[..self.end].fill(0.0);
-        (self.at, self.end) = (0, 0);
-        None
+        self.end = 0;
     }
 }
 
@@ -111,6 +112,15 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
             shortest: 0,
             position: 0,
         }
+    }
+
+    /// About how many postings it has in a window.
+    pub fn density(&self) -> usize {
+        let (first, last) = match (self.list.parts.first(), self.list.parts.last()) {
+            (Some(first), Some(last)) => (first.first, last.last),
+            _ => return 0,
+        };
+        (self.list.count.saturating_mul(WINDOW as u64) / last.abs_diff(first).max(1)) as usize
     }
 
     /// For each part what some chunk of it scores at least.

@@ -78,6 +78,9 @@ impl Ord for Scored {
 /// Lists of more postings have their scores looked up in a table.
 const TABLE_FROM: u64 = 8_192;
 
+/// Postings that are added to a window in the time of looking one chunk up.
+const LOOK_UP: usize = 10;
+
 impl<L: Lists> Terms<'_, L> {
     /// The chunks with the highest scores, ties by lower id. Deleted ones are left out.
     pub fn top_k(&self, query: &TopK<'_>, checkpoint: Checkpoint<'_>) -> Result<Found> {
@@ -102,6 +105,8 @@ struct Search<'t, 'a, L> {
     best: Best,
     deleted: Deleted<'t, 'a, L>,
     work: Work,
+    /// Memory that windows use again.
+    candidates: Vec<u32>,
 }
 
 impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
@@ -116,7 +121,8 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
         let tables = idf.iter().enumerate().map(table).collect();
         let best = Best { k: query.k, after: query.after, least: 0.0, heap: BinaryHeap::new() };
         let deleted = Deleted::new(&terms.deletions);
-        Self { terms, query, impacts, idf, tables, best, deleted, work: Work::default() }
+        let (work, candidates) = (Work::default(), Vec::new());
+        Self { terms, query, impacts, idf, tables, best, deleted, work, candidates }
     }
 
     /// Whether it came to the end within the budget.
@@ -262,42 +268,61 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
         &mut self,
         window: &mut Window,
         lists: &mut [Scan<'t, 'a, L>],
-        needed: usize,
+        mut needed: usize,
         bounds: &[f64],
         sums: &[f64],
         among: &mut Option<&[i64]>,
     ) -> Result<()> {
-        let (optional, essential) = lists.split_at_mut(needed);
-        let total = sums[bounds.len()];
-        for (list, bound) in essential.iter_mut().zip(&bounds[needed..]) {
-            if *bound > 0.0 {
-                let (others, from) = (total - bound, window.from);
-                let takes = |block: f64| self.best.may_take(block + others, from);
-                let table = &self.tables[list.number];
-                list.accumulate(window, table, &self.impacts, takes, &mut self.work)?;
-            }
+        for number in needed..lists.len() {
+            self.accumulate(window, &mut lists[number], bounds[number], sums)?;
         }
-        let least = self.best.least() - sums[needed];
-        while let Some((chunk, mut score)) = window.next(least) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        window.candidates(self.best.least() - sums[needed], &mut candidates);
+        // Looking a chunk up takes as long as adding so many postings.
+        while needed > 0 && candidates.len() * LOOK_UP > lists[needed - 1].density() {
+            needed -= 1;
+            self.accumulate(window, &mut lists[needed], bounds[needed], sums)?;
+            window.candidates(self.best.least() - sums[needed], &mut candidates);
+        }
+        for &candidate in &candidates {
+            let (chunk, mut score) = window.scored(candidate);
             if let Some(among) = among {
                 *among = &among[among.partition_point(|other| *other < chunk)..];
                 if among.first() != Some(&chunk) {
                     continue;
                 }
             }
-            let mut is_hopeful = true;
-            for (list, more) in optional.iter_mut().zip(&sums[1..]).rev() {
-                is_hopeful = self.best.may_take(score + more, chunk);
+            let mut is_hopeful = self.best.may_take(score + sums[needed], chunk);
+            for (list, less) in lists[..needed].iter_mut().zip(sums).rev() {
                 if !is_hopeful {
                     break;
                 }
                 score += list.score(chunk, &self.impacts, &mut self.work)?;
+                is_hopeful = self.best.may_take(score + less, chunk);
             }
             if is_hopeful {
                 self.add(Scored { score, chunk })?;
             }
         }
+        self.candidates = candidates;
+        window.clear();
         Ok(())
+    }
+
+    fn accumulate(
+        &mut self,
+        window: &mut Window,
+        list: &mut Scan<'t, 'a, L>,
+        bound: f64,
+        sums: &[f64],
+    ) -> Result<()> {
+        if bound == 0.0 {
+            return Ok(());
+        }
+        let (others, from) = (sums[sums.len() - 1] - bound, window.from);
+        let takes = |block: f64| self.best.may_take(block + others, from);
+        let table = &self.tables[list.number];
+        list.accumulate(window, table, &self.impacts, takes, &mut self.work)
     }
 }
 
