@@ -1,5 +1,5 @@
 //! The inverted file in memory: the best hundred of a million generated chunks, bytes a chunk, writing and merging.
-//! `cargo bench -p rag --bench inverted [chunks]`
+//! `cargo bench -p rag --bench inverted [CHUNKS] [KIND]`, such as `1000000 'eight commonest words'`.
 use rag::inverted::{
     Builder, Index, Inline, Lists, Reader, Segment, Sink, Source, TopK, Work, merge,
 };
@@ -177,6 +177,9 @@ fn main() {
             .collect(),
     };
     search(&index, &names);
+    if std::env::args().len() > 2 {
+        return;
+    }
     write(&names);
     merging(&segments, &names);
 }
@@ -190,7 +193,8 @@ fn search(index: &Index<&Rows>, names: &[String]) {
         ("eight random words", |random, _| distinct(8, || random.word() as usize)),
         ("eight commonest words", |_, _| (0..8).collect()),
     ];
-    for (kind, words) in kinds {
+    let is_wanted = |kind| std::env::args().len() < 3 || std::env::args().any(|arg| arg == kind);
+    for (kind, words) in kinds.into_iter().filter(|(kind, _)| is_wanted(*kind)) {
         let mut random = Random(7);
         let mut times = Vec::new();
         let mut work = Work::default();
@@ -205,7 +209,8 @@ fn search(index: &Index<&Rows>, names: &[String]) {
         }
         report(kind, &mut times, work);
     }
-    for (kind, every) in [("among 50 %", 2), ("among 1 %", 100), ("among 0.01 %", 10_000)] {
+    let among = [("among 50 %", 2), ("among 1 %", 100), ("among 0.01 %", 10_000)];
+    for (kind, every) in among.into_iter().filter(|(kind, _)| is_wanted(*kind)) {
         let among: Vec<i64> = (1..=1_000_000).filter(|id| id % every == 0).collect();
         let mut random = Random(8);
         let mut times = Vec::new();

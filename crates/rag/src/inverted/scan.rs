@@ -21,7 +21,7 @@ pub struct Window {
 }
 
 /// Scores that are compared at once.
-const STRIDE: usize = 16;
+const STRIDE: usize = 32;
 
 impl Default for Window {
     fn default() -> Self {
@@ -30,19 +30,31 @@ impl Default for Window {
 }
 
 impl Window {
+    /// How many chunks score something and at least this.
+    pub fn count(&self, least: f64) -> usize {
+        let least = least.max(f64::MIN_POSITIVE);
+        self.strides().map(|scores| reaching(scores, least)).sum()
+    }
+
     /// Finds the chunks that score something and at least this.
     pub fn candidates(&self, least: f64, found: &mut Vec<u32>) {
         let least = least.max(f64::MIN_POSITIVE);
-        found.clear();
-        for (number, scores) in self.scores[..self.end].as_chunks::<STRIDE>().0.iter().enumerate() {
-            if scores.iter().fold(false, |any, score| any | (*score >= least)) {
+        found.resize(WINDOW, 0);
+        let mut count = 0;
+        for (number, scores) in self.strides().enumerate() {
+            if reaching(scores, least) > 0 {
                 for (at, score) in (number * STRIDE..).zip(scores) {
-                    if *score >= least {
-                        found.push(at as u32);
-                    }
+                    // Without a branch, which could not be foretold.
+                    found[count % WINDOW] = at as u32;
+                    count += usize::from(*score >= least);
                 }
             }
         }
+        found.truncate(count);
+    }
+
+    fn strides(&self) -> impl Iterator<Item = &[f64; STRIDE]> {
+        self.scores[..self.end].as_chunks().0.iter()
     }
 
     /// A chunk's id and score.
@@ -55,6 +67,10 @@ impl Window {
         self.scores[..self.end].fill(0.0);
         self.end = 0;
     }
+}
+
+fn reaching(scores: &[f64; STRIDE], least: f64) -> usize {
+    scores.iter().map(|score| u64::from(*score >= least)).sum::<u64>() as usize
 }
 
 /// A list, and where the search is in it.

@@ -276,14 +276,15 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
         for number in needed..lists.len() {
             self.accumulate(window, &mut lists[number], bounds[number], sums)?;
         }
-        let mut candidates = std::mem::take(&mut self.candidates);
-        window.candidates(self.best.least() - sums[needed], &mut candidates);
         // Looking a chunk up takes as long as adding so many postings.
-        while needed > 0 && candidates.len() * LOOK_UP > lists[needed - 1].density() {
+        while needed > 0
+            && window.count(self.best.least() - sums[needed]) * LOOK_UP > lists[needed - 1].density()
+        {
             needed -= 1;
             self.accumulate(window, &mut lists[needed], bounds[needed], sums)?;
-            window.candidates(self.best.least() - sums[needed], &mut candidates);
         }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        window.candidates(self.best.least() - sums[needed], &mut candidates);
         for &candidate in &candidates {
             let (chunk, mut score) = window.scored(candidate);
             if let Some(among) = among {
