@@ -125,26 +125,33 @@ fn unpack_full(bytes: &[u8], width: u8, values: &mut [u32; POSTINGS]) {
     by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
 }
 
-/// With a known width the compiler knows every shift, and unpacks four integers at once.
+/// With a known width and without a loop the compiler knows every shift, and unpacks four integers at once.
 fn unpack_lanes<const WIDTH: usize>(bytes: &[u8], values: &mut [u32; POSTINGS]) {
-    let bytes: &[[u8; 16]] = bytes.as_chunks().0;
+    let bytes: &[[u8; 16]; WIDTH] =
+        bytes.as_chunks().0.try_into().expect("as many bytes as the width asks for");
     let words: [[u32; 4]; WIDTH] = std::array::from_fn(|i| {
-        let [a, b, c, d]: [[u8; 4]; 4] = std::array::from_fn(|lane| {
-            std::array::from_fn(|byte| bytes[i][lane * 4 + byte])
-        });
+        let [a, b, c, d]: [[u8; 4]; 4] =
+            std::array::from_fn(|lane| std::array::from_fn(|byte| bytes[i][lane * 4 + byte]));
         [a, b, c, d].map(u32::from_le_bytes)
     });
     let mask = u32::MAX >> (32 - WIDTH);
-    for (i, four) in values.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        let (word, shift) = (i * WIDTH / 32, i * WIDTH % 32);
-        for (lane, value) in four.iter_mut().enumerate() {
-            let mut bits = words[word][lane] >> shift;
-            if shift + WIDTH > 32 {
-                bits |= words[word + 1][lane] << (32 - shift);
-            }
-            *value = bits & mask;
-        }
+    let values: &mut [[u32; 4]; POSTINGS / 4] =
+        values.as_chunks_mut().0.try_into().expect("a block");
+    macro_rules! step {
+        ($($i:literal)*) => {
+            $({
+                let (word, shift) = ($i * WIDTH / 32, $i * WIDTH % 32);
+                for lane in 0..4 {
+                    let mut bits = words[word][lane] >> shift;
+                    if shift + WIDTH > 32 {
+                        bits |= words[(word + 1) % WIDTH][lane] << (32 - shift);
+                    }
+                    values[$i][lane] = bits & mask;
+                }
+            })*
+        };
     }
+    step!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 }
 
 /// One integer behind the other, the lowest bit first.
