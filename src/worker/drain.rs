@@ -3,7 +3,7 @@ use crate::answer::request as answer_request;
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::generation::switch;
 use crate::catalog::target::{Description, warn_about, warn_about_collection};
-use crate::ingest::pending_list::PendingLists;
+use crate::ingest::inverted::merge::Merges;
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::pipeline::live_lease::OtherGenerations;
@@ -53,7 +53,8 @@ pub struct Drain {
     conflicts: u32,
     /// What transactions that failed were to store.
     unstored: Unstored,
-    pending_lists: PendingLists,
+    /// `None` before the first turn, which looks at all generations.
+    merges: Option<Merges>,
     /// When old log entries were last deleted.
     pruned: Option<Instant>,
 }
@@ -93,7 +94,7 @@ impl Drain {
             outage: None,
             conflicts: 0,
             unstored: Unstored::default(),
-            pending_lists: PendingLists::default(),
+            merges: None,
             pruned: None,
         }
     }
@@ -157,8 +158,7 @@ impl Drain {
                 index_ddl::build(&self.host, work.generation)?;
             }
         }
-        let has_jobs = |id| work.iter().any(|work| work.generation == id && work.has_jobs());
-        self.pending_lists.flush_one(&self.host, has_jobs)?;
+        let has_more_merges = self.merge(&work)?;
         if self.host.is_worker()
             && work.iter().filter(|w| w.step == Some(WorkStep::Jobs)).count() > 1
         {
@@ -190,7 +190,7 @@ impl Drain {
             // complete without it.
             is_locked |= step != WorkStep::Index || next.is_building;
         }
-        if changed == Coalesced::Taken {
+        if changed == Coalesced::Taken || has_more_merges {
             return Ok(TurnEnd::Worked);
         }
         if self.prune()? {
@@ -205,6 +205,17 @@ impl Drain {
         let ready_at = work.iter().filter_map(ready).chain(call_log_retry_at).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(TurnEnd::Idle { ready_at, is_claimed })
+    }
+
+    /// Merges segments of generations that had jobs at the last turn, all at the first; whether there are more to merge.
+    fn merge(&mut self, work: &[PendingWork]) -> Result<bool, Failed> {
+        let is_first = self.merges.is_none();
+        let merges = self.merges.get_or_insert_default();
+        let has_more = if is_first { false } else { merges.run(&self.host)? };
+        for work in work.iter().filter(|work| is_first || work.has_jobs()) {
+            merges.add(work.generation);
+        }
+        Ok(has_more)
     }
 
     /// Deletes old entries of the logs, every [`PRUNE_EVERY`]; whether there may be more.
@@ -273,7 +284,6 @@ impl Drain {
         match step {
             WorkStep::Scan => scan::page(host, generation, state.page_size.unwrap_or(scan::PAGE)),
             WorkStep::Jobs => {
-                self.pending_lists.add(generation);
                 batch::work(host, generation, others, &mut state.mean_bytes, &mut self.unstored)
                     .map(|end| end != End::Nothing)
             }
