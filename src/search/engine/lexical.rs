@@ -21,6 +21,8 @@ const MAX_BATCH: [usize; 2] = [4_096, 65_536];
 const MAX_LISTED: usize = 4_000_000;
 /// Under row security, where frequencies are estimates, at least so many chunks are ranked again by what they tell.
 const MIN_REFINED: usize = 200;
+/// How many more candidates a batch has than the share of those that pass makes it need.
+const OVERFETCH: f64 = 1.25;
 /// Candidates that another extension's index is asked for beyond those wanted, in case some of their documents are gone.
 const SPARE: usize = 20;
 
@@ -162,11 +164,11 @@ impl TermSearch<'_> {
         let passing = self.statistics.share * rows;
         let mut may_list = request.is_restricted() && passing <= MAX_LISTED as f64;
         let mut among: Option<Vec<i64>> = None;
-        let (mut visible, mut after, mut seen, mut overfetch) = (Vec::new(), None, 0, 1.25);
+        let (mut visible, mut after, mut seen, mut share) = (Vec::new(), None, 0, self.statistics.share);
         while visible.len() < wanted {
             interrupt::checkpoint()?;
             let missing = (wanted - visible.len()) as f64;
-            let share = if among.is_none() { self.statistics.share / overfetch } else { 1.0 };
+            let share = if among.is_none() { share / OVERFETCH } else { 1.0 };
             let bound = MAX_BATCH[usize::from(after.is_some())].max(wanted);
             let count = ((missing / share).ceil() as usize).clamp(wanted - visible.len(), bound);
             let batch = self.best(count, among.as_deref(), after, leg)?;
@@ -183,7 +185,7 @@ impl TermSearch<'_> {
             }
             seen += batch.len();
             after = batch.last().copied();
-            overfetch *= 2.0;
+            share = share.min((visible.len() as f64).max(0.5) / seen as f64);
             let missing = wanted.saturating_sub(visible.len()) as f64;
             let needed = missing * seen as f64 / visible.len() as f64;
             if may_list && missing > 0.0 && needed > passing {
