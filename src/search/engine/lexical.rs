@@ -168,9 +168,9 @@ impl TermSearch<'_> {
         while visible.len() < wanted {
             interrupt::checkpoint()?;
             let missing = (wanted - visible.len()) as f64;
-            let share = if among.is_none() { share / OVERFETCH } else { 1.0 };
+            let rate = if among.is_none() { share / OVERFETCH } else { 1.0 };
             let bound = MAX_BATCH[usize::from(after.is_some())].max(wanted);
-            let count = ((missing / share).ceil() as usize).clamp(wanted - visible.len(), bound);
+            let count = ((missing / rate).ceil() as usize).clamp(wanted - visible.len(), bound);
             let batch = self.best(count, among.as_deref(), after, leg)?;
             if among.is_some() {
                 visible.extend(&batch);
