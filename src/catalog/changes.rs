@@ -42,8 +42,8 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON rag.collection FOR EA
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON rag.generation FOR EACH ROW EXECUTE FUNCTION rag.catalog_changed();
 CREATE TRIGGER truncated AFTER TRUNCATE ON rag.collection FOR EACH STATEMENT EXECUTE FUNCTION rag.catalog_changed();
 CREATE TRIGGER truncated AFTER TRUNCATE ON rag.generation FOR EACH STATEMENT EXECUTE FUNCTION rag.catalog_changed();
-ALTER TABLE rag.collection ENABLE ALWAYS TRIGGER USER;
-ALTER TABLE rag.generation ENABLE ALWAYS TRIGGER USER;",
+ALTER TABLE rag.collection ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
+ALTER TABLE rag.generation ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;",
     name = "catalog_changed",
     requires = ["catalog"]
 );
