@@ -10,7 +10,7 @@ mod support;
 use provider::server::Server;
 use rag::model::generator::{Conversation, Generator as _};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
-use rag::remote::{Blame, Client, Embedder, Generator, Kind, Partial, Reranker, Spec};
+use rag::remote::{Blame, Client, Embedder, Generator, Partial, RemoteKind, Reranker, Spec};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::{client, embed, embedder, no_check, spec};
@@ -222,7 +222,7 @@ fn a_provider_that_asks_to_wait_in_a_success_is_obeyed() {
     // As the first event of a stream.
     let server = Server::start();
     server.script(&[json!({"first": slow, "is_last": true}), json!({"say": "Hello."})]);
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let mut streamed = String::new();
     let said = Generator(&client).stream(
         &Conversation::default(),
@@ -275,6 +275,31 @@ fn a_request_that_is_too_large_is_made_smaller_in_every_dialect() {
 }
 
 #[test]
+fn a_size_that_an_accident_taught_grows_again() {
+    let server = Server::start();
+    let client = client(Spec { max_items: 8, ..embedder(&server) });
+    // 1,600 texts, in calls of 100.
+    let requests = || {
+        let before = server.requests().len();
+        for _ in 0..16 {
+            assert!(partly(&client, &texts(100, None)).fault.is_none());
+        }
+        server.requests().len() - before
+    };
+    server.always(json!({"over_texts": 1, "status": 500, "body": "CUDA out of memory"}));
+    partly(&client, &texts(8, None));
+    assert_eq!(client.learnt().texts, Some(1));
+    server.always(Value::Null);
+    let taken = requests();
+    assert!((200..600).contains(&taken), "{taken}");
+    // Where the limit is a real one, trying costs little.
+    server.always(json!({"over_texts": 4, "status": 500, "body": "CUDA out of memory"}));
+    partly(&client, &texts(8, None));
+    let taken = requests();
+    assert!(taken < 420, "{taken}");
+}
+
+#[test]
 fn one_text_that_is_too_large_teaches_no_size() {
     let server = Server::start();
     let fault = json!({"over_bytes": 2000, "status": 500, "body": {"error": {"message": "input is too large to process. increase the physical batch size"}}});
@@ -323,7 +348,7 @@ fn replies_are_read_leniently() {
         let expected = texts.map(|text| provider::api::vector(text, 8));
         assert!(found.into_iter().map(|e| e.vector).eq(expected), "{fault}");
         assert_eq!(client.take_calls()[0].counted.input, Some(7), "{fault}");
-        let client = support::client(spec(&server, Kind::Reranker));
+        let client = support::client(spec(&server, RemoteKind::Reranker));
         let scores = Reranker(&client).rerank("ripe red apples", &documents, &mut no_check);
         match fault {
             // They come in the order of their scores: whose they are is not to be guessed.
@@ -336,7 +361,7 @@ fn replies_are_read_leniently() {
     }
     let server = Server::start();
     server.always(json!("best_two"));
-    let client = support::client(spec(&server, Kind::Reranker));
+    let client = support::client(spec(&server, RemoteKind::Reranker));
     let scores = Reranker(&client).rerank("ripe red apples", &documents, &mut no_check).unwrap();
     assert_eq!(scores, [-0.9, 0.3, 0.1], "those that are missing rank last");
 }
@@ -357,8 +382,10 @@ fn parameters_can_depend_on_the_purpose() {
         Embedder(&client).embed(&["x"], purpose, Detail::Vector, &mut no_check).unwrap();
         assert_eq!(server.requests().pop().unwrap().body["input_type"], value);
     }
-    let other =
-        Spec { query_parameters: one(json!({"a": 1})), ..support::spec(&server, Kind::Reranker) };
+    let other = Spec {
+        query_parameters: one(json!({"a": 1})),
+        ..support::spec(&server, RemoteKind::Reranker)
+    };
     assert_eq!(other.check().unwrap_err().sqlstate(), "22023");
 }
 
@@ -375,7 +402,7 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
     ]);
     let server = Server::start();
     server.always(faults.clone());
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let ask = || Generator(&client).generate(&Conversation::default(), &mut no_check);
     assert_eq!(ask().unwrap().text, "Hello.");
     assert_eq!(server.requests().len(), 4);
@@ -389,12 +416,12 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
     );
     // What the model's own parameters ask for is not left out: the refusal is theirs to read.
     let parameters = json!({"temperature": 0.5}).as_object().unwrap().clone();
-    let own = support::client(Spec { parameters, ..spec(&server, Kind::Generator) });
+    let own = support::client(Spec { parameters, ..spec(&server, RemoteKind::Generator) });
     let error = Generator(&own).generate(&Conversation::default(), &mut no_check).unwrap_err();
     assert!(error.detail().unwrap().contains("`temperature` is deprecated"), "{error:?}");
     // Nor is a request sent that was not asked for.
     server.always(Value::Null);
-    let none = support::client(Spec { temperature: None, ..spec(&server, Kind::Generator) });
+    let none = support::client(Spec { temperature: None, ..spec(&server, RemoteKind::Generator) });
     Generator(&none).generate(&Conversation::default(), &mut no_check).unwrap();
     assert_eq!(server.requests().pop().unwrap().body.get("temperature"), None);
 }
@@ -402,7 +429,7 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
 #[test]
 fn ollama_is_asked_for_one_window() {
     let server = Server::start();
-    let client = client(Spec { provider: "ollama".into(), ..spec(&server, Kind::Generator) });
+    let client = client(Spec { provider: "ollama".into(), ..spec(&server, RemoteKind::Generator) });
     for system in ["short".to_owned(), "long ".repeat(900)] {
         let conversation = Conversation { system, ..Conversation::default() };
         Generator(&client).generate(&conversation, &mut no_check).unwrap();
