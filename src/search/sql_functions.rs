@@ -8,7 +8,7 @@ use pgrx::pg_sys::ItemPointerData;
 use pgrx::prelude::*;
 use rag::search::partial_results::{FusionRequest, encode_partial_result, fuse};
 use rag::search::sample::Tid;
-use rag::search::script::for_documents;
+use rag::search::analysis::for_documents;
 use rag::{Error, Result};
 
 #[pg_extern(sql = r"
@@ -96,7 +96,7 @@ COMMENT ON FUNCTION rag.search_text IS 'a text as chunks are indexed for full te
 fn search_text(config: pg_sys::Oid, content: &str) -> Result<String, SqlError> {
     limit::text(content)?;
     Ok(if Config::of(config).is_parted_by_spaces() {
-        for_documents(content).into_owned()
+        for_documents(content)
     } else {
         content.to_owned()
     })
