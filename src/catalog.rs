@@ -4,6 +4,8 @@ pub mod collection;
 pub mod follow_ddl;
 pub mod generation;
 pub mod identity;
+pub mod inverted;
+mod lexeme_count;
 pub mod lexical;
 pub mod model;
 pub mod objects;

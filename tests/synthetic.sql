@@ -33,9 +33,10 @@ SELECT g, 't' || g % 1000, CASE g % 2 WHEN 0 THEN 'even' ELSE 'odd' END, g * 791
   FROM generate_series(1, :rows) AS g;
 INSERT INTO :documents (key_1, source_hash, chunk_ids, char_starts, char_ends)
 SELECT id, '', ARRAY[:first + id], '{0}', ARRAY[length(body)] FROM :collection;
-INSERT INTO :chunks (chunk_id, key_1, content, content_hash, section, token_count, lexemes, embedding)
-SELECT :first + id, id, body, '', CASE id % 1000 WHEN 3 THEN 'Rare' END, 20, to_tsvector('simple', body), a.v + b.v + c.v
+INSERT INTO :chunks (chunk_id, key_1, content, content_hash, section, token_count, lexeme_count, lexemes, embedding)
+SELECT :first + id, id, body, '', CASE id % 1000 WHEN 3 THEN 'Rare' END, 20, rag.lexeme_count(v.lexemes), v.lexemes, a.v + b.v + c.v
   FROM :collection
+ CROSS JOIN LATERAL (SELECT to_tsvector('simple', body) AS lexemes OFFSET 0) AS v
   JOIN part AS a ON a.kind = 'cluster' AND a.n = cluster
   JOIN part AS b ON b.kind = 'fine' AND b.n = id % 997
   JOIN part AS c ON c.kind = 'finer' AND c.n = id % 1009;

@@ -47,7 +47,7 @@ CREATE FUNCTION @extschema@.rag_explain(
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
-", requires = ["catalog", search_hit, search_fuse])]
+", requires = ["catalog"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_explain(
     collection: Option<&str>,
@@ -79,7 +79,7 @@ fn rag_explain(
             name!(lexical_rank, Option<i32>),
             name!(rrf, f64),
             name!(similarity, Option<f64>),
-            name!(bm25, f64),
+            name!(bm25, Option<f64>),
             name!(maxsim, Option<f64>),
             name!(search, JsonB),
         ),
@@ -146,7 +146,7 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     expand int = 0
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
-", requires = ["catalog", search_hit, search_fuse])]
+", requires = ["catalog"])]
 #[allow(clippy::too_many_arguments)] // a SQL function's named options
 fn rag_explain_text(
     collection: Option<&str>,
@@ -206,6 +206,7 @@ fn explanation(query: &str, explained: &Explained) -> Explanation {
         model: outcome.generation.model.clone(),
         fingerprint: outcome.generation.fingerprint.clone(),
         generation: outcome.generation.id,
+        strategy: explained.strategy.clone(),
         legs: explained.legs.clone(),
         order: explained.order.to_owned(),
         notes: explained.notes.clone(),
@@ -220,9 +221,9 @@ fn candidate(rank: usize, found: &ChunkCandidate, explained: &Explained) -> Cand
         rank: is_ranked.then_some(rank),
         chunk_id: found.chunk_id,
         score: is_ranked.then_some(found.score),
-        dense_rank: found.dense_rank,
-        lexical_rank: found.lexical_rank,
-        rrf: found.rrf,
+        dense_rank: found.ranks.dense_rank,
+        lexical_rank: found.ranks.lexical_rank,
+        rrf: found.ranks.rrf,
         similarity: found.similarity,
         bm25: found.bm25,
         max_sim: found.max_sim,
@@ -256,6 +257,8 @@ fn summary(explained: &Explained) -> Value {
         "fingerprint": generation.fingerprint,
         "generation": generation.id,
         "lexical": explained.lexical.name(),
+        "strategy": explained.strategy,
+        "degraded": explained.is_degraded,
         "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
         "order": explained.order,
         "notes": explained.notes,

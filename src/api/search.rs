@@ -48,7 +48,7 @@ CREATE FUNCTION @extschema@.rag_search(
     ranks jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
-", requires = ["query_log", search_hit, search_fuse])]
+", requires = ["query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
 fn rag_search(
     collection: Option<&str>,
@@ -125,13 +125,14 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
 /// The row of a chunk, or of the passage whose best it is.
 fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> Row {
     let ranks = json!({
-        "dense": found.dense_rank,
-        "lexical": found.lexical_rank,
-        "rrf": found.rrf,
+        "dense": found.ranks.dense_rank,
+        "lexical": found.ranks.lexical_rank,
+        "rrf": found.ranks.rrf,
         "similarity": found.similarity,
         "bm25": found.bm25,
         "maxsim": found.max_sim,
         "generation": outcome.generation.id,
+        "degraded": outcome.is_degraded,
     });
     let (char_start, char_end) =
         passage.map_or((found.char_start, found.char_end), |p| (p.char_start, p.char_end));

@@ -23,9 +23,8 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
         let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();
         delete_generations(&ids);
         builder_control::terminate(&ids);
-        let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
-        let tables: Vec<Oid> =
-            tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();
+        let tables = pruned.iter().flat_map(Generation::tables);
+        let tables: Vec<Oid> = tables.filter(|table| relation_owner(*table).is_some()).collect();
         as_source_owner(collection.owner, || drop_tables(&tables, DropBehavior::Restrict));
         Ok(pruned.len())
     })

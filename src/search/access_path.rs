@@ -22,22 +22,19 @@ pub enum AccessPath {
         name: String,
     },
     SeqScan(String),
-    /// Some TIDs of a table: those of an allow-list or of a sample.
-    TidScan(String),
 }
 
 impl AccessPath {
     /// Names what scans read.
     pub fn of(scans: &[Scan]) -> Vec<Self> {
         let path = |scan: &Scan| {
-            let (Scan::Index(relation) | Scan::Table(relation) | Scan::Tids(relation)) = *scan;
+            let (Scan::Index(relation) | Scan::Table(relation)) = *scan;
             let sql = statement!("search/explain_relation");
             let found = read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()?;
             Some(match (scan, found) {
                 (Scan::Index(_), RelationRow { name, method: Some(method) }) => {
                     Self::Index { method, name }
                 }
-                (Scan::Tids(_), RelationRow { name, .. }) => Self::TidScan(name),
                 (_, RelationRow { name, .. }) => Self::SeqScan(name),
             })
         };
@@ -55,7 +52,6 @@ impl fmt::Display for AccessPath {
         match self {
             Self::Index { method, name } => write!(f, "{method} index {name}"),
             Self::SeqScan(name) => write!(f, "sequential scan of {name}"),
-            Self::TidScan(name) => write!(f, "TID scan of {name}"),
         }
     }
 }

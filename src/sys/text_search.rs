@@ -42,9 +42,17 @@ impl Config {
         if self.is_parted_by_spaces() { analysis(text).into() } else { text.into() }
     }
 
-    /// The distinct lexemes of `text`, which is to be looked for, in ascending order of their bytes.
+    /// The distinct lexemes of `text`, any of which is to be looked for, in ascending order of their bytes.
     pub fn lexemes(self, text: &str) -> BTreeSet<String> {
-        let text = &*self.analysed(text, for_queries);
+        self.lexemes_of(&self.analysed(text, for_queries))
+    }
+
+    /// The distinct lexemes of `text`, all of which are to be looked for as they stand.
+    pub fn phrase_lexemes(self, text: &str) -> BTreeSet<String> {
+        self.lexemes_of(&self.analysed(text, for_phrases))
+    }
+
+    fn lexemes_of(self, text: &str) -> BTreeSet<String> {
         // SAFETY: to_tsvector takes a configuration and a text, and returns a tsvector of this
         // memory context, which is read before anything can free it.
         let vector = unsafe {
@@ -60,7 +68,7 @@ impl Config {
     /// of them means anything.
     pub fn phrase(self, words: &str) -> Option<String> {
         // Of stop words alone nothing would be left, and PostgreSQL would say so in a NOTICE.
-        if self.lexemes(words).is_empty() {
+        if self.phrase_lexemes(words).is_empty() {
             return None;
         }
         let quoted = format!("\"{}\"", self.analysed(words, for_phrases).replace('"', " "));

@@ -52,6 +52,8 @@ enum Kind {
     Remote,
     /// A remote side answered with something else than it was asked for.
     Malformed,
+    /// What was stored is damaged.
+    Corrupted,
     /// A server does not accept the credential.
     Unauthorized,
     /// A remote side asked to slow down.
@@ -142,6 +144,10 @@ impl Error {
     /// A remote side answered with something else than it was asked for (08P01).
     pub fn malformed(message: impl Into<String>) -> Self {
         Self::new(Kind::Malformed, message)
+    }
+    /// What was stored is damaged (XX001).
+    pub fn corrupted(message: impl Into<String>) -> Self {
+        Self::new(Kind::Corrupted, message)
     }
     /// A server does not accept the credential (28000).
     pub fn unauthorized(message: impl Into<String>) -> Self {
@@ -237,6 +243,7 @@ impl Error {
             Kind::Model => "38000",
             Kind::Remote => "08000",
             Kind::Malformed => "08P01",
+            Kind::Corrupted => "XX001",
             Kind::Unauthorized => "28000",
             Kind::RateLimited | Kind::LimitExceeded => "53400",
             Kind::InvalidTermination => "2D000",

@@ -10,7 +10,7 @@ use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
 use crate::remote::{Address, Egress, Estimator};
 use crate::rerank::{TokenBits, max_sim};
-use crate::search::{Query, Syntax, analysis, filter, gin, partial_results, postings};
+use crate::search::{Query, Syntax, analysis, filter};
 use crate::{Result, answer};
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -315,7 +315,7 @@ fn tempfile() -> std::io::Result<Temporary> {
     Ok(Temporary(std::fs::File::create(&path)?, path))
 }
 
-/// Stored bytes and bytes passed between functions: token bits, requests, partial results, GIN pages.
+/// Stored bytes: token bits, cited passages.
 pub fn wire(mut data: &[u8]) {
     let dimensions = usize::from(byte(&mut data));
     if let Ok(bits) = TokenBits::from_bytes(dimensions, data) {
@@ -325,36 +325,6 @@ pub fn wire(mut data: &[u8]) {
         let question = TokenVectors { dimensions, data: vec![1.0; dimensions * 2] };
         let scores = max_sim(&question, &[bits], &mut || Ok(()));
         assert!(scores.is_ok_and(|scores| scores.iter().all(|score| !score.is_nan())));
-    }
-    let (head, tail) = parts(data);
-    if let Some(request) = partial_results::FusionRequest::unpack(data) {
-        let packed = request.pack();
-        assert_eq!(
-            partial_results::FusionRequest::unpack(&packed).map(|again| again.pack()),
-            Some(packed)
-        );
-    }
-    let request = partial_results::FusionRequest {
-        terms: vec![partial_results::Term { lexeme: "a".into(), frequency: None }],
-        depth: 10,
-        limit: 10,
-        dense_weight: 1.0,
-        lexical_weight: 1.0,
-        ..partial_results::FusionRequest::default()
-    };
-    let fused = partial_results::fuse(&request, head, tail);
-    assert!(fused.len() <= 10 && fused.windows(2).all(|pair| pair[0].rrf >= pair[1].rrf));
-    let mut numbers = Vec::new();
-    if gin::unpack(data, &mut numbers).is_ok() {
-        assert!(numbers.is_sorted());
-        let list = [postings::PostingList { weight: 1.0, tids: &numbers }];
-        assert!(postings::top_k(&list, 9, None).len() <= 9);
-    }
-    if let Ok(page) = gin::Page::new(data) {
-        let _ =
-            (page.find(tail), page.leftmost(), page.children(), page.pending_head(), page.right());
-        let _ = page.pending_entries().map(Iterator::count);
-        let _ = page.unpack(&mut Vec::new());
     }
     if let Some(place) =
         serde_json::from_slice(data).ok().as_ref().and_then(answer::json::CitedPassage::read)

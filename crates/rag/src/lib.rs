@@ -4,7 +4,7 @@
 //! No two files import each other, directly or around a circle. Modules import only those before them:
 //!
 //! ```text
-//! error < memory < file < model < chunk < rerank < answer < generation < queue < remote < search < fuzz
+//! error < memory < file < model < chunk < rerank < answer < generation < queue < remote < search < inverted < fuzz
 //! ```
 //!
 //! Inside of `model`: formats of files (`manifest`, `onnx`, `tokenizer`), then what lies on disk (`inventory`, `store`),
@@ -18,6 +18,7 @@ pub mod file;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod generation;
+pub mod inverted;
 pub mod memory;
 pub mod model;
 pub mod queue;

@@ -1,6 +1,7 @@
 //! Named options of a search as SQL gives them.
 use crate::search::options::{DEFAULT_TOP_K, MAX_CANDIDATES, Options};
 use crate::sys::datum::json::JsonText;
+use rag::search::Syntax;
 use rag::search::filter::Filter;
 use rag::{Error, Result};
 
@@ -12,7 +13,7 @@ const MAX_NEIGHBOURS: usize = 100;
 
 /// [`Options`] as SQL gives them; `None` means the default.
 #[derive(Default)]
-pub struct Given {
+pub struct Given<'a> {
     pub top_k: Option<i32>,
     pub filter: Option<JsonText>,
     pub rerank: Option<bool>,
@@ -24,12 +25,16 @@ pub struct Given {
     pub per_document: Option<i32>,
     pub near_duplicate: Option<f64>,
     pub expand: Option<i32>,
+    pub syntax: Option<&'a str>,
 }
 
-impl Given {
+impl Given<'_> {
     /// The options, checked.
     pub fn read(self) -> Result<Options> {
         let mut options = Options::top(count("top_k", self.top_k.unwrap_or(DEFAULT_TOP_K))?);
+        if let Some(name) = self.syntax {
+            options.syntax = Syntax::named(name)?;
+        }
         options.filter_text = self.filter.map(|filter| filter.parse()).transpose()?;
         options.filter = options.filter_text.as_ref().map(Filter::parse).transpose()?;
         options.rerank = self.rerank.unwrap_or(options.rerank);

@@ -1,93 +1,125 @@
-//! Term statistics: how many chunks hold each of the question's lexemes. Under row security they come from nothing but what
-//! the caller may see.
-use crate::search::engine::lexical::{Entries, encoding, read_partials, sample};
-use crate::search::engine::request::Request;
-use crate::search::engine::strategy::{ChunkAccess, Strategy};
-use crate::sys::relation_size;
-use rag::search::partial_results::{self, Term, rarest_terms, seen};
+//! Term statistics: how many chunks hold each of the question's lexemes, and how long chunks are. Under row security they come from
+//! nothing but what the caller may see.
+use crate::search::engine::request::{QuestionTerms, Request};
+use crate::search::engine::strategy::{AllowList, ChunkAccess, Strategy};
+use crate::search::engine::visibility::sample;
+use crate::sys::{interrupt, relation_size};
+use rag::Result;
+use rag::search::{Bm25, Weights};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Chunks of a sample, and of a larger one where hardly any of them are visible.
 const SAMPLES: [usize; 2] = [600, 3_600];
 /// How many visible ones are enough to estimate frequencies.
 const ENOUGH_VISIBLE: usize = 20;
 
-/// What is known of the terms before the lexical leg runs.
+/// What BM25 needs to know of a collection.
+#[derive(Debug, Clone)]
 pub struct TermStatistics {
-    /// Share of the chunks that the statistics are of: those that filter and policies let pass, as estimated by a sample; else 1.
+    /// Share of the chunks that filter and policies let pass.
     pub share: f64,
-    /// Chunks that the frequencies are of.
+    /// Chunks that the statistics are of.
     pub documents: f64,
-    /// The question's lexemes and their frequencies.
-    pub terms: Vec<Term>,
+    /// Their mean length, in lexemes.
+    pub average_length: f64,
+    /// Of these chunks, how many hold each of the question's lexemes.
+    pub frequencies: Vec<f64>,
+    /// Whether they are estimated by a sample.
+    pub is_estimate: bool,
 }
 
-/// The question's statistics, estimated once. `None` under row security where no leg needs an estimate: an allow-list has all
-/// chunks that pass, so that frequencies are counted.
-pub fn statistics<'a>(request: &'a Request, strategy: &Strategy) -> Option<&'a TermStatistics> {
-    let known = request.statistics.get();
-    match strategy.access {
-        _ if known.is_some() => known,
-        _ if !request.has_policies => {
-            Some(request.statistics.get_or_init(|| count_by_index(request)))
+impl TermStatistics {
+    /// Without row security: of all chunks, by the inverted file. Under row security: of the chunks that filter and policies let pass,
+    /// counted if the strategy has listed them, else by a sample.
+    pub fn of(request: &Request, strategy: &Strategy, terms: &QuestionTerms<'_>) -> Result<Self> {
+        let share = match &strategy.access {
+            ChunkAccess::Indexes { selectivity, .. } => selectivity.expected,
+            ChunkAccess::CompareAll(_) => 1.0,
+        };
+        if !request.has_policies {
+            let known = terms.statistics();
+            let numbers = known.frequencies.iter().map(|n| *n as f64);
+            return Ok(Self::counted(share, known.chunks as f64, known.length as f64, numbers));
         }
-        ChunkAccess::Indexes { selectivity, .. } if request.has_lexical_leg() => {
-            let estimate = || estimate_by_sample(request, strategy.depth, selectivity.at_least);
-            Some(request.statistics.get_or_init(estimate))
-        }
-        _ => None,
-    }
-}
-
-/// The question's lexemes with unknown frequencies.
-pub fn unknown_terms(request: &Request) -> Vec<Term> {
-    let unknown = |lexeme: &String| Term { lexeme: lexeme.clone(), frequency: None };
-    rarest_terms(request.question.lexemes.iter().map(unknown).collect())
-}
-
-/// By the index, which counts all chunks: only for callers to whom no row security applies.
-fn count_by_index(request: &Request) -> TermStatistics {
-    let documents = relation_size::rows(request.resolved.generation.chunks);
-    let lexemes: Vec<&str> = request.question.lexemes.iter().map(String::as_str).collect();
-    let entries = Entries::find(request, &lexemes);
-    let share = |position| entries.count(position).map(|n| (n / documents).min(1.0) as f32);
-    let lexemes = lexemes.iter().enumerate();
-    let term =
-        |(n, lexeme): (usize, &&str)| Term { lexeme: (*lexeme).to_owned(), frequency: share(n) };
-    TermStatistics { share: 1.0, documents, terms: rarest_terms(lexemes.map(term).collect()) }
-}
-
-/// By a sample of the chunks that are visible and pass the filter, whose share is `at_least`. A lexeme that none of them holds
-/// counts as held by half a chunk of the sample.
-fn estimate_by_sample(request: &Request, depth: usize, at_least: f64) -> TermStatistics {
-    let rows = relation_size::rows(request.resolved.generation.chunks);
-    let encoding = encoding(&unknown_terms(request));
-    let (mut sampled, mut visible, mut holding) = (0.0, 0, Vec::new());
-    for count in SAMPLES {
-        if visible < ENOUGH_VISIBLE && sampled < rows {
-            sampled = rows.min(count as f64);
-            (visible, holding) = count_in_sample(request, depth, &encoding, count);
+        match &strategy.access {
+            ChunkAccess::CompareAll(list) if let AllowList::Passing(passing) = &**list => {
+                let chunks = &passing.chunks;
+                let holding = terms.frequencies_among(chunks, &mut interrupt::checkpoint)?;
+                let numbers = holding.iter().map(|n| *n as f64);
+                Ok(Self::counted(share, chunks.len() as f64, passing.length, numbers))
+            }
+            ChunkAccess::Indexes { selectivity, .. } => {
+                Ok(Self::estimated(request, selectivity.at_least))
+            }
+            ChunkAccess::CompareAll(_) => Ok(Self::estimated(request, 0.0)),
         }
     }
-    let share = (visible as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
-    let mut terms = encoding.terms;
-    for (term, holding) in terms.iter_mut().zip(holding) {
-        term.frequency = Some(((holding as f32).max(0.5) / visible.max(1) as f32).min(1.0));
-    }
-    TermStatistics { share, documents: rows * share, terms }
-}
 
-/// Of a sample of so many chunks, how many are visible, and how many of those hold each term.
-fn count_in_sample(
-    request: &Request,
-    depth: usize,
-    encoding: &partial_results::FusionRequest,
-    count: usize,
-) -> (usize, Vec<usize>) {
-    let template = statement!("search/partials");
-    let tids = sample(request, &encoding.terms, count);
-    let partials = read_partials(request, depth, template, &request.visible_sql(), |own| {
-        own[1] = encoding.pack().into();
-        own[5] = tids.into();
-    });
-    seen(encoding, &partials)
+    fn counted(
+        share: f64,
+        documents: f64,
+        length: f64,
+        frequencies: impl Iterator<Item = f64>,
+    ) -> Self {
+        let average_length = length / documents.max(1.0);
+        let frequencies = frequencies.collect();
+        Self { share, documents, average_length, frequencies, is_estimate: false }
+    }
+
+    /// By a sample of the chunks that are visible and pass the filter, whose share is `at_least`. A lexeme that none of them holds
+    /// counts as held by half a chunk of the sample.
+    fn estimated(request: &Request, at_least: f64) -> Self {
+        let rows = relation_size::rows(request.resolved.generation.chunks);
+        let lexemes = &request.question.lexemes;
+        let mut hasher = DefaultHasher::new();
+        lexemes.hash(&mut hasher);
+        let seed = hasher.finish();
+        let (mut sampled, mut visible) = (0.0, Vec::new());
+        for count in SAMPLES {
+            if visible.len() < ENOUGH_VISIBLE && sampled < rows {
+                sampled = rows.min(count as f64);
+                visible = sample(request, count, seed);
+            }
+        }
+        let positions = lexemes.iter().enumerate();
+        let positions: HashMap<&[u8], usize> =
+            positions.map(|(position, lexeme)| (lexeme.as_bytes(), position)).collect();
+        let (mut holding, mut length) = (vec![0.0_f64; lexemes.len()], 0.0);
+        for chunk in &visible {
+            for (lexeme, occurrences) in chunk.as_tsvector().lexemes() {
+                length += occurrences as f64;
+                if let Some(position) = positions.get(lexeme) {
+                    holding[*position] += 1.0;
+                }
+            }
+        }
+        let seen = visible.len().max(1) as f64;
+        let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
+        let documents = rows * share;
+        let frequency = |holding: f64| (holding.max(0.5) / seen).min(1.0) * documents;
+        Self {
+            share,
+            documents,
+            average_length: length / seen,
+            frequencies: holding.into_iter().map(frequency).collect(),
+            is_estimate: true,
+        }
+    }
+
+    /// BM25 by these statistics.
+    pub fn bm25(&self) -> Bm25 {
+        Bm25::new(self.documents, self.average_length)
+    }
+
+    /// The weight of each lexeme.
+    pub fn idf(&self) -> Vec<f64> {
+        let bm25 = self.bm25();
+        self.frequencies.iter().map(|frequency| bm25.idf(*frequency)).collect()
+    }
+
+    /// What the score of a chunk needs besides its own lexemes.
+    pub fn weights<'a>(&self, lexemes: &'a [String]) -> Weights<'a> {
+        Weights::new(self.bm25(), lexemes.iter().map(String::as_str).zip(self.idf()))
+    }
 }

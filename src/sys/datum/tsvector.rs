@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // takes a pointer from a call of a function
 
 use pgrx::callconv::{Arg, ArgAbi};
-use pgrx::{impl_sql_translatable, pg_sys};
+use pgrx::{FromDatum, IntoDatum, impl_sql_translatable, pg_sys};
 
 /// An argument of type `tsvector`.
 pub struct TsVector<'fcx> {
@@ -39,7 +39,7 @@ impl<'a> TsVector<'a> {
 
     /// Lexemes in ascending order of their bytes, each with the number of its positions (1 where it has
     /// none).
-    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], usize)> + use<'a> {
+    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], usize)> + Clone + use<'a> {
         let bytes = self.bytes;
         let count = word(bytes, 0) as usize;
         let strings = bytes.get(4 + 4 * count..).unwrap_or_default();
@@ -54,6 +54,48 @@ impl<'a> TsVector<'a> {
             };
             Some((lexeme, occurrences.max(1)))
         })
+    }
+}
+
+/// A column of type `tsvector`.
+pub struct StoredTsVector(Vec<u8>);
+
+impl StoredTsVector {
+    pub fn as_tsvector(&self) -> TsVector<'_> {
+        TsVector { bytes: &self.0 }
+    }
+}
+
+impl FromDatum for StoredTsVector {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _type: pg_sys::Oid,
+    ) -> Option<Self> {
+        if is_null {
+            return None;
+        }
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        // SAFETY: the caller says that this is a tsvector. What is detoasted is a value of its own, and freed.
+        unsafe {
+            let plain = pg_sys::pg_detoast_datum(stored);
+            let bytes = TsVector::from_varlena(plain).bytes.to_vec();
+            if plain != stored {
+                pg_sys::pfree(plain.cast());
+            }
+            Some(Self(bytes))
+        }
+    }
+}
+
+/// Only read.
+impl IntoDatum for StoredTsVector {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        unimplemented!("a tsvector is made by PostgreSQL alone")
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TSVECTOROID
     }
 }
 

@@ -99,17 +99,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             packed.into_iter().chain(zips).collect()
         }
         "wire" => {
-            let mut request = crate::search::partial_results::FusionRequest::default();
-            request.terms.push(crate::search::partial_results::Term {
-                lexeme: "a".into(),
-                frequency: Some(0.5),
-            });
-            vec![
-                request.pack(),
-                vec![8; 300],
-                br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(),
-                vec![0; 200],
-            ]
+            vec![vec![8; 300], br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(), vec![0; 200]]
         }
         other => panic!("no seeds for {other}"),
     }

@@ -1,0 +1,188 @@
+//! Segments from chunks, and the writing of any.
+use super::list::{self, Origin, PART_BYTES};
+use super::{EVERY, Posting, group};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// A group is closed before its row becomes larger: two rows of a table then fit on a page of PostgreSQL's.
+const GROUP_BYTES: usize = 4_000;
+
+/// Takes rows: lexeme, part, bytes. A list's parts come before the group (part 0) that has its head.
+pub type RowSink<'a> = &'a mut dyn FnMut(&str, u32, &[u8]) -> Result<()>;
+
+/// Where a segment is written to.
+pub enum Sink<'a> {
+    /// Rows.
+    Rows(RowSink<'a>),
+    /// The bytes of an [`super::Inline`] segment.
+    Inline(&'a mut Vec<u8>),
+}
+
+/// Writes lists in the order of their lexemes.
+pub struct Writer<'a> {
+    sink: Sink<'a>,
+    origin: Origin,
+    group: group::Writer,
+    list: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(sink: Sink<'a>) -> Self {
+        let (group, list) = (group::Writer::default(), Vec::new());
+        Self { sink, origin: Origin::default(), group, list }
+    }
+
+    /// Writes a list: ascending chunks, each once. The first one is that of [`EVERY`].
+    pub fn add(&mut self, lexeme: &str, postings: &[Posting]) -> Result<()> {
+        if lexeme == EVERY {
+            self.origin.chunk = postings.first().map_or(0, |posting| posting.chunk);
+            let lengths = postings.iter().map(|posting| posting.length);
+            self.origin.length = lengths.filter(|length| *length > 0).min().unwrap_or_default();
+        }
+        self.list.clear();
+        match &mut self.sink {
+            Sink::Inline(_) => list::write(postings, self.origin, None, &mut self.list)?,
+            Sink::Rows(row) => {
+                let mut part = |number, bytes: &[u8]| row(lexeme, number, bytes);
+                list::write(postings, self.origin, Some(&mut part), &mut self.list)?;
+                let size = self.group.size() + self.list.len() + lexeme.len() + 8;
+                if !self.group.is_empty() && size > GROUP_BYTES {
+                    self.flush()?;
+                }
+            }
+        }
+        self.group.add(lexeme.as_bytes(), &self.list)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let bytes = self.group.finish(self.origin);
+        match &mut self.sink {
+            Sink::Inline(to) => **to = bytes,
+            Sink::Rows(row) => {
+                let first = std::str::from_utf8(self.group.first());
+                row(first.map_err(|_| super::damaged())?, 0, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> Result<()> {
+        if self.group.is_empty() { Ok(()) } else { self.flush() }
+    }
+}
+
+/// The posting lists of some chunks.
+#[derive(Debug, Default)]
+pub struct Builder {
+    lexemes: HashMap<Vec<u8>, u32>,
+    /// Each chunk's id and length.
+    chunks: Vec<(i64, u32)>,
+    /// Number of the lexeme, number of the chunk, frequency.
+    postings: Vec<(u32, u32, u32)>,
+    length: u64,
+}
+
+impl Builder {
+    /// Adds a chunk, once, with its lexemes, each once with its occurrences. A chunk without lexemes counts too: it makes the average
+    /// shorter.
+    pub fn add<'a>(
+        &mut self,
+        chunk: i64,
+        lexemes: impl Iterator<Item = (&'a [u8], usize)> + Clone,
+    ) {
+        let occurrences: usize = lexemes.clone().map(|(_, occurrences)| occurrences.max(1)).sum();
+        let length = u32::try_from(occurrences).unwrap_or(u32::MAX);
+        let number = self.chunks.len() as u32;
+        for (lexeme, occurrences) in lexemes {
+            let frequency = u32::try_from(occurrences.max(1)).unwrap_or(u32::MAX);
+            let next = self.lexemes.len() as u32;
+            let lexeme = match self.lexemes.get(lexeme) {
+                Some(known) => *known,
+                None => *self.lexemes.entry(lexeme.to_vec()).or_insert(next),
+            };
+            self.postings.push((lexeme, number, frequency));
+        }
+        self.chunks.push((chunk, length));
+        self.length += u64::from(length);
+    }
+
+    /// Whether no chunk was added.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Number of chunks added.
+    pub fn chunks(&self) -> u64 {
+        self.chunks.len() as u64
+    }
+
+    /// Their lengths together, in lexemes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Postings added: what its memory grows with, 12 bytes each.
+    pub fn postings(&self) -> usize {
+        self.postings.len()
+    }
+
+    /// The bytes of an [`super::Inline`] segment.
+    pub fn finish_inline(self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.finish(Sink::Inline(&mut bytes))?;
+        Ok(bytes)
+    }
+
+    /// The rows of a segment.
+    pub fn finish_rows(self, row: RowSink<'_>) -> Result<()> {
+        self.finish(Sink::Rows(row))
+    }
+
+    fn finish(self, sink: Sink<'_>) -> Result<()> {
+        let Self { lexemes, chunks, postings, .. } = self;
+        let mut writer = Writer::new(sink);
+        let mut list: Vec<Posting> = Vec::with_capacity(chunks.len());
+        let every = |&(chunk, length): &(i64, u32)| Posting { chunk, frequency: 1, length };
+        list.extend(chunks.iter().map(every));
+        write(&mut writer, EVERY, &mut list)?;
+
+        // Where each lexeme's postings begin once they are sorted by lexeme.
+        let mut ends = vec![0_u32; lexemes.len()];
+        postings.iter().for_each(|posting| ends[posting.0 as usize] += 1);
+        let mut end = 0;
+        for count in &mut ends {
+            end += *count;
+            *count = end - *count;
+        }
+        let mut sorted = vec![(0, 0); postings.len()];
+        for (lexeme, chunk, frequency) in postings {
+            let at = &mut ends[lexeme as usize];
+            sorted[*at as usize] = (chunk, frequency);
+            *at += 1;
+        }
+        let mut lexemes: Vec<(Vec<u8>, u32)> = lexemes.into_iter().collect();
+        lexemes.sort_unstable();
+        for (lexeme, number) in &lexemes {
+            let number = *number as usize;
+            let start = if number == 0 { 0 } else { ends[number - 1] };
+            list.clear();
+            for &(chunk, frequency) in &sorted[start as usize..ends[number] as usize] {
+                let (chunk, length) = chunks[chunk as usize];
+                list.push(Posting { chunk, frequency, length });
+            }
+            let not_text = |_| Error::invalid_argument("a lexeme is not UTF-8");
+            write(&mut writer, std::str::from_utf8(lexeme).map_err(not_text)?, &mut list)?;
+        }
+        writer.finish()
+    }
+}
+
+fn write(writer: &mut Writer<'_>, lexeme: &str, list: &mut Vec<Posting>) -> Result<()> {
+    if !list.is_sorted_by(|a, b| a.chunk < b.chunk) {
+        list.sort_by_key(|posting| posting.chunk);
+        list.dedup_by_key(|posting| posting.chunk);
+    }
+    writer.add(lexeme, list)
+}
+
+const _: () = assert!(PART_BYTES < GROUP_BYTES);
