@@ -32,7 +32,7 @@ SELECT g, 't' || g % 1000, CASE g % 2 WHEN 0 THEN 'even' ELSE 'odd' END, g * 791
        (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, 20) WHERE g > 0)
   FROM generate_series(1, :rows) AS g;
 INSERT INTO :documents (key_1, source_hash, chunk_ids, char_starts, char_ends)
-SELECT id, '', ARRAY[:first + id], '{0}', ARRAY[length(body)] FROM :collection;
+SELECT id, rag.source_hash(NULL, body), ARRAY[:first + id], '{0}', ARRAY[length(body)] FROM :collection;
 INSERT INTO :chunks (chunk_id, key_1, content, content_hash, section, token_count, lexeme_count, lexemes, embedding)
 SELECT :first + id, id, body, '', CASE id % 1000 WHEN 3 THEN 'Rare' END, 20, rag.lexeme_count(v.lexemes), v.lexemes, a.v + b.v + c.v
   FROM :collection
@@ -44,5 +44,7 @@ SELECT CASE WHEN :bits THEN format($$INSERT INTO %s SELECT %s + id, 0, decode(re
                                    :'bits_table', :first, :dimensions, :'collection') ELSE 'SELECT' END AS fill_bits \gset
 :fill_bits;
 SELECT setval('rag.chunk_id', :first + :rows) \gset ignored_
+-- Writes the inverted file, which lacks all of them.
+SELECT count(*) FROM rag_verify(:'collection') \gset ignored_
 CREATE INDEX ON :chunks USING :index_method (embedding halfvec_cosine_ops);
 VACUUM ANALYZE :collection, :documents, :chunks;

@@ -48,7 +48,9 @@ pub fn leg(request: &Request, strategy: &mut Strategy) -> Result<LexicalLeg> {
     }
     let terms = request.terms()?;
     let statistics = TermStatistics::of(request, strategy, &terms)?;
-    if let (LexicalChoice::Foreign, Access::Index(index)) = (strategy.lexical, &request.foreign_index) {
+    if let (LexicalChoice::Foreign, Access::Index(index)) =
+        (strategy.lexical, &request.foreign_index)
+    {
         match foreign_leg(request, strategy, index) {
             Ok(leg) => return Ok(LexicalLeg { statistics: Some(statistics), ..leg }),
             Err(reason) => strategy.lexical = LexicalChoice::Builtin(Some(reason)),
@@ -67,13 +69,18 @@ fn foreign_leg(
     let is_filtered = request.filter.sql().is_some() || must_match.is_some();
     let asked = strategy.depth.max(if is_filtered { MAX_CANDIDATES } else { 0 }) + SPARE;
     let lexemes = &request.question.lexemes;
-    let best = index.best(lexemes.iter().map(String::as_str), asked, &request.resolved.tables.chunks);
+    let best =
+        index.best(lexemes.iter().map(String::as_str), asked, &request.resolved.tables.chunks);
     let count = best.len();
     if count == 0 {
         return Err("it found nothing");
     }
     let terms = any_of(lexemes);
-    let all: Vec<String> = terms.iter().map(|terms| format!("({terms})")).chain(must_match.map(str::to_owned)).collect();
+    let all: Vec<String> = terms
+        .iter()
+        .map(|terms| format!("({terms})"))
+        .chain(must_match.map(str::to_owned))
+        .collect();
     let mut chunks = visible_of(request, Some(&all.join(" & ")), &best);
     if count == asked && chunks.len() < strategy.depth {
         return Err("too few of its best pass filter and phrases");
@@ -101,7 +108,10 @@ impl TermSearch<'_> {
         let mut leg = LexicalLeg::default();
         let mut best = match self.strategy.allow_list() {
             Some(list) => self.best(depth, Some(list.chunks()), None, &mut leg)?,
-            None if must_match.is_none() && !self.request.is_restricted() && !self.strategy.checks_early() => {
+            None if must_match.is_none()
+                && !self.request.is_restricted()
+                && !self.strategy.checks_early() =>
+            {
                 self.best(depth, None, None, &mut leg)?
             }
             None => self.best_visible(&mut leg)?,

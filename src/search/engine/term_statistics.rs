@@ -94,14 +94,14 @@ impl TermStatistics {
                 }
             }
         }
-        let seen = visible.len().max(1) as f64;
+        let sampled = visible.len().max(1) as f64;
         let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
         let documents = rows * share;
-        let frequency = |holding: f64| (holding.max(0.5) / seen).min(1.0) * documents;
+        let frequency = |holding: f64| (holding.max(0.5) / sampled).min(1.0) * documents;
         Self {
             share,
             documents,
-            average_length: length / seen,
+            average_length: length / sampled,
             frequencies: holding.into_iter().map(frequency).collect(),
             is_estimate: true,
         }
