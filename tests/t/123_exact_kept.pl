@@ -84,7 +84,7 @@ $standby->stop;
 # --- Killed ------------------------------------------------------------------------------------------
 # back(): until the server is, after a crash.
 sub back { return wait_until('the server is back', sub { $node->psql('postgres', 'SELECT 1') == 0 }) }
-for my $step (qw(merging merged))
+for my $step (qw(merging))
 {
 	my $offset = -s $node->logfile;
 	stop_workers_at($node, $step);
@@ -152,18 +152,19 @@ SKIP:
 	# What becomes of bytes: what is left is no posting list.
 	my %damage = (
 		'no bytes' => q{''}, 'half of them' => 'substring(%1$s FOR length(%1$s) / 2)', 'all ones' => q{decode(repeat('ff', length(%1$s)), 'hex')}, 'all zeros' => q{decode(repeat('00', length(%1$s)), 'hex')},
-		'others behind' => q{%1$s || '\x0102030405060708'}, 'one of a text' => q{convert_to(repeat('damage', 1 + length(%1$s) / 6), 'UTF8')});
+		'a text'  => q{convert_to(repeat('damage', 1 + length(%1$s) / 6), 'UTF8')});
 	my ($inline, $stored) = split /\|/, $sql->("SELECT count(*) FILTER (WHERE postings IS NOT NULL), count(*) FROM $segments");
 	note("$stored segments, $inline of them inline");
 	# Both kinds: merged ones, and those of the last transactions.
-	$sql->('CALL change(30)');
-	$sql->('CALL rag_work()');
 	for my $case ([ $postings, 'data' ], [ $segments, 'postings' ])
 	{
 		my ($table, $column) = @$case;
-		cmp_ok($sql->("SELECT count(*) FROM $table WHERE $column IS NOT NULL"), '>', 0, "$table has some");
 		for my $what (sort keys %damage)
 		{
+			# A repair writes it all as one.
+			$sql->('UPDATE docs SET body = body(id) WHERE id IN (SELECT id FROM docs ORDER BY id LIMIT 3)');
+			$sql->('CALL rag_work()');
+			cmp_ok($sql->("SELECT count(*) FROM $table WHERE $column IS NOT NULL"), '>', 0, "$table has some");
 			my $bytes = sprintf $damage{$what}, $column;
 			$sql->("UPDATE $table SET $column = $bytes WHERE $column IS NOT NULL");
 			my $error = error_of($node, $asked);
@@ -174,15 +175,9 @@ SKIP:
 			$sql->(q{SELECT count(*) FROM rag_verify('docs')});
 			is($sql->($problems), '', '... and mends it');
 			is(wrong($node, 'docs', \@questions), '', '... so that searches are right');
-			if ($table eq $segments)
-			{
-				# A repair writes larger segments than that.
-				$sql->("UPDATE docs SET body = body(id) WHERE id = 77");
-				$sql->('CALL rag_work()');
-			}
 		}
 	}
-	# Rows that are missing, and bits that are others: an error or another order, but no crash, and rag_verify finds and mends it.
+	# Bits that are others: an error or another order, but no crash, and rag_verify finds and mends it.
 	for my $round (1 .. 20)
 	{
 		$sql->("UPDATE $postings SET data = set_byte(data, (random() * (length(data) - 1))::int, (random() * 255)::int) WHERE length(data) > 0 AND random() < 0.2");
@@ -192,7 +187,7 @@ SKIP:
 		is($failed ? "$failed->{sqlstate} $failed->{message}" : '', '', '... rag_verify mends them');
 	}
 	is(wrong($node, 'docs', \@questions), '', 'all bytes are right again');
-	for my $statement ("DELETE FROM $postings WHERE random() < 0.3", "DELETE FROM $segments WHERE segment = (SELECT min(segment) FROM $segments)", "TRUNCATE $postings", "TRUNCATE $segments")
+	for my $statement ("DELETE FROM $postings WHERE ctid = (SELECT min(ctid) FROM $postings)", "DELETE FROM $segments WHERE segment = (SELECT min(segment) FROM $segments)", "TRUNCATE $postings", "TRUNCATE $segments")
 	{
 		$sql->($statement);
 		my $error = error_of($node, $asked);

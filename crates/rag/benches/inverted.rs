@@ -40,7 +40,8 @@ impl Rows {
 
     /// Bytes in PostgreSQL: of each row's tuple and line pointer, and of its index tuple.
     fn size(&self) -> (usize, usize) {
-        let parts = self.parts.iter().flat_map(|(lexeme, parts)| parts.iter().map(move |p| (lexeme, p)));
+        let parts =
+            self.parts.iter().flat_map(|(lexeme, parts)| parts.iter().map(move |p| (lexeme, p)));
         let rows = self.groups.iter().map(|(lexeme, bytes)| (lexeme, bytes)).chain(parts);
         let of = |(lexeme, bytes): (&String, &Vec<u8>)| {
             let key = 8 + 1 + lexeme.len();
@@ -126,9 +127,8 @@ fn add_chunk(builder: &mut Builder, id: i64, names: &[String], random: &mut Rand
         words.push(word);
     }
     words.sort_unstable();
-    let counted = words.chunk_by(|a, b| a == b).map(|same| {
-        (names[same[0] as usize].as_bytes(), same.len())
-    });
+    let counted =
+        words.chunk_by(|a, b| a == b).map(|same| (names[same[0] as usize].as_bytes(), same.len()));
     builder.add(id, counted);
 }
 
@@ -325,7 +325,11 @@ fn merging(segments: &[(Rows, u64, u64)], names: &[String]) {
     let (to, deletions) = (Sink::Rows(&mut insert), Sink::Rows(&mut none));
     let sources = inline.clone();
     let merged = merge(sources, Vec::new(), to, deletions, &mut || Ok(())).unwrap();
-    println!("merging {} chunks of 32 values: {:?}, {rows} rows", merged.live.chunks, started.elapsed());
+    println!(
+        "merging {} chunks of 32 values: {:?}, {rows} rows",
+        merged.live.chunks,
+        started.elapsed()
+    );
     let started = Instant::now();
     let mut reader = Reader::new(inline[0].clone());
     let (mut postings, mut count) = (Vec::new(), 0);

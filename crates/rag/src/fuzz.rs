@@ -4,11 +4,11 @@
 use crate::answer::{generate, stream};
 use crate::chunk::{Format, Options, chunk};
 use crate::model::generator::{Conversation, Generated, Generator};
-use crate::model::import::source::Source;
+use crate::model::import::source::ModelSource;
 use crate::model::manifest::{Manifest, Precision};
 use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
-use crate::remote::{Address, Egress, Estimator};
+use crate::remote::{Egress, Estimator, Url};
 use crate::rerank::{TokenBits, max_sim};
 use crate::search::{Query, Syntax, analysis, filter};
 use crate::{Result, answer};
@@ -30,7 +30,7 @@ pub const TARGETS: [Target; 13] = [
     ("claims", claims),
     ("sse", sse),
     ("replies", replies),
-    ("addresses", addresses),
+    ("urls", urls),
     ("tokenizer", tokenizer),
     ("weights", weights),
     ("wheel", wheel),
@@ -168,8 +168,8 @@ pub fn claims(mut data: &[u8]) {
         assert_eq!(quote, citation.quote);
     }
     let texts = shown.iter().filter_map(|piece| match piece {
-        stream::Piece::Text(text) => Some(&**text),
-        stream::Piece::Citation(_) => None,
+        stream::AnswerPiece::Text(text) => Some(&**text),
+        stream::AnswerPiece::Citation(_) => None,
     });
     let texts: Vec<&str> = texts.collect();
     if written.status == answer::Status::Answered {
@@ -189,12 +189,12 @@ pub fn replies(data: &[u8]) {
     crate::remote::fuzz::replies(data);
 }
 
-pub fn addresses(data: &[u8]) {
+pub fn urls(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Ok(address) = Address::parse(&text) {
-        let spelled = address.to_string();
-        assert_eq!(Address::parse(&spelled).ok(), Some(address.clone()), "{spelled}");
-        assert!(address.covers(&address.below("/embeddings")), "{spelled}");
+    if let Ok(url) = Url::parse(&text) {
+        let spelled = url.to_string();
+        assert_eq!(Url::parse(&spelled).ok(), Some(url.clone()), "{spelled}");
+        assert!(url.covers(&url.below("/embeddings")), "{spelled}");
     }
     if let Ok(egress) = Egress::parse(&text) {
         for ip in ["169.254.169.254", "fd00:ec2::254"] {
@@ -261,7 +261,7 @@ pub fn wheel(data: &[u8]) {
     let bytes = if data.starts_with(b"PK") { Some(data.to_vec()) } else { zipped(data) };
     let Some(bytes) = bytes else { return };
     file.0.write_all(&bytes).expect("room for a file");
-    let Ok(source) = Source::open(&file.1) else { return };
+    let Ok(source) = ModelSource::open(&file.1) else { return };
     for precision in [Precision::Int8, Precision::Fp32] {
         let options =
             import::Options { name: "m".to_owned(), precision, origin: "here".to_owned() };

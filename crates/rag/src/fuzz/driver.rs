@@ -71,7 +71,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             "1h2m3.5s",
             "2015-10-21T07:28:00Z",
         ]),
-        "addresses" => text(&[
+        "urls" => text(&[
             "https://api.example.com:8443/v1?api-version=2",
             "http://[::1]:80/a",
             "localhost:11434,*.example.com,10.0.0.0/8,[::1]",
@@ -109,7 +109,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 fn bundle(model: &TinyModel) -> (Vec<u8>, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     model.write(directory.path());
-    let source = crate::model::import::source::Source::open(directory.path()).unwrap();
+    let source = crate::model::import::source::ModelSource::open(directory.path()).unwrap();
     let precision = crate::model::manifest::Precision::Int8;
     let options =
         crate::model::import::Options { name: "m".into(), precision, origin: "here".into() };
@@ -226,6 +226,6 @@ macro_rules! fuzz {
 }
 
 fuzz!(
-    html, markdown, plain, filter, query, claims, sse, replies, addresses, tokenizer, weights,
-    wheel, wire
+    html, markdown, plain, filter, query, claims, sse, replies, urls, tokenizer, weights, wheel,
+    wire
 );

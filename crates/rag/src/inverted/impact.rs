@@ -23,9 +23,8 @@ pub struct Impacts {
 impl Impacts {
     pub fn new(bm25: &Bm25) -> Self {
         let mut impacts = Self { bm25: *bm25, table: Vec::new() };
-        let all = (0..FREQUENCIES * LENGTHS).map(|i| {
-            impacts.compute((i / LENGTHS + 1) as u32, (i % LENGTHS) as u32)
-        });
+        let all = (0..FREQUENCIES * LENGTHS)
+            .map(|i| impacts.compute((i / LENGTHS + 1) as u32, (i % LENGTHS) as u32));
         impacts.table = all.collect();
         impacts
     }

@@ -147,7 +147,9 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
     /// A chunk that the next one is not before; `None` at the end.
     pub fn next(&self) -> Option<i64> {
         match self.list.parts.get(self.part) {
-            Some(part) if self.is_open && self.is_unpacked && self.position < self.unpacked.count => {
+            Some(part)
+                if self.is_open && self.is_unpacked && self.position < self.unpacked.count =>
+            {
                 Some(part.first.wrapping_add(self.unpacked.offsets[self.position].into()))
             }
             Some(part) => Some(part.first),
@@ -196,13 +198,7 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
     }
 
     /// The same as far as blocks tell.
-    pub fn fine(
-        &mut self,
-        from: i64,
-        end: i64,
-        impacts: &Impacts,
-        work: &mut Work,
-    ) -> Result<f64> {
+    pub fn fine(&mut self, from: i64, end: i64, impacts: &Impacts, work: &mut Work) -> Result<f64> {
         if self.list.parts.is_empty() {
             return Ok(self.bound);
         }

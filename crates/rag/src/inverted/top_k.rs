@@ -278,7 +278,8 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
         }
         // Looking a chunk up takes as long as adding so many postings.
         while needed > 0
-            && window.count(self.best.least() - sums[needed]) * LOOK_UP > lists[needed - 1].density()
+            && window.count(self.best.least() - sums[needed]) * LOOK_UP
+                > lists[needed - 1].density()
         {
             needed -= 1;
             self.accumulate(window, &mut lists[needed], bounds[needed], sums)?;
