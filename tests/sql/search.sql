@@ -48,7 +48,7 @@ SELECT document_key FROM rag_search('animals', 'a bird of the South Pole', 1, le
 -- Phrases must occur, excluded words must not; a phrase nobody has is words.
 SELECT document_key FROM rag_search('animals', '"waggle dance"');
 SELECT document_key FROM rag_search('animals', 'egg -penguin', rerank => false, syntax => 'web') WHERE content ~ 'penguin|egg' ORDER BY 1;
-SELECT document_key FROM rag_search('animals', 'dance -"waggle dance"') WHERE content ~ 'dance';
+SELECT document_key FROM rag_search('animals', 'dance -"waggle dance"', syntax => 'web') WHERE content ~ 'dance';
 SELECT document_key FROM rag_search('animals', '"dance of the honey bees"', 1);
 SET client_min_messages = notice;
 SELECT document_key FROM rag_search('animals', 'waggle "of the" -and', 1, syntax => 'web');

@@ -37,7 +37,7 @@ SELECT id, query, found(query), split_part(found(query), ', ', 1) = id AS is_fir
                ('gcc', 'what does gcc -Wall do?'), ('gcc', 'Wall'), ('tar', 'tar -xvf'), ('tar', E'-archive\n-files'),
                ('phone', '901820'), ('phone', '030 115'), ('phone', 'A4-77/B'), ('phone', '3704')) AS q (id, query);
 -- So with everything that a search does.
-SELECT query, (SELECT document_key ->> 'id' FROM rag_search('word', query, 1)) AS first
+SELECT query, (SELECT array_agg(document_key ->> 'id') FROM rag_search('word', query, 2)) AS found
   FROM unnest(ARRAY['2332', 'postgresql.conf', 'C#', '.NET', '서울', 'ABC123', 'Immobilien', 'http request handler', 'what does gcc -Wall do?']) query;
 -- Whoever asks for it can exclude.
 SELECT query, found(query, 'web') FROM unnest(ARRAY['course -Simula', 'course -"know COM" -simula -delphi', 'gcc -print', 'tar -xvf']) query;

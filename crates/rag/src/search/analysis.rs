@@ -154,16 +154,16 @@ impl Analysis {
         if is_word(next) && script(next) == Script::Words {
             return Some((mark, mark.len_utf8()));
         }
-        // A word that is continued in the next line.
+        // A word that is continued in the next line; before a capital letter the hyphen is the word's own.
         let spaces = behind.len() - behind.trim_start_matches([' ', '\t', '\r', '\n']).len();
-        let is_line_end = mark != '.' && mark != ',' && behind[..spaces].contains('\n');
-        let is_continued = behind[spaces..].starts_with(char::is_lowercase);
+        let next = behind[spaces..].chars().next()?;
         let is_letter = self.compound.last().is_some_and(|word| word.text.ends_with(char::is_alphabetic));
-        if is_line_end && is_continued && is_letter && matches!(mark, '-' | '\u{2010}') {
-            self.is_hyphenated = true;
-            return Some((mark, mark.len_utf8() + spaces));
+        let is_divided = matches!(mark, '-' | '\u{2010}') && behind[..spaces].contains('\n') && is_letter;
+        if !is_divided || !next.is_alphabetic() || script(next) != Script::Words {
+            return None;
         }
-        None
+        self.is_hyphenated |= next.is_lowercase();
+        Some((mark, mark.len_utf8() + spaces))
     }
 
     fn add_word(&mut self, word: &str, symbols: &str, joint: Option<char>) {
@@ -352,7 +352,7 @@ mod tests {
             ("HttpRequestHandler, snake_case_name", "httprequesthandler snake case name http request handler snakecasename"),
             ("10kΩ @angular/core AT&T", "10kω angular core at t 10 kω att"),
             ("src-main.rs", "src main rs mainrs srcmainrs"),
-            ("Immo-\nbilien kaufen, Fall-\nStudie", "immobilien kaufen fall studie immo bilien"),
+            ("Immo-\nbilien kaufen, Fall-\nStudie", "immobilien kaufen fall studie immo bilien fallstudie"),
             ("Donau\u{ad}dampf\u{ad}schiff zero\u{200b}width", "donaudampfschiff zerowidth"),
             ("ＡＢＣ１２３ e\u{fb03}cient ｶﾞ", "abc123 efficient ガ abc 123"),
             ("Straße ΟΔΟΣ İstanbul", "strasse οδοσ istanbul"),
