@@ -1,5 +1,6 @@
 //! The exact bytes of what is stored. A test that fails here says that tables or files written before are read otherwise from now
 //! on: then `STORAGE_FORMAT`, or the manifest's `FORMAT`, goes up, and `docs/formats.md` changes with it.
+use rag::inverted::Builder;
 use rag::model::TokenVectors;
 use rag::model::manifest::{Manifest, hex};
 use rag::model::storable::storable;
@@ -69,4 +70,17 @@ fn counters_are_numbers_of_eight_bytes_and_their_sha256() {
     assert_eq!(bytes[..8], *b"ragqst01");
     assert_eq!(words[..11], [8, 5 << 32 | 3, 7, 9, 0, 1, 0, 0, 1_500, 0, 1]);
     assert_eq!(words.len(), 5 + 2 * 21);
+}
+
+#[test]
+fn posting_lists_share_rows_and_pack_blocks() {
+    // Nine chunks of two lexemes, one of which only the first and the last have.
+    let mut builder = Builder::default();
+    for chunk in 0..9_i64 {
+        let (common, rare): ((&[u8], usize), (&[u8], usize)) = ((b"ab", 1 + chunk as usize % 2), (b"abc", 3));
+        let lexemes = [common, rare];
+        builder.add(1_000 + 2 * chunk, lexemes.into_iter().take(if chunk % 8 == 0 { 2 } else { 1 }));
+    }
+    let bytes = builder.finish_inline().expect("lexemes are text");
+    assert_eq!(hex(&bytes), "");
 }

@@ -98,6 +98,19 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             let zips = packed.each_ref().map(|packed| super::zipped(packed).unwrap());
             packed.into_iter().chain(zips).collect()
         }
+        "inverted" => {
+            let segment = |chunks: i64| {
+                let mut builder = crate::inverted::Builder::default();
+                for id in 1..=chunks {
+                    let often = ("a".to_owned(), 1 + id as usize % 3);
+                    let seldom = (format!("lexeme{}", id % 11), 1);
+                    let lexemes = [often, seldom];
+                    builder.add(id * 2, lexemes.iter().map(|(lexeme, n)| (lexeme.as_bytes(), *n)));
+                }
+                builder.finish_inline().expect("lexemes are text")
+            };
+            vec![segment(1), segment(20), segment(300)]
+        }
         "wire" => {
             let mut request = crate::search::partial_results::FusionRequest::default();
             request.terms.push(crate::search::partial_results::Term {
@@ -237,5 +250,5 @@ macro_rules! fuzz {
 
 fuzz!(
     html, markdown, plain, filter, query, claims, sse, replies, addresses, tokenizer, weights,
-    wheel, wire
+    wheel, wire, inverted
 );

@@ -1,13 +1,14 @@
 //! Segments from chunks, and the writing of any.
-use super::list::{self, Origin, PART_BYTES};
+use super::list::{self, Origin, PartRows};
 use super::{EVERY, Posting, group};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
 /// A group is closed before its row becomes larger: two rows of a table then fit on a page of PostgreSQL's.
-const GROUP_BYTES: usize = 4_000;
+const GROUP_BYTES: usize = 4_020;
 
-/// Takes rows: lexeme, part, bytes. A list's parts come before the group (part 0) that has its head.
+/// Takes rows: lexeme, part, bytes. Part 0 is a group of lists, under its first lexeme; others are parts of long lists, under the
+/// empty lexeme, numbered from 1, before the group that has their list's head.
 pub type RowSink<'a> = &'a mut dyn FnMut(&str, u32, &[u8]) -> Result<()>;
 
 /// Where a segment is written to.
@@ -24,12 +25,14 @@ pub struct Writer<'a> {
     origin: Origin,
     group: group::Writer,
     list: Vec<u8>,
+    /// The number of the next row that is a part.
+    part: u32,
 }
 
 impl<'a> Writer<'a> {
     pub fn new(sink: Sink<'a>) -> Self {
         let (group, list) = (group::Writer::default(), Vec::new());
-        Self { sink, origin: Origin::default(), group, list }
+        Self { sink, origin: Origin::default(), group, list, part: 1 }
     }
 
     /// Writes a list: ascending chunks, each once. The first one is that of [`EVERY`].
@@ -43,8 +46,9 @@ impl<'a> Writer<'a> {
         match &mut self.sink {
             Sink::Inline(_) => list::write(postings, self.origin, None, &mut self.list)?,
             Sink::Rows(row) => {
-                let mut part = |number, bytes: &[u8]| row(lexeme, number, bytes);
-                list::write(postings, self.origin, Some(&mut part), &mut self.list)?;
+                let mut row = |number, bytes: &[u8]| row("", number, bytes);
+                let rows = PartRows { next: &mut self.part, row: &mut row };
+                list::write(postings, self.origin, Some(rows), &mut self.list)?;
                 let size = self.group.size() + self.list.len() + lexeme.len() + 8;
                 if !self.group.is_empty() && size > GROUP_BYTES {
                     self.flush()?;
@@ -144,11 +148,15 @@ impl Builder {
         let mut list: Vec<Posting> = Vec::with_capacity(chunks.len());
         let every = |&(chunk, length): &(i64, u32)| Posting { chunk, frequency: 1, length };
         list.extend(chunks.iter().map(every));
-        write(&mut writer, EVERY, &mut list)?;
+        if !list.is_empty() {
+            write(&mut writer, EVERY, &mut list)?;
+        }
 
         // Where each lexeme's postings begin once they are sorted by lexeme.
         let mut ends = vec![0_u32; lexemes.len()];
-        postings.iter().for_each(|posting| ends[posting.0 as usize] += 1);
+        for (lexeme, ..) in &postings {
+            ends[*lexeme as usize] += 1;
+        }
         let mut end = 0;
         for count in &mut ends {
             end += *count;
@@ -184,5 +192,3 @@ fn write(writer: &mut Writer<'_>, lexeme: &str, list: &mut Vec<Posting>) -> Resu
     }
     writer.add(lexeme, list)
 }
-
-const _: () = assert!(PART_BYTES < GROUP_BYTES);

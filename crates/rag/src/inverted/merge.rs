@@ -36,8 +36,10 @@ pub fn merge<'a, S: Source>(
     out_deletions: Sink<'a>,
     checkpoint: Checkpoint<'_>,
 ) -> Result<Merged> {
-    let mut sides =
-        [Side::new(live, Writer::new(out_live))?, Side::new(deletions, Writer::new(out_deletions))?];
+    let mut sides = [
+        Side::new(live, Writer::new(out_live))?,
+        Side::new(deletions, Writer::new(out_deletions))?,
+    ];
     let mut merged = Merged::default();
     let mut cancelled: Vec<i64> = Vec::new();
     let mut lexeme = Vec::new();
