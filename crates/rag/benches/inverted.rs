@@ -33,7 +33,11 @@ impl Rows {
         if part == 0 {
             self.groups.push((lexeme.to_owned(), bytes.to_vec()));
         } else {
-            assert_eq!(self.parts.len() + 1, part as usize, "parts come in the order of their numbers");
+            assert_eq!(
+                self.parts.len() + 1,
+                part as usize,
+                "parts come in the order of their numbers"
+            );
             self.parts.push(bytes.to_vec());
         }
     }
@@ -282,12 +286,13 @@ fn write(names: &[String]) {
     let mut size = 0;
     for _ in 0..20 {
         // The generator's time is not the builder's.
-        let mut chunks: Vec<Vec<(usize, usize)>> = Vec::new();
-        (0..500).for_each(|_| chunks.push(chunk(&mut random)));
+        let named = |(word, count): (usize, usize)| (names[word].clone(), count);
+        let chunks: Vec<Vec<(String, usize)>> =
+            (0..500).map(|_| chunk(&mut random).into_iter().map(named).collect()).collect();
         let started = Instant::now();
         let mut builder = Builder::default();
         for (id, chunk) in (1..).zip(&chunks) {
-            add(&mut builder, id, chunk, names);
+            builder.add(id, chunk.iter().map(|(lexeme, count)| (lexeme.as_bytes(), *count)));
         }
         size = builder.finish_inline().unwrap().len();
         times.push(started.elapsed());

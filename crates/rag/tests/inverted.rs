@@ -473,10 +473,10 @@ fn of_chunks_that_score_alike_no_more_than_the_first_are_unpacked() {
 
 #[test]
 fn a_search_that_reaches_its_budget_says_so() {
-    let best = found(skewed(), &["common", "filler"], 1_000, u64::MAX);
-    assert!(best.is_complete && best.work.postings > 30_000, "{:?}", best.work);
+    let all = found(skewed(), &["common", "filler"], 1_000, u64::MAX);
+    assert!(all.is_complete, "{:?}", all.work);
     let few = found(skewed(), &["common", "filler"], 1_000, 1_000);
-    assert!(!few.is_complete && few.work.postings < 30_000, "{:?}", few.work);
+    assert!(!few.is_complete && few.work.postings < all.work.postings, "{:?}", few.work);
     assert_eq!(few.best.len(), 1_000, "what was found until then");
 }
 

@@ -2,7 +2,7 @@
 use super::list::{self, Origin, PartRows};
 use super::{EVERY, Posting, group};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 /// A group is closed before its row becomes larger: two rows of a table then fit on a page of PostgreSQL's.
 const GROUP_BYTES: usize = 4_020;
@@ -75,10 +75,106 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Numbers of lexemes, in the order they came. Faster than a `HashMap` of vectors, which asks for memory for each of them.
+#[derive(Debug)]
+struct Vocabulary {
+    /// The lexemes' bytes, one behind the other, and where each ends.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// A part of the hash, and the number plus 1; 0 for none. At most half of them are taken.
+    slots: Vec<(u32, u32)>,
+    /// Nobody who chooses lexemes knows where they fall.
+    seed: u64,
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        let seed = RandomState::new().hash_one(0);
+        Self { bytes: Vec::new(), ends: Vec::new(), slots: vec![(0, 0); 1 << 10], seed }
+    }
+}
+
+impl Vocabulary {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn get(&self, number: u32) -> &[u8] {
+        let number = number as usize;
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.bytes[start..self.ends[number]]
+    }
+
+    /// The number of a lexeme, a new one where it has none.
+    fn number(&mut self, lexeme: &[u8]) -> u32 {
+        let hash = self.hash(lexeme);
+        let tag = (hash >> 32) as u32;
+        let mut at = hash as usize % self.slots.len();
+        while self.slots[at].1 > 0 {
+            let number = self.slots[at].1 - 1;
+            if self.slots[at].0 == tag && self.get(number) == lexeme {
+                return number;
+            }
+            at = (at + 1) % self.slots.len();
+        }
+        self.bytes.extend_from_slice(lexeme);
+        self.ends.push(self.bytes.len());
+        self.slots[at] = (tag, self.len() as u32);
+        if self.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+        self.len() as u32 - 1
+    }
+
+    fn grow(&mut self) {
+        let mut slots = vec![(0, 0); self.slots.len() * 4];
+        for number in 0..self.len() as u32 {
+            let hash = self.hash(self.get(number));
+            let mut at = hash as usize % slots.len();
+            while slots[at].1 > 0 {
+                at = (at + 1) % slots.len();
+            }
+            slots[at] = ((hash >> 32) as u32, number + 1);
+        }
+        self.slots = slots;
+    }
+
+    /// Multiplies and folds eight bytes at a time.
+    fn hash(&self, lexeme: &[u8]) -> u64 {
+        let mix = |hash: u64, word: u64| {
+            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15;
+            product as u64 ^ (product >> 64) as u64
+        };
+        let (words, rest) = lexeme.as_chunks::<8>();
+        let hash = words.iter().fold(self.seed ^ lexeme.len() as u64, |hash, word| {
+            mix(hash, u64::from_le_bytes(*word))
+        });
+        mix(mix(hash, prefix(rest)), self.seed)
+    }
+
+    /// All numbers, in the order of the lexemes' bytes.
+    fn sorted(&self) -> Vec<u32> {
+        let mut sorted: Vec<(u64, u32)> =
+            (0..self.len() as u32).map(|number| (prefix(self.get(number)), number)).collect();
+        sorted.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| self.get(a.1).cmp(self.get(b.1)))
+        });
+        sorted.into_iter().map(|(_, number)| number).collect()
+    }
+}
+
+/// The first eight bytes as a number that is ordered as they are.
+fn prefix(lexeme: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    let length = lexeme.len().min(8);
+    word[..length].copy_from_slice(&lexeme[..length]);
+    u64::from_be_bytes(word)
+}
+
 /// The posting lists of some chunks.
 #[derive(Debug, Default)]
 pub struct Builder {
-    lexemes: HashMap<Vec<u8>, u32>,
+    lexemes: Vocabulary,
     /// Each chunk's id and length.
     chunks: Vec<(i64, u32)>,
     /// Number of the lexeme, number of the chunk, frequency.
@@ -99,11 +195,7 @@ impl Builder {
         let number = self.chunks.len() as u32;
         for (lexeme, occurrences) in lexemes {
             let frequency = u32::try_from(occurrences.max(1)).unwrap_or(u32::MAX);
-            let next = self.lexemes.len() as u32;
-            let lexeme = match self.lexemes.get(lexeme) {
-                Some(known) => *known,
-                None => *self.lexemes.entry(lexeme.to_vec()).or_insert(next),
-            };
+            let lexeme = self.lexemes.number(lexeme);
             self.postings.push((lexeme, number, frequency));
         }
         self.chunks.push((chunk, length));
@@ -168,10 +260,9 @@ impl Builder {
             sorted[*at as usize] = (chunk, frequency);
             *at += 1;
         }
-        let mut lexemes: Vec<(Vec<u8>, u32)> = lexemes.into_iter().collect();
-        lexemes.sort_unstable();
-        for (lexeme, number) in &lexemes {
-            let number = *number as usize;
+        for number in lexemes.sorted() {
+            let lexeme = lexemes.get(number);
+            let number = number as usize;
             let start = if number == 0 { 0 } else { ends[number - 1] };
             list.clear();
             for &(chunk, frequency) in &sorted[start as usize..ends[number] as usize] {
