@@ -116,5 +116,8 @@ fn long_posting_lists_are_parts_in_rows_of_their_own() {
     let mut expected: Vec<_> = (1..).zip(parts).map(|(part, size)| key("", part, size)).collect();
     expected.push(key("", 0, 119));
     assert_eq!(rows, expected);
-    assert_eq!(hex(&hash.finalize()), "788d8138790001d239b9a8635a8e4a12e08f668585b60983325ab0e43e0c43c0");
+    assert_eq!(
+        hex(&hash.finalize()),
+        "788d8138790001d239b9a8635a8e4a12e08f668585b60983325ab0e43e0c43c0"
+    );
 }

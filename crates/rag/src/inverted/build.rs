@@ -1,4 +1,5 @@
 //! Segments from chunks, and the writing of any.
+use super::bytes::prefix;
 use super::list::{self, Origin, PartRows};
 use super::{EVERY, Posting, group};
 use crate::{Error, Result};
@@ -81,7 +82,7 @@ struct Vocabulary {
     /// The lexemes' bytes, one behind the other, and where each ends.
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    /// A part of the hash, and the number plus 1; 0 for none. At most half of them are taken.
+    /// A part of the hash, and the number plus 1; 0 for none. A power of two, of which at most half are taken.
     slots: Vec<(u32, u32)>,
     /// Nobody who chooses lexemes knows where they fall.
     seed: u64,
@@ -109,13 +110,13 @@ impl Vocabulary {
     fn number(&mut self, lexeme: &[u8]) -> u32 {
         let hash = self.hash(lexeme);
         let tag = (hash >> 32) as u32;
-        let mut at = hash as usize % self.slots.len();
+        let mut at = hash as usize & (self.slots.len() - 1);
         while self.slots[at].1 > 0 {
             let number = self.slots[at].1 - 1;
             if self.slots[at].0 == tag && self.get(number) == lexeme {
                 return number;
             }
-            at = (at + 1) % self.slots.len();
+            at = (at + 1) & (self.slots.len() - 1);
         }
         self.bytes.extend_from_slice(lexeme);
         self.ends.push(self.bytes.len());
@@ -130,9 +131,9 @@ impl Vocabulary {
         let mut slots = vec![(0, 0); self.slots.len() * 4];
         for number in 0..self.len() as u32 {
             let hash = self.hash(self.get(number));
-            let mut at = hash as usize % slots.len();
+            let mut at = hash as usize & (slots.len() - 1);
             while slots[at].1 > 0 {
-                at = (at + 1) % slots.len();
+                at = (at + 1) & (slots.len() - 1);
             }
             slots[at] = ((hash >> 32) as u32, number + 1);
         }
@@ -156,19 +157,10 @@ impl Vocabulary {
     fn sorted(&self) -> Vec<u32> {
         let mut sorted: Vec<(u64, u32)> =
             (0..self.len() as u32).map(|number| (prefix(self.get(number)), number)).collect();
-        sorted.sort_unstable_by(|a, b| {
-            a.0.cmp(&b.0).then_with(|| self.get(a.1).cmp(self.get(b.1)))
-        });
+        sorted
+            .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.get(a.1).cmp(self.get(b.1))));
         sorted.into_iter().map(|(_, number)| number).collect()
     }
-}
-
-/// The first eight bytes as a number that is ordered as they are.
-fn prefix(lexeme: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    let length = lexeme.len().min(8);
-    word[..length].copy_from_slice(&lexeme[..length]);
-    u64::from_be_bytes(word)
 }
 
 /// The posting lists of some chunks.

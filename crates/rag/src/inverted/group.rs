@@ -1,5 +1,5 @@
 //! Groups: the lists of lexemes that follow each other, each lexeme without what it shares with the one before it.
-use super::bytes::{put, take_bytes, take_size, take_word};
+use super::bytes::{prefix, put, take_bytes, take_size, take_word};
 use super::list::{self, Blocks, Head, Origin};
 use super::{Lists, Posting, damaged};
 use crate::{Error, Result};
@@ -240,6 +240,7 @@ pub struct Reader<S> {
     number: usize,
     is_begun: bool,
     lexeme: Vec<u8>,
+    prefix: u64,
     list: Range<usize>,
 }
 
@@ -254,6 +255,7 @@ impl<S: Source> Reader<S> {
             number: 0,
             is_begun: false,
             lexeme: Vec::new(),
+            prefix: 0,
             list: 0..0,
         }
     }
@@ -300,13 +302,14 @@ impl<S: Source> Reader<S> {
         }
         self.is_begun = true;
         entry.complete(&mut self.lexeme)?;
+        self.prefix = prefix(&self.lexeme);
         self.at = end;
         Some(())
     }
 
-    /// Bytes of the lexeme it stands at.
-    pub fn lexeme(&self) -> &[u8] {
-        &self.lexeme
+    /// What the lexeme it stands at is ordered by: a number that decides for most, and its bytes.
+    pub(super) fn key(&self) -> (u64, &[u8]) {
+        (self.prefix, &self.lexeme)
     }
 
     /// Appends the postings of the list it stands at.
