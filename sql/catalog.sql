@@ -58,6 +58,9 @@ CREATE TABLE rag.generation (
     documents      regclass NOT NULL,
     chunks         regclass NOT NULL,
     bits           regclass,
+    -- Generations of storage format 1 have none.
+    segments       regclass,
+    postings       regclass,
     -- The vector index is built once the first load is in: row by row into an empty one costs more.
     loaded_at      timestamptz,
     -- By these rag_maintain tells whether the vector index is stale.
@@ -70,7 +73,8 @@ CREATE TABLE rag.generation (
     -- Why this generation alone stands still: its model is missing, or someone said so.
     paused         text,
     switches       boolean NOT NULL DEFAULT false,
-    created_at     timestamptz NOT NULL DEFAULT pg_catalog.now()
+    created_at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    CHECK (storage_format < 2 OR segments IS NOT NULL AND postings IS NOT NULL)
 );
 CREATE INDEX ON rag.generation (collection_id);
 -- At most one generation in each of these states; any number can be retired.
@@ -83,6 +87,8 @@ COMMENT ON COLUMN rag.generation.index_method IS 'vector index asked for; vector
 COMMENT ON COLUMN rag.generation.lexical IS 'whose index finds chunks by their words: ours, or that of another extension';
 COMMENT ON COLUMN rag.generation.lexical_checked_at IS 'when another extension''s index was created or last found complete';
 COMMENT ON COLUMN rag.generation.bits IS 'table of token bits for reranking, or NULL';
+COMMENT ON COLUMN rag.generation.segments IS 'table of the segments of the inverted file, with the small ones in whole';
+COMMENT ON COLUMN rag.generation.postings IS 'table of the posting lists of its larger segments';
 COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation stands still, or NULL';
 COMMENT ON COLUMN rag.generation.switches IS 'searches switch to it by themselves once it is complete';

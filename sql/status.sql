@@ -34,7 +34,9 @@ SELECT c.name AS collection,
                      ((COALESCE(n.open, 0) + w.pending - j.done) / p.rate)::numeric)::float8) END AS eta,
        CASE WHEN w.is_told
             THEN rag.size_unless_locked(g.documents) + rag.size_unless_locked(g.chunks)
-                 + CASE WHEN g.bits IS NULL THEN 0 ELSE rag.size_unless_locked(g.bits) END END AS bytes,
+                 + CASE WHEN g.bits IS NULL THEN 0 ELSE rag.size_unless_locked(g.bits) END
+                 + CASE WHEN g.segments IS NULL THEN 0
+                        ELSE rag.size_unless_locked(g.segments) + rag.size_unless_locked(g.postings) END END AS bytes,
        g.loaded_at IS NOT NULL AS is_loaded,
        CASE WHEN NOT w.is_told THEN NULL
             WHEN g.state = 'active' THEN 0

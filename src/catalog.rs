@@ -1,9 +1,12 @@
 //! Collections and generations as the catalog describes them, and the tables, triggers, policies and views that belong to them.
 //! Imports `sys` and `models`.
+mod changes;
 pub mod collection;
 pub mod follow_ddl;
 pub mod generation;
 pub mod identity;
+pub mod inverted;
+mod lexeme_count;
 pub mod lexical;
 pub mod model;
 pub mod objects;

@@ -2,7 +2,7 @@
 //!
 //! Each step is one short transaction, and no snapshot is held between reading a document and applying its chunks.
 pub mod index_ddl;
-pub mod pending_list;
+pub mod inverted;
 pub mod pipeline;
 pub mod queue;
 pub mod scan;

@@ -5,7 +5,6 @@ pub mod candidate;
 pub mod comparable;
 pub mod engine;
 pub mod filter;
-pub mod gin_index;
 pub mod loading;
 pub mod options;
 pub mod query_log;

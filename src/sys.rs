@@ -8,6 +8,7 @@ pub mod exit;
 pub mod failed;
 pub mod ffi;
 pub mod guc;
+pub mod index_scan;
 pub mod interrupt;
 pub mod limit;
 pub mod lock_retry;

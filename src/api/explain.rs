@@ -1,10 +1,9 @@
 //! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
 //! result or not.
-use crate::api::search::{Given, require_text};
+use crate::api::search::{SearchArguments, require_text};
 use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::explain as search;
 use crate::search::engine::explain::Explained;
-use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -47,22 +46,12 @@ CREATE FUNCTION @extschema@.rag_explain(
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
-", requires = ["catalog", search_hit, search_fuse])]
-#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
+", requires = ["catalog"])]
+#[allow(clippy::type_complexity)] // the columns are the API
 fn rag_explain(
     collection: Option<&str>,
     query: Option<&str>,
-    top_k: Option<i32>,
-    filter: Option<JsonText>,
-    rerank: Option<bool>,
-    depth: Option<i32>,
-    candidates: Option<i32>,
-    dense_weight: Option<f64>,
-    lexical_weight: Option<f64>,
-    rerank_weight: Option<f64>,
-    per_document: Option<i32>,
-    near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    options: SearchArguments,
 ) -> Result<
     TableIterator<
         'static,
@@ -79,7 +68,7 @@ fn rag_explain(
             name!(lexical_rank, Option<i32>),
             name!(rrf, f64),
             name!(similarity, Option<f64>),
-            name!(bm25, f64),
+            name!(bm25, Option<f64>),
             name!(maxsim, Option<f64>),
             name!(search, JsonB),
         ),
@@ -89,20 +78,7 @@ fn rag_explain(
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(TableIterator::new(Vec::new()));
     };
-    let given = Given {
-        top_k,
-        filter,
-        rerank,
-        depth,
-        candidates,
-        dense_weight,
-        lexical_weight,
-        rerank_weight,
-        per_document,
-        near_duplicate,
-        expand,
-    };
-    let (explained, explanation) = explain(collection, query, given)?;
+    let (explained, explanation) = explain(collection, query, options)?;
     let summary = summary(&explained);
     let rows: Vec<_> = candidates_of(&explained)
         .zip(explanation.candidates)
@@ -146,45 +122,25 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     expand int = 0
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
-", requires = ["catalog", search_hit, search_fuse])]
-#[allow(clippy::too_many_arguments)] // a SQL function's named options
+", requires = ["catalog"])]
 fn rag_explain_text(
     collection: Option<&str>,
     query: Option<&str>,
-    top_k: Option<i32>,
-    filter: Option<JsonText>,
-    rerank: Option<bool>,
-    depth: Option<i32>,
-    candidates: Option<i32>,
-    dense_weight: Option<f64>,
-    lexical_weight: Option<f64>,
-    rerank_weight: Option<f64>,
-    per_document: Option<i32>,
-    near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    options: SearchArguments,
 ) -> Result<SetOfIterator<'static, String>, SqlError> {
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(SetOfIterator::new(Vec::new()));
     };
-    let given = Given {
-        top_k,
-        filter,
-        rerank,
-        depth,
-        candidates,
-        dense_weight,
-        lexical_weight,
-        rerank_weight,
-        per_document,
-        near_duplicate,
-        expand,
-    };
-    let (_, explanation) = explain(collection, query, given)?;
+    let (_, explanation) = explain(collection, query, options)?;
     Ok(SetOfIterator::new(explanation.lines()))
 }
 
-fn explain(collection: &str, query: &str, given: Given) -> Result<(Explained, Explanation)> {
-    let options = given.read()?;
+fn explain(
+    collection: &str,
+    query: &str,
+    options: SearchArguments,
+) -> Result<(Explained, Explanation)> {
+    let options = options.read()?;
     require_text("query", query)?;
     let explained = search::explain(collection, query, &options)?;
     let explanation = explanation(query, &explained);
@@ -206,6 +162,7 @@ fn explanation(query: &str, explained: &Explained) -> Explanation {
         model: outcome.generation.model.clone(),
         fingerprint: outcome.generation.fingerprint.clone(),
         generation: outcome.generation.id,
+        strategy: explained.strategy.clone(),
         legs: explained.legs.clone(),
         order: explained.order.to_owned(),
         notes: explained.notes.clone(),
@@ -220,9 +177,9 @@ fn candidate(rank: usize, found: &ChunkCandidate, explained: &Explained) -> Cand
         rank: is_ranked.then_some(rank),
         chunk_id: found.chunk_id,
         score: is_ranked.then_some(found.score),
-        dense_rank: found.dense_rank,
-        lexical_rank: found.lexical_rank,
-        rrf: found.rrf,
+        dense_rank: found.ranks.dense_rank,
+        lexical_rank: found.ranks.lexical_rank,
+        rrf: found.ranks.rrf,
         similarity: found.similarity,
         bm25: found.bm25,
         max_sim: found.max_sim,
@@ -256,6 +213,8 @@ fn summary(explained: &Explained) -> Value {
         "fingerprint": generation.fingerprint,
         "generation": generation.id,
         "lexical": explained.lexical.name(),
+        "strategy": explained.strategy,
+        "degraded": explained.is_degraded,
         "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
         "order": explained.order,
         "notes": explained.notes,

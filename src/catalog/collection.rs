@@ -87,6 +87,9 @@ row! {
         chunks: Oid,
         token_bits: bool,
         bits: Option<Oid>,
+        /// NULL in storage format 1, as the next.
+        segments: Option<Oid>,
+        postings: Option<Oid>,
     }
 }
 
@@ -134,7 +137,7 @@ impl State {
 
 /// Version of what `docs/formats.md` describes under "In tables". A change that the library cannot read both sides of
 /// raises it; generations of another version are refused until `rag_rebuild` makes them anew.
-pub const STORAGE_FORMAT: i32 = 1;
+pub const STORAGE_FORMAT: i32 = 2;
 
 /// One immutable build of a collection.
 #[derive(Debug, Clone)]
@@ -171,6 +174,9 @@ pub struct Generation {
     pub documents: Oid,
     pub chunks: Oid,
     pub bits: Option<Oid>,
+    /// Segments of the inverted file, and posting lists of the larger ones; invalid in storage format 1, which had none.
+    pub segments: Oid,
+    pub postings: Oid,
 }
 
 impl Collection {
@@ -330,10 +336,17 @@ pub fn table_sql(table: Oid) -> Result<String> {
 }
 
 impl Generation {
-    /// Qualified, quoted names of documents, chunks and, where kept, token bits.
+    /// Qualified, quoted names of the tables that a role which may search reads: documents, chunks and, where kept, token bits.
     pub fn tables_sql(&self) -> Result<Vec<String>> {
         let tables = [Some(self.documents), Some(self.chunks), self.bits];
         tables.into_iter().flatten().map(table_sql).collect()
+    }
+
+    /// Its tables.
+    pub fn tables(&self) -> impl Iterator<Item = Oid> + use<> {
+        let bits = self.bits.unwrap_or(Oid::INVALID);
+        let tables = [self.documents, self.chunks, bits, self.segments, self.postings];
+        tables.into_iter().filter(|table| *table != Oid::INVALID)
     }
 
     /// The generation of this number, or `None` when it was pruned.
@@ -371,6 +384,8 @@ impl Generation {
             documents: row.documents,
             chunks: row.chunks,
             bits: row.bits.filter(|_| row.token_bits),
+            segments: row.segments.unwrap_or(Oid::INVALID),
+            postings: row.postings.unwrap_or(Oid::INVALID),
         }
     }
 }

@@ -232,6 +232,8 @@ fn in_index_order(schema_sql: &str) -> Scope {
     scope
 }
 
+/// Lexemes of a chunk that it is looked for by.
+const MOST_LEXEMES: usize = 64;
 /// A chunk must be among this many results of a query by its own lexemes.
 const AMONG: usize = 100;
 
@@ -311,8 +313,7 @@ fn is_complete(index: &LexicalIndex, target: &Target) -> bool {
         query(&sql, &[], |row| (required::<i64>(&row, 1), required::<Vec<String>>(&row, 2)))
     });
     sample.iter().filter(|(_, lexemes)| !lexemes.is_empty()).all(|(chunk_id, lexemes)| {
-        let lexemes =
-            lexemes.iter().map(String::as_str).take(rag::search::partial_results::MAX_TERMS);
+        let lexemes = lexemes.iter().map(String::as_str).take(MOST_LEXEMES);
         let best = index.best(lexemes, AMONG, &target.chunks);
         // Where many chunks are alike, others may rank as high.
         best.len() == AMONG || best.contains(chunk_id)

@@ -263,6 +263,8 @@ pub fn create_generation(
         switches.into(),
         build.lexical.name().into(),
         STORAGE_FORMAT.into(),
+        table(&names.segments).into(),
+        table(&names.postings).into(),
     ];
     vector_index::announce(&build.index_method, build.dimensions);
     warn_of_publications(collection);
@@ -303,8 +305,8 @@ fn free_names(collection: &Collection) -> (i32, TableNames) {
     loop {
         let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
         let names = TableNames::new(collection, id);
-        let all = vec![names.documents.clone(), names.chunks.clone(), names.bits.clone()];
-        if read(taken, &[all.into()], |_| ()).is_empty() {
+        let all = names.all().map(str::to_owned);
+        if read(taken, &[all.to_vec().into()], |_| ()).is_empty() {
             return (id, names);
         }
     }
@@ -315,6 +317,8 @@ struct TableNames {
     documents: String,
     chunks: String,
     bits: String,
+    segments: String,
+    postings: String,
 }
 
 impl TableNames {
@@ -324,7 +328,17 @@ impl TableNames {
             let name = clip(&collection.name, NAME_BYTES - suffix.len()).to_owned() + &suffix;
             format!("{}.{}", collection.schema_sql, quote_identifier(name))
         };
-        Self { documents: name("documents"), chunks: name("chunks"), bits: name("token_bits") }
+        Self {
+            documents: name("documents"),
+            chunks: name("chunks"),
+            bits: name("token_bits"),
+            segments: name("segments"),
+            postings: name("postings"),
+        }
+    }
+
+    fn all(&self) -> [&str; 5] {
+        [&self.documents, &self.chunks, &self.bits, &self.segments, &self.postings]
     }
 
     fn create(&self, collection: &Collection, build: &Build) {
@@ -348,6 +362,8 @@ impl TableNames {
             ("documents", self.documents.as_str()),
             ("chunks", &self.chunks),
             ("bits", &self.bits),
+            ("segments", &self.segments),
+            ("postings", &self.postings),
             ("key_definitions", &definitions.join(",\n    ")),
             ("keys", &collection.stored_keys("")),
             ("vector", &vector_index::stored(build.dimensions, &extension_schema("vector"))),
@@ -358,9 +374,12 @@ impl TableNames {
             ("documents_comment", &comment("documents")),
             ("chunks_comment", &comment("chunks")),
             ("bits_comment", &comment("token bits")),
+            ("segments_comment", &comment("segments of the inverted file")),
+            ("postings_comment", &comment("posting lists")),
         ];
         execute(&fill(statement!("catalog/create_generation"), &names), &[]);
         execute(&fill(statement!("catalog/create_policies"), &names), &[]);
+        execute(&fill(statement!("catalog/create_inverted_policies"), &names), &[]);
         if build.token_bits {
             execute(&fill(statement!("catalog/create_bits"), &names), &[]);
             execute(&fill(statement!("catalog/create_bits_policy"), &names), &[]);

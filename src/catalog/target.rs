@@ -18,6 +18,10 @@ pub struct Target {
     pub chunks: String,
     /// Table of token bits, qualified and quoted, where the generation keeps them.
     pub bits: Option<String>,
+    /// Table of segments of the inverted file, qualified and quoted.
+    pub segments: String,
+    /// Table of its posting lists, qualified and quoted.
+    pub postings: String,
 }
 
 impl Target {
@@ -35,7 +39,9 @@ impl Target {
         let chunks = table_sql(generation.chunks)?;
         let bits = generation.bits.map(table_sql).transpose()?;
         generation.require_tables(&collection)?;
-        Ok(Some(Self { collection, generation, documents, chunks, bits }))
+        let segments = table_sql(generation.segments)?;
+        let postings = table_sql(generation.postings)?;
+        Ok(Some(Self { collection, generation, documents, chunks, bits, segments, postings }))
     }
 
     /// The same for a generation that was there a moment ago; an error when it is not.

@@ -12,26 +12,25 @@ use std::time::Duration;
 
 /// These tables are not searched, so a try may take long; after a second PostgreSQL cancels an autovacuum that holds
 /// the lock.
-const LONG: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
+const PRUNE_PATIENCE: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
 
 /// Drops this generation, or all on standby or retired. Returns how many.
 pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
     let what = format!("drop generations of collection \"{}\"", collection.name);
-    with_short_locks(&what, LONG, || {
+    with_short_locks(&what, PRUNE_PATIENCE, || {
         let collection = lock(collection)?;
-        let pruned = chosen(&collection, generation)?;
+        let pruned = to_prune(&collection, generation)?;
         let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();
         delete_generations(&ids);
         builder_control::terminate(&ids);
-        let tables = pruned.iter().flat_map(|g| [Some(g.documents), Some(g.chunks), g.bits]);
-        let tables: Vec<Oid> =
-            tables.flatten().filter(|table| relation_owner(*table).is_some()).collect();
+        let tables = pruned.iter().flat_map(Generation::tables);
+        let tables: Vec<Oid> = tables.filter(|table| relation_owner(*table).is_some()).collect();
         as_source_owner(collection.owner, || drop_tables(&tables, DropBehavior::Restrict));
         Ok(pruned.len())
     })
 }
 
-fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Vec<Generation>> {
+fn to_prune(collection: &Collection, generation: Option<i32>) -> Result<Vec<Generation>> {
     let mut all = collection.generations();
     let Some(id) = generation else {
         all.retain(|one| matches!(one.state, State::Standby | State::Retired));

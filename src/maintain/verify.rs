@@ -6,6 +6,7 @@
 mod chunks;
 mod counters;
 mod documents;
+mod inverted;
 mod objects;
 
 use crate::catalog::collection::Collection;
@@ -51,7 +52,8 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
     }
     let mut findings = objects::verify(collection, &targets, repairs)?;
     for target in &targets {
-        add(&mut compared, chunks::verify(target, repairs));
+        add(&mut compared, chunks::verify(target, repairs)?);
+        add(&mut compared, vec![inverted::verify(target, repairs)?]);
         add(&mut compared, vec![counters::verify(target, repairs)]);
     }
     findings.extend(compared);

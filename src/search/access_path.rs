@@ -2,6 +2,7 @@
 use crate::sys::plan::scans::Scan;
 use crate::sys::rows::row;
 use crate::sys::spi::read;
+use pgrx::pg_sys::Oid;
 use std::fmt;
 
 row! {
@@ -22,22 +23,17 @@ pub enum AccessPath {
         name: String,
     },
     SeqScan(String),
-    /// Some TIDs of a table: those of an allow-list or of a sample.
-    TidScan(String),
 }
 
 impl AccessPath {
     /// Names what scans read.
     pub fn of(scans: &[Scan]) -> Vec<Self> {
         let path = |scan: &Scan| {
-            let (Scan::Index(relation) | Scan::Table(relation) | Scan::Tids(relation)) = *scan;
-            let sql = statement!("search/explain_relation");
-            let found = read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()?;
-            Some(match (scan, found) {
+            let (Scan::Index(relation) | Scan::Table(relation)) = *scan;
+            Some(match (scan, described(relation)?) {
                 (Scan::Index(_), RelationRow { name, method: Some(method) }) => {
                     Self::Index { method, name }
                 }
-                (Scan::Tids(_), RelationRow { name, .. }) => Self::TidScan(name),
                 (_, RelationRow { name, .. }) => Self::SeqScan(name),
             })
         };
@@ -55,9 +51,18 @@ impl fmt::Display for AccessPath {
         match self {
             Self::Index { method, name } => write!(f, "{method} index {name}"),
             Self::SeqScan(name) => write!(f, "sequential scan of {name}"),
-            Self::TidScan(name) => write!(f, "TID scan of {name}"),
         }
     }
+}
+
+/// Name of a relation, quoted.
+pub fn name_of(relation: Oid) -> Option<String> {
+    described(relation).map(|relation| relation.name)
+}
+
+fn described(relation: Oid) -> Option<RelationRow> {
+    let sql = statement!("search/explain_relation");
+    read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()
 }
 
 /// Access paths as a text; `None` for none.

@@ -3,6 +3,7 @@ use crate::catalog::collection::Generation;
 use crate::search::comparable::values::Output;
 use crate::search::options::Options;
 use crate::sys::datum::text::StoredText;
+use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::interrupt;
 use crate::sys::rows::{required, row};
 use pgrx::spi::SpiHeapTupleData;
@@ -10,6 +11,7 @@ use rag::Result;
 use rag::model::Embedding;
 use rag::rerank::{TokenBits, fuse, max_sim, order};
 use rag::search::diverse::Choice;
+use rag::search::fusion::Fused;
 use std::ops::Deref;
 
 /// What became of a candidate.
@@ -22,17 +24,9 @@ pub enum Fate {
 }
 
 row! {
-    /// Columns of `sql/run/search/search.sql` and `neighbours.sql`, before those of the document's key.
-    #[derive(Debug)]
+    /// Columns of `sql/run/search/fetch.sql` and `neighbours.sql`, before those of the document's key.
     pub struct ChunkRow {
         pub chunk_id: i64,
-        /// Rank by distance, from 1.
-        pub dense_rank: Option<i32>,
-        /// Rank by BM25, from 1.
-        pub lexical_rank: Option<i32>,
-        /// Reciprocal rank fusion of both.
-        pub rrf: f64,
-        pub bm25: f64,
         /// Cosine of question and chunk.
         pub similarity: Option<f64>,
         pub content: StoredText,
@@ -46,19 +40,21 @@ row! {
         pub char_end: i32,
         /// Page it starts on, from 1.
         pub page: Option<i32>,
+        pub lexemes: StoredTsVector,
         /// Tokens of the heading path that come first in `bits`.
         pub heading_tokens: i32,
         /// Signs of the token vectors, where the collection keeps them.
         pub bits: Option<Vec<u8>>,
-        /// Candidates that the fusion kept, visible or not.
-        pub fused: i64,
     }
 }
 
 /// A candidate of a search, or a neighbour of one.
-#[derive(Debug)]
 pub struct ChunkCandidate {
     row: ChunkRow,
+    /// Its ranks in both legs.
+    pub ranks: Fused,
+    /// BM25 of its lexemes; `None` where term statistics were not needed.
+    pub bm25: Option<f64>,
     /// Its document's key, column by column, as text.
     pub key: Vec<String>,
     /// Mean over the question's tokens of the best cosine with a token of the chunk, tokens weighted by how well they tell these
@@ -81,8 +77,12 @@ impl Deref for ChunkCandidate {
 impl ChunkCandidate {
     /// Reads a row whose last `keys` columns are the document's key.
     pub fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Self {
+        let chunk = ChunkRow::read_first(row);
+        let chunk_id = chunk.chunk_id;
         Self {
-            row: ChunkRow::read_first(row),
+            row: chunk,
+            ranks: Fused { chunk_id, dense_rank: None, lexical_rank: None, rrf: 0.0 },
+            bm25: None,
             key: key_of(row, ChunkRow::COLUMNS + 1, keys),
             max_sim: None,
             score: 0.0,
@@ -112,7 +112,7 @@ pub fn rank(
     let scores = fuse(&[
         (options.rerank_weight, &values(&|candidate| candidate.max_sim)),
         (options.dense_weight, &values(&|candidate| candidate.similarity)),
-        (options.lexical_weight, &values(&|candidate| Some(candidate.bm25))),
+        (options.lexical_weight, &values(&|candidate| candidate.bm25)),
     ]);
     for (candidate, score) in candidates.iter_mut().zip(&scores) {
         candidate.score = *score;

@@ -1,28 +1,48 @@
-//! Searches a collection: a [`request`] is prepared once, a [`strategy`] generates [`candidates`], their scores order them, and
-//! the best are returned, with the [`passages`] around them.
+//! Searches a collection in five steps:
 //!
-//! Everything runs with the caller's rights and in the caller's snapshot.
+//! 1. *prepare* a [`Request`]: who asks what of which generation, and a [`Strategy`];
+//! 2. the *legs* find chunks: the nearest by a [dense](statement::dense) statement, the best by BM25 by the [`lexical`] leg;
+//! 3. both are *fused* by reciprocal ranks;
+//! 4. the candidates are *fetched* once, by chunk id, as far as the caller may see them;
+//! 5. their scores *rank* them, and the best are returned, with the [`passages`] around them.
+//!
+//! A strategy that finds too few is followed by another. Everything runs in the caller's snapshot. Statements run with the caller's
+//! rights, and they alone decide what the caller sees.
 
-pub mod candidates;
 pub mod explain;
 pub mod lexical;
 pub mod passages;
 pub mod request;
 pub mod strategy;
 pub mod term_statistics;
+pub mod visibility;
 use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::inverted::damaged;
+use crate::search::access_path::AccessPath;
 use crate::search::candidate::{ChunkCandidate, Fate, rank};
-use crate::search::engine::candidates::{Run, generate};
-use crate::search::engine::explain::INCOMPLETE;
+use crate::search::engine::explain::{DEGRADED, INCOMPLETE};
+use crate::search::engine::lexical::LexicalLeg;
 use crate::search::engine::request::Request;
+use crate::search::engine::strategy::{Phrases, Strategy, Verdict};
 use crate::search::loading::Loading;
 use crate::search::options::{MAX_CANDIDATES, Options};
 use crate::search::resolve::Resolved;
+use crate::search::statement::{self, DenseScan, all_of, search_settings};
+use crate::sys::plan;
+use crate::sys::plan::scans;
+use crate::sys::rights::key_text_settings;
+use crate::sys::rows::required;
+use crate::sys::text_search::tsquery;
+use pgrx::datum::DatumWithOid;
 use rag::Result;
 use rag::model::Embedding;
 use rag::search::diverse::{Choice, Limits, choose};
+use rag::search::fusion::{Fused, fuse};
 use rag::search::passage::Passage;
 use std::time::{Duration, Instant};
+
+/// Candidates that are fetched beyond those wanted, in case some of their documents are gone.
+const SPARE: usize = 20;
 
 /// Times of a search's steps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +81,8 @@ pub struct Outcome {
     pub neighbours: Vec<ChunkCandidate>,
     /// What is not searchable yet.
     pub loading: Option<Loading>,
+    /// Whether better chunks may have been missed, of which a NOTICE told.
+    pub is_degraded: bool,
     pub timings: Timings,
     /// The question's embedding, see [`Request`].
     pub question: Option<Embedding>,
@@ -86,10 +108,14 @@ pub fn search(
     let started = Instant::now();
     let (request, embed) = Request::prepare(collection, text, options, found)?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
-    if run.is_incomplete {
-        pgrx::notice!("{INCOMPLETE}");
+    for (applies, notice) in [(run.is_incomplete, INCOMPLETE), (run.lexical.is_degraded, DEGRADED)]
+    {
+        if applies {
+            pgrx::notice!("{notice}");
+        }
     }
     let mut outcome = outcome(request, candidates, Timings { embed, ..timings });
+    outcome.is_degraded = run.is_degraded();
     outcome.timings.total = started.elapsed();
     Ok(outcome)
 }
@@ -110,7 +136,8 @@ fn ranked(request: &Request) -> Result<Ranked> {
     let mut timings = Timings::default();
     loop {
         let started = Instant::now();
-        let mut run = generate(request, depth, wanted);
+        let mut run = Run::generate(request, depth, wanted)
+            .map_err(|error| damaged(&request.resolved.generation, error))?;
         timings.candidates += started.elapsed();
         let started = Instant::now();
         let mut candidates = std::mem::take(&mut run.candidates);
@@ -125,6 +152,148 @@ fn ranked(request: &Request) -> Result<Ranked> {
         wanted = (wanted * 4).min(MAX_CANDIDATES);
         depth = depth.max(wanted);
     }
+}
+
+/// Candidates that a strategy generated.
+pub struct Run {
+    pub strategy: Strategy,
+    pub lexical: LexicalLeg,
+    /// What both legs found, in order of reciprocal ranks.
+    fused: Vec<Fused>,
+    /// Those of the best of these that the caller may see, in the same order.
+    pub candidates: Vec<ChunkCandidate>,
+    /// How many of the best were asked for.
+    pub fetched: usize,
+    /// Whether the vector index may have missed chunks.
+    pub is_incomplete: bool,
+}
+
+impl Run {
+    /// Generates up to `wanted` candidates from legs of `depth` ranks: by one strategy after the other, until one finds enough or nothing
+    /// is left to try.
+    fn generate(request: &Request, depth: usize, wanted: usize) -> Result<Self> {
+        let mut strategy = Strategy::first(request, Phrases::Required, depth, wanted)?;
+        loop {
+            let mut run = Self::new(request, strategy)?;
+            strategy = match run.strategy.judge(request, &run)? {
+                Verdict::Retry(next) => next,
+                Verdict::Enough => return Ok(run),
+                Verdict::Incomplete => {
+                    run.is_incomplete = true;
+                    return Ok(run);
+                }
+            }
+        }
+    }
+
+    fn new(request: &Request, mut strategy: Strategy) -> Result<Self> {
+        let options = &request.options;
+        let dense = nearest(request, &strategy);
+        let lexical = lexical::leg(request, &mut strategy)?;
+        let legs = ((options.dense_weight, &*dense), (options.lexical_weight, &*lexical.chunks));
+        let fused = fuse(legs.0, legs.1);
+        let (candidates, fetched, is_incomplete) = (Vec::new(), 0, false);
+        let mut run = Self { strategy, lexical, fused, candidates, fetched, is_incomplete };
+        let wanted = run.strategy.wanted;
+        (run.candidates, run.fetched) = run.fetch(request, wanted);
+        Ok(run)
+    }
+
+    /// The best of the fused chunks that filter and source let pass, up to `limit`, and of how many.
+    pub fn fetch(&self, request: &Request, limit: usize) -> (Vec<ChunkCandidate>, usize) {
+        let asked = &self.fused[..self.fused.len().min(limit + SPARE)];
+        if asked.is_empty() {
+            return (Vec::new(), 0);
+        }
+        let Request { resolved, options, question, .. } = request;
+        let sql = statement::fetch(request, options.rerank && request.has_token_vectors());
+        let arguments = request.arguments(|own| {
+            own[0] = request.vector();
+            own[1] = (limit as i64).into();
+            own[3] = asked.iter().map(|one| one.chunk_id).collect::<Vec<i64>>().into();
+        });
+        let _settings = search_settings(self.strategy.depth, &resolved.generation);
+        let keys = resolved.collection.keys.len();
+        let mut key_text = None;
+        let mut candidates = plan::read_as_caller(&sql, &arguments, |row| {
+            // Policies have run under the caller's settings; keys come out the same whatever those are.
+            key_text.get_or_insert_with(key_text_settings);
+            ChunkCandidate::read(row, keys)
+        });
+        let weights =
+            self.lexical.statistics.as_ref().map(|known| known.weights(&question.lexemes));
+        let mut ranks = asked.iter();
+        for candidate in &mut candidates {
+            let of_it = ranks.find(|ranks| ranks.chunk_id == candidate.chunk_id);
+            candidate.ranks = *of_it.expect("fetched in the order of the fusion");
+            candidate.bm25 = weights
+                .as_ref()
+                .map(|weights| weights.score(candidate.lexemes.as_tsvector().lexemes()));
+        }
+        (candidates, asked.len())
+    }
+
+    /// Whether the vector index may have stopped early with matching chunks unseen: it was scanned, and the lexical leg does not
+    /// know each chunk with the phrases that are required. A chunk that need not have any word of the question is one that only the
+    /// dense leg can find.
+    pub fn may_have_missed(&self, request: &Request) -> bool {
+        let has_phrases =
+            self.strategy.phrases == Phrases::Required && request.question.has_phrases;
+        let are_known = has_phrases && self.lexical.is_exhaustive;
+        !are_known && self.dense_access(request).iter().any(AccessPath::is_vector_index)
+    }
+
+    /// How the plan of the statement that ran reads the dense leg's chunks.
+    pub fn dense_access(&self, request: &Request) -> Vec<AccessPath> {
+        let statement = dense_statement(request, &self.strategy);
+        statement
+            .map_or_else(Vec::new, |(sql, arguments)| AccessPath::of(&scans::of(&sql, &arguments)))
+    }
+
+    /// Whether better chunks than the candidates may exist.
+    pub fn is_degraded(&self) -> bool {
+        self.is_incomplete || self.lexical.is_degraded
+    }
+}
+
+/// The dense leg: the chunks nearest to the question, nearest first.
+fn nearest(request: &Request, strategy: &Strategy) -> Vec<i64> {
+    let Some((sql, arguments)) = dense_statement(request, strategy) else { return Vec::new() };
+    let _settings = search_settings(strategy.depth, &request.resolved.generation);
+    let mut found: Vec<(f64, i64)> =
+        plan::read_as_caller(&sql, &arguments, |row| (required(row, 2), required(row, 1)));
+    // An iterative index scan returns them in about that order.
+    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    found.into_iter().map(|(_, chunk_id)| chunk_id).collect()
+}
+
+/// Its statement with its arguments; `None` where there is no vector to compare with.
+fn dense_statement(
+    request: &Request,
+    strategy: &Strategy,
+) -> Option<(String, Vec<DatumWithOid<'static>>)> {
+    let allow_list = strategy.allow_list().map(|list| list.chunks().to_vec());
+    if !request.has_dense_leg() || allow_list.as_ref().is_some_and(Vec::is_empty) {
+        return None;
+    }
+    let must_match = strategy.must_match(request);
+    let Resolved { collection, tables, .. } = &request.resolved;
+    let visible = collection.source_visible_where("c", request.filter.sql());
+    let conditions = all_of([
+        must_match.map(|_| "c.lexemes OPERATOR(pg_catalog.@@) $3"),
+        strategy.checks_early().then_some(visible.as_str()),
+    ]);
+    let scan = match allow_list {
+        Some(_) => DenseScan::Listed,
+        None => DenseScan::Index(&conditions),
+    };
+    let arguments = request.arguments(|own| {
+        own[0] = request.vector();
+        own[1] = (strategy.depth as i64).into();
+        own[2] = tsquery(must_match);
+        own[3] = allow_list.into();
+    });
+    Some((statement::dense(tables, scan, strategy.depth), arguments))
 }
 
 /// Decides the fate of each candidate; returns how many are kept.
@@ -160,6 +329,7 @@ fn outcome(request: Request, ranked: Vec<ChunkCandidate>, timings: Timings) -> O
         passages,
         neighbours,
         loading,
+        is_degraded: false,
         timings,
         question,
     }

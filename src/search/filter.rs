@@ -9,7 +9,7 @@ use rag::{Error, Result};
 use serde_json::Value;
 
 /// Parameters of the statement before those of the filter.
-const OWN_PARAMETERS: usize = 6;
+pub const OWN_PARAMETERS: usize = 4;
 
 /// A filter compiled for one collection. The SQL depends on the filter's shape alone, so that filters
 /// that differ in values share a plan.

@@ -153,10 +153,10 @@ fn candidate(outcome: &Outcome, found: &ChunkCandidate) -> Value {
         "ordinal": found.ordinal,
         "kept": found.fate == Fate::Ranked(Choice::Kept),
         "score": rounded(found.score),
-        "dense": found.dense_rank,
-        "lexical": found.lexical_rank,
+        "dense": found.ranks.dense_rank,
+        "lexical": found.ranks.lexical_rank,
         "similarity": found.similarity.map(rounded),
-        "bm25": rounded(found.bm25),
+        "bm25": found.bm25.map(rounded),
         "maxsim": found.max_sim.map(rounded),
     }))
 }

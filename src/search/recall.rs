@@ -1,7 +1,7 @@
 //! Recall of the dense leg: the vector index against an exact scan, for stored vectors.
 use crate::search::access_path::{AccessPath, joined};
 use crate::search::resolve::{Resolved, resolve};
-use crate::search::statement::search_settings;
+use crate::search::statement::{DenseScan, dense, search_settings};
 use crate::sys::datum::vector::Vector;
 use crate::sys::interrupt;
 use crate::sys::plan;
@@ -42,36 +42,30 @@ pub fn measure(collection: &str, queries: i32, k: usize, depth: usize) -> Result
         &[("chunks", tables.chunks.as_str()), ("vector", &pgvector.schema_sql)],
     );
     let questions = read_as_caller(&sample, &[queries.into()], |row| StoredVector::read(&row));
-    let statement = |order: &str| {
-        let depth = (depth + 1).to_string();
-        let parts = [
-            ("distance", tables.distance.as_str()),
-            ("chunks", &tables.chunks),
-            ("order", order),
-            ("depth", &depth),
-        ];
-        fill(statement!("search/recall_nearest"), &parts)
-    };
-    let leg = statement(&tables.distance);
-    // No index is on this expression.
-    let exact = statement(&format!("({}) OPERATOR(pg_catalog.+) 0", tables.distance));
+    let leg = dense(tables, DenseScan::Index("true"), depth + 1);
+    let exact = dense(tables, DenseScan::Exact, depth + 1);
     let _settings = search_settings(depth, generation);
     let mut measured =
         Measured { recalls: vec![], index_times: vec![], exact_times: vec![], access: None };
     for StoredVector { chunk_id, vector: Vector(vector) } in questions {
         interrupt::checkpoint()?;
-        let arguments = [pgvector.argument(Some(&vector)), chunk_id.into()];
+        let most = depth as i64 + 1;
+        let arguments = [pgvector.argument(Some(&vector)), most.into()];
         let distances = |sql: &str, times: &mut Vec<f64>| {
             let started = Instant::now();
-            let found = plan::read_as_caller(sql, &arguments, |row| required::<f64>(row, 1));
+            let found: Vec<(i64, f64)> =
+                plan::read_as_caller(sql, &arguments, |row| (required(row, 1), required(row, 2)));
             times.push(started.elapsed().as_secs_f64() * 1e3);
-            found
+            let others = found.into_iter().filter(|(found, _)| *found != chunk_id);
+            let mut distances: Vec<f64> = others.map(|(_, distance)| distance).collect();
+            distances.sort_by(f64::total_cmp);
+            distances
         };
         let found = distances(&leg, &mut measured.index_times);
         let nearest = distances(&exact, &mut measured.exact_times);
         measured.recalls.push(recall_of_nearest(&found, &nearest, k));
         if measured.access.is_none() {
-            let scans = scans::of_cte(&leg, &arguments, "dense");
+            let scans = scans::of(&leg, &arguments);
             measured.access = joined(&AccessPath::of(&scans));
         }
     }

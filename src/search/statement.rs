@@ -1,67 +1,73 @@
-//! The statement that scans the vector index and fuses both legs, and the settings that searches run under.
-use crate::catalog::collection::{Collection, Generation};
+//! The statements of a search, and the settings that they run under. A statement's text depends on the generation and on the shape of
+//! the search, never on its words or numbers, so that a session plans each once.
+use crate::catalog::collection::Generation;
 use crate::catalog::vector_index;
-use crate::search::filter::Filter;
-use crate::search::resolve::TableNames;
+use crate::search::engine::request::Request;
+use crate::search::options::MAX_CANDIDATES;
+use crate::search::resolve::{Resolved, TableNames};
 use crate::sys::guc::scope::Scope;
 use crate::sys::relation_size;
 use crate::sys::spi::fill;
 
-/// What differs between two statements over the same generation.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    /// Chunks that the dense leg finds; 0 leaves it out.
-    pub dense: usize,
-    pub limit: usize,
-    /// Whether every chunk must match the `tsquery` in `$4`.
-    pub must_match: bool,
-    /// Which chunks the dense leg compares.
-    pub dense_scan: DenseScan,
-    pub with_bits: bool,
-}
-
-/// Which chunks the dense leg compares. The candidates that the statement returns are checked against filter and source in
-/// any case.
+/// Which chunks a scan for the nearest compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DenseScan {
-    /// Those that the vector index returns.
-    Index,
-    /// Of these, those that filter and source let pass.
-    CheckedIndex,
-    /// All in the allow-list `$6`.
-    AllowList,
+pub enum DenseScan<'a> {
+    /// Those that the vector index returns and for which the condition holds.
+    Index(&'a str),
+    /// All that are listed in `$4`.
+    Listed,
+    /// All.
+    Exact,
 }
 
-/// A leg that finds nothing.
-const NO_LEG: &str = "    SELECT NULL::pg_catalog.bytea AS partials";
+/// SQL that goes through the chunks listed in `$4`.
+const LISTED: &str = "pg_catalog.unnest($4) AS a (chunk_id) JOIN {chunks} c ON c.chunk_id OPERATOR(pg_catalog.=) a.chunk_id";
 
-/// The statement's SQL; its parameters are described in `sql/run/search/search.sql`.
-pub fn statement(
-    collection: &Collection,
-    tables: &TableNames,
-    filter: &Filter,
-    shape: Shape,
-) -> String {
-    let visible = collection.source_visible_where("c", filter.sql());
-    let dense = match shape.dense {
-        0 => NO_LEG.to_owned(),
-        depth => dense_leg(tables, &visible, shape, depth),
+/// What most searches ask of the dense leg; see `sql/run/search/dense.sql`.
+const USUAL_DEPTH: usize = 100;
+
+/// The chunks nearest to a vector, at most `depth`.
+pub fn dense(tables: &TableNames, scan: DenseScan<'_>, depth: usize) -> String {
+    // No index is on this expression.
+    let compared = format!("({}) OPERATOR(pg_catalog.+) 0", tables.distance);
+    let chunks = [("chunks", tables.chunks.as_str())];
+    let (from, distance, conditions) = match scan {
+        DenseScan::Index(conditions) => ("{chunks} c", &tables.distance, conditions),
+        DenseScan::Listed => (LISTED, &compared, "true"),
+        DenseScan::Exact => ("{chunks} c", &compared, "true"),
     };
-    let (bits, join_bits) = bits_of("f", tables, shape.with_bits);
+    let most = if depth <= USUAL_DEPTH { USUAL_DEPTH } else { MAX_CANDIDATES + 1 };
     let parts = [
-        ("dense", dense.as_str()),
-        ("distance", &tables.distance),
+        ("distance", distance.as_str()),
+        ("from", &fill(from, &chunks)),
+        ("conditions", conditions),
+        ("most", &most.to_string()),
+    ];
+    fill(statement!("search/dense"), &parts)
+}
+
+/// Of chunks that are listed, a column of those for which the conditions hold.
+pub fn check(tables: &TableNames, column: &str, conditions: &str) -> String {
+    let parts = [("column", column), ("chunks", &tables.chunks), ("conditions", conditions)];
+    fill(statement!("search/check"), &parts)
+}
+
+/// The candidates, with all that their order and the result need.
+pub fn fetch(request: &Request, with_bits: bool) -> String {
+    let Resolved { collection, tables, .. } = &request.resolved;
+    let (bits, join_bits) = bits_of("f", tables, with_bits);
+    let parts = [
+        ("distance", tables.distance.as_str()),
         ("chunks", &tables.chunks),
         ("documents", &tables.documents),
-        ("visible", &visible),
-        ("limit", &shape.limit.to_string()),
+        ("visible", &collection.source_visible_where("c", request.filter.sql())),
         ("same_document", &collection.stored_keys_equal("d", "f")),
         ("bits", bits),
         ("join_bits", &join_bits),
         ("keys", &collection.stored_keys("c.")),
         ("found_keys", &collection.stored_keys("f.")),
     ];
-    fill(statement!("search/search"), &parts)
+    fill(statement!("search/fetch"), &parts)
 }
 
 /// SQL of the columns with a chunk's token bits, and of the join that they come from, where they are wanted and kept.
@@ -73,31 +79,6 @@ pub fn bits_of(row: &str, tables: &TableNames, is_wanted: bool) -> (&'static str
         ),
         None => ("0 AS heading_tokens, NULL::pg_catalog.bytea AS bits", String::new()),
     }
-}
-
-fn dense_leg(tables: &TableNames, visible: &str, shape: Shape, depth: usize) -> String {
-    // By TID, without an index: none is on this expression, nor does one serve the function.
-    let is_listed = shape.dense_scan == DenseScan::AllowList;
-    let (distance, matches) = if is_listed {
-        (
-            format!("({}) OPERATOR(pg_catalog.+) 0", tables.distance),
-            "pg_catalog.ts_match_vq(c.lexemes, $4)",
-        )
-    } else {
-        (tables.distance.clone(), "c.lexemes OPERATOR(pg_catalog.@@) $4")
-    };
-    let conditions = [
-        is_listed.then_some("c.ctid OPERATOR(pg_catalog.=) ANY ($6)"),
-        shape.must_match.then_some(matches),
-        (shape.dense_scan == DenseScan::CheckedIndex).then_some(visible),
-    ];
-    let parts = [
-        ("distance", distance.as_str()),
-        ("chunks", &tables.chunks),
-        ("conditions", &all_of(conditions)),
-        ("count", &depth.to_string()),
-    ];
-    fill(statement!("search/dense"), &parts)
 }
 
 /// SQL of a conjunction.
@@ -132,8 +113,6 @@ pub fn search_settings(depth: usize, generation: &Generation) -> Scope {
     scope.set(c"hnsw.iterative_scan", "relaxed_order");
     scope.set(c"ivfflat.iterative_scan", "relaxed_order");
     scope.set(c"jit", "off");
-    // An allow-list would else be joined with the whole table.
-    scope.set(c"enable_tidscan", "on");
     let page_cost: Option<f64> =
         Scope::current(c"random_page_cost").and_then(|cost| cost.parse().ok());
     if page_cost.is_none_or(|cost| cost > RANDOM_PAGE_COST) {

@@ -8,6 +8,7 @@ pub mod query_log;
 pub mod question_cache;
 pub mod remote;
 pub mod scope;
+pub mod search;
 pub mod worker;
 
 /// Defines every setting; called while the library is loaded.
@@ -19,6 +20,7 @@ pub fn init() {
     query_log::init();
     question_cache::init();
     remote::init();
+    search::init();
     worker::init();
     reserve_prefix();
 }

@@ -1,7 +1,7 @@
 //! Statements whose plans a backend keeps, for those that run many times a second.
 //!
 //! A kept plan is generic, made once for all parameters, but where [`read_as_caller_if`] asks what the planner
-//! expects of the values at hand. PostgreSQL makes it anew by itself when a
+//! expects of the values at hand and these matter. PostgreSQL makes it anew by itself when a
 //! table it reads, the role under row security or the search path changes. Statements run read-only, also
 //! on a standby and in a parallel query's leader.
 #![allow(unsafe_code)] // SPI as pgrx wraps it neither keeps generic plans nor stays read-only
@@ -20,7 +20,7 @@ use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 /// Most plans a backend keeps.
-const KEPT: usize = 64;
+const MAX_KEPT_PLANS: usize = 64;
 
 thread_local! {
     /// The plans, least recently used first.
@@ -87,8 +87,8 @@ fn run<T>(
     })
 }
 
-/// As [`read_as_caller`], of a statement with a `LIMIT`, with a plan made for these very values, provided that the number of rows the planner expects without the limit `is_worth` it.
-/// Wants at least one argument: without, PostgreSQL keeps a plan.
+/// As [`read_as_caller`], of a statement with a `LIMIT`, provided that the number of rows the planner expects without the limit
+/// `is_worth` it. The plan is made for these very values, unless PostgreSQL has found the generic one as good five times.
 pub fn read_as_caller_if<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],
@@ -97,7 +97,7 @@ pub fn read_as_caller_if<T>(
 ) -> Option<Vec<T>> {
     with_room_for_errors(|| {
         Spi::connect(|_| {
-            let plan = kept(sql, args, pg_sys::CURSOR_OPT_CUSTOM_PLAN);
+            let plan = kept(sql, args, 0);
             let (mut values, nulls) = values_of(args);
             // SAFETY: as in `run`. The portal is open until it is closed; an ERROR closes it too.
             unsafe {
@@ -184,7 +184,7 @@ fn status_name() -> String {
 
 /// Frees the least recently used plans, except those that are running further up the stack.
 fn make_room(plans: &mut Vec<Rc<KeptPlan>>) {
-    while plans.len() >= KEPT {
+    while plans.len() >= MAX_KEPT_PLANS {
         let Some(position) = plans.iter().position(|plan| Rc::strong_count(plan) == 1) else {
             return;
         };

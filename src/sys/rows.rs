@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // switches memory contexts
 
 use crate::sys::datum::text::StoredText;
+use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::datum::vector::Vector;
 use pgrx::datum::{TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::Oid;
@@ -114,6 +115,7 @@ columns!(
     JsonB,
     TimestampWithTimeZone,
     StoredText,
+    StoredTsVector,
     Vector
 );
 columns!(Vec<u8>, Vec<i32>, Vec<i64>, Vec<f32>, Vec<f64>, Vec<String>, Vec<Oid>);

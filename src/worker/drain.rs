@@ -3,7 +3,7 @@ use crate::answer::request as answer_request;
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::generation::switch;
 use crate::catalog::target::{Description, warn_about, warn_about_collection};
-use crate::ingest::pending_list::PendingLists;
+use crate::ingest::inverted::merge::Merges;
 use crate::ingest::pipeline::batch;
 use crate::ingest::pipeline::batch::End;
 use crate::ingest::pipeline::live_lease::OtherGenerations;
@@ -50,7 +50,8 @@ pub struct Drain {
     /// Why a generation is retried later; `rag_work()` raises it when the rest of the queue is drained.
     outage: Option<Failed>,
     conflicts: u32,
-    pending_lists: PendingLists,
+    /// `None` before the first turn, which looks at all generations.
+    merges: Option<Merges>,
     /// When old log entries were last deleted.
     pruned: Option<Instant>,
 }
@@ -89,7 +90,7 @@ impl Drain {
             generations: HashMap::new(),
             outage: None,
             conflicts: 0,
-            pending_lists: PendingLists::default(),
+            merges: None,
             pruned: None,
         }
     }
@@ -153,8 +154,7 @@ impl Drain {
                 index_ddl::build(&self.host, work.generation)?;
             }
         }
-        let has_jobs = |id| work.iter().any(|work| work.generation == id && work.has_jobs());
-        self.pending_lists.flush_one(&self.host, has_jobs)?;
+        let has_more_merges = self.merge(&work)?;
         if self.host.is_worker()
             && work.iter().filter(|w| w.step == Some(WorkStep::Jobs)).count() > 1
         {
@@ -186,7 +186,7 @@ impl Drain {
             // complete without it.
             is_locked |= step != WorkStep::Index || next.is_building;
         }
-        if changed == Coalesced::Taken {
+        if changed == Coalesced::Taken || has_more_merges {
             return Ok(TurnEnd::Worked);
         }
         if self.prune()? {
@@ -201,6 +201,17 @@ impl Drain {
         let ready_at = work.iter().filter_map(ready).chain(call_log_retry_at).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(TurnEnd::Idle { ready_at, is_claimed })
+    }
+
+    /// Merges segments of generations that had jobs at the last turn, all at the first; whether there are more to merge.
+    fn merge(&mut self, work: &[PendingWork]) -> Result<bool, Failed> {
+        let is_first = self.merges.is_none();
+        let merges = self.merges.get_or_insert_default();
+        let has_more = if is_first { false } else { merges.run(&self.host)? };
+        for work in work.iter().filter(|work| is_first || work.has_jobs()) {
+            merges.add(work.generation);
+        }
+        Ok(has_more)
     }
 
     /// Deletes old entries of the logs, every [`PRUNE_EVERY`]; whether there may be more.
@@ -268,11 +279,8 @@ impl Drain {
         let state = self.generations.entry(generation).or_default();
         match step {
             WorkStep::Scan => scan::page(host, generation, state.page_size.unwrap_or(scan::PAGE)),
-            WorkStep::Jobs => {
-                self.pending_lists.add(generation);
-                batch::work(host, generation, others, &mut state.mean_bytes)
-                    .map(|end| end != End::Nothing)
-            }
+            WorkStep::Jobs => batch::work(host, generation, others, &mut state.mean_bytes)
+                .map(|end| end != End::Nothing),
             WorkStep::Switch => switch::switch_when_complete(host, generation),
             WorkStep::Index => {
                 host.reached("indexing");

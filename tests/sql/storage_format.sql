@@ -10,7 +10,7 @@ SELECT rag_create_collection('formats', 'notes', 'body');
 CALL rag_work('formats');
 SELECT count(*) FROM rag_search('formats', 'note');
 -- As an older library would have left it.
-UPDATE rag.generation g SET storage_format = 0 FROM rag.collection c WHERE c.name = 'formats' AND c.collection_id = g.collection_id;
+UPDATE rag.generation g SET storage_format = 1, segments = NULL, postings = NULL FROM rag.collection c WHERE c.name = 'formats' AND c.collection_id = g.collection_id;
 CREATE FUNCTION said(sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE message text; hint text;
 BEGIN

@@ -13,7 +13,7 @@ use corpus::{Corpus, Question};
 use rag::answer::{Answer, Options, Passage, Status, extract};
 use rag::model::Embedding;
 use rag::rerank::{MAX_SIM_WEIGHT, cosine, fuse, max_sim, order};
-use rag::search::partial_results::RRF_K;
+use rag::search::fusion::RRF_K;
 use rag::search::quality::{Figures, mean};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::var;

@@ -5,13 +5,13 @@ use crate::answer::{generate, stream};
 use crate::chunk::{Format, Options, chunk};
 use crate::inverted::{Index, Inline, Posting, Reader, Scored, Segment, Sink, TopK, merge};
 use crate::model::generator::{Conversation, Generated, Generator};
-use crate::model::import::source::Source;
+use crate::model::import::source::ModelSource;
 use crate::model::manifest::{Manifest, Precision};
 use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
-use crate::remote::{Address, Egress, Estimator};
+use crate::remote::{Egress, Estimator, Url};
 use crate::rerank::{TokenBits, max_sim};
-use crate::search::{Bm25, Query, filter, gin, partial_results, postings, script};
+use crate::search::{Bm25, Query, filter, script};
 use crate::{Result, answer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
@@ -31,7 +31,7 @@ pub const TARGETS: [Target; 14] = [
     ("claims", claims),
     ("sse", sse),
     ("replies", replies),
-    ("addresses", addresses),
+    ("urls", urls),
     ("tokenizer", tokenizer),
     ("weights", weights),
     ("wheel", wheel),
@@ -169,8 +169,8 @@ pub fn claims(mut data: &[u8]) {
         assert_eq!(quote, citation.quote);
     }
     let texts = shown.iter().filter_map(|piece| match piece {
-        stream::Piece::Text(text) => Some(&**text),
-        stream::Piece::Citation(_) => None,
+        stream::AnswerPiece::Text(text) => Some(&**text),
+        stream::AnswerPiece::Citation(_) => None,
     });
     let texts: Vec<&str> = texts.collect();
     if written.status == answer::Status::Answered {
@@ -190,12 +190,12 @@ pub fn replies(data: &[u8]) {
     crate::remote::fuzz::replies(data);
 }
 
-pub fn addresses(data: &[u8]) {
+pub fn urls(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Ok(address) = Address::parse(&text) {
-        let spelled = address.to_string();
-        assert_eq!(Address::parse(&spelled).ok(), Some(address.clone()), "{spelled}");
-        assert!(address.covers(&address.below("/embeddings")), "{spelled}");
+    if let Ok(url) = Url::parse(&text) {
+        let spelled = url.to_string();
+        assert_eq!(Url::parse(&spelled).ok(), Some(url.clone()), "{spelled}");
+        assert!(url.covers(&url.below("/embeddings")), "{spelled}");
     }
     if let Ok(egress) = Egress::parse(&text) {
         for ip in ["169.254.169.254", "fd00:ec2::254"] {
@@ -262,7 +262,7 @@ pub fn wheel(data: &[u8]) {
     let bytes = if data.starts_with(b"PK") { Some(data.to_vec()) } else { zipped(data) };
     let Some(bytes) = bytes else { return };
     file.0.write_all(&bytes).expect("room for a file");
-    let Ok(source) = Source::open(&file.1) else { return };
+    let Ok(source) = ModelSource::open(&file.1) else { return };
     for precision in [Precision::Int8, Precision::Fp32] {
         let options =
             import::Options { name: "m".to_owned(), precision, origin: "here".to_owned() };
@@ -316,7 +316,6 @@ fn tempfile() -> std::io::Result<Temporary> {
     Ok(Temporary(std::fs::File::create(&path)?, path))
 }
 
-/// Stored bytes and bytes passed between functions: token bits, requests, partial results, GIN pages.
 /// Each lexeme's postings.
 fn lists(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Posting>>> {
     let mut reader = Reader::new(Inline::from(bytes));
@@ -376,6 +375,7 @@ pub fn inverted(data: &[u8]) {
     assert_eq!(again.into_iter().collect::<Vec<_>>(), read);
 }
 
+/// Stored bytes: token bits, cited passages.
 pub fn wire(mut data: &[u8]) {
     let dimensions = usize::from(byte(&mut data));
     if let Ok(bits) = TokenBits::from_bytes(dimensions, data) {
@@ -385,36 +385,6 @@ pub fn wire(mut data: &[u8]) {
         let question = TokenVectors { dimensions, data: vec![1.0; dimensions * 2] };
         let scores = max_sim(&question, &[bits], &mut || Ok(()));
         assert!(scores.is_ok_and(|scores| scores.iter().all(|score| !score.is_nan())));
-    }
-    let (head, tail) = parts(data);
-    if let Some(request) = partial_results::FusionRequest::unpack(data) {
-        let packed = request.pack();
-        assert_eq!(
-            partial_results::FusionRequest::unpack(&packed).map(|again| again.pack()),
-            Some(packed)
-        );
-    }
-    let request = partial_results::FusionRequest {
-        terms: vec![partial_results::Term { lexeme: "a".into(), frequency: None }],
-        depth: 10,
-        limit: 10,
-        dense_weight: 1.0,
-        lexical_weight: 1.0,
-        ..partial_results::FusionRequest::default()
-    };
-    let fused = partial_results::fuse(&request, head, tail);
-    assert!(fused.len() <= 10 && fused.windows(2).all(|pair| pair[0].rrf >= pair[1].rrf));
-    let mut numbers = Vec::new();
-    if gin::unpack(data, &mut numbers).is_ok() {
-        assert!(numbers.is_sorted());
-        let list = [postings::PostingList { weight: 1.0, tids: &numbers }];
-        assert!(postings::top_k(&list, 9, None).len() <= 9);
-    }
-    if let Ok(page) = gin::Page::new(data) {
-        let _ =
-            (page.find(tail), page.leftmost(), page.children(), page.pending_head(), page.right());
-        let _ = page.pending_entries().map(Iterator::count);
-        let _ = page.unpack(&mut Vec::new());
     }
     if let Some(place) =
         serde_json::from_slice(data).ok().as_ref().and_then(answer::json::CitedPassage::read)

@@ -13,6 +13,7 @@ mod merge;
 mod scan;
 mod search;
 mod top_k;
+pub mod upkeep;
 
 pub use build::{Builder, RowSink, Sink};
 pub use group::{Inline, Reader, Source};

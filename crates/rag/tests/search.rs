@@ -1,7 +1,7 @@
 //! Laws of query analysis, rank fusion and BM25.
 use proptest::prelude::*;
-use rag::search::partial_results::{Candidate, FusionRequest, Term, encode_partial_result, fuse};
-use rag::search::{Bm25, Query, any_of};
+use rag::search::fusion::{Fused, fuse};
+use rag::search::{Bm25, Query, Weights, any_of};
 
 fn ranking() -> impl Strategy<Value = Vec<i64>> {
     Just((0..20).collect::<Vec<i64>>())
@@ -33,7 +33,7 @@ proptest! {
         prop_assume!(from < a.len());
         let mut better = a.clone();
         better.swap(from - 1, from);
-        let score = |fused: &[Candidate]| {
+        let score = |fused: &[Fused]| {
             fused.iter().find(|c| c.chunk_id == a[from]).expect("ranked").rrf
         };
         prop_assert!(score(&fused(&better, &b)) > score(&fused(&a, &b)));
@@ -49,7 +49,7 @@ proptest! {
         expected.dedup();
         prop_assert_eq!(ids, expected);
         prop_assert!(fused_ab.windows(2).all(|w| (w[1].rrf, w[0].chunk_id) < (w[0].rrf, w[1].chunk_id)));
-        let sums = |fused: Vec<Candidate>| -> Vec<(i64, f64)> {
+        let sums = |fused: Vec<Fused>| -> Vec<(i64, f64)> {
             fused.into_iter().map(|c| (c.chunk_id, c.rrf)).collect()
         };
         prop_assert_eq!(sums(fused_ab), sums(fused(&b, &a)), "the legs weigh the same");
@@ -157,32 +157,9 @@ fn bm25_by_hand() {
     assert!(Bm25::new(0.0, 0.0).idf(0.0).is_finite());
 }
 
-/// Both legs fused: `dense` in order of distance, `lexical` in order of how often each chunk holds the
-/// term.
-fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Candidate> {
-    let request = FusionRequest {
-        terms: vec![Term { lexeme: "t".into(), frequency: None }],
-        documents: Some(1000.0),
-        depth: 100,
-        limit: 100,
-        dense_weight: 1.0,
-        lexical_weight: 1.0,
-        is_ranked: false,
-    };
-    let packed = request.pack();
-    let hit = |&id: &i64| {
-        let occurrences = lexical.iter().position(|&other| other == id).map(|rank| 100 - rank);
-        let others = 200 - occurrences.unwrap_or(0);
-        let lexemes = [(&b"o"[..], others)].into_iter();
-        encode_partial_result(
-            &packed,
-            id,
-            (0, 1),
-            lexemes.chain(occurrences.map(|n| (&b"t"[..], n))),
-        )
-    };
-    let leg = |ids: &[i64]| ids.iter().flat_map(hit).collect::<Vec<u8>>();
-    fuse(&request, &leg(dense), &leg(lexical))
+/// Both legs fused, weighing the same.
+fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Fused> {
+    fuse((1.0, dense), (1.0, lexical))
 }
 
 #[test]
@@ -190,4 +167,24 @@ fn an_id_repeated_in_a_leg_counts_once() {
     let once = fused(&[7], &[]);
     assert_eq!(fused(&[7, 7, 7], &[]), once);
     assert!((once[0].rrf - 1.0 / 11.0).abs() < 1e-12);
+}
+
+#[test]
+fn legs_weigh_as_they_are_told_and_ties_go_to_the_lower_id() {
+    let fused = fuse((2.0, &[1, 2]), (1.0, &[2, 3, 4, 4]));
+    let of = |id| *fused.iter().find(|one| one.chunk_id == id).expect("ranked");
+    assert_eq!((of(2).dense_rank, of(2).lexical_rank), (Some(2), Some(1)));
+    assert!((of(2).rrf - (2.0 / 12.0 + 1.0 / 11.0)).abs() < 1e-12);
+    assert_eq!(fused.iter().map(|one| one.chunk_id).collect::<Vec<_>>(), [2, 1, 3, 4]);
+    assert_eq!(fuse((1.0, &[9]), (1.0, &[7]))[0].chunk_id, 7);
+}
+
+#[test]
+fn the_score_of_a_document_is_the_sum_over_the_lexemes_that_it_holds() {
+    let bm25 = Bm25::new(100.0, 4.0);
+    let weights = Weights::new(bm25, [("b", 1.0), ("d", 2.0), ("f", 3.0)].into_iter());
+    let document = [(&b"a"[..], 1), (b"b", 2), (b"c", 1), (b"f", 300)];
+    let expected = bm25.score(1.0, 2.0, 304.0) + bm25.score(3.0, 300.0, 304.0);
+    assert!((weights.score(document.into_iter()) - expected).abs() < 1e-12);
+    assert!(weights.score([(&b"x"[..], 1)].into_iter()).abs() < 1e-12);
 }

@@ -18,11 +18,33 @@ CREATE TABLE {chunks} (
     content_hash bytea NOT NULL,
     section      text,
     token_count  int NOT NULL,
+    lexeme_count int NOT NULL,
     lexemes      tsvector NOT NULL,
     embedding    {vector} NOT NULL
 );
+-- The inverted file: which chunks hold a lexeme. Read by the library alone, without asking row security: it shows nobody a row of these.
+CREATE TABLE {segments} (
+    -- Starts anew after two thousand million transactions; a number still in use is a unique violation, which is retried.
+    segment     int GENERATED ALWAYS AS IDENTITY (CYCLE) PRIMARY KEY,
+    -- Of deleted chunks: they cancel those of other segments.
+    is_deletion boolean NOT NULL,
+    chunks      bigint NOT NULL,
+    length      bigint NOT NULL,
+    -- All posting lists of a small segment; those of others lie in the other table.
+    postings    bytea
+) USING heap WITH (autovacuum_vacuum_scale_factor = 0.1, toast.autovacuum_vacuum_scale_factor = 0.1);
+-- Part 0 has the lists of some lexemes from this one on, others a piece of a long list each. Two rows fill a page, and each is read
+-- in whole: in line. Packed numbers do not compress.
+CREATE TABLE {postings} (
+    segment int NOT NULL,
+    part    int NOT NULL,
+    lexeme  text COLLATE pg_catalog."C" NOT NULL,
+    data    bytea NOT NULL,
+    PRIMARY KEY (segment, part, lexeme)
+) USING heap WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.1);
+ALTER TABLE {segments} ALTER COLUMN postings SET STORAGE EXTERNAL;
+ALTER TABLE {postings} ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE INDEX ON {chunks} ({keys});
-CREATE INDEX ON {chunks} USING gin (lexemes) WITH (gin_pending_list_limit = 512);
 -- Every search reads keys, lexemes and vectors of hundreds of chunks, but texts of the few it returns: those
 -- move out of line first. An exact scan over vectors out of line takes five times as long.
 ALTER TABLE {chunks} {keys_main}ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COLUMN embedding SET STORAGE {vector_storage};
@@ -31,7 +53,11 @@ ALTER TABLE {chunks} {keys_main}ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COL
 ALTER TABLE {chunks} ALTER COLUMN content SET STATISTICS 0, ALTER COLUMN content_hash SET STATISTICS 0,
     ALTER COLUMN section SET STATISTICS 0, ALTER COLUMN lexemes SET STATISTICS 0, ALTER COLUMN embedding SET STATISTICS 0;
 ALTER TABLE {documents} ALTER COLUMN source_hash SET STATISTICS 0;
+ALTER TABLE {segments} ALTER COLUMN postings SET STATISTICS 0;
+ALTER TABLE {postings} ALTER COLUMN lexeme SET STATISTICS 0, ALTER COLUMN data SET STATISTICS 0;
 -- A table of another's with a column of a row type would keep these from being dropped.
-REVOKE USAGE ON TYPE {documents}, {chunks} FROM PUBLIC;
+REVOKE USAGE ON TYPE {documents}, {chunks}, {segments}, {postings} FROM PUBLIC;
 COMMENT ON TABLE {documents} IS {documents_comment};
 COMMENT ON TABLE {chunks} IS {chunks_comment};
+COMMENT ON TABLE {segments} IS {segments_comment};
+COMMENT ON TABLE {postings} IS {postings_comment};

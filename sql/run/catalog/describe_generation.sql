@@ -11,6 +11,6 @@ SELECT pg_catalog.concat_ws(' ', c.content_column, c.title_column, c.key_columns
          FROM pg_catalog.pg_class r
          JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
          JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0
-        WHERE r.oid IN (c.source, g.documents, g.chunks, g.bits)
+        WHERE r.oid IN (c.source, g.documents, g.chunks, g.bits, g.segments, g.postings)
            OR r.oid IN (SELECT p.relid::oid FROM pg_catalog.pg_partition_tree(c.source) p)) AS d
  WHERE g.generation_id = $1

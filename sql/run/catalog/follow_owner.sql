@@ -7,7 +7,7 @@ SELECT r.oid, r.relkind::text, pg_catalog.quote_ident(w.rolname)
                      UNION ALL
                      SELECT t.oid FROM rag.generation g
                       CROSS JOIN LATERAL pg_catalog.unnest(
-                          ARRAY [g.documents::oid, g.chunks::oid, g.bits::oid]) AS t (oid)
+                          ARRAY [g.documents::oid, g.chunks::oid, g.bits::oid, g.segments::oid, g.postings::oid]) AS t (oid)
                       WHERE g.collection_id = c.collection_id) AS o (oid)
   JOIN pg_catalog.pg_class r ON r.oid = o.oid
  WHERE c.collection_id = $1 AND r.relowner <> s.relowner

@@ -6,7 +6,7 @@ SELECT c.name,
        (SELECT v.oid FROM pg_catalog.pg_class v WHERE v.oid = c.view) AS view,
        ARRAY (SELECT t.oid FROM rag.generation g
                CROSS JOIN LATERAL pg_catalog.unnest(
-                   ARRAY [g.documents::oid, g.chunks::oid, g.bits::oid]) AS k (oid)
+                   ARRAY [g.documents::oid, g.chunks::oid, g.bits::oid, g.segments::oid, g.postings::oid]) AS k (oid)
                 JOIN pg_catalog.pg_class t ON t.oid = k.oid
                WHERE g.collection_id = c.collection_id) AS tables,
        ARRAY (SELECT t.relid FROM (SELECT c.source::oid AS relid

@@ -1,5 +1,6 @@
 -- Run by catalog::collection::tables, and by rag_verify to find what it creates again; reads catalogs only: tables of a generation
--- that are not governed by their source and by nothing else. $1 source, $2 documents, $3 chunks, $4 token bits or NULL.
+-- that are not governed by their source and by nothing else. $1 source, $2 documents, $3 chunks, $4 token bits or NULL, $5 segments, $6 postings; these two have no
+-- policy at all.
 SELECT t.relid
   FROM (VALUES ($2, $1), ($3, $1), ($4, $3)) AS t (relid, decides)
   JOIN pg_catalog.pg_class r ON r.oid = t.relid
@@ -25,3 +26,8 @@ SELECT t.relid
                                                        AND EXISTS (SELECT FROM pg_catalog.pg_operator o
                                                                      JOIN pg_catalog.pg_roles w ON w.oid = o.oprowner
                                                                     WHERE o.oid = d.refobjid AND NOT w.rolsuper)))))
+ UNION ALL
+SELECT r.oid
+  FROM pg_catalog.pg_class r
+ WHERE r.oid IN ($5, $6)
+   AND (NOT r.relrowsecurity OR r.relforcerowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = r.oid))

@@ -1,6 +1,6 @@
 -- Run by catalog::collection::tables before tables that the source's owner may have changed are read or written; reads catalogs
--- only: what is not as rag_pg made it, or no row. $1 source, $2 documents, $3 chunks, $4 token bits or NULL. Functions of a user
--- would run with the rights of whoever plans or runs a statement over these tables.
+-- only: what is not as rag_pg made it, or no row. $1 source, $2 documents, $3 chunks, $4 token bits or NULL, $5 segments,
+-- $6 postings. Functions of a user would run with the rights of whoever plans or runs a statement over these tables.
 WITH expected (relid, name, type) AS (
     SELECT t.relid, 'key_' || k.position, a.atttypid
       FROM pg_catalog.pg_index i
@@ -12,22 +12,24 @@ WITH expected (relid, name, type) AS (
     VALUES ($2, 'source_hash', 17::oid), ($2, 'chunk_ids', 1016::oid), ($2, 'char_starts', 1007::oid), ($2, 'char_ends', 1007::oid),
            ($2, 'pages', 1007::oid), ($2, 'indexed_at', 1184::oid),
            ($3, 'chunk_id', 20::oid), ($3, 'content', 25::oid), ($3, 'content_hash', 17::oid), ($3, 'section', 25::oid),
-           ($3, 'token_count', 23::oid), ($3, 'lexemes', 3614::oid), ($3, 'embedding', NULL::oid),
-           ($4, 'chunk_id', 20::oid), ($4, 'heading_tokens', 23::oid), ($4, 'bits', 17::oid)
+           ($3, 'token_count', 23::oid), ($3, 'lexeme_count', 23::oid), ($3, 'lexemes', 3614::oid), ($3, 'embedding', NULL::oid),
+           ($4, 'chunk_id', 20::oid), ($4, 'heading_tokens', 23::oid), ($4, 'bits', 17::oid),
+           ($5, 'segment', 23::oid), ($5, 'is_deletion', 16::oid), ($5, 'chunks', 20::oid), ($5, 'length', 20::oid), ($5, 'postings', 17::oid),
+           ($6, 'segment', 23::oid), ($6, 'lexeme', 25::oid), ($6, 'part', 23::oid), ($6, 'data', 17::oid)
 ), used (relid, classid, objid, is_default) AS (
     -- What is parsed or run whenever a statement over the table is planned.
     SELECT i.indrelid, 'pg_catalog.pg_class'::pg_catalog.regclass::oid, i.indexrelid, false
-      FROM pg_catalog.pg_index i WHERE i.indrelid IN ($2, $3, $4) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+      FROM pg_catalog.pg_index i WHERE i.indrelid IN ($2, $3, $4, $5, $6) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
      UNION ALL
     SELECT s.stxrelid, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::oid, s.oid, false
-      FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid IN ($2, $3, $4)
+      FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid IN ($2, $3, $4, $5, $6)
      UNION ALL
     SELECT n.conrelid, 'pg_catalog.pg_constraint'::pg_catalog.regclass::oid, n.oid, false
-      FROM pg_catalog.pg_constraint n WHERE n.conrelid IN ($2, $3, $4) AND n.contype = 'c'
+      FROM pg_catalog.pg_constraint n WHERE n.conrelid IN ($2, $3, $4, $5, $6) AND n.contype = 'c'
      UNION ALL
     -- Run as the owner, whose own functions they may call: not those that an owner before left there.
     SELECT t.adrelid, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::oid, t.oid, true
-      FROM pg_catalog.pg_attrdef t WHERE t.adrelid IN ($2, $3, $4)
+      FROM pg_catalog.pg_attrdef t WHERE t.adrelid IN ($2, $3, $4, $5, $6)
 ), defect (relid, what) AS (
     SELECT r.oid, CASE WHEN r.relkind <> 'r' THEN 'It is not a plain table any more'
                        WHEN r.relpersistence <> 'p' THEN 'It is not permanent'
@@ -35,7 +37,7 @@ WITH expected (relid, name, type) AS (
                        THEN 'It takes part in inheritance'
                        WHEN EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = r.oid) THEN 'It has a rule'
                        WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = r.oid) THEN 'It has a trigger' END
-      FROM pg_catalog.pg_class r WHERE r.oid IN ($2, $3, $4)
+      FROM pg_catalog.pg_class r WHERE r.oid IN ($2, $3, $4, $5, $6)
      UNION ALL
     SELECT r.oid, CASE WHEN r.relkind NOT IN ('r', 'p') THEN 'The source is not a table any more' END
       FROM pg_catalog.pg_class r WHERE r.oid = $1

@@ -1,2 +1,2 @@
--- Run by workers as the source's owner, in the transaction that applies, on chunks and on bits.
-DELETE FROM {table} WHERE chunk_id = ANY ($1)
+-- Run by workers as the source's owner, in the transaction that applies.
+DELETE FROM {chunks} WHERE chunk_id = ANY ($1) RETURNING chunk_id, lexemes

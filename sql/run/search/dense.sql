@@ -1,8 +1,11 @@
--- Part of the statement that rag_search runs as the caller: the dense leg.
-    SELECT pg_catalog.string_agg(rag.search_hit($2, x.chunk_id, x.tid, x.lexemes), ''::pg_catalog.bytea
-                                 ORDER BY x.distance, x.chunk_id) AS partials
-      FROM (SELECT c.chunk_id, c.ctid AS tid, c.lexemes, {distance} AS distance
-              FROM {chunks} c
-             WHERE {conditions}
-             ORDER BY distance
-             LIMIT {count}) x
+-- Run by rag_search and rag_recall as the caller, read-only, with a kept plan; everything is qualified because the caller's search path
+-- stays: it belongs to the caller's policies. The chunks nearest to the vector $1, at most $2, which is at most {most}: a LIMIT that the
+-- planner knows lets it choose the index, and one that it does not know keeps plans few. $3 the tsquery that chunks must match, $4 the
+-- chunks that are compared, $5 and on the values of the filter. What the statement does not refer to is NULL.
+SELECT x.chunk_id, x.distance
+  FROM (SELECT c.chunk_id, {distance} AS distance
+          FROM {from}
+         WHERE {conditions}
+         ORDER BY distance
+         LIMIT $2) x
+ LIMIT {most}

@@ -1,10 +1,5 @@
--- Run by rag_answer as the caller, read-only, with a kept plan: the chunks $1 with the columns of search/search.sql, without
--- ranks and scores. They are neighbours of chunks that were found, see search/expand.sql.
+-- Run by rag_answer as the caller, read-only, with a kept plan: the chunks $1 with the columns of search/fetch.sql. They are neighbours of chunks that were found, see search/expand.sql.
 SELECT c.chunk_id,
-       NULL::int AS dense_rank,
-       NULL::int AS lexical_rank,
-       0::pg_catalog.float8 AS rrf,
-       0::pg_catalog.float8 AS bm25,
        NULL::pg_catalog.float8 AS similarity,
        c.content,
        c.section,
@@ -12,8 +7,8 @@ SELECT c.chunk_id,
        d.char_starts[p.ordinal] AS char_start,
        d.char_ends[p.ordinal] AS char_end,
        d.pages[p.ordinal] AS page,
+       c.lexemes,
        {bits},
-       0::bigint AS fused,
        {keys}
   FROM pg_catalog.unnest($1::bigint[]) AS h (chunk_id)
   JOIN {chunks} c ON c.chunk_id OPERATOR(pg_catalog.=) h.chunk_id

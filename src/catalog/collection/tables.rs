@@ -20,8 +20,8 @@ use std::collections::HashSet;
 /// `pg_policy`.
 const POLICIES: Oid = Oid::from_u32(3256);
 
-/// Source, documents, chunks and token bits of a generation.
-type Tables = [Oid; 4];
+/// Source, documents, chunks, token bits, segments and postings of a generation.
+type Tables = [Oid; 6];
 
 /// Tables that passed the check, and whether their policies were checked too.
 type IntactTables = HashSet<(Tables, bool)>;
@@ -37,7 +37,7 @@ impl Generation {
     /// Locks the tables until the transaction ends, and returns an error where they or their policies are not as `rag_pg`
     /// created them. For statements that run with the caller's rights.
     pub fn require_intact(&self, collection: &Collection) -> Result<()> {
-        for table in self.tables(collection).into_iter().filter(|table| *table != Oid::INVALID) {
+        for table in [collection.source].into_iter().chain(self.tables()) {
             // SAFETY: in a transaction. Waiting for the lock brings this process's caches up to date. A reader
             // takes the same lock later.
             unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessShareLock.cast_signed()) };
@@ -59,7 +59,7 @@ impl Generation {
     /// Locks the generation's tables against being dropped until the transaction ends. False when they
     /// are gone; an old snapshot may still see their catalog row.
     pub fn hold(&self) -> bool {
-        [Some(self.documents), Some(self.chunks), self.bits].into_iter().flatten().all(|table| {
+        self.tables().all(|table| {
             // SAFETY: in a transaction. A number without a table can be locked as well, and waiting for
             // the lock brings this process's caches up to date.
             unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessShareLock.cast_signed()) };
@@ -67,9 +67,9 @@ impl Generation {
         })
     }
 
-    fn tables(&self, collection: &Collection) -> Tables {
+    fn checked_tables(&self, collection: &Collection) -> Tables {
         let bits = self.bits.unwrap_or(Oid::INVALID);
-        [collection.source, self.documents, self.chunks, bits]
+        [collection.source, self.documents, self.chunks, bits, self.segments, self.postings]
     }
 
     fn require(&self, collection: &Collection, with_policies: bool) -> Result<()> {
@@ -77,7 +77,7 @@ impl Generation {
             return Err(other_format(collection, self));
         }
         watch_relations();
-        let tables = self.tables(collection);
+        let tables = self.checked_tables(collection);
         if INTACT.with_borrow(|known| known.contains(&(tables, with_policies))) {
             return Ok(());
         }
@@ -98,7 +98,7 @@ impl Generation {
 
     /// Tables of the generation whose row security or policies are not the collection's.
     pub fn without_policies(&self, collection: &Collection) -> Vec<Oid> {
-        without_policies(self.tables(collection))
+        without_policies(self.checked_tables(collection))
     }
 }
 
@@ -136,7 +136,7 @@ fn with_latest_catalog<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
-fn arguments(tables: Tables) -> [DatumWithOid<'static>; 4] {
+fn arguments(tables: Tables) -> [DatumWithOid<'static>; 6] {
     tables.map(|table| Some(table).filter(|table| *table != Oid::INVALID).into())
 }
 

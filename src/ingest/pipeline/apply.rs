@@ -1,6 +1,7 @@
 //! The one transaction that makes new chunks visible and old ones vanish.
 use crate::catalog::lexical;
 use crate::catalog::target::Target;
+use crate::ingest::inverted::Segments;
 use crate::ingest::pipeline::change::{Change, ChunkState, DocumentChange, PlannedChunk};
 use crate::ingest::pipeline::read::{key_args, keyed};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
@@ -233,15 +234,19 @@ impl<'a> Rows<'a> {
     fn write(self, target: &Target, spool: &Spool) -> Result<()> {
         let keys = self.keys;
         write_documents(target, &keys, &self.erased, statement!("ingest/delete_documents"))?;
+        let mut segments = Segments::default();
         if !self.removed.is_empty() {
-            let template = statement!("ingest/delete_chunks");
-            for table in target.bits.iter().chain([&target.chunks]) {
-                execute(&fill(template, &[("table", table)]), &[self.removed.clone().into()]);
+            if let Some(bits) = &target.bits {
+                let sql = fill(statement!("ingest/delete_bits"), &[("bits", bits)]);
+                execute(&sql, &[self.removed.clone().into()]);
             }
+            let sql = fill(statement!("ingest/delete_chunks"), &[("chunks", &target.chunks)]);
+            segments.delete(&sql, &[self.removed.into()]);
         }
         for chunks in self.chunks.chunks(CHUNKS) {
-            insert_chunks(target, &keys, chunks, spool)?;
+            insert_chunks(target, &keys, chunks, spool, &mut segments)?;
         }
+        segments.write(target)?;
         write_documents(target, &keys, &self.inserted, statement!("ingest/insert_documents"))?;
         let update = if self.is_part {
             statement!("ingest/update_part")
@@ -252,12 +257,13 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Inserts chunks and their token bits.
+/// Inserts chunks, with their lexemes into `segments`, and their token bits.
 fn insert_chunks(
     target: &Target,
     keys: &[String],
     chunks: &[ChunkRow<'_>],
     spool: &Spool,
+    segments: &mut Segments,
 ) -> Result<()> {
     let mut embeddings = Vec::with_capacity(chunks.len() * target.generation.dimensions);
     let mut bits = Vec::with_capacity(chunks.len());
@@ -298,7 +304,7 @@ fn insert_chunks(
         chunks.iter().map(|new| new.chunk.token_count as i32).collect::<Vec<_>>().into(),
         embeddings.into(),
     ]);
-    execute(&sql, &args);
+    segments.insert(&sql, &args);
     if let Some(table) = &target.bits {
         let headings: Vec<i32> = chunks.iter().map(|new| new.chunk.heading_tokens as i32).collect();
         let sql = fill(statement!("ingest/insert_bits"), &[("bits", table)]);

@@ -93,12 +93,17 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
 fn policies(target: &Target, repairs: bool) -> i64 {
     let generation = &target.generation;
     let found = generation.without_policies(&target.collection);
+    let inverted = [generation.segments, generation.postings];
+    let (hidden, texts): (Vec<Oid>, Vec<Oid>) =
+        found.into_iter().partition(|table| inverted.contains(table));
     let (bits, texts): (Vec<Oid>, Vec<Oid>) =
-        found.into_iter().partition(|table| generation.bits == Some(*table));
+        texts.into_iter().partition(|table| generation.bits == Some(*table));
     let names = [
         ("documents", target.documents.as_str()),
         ("chunks", &target.chunks),
         ("bits", target.bits.as_deref().unwrap_or_default()),
+        ("segments", &target.segments),
+        ("postings", &target.postings),
         ("documents_visible", &target.collection.source_visible(&target.documents)),
         ("chunks_visible", &target.collection.source_visible(&target.chunks)),
     ];
@@ -115,9 +120,14 @@ fn policies(target: &Target, repairs: bool) -> i64 {
                 let sql = statement!("catalog/create_bits_policy");
                 execute(&fill(sql, &names), &[]);
             }
+            for table in hidden.iter().copied() {
+                drop_policies(table);
+                let sql = statement!("catalog/create_inverted_policies");
+                execute(&fill(sql, &names), &[]);
+            }
         });
     }
-    (texts.len() + bits.len()) as i64
+    (texts.len() + bits.len() + hidden.len()) as i64
 }
 
 /// Drops every policy of a table, others' too. Runs as its owner.
@@ -140,6 +150,8 @@ fn indexes(target: &Target, repairs: bool) -> i64 {
         generation.chunks.into(),
         generation.bits.into(),
         keys.into(),
+        generation.segments.into(),
+        generation.postings.into(),
     ];
     let missing = read(sql, &args, |row| required::<String>(&row, 1));
     if repairs {
@@ -147,6 +159,8 @@ fn indexes(target: &Target, repairs: bool) -> i64 {
             ("documents", target.documents.as_str()),
             ("chunks", &target.chunks),
             ("bits", target.bits.as_deref().unwrap_or_default()),
+            ("segments", &target.segments),
+            ("postings", &target.postings),
             ("keys", &target.collection.stored_keys("")),
         ];
         as_source_owner(target.collection.owner, || {

@@ -1,11 +1,10 @@
 //! A search that shows what it did: the same search, its strategy, and the candidates that it did not score.
 use crate::catalog::lexical::Access;
-use crate::search::access_path::{AccessPath, joined};
+use crate::search::access_path::{AccessPath, joined, name_of};
 use crate::search::candidate::{ChunkCandidate, Fate};
-use crate::search::engine::candidates::Run;
 use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{LexicalChoice, Phrases};
-use crate::search::engine::{Outcome, Ranked, Timings, outcome, ranked};
+use crate::search::engine::{Outcome, Ranked, Run, Timings, outcome, ranked};
 use crate::search::options::Options;
 use rag::Result;
 use rag::search::explain::Leg;
@@ -17,6 +16,10 @@ pub struct Explained {
     pub outcome: Outcome,
     /// Candidates that were not scored, best first.
     pub not_ranked: Vec<ChunkCandidate>,
+    /// How candidates were generated.
+    pub strategy: String,
+    /// Whether better chunks may have been missed.
+    pub is_degraded: bool,
     /// How each leg got at its chunks.
     pub legs: Vec<Leg>,
     /// What the order is by.
@@ -34,23 +37,28 @@ pub struct Explained {
 pub const INCOMPLETE: &str = "the vector index ended its scan before it had enough chunks that pass, and there are \
                               too many to compare all: raise hnsw.max_scan_tuples or ivfflat.max_probes";
 
-/// Searches `collection` for `text` as [`crate::search::engine::search`] does, then fetches all candidates of both legs by the same
-/// statement with a higher limit.
+/// What a run says whose lexical leg has spent its budget.
+pub const DEGRADED: &str = "the words of the query occur in more chunks than the search may look at, so that better chunks may have been \
+                            missed: raise rag_pg.search_budget";
+
+/// Searches `collection` for `text` as [`crate::search::engine::search`] does, then fetches all candidates of both legs.
 pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explained> {
     let started = Instant::now();
     let (request, embed) = Request::prepare(collection, text, options, |_| ())?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
     let timings = Timings { embed, total: started.elapsed(), ..timings };
-    let (all, fused_count) = run.read_candidates(&request, 2 * run.strategy.depth);
+    let (all, fetched) = run.fetch(&request, 2 * run.strategy.depth);
     let legs = vec![dense_leg(&request, &run, &all), lexical_leg(&request, &run, &all)];
-    let notes = notes(&request, &run, &legs, fused_count - all.len());
+    let notes = notes(&request, &run, &legs, fetched - all.len());
     let order = if request.has_token_vectors() {
         "late interaction, similarity and BM25 as standard scores"
     } else {
         "similarity and BM25 as standard scores"
     };
-    let lexical =
-        run.lexical.ranked.map_or(Engine::Builtin, |_| request.resolved.generation.lexical);
+    let lexical = match run.lexical.is_foreign {
+        true => request.resolved.generation.lexical,
+        false => Engine::Builtin,
+    };
     let is_new =
         |one: &ChunkCandidate| candidates.iter().all(|other| other.chunk_id != one.chunk_id);
     let mut not_ranked: Vec<ChunkCandidate> = all.into_iter().filter(is_new).collect();
@@ -58,8 +66,20 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
         candidate.fate = Fate::NotRanked;
     }
     let (top_k, wanted) = (options.top_k, run.strategy.wanted);
+    let (strategy, is_degraded) = (run.strategy.to_string(), run.is_degraded());
     let outcome = outcome(request, candidates, timings);
-    Ok(Explained { outcome, not_ranked, legs, order, notes, lexical, top_k, wanted })
+    Ok(Explained {
+        outcome,
+        not_ranked,
+        strategy,
+        is_degraded,
+        legs,
+        order,
+        notes,
+        lexical,
+        top_k,
+        wanted,
+    })
 }
 
 fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
@@ -68,16 +88,19 @@ fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
         name: "dense",
         access: has_leg.then(|| joined(&run.dense_access(request))).flatten(),
         wanted: has_leg.then(|| format!("the nearest {}", run.strategy.depth)),
-        found: all.iter().filter(|candidate| candidate.dense_rank.is_some()).count(),
+        found: all.iter().filter(|candidate| candidate.ranks.dense_rank.is_some()).count(),
     }
 }
 
 fn lexical_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
-    let access = match (&request.foreign_index, run.lexical.ranked) {
-        (Access::Index(index), Some(_)) => Some(index.described()),
-        _ => joined(&AccessPath::of(&run.lexical.scans)),
+    let access = match &request.foreign_index {
+        Access::Index(index) if run.lexical.is_foreign => Some(index.described()),
+        _ => run.lexical.description.as_ref().and_then(|_| {
+            let name = name_of(request.resolved.generation.postings)?;
+            Some(format!("inverted file {name}"))
+        }),
     };
-    let found = all.iter().filter(|candidate| candidate.lexical_rank.is_some()).count();
+    let found = all.iter().filter(|candidate| candidate.ranks.lexical_rank.is_some()).count();
     Leg { name: "lexical", access, wanted: run.lexical.description.clone(), found }
 }
 
@@ -128,15 +151,6 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
     if let Some(loading) = loading {
         note(true, loading.message());
     }
-    if let Some(allow_list) = strategy.allow_list() {
-        note(
-            true,
-            match allow_list.len() {
-                0 => "filter and policies leave no chunk".to_owned(),
-                n => format!("filter and policies leave {n} chunks, each of which was compared"),
-            },
-        );
-    }
     let found = legs[0].found;
     note(
         run.dense_access(request).iter().any(AccessPath::is_vector_index)
@@ -145,6 +159,7 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
         format!("the vector index gave {found} of {} chunks", strategy.depth),
     );
     note(run.is_incomplete, INCOMPLETE.to_owned());
+    note(run.lexical.is_degraded, DEGRADED.to_owned());
     if let LexicalChoice::Builtin(Some(reason)) = strategy.lexical
         && options.lexical_weight > 0.0
     {

@@ -1,16 +1,18 @@
 //! A search as it is prepared once: what is asked for, and the rights of the caller.
+use crate::catalog::inverted::{self, SegmentLists};
 use crate::catalog::lexical::Access;
-use crate::search::engine::term_statistics::TermStatistics;
-use crate::search::filter::Filter;
+use crate::search::filter::{Filter, OWN_PARAMETERS};
 use crate::search::loading::Loading;
 use crate::search::options::Options;
 use crate::search::question::Question;
 use crate::search::resolve::{Resolved, resolve};
+use crate::sys::interrupt;
 use crate::sys::privileges::row_security_applies;
 use crate::sys::text_search::Config;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use rag::Result;
+use rag::inverted::{Index, Terms};
 use rag::model::{Detail, Embedding};
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
@@ -31,9 +33,12 @@ pub struct Request {
     pub has_chunk_policy: bool,
     /// What is not searchable yet.
     pub loading: Option<Loading>,
-    /// Estimated when a run first needs them.
-    pub statistics: OnceCell<TermStatistics>,
+    /// Opened when a run first needs it.
+    index: OnceCell<Index<SegmentLists>>,
 }
+
+/// The question's lexemes in the inverted file.
+pub type QuestionTerms<'a> = Terms<'a, SegmentLists>;
 
 impl Request {
     /// Reads the catalog and embeds the question, which takes the time that is returned too.
@@ -65,7 +70,7 @@ impl Request {
             options: options.clone(),
             question,
             embedding,
-            statistics: OnceCell::new(),
+            index: OnceCell::new(),
             resolved,
         };
         Ok((request, embed))
@@ -100,13 +105,39 @@ impl Request {
         self.resolved.collection.source_visible_where("c", filter)
     }
 
-    /// Arguments of a statement: the first six, which are NULL unless `set` gives them, and the filter's.
+    /// The generation's inverted file.
+    pub fn index(&self) -> Result<&Index<SegmentLists>> {
+        if self.index.get().is_none() {
+            let index = inverted::open(&self.resolved.generation)?;
+            return Ok(self.index.get_or_init(|| index));
+        }
+        Ok(self.index.get().expect("opened"))
+    }
+
+    /// The question's lexemes in it.
+    pub fn terms(&self) -> Result<QuestionTerms<'_>> {
+        let lexemes: Vec<&str> = self.question.lexemes.iter().map(String::as_str).collect();
+        self.index()?.terms(&lexemes, &mut interrupt::checkpoint)
+    }
+
+    /// Arguments of a statement: those that every statement has, NULL unless `set` gives them, and the filter's.
     pub fn arguments(
         &self,
-        set: impl FnOnce(&mut [DatumWithOid<'static>; 6]),
+        set: impl FnOnce(&mut [DatumWithOid<'static>; OWN_PARAMETERS]),
     ) -> Vec<DatumWithOid<'static>> {
-        let mut own = std::array::from_fn(|_| DatumWithOid::null_oid(pg_sys::TEXTOID));
+        let mut own = [
+            self.resolved.pgvector.argument(None),
+            DatumWithOid::null_oid(pg_sys::INT8OID),
+            DatumWithOid::null_oid(pg_sys::TSQUERYOID),
+            DatumWithOid::null_oid(pg_sys::INT8ARRAYOID),
+        ];
         set(&mut own);
         own.into_iter().chain(self.filter.arguments()).collect()
+    }
+
+    /// The question's vector as an argument.
+    pub fn vector(&self) -> DatumWithOid<'static> {
+        let vector = self.embedding.as_ref().map(|embedding| embedding.vector.as_slice());
+        self.resolved.pgvector.argument(vector)
     }
 }

@@ -1,19 +1,18 @@
 //! How candidates are generated: a value that is chosen before a run, tells the run what to do, and is shown by `rag_explain`. A run
 //! that finds too few is followed by one with another strategy.
 use crate::catalog::lexical::Access;
-use crate::search::engine::candidates::Run;
+use crate::search::engine::Run;
 use crate::search::engine::request::Request;
-use crate::search::statement::search_settings;
-use crate::sys::rows::required;
-use crate::sys::spi::fill;
-use crate::sys::{plan, relation_size};
-use pgrx::pg_sys::ItemPointerData;
+use crate::search::engine::visibility::{Listing, Passing, visible_of};
+use crate::sys::{interrupt, relation_size};
+use rag::Result;
 use rag::search::exact_scan::is_cheaper;
+use std::fmt;
 use std::rc::Rc;
 
-/// Longest allow-list that is preferred to the vector index.
+/// Most chunks that are compared in preference to the vector index.
 const MAX_PREFERRED: usize = 5_000;
-/// Longest allow-list that is compared after the vector index returned too few. About 5 µs a chunk.
+/// Most chunks that are compared after the vector index returned too few. About 5 µs a chunk.
 const MAX_COMPARED: usize = 50_000;
 
 /// How one run generates candidates.
@@ -39,9 +38,8 @@ pub enum Phrases {
 /// Which chunks both legs look at.
 #[derive(Debug, Clone)]
 pub enum ChunkAccess {
-    /// Every chunk that filter and policies let pass; no index is asked. The TIDs are valid as long as the search's snapshot:
-    /// chunks are never updated, and VACUUM removes none that the snapshot sees.
-    AllowList(Rc<Vec<ItemPointerData>>),
+    /// Every chunk of a list; the vector index is not asked.
+    CompareAll(Rc<AllowList>),
     /// Those that the indexes return.
     Indexes {
         /// When filter and source are asked about them.
@@ -49,6 +47,25 @@ pub enum ChunkAccess {
         /// The share of chunks that pass.
         selectivity: Selectivity,
     },
+}
+
+/// Chunks that are all compared.
+#[derive(Debug)]
+pub enum AllowList {
+    /// All that filter and policies let pass.
+    Passing(Passing),
+    /// Of these, all with the question's phrases, ascending.
+    WithPhrases(Vec<i64>),
+}
+
+impl AllowList {
+    /// Those that both legs compare, ascending.
+    pub fn chunks(&self) -> &[i64] {
+        match self {
+            Self::Passing(passing) => &passing.matching,
+            Self::WithPhrases(chunks) => chunks,
+        }
+    }
 }
 
 /// When filter and source are asked about a chunk that an index returned.
@@ -89,56 +106,80 @@ pub enum Verdict {
 impl Strategy {
     /// The strategy to begin with.
     ///
-    /// Where filter and policies let few chunks pass, an HNSW scan visits many in vain and may stop before it has enough
-    /// (`hnsw.max_scan_tuples`): then all that pass are compared. Else the indexes are scanned; the check is late where nothing
+    /// Where filter, policies and phrases leave few chunks, an HNSW scan visits many in vain and may stop before it has enough
+    /// (`hnsw.max_scan_tuples`): then all that are left are compared. Else the indexes are scanned; the check is late where nothing
     /// but deleted documents can fail it, or the chunks' own policy does it already.
-    pub fn first(request: &Request, phrases: Phrases, depth: usize, wanted: usize) -> Self {
+    pub fn first(request: &Request, phrases: Phrases, depth: usize, wanted: usize) -> Result<Self> {
         let is_filtered = request.filter.sql().is_some();
         let must_check = request.has_policies && !request.has_chunk_policy;
         let check = if is_filtered || must_check { Check::Early } else { Check::Late };
-        let mut selectivity = Selectivity { expected: 1.0, at_least: 0.0 };
-        let mut allow_list = None;
+        let selectivity = Selectivity { expected: 1.0, at_least: 0.0 };
+        let access = ChunkAccess::Indexes { check, selectivity };
+        let lexical = match &request.foreign_index {
+            Access::Builtin => LexicalChoice::Builtin(None),
+            Access::Instead(reason) => LexicalChoice::Builtin(Some(reason)),
+            Access::Index(_) => LexicalChoice::Foreign,
+        };
+        let mut strategy = Self { phrases, access, lexical, depth, wanted };
         if request.is_restricted() {
             let chunks = relation_size::rows(request.resolved.generation.chunks);
             let is_cheaper = |passing: f64| {
                 passing <= MAX_PREFERRED as f64 && is_cheaper(passing, chunks, depth)
             };
-            let passing = Passing::find(request, depth, MAX_PREFERRED, is_cheaper);
+            let must_match = strategy.must_match(request);
+            let listing = Listing::find(request, must_match, MAX_PREFERRED, is_cheaper);
+            if let Some(passing) = listing.passing {
+                return Ok(strategy.comparing(AllowList::Passing(passing)));
+            }
             let share = |count: f64| (count / chunks).min(1.0);
-            selectivity = Selectivity {
-                expected: share(passing.expected.max(passing.at_least)),
-                at_least: share(passing.at_least),
+            let selectivity = Selectivity {
+                expected: share(listing.expected.max(listing.at_least)),
+                at_least: share(listing.at_least),
             };
-            allow_list = passing.all;
+            strategy.access = ChunkAccess::Indexes { check, selectivity };
         }
-        let access = match allow_list {
-            Some(tids) => ChunkAccess::AllowList(Rc::new(tids)),
-            None => ChunkAccess::Indexes { check, selectivity },
-        };
-        let lexical = match (&request.foreign_index, &access) {
-            (Access::Builtin, _) => LexicalChoice::Builtin(None),
-            (Access::Instead(reason), _) => LexicalChoice::Builtin(Some(reason)),
-            (Access::Index(_), ChunkAccess::AllowList(_)) => LexicalChoice::Builtin(Some(COMPARED)),
-            (Access::Index(_), ChunkAccess::Indexes { .. }) => LexicalChoice::Foreign,
-        };
-        Self { phrases, access, lexical, depth, wanted }
+        match strategy.with_phrases(request)? {
+            Some(chunks) => Ok(strategy.comparing(AllowList::WithPhrases(chunks))),
+            None => Ok(strategy),
+        }
+    }
+
+    /// The visible chunks with the question's phrases, which the inverted file narrows down to those with all their words. `None` where
+    /// there are no phrases, or so many chunks that an index is cheaper.
+    fn with_phrases(&self, request: &Request) -> Result<Option<Vec<i64>>> {
+        let lexemes: Vec<&str> =
+            request.question.phrase_lexemes.iter().map(String::as_str).collect();
+        if self.phrases == Phrases::AsWords || lexemes.is_empty() {
+            return Ok(None);
+        }
+        let checkpoint = &mut interrupt::checkpoint;
+        let terms = request.index()?.terms(&lexemes, checkpoint)?;
+        // Under row security only what is visible may decide.
+        let most = if request.has_policies { usize::MAX } else { MAX_COMPARED };
+        let Some(holding) = terms.holding_all(most, checkpoint)? else { return Ok(None) };
+        let chunks = visible_of(request, self.must_match(request), &holding);
+        Ok((chunks.len() <= MAX_COMPARED).then_some(chunks))
     }
 
     /// Judges a run of this strategy.
-    pub fn judge(&self, request: &Request, run: &Run) -> Verdict {
+    pub fn judge(&self, request: &Request, run: &Run) -> Result<Verdict> {
         let found = run.candidates.len();
         let mut verdict = Verdict::Enough;
         if let ChunkAccess::Indexes { check, selectivity } = self.access {
-            let are_some_gone = run.fused_count == 0 || found < run.fused_count;
+            let are_some_gone = run.fetched == 0 || found < run.fetched;
             if check == Check::Late && found < self.wanted && are_some_gone {
                 let access = ChunkAccess::Indexes { check: Check::Early, selectivity };
-                return Verdict::Retry(Self { access, ..self.clone() });
+                return Ok(Verdict::Retry(Self { access, ..self.clone() }));
             }
             let is_short =
                 found < self.wanted && (request.is_restricted() || check == Check::Early);
             if is_short && run.may_have_missed(request) {
-                match self.comparing_all(request) {
-                    Some(next) => return Verdict::Retry(next),
+                let must_match = self.must_match(request);
+                match Listing::find(request, must_match, MAX_COMPARED, |_| true).passing {
+                    Some(passing) => {
+                        let next = self.clone().comparing(AllowList::Passing(passing));
+                        return Ok(Verdict::Retry(next));
+                    }
                     None => verdict = Verdict::Incomplete,
                 }
             }
@@ -146,19 +187,18 @@ impl Strategy {
         // Chunks that come close should not be hidden by a phrase that none has.
         if found == 0 && request.question.has_phrases && self.phrases == Phrases::Required {
             let (depth, wanted) = (self.depth, self.wanted);
-            return Verdict::Retry(Self::first(request, Phrases::AsWords, depth, wanted));
+            return Self::first(request, Phrases::AsWords, depth, wanted).map(Verdict::Retry);
         }
-        verdict
+        Ok(verdict)
     }
 
-    /// The same with an allow-list, unless that would be too long.
-    fn comparing_all(&self, request: &Request) -> Option<Self> {
-        let tids = Passing::find(request, self.depth, MAX_COMPARED, |_| true).all?;
-        let lexical = match self.lexical {
-            LexicalChoice::Foreign => LexicalChoice::Builtin(Some(COMPARED)),
-            builtin @ LexicalChoice::Builtin(_) => builtin,
-        };
-        Some(Self { access: ChunkAccess::AllowList(Rc::new(tids)), lexical, ..self.clone() })
+    /// The same over a list of chunks.
+    fn comparing(mut self, allow_list: AllowList) -> Self {
+        if self.lexical == LexicalChoice::Foreign {
+            self.lexical = LexicalChoice::Builtin(Some("each chunk that is left was compared"));
+        }
+        self.access = ChunkAccess::CompareAll(Rc::new(allow_list));
+        self
     }
 
     /// What every candidate must match: a `tsquery` in its text form.
@@ -175,53 +215,39 @@ impl Strategy {
     }
 
     /// The allow-list, if one is compared.
-    pub fn allow_list(&self) -> Option<&Rc<Vec<ItemPointerData>>> {
+    pub fn allow_list(&self) -> Option<&AllowList> {
         match &self.access {
-            ChunkAccess::AllowList(tids) => Some(tids),
+            ChunkAccess::CompareAll(list) => Some(list),
             ChunkAccess::Indexes { .. } => None,
         }
     }
 }
 
-/// Why another extension's index was not asked.
-const COMPARED: &str = "each chunk that is left was compared";
-
-/// Chunks that filter and policies let pass.
-pub struct Passing {
-    /// The TIDs of all of them, if these are not too many.
-    pub all: Option<Vec<ItemPointerData>>,
-    /// How many the planner expects.
-    expected: f64,
-    /// A lower bound of how many there are.
-    at_least: f64,
-}
-
-impl Passing {
-    /// Lists the chunks if they are at most `most`, and the number that the planner expects `is_worth` it.
-    pub fn find(
-        request: &Request,
-        depth: usize,
-        most: usize,
-        is_worth: impl FnOnce(f64) -> bool,
-    ) -> Self {
-        let collection = &request.resolved.collection;
-        let parts = [
-            ("source", collection.source_sql.as_str()),
-            ("chunks", &request.resolved.tables.chunks),
-            ("keys_equal", &collection.keys_equal("s", "c")),
-            ("condition", request.filter.sql().unwrap_or("true")),
-        ];
-        let sql = fill(statement!("search/allow_list"), &parts);
-        let arguments = request.arguments(|own| own[4] = (most as i64 + 1).into());
-        let _settings = search_settings(depth, &request.resolved.generation);
-        let mut expected = 0.0;
-        let is_worth = |rows| {
-            expected = rows;
-            is_worth(rows)
-        };
-        let tids: Option<Vec<ItemPointerData>> =
-            plan::read_as_caller_if(&sql, &arguments, is_worth, |row| required(row, 1));
-        let at_least = tids.as_ref().map_or(0, Vec::len) as f64;
-        Self { all: tids.filter(|tids| tids.len() <= most), expected, at_least }
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.access {
+            ChunkAccess::CompareAll(list) => match &**list {
+                AllowList::Passing(passing) => match passing.chunks.len() {
+                    0 => write!(f, "filter and policies leave no chunk"),
+                    n => write!(
+                        f,
+                        "filter and policies leave {n} chunks, each of which was compared"
+                    ),
+                },
+                AllowList::WithPhrases(chunks) => {
+                    write!(
+                        f,
+                        "{} chunks have the phrases, each of which was compared",
+                        chunks.len()
+                    )
+                }
+            },
+            ChunkAccess::Indexes { check: Check::Early, .. } => {
+                write!(f, "each leg by its index, filter and source checked in the legs")
+            }
+            ChunkAccess::Indexes { check: Check::Late, .. } => {
+                write!(f, "each leg by its index, source checked of the candidates")
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // takes a pointer from a call of a function
 
 use pgrx::callconv::{Arg, ArgAbi};
-use pgrx::{impl_sql_translatable, pg_sys};
+use pgrx::{FromDatum, IntoDatum, impl_sql_translatable, pg_sys};
 
 /// An argument of type `tsvector`.
 pub struct TsVector<'fcx> {
@@ -39,12 +39,12 @@ impl<'a> TsVector<'a> {
 
     /// Lexemes in ascending order of their bytes, each with the number of its positions (1 where it has
     /// none).
-    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], usize)> + use<'a> {
+    pub fn lexemes(&self) -> impl Iterator<Item = (&'a [u8], usize)> + Clone + use<'a> {
         let bytes = self.bytes;
         let count = word(bytes, 0) as usize;
         let strings = bytes.get(4 + 4 * count..).unwrap_or_default();
         (0..count).map_while(move |i| {
-            let entry = Entry::from(word(bytes, 4 + 4 * i));
+            let entry = WordEntry::from(word(bytes, 4 + 4 * i));
             let lexeme = strings.get(entry.start..entry.start + entry.length)?;
             let occurrences = if entry.has_positions {
                 let at = (entry.start + entry.length).next_multiple_of(2);
@@ -57,19 +57,61 @@ impl<'a> TsVector<'a> {
     }
 }
 
+/// A column of type `tsvector`.
+pub struct StoredTsVector(Vec<u8>);
+
+impl StoredTsVector {
+    pub fn as_tsvector(&self) -> TsVector<'_> {
+        TsVector { bytes: &self.0 }
+    }
+}
+
+impl FromDatum for StoredTsVector {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _type: pg_sys::Oid,
+    ) -> Option<Self> {
+        if is_null {
+            return None;
+        }
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        // SAFETY: the caller says that this is a tsvector. What is detoasted is a value of its own, and freed.
+        unsafe {
+            let plain = pg_sys::pg_detoast_datum(stored);
+            let bytes = TsVector::from_varlena(plain).bytes.to_vec();
+            if plain != stored {
+                pg_sys::pfree(plain.cast());
+            }
+            Some(Self(bytes))
+        }
+    }
+}
+
+/// Only read.
+impl IntoDatum for StoredTsVector {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        unimplemented!("a tsvector is made by PostgreSQL alone")
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TSVECTOROID
+    }
+}
+
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |word| u32::from_ne_bytes(word.try_into().expect("four bytes")))
 }
 
 /// A `WordEntry`: bit fields of 1, 11 and 20 bits, which C lays from the low end on little-endian
 /// machines and from the high end on others.
-struct Entry {
+struct WordEntry {
     has_positions: bool,
     length: usize,
     start: usize,
 }
 
-impl From<u32> for Entry {
+impl From<u32> for WordEntry {
     fn from(word: u32) -> Self {
         if cfg!(target_endian = "little") {
             Self {

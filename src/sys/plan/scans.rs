@@ -4,7 +4,6 @@
 
 use pgrx::datum::DatumWithOid;
 use pgrx::{Spi, pg_sys};
-use std::ffi::CStr;
 
 /// One scan of a part of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +12,10 @@ pub enum Scan {
     Index(pg_sys::Oid),
     /// Of this table in full.
     Table(pg_sys::Oid),
-    /// Of some TIDs of this table.
-    Tids(pg_sys::Oid),
 }
 
-/// The scans of the CTE `name` in the kept plan of a statement, first to run first. Scans inside of
-/// conditions (`EXISTS`) are not among them.
-pub fn of_cte(sql: &str, args: &[DatumWithOid<'_>], name: &str) -> Vec<Scan> {
+/// The scans of the kept plan of a statement, first to run first. Scans inside of conditions (`EXISTS`) are not among them.
+pub fn of(sql: &str, args: &[DatumWithOid<'_>]) -> Vec<Scan> {
     Spi::connect(|_| {
         let plan = crate::sys::plan::kept(sql, args, pg_sys::CURSOR_OPT_GENERIC_PLAN);
         // SAFETY: an SPI connection is open and `plan` keeps the plan alive. The cached plan is read
@@ -31,7 +27,7 @@ pub fn of_cte(sql: &str, args: &[DatumWithOid<'_>], name: &str) -> Vec<Scan> {
             }
             let mut scans = Vec::new();
             for statement in nodes::<pg_sys::PlannedStmt>((*cached).stmt_list) {
-                scans.extend(cte(&**statement, name));
+                walk((**statement).planTree, &**statement, &mut scans);
             }
             pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
             scans
@@ -54,26 +50,6 @@ pub unsafe fn expected_rows(statements: *mut pg_sys::List) -> f64 {
 }
 
 /// # Safety
-/// The statement is one that the planner made.
-unsafe fn cte(statement: &pg_sys::PlannedStmt, name: &str) -> Vec<Scan> {
-    let mut scans = Vec::new();
-    // SAFETY: as promised; a CTE is an init plan of the query it stands before, and its number counts
-    // the statement's subplans from 1.
-    unsafe {
-        let wanted = format!("CTE {name}");
-        let plans = nodes::<pg_sys::Plan>(statement.subplans);
-        for cte in nodes::<pg_sys::SubPlan>((*statement.planTree).initPlan) {
-            let is_it = CStr::from_ptr((**cte).plan_name).to_bytes() == wanted.as_bytes();
-            let position = usize::try_from((**cte).plan_id - 1).ok().filter(|_| is_it);
-            if let Some(plan) = position.and_then(|position| plans.get(position)) {
-                walk(*plan, statement, &mut scans);
-            }
-        }
-    }
-    scans
-}
-
-/// # Safety
 /// `plan` is a node of the statement's plan, or null.
 unsafe fn walk(plan: *mut pg_sys::Plan, statement: &pg_sys::PlannedStmt, scans: &mut Vec<Scan>) {
     if plan.is_null() {
@@ -93,9 +69,6 @@ unsafe fn walk(plan: *mut pg_sys::Plan, statement: &pg_sys::PlannedStmt, scans: 
             }
             pg_sys::NodeTag::T_SeqScan => {
                 scans.extend(table(plan, statement).map(Scan::Table));
-            }
-            pg_sys::NodeTag::T_TidScan => {
-                scans.extend(table(plan, statement).map(Scan::Tids));
             }
             pg_sys::NodeTag::T_SubqueryScan => {
                 walk((*plan.cast::<pg_sys::SubqueryScan>()).subplan, statement, scans);

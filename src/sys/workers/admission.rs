@@ -36,6 +36,11 @@ pub fn index_build(generation: i32) -> AdvisoryLock {
     AdvisoryLock(1, generation.unsigned_abs())
 }
 
+/// Held by the transaction that replaces segments of the inverted file of a generation.
+pub fn inverted_file(generation: i32) -> AdvisoryLock {
+    AdvisoryLock(3, generation.unsigned_abs())
+}
+
 /// Held by one of the index builders that a database may have.
 pub fn builder_slot(number: u32) -> AdvisoryLock {
     AdvisoryLock(2, number)
@@ -89,6 +94,11 @@ impl AdvisoryLock {
     /// Takes the lock until the transaction ends, if it is free.
     pub fn try_exclusive_for_transaction(self) -> bool {
         self.acquire(pg_sys::ExclusiveLock, false, false)
+    }
+
+    /// Takes the lock until the transaction ends; waits for who holds it.
+    pub fn lock_exclusive_for_transaction(self) {
+        self.acquire(pg_sys::ExclusiveLock, false, true);
     }
 
     /// Releases what [`Self::try_exclusive`] took.

@@ -71,7 +71,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             "1h2m3.5s",
             "2015-10-21T07:28:00Z",
         ]),
-        "addresses" => text(&[
+        "urls" => text(&[
             "https://api.example.com:8443/v1?api-version=2",
             "http://[::1]:80/a",
             "localhost:11434,*.example.com,10.0.0.0/8,[::1]",
@@ -112,17 +112,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             vec![segment(1), segment(20), segment(300)]
         }
         "wire" => {
-            let mut request = crate::search::partial_results::FusionRequest::default();
-            request.terms.push(crate::search::partial_results::Term {
-                lexeme: "a".into(),
-                frequency: Some(0.5),
-            });
-            vec![
-                request.pack(),
-                vec![8; 300],
-                br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(),
-                vec![0; 200],
-            ]
+            vec![vec![8; 300], br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(), vec![0; 200]]
         }
         other => panic!("no seeds for {other}"),
     }
@@ -132,7 +122,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 fn bundle(model: &TinyModel) -> (Vec<u8>, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     model.write(directory.path());
-    let source = crate::model::import::source::Source::open(directory.path()).unwrap();
+    let source = crate::model::import::source::ModelSource::open(directory.path()).unwrap();
     let precision = crate::model::manifest::Precision::Int8;
     let options =
         crate::model::import::Options { name: "m".into(), precision, origin: "here".into() };
@@ -249,6 +239,6 @@ macro_rules! fuzz {
 }
 
 fuzz!(
-    html, markdown, plain, filter, query, claims, sse, replies, addresses, tokenizer, weights,
-    wheel, wire, inverted
+    html, markdown, plain, filter, query, claims, sse, replies, urls, tokenizer, weights, wheel,
+    wire, inverted
 );

@@ -307,6 +307,11 @@ impl<S: Source> Reader<S> {
         Some(())
     }
 
+    /// Bytes of the lexeme it stands at.
+    pub fn lexeme(&self) -> &[u8] {
+        &self.lexeme
+    }
+
     /// What the lexeme it stands at is ordered by: a number that decides for most, and its bytes.
     pub(super) fn key(&self) -> (u64, &[u8]) {
         (self.prefix, &self.lexeme)

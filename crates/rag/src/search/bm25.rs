@@ -39,3 +39,38 @@ impl Bm25 {
         idf * occurrences * (self.k1 + 1.0) / (occurrences + saturation)
     }
 }
+
+/// A question's lexemes, each with its weight: what the score of a document needs besides the document's own lexemes.
+#[derive(Debug, Clone)]
+pub struct Weights<'a> {
+    bm25: Bm25,
+    /// In ascending order of the lexemes' bytes.
+    lexemes: Vec<(&'a [u8], f64)>,
+}
+
+impl<'a> Weights<'a> {
+    /// Of lexemes in ascending order of their bytes.
+    pub fn new(bm25: Bm25, lexemes: impl Iterator<Item = (&'a str, f64)>) -> Self {
+        Self { bm25, lexemes: lexemes.map(|(lexeme, idf)| (lexeme.as_bytes(), idf)).collect() }
+    }
+
+    /// The score of a document by its lexemes, each once with its occurrences, in ascending order of their bytes.
+    pub fn score<'d>(&self, document: impl Iterator<Item = (&'d [u8], usize)>) -> f64 {
+        let mut rest = &self.lexemes[..];
+        let mut held = Vec::new();
+        let mut length = 0;
+        for (lexeme, occurrences) in document {
+            length += occurrences;
+            while let Some((&(wanted, idf), others)) = rest.split_first()
+                && wanted <= lexeme
+            {
+                if wanted == lexeme {
+                    held.push((idf, occurrences));
+                }
+                rest = others;
+            }
+        }
+        let score = |(idf, n): &(f64, usize)| self.bm25.score(*idf, *n as f64, length as f64);
+        held.iter().map(score).sum()
+    }
+}

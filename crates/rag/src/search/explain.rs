@@ -17,6 +17,8 @@ pub struct Explanation {
     pub fingerprint: String,
     /// The generation searched.
     pub generation: i32,
+    /// How candidates were generated.
+    pub strategy: String,
     /// How each leg got at its chunks.
     pub legs: Vec<Leg>,
     /// The value that orders the candidates.
@@ -60,7 +62,7 @@ pub struct Candidate {
     /// Cosine with the question.
     pub similarity: Option<f64>,
     /// BM25.
-    pub bm25: f64,
+    pub bm25: Option<f64>,
     /// `MaxSim`.
     pub max_sim: Option<f64>,
     /// Whether it is part of the result.
@@ -81,6 +83,7 @@ impl Explanation {
                 self.model, self.fingerprint, self.generation
             ),
         ];
+        lines.push(format!("  Strategy: {}", self.strategy));
         lines.extend(self.legs.iter().map(Leg::line));
         lines.push(format!("  Order: {}", self.order));
         lines.extend(self.notes.iter().map(|note| format!("  Note: {note}")));
@@ -121,14 +124,15 @@ const HEADER: &str =
 
 impl Candidate {
     fn line(&self) -> String {
-        let Self { chunk_id, rrf, bm25, reason, .. } = self;
+        let Self { chunk_id, rrf, reason, .. } = self;
         format!(
-            "{:>5} {chunk_id:>10} {:>8} {:>6} {:>7} {rrf:>6.4} {:>7} {bm25:>7.3} {:>7}  {reason}; {}",
+            "{:>5} {chunk_id:>10} {:>8} {:>6} {:>7} {rrf:>6.4} {:>7} {:>7} {:>7}  {reason}; {}",
             shown(self.rank),
             decimal(self.score),
             shown(self.dense_rank),
             shown(self.lexical_rank),
             decimal(self.similarity),
+            decimal(self.bm25),
             decimal(self.max_sim),
             excerpt(&self.content),
         )
@@ -167,7 +171,7 @@ mod tests {
             lexical_rank: None,
             rrf: 0.0909,
             similarity: Some(0.75),
-            bm25: 0.0,
+            bm25: Some(0.0),
             max_sim: None,
             is_kept: rank == Some(1),
             reason: "one of the best 1".to_owned(),

@@ -1,0 +1,164 @@
+//! Which chunks a caller may see and the filter lets pass: asked of some, listed, or estimated. The inverted file knows neither; each
+//! answer comes from a statement that runs as the caller.
+use crate::search::engine::request::Request;
+use crate::search::statement::{all_of, check, search_settings, without_client_messages};
+use crate::sys::datum::tsvector::StoredTsVector;
+use crate::sys::rights::as_source_owner;
+use crate::sys::rows::row;
+use crate::sys::spi::{fill, required};
+use crate::sys::text_search::tsquery;
+use crate::sys::{plan, relation_size};
+use pgrx::itemptr::item_pointer_set_all;
+use pgrx::pg_sys::ItemPointerData;
+use rag::search::sample::{Tid, places, scattered};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+/// Most chunks of one statement.
+const MOST: usize = 4_096;
+/// Under row security a statement gets one of a few numbers of chunks: this one, [`STEP`] times as many, and [`MOST`].
+const FEWEST: usize = 64;
+/// See [`FEWEST`].
+const STEP: usize = 8;
+
+/// Those of the chunks that are visible, pass the filter and match, in their order.
+///
+/// How many rows a statement reads shows in `pg_stat_xact_all_tables` and in `EXPLAIN (BUFFERS)` of the call. Under row
+/// security the number of chunks is therefore one of a few, whatever the candidates are, also where there are none: random ones
+/// fill it up.
+pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -> Vec<i64> {
+    let tables = &request.resolved.tables;
+    let visible = request.visible_sql();
+    let matches = must_match.map(|_| "pg_catalog.ts_match_vq(c.lexemes, $3)");
+    let sql = check(tables, "chunk_id", &all_of([matches, Some(visible.as_str())]));
+    let _settings = search_settings(request.options.depth, &request.resolved.generation);
+    let mut found = HashSet::new();
+    let pieces =
+        chunks.chunks(MOST).chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
+    for piece in pieces {
+        let mut listed = piece.to_vec();
+        if request.has_policies {
+            let sizes = std::iter::successors(Some(FEWEST), |size| Some(size * STEP));
+            let size = sizes.into_iter().find(|size| *size >= piece.len()).unwrap_or(MOST);
+            let random = random_chunks(request, size);
+            listed.extend(random.into_iter().take(size - piece.len()));
+        }
+        listed.sort_unstable();
+        listed.dedup();
+        let arguments = request.arguments(|own| {
+            own[2] = tsquery(must_match);
+            own[3] = listed.into();
+        });
+        found.extend(plan::read_as_caller(&sql, &arguments, |row| required::<i64>(row, 1)));
+    }
+    chunks.iter().copied().filter(|chunk| found.contains(chunk)).collect()
+}
+
+/// About so many random chunks, visible or not.
+fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
+    let resolved = &request.resolved;
+    let sql =
+        fill(statement!("search/random_chunks"), &[("chunks", resolved.tables.chunks.as_str())]);
+    let extent = relation_size::extent(resolved.generation.chunks);
+    let tids = scattered(extent, count, RandomState::new().hash_one(count)).map(tid);
+    let tids: Vec<ItemPointerData> = tids.collect();
+    as_source_owner(resolved.collection.owner, || {
+        let _settings = without_client_messages();
+        plan::read(&sql, &[tids.into()], |row| required(row, 1))
+    })
+}
+
+/// The lexemes of visible chunks of a sample of about `count`, which is the same for the same `seed`.
+pub fn sample(request: &Request, count: usize, seed: u64) -> Vec<StoredTsVector> {
+    let resolved = &request.resolved;
+    let names = [("chunks", resolved.tables.chunks.as_str()), ("visible", &request.visible_sql())];
+    let extent = relation_size::extent(resolved.generation.chunks);
+    let tids: Vec<ItemPointerData> = places(extent, count, seed).into_iter().map(tid).collect();
+    let arguments = request.arguments(|own| own[3] = tids.into());
+    let _settings = search_settings(request.options.depth, &resolved.generation);
+    plan::read_as_caller(&fill(statement!("search/sample"), &names), &arguments, |row| {
+        required(row, 1)
+    })
+}
+
+/// A TID as PostgreSQL has it.
+fn tid((block, offset): Tid) -> ItemPointerData {
+    let mut tid = ItemPointerData::default();
+    item_pointer_set_all(&mut tid, block, offset);
+    tid
+}
+
+/// All chunks that filter and policies let pass.
+#[derive(Debug)]
+pub struct Passing {
+    /// Ascending.
+    pub chunks: Vec<i64>,
+    /// Their lengths together, in lexemes.
+    pub length: f64,
+    /// Those that match, ascending.
+    pub matching: Vec<i64>,
+}
+
+/// What a search for them found.
+pub struct Listing {
+    /// The chunks, if they are not too many.
+    pub passing: Option<Passing>,
+    /// How many the planner expects.
+    pub expected: f64,
+    /// A lower bound of how many there are.
+    pub at_least: f64,
+}
+
+row! {
+    /// A row of `sql/run/search/allow_list.sql`.
+    struct ListedChunk {
+        chunk_id: i64,
+        lexeme_count: i32,
+        is_match: bool,
+    }
+}
+
+impl Listing {
+    /// Lists the chunks if they are at most `most`, and the number that the planner expects `is_worth` it.
+    pub fn find(
+        request: &Request,
+        must_match: Option<&str>,
+        most: usize,
+        is_worth: impl FnOnce(f64) -> bool,
+    ) -> Self {
+        let collection = &request.resolved.collection;
+        let matches = must_match.map_or("true", |_| "pg_catalog.ts_match_vq(c.lexemes, $3)");
+        let parts = [
+            ("matches", matches),
+            ("source", &collection.source_sql),
+            ("chunks", &request.resolved.tables.chunks),
+            ("keys_equal", &collection.keys_equal("s", "c")),
+            ("condition", request.filter.sql().unwrap_or("true")),
+            ("most", &(most + 1).to_string()),
+        ];
+        let sql = fill(statement!("search/allow_list"), &parts);
+        let arguments = request.arguments(|own| own[2] = tsquery(must_match));
+        let _settings = search_settings(request.options.depth, &request.resolved.generation);
+        let mut expected = 0.0;
+        let is_worth = |rows| {
+            expected = rows;
+            is_worth(rows)
+        };
+        let listed = plan::read_as_caller_if(&sql, &arguments, is_worth, ListedChunk::read);
+        let at_least = listed.as_ref().map_or(0, Vec::len) as f64;
+        let listed = listed.filter(|listed| listed.len() <= most);
+        Self { passing: listed.map(Passing::of), expected, at_least }
+    }
+}
+
+impl Passing {
+    fn of(mut listed: Vec<ListedChunk>) -> Self {
+        listed.sort_unstable_by_key(|listed| listed.chunk_id);
+        let matching = listed.iter().filter(|listed| listed.is_match);
+        Self {
+            length: listed.iter().map(|listed| f64::from(listed.lexeme_count)).sum(),
+            matching: matching.map(|listed| listed.chunk_id).collect(),
+            chunks: listed.into_iter().map(|listed| listed.chunk_id).collect(),
+        }
+    }
+}
