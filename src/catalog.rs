@@ -1,5 +1,6 @@
 //! Collections and generations as the catalog describes them, and the tables, triggers, policies and views that belong to them.
 //! Imports `sys` and `models`.
+mod changes;
 pub mod collection;
 pub mod follow_ddl;
 pub mod generation;

@@ -55,7 +55,7 @@ SELECT CASE WHEN :bits THEN format($$INSERT INTO %s SELECT %s + id, 0, decode(re
                                    :'bits_table', :first, :dimensions, :'collection') ELSE 'SELECT' END AS fill_bits \gset
 :fill_bits;
 SELECT setval('rag.chunk_id', :first + :rows) \gset ignored_
--- What a worker writes besides: searches find words by it.
+-- Writes the inverted file, which lacks all of them.
 SELECT count(*) FROM rag_verify(:'collection') \gset ignored_
 CREATE INDEX ON :chunks USING :index_method (embedding halfvec_cosine_ops);
 VACUUM ANALYZE :collection, :documents, :chunks;

@@ -2,6 +2,7 @@
 use crate::sys::plan::scans::Scan;
 use crate::sys::rows::row;
 use crate::sys::spi::read;
+use pgrx::pg_sys::Oid;
 use std::fmt;
 
 row! {
@@ -29,9 +30,7 @@ impl AccessPath {
     pub fn of(scans: &[Scan]) -> Vec<Self> {
         let path = |scan: &Scan| {
             let (Scan::Index(relation) | Scan::Table(relation)) = *scan;
-            let sql = statement!("search/explain_relation");
-            let found = read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()?;
-            Some(match (scan, found) {
+            Some(match (scan, described(relation)?) {
                 (Scan::Index(_), RelationRow { name, method: Some(method) }) => {
                     Self::Index { method, name }
                 }
@@ -54,6 +53,16 @@ impl fmt::Display for AccessPath {
             Self::SeqScan(name) => write!(f, "sequential scan of {name}"),
         }
     }
+}
+
+/// Name of a relation, quoted.
+pub fn name_of(relation: Oid) -> Option<String> {
+    described(relation).map(|relation| relation.name)
+}
+
+fn described(relation: Oid) -> Option<RelationRow> {
+    let sql = statement!("search/explain_relation");
+    read(sql, &[relation.into()], |row| RelationRow::read(&row)).pop()
 }
 
 /// Access paths as a text; `None` for none.

@@ -108,7 +108,8 @@ pub fn search(
     let started = Instant::now();
     let (request, embed) = Request::prepare(collection, text, options, found)?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
-    for (applies, notice) in [(run.is_incomplete, INCOMPLETE), (run.lexical.is_degraded, DEGRADED)] {
+    for (applies, notice) in [(run.is_incomplete, INCOMPLETE), (run.lexical.is_degraded, DEGRADED)]
+    {
         if applies {
             pgrx::notice!("{notice}");
         }
@@ -219,12 +220,15 @@ impl Run {
             key_text.get_or_insert_with(key_text_settings);
             ChunkCandidate::read(row, keys)
         });
-        let weights = self.lexical.statistics.as_ref().map(|known| known.weights(&question.lexemes));
+        let weights =
+            self.lexical.statistics.as_ref().map(|known| known.weights(&question.lexemes));
         let mut ranks = asked.iter();
         for candidate in &mut candidates {
             let of_it = ranks.find(|ranks| ranks.chunk_id == candidate.chunk_id);
             candidate.ranks = *of_it.expect("fetched in the order of the fusion");
-            candidate.bm25 = weights.as_ref().map(|weights| weights.score(candidate.lexemes.as_tsvector().lexemes()));
+            candidate.bm25 = weights
+                .as_ref()
+                .map(|weights| weights.score(candidate.lexemes.as_tsvector().lexemes()));
         }
         (candidates, asked.len())
     }

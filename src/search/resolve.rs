@@ -12,6 +12,9 @@ use pgrx::pg_sys;
 use rag::model::storable::storable;
 use rag::{Error, Result};
 
+mod lookup;
+use lookup::{LookedUp, changes};
+
 /// A collection and its generation to search, whose tables stay until the transaction ends.
 pub struct Resolved {
     pub collection: Collection,
@@ -25,17 +28,19 @@ pub struct Resolved {
 /// Finds the generation that is active in the caller's snapshot. If it was pruned meanwhile, looks again with a new
 /// snapshot. `found` gets the collection's id before rights are checked.
 pub fn resolve(name: &str, found: impl FnOnce(i32)) -> Result<Resolved> {
-    let active = || {
-        let collection = Collection::by_name(name)?;
-        let generation = collection.active_generation()?;
-        let is_there = generation.hold();
-        Ok((collection, generation, is_there))
-    };
-    let (mut collection, mut generation, mut is_there) = active()?;
+    let before = changes();
+    let mut looked_up = LookedUp::find(name)?;
     let mut snapshot = None;
+    let mut is_there = looked_up.generation.hold();
+    if !is_there || changes() != before {
+        // Waiting for the locks brought news.
+        looked_up = LookedUp::read(name)?;
+        is_there = looked_up.generation.hold();
+    }
     if !is_there {
         snapshot = Some(Snapshot::take());
-        (collection, generation, is_there) = active()?;
+        looked_up = LookedUp::read(name)?;
+        is_there = looked_up.generation.hold();
     }
     if !is_there {
         // The transaction keeps its snapshot (REPEATABLE READ), or the tables were dropped by hand.
@@ -44,9 +49,9 @@ pub fn resolve(name: &str, found: impl FnOnce(i32)) -> Result<Resolved> {
         ))
         .with_hint("Try the transaction again."));
     }
+    let LookedUp { collection, generation, pgvector, .. } = looked_up;
     found(collection.id);
     admit(&collection, &generation)?;
-    let pgvector = PgVector::find()?;
     let tables = TableNames::of(&generation, &pgvector)?;
     Ok(Resolved { collection, generation, tables, pgvector, _snapshot: snapshot })
 }

@@ -19,11 +19,10 @@ struct CommMethods {
 }
 
 mod c {
-    use super::{CommMethods, Datum, c_int, pg_sys};
+    use super::{CommMethods, Datum, c_int};
 
     unsafe extern "C-unwind" {
         pub static PqCommMethods: *const CommMethods;
-        pub fn PredicateLockRelation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot);
         pub fn datum_image_eq(
             value1: Datum,
             value2: Datum,
@@ -40,15 +39,6 @@ mod c {
 ///
 /// pgrx's own handler only sets a flag, and pgrx binds this one as a Rust function, which a signal handler may not be.
 pub const DIE: unsafe extern "C-unwind" fn(c_int) = c::die;
-
-/// Records for serializable transactions that a whole relation was read.
-///
-/// # Safety
-/// In a transaction, an open relation and a registered or active snapshot.
-pub unsafe fn predicate_lock_relation(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot) {
-    // SAFETY: as promised.
-    unsafe { pg_guard_ffi_boundary(|| c::PredicateLockRelation(relation, snapshot)) }
-}
 
 /// Whether two values that are not NULL have the same bytes once detoasted.
 ///

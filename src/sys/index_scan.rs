@@ -75,7 +75,12 @@ impl IndexScan {
     /// valid one.
     pub fn open(table: pg_sys::Oid, key: &[(&CStr, KeyType)], given: usize) -> Option<Self> {
         assert!(key.len() <= COLUMNS, "a key has few columns");
-        let mut context = PgMemoryContexts::new("rag_pg index scan");
+        // Whatever context is in force may go before the scan does.
+        // SAFETY: a context of its own.
+        let mut context = unsafe {
+            PgMemoryContexts::TopTransactionContext
+                .switch_to(|_| PgMemoryContexts::new("rag_pg index scan"))
+        };
         // SAFETY: in a transaction with an active snapshot. Both relations stay open and locked as long as the scan.
         let opened = unsafe {
             context.switch_to(|_| {

@@ -26,7 +26,6 @@ StaticAssertDecl(offsetof(PQcommMethods, flush) == sizeof(void *), "flush");
 #define SAME(type, expression) StaticAssertDecl(__builtin_types_compatible_p(type, __typeof__(expression)), #expression)
 SAME(int (*)(void), ((PQcommMethods *) 0)->flush);
 SAME(const PQcommMethods *, PqCommMethods);
-SAME(void (Relation, Snapshot), PredicateLockRelation);
 SAME(bool (Datum, Datum, bool, int), datum_image_eq);
 SAME(void (TimeoutId, int), enable_timeout_after);
 SAME(void (TimeoutId, bool), disable_timeout);

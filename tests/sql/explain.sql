@@ -32,27 +32,29 @@ SELECT kept, reason, rank IS NOT NULL AS ranked, score IS NOT NULL AS scored, co
 SELECT count(DISTINCT chunk_id) = count(*) AS each_once, max(dense_rank) AS dense, max(lexical_rank) AS lexical,
        bool_and(similarity BETWEEN -1 AND 1 AND rrf > 0) AS figures, count(DISTINCT search) AS summaries
   FROM rag_explain('notes', 'who wrote about telescopes?', depth => 10);
--- The search as a whole: plan, model, times. A plan is kept as it was made; this depth is new.
+-- The search as a whole: plan, model, times.
 SET enable_seqscan = off;
 SET enable_sort = off;
-SELECT s ->> 'model' AS model, length(s ->> 'fingerprint') AS fingerprint, s ->> 'order' AS "order", s -> 'notes' AS notes,
+DISCARD PLANS;
+SELECT s ->> 'model' AS model, length(s ->> 'fingerprint') AS fingerprint, s ->> 'order' AS "order", s -> 'notes' AS notes, s ->> 'strategy' AS strategy, s -> 'degraded' AS degraded,
        (SELECT array_agg(format('%s: %s, %s, %s', l ->> 'leg', regexp_replace(l ->> 'access', '_g\d+_', '_gN_'), l ->> 'wanted', l -> 'candidates')) FROM jsonb_array_elements(s -> 'legs') l) AS legs,
        (SELECT array_agg(key ORDER BY key) FROM jsonb_each_text(s -> 'milliseconds') WHERE value::float8 >= 0) AS times
   FROM (SELECT search AS s FROM rag_explain('notes', 'who wrote about telescopes?', 1, depth => 12) LIMIT 1) e;
+RESET enable_seqscan;
+RESET enable_sort;
+DISCARD PLANS;
 -- What went otherwise than asked.
 SELECT q.name, note FROM (VALUES ('the of', 'the of'), ('a phrase', '"no such phrase" giraffes'), ('a space without width', U&'\200b')) q (name, query),
        LATERAL (SELECT line AS note FROM rag_explain_text('notes', query) line WHERE line ~ '^  Note|left out') n;
 -- As a text.
 SELECT regexp_replace(regexp_replace(regexp_replace(line, '_g\d+_', '_gN_'), '\d+\.\d+ ms', 'N ms', 'g'), '\([0-9a-f]{12}\), generation \d+', '(F), generation N') AS line
-  FROM rag_explain_text('notes', 'telescopes', 1, depth => 2, dense_weight => 0, rerank => false) WITH ORDINALITY t (line, n) WHERE n <= 8;
+  FROM rag_explain_text('notes', 'telescopes', 1, depth => 2, dense_weight => 0, rerank => false) WITH ORDINALITY t (line, n) WHERE n <= 9;
 SELECT count(*) FROM rag_explain_text('notes', 'telescopes', depth => 3) line WHERE line ~ 'one of the best|below';
 SELECT count(*) FROM rag_explain('notes', NULL);
 SELECT count(*) FROM rag_explain_text(NULL, 'telescopes');
 BEGIN READ ONLY;
 SELECT count(*) > 0 AS explained FROM rag_explain('notes', 'telescopes');
 COMMIT;
-RESET enable_seqscan;
-RESET enable_sort;
 
 -- A role under row-level security is shown its own candidates alone, by every way, and no count of others.
 CREATE ROLE explain_odd;
@@ -64,7 +66,7 @@ SELECT rag_grant('notes', 'explain_odd');
 SET ROLE explain_odd;
 SELECT count(*) > 5 AS some, count(*) FILTER (WHERE (document_key ->> 'id')::int % 2 = 0) AS foreign_rows FROM rag_explain('notes', 'who wrote about telescopes?', depth => 40);
 SELECT count(*) > 5 AS some, count(*) FILTER (WHERE line ~ 'Note \d*[02468] ') AS foreign_rows FROM rag_explain_text('notes', 'who wrote about telescopes?', depth => 40) line;
-SELECT search -> 'notes' AS notes FROM rag_explain('notes', 'who wrote about telescopes?', depth => 40) LIMIT 1;
+SELECT search -> 'notes' AS notes, search ->> 'strategy' AS strategy FROM rag_explain('notes', 'who wrote about telescopes?', depth => 40) LIMIT 1;
 RESET ROLE;
 SET ROLE explain_nobody;
 SELECT * FROM rag_explain('notes', 'telescopes');

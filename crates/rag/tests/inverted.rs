@@ -217,9 +217,14 @@ fn exhaustive(chunks: &Chunks, lexemes: &[&str], bm25: &Bm25, idf: &[f64]) -> Ve
             continue;
         }
         let summand = |(lexeme, idf): (&&str, &f64)| {
-            let count = chunk.get(*lexeme).copied().unwrap_or_default();
-            let score = bm25.score(*idf, count as f64, f64::from(length(chunk)));
-            (score * f64::from(1 << 30)).round_ties_even() / f64::from(1 << 30)
+            let Some(&count) = chunk.get(*lexeme) else { return 0.0 };
+            let relative_length = f64::from(length(chunk)) / bm25.average_length;
+            let saturation = bm25.k1 * (1.0 - bm25.b + bm25.b * relative_length);
+            let score = idf * ((bm25.k1 + 1.0) / (1.0 + saturation / count as f64));
+            let plain = bm25.score(*idf, count as f64, f64::from(length(chunk)));
+            assert!((score - plain).abs() < 1e-9, "{score} is BM25, {plain}");
+            let units = f64::from(1 << 30);
+            f64::max((score * units).round_ties_even(), 1.0) / units
         };
         scored.push(Scored { score: lexemes.iter().zip(idf).map(summand).sum(), chunk: id });
     }

@@ -1,6 +1,6 @@
 //! A search that shows what it did: the same search, its strategy, and the candidates that it did not score.
 use crate::catalog::lexical::Access;
-use crate::search::access_path::{AccessPath, joined};
+use crate::search::access_path::{AccessPath, joined, name_of};
 use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{LexicalChoice, Phrases};
@@ -68,7 +68,18 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let (top_k, wanted) = (options.top_k, run.strategy.wanted);
     let (strategy, is_degraded) = (run.strategy.to_string(), run.is_degraded());
     let outcome = outcome(request, candidates, timings);
-    Ok(Explained { outcome, not_ranked, strategy, is_degraded, legs, order, notes, lexical, top_k, wanted })
+    Ok(Explained {
+        outcome,
+        not_ranked,
+        strategy,
+        is_degraded,
+        legs,
+        order,
+        notes,
+        lexical,
+        top_k,
+        wanted,
+    })
 }
 
 fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
@@ -84,8 +95,9 @@ fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
 fn lexical_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
     let access = match &request.foreign_index {
         Access::Index(index) if run.lexical.is_foreign => Some(index.described()),
-        _ => run.lexical.description.as_ref().map(|_| {
-            format!("inverted file of generation {}", request.resolved.generation.id)
+        _ => run.lexical.description.as_ref().and_then(|_| {
+            let name = name_of(request.resolved.generation.postings)?;
+            Some(format!("inverted file {name}"))
         }),
     };
     let found = all.iter().filter(|candidate| candidate.ranks.lexical_rank.is_some()).count();

@@ -6,7 +6,7 @@
 use crate::catalog::lexical::{Access, LexicalIndex};
 use crate::search::engine::request::{QuestionTerms, Request};
 use crate::search::engine::strategy::{LexicalChoice, Strategy};
-use crate::search::engine::term_statistics::TermStatistics;
+use crate::search::engine::term_statistics::{MAX_LISTED, TermStatistics};
 use crate::search::engine::visibility::{Listing, visible_of};
 use crate::search::options::MAX_CANDIDATES;
 use crate::sys::guc::search::search_budget;
@@ -17,10 +17,8 @@ use rag::search::any_of;
 
 /// Most candidates of the first batch, and of later ones.
 const MAX_BATCH: [usize; 2] = [4_096, 65_536];
-/// Longest list of chunks that pass which candidates are taken from where most of all candidates do not pass.
-const MAX_LISTED: usize = 4_000_000;
-/// Under row security, where frequencies are estimates, at least so many chunks are ranked again by what they tell.
-const MIN_REFINED: usize = 200;
+/// How many more candidates a batch has than the share of those that pass makes it need.
+const OVERFETCH: f64 = 1.25;
 /// Candidates that another extension's index is asked for beyond those wanted, in case some of their documents are gone.
 const SPARE: usize = 20;
 
@@ -48,7 +46,9 @@ pub fn leg(request: &Request, strategy: &mut Strategy) -> Result<LexicalLeg> {
     }
     let terms = request.terms()?;
     let statistics = TermStatistics::of(request, strategy, &terms)?;
-    if let (LexicalChoice::Foreign, Access::Index(index)) = (strategy.lexical, &request.foreign_index) {
+    if let (LexicalChoice::Foreign, Access::Index(index)) =
+        (strategy.lexical, &request.foreign_index)
+    {
         match foreign_leg(request, strategy, index) {
             Ok(leg) => return Ok(LexicalLeg { statistics: Some(statistics), ..leg }),
             Err(reason) => strategy.lexical = LexicalChoice::Builtin(Some(reason)),
@@ -67,13 +67,18 @@ fn foreign_leg(
     let is_filtered = request.filter.sql().is_some() || must_match.is_some();
     let asked = strategy.depth.max(if is_filtered { MAX_CANDIDATES } else { 0 }) + SPARE;
     let lexemes = &request.question.lexemes;
-    let best = index.best(lexemes.iter().map(String::as_str), asked, &request.resolved.tables.chunks);
+    let best =
+        index.best(lexemes.iter().map(String::as_str), asked, &request.resolved.tables.chunks);
     let count = best.len();
     if count == 0 {
         return Err("it found nothing");
     }
     let terms = any_of(lexemes);
-    let all: Vec<String> = terms.iter().map(|terms| format!("({terms})")).chain(must_match.map(str::to_owned)).collect();
+    let all: Vec<String> = terms
+        .iter()
+        .map(|terms| format!("({terms})"))
+        .chain(must_match.map(str::to_owned))
+        .collect();
     let mut chunks = visible_of(request, Some(&all.join(" & ")), &best);
     if count == asked && chunks.len() < strategy.depth {
         return Err("too few of its best pass filter and phrases");
@@ -101,14 +106,14 @@ impl TermSearch<'_> {
         let mut leg = LexicalLeg::default();
         let mut best = match self.strategy.allow_list() {
             Some(list) => self.best(depth, Some(list.chunks()), None, &mut leg)?,
-            None if must_match.is_none() && !self.request.is_restricted() && !self.strategy.checks_early() => {
+            None if must_match.is_none()
+                && !self.request.is_restricted()
+                && !self.strategy.checks_early() =>
+            {
                 self.best(depth, None, None, &mut leg)?
             }
             None => self.best_visible(&mut leg)?,
         };
-        if self.statistics.is_estimate {
-            best = self.refined(best, leg.is_exhaustive && must_match.is_none())?;
-        }
         best.truncate(depth);
         leg.chunks = best.into_iter().map(|scored| scored.chunk).collect();
         let lexemes = any_of(&self.request.question.lexemes);
@@ -146,19 +151,20 @@ impl TermSearch<'_> {
     fn best_visible(&mut self, leg: &mut LexicalLeg) -> Result<Vec<Scored>> {
         let request = self.request;
         let must_match = self.strategy.must_match(request);
-        let least = if self.statistics.is_estimate { MIN_REFINED } else { 0 };
-        let wanted = self.strategy.depth.max(least);
+        let wanted = self.strategy.depth;
         let rows = relation_size::rows(request.resolved.generation.chunks);
         let passing = self.statistics.share * rows;
         let mut may_list = request.is_restricted() && passing <= MAX_LISTED as f64;
-        let mut among: Option<Vec<i64>> = None;
-        let (mut visible, mut after, mut seen, mut overfetch) = (Vec::new(), None, 0, 1.25);
+        let listed = self.statistics.passing.take();
+        let mut among = listed.map(|passing| passing.matching);
+        may_list &= among.is_none();
+        let (mut visible, mut after, mut seen, mut share) = (Vec::new(), None, 0, self.statistics.share);
         while visible.len() < wanted {
             interrupt::checkpoint()?;
             let missing = (wanted - visible.len()) as f64;
-            let share = if among.is_none() { self.statistics.share / overfetch } else { 1.0 };
+            let rate = if among.is_none() { share / OVERFETCH } else { 1.0 };
             let bound = MAX_BATCH[usize::from(after.is_some())].max(wanted);
-            let count = ((missing / share).ceil() as usize).clamp(wanted - visible.len(), bound);
+            let count = ((missing / rate).ceil() as usize).clamp(wanted - visible.len(), bound);
             let batch = self.best(count, among.as_deref(), after, leg)?;
             if among.is_some() {
                 visible.extend(&batch);
@@ -173,7 +179,7 @@ impl TermSearch<'_> {
             }
             seen += batch.len();
             after = batch.last().copied();
-            overfetch *= 2.0;
+            share = share.min((visible.len() as f64).max(0.5) / seen as f64);
             let missing = wanted.saturating_sub(visible.len()) as f64;
             let needed = missing * seen as f64 / visible.len() as f64;
             if may_list && missing > 0.0 && needed > passing {
@@ -185,26 +191,5 @@ impl TermSearch<'_> {
         leg.is_exhaustive &= visible.len() <= wanted;
         visible.truncate(wanted);
         Ok(visible)
-    }
-
-    /// Replaces estimated frequencies by those among the best visible chunks, for lexemes that lift each chunk that holds them to these; then
-    /// orders the chunks anew. Nothing of this depends on what the caller may not see.
-    fn refined(&mut self, best: Vec<Scored>, are_all: bool) -> Result<Vec<Scored>> {
-        let least = best.last().map_or(0.0, |scored| scored.score);
-        let mut chunks: Vec<i64> = best.iter().map(|scored| scored.chunk).collect();
-        chunks.sort_unstable();
-        let holding = self.terms.frequencies_among(&chunks, &mut interrupt::checkpoint)?;
-        // Twice as long as the average, a chunk with one occurrence.
-        let bm25 = self.statistics.bm25();
-        let lifted = |idf: f64| bm25.score(idf, 1.0, 2.0 * self.statistics.average_length);
-        for ((frequency, holding), idf) in
-            self.statistics.frequencies.iter_mut().zip(holding).zip(&self.idf)
-        {
-            if are_all || lifted(*idf) > least {
-                *frequency = holding as f64;
-            }
-        }
-        self.idf = self.statistics.idf();
-        self.best(chunks.len(), Some(&chunks), None, &mut LexicalLeg::default())
     }
 }

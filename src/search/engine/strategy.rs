@@ -147,7 +147,8 @@ impl Strategy {
     /// The visible chunks with the question's phrases, which the inverted file narrows down to those with all their words. `None` where
     /// there are no phrases, or so many chunks that an index is cheaper.
     fn with_phrases(&self, request: &Request) -> Result<Option<Vec<i64>>> {
-        let lexemes: Vec<&str> = request.question.phrase_lexemes.iter().map(String::as_str).collect();
+        let lexemes: Vec<&str> =
+            request.question.phrase_lexemes.iter().map(String::as_str).collect();
         if self.phrases == Phrases::AsWords || lexemes.is_empty() {
             return Ok(None);
         }
@@ -228,10 +229,17 @@ impl fmt::Display for Strategy {
             ChunkAccess::CompareAll(list) => match &**list {
                 AllowList::Passing(passing) => match passing.chunks.len() {
                     0 => write!(f, "filter and policies leave no chunk"),
-                    n => write!(f, "filter and policies leave {n} chunks, each of which was compared"),
+                    n => write!(
+                        f,
+                        "filter and policies leave {n} chunks, each of which was compared"
+                    ),
                 },
                 AllowList::WithPhrases(chunks) => {
-                    write!(f, "{} chunks have the phrases, each of which was compared", chunks.len())
+                    write!(
+                        f,
+                        "{} chunks have the phrases, each of which was compared",
+                        chunks.len()
+                    )
                 }
             },
             ChunkAccess::Indexes { check: Check::Early, .. } => {

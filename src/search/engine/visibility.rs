@@ -33,7 +33,8 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     let sql = check(tables, "chunk_id", &all_of([matches, Some(visible.as_str())]));
     let _settings = search_settings(request.options.depth, &request.resolved.generation);
     let mut found = HashSet::new();
-    let pieces = chunks.chunks(MOST).chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
+    let pieces =
+        chunks.chunks(MOST).chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
     for piece in pieces {
         let mut listed = piece.to_vec();
         if request.has_policies {
@@ -70,13 +71,14 @@ fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
 /// The lexemes of visible chunks of a sample of about `count`, which is the same for the same `seed`.
 pub fn sample(request: &Request, count: usize, seed: u64) -> Vec<StoredTsVector> {
     let resolved = &request.resolved;
-    let names =
-        [("chunks", resolved.tables.chunks.as_str()), ("visible", &request.visible_sql())];
+    let names = [("chunks", resolved.tables.chunks.as_str()), ("visible", &request.visible_sql())];
     let extent = relation_size::extent(resolved.generation.chunks);
     let tids: Vec<ItemPointerData> = places(extent, count, seed).into_iter().map(tid).collect();
     let arguments = request.arguments(|own| own[3] = tids.into());
     let _settings = search_settings(request.options.depth, &resolved.generation);
-    plan::read_as_caller(&fill(statement!("search/sample"), &names), &arguments, |row| required(row, 1))
+    plan::read_as_caller(&fill(statement!("search/sample"), &names), &arguments, |row| {
+        required(row, 1)
+    })
 }
 
 /// A TID as PostgreSQL has it.

@@ -114,18 +114,44 @@ fn pack_full(values: &[u32; POSTINGS], width: u8, bytes: &mut Vec<u8>) {
 }
 
 fn unpack_full(bytes: &[u8], width: u8, values: &mut [u32; POSTINGS]) {
-    let width = u32::from(width);
-    let mut words = [0_u32; POSTINGS + 4];
-    for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = u32::from_le_bytes(four.try_into().expect("four bytes"));
+    macro_rules! by_width {
+        ($($width:literal)*) => {
+            match width {
+                $($width => unpack_lanes::<$width>(bytes, values),)*
+                _ => unreachable!("widths are checked"),
+            }
+        };
     }
-    let mask = u32::MAX >> (32 - width);
-    for (number, value) in values.iter_mut().enumerate() {
-        let (i, lane) = (number as u32 / 4, number % 4);
-        let (word, shift) = ((i * width / 32) as usize, i * width % 32);
-        let low = u64::from(words[word * 4 + lane]) | u64::from(words[word * 4 + 4 + lane]) << 32;
-        *value = (low >> shift) as u32 & mask;
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+}
+
+/// With a known width and without a loop the compiler knows every shift, and unpacks four integers at once.
+fn unpack_lanes<const WIDTH: usize>(bytes: &[u8], values: &mut [u32; POSTINGS]) {
+    let bytes: &[[u8; 16]; WIDTH] =
+        bytes.as_chunks().0.try_into().expect("as many bytes as the width asks for");
+    let words: [[u32; 4]; WIDTH] = std::array::from_fn(|i| {
+        let [a, b, c, d]: [[u8; 4]; 4] =
+            std::array::from_fn(|lane| std::array::from_fn(|byte| bytes[i][lane * 4 + byte]));
+        [a, b, c, d].map(u32::from_le_bytes)
+    });
+    let mask = u32::MAX >> (32 - WIDTH);
+    let values: &mut [[u32; 4]; POSTINGS / 4] =
+        values.as_chunks_mut().0.try_into().expect("a block");
+    macro_rules! step {
+        ($($i:literal)*) => {
+            $({
+                let (word, shift) = ($i * WIDTH / 32, $i * WIDTH % 32);
+                for lane in 0..4 {
+                    let mut bits = words[word][lane] >> shift;
+                    if shift + WIDTH > 32 {
+                        bits |= words[(word + 1) % WIDTH][lane] << (32 - shift);
+                    }
+                    values[$i][lane] = bits & mask;
+                }
+            })*
+        };
     }
+    step!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 }
 
 /// One integer behind the other, the lowest bit first.

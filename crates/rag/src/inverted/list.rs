@@ -1,9 +1,9 @@
 //! One lexeme's posting list: a few postings, a block, or parts of many blocks, each with what bounds BM25 in it.
 use super::block::{Block, POSTINGS, Widths, size};
 use super::bytes::{put, put_signed, take, take_bytes, take_signed, take_size, take_u32};
+use super::impact::Impacts;
 use super::{Posting, damaged};
 use crate::Result;
-use crate::search::Bm25;
 use std::cmp::Reverse;
 
 /// Lists of fewer postings are integers of variable length, one posting behind the other.
@@ -64,13 +64,6 @@ fn shorten(pairs: &mut Vec<Pair>, most: usize) -> Vec<bool> {
     is_real
 }
 
-/// The highest BM25 over pairs.
-pub fn bound(pairs: &[Pair], bm25: &Bm25, idf: f64) -> f64 {
-    pairs.iter().fold(0.0, |highest, &(frequency, length)| {
-        f64::max(highest, bm25.score(idf, frequency.into(), length.into()))
-    })
-}
-
 /// What a list's head says of one of its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -89,11 +82,11 @@ pub struct Part {
 
 impl Part {
     /// What no score in the part is above, and what some score in it is at least.
-    pub fn bounds(&self, bm25: &Bm25, idf: f64) -> (f64, f64) {
+    pub fn bounds(&self, impacts: &Impacts, idf: f64) -> (f64, f64) {
         let pairs = &self.pairs[..usize::from(self.pair_count)];
         let mut bounds = (0.0_f64, 0.0_f64);
         for (i, &(frequency, length)) in pairs.iter().enumerate() {
-            let score = bm25.score(idf, frequency.into(), length.into());
+            let score = impacts.score(idf, frequency, length);
             bounds.0 = bounds.0.max(score);
             if self.real >> i & 1 == 1 {
                 bounds.1 = bounds.1.max(score);
@@ -488,7 +481,8 @@ impl Blocks {
         u32::from_le_bytes(entry.try_into().expect("four bytes"))
     }
 
-    fn widths(&self, bytes: &[u8], block: usize) -> Widths {
+    /// Widths of its integers.
+    pub fn widths(&self, bytes: &[u8], block: usize) -> Widths {
         bytes[block * ENTRY + 4..][..3].try_into().expect("three bytes")
     }
 
@@ -508,8 +502,10 @@ impl Blocks {
     }
 
     /// What no score in a block is above.
-    pub fn bound(&self, bytes: &[u8], block: usize, bm25: &Bm25, idf: f64) -> f64 {
-        bound(&self.pairs(bytes, block), bm25, idf)
+    pub fn bound(&self, bytes: &[u8], block: usize, impacts: &Impacts, idf: f64) -> f64 {
+        let pairs = self.pairs(bytes, block).into_iter();
+        let scores = pairs.map(|(frequency, length)| impacts.score(idf, frequency, length));
+        scores.fold(0.0, f64::max)
     }
 
     /// Unpacks a block.

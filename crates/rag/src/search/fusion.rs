@@ -22,9 +22,7 @@ pub struct Fused {
 /// names twice has its first rank there.
 pub fn fuse(dense: (f64, &[i64]), lexical: (f64, &[i64])) -> Vec<Fused> {
     let mut fused: HashMap<i64, Fused> = HashMap::new();
-    let legs: [((f64, &[i64]), fn(&mut Fused) -> &mut Option<i32>); 2] =
-        [(dense, |fused| &mut fused.dense_rank), (lexical, |fused| &mut fused.lexical_rank)];
-    for ((weight, chunks), rank_of) in legs {
+    let mut add = |(weight, chunks): (f64, &[i64]), rank_of: fn(&mut Fused) -> &mut Option<i32>| {
         for (rank, &chunk_id) in (1..).zip(chunks) {
             let new = Fused { chunk_id, dense_rank: None, lexical_rank: None, rrf: 0.0 };
             let fused = fused.entry(chunk_id).or_insert(new);
@@ -33,7 +31,9 @@ pub fn fuse(dense: (f64, &[i64]), lexical: (f64, &[i64])) -> Vec<Fused> {
                 fused.rrf += weight / (RRF_K + f64::from(rank));
             }
         }
-    }
+    };
+    add(dense, |fused| &mut fused.dense_rank);
+    add(lexical, |fused| &mut fused.lexical_rank);
     let mut fused: Vec<Fused> = fused.into_values().collect();
     fused.sort_by(|a, b| b.rrf.total_cmp(&a.rrf).then(a.chunk_id.cmp(&b.chunk_id)));
     fused

@@ -35,15 +35,18 @@ pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<Tid> {
 pub fn scattered(extent: Extent, wanted: usize, seed: u64) -> impl Iterator<Item = Tid> {
     let pages = u64::from(extent.pages.get());
     let rows_a_page = (extent.rows / pages as f64).clamp(1.0, MOST_A_PAGE) as u64;
-    let mut state = seed;
-    // The generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (SplitMix64).
-    let mut random = move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    };
+    let mut random = (1..).map(move |n: u64| scrambled(seed.wrapping_add(n)));
+    let mut random = move || random.next().unwrap_or_default();
     (0..wanted).map(move |_| ((random() % pages) as u32, (1 + random() % rows_a_page) as u16))
+}
+
+/// A number as good as random for each number: the generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators"
+/// (SplitMix64).
+pub fn scrambled(number: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
 }
 
 #[cfg(test)]

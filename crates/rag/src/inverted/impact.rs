@@ -1,0 +1,70 @@
+//! BM25 from small integers: tables instead of divisions, and numbers whose sums are exact.
+use crate::search::Bm25;
+
+/// Frequencies and lengths below these are looked up.
+pub const FREQUENCIES: usize = 8;
+pub const LENGTHS: usize = 512;
+
+/// Adding and subtracting it rounds to a multiple of 2^-30: its 52 bits behind the first end there.
+const ROUND: f64 = 1.5 * (1_u64 << 22) as f64;
+
+/// The least part of a score, so that a chunk that holds a term always scores more than one that does not.
+const LEAST: f64 = 1.0 / (1_u64 << 30) as f64;
+
+/// Highest weight of a term: sums of thousands of terms still stay below 2^23, up to which they are exact.
+const HIGHEST_IDF: f64 = 256.0;
+
+/// BM25 without the term's weight.
+pub struct Impacts {
+    bm25: Bm25,
+    table: Vec<f64>,
+}
+
+impl Impacts {
+    pub fn new(bm25: &Bm25) -> Self {
+        let mut impacts = Self { bm25: *bm25, table: Vec::new() };
+        let all = (0..FREQUENCIES * LENGTHS)
+            .map(|i| impacts.compute((i / LENGTHS + 1) as u32, (i % LENGTHS) as u32));
+        impacts.table = all.collect();
+        impacts
+    }
+
+    /// [`Bm25::score`] with an order of operations in which rounding cannot make more occurrences or a shorter length count
+    /// less: bounds computed by it hold to the last bit.
+    fn compute(&self, frequency: u32, length: u32) -> f64 {
+        let Bm25 { k1, b, average_length, .. } = self.bm25;
+        let relative_length =
+            if average_length > 0.0 { f64::from(length) / average_length } else { 1.0 };
+        let saturation = k1 * (1.0 - b + b * relative_length);
+        (k1 + 1.0) / (1.0 + saturation / f64::from(frequency))
+    }
+
+    fn of(&self, frequency: u32, length: u32) -> f64 {
+        let (row, column) = (frequency.wrapping_sub(1) as usize, length as usize);
+        if row < FREQUENCIES && column < LENGTHS {
+            self.table[row * LENGTHS + column]
+        } else {
+            self.compute(frequency, length)
+        }
+    }
+
+    /// A term's part of a score. Such numbers are multiples of 2^-30, so that their sums are exact: a chunk has the same score in
+    /// whatever order its terms are added, and a sum of bounds bounds the sum of scores.
+    pub fn score(&self, idf: f64, frequency: u32, length: u32) -> f64 {
+        rounded(idf * self.of(frequency, length))
+    }
+
+    /// All that [`FREQUENCIES`] and [`LENGTHS`] have room for.
+    pub fn table(&self, idf: f64) -> Vec<f64> {
+        self.table.iter().map(|impact| rounded(idf * impact)).collect()
+    }
+}
+
+fn rounded(score: f64) -> f64 {
+    f64::max(score + ROUND - ROUND, LEAST)
+}
+
+/// A weight that can be calculated with, of any number.
+pub fn weight(idf: f64) -> f64 {
+    if idf > 0.0 { idf.min(HIGHEST_IDF) } else { 0.0 }
+}
