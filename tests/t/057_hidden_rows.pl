@@ -31,13 +31,14 @@ BEGIN
     EXECUTE format('CREATE INDEX ON %I (tenant)', name);
     PERFORM rag_create_collection(name, name::regclass, 'body', model => 'tiny', format => 'plain', text_search_config => 'simple', token_bits => false, index => 'none');
     EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', name);
-    SELECT g.documents, g.chunks, nextval('rag.chunk_id') INTO documents, chunks, first FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = make.name;
+    -- The same chunk ids in each collection: which chunks tell how common a word is goes by their ids.
+    SELECT g.documents, g.chunks, 1000 INTO documents, chunks, first FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = make.name;
     EXECUTE format('INSERT INTO %I SELECT id, CASE id %% 17 WHEN 0 THEN ''tenant'' WHEN 9 THEN ''tenant'' ELSE ''other'' END, %s FROM generate_series(1, %s) id', name, body, rows);
     EXECUTE format('INSERT INTO %s (key_1, source_hash, chunk_ids, char_starts, char_ends) SELECT id, rag.source_hash(NULL, body), ARRAY[%s + id], ''{0}'', ARRAY[length(body)] FROM %I', documents, first, name);
     EXECUTE format('INSERT INTO %s (chunk_id, key_1, content, content_hash, section, token_count, lexeme_count, lexemes, embedding)
                     SELECT %s + id, id, body, '''', split_part(body, '' '', 1), 20, rag.lexeme_count(to_tsvector(''simple'', body)), to_tsvector(''simple'', body), (SELECT array_agg(sin(id * d)::real ORDER BY d) FROM generate_series(1, 32) d)::vector FROM %I',
                    chunks, first, name);
-    PERFORM setval('rag.chunk_id', first + rows);
+    PERFORM setval('rag.chunk_id', GREATEST(nextval('rag.chunk_id'), first + rows));
     -- Writes the inverted file, which lacks all of them.
     PERFORM rag_verify(name);
     EXECUTE format('GRANT SELECT ON %I TO tenant; ALTER TABLE %1$I OWNER TO keeper; ALTER TABLE %1$I ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON %1$I TO tenant USING (tenant = ''tenant'')', name);

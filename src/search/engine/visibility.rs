@@ -14,7 +14,7 @@ use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys::{ItemPointerData, Oid};
 use rag::search::sample::{Tid, places, scattered};
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 /// Most chunks of one statement.
@@ -41,15 +41,17 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     let pieces =
         chunks.chunks(MOST).chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
     for piece in pieces {
-        let mut listed = piece.to_vec();
+        let mut listed: BTreeSet<i64> = piece.iter().copied().collect();
         if request.has_policies {
             let sizes = std::iter::successors(Some(FEWEST), |size| Some(size * STEP));
             let size = sizes.into_iter().find(|size| *size >= piece.len()).unwrap_or(MOST);
-            let random = random_chunks(request, size);
-            listed.extend(random.into_iter().take(size - piece.len()));
+            for chunk in random_chunks(request, size) {
+                if listed.len() < size {
+                    listed.insert(chunk);
+                }
+            }
         }
-        listed.sort_unstable();
-        listed.dedup();
+        let listed: Vec<i64> = listed.into_iter().collect();
         let arguments = request.arguments(|own| {
             own[2] = tsquery(must_match);
             own[3] = listed.into();
@@ -59,13 +61,13 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     chunks.iter().copied().filter(|chunk| found.contains(chunk)).collect()
 }
 
-/// About so many random chunks, visible or not.
+/// Random chunks, visible or not: so many and some more, as some are the same, and at some TIDs is none.
 fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
     let resolved = &request.resolved;
     let sql =
         fill(statement!("search/random_chunks"), &[("chunks", resolved.tables.chunks.as_str())]);
     let extent = relation_size::extent(resolved.generation.chunks);
-    let tids = scattered(extent, count, RandomState::new().hash_one(count)).map(tid);
+    let tids = scattered(extent, 2 * count, RandomState::new().hash_one(count)).map(tid);
     let tids: Vec<ItemPointerData> = tids.collect();
     as_source_owner(resolved.collection.owner, || {
         let _settings = without_client_messages();

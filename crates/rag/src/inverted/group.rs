@@ -89,6 +89,10 @@ impl<'a> Group<'a> {
         let length = take_word(&mut bytes)?;
         let offsets = usize::try_from(take_word(&mut bytes)?).ok()?.checked_mul(4)?;
         let offsets = take_bytes(&mut bytes, offsets)?;
+        // A group has a lexeme: zeros are no group.
+        if offsets.is_empty() {
+            return None;
+        }
         Some(Self { origin: Origin { chunk, length }, offsets, entries: bytes })
     }
 
