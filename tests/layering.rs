@@ -436,8 +436,13 @@ fn functions_that_pgrx_does_not_bind_are_declared_and_guarded_in_one_room() {
             declared += 1;
         }
     }
-    let is_function = |line: &&str| line.starts_with("SAME(") && line.contains(" (") && !line.contains("(*)");
-    assert_eq!(declared, abi.lines().filter(is_function).count(), "tests/abi/abi.c compares others");
+    let is_function =
+        |line: &&str| line.starts_with("SAME(") && line.contains(" (") && !line.contains("(*)");
+    assert_eq!(
+        declared,
+        abi.lines().filter(is_function).count(),
+        "tests/abi/abi.c compares others"
+    );
     assert!(declared > 0, "declarations are found");
 }
 

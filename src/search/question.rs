@@ -5,8 +5,8 @@ use crate::models::embedder::Embedder;
 use crate::models::question_cache as cache;
 use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding, Purpose};
-use rag::search::{Query, Syntax};
 use rag::search::question_cache;
+use rag::search::{Query, Syntax};
 use rag::{Error, Result};
 use std::collections::BTreeSet;
 

@@ -157,8 +157,10 @@ impl Analysis {
         // A word that is continued in the next line; before a capital letter the hyphen is the word's own.
         let spaces = behind.len() - behind.trim_start_matches([' ', '\t', '\r', '\n']).len();
         let next = behind[spaces..].chars().next()?;
-        let is_letter = self.compound.last().is_some_and(|word| word.text.ends_with(char::is_alphabetic));
-        let is_divided = matches!(mark, '-' | '\u{2010}') && behind[..spaces].contains('\n') && is_letter;
+        let is_letter =
+            self.compound.last().is_some_and(|word| word.text.ends_with(char::is_alphabetic));
+        let is_divided =
+            matches!(mark, '-' | '\u{2010}') && behind[..spaces].contains('\n') && is_letter;
         if !is_divided || !next.is_alphabetic() || script(next) != Script::Words {
             return None;
         }
@@ -188,7 +190,9 @@ impl Analysis {
         if words.is_empty() {
             return;
         }
-        let joined = |range: Range<usize>| -> String { words[range].iter().map(|word| word.text.as_str()).collect() };
+        let joined = |range: Range<usize>| -> String {
+            words[range].iter().map(|word| word.text.as_str()).collect()
+        };
         if is_hyphenated {
             push_word(&mut self.text, &joined(0..words.len()));
         } else {
@@ -227,12 +231,16 @@ impl Analysis {
         }
         let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         let first = words[0].text.trim_start_matches(['v', 'V']);
-        let has_numbers = !first.is_empty() && is_number(first) && words[1..].iter().all(|word| is_number(&word.text));
+        let has_numbers = !first.is_empty()
+            && is_number(first)
+            && words[1..].iter().all(|word| is_number(&word.text));
         let has_joint = |joint| words[1..].iter().all(|word| word.joint == Some(joint));
         if has_numbers && has_joint('.') {
             let rest: String = words[1..].iter().map(|word| format!(".{}", word.text)).collect();
             push_word(&mut self.others, &format!("{first}{rest}"));
-        } else if !has_joint(',') || has_numbers && words[1..].iter().all(|word| word.text.len() == 3) {
+        } else if !has_joint(',')
+            || has_numbers && words[1..].iter().all(|word| word.text.len() == 3)
+        {
             let joined: String = words.iter().map(|word| word.text.as_str()).collect();
             push_word(&mut self.others, &joined);
         }
@@ -250,7 +258,9 @@ impl Analysis {
                 let is_long = at - starts[starts.len() - 1] > last.len_utf8();
                 let begins = last.is_numeric() != c.is_numeric() && !is_combining_mark(c)
                     || is_long && last.is_lowercase() && c.is_uppercase()
-                    || last.is_uppercase() && c.is_uppercase() && next.is_some_and(char::is_lowercase);
+                    || last.is_uppercase()
+                        && c.is_uppercase()
+                        && next.is_some_and(char::is_lowercase);
                 if begins {
                     starts.push(at);
                 }
@@ -302,7 +312,10 @@ fn symbols_behind(rest: &str) -> usize {
 
 /// Whether the dot at `at` begins a name such as `.NET`.
 fn is_name_with_dot(text: &str, at: usize) -> bool {
-    let is_free = text[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '"' | '\'' | '`'));
+    let is_free = text[..at]
+        .chars()
+        .next_back()
+        .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '"' | '\'' | '`'));
     is_free && text[at + 1..].starts_with(|c: char| c.is_alphabetic() && script(c) == Script::Words)
 }
 
@@ -342,17 +355,35 @@ mod tests {
         for (text, document) in [
             ("", ""),
             ("plain text", "plain text"),
-            ("Fixed in CVE-2026-2332; ORA-00942", "fixed in cve 2026 2332 ora 00942 cve20262332 ora00942"),
+            (
+                "Fixed in CVE-2026-2332; ORA-00942",
+                "fixed in cve 2026 2332 ora 00942 cve20262332 ora00942",
+            ),
             ("pages 10-20, at -5 °C", "pages 10 20 at 5 c 1020"),
-            ("/etc/postgresql/16/main/postgresql.conf", "etc postgresql 16 main postgresql conf postgresqlconf"),
-            ("client/server; node.js; ops@example.com", "client server node js ops example com nodejs examplecom"),
-            ("C++, C#, .NET and F#; g++ and C++17", "cplusplus csharp dotnet and fsharp gplusplus and cplusplus 17 net"),
+            (
+                "/etc/postgresql/16/main/postgresql.conf",
+                "etc postgresql 16 main postgresql conf postgresqlconf",
+            ),
+            (
+                "client/server; node.js; ops@example.com",
+                "client server node js ops example com nodejs examplecom",
+            ),
+            (
+                "C++, C#, .NET and F#; g++ and C++17",
+                "cplusplus csharp dotnet and fsharp gplusplus and cplusplus 17 net",
+            ),
             ("1+1, issue #5, a+b", "1 1 issue 5 a b"),
             ("v1.2.3 is not 12.3 or 1,000", "v1 2 3 is not 12 3 or 1 000 1.2.3 1 12.3 1000"),
-            ("HttpRequestHandler, snake_case_name", "httprequesthandler snake case name http request handler snakecasename"),
+            (
+                "HttpRequestHandler, snake_case_name",
+                "httprequesthandler snake case name http request handler snakecasename",
+            ),
             ("10kΩ @angular/core AT&T", "10kω angular core at t 10 kω att"),
             ("src-main.rs", "src main rs mainrs srcmainrs"),
-            ("Immo-\nbilien kaufen, Fall-\nStudie", "immobilien kaufen fall studie immo bilien fallstudie"),
+            (
+                "Immo-\nbilien kaufen, Fall-\nStudie",
+                "immobilien kaufen fall studie immo bilien fallstudie",
+            ),
             ("Donau\u{ad}dampf\u{ad}schiff zero\u{200b}width", "donaudampfschiff zerowidth"),
             ("ＡＢＣ１２３ e\u{fb03}cient ｶﾞ", "abc123 efficient ガ abc 123"),
             ("Straße ΟΔΟΣ İstanbul", "strasse οδοσ istanbul"),
@@ -372,7 +403,11 @@ mod tests {
 
     #[test]
     fn phrases_have_their_words_in_place_alone() {
-        for (text, phrase) in [("use node.js today", "use node js today"), (".NET C#", "dotnet csharp"), ("东京", "东京")] {
+        for (text, phrase) in [
+            ("use node.js today", "use node js today"),
+            (".NET C#", "dotnet csharp"),
+            ("东京", "东京"),
+        ] {
             assert_eq!(words(&for_phrases(text)), words(phrase), "{text}");
         }
     }
