@@ -7,7 +7,6 @@
 //! Words stand where they stood, so that phrases are found. Behind all of them stands what else they should be found by: the
 //! joined form of a compound (`node.js` as `nodejs`) and the parts of a word (`HttpRequest` as `http` and `request`).
 use super::script::{Script, script};
-use std::ops::Range;
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
@@ -190,19 +189,20 @@ impl Analysis {
         if words.is_empty() {
             return;
         }
-        let joined = |range: Range<usize>| -> String {
-            words[range].iter().map(|word| word.text.as_str()).collect()
-        };
         if is_hyphenated {
-            push_word(&mut self.text, &joined(0..words.len()));
+            push_word(&mut self.text, &joined(&words));
         } else {
-            words.iter().for_each(|word| push_word(&mut self.text, &word.text));
+            for word in &words {
+                push_word(&mut self.text, &word.text);
+            }
         }
         if self.purpose == Use::Phrase {
             return;
         }
         if is_hyphenated {
-            words.iter().for_each(|word| push_word(&mut self.others, &word.text));
+            for word in &words {
+                push_word(&mut self.others, &word.text);
+            }
         }
         // Parts between dots are a name of their own: `main.rs` of `src-main.rs`.
         let mut start = 0;
@@ -236,13 +236,13 @@ impl Analysis {
             && words[1..].iter().all(|word| is_number(&word.text));
         let has_joint = |joint| words[1..].iter().all(|word| word.joint == Some(joint));
         if has_numbers && has_joint('.') {
-            let rest: String = words[1..].iter().map(|word| format!(".{}", word.text)).collect();
-            push_word(&mut self.others, &format!("{first}{rest}"));
+            let rest = words[1..].iter().map(|word| word.text.as_str());
+            let numbers: Vec<&str> = std::iter::once(first).chain(rest).collect();
+            push_word(&mut self.others, &numbers.join("."));
         } else if !has_joint(',')
             || has_numbers && words[1..].iter().all(|word| word.text.len() == 3)
         {
-            let joined: String = words.iter().map(|word| word.text.as_str()).collect();
-            push_word(&mut self.others, &joined);
+            push_word(&mut self.others, &joined(words));
         }
     }
 
@@ -295,6 +295,11 @@ impl Analysis {
             }
         }
     }
+}
+
+/// The words without what stands between them.
+fn joined(words: &[Word]) -> String {
+    words.iter().map(|word| word.text.as_str()).collect()
 }
 
 /// The longest start of `text` whose characters all are.
