@@ -121,8 +121,9 @@ fn inner<'a>(kind: &'a str, outer: &str) -> Option<&'a str> {
     kind.strip_prefix(outer)?.trim().strip_prefix('<')?.strip_suffix('>').map(str::trim)
 }
 
-/// The functions of a source file that SQL calls, each with the text of its attribute.
-fn rust_signatures(text: &str) -> Vec<(&str, Signature)> {
+/// The functions of a source file that SQL calls, each with the text of its attribute. `options` are the arguments that one of
+/// the type `SearchArguments` stands for.
+fn rust_signatures<'t>(text: &'t str, options: &[Named]) -> Vec<(&'t str, Signature)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("#[pg_extern") {
         let start = ["\nfn ", "\npub fn "]
@@ -155,7 +156,11 @@ fn rust_signatures(text: &str) -> Vec<(&str, Signature)> {
             );
             (name.trim().trim_start_matches('_').to_owned(), kind)
         };
-        let mut arguments: Vec<Named> = parts(arguments).iter().map(named).collect();
+        let each = |(name, kind): Named| match &*kind {
+            "SearchArguments" => options.to_vec(),
+            _ => vec![(name, kind)],
+        };
+        let mut arguments: Vec<Named> = parts(arguments).iter().map(named).flat_map(each).collect();
         arguments.retain(|(_, kind)| kind != "pg_sys::FunctionCallInfo");
         let signature = Signature {
             name: text[start..open].trim().to_owned(),
@@ -167,6 +172,18 @@ fn rust_signatures(text: &str) -> Vec<(&str, Signature)> {
         found.push((&text[at..start], signature));
     }
     found
+}
+
+/// The fields of `SearchArguments`.
+fn search_arguments(texts: &[String]) -> Vec<Named> {
+    let start = "pub struct SearchArguments {";
+    let text = texts.iter().find_map(|text| text.split_once(start)).expect("the struct").1;
+    let fields = parts(text.split_once("\n}").expect("its end").0);
+    let field = |field: &String| {
+        let (name, kind) = field.split_once(": ").expect("a name and a type");
+        (name.trim_start_matches("pub ").to_owned(), kind.to_owned())
+    };
+    fields.iter().map(field).collect()
 }
 
 /// Whether values of a type of Rust's are of a type of SQL's.
@@ -253,8 +270,11 @@ fn both_signatures_of_a_function_are_the_same() {
     let elsewhere: BTreeMap<String, Signature> =
         texts("sql", "sql").iter().flat_map(|text| sql_signatures(text, "")).collect();
     let (mut compared, mut found) = (0, Vec::new());
-    for text in texts("src", "rs") {
-        for (attribute, rust) in rust_signatures(&text) {
+    let sources = texts("src", "rs");
+    let options = search_arguments(&sources);
+    assert_eq!(options.len(), 11);
+    for text in &sources {
+        for (attribute, rust) in rust_signatures(text, &options) {
             let symbol = format!("{}_wrapper", rust.name);
             let own = sql_signatures(attribute, &symbol);
             let sql = own.get(&symbol).or_else(|| elsewhere.get(&symbol));
@@ -276,26 +296,31 @@ fn both_signatures_of_a_function_are_the_same() {
 #[test]
 fn each_difference_of_signatures_is_found() {
     const FUNCTION: &str = "#[pg_extern(sql = r\"
-CREATE FUNCTION rag.f(a text, b int = 1, c jsonb = NULL) RETURNS TABLE (x bigint, y text[])
+CREATE FUNCTION rag.f(a text, b int = 1, c jsonb = NULL, e float8 = 1, g boolean = true) RETURNS TABLE (x bigint, y text[])
     STABLE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 \")]
 fn f(
     a: Option<&str>,
     b: Option<i32>,
     _c: default!(Option<JsonText>, \"NULL\"),
+    options: SearchArguments,
 ) -> Result<TableIterator<'static, (name!(x, i64), name!(y, Option<Vec<String>>))>, SqlError> {
 ";
     let compare = |text: &str| {
-        let rust = rust_signatures(text);
+        let options = [("e", "Option<f64>"), ("g", "Option<bool>")]
+            .map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+        let rust = rust_signatures(text, &options);
         let (attribute, rust) = rust.first().expect("a function");
         differences(rust, &sql_signatures(attribute, "f")["f"])
     };
     assert_eq!(compare(FUNCTION), Vec::<String>::new());
     for (before, after, difference) in [
-        ("a text, b", "b", "3 arguments in Rust, 2 in SQL"),
+        ("a text, b", "b", "5 arguments in Rust, 4 in SQL"),
         ("a text, b int", "b int, a text", "argument a in Rust, b in SQL"),
         ("b int", "b bigint", "argument b: Option<i32> in Rust, bigint in SQL"),
         ("b: Option<i32>", "b: Option<i64>", "argument b: Option<i64> in Rust, int in SQL"),
+        ("e float8", "e int", "argument e: Option<f64> in Rust, int in SQL"),
+        ("g boolean", "h boolean", "argument g in Rust, h in SQL"),
         ("x bigint", "x int", "column x: i64 in Rust, int in SQL"),
         ("x bigint, ", "", "2 columns in Rust, 1 in SQL"),
         ("y text[]", "y text", "column y: Option<Vec<String>> in Rust, text in SQL"),

@@ -1,17 +1,26 @@
 -- A collection of many chunks in seconds: made-up words, as common as words are (Zipf), and made-up vectors that lie in
 -- clusters, as those of a model do (an index of vectors that fill space evenly finds nothing). Written straight into
 -- the tables of a generation, by a superuser and nobody else. Variables of psql: collection, also the source's name;
--- model; rows; bits, whether to make up token bits too.
+-- model; rows; bits, whether to make up token bits too; and, where they are set, lexical, what finds words, and spread, how many words more or fewer
+-- than 20 a row may have.
 -- A row has one of 1,000 tenants ('t0' to 't999'), one of two halves ('even', 'odd'), one of 200 clusters that its
 -- vector and nothing else tells, and every thousandth the section 'Rare'.
 SET client_min_messages = warning;
+\if :{?lexical}
+\else
+\set lexical builtin
+\endif
+\if :{?spread}
+\else
+\set spread 0
+\endif
 SELECT setseed(0.42) \gset ignored_
 CREATE TABLE :collection (id int PRIMARY KEY, tenant text, half text, cluster int, body text);
 CREATE INDEX ON :collection (tenant);
 -- In one transaction, so that no worker finds anything to do: the load counts as done, its index is made below.
 BEGIN;
 SELECT rag_create_collection(:'collection', :'collection', 'body', model => :'model', format => 'plain',
-                             text_search_config => 'simple', token_bits => :bits) \gset ignored_
+                             text_search_config => 'simple', token_bits => :bits, lexical => :'lexical') \gset ignored_
 ALTER TABLE :collection DISABLE TRIGGER USER;
 SELECT generation_id AS generation, documents, chunks, coalesce(bits::text, 'none') AS bits_table, dimensions, index_method, nextval('rag.chunk_id') AS first
   FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = :'collection' \gset
@@ -29,7 +38,7 @@ SELECT kind, n, (SELECT array_agg(ways[1 + d % 8] * sin(d * 12.9898) / sqrt(:dim
          CROSS JOIN LATERAL generate_series(0, count - 1) AS n) AS p;
 INSERT INTO :collection
 SELECT g, 't' || g % 1000, CASE g % 2 WHEN 0 THEN 'even' ELSE 'odd' END, g * 7919::bigint % 200,
-       (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, 20) WHERE g > 0)
+       (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, CASE WHEN :spread = 0 THEN 20 ELSE 20 - :spread + floor((2 * :spread + 1) * random())::int + 0 * g END) WHERE g > 0)
   FROM generate_series(1, :rows) AS g;
 INSERT INTO :documents (key_1, source_hash, chunk_ids, char_starts, char_ends)
 SELECT id, rag.source_hash(NULL, body), ARRAY[:first + id], '{0}', ARRAY[length(body)] FROM :collection;
@@ -44,7 +53,7 @@ SELECT CASE WHEN :bits THEN format($$INSERT INTO %s SELECT %s + id, 0, decode(re
                                    :'bits_table', :first, :dimensions, :'collection') ELSE 'SELECT' END AS fill_bits \gset
 :fill_bits;
 SELECT setval('rag.chunk_id', :first + :rows) \gset ignored_
--- Writes the inverted file, which lacks all of them.
+-- Writes the inverted file, which lacks all of them: a worker would have written it with the chunks.
 SELECT count(*) FROM rag_verify(:'collection') \gset ignored_
 CREATE INDEX ON :chunks USING :index_method (embedding halfvec_cosine_ops);
 VACUUM ANALYZE :collection, :documents, :chunks;

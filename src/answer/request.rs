@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Most requests deleted at once.
-const BATCH: i32 = 1_000;
+const PRUNE_BATCH: i32 = 1_000;
 
 /// A question and its passages.
 pub struct Submission<'a> {
@@ -41,7 +41,7 @@ pub struct Submission<'a> {
 
 row! {
     /// A request that this process has claimed: a row of `sql/run/answer/claim.sql`.
-    pub struct Request {
+    pub struct AnswerRequest {
         pub id: Uuid,
         /// Role that submitted it.
         pub role: Oid,
@@ -122,7 +122,7 @@ row! {
 
 /// Puts a question into the queue of the caller's role.
 pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
-    let most = guc::answer::max_queued();
+    let limit = guc::answer::max_queued();
     let places = submission.places.iter().map(CitedPassage::to_json).collect();
     let args = [
         current_user().into(),
@@ -133,13 +133,13 @@ pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
         submission.instructions.into(),
         submission.passages.into(),
         JsonB(places).into(),
-        most.into(),
+        limit.into(),
         submission.loading.into(),
     ];
     let sql = statement!("answer/insert");
     let mut ids = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
     ids.pop().ok_or_else(|| {
-        Error::limit_exceeded(format!("{most} answers of this role are waiting already"))
+        Error::limit_exceeded(format!("{limit} answers of this role are waiting already"))
             .with_detail("The setting rag_pg.max_queued_answers says how many may.")
             .with_hint("Wait until some are done, or cancel some: rag.answer_request lists them.")
     })
@@ -183,12 +183,12 @@ pub fn is_open() -> bool {
     as_extension_owner(|| read(sql, &[], |row| required::<bool>(&row, 1))) == [true]
 }
 
-/// Claims up to `most` requests of `role` and of roles that it has the rights of. `held` are requests of this process that do
+/// Claims up to `limit` requests of `role` and of roles that it has the rights of. `held` are requests of this process that do
 /// not count against a model's concurrency, since their models are done.
-pub fn claim(most: usize, role: Oid, held: Vec<Uuid>) -> Vec<Request> {
+pub fn claim(limit: usize, role: Oid, held: Vec<Uuid>) -> Vec<AnswerRequest> {
     let sql = statement!("answer/claim");
-    let args = [i64::try_from(most).unwrap_or(i64::MAX).into(), role.into(), held.into()];
-    as_extension_owner(|| query(sql, &args, |row| Request::read(&row)))
+    let args = [i64::try_from(limit).unwrap_or(i64::MAX).into(), role.into(), held.into()];
+    as_extension_owner(|| query(sql, &args, |row| AnswerRequest::read(&row)))
 }
 
 /// Fails the requests of processes that are gone, and returns their ids.
@@ -204,7 +204,7 @@ pub fn release_copied() -> Vec<Uuid> {
 }
 
 /// Those of `ids`, which this process has claimed, that were canceled.
-pub fn unwanted(ids: Vec<Uuid>) -> Vec<Uuid> {
+pub fn canceled(ids: Vec<Uuid>) -> Vec<Uuid> {
     let sql = statement!("answer/unwanted");
     as_extension_owner(|| read(sql, &[ids.into()], |row| required(&row, 1)))
 }
@@ -215,13 +215,13 @@ pub enum Finish {
     /// Written.
     Written,
     /// It was canceled before.
-    Unwanted,
+    Canceled,
     /// A session that may be about to cancel it has its row locked: try again.
-    Held,
+    RowLocked,
 }
 
 /// Writes the result of a request.
-pub fn finish(request: &Request, outcome: &Result<GeneratedAnswer, Problem>) -> Finish {
+pub fn finish(request: &AnswerRequest, outcome: &Result<GeneratedAnswer, Problem>) -> Finish {
     let done = outcome.as_ref().ok();
     let problem = outcome.as_ref().err();
     let citation =
@@ -261,8 +261,8 @@ fn settle(change: &str, args: &[DatumWithOid<'_>]) -> Finish {
     let sql = fill(template, &[("change", change)]);
     match as_extension_owner(|| query(&sql, args, |row| Settled::read(&row))).pop() {
         Some(Settled { is_written: true, .. }) => Finish::Written,
-        Some(Settled { is_over: true, .. }) => Finish::Unwanted,
-        _ => Finish::Held,
+        Some(Settled { is_over: true, .. }) => Finish::Canceled,
+        _ => Finish::RowLocked,
     }
 }
 
@@ -275,7 +275,7 @@ pub fn notify(id: Uuid) {
 }
 
 /// Puts a request back into the queue.
-pub fn put_off(request: &Request, delay: Duration, why: &Problem) -> Finish {
+pub fn requeue(request: &AnswerRequest, delay: Duration, why: &Problem) -> Finish {
     let (sqlstate, message) = (why.sqlstate.as_str(), why.message.as_str());
     let args = [request.id.into(), delay.as_secs_f64().into(), sqlstate.into(), message.into()];
     settle(statement!("answer/put_off"), &args)
@@ -285,5 +285,6 @@ pub fn put_off(request: &Request, delay: Duration, why: &Problem) -> Finish {
 pub fn prune() -> bool {
     let Some(seconds) = guc::answer::request_retention() else { return false };
     let sql = statement!("answer/prune");
-    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
+    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), PRUNE_BATCH.into()])) as i32
+        == PRUNE_BATCH
 }

@@ -1,6 +1,5 @@
 //! `rag_answer`: sentences that answer a question, quoted, with their offsets.
 mod collection;
-mod generated;
 mod request;
 mod stream;
 
@@ -13,12 +12,13 @@ use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
+use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, generate};
 use rag::answer::json::CitedPassage;
 use rag::answer::{self, Answer, Citation, Options, Status};
 use rag::model::{LocalModel, Purpose};
-use rag::remote::Kind;
+use rag::remote::{Client, Generator, RemoteKind};
 use rag::{Error, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Answers from bare passages; always one row.
 ///
@@ -56,18 +56,18 @@ fn rag_answer_passages(
     SqlError,
 > {
     let Some(question) = question else {
-        return Ok(TableIterator::once(unasked()));
+        return Ok(TableIterator::once(null_question_row()));
     };
     require_question(question)?;
     let (places, texts) = elements(passages.as_ref())?;
     let place = |passage: usize| &places[passage];
-    let row = match chosen(model)? {
-        Chosen::Generator(client) => {
-            generated::row(&client, question, &texts, instructions, None, |found| {
+    let row = match answering_model(model)? {
+        AnsweringModel::Generator(client) => {
+            generated(&client, question, &texts, instructions, None, |found| {
                 place(found.passage).verified(found)
             })?
         }
-        Chosen::Embedder(model) => {
+        AnsweringModel::Embedder(model) => {
             refuse_instructions(instructions)?;
             let answer = answer(question, &texts, model)?;
             extracted(&answer, |cited| place(cited.passage).scored(cited))
@@ -99,36 +99,59 @@ fn require_question(question: &str) -> Result<()> {
 }
 
 /// Columns of the result.
-type Row = (Option<String>, JsonB, String, Option<f64>, Option<JsonB>, Option<JsonB>);
+type AnswerRow = (Option<String>, JsonB, String, Option<f64>, Option<JsonB>, Option<JsonB>);
 
 /// The row for a question that is NULL.
-fn unasked() -> Row {
+fn null_question_row() -> AnswerRow {
     (None, JsonB(json!([])), Status::NoAnswer.as_str().to_owned(), None, None, None)
 }
 
 /// The row of an answer in the passages' own sentences.
-fn extracted(answer: &Answer, show: impl Fn(&Citation) -> serde_json::Value) -> Row {
+fn extracted(answer: &Answer, show: impl Fn(&Citation) -> Value) -> AnswerRow {
     let citations = answer.citations.iter().map(show).collect();
     let (status, confidence) = (answer.status.as_str().to_owned(), f64::from(answer.confidence));
     (Some(answer.text.clone()), JsonB(citations), status, Some(confidence), None, None)
 }
 
+/// The row of an answer from `passages`, which are not all there is while `loading`; `show` makes JSON of a citation.
+fn generated(
+    client: &Client,
+    question: &str,
+    passages: &[&str],
+    instructions: Option<&str>,
+    loading: Option<&str>,
+    show: impl Fn(&VerifiedQuote) -> Value,
+) -> Result<AnswerRow> {
+    let generator = Generator(client);
+    let checkpoint = &mut interrupt::checkpoint;
+    limit::texts(instructions)?;
+    let written = generate(&generator, question, passages, instructions, checkpoint)?;
+    let GeneratedAnswer { status, text, citations, claims, usage } = written.or_not_ready(loading);
+    let citations = citations.iter().map(show).collect();
+    let (claims, usage) =
+        (answer::json::claims(&claims), answer::json::usage(&client.spec().name, &usage));
+    let status = status.as_str().to_owned();
+    Ok((Some(text), JsonB(citations), status, None, Some(JsonB(claims)), Some(JsonB(usage))))
+}
+
 /// The model that answers.
-enum Chosen {
+enum AnsweringModel {
     /// Selects sentences.
     Embedder(&'static LocalModel),
     /// Generates text.
     Generator(Box<Remote>),
 }
 
-fn chosen(name: Option<&str>) -> Result<Chosen> {
+fn answering_model(name: Option<&str>) -> Result<AnsweringModel> {
     model::require_utf8()?;
     match name.map(|name| model::named(Some(name))).transpose()? {
-        None => Ok(Chosen::Embedder(embedder(None)?)),
-        Some(Named::Local(model)) => Ok(Chosen::Embedder(checked(model::ready_embedder(model)?)?)),
+        None => Ok(AnsweringModel::Embedder(embedder(None)?)),
+        Some(Named::Local(model)) => {
+            Ok(AnsweringModel::Embedder(checked(model::ready_embedder(model)?)?))
+        }
         Some(Named::Remote(client)) => {
-            remote::require(&client, Kind::Generator)?;
-            Ok(Chosen::Generator(client))
+            remote::require(&client, RemoteKind::Generator)?;
+            Ok(AnsweringModel::Generator(client))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
 use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build};
+use crate::catalog::generation::compare_everything;
 use crate::catalog::objects::drop;
 use crate::catalog::objects::triggers::set_replication_triggers;
 use crate::catalog::objects::{NewCollection, Source, create};
@@ -9,7 +10,6 @@ use crate::models::local as model;
 use crate::sys::error::SqlError;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{execute, fill, read, required};
-use crate::sys::workers::wake;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use rag::{Error, Result};
@@ -105,13 +105,6 @@ fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<
         compare_everything(collection.id);
     }
     Ok(())
-}
-
-/// Has the whole source compared with the documents.
-fn compare_everything(collection: i32) {
-    let everything = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
-    as_extension_owner(|| execute(everything, &[collection.into()]));
-    wake::changes_written();
 }
 
 #[pg_extern(sql = r"

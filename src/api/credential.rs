@@ -3,7 +3,7 @@ use crate::sys::error::SqlError;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{execute, read, required};
 use pgrx::prelude::*;
-use rag::remote::{Address, Credential, Source};
+use rag::remote::{Credential, KeySource, Url};
 use rag::{Error, Result};
 use std::path::PathBuf;
 
@@ -25,8 +25,8 @@ fn rag_create_credential(
             .with_hint("Its key is sent to this URL and those below, and nowhere else.")
     })?;
     let source = match (file, env) {
-        (Some(file), None) => Source::File(PathBuf::from(file)),
-        (None, Some(env)) => Source::Environment(env.to_owned()),
+        (Some(file), None) => KeySource::File(PathBuf::from(file)),
+        (None, Some(env)) => KeySource::Environment(env.to_owned()),
         _ => {
             return Err(Error::invalid_argument(
                 "a credential is either a file or an environment variable",
@@ -37,7 +37,7 @@ fn rag_create_credential(
     };
     source.check()?;
     let credential =
-        Credential { name: name.to_owned(), url_prefix: Address::parse(url_prefix)?, source };
+        Credential { name: name.to_owned(), url_prefix: Url::parse(url_prefix)?, source };
     let prefix = credential.url_prefix.to_string();
     let args = [name.into(), prefix.into(), file.into(), env.into()];
     let sql = statement!("api/remote_insert_credential");

@@ -2,7 +2,7 @@
 mod questions;
 
 use crate::api::collection::utf8;
-use crate::api::search::{Given, count};
+use crate::api::search::{SearchArguments, count};
 use crate::catalog::collection::Collection;
 use crate::search::engine::{Timings, search};
 use crate::search::options::Options;
@@ -11,7 +11,7 @@ use crate::sys::error::SqlError;
 use crate::sys::interrupt;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use questions::Question;
+use questions::JudgedQuestion;
 use rag::search::quality::{Figures, mean, median};
 use rag::{Error, Result};
 use std::collections::BTreeSet;
@@ -74,7 +74,7 @@ fn rag_evaluate(
     let Some(name) = collection else { return Ok(TableIterator::new(Vec::new())) };
     let k = k.unwrap_or(DEFAULT_K);
     let documents = count("k", k)?;
-    let given = Given {
+    let given = SearchArguments {
         top_k: Some(k),
         filter,
         depth,
@@ -82,7 +82,7 @@ fn rag_evaluate(
         dense_weight,
         lexical_weight,
         rerank_weight,
-        ..Given::default()
+        ..SearchArguments::default()
     };
     let options = given.read()?;
     let collection = Collection::by_name(name)?;
@@ -145,12 +145,12 @@ fn stages(options: &Options) -> Vec<Stage> {
 /// Searches for every question in every stage; rankings are of documents, each at the rank of its best chunk.
 fn evaluate(
     collection: &str,
-    questions: &[Question],
+    questions: &[JudgedQuestion],
     options: &Options,
     k: usize,
 ) -> Result<Vec<Stage>> {
     let mut stages = stages(options);
-    for Question { text, relevant } in questions {
+    for JudgedQuestion { text, relevant } in questions {
         // The first stage embeds the question, the others know it: all that need it count its time.
         let mut embed = Duration::ZERO;
         for stage in &mut stages {

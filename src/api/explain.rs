@@ -1,10 +1,9 @@
 //! `rag_explain`: every candidate of a search, what each stage made of it, and why it is part of the
 //! result or not.
-use crate::api::search::{Given, require_text};
+use crate::api::search::{SearchArguments, require_text};
 use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::explain as search;
 use crate::search::engine::explain::Explained;
-use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -48,21 +47,11 @@ CREATE FUNCTION @extschema@.rag_explain(
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
 ", requires = ["catalog"])]
-#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
+#[allow(clippy::type_complexity)] // the columns are the API
 fn rag_explain(
     collection: Option<&str>,
     query: Option<&str>,
-    top_k: Option<i32>,
-    filter: Option<JsonText>,
-    rerank: Option<bool>,
-    depth: Option<i32>,
-    candidates: Option<i32>,
-    dense_weight: Option<f64>,
-    lexical_weight: Option<f64>,
-    rerank_weight: Option<f64>,
-    per_document: Option<i32>,
-    near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    options: SearchArguments,
 ) -> Result<
     TableIterator<
         'static,
@@ -89,20 +78,7 @@ fn rag_explain(
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(TableIterator::new(Vec::new()));
     };
-    let given = Given {
-        top_k,
-        filter,
-        rerank,
-        depth,
-        candidates,
-        dense_weight,
-        lexical_weight,
-        rerank_weight,
-        per_document,
-        near_duplicate,
-        expand,
-    };
-    let (explained, explanation) = explain(collection, query, given)?;
+    let (explained, explanation) = explain(collection, query, options)?;
     let summary = summary(&explained);
     let rows: Vec<_> = candidates_of(&explained)
         .zip(explanation.candidates)
@@ -147,44 +123,24 @@ CREATE FUNCTION @extschema@.rag_explain_text(
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["catalog"])]
-#[allow(clippy::too_many_arguments)] // a SQL function's named options
 fn rag_explain_text(
     collection: Option<&str>,
     query: Option<&str>,
-    top_k: Option<i32>,
-    filter: Option<JsonText>,
-    rerank: Option<bool>,
-    depth: Option<i32>,
-    candidates: Option<i32>,
-    dense_weight: Option<f64>,
-    lexical_weight: Option<f64>,
-    rerank_weight: Option<f64>,
-    per_document: Option<i32>,
-    near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    options: SearchArguments,
 ) -> Result<SetOfIterator<'static, String>, SqlError> {
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(SetOfIterator::new(Vec::new()));
     };
-    let given = Given {
-        top_k,
-        filter,
-        rerank,
-        depth,
-        candidates,
-        dense_weight,
-        lexical_weight,
-        rerank_weight,
-        per_document,
-        near_duplicate,
-        expand,
-    };
-    let (_, explanation) = explain(collection, query, given)?;
+    let (_, explanation) = explain(collection, query, options)?;
     Ok(SetOfIterator::new(explanation.lines()))
 }
 
-fn explain(collection: &str, query: &str, given: Given) -> Result<(Explained, Explanation)> {
-    let options = given.read()?;
+fn explain(
+    collection: &str,
+    query: &str,
+    options: SearchArguments,
+) -> Result<(Explained, Explanation)> {
+    let options = options.read()?;
     require_text("query", query)?;
     let explained = search::explain(collection, query, &options)?;
     let explanation = explanation(query, &explained);

@@ -41,9 +41,9 @@ fn rag_rebuild(
     switch: Option<bool>,
     lexical: Option<&str>,
 ) -> Result<i32, SqlError> {
-    let wish =
+    let options =
         RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
-    let (collection, build, embedder) = prepare(collection, "rebuild it", &wish)?;
+    let (collection, build, embedder) = prepare(collection, "rebuild it", &options)?;
     Source::describe(collection.source)?;
     let cost = estimate(&collection, &build, &embedder)?;
     let generation = rebuild(&collection, &build, switch.unwrap_or(false))?;
@@ -98,9 +98,9 @@ fn rag_estimate(
     >,
     SqlError,
 > {
-    let wish =
+    let options =
         RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
-    let (collection, build, embedder) = prepare(collection, "estimate it", &wish)?;
+    let (collection, build, embedder) = prepare(collection, "estimate it", &options)?;
     let cost = estimate(&collection, &build, &embedder)?;
     Ok(TableIterator::once((
         whole(cost.documents),
@@ -162,11 +162,11 @@ fn rag_prune(collection: Option<&str>, generation: Option<i32>) -> Result<i32, S
 fn prepare(
     name: Option<&str>,
     to_do: &str,
-    wish: &RebuildOptions<'_>,
+    options: &RebuildOptions<'_>,
 ) -> Result<(Collection, Build, Embedder)> {
     model::require_utf8()?;
     let collection = Collection::owned(name, to_do)?;
-    let (build, embedder) = wish.build(&collection)?;
+    let (build, embedder) = options.build(&collection)?;
     Ok((collection, build, embedder))
 }
 

@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use rag::{Error, Result};
 
 /// Most questions to measure recall with: each compares every vector.
-const MOST_QUESTIONS: i32 = 1_000;
+const MAX_QUESTIONS: i32 = 1_000;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions int = 20)
@@ -70,11 +70,11 @@ fn rag_maintain(
 
 fn checked(questions: Option<i32>) -> Result<i32> {
     let questions = questions.unwrap_or(20);
-    if (0..=MOST_QUESTIONS).contains(&questions) {
+    if (0..=MAX_QUESTIONS).contains(&questions) {
         return Ok(questions);
     }
     Err(Error::invalid_argument(format!(
-        "questions must be between 0 and {MOST_QUESTIONS}, not {questions}"
+        "questions must be between 0 and {MAX_QUESTIONS}, not {questions}"
     ))
     .with_hint("20 tell an index that misses much; 0 measures no recall."))
 }

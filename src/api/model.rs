@@ -7,8 +7,8 @@ use crate::models::local as model;
 use crate::sys::error::SqlError;
 use crate::sys::guc;
 use pgrx::prelude::*;
-use rag::model::inventory::Entry;
-use rag::model::manifest::{Kind, MODEL_FILE, Precision, TOKENIZER_FILE, check_name};
+use rag::model::inventory::InstalledBuild;
+use rag::model::manifest::{MODEL_FILE, ModelKind, Precision, TOKENIZER_FILE, check_name};
 use rag::{Error, Result};
 use std::path::Path;
 
@@ -53,7 +53,7 @@ fn rag_models() -> Result<
 > {
     let default = guc::model::default_model();
     let rows = model::store().list()?.into_iter().map(move |entry| {
-        let Entry { name, fingerprint, path, is_current, manifest, size } = entry;
+        let InstalledBuild { name, fingerprint, path, is_current, manifest, size } = entry;
         let is_default =
             is_current && name == default || default == format!("{name}@{fingerprint}");
         let open = model::state(&fingerprint);
@@ -84,10 +84,10 @@ fn missing(build: &Path) -> Option<String> {
     Some(format!("could not read \"{}\"", missing.display()))
 }
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: ModelKind) -> &'static str {
     match kind {
-        Kind::Embedder => "embedder",
-        Kind::Reranker => "reranker",
+        ModelKind::Embedder => "embedder",
+        ModelKind::Reranker => "reranker",
     }
 }
 

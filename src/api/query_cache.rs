@@ -33,12 +33,12 @@ fn rag_query_cache() -> TableIterator<
     let (entries, counters) = question_cache::with(|cache| (cache.len(), *cache.counters));
     let is_shared = question_cache::is_shared();
     // A role that reads them before and after its search would learn whether another one asked the same.
-    let is_told = !is_shared || privileges::is_monitor();
+    let may_see = !is_shared || privileges::is_monitor();
     TableIterator::once((
         number(guc::question_cache::size()),
-        is_told.then(|| number(entries)),
-        is_told.then(|| counters.hits.cast_signed()),
-        is_told.then(|| counters.misses.cast_signed()),
+        may_see.then(|| number(entries)),
+        may_see.then(|| counters.hits.cast_signed()),
+        may_see.then(|| counters.misses.cast_signed()),
         is_shared,
     ))
 }

@@ -7,7 +7,7 @@ use rag::search::quality::median;
 use rag::{Error, Result};
 
 /// Most vectors that are asked for: each is compared with every chunk.
-const MOST_QUERIES: i32 = 10_000;
+const MAX_QUERIES: i32 = 10_000;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_recall(
@@ -45,9 +45,9 @@ fn rag_recall(
 > {
     let Some(collection) = collection else { return Ok(TableIterator::new(Vec::new())) };
     let queries = queries.unwrap_or(100);
-    if !(1..=MOST_QUERIES).contains(&queries) {
+    if !(1..=MAX_QUERIES).contains(&queries) {
         return Err(Error::invalid_argument(format!(
-            "queries must be between 1 and {MOST_QUERIES}"
+            "queries must be between 1 and {MAX_QUERIES}"
         ))
         .with_detail(format!("It is {queries}."))
         .with_hint("100 tell recall to about one in a hundred.")

@@ -7,7 +7,7 @@ use crate::sys::{interrupt, limit};
 use pgrx::prelude::*;
 use rag::model::manifest;
 use rag::model::{Checkpoint, Detail, Embedder, Embedding, LocalModel, Purpose, Reranker as _};
-use rag::remote::{Client, Kind, Reranker};
+use rag::remote::{Client, RemoteKind, Reranker};
 use rag::rerank::{late_interaction, order, score_filled};
 use rag::{Error, Result};
 
@@ -72,13 +72,13 @@ fn score(query: &str, documents: &[&str], model: Option<&str>) -> Result<Vec<f64
     model::require_utf8()?;
     let named = match model.map(|name| model::named(Some(name))).transpose()? {
         Some(Named::Remote(client)) => {
-            remote::require(&client, Kind::Reranker)?;
+            remote::require(&client, RemoteKind::Reranker)?;
             return score_remotely(&client, query, documents);
         }
         Some(Named::Local(model)) => Some(model::ready(model)?),
         None => None,
     };
-    let is_reranker = |model: &&LocalModel| model.manifest().kind == manifest::Kind::Reranker;
+    let is_reranker = |model: &&LocalModel| model.manifest().kind == manifest::ModelKind::Reranker;
     if let Some(reranker) = named.filter(is_reranker) {
         return score_filled(documents, has_token(reranker), |filled| {
             let scores = reranker.rerank(query, filled, &mut interrupt::checkpoint)?;

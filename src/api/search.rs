@@ -5,7 +5,7 @@ use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
 use crate::search::query_stats::Counting;
-use crate::sys::datum::json::{JsonText, without_nulls};
+use crate::sys::datum::json::without_nulls;
 use crate::sys::error::SqlError;
 use crate::sys::limit;
 use pgrx::JsonB;
@@ -18,10 +18,10 @@ use serde_json::json;
 
 mod options;
 
-pub(super) use options::{Given, count};
+pub(super) use options::{SearchArguments, count};
 
 /// A row of the result, in the order of its columns.
-type Row = (i64, JsonB, i32, String, f64, JsonB, JsonB);
+type SearchRow = (i64, JsonB, i32, String, f64, JsonB, JsonB);
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_search(
@@ -49,21 +49,11 @@ CREATE FUNCTION @extschema@.rag_search(
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
 ", requires = ["query_log"])]
-#[allow(clippy::too_many_arguments, clippy::type_complexity)] // a SQL function's named options
+#[allow(clippy::type_complexity)] // the columns are the API
 fn rag_search(
     collection: Option<&str>,
     query: Option<&str>,
-    top_k: Option<i32>,
-    filter: Option<JsonText>,
-    rerank: Option<bool>,
-    depth: Option<i32>,
-    candidates: Option<i32>,
-    dense_weight: Option<f64>,
-    lexical_weight: Option<f64>,
-    rerank_weight: Option<f64>,
-    per_document: Option<i32>,
-    near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    options: SearchArguments,
 ) -> Result<
     TableIterator<
         'static,
@@ -82,26 +72,13 @@ fn rag_search(
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(TableIterator::new(Vec::new()));
     };
-    let given = Given {
-        top_k,
-        filter,
-        rerank,
-        depth,
-        candidates,
-        dense_weight,
-        lexical_weight,
-        rerank_weight,
-        per_document,
-        near_duplicate,
-        expand,
-    };
-    let options = given.read()?;
+    let options = options.read()?;
     require_text("query", query)?;
     let mut counting = Counting::begin(Kind::Search);
     let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
     outcome.loading.iter().for_each(Loading::announce);
     query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
-    let rows: Vec<Row> = match &outcome.passages {
+    let rows: Vec<SearchRow> = match &outcome.passages {
         None => outcome.found.iter().map(|found| row(&outcome, found, None)).collect(),
         Some(passages) => {
             let best =
@@ -123,7 +100,7 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
 }
 
 /// The row of a chunk, or of the passage whose best it is.
-fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> Row {
+fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> SearchRow {
     let ranks = json!({
         "dense": found.ranks.dense_rank,
         "lexical": found.ranks.lexical_rank,

@@ -22,7 +22,7 @@ use rag::{Error, Result};
 use std::time::Duration;
 
 /// How often to check whether the jobs that other processes have claimed are done.
-const POLL: Duration = Duration::from_millis(50);
+const CLAIMED_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 #[pg_extern(sql = r"
 CREATE PROCEDURE @extschema@.rag_work(collection text = NULL)
@@ -61,14 +61,14 @@ fn drain(collections: &[i32], asker: Option<pg_sys::Oid>) -> Result<(), Failed> 
             // A worker has claimed the rest. When this returns, everything that was there is searchable.
             TurnEnd::Idle { is_claimed: true, .. } => {
                 drain.host().outside(|| {
-                    std::thread::sleep(POLL);
+                    std::thread::sleep(CLAIMED_POLL_INTERVAL);
                     interrupt::checkpoint()
                 })?;
             }
             TurnEnd::Idle { .. } => break,
         }
     }
-    for warning in drain.host().transaction(|| Ok(left_behind(collections)))? {
+    for warning in drain.host().transaction(|| Ok(warnings_of_the_rest(collections)))? {
         warning.report(PgLogLevel::WARNING);
     }
     drain.take_outage().map_or(Ok(()), Err)
@@ -90,7 +90,7 @@ row! {
 }
 
 /// Warnings of what could not be indexed.
-fn left_behind(collections: &[i32]) -> Vec<ErrorReport> {
+fn warnings_of_the_rest(collections: &[i32]) -> Vec<ErrorReport> {
     let sql = statement!("api/work_left");
     let args = [collections.to_vec().into()];
     let rows = as_extension_owner(|| query(sql, &args, |row| CollectionLeft::read(&row)));

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // reads the event trigger's data, which pgrx does not wrap
 
 use crate::catalog::collection::Collection;
+use crate::catalog::generation::compare_everything;
 use crate::catalog::objects::drop;
 use crate::catalog::objects::triggers;
 use crate::catalog::objects::triggers::{create_table_triggers, enable_triggers};
@@ -18,7 +19,6 @@ use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{column, execute, fill, query, read, required};
 use crate::sys::workers::builder_control;
-use crate::sys::workers::wake;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use rag::{Error, Result};
@@ -243,10 +243,4 @@ fn after_drop() -> Result<()> {
 fn pause(id: i32, reason: &str) {
     let sql = "UPDATE rag.collection SET paused = $2 WHERE collection_id = $1";
     as_extension_owner(|| execute(sql, &[id.into(), reason.into()]));
-}
-
-fn compare_everything(id: i32) {
-    let sql = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
-    as_extension_owner(|| execute(sql, &[id.into()]));
-    wake::changes_written();
 }

@@ -5,11 +5,13 @@ use crate::catalog::collection::Collection;
 use crate::sys::lock_retry::LockPatience;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
+use crate::sys::workers::wake;
 use rag::{Error, Result};
 use std::time::Duration;
 
-/// For locks that block searches.
-pub const SHORT: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(30) };
+/// For locks that make searches wait: `rag_switch`, `rag_rollback` and `rag_rebuild`.
+pub const SWITCH_PATIENCE: LockPatience =
+    LockPatience { each: c"100ms", all: Duration::from_secs(30) };
 
 /// Locks the collection's row against other changes of its generations until the transaction ends, and reads the collection
 /// again.
@@ -24,4 +26,11 @@ pub fn lock(collection: &Collection) -> Result<Collection> {
 pub fn no_generation(collection: &Collection, generation: i32) -> Error {
     Error::undefined(format!("collection \"{}\" has no generation {generation}", collection.name))
         .with_hint("The view rag.generation_status lists them.")
+}
+
+/// Has a worker compare the whole source of a collection with its documents: NULL keys stand for all.
+pub fn compare_everything(collection: i32) {
+    let sql = "INSERT INTO rag.change (collection_id, keys) VALUES ($1, NULL)";
+    as_extension_owner(|| execute(sql, &[collection.into()]));
+    wake::changes_written();
 }

@@ -1,10 +1,10 @@
 //! How a generation's vectors are stored and indexed, for the statement that creates the index and those that use it.
 /// Most dimensions that an index takes.
-const MOST: usize = 4_000;
+const MAX_INDEX_DIMENSIONS: usize = 4_000;
 
 /// The method that vectors of this length can be indexed by, where `asked` was asked for.
 pub fn method_for(asked: &str, dimensions: usize) -> &str {
-    if dimensions > MOST { "none" } else { asked }
+    if dimensions > MAX_INDEX_DIMENSIONS { "none" } else { asked }
 }
 
 /// A NOTICE where an index was asked for that cannot be built.

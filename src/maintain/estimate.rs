@@ -20,16 +20,16 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 /// Documents looked at, and rows that they are chosen from.
-const DOCUMENTS: i64 = 100;
-const ROWS: i64 = 1_000;
+const MAX_DOCUMENTS: i64 = 100;
+const SAMPLED_ROWS: i64 = 1_000;
 /// Most characters read of a document, and most bytes of all of them.
-const CHARACTERS: i32 = 50_000;
-const BYTES: usize = 2_000_000;
+const MAX_CHARACTERS: i32 = 50_000;
+const MAX_BYTES: usize = 2_000_000;
 /// Tokens embedded to see how long that takes.
 const TIMED_TOKENS: usize = 2_000;
 
 /// A document of the sample.
-struct Sampled {
+struct SampledDocument {
     key: String,
     document: Document,
     /// How many times what was read the whole document is.
@@ -37,9 +37,9 @@ struct Sampled {
 }
 
 pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
-    let documents = documents(collection);
-    let sampled = sampled(collection, documents);
-    let stored = stored(collection, build, &sampled)?;
+    let documents = count_documents(collection);
+    let sampled = read_sample(collection, documents);
+    let stored = stored_hashes(collection, build, &sampled)?;
     let options = Options {
         max_tokens: build.max_tokens,
         overlap_tokens: build.overlap_tokens,
@@ -49,7 +49,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
     };
     let (mut sample, mut fresh, mut bytes) = (Sample::default(), Vec::new(), 0);
     for (one, ordinal) in sampled.iter().zip(1..) {
-        if bytes > BYTES {
+        if bytes > MAX_BYTES {
             break;
         }
         bytes += one.document.content.as_ref().map_or(0, String::len);
@@ -75,7 +75,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
 }
 
 /// Number of documents, exact or estimated.
-fn documents(collection: &Collection) -> i64 {
+fn count_documents(collection: &Collection) -> i64 {
     let known = statement!("maintain/estimate_documents");
     let known: Vec<Option<i64>> =
         as_extension_owner(|| query(known, &[collection.id.into()], |row| column(&row, 1)));
@@ -90,22 +90,22 @@ row! {
     struct SampleRow { key: Vec<String>, title: Option<String>, content: Option<String>, bytes: i32 }
 }
 
-fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
+fn read_sample(collection: &Collection, documents: i64) -> Vec<SampledDocument> {
     let each = |of: &dyn Fn(&KeyColumn) -> String| {
         collection.keys.iter().map(of).collect::<Vec<_>>().join(", ")
     };
     let title = collection.title.as_ref();
     let title = title.map_or("NULL".to_owned(), |title| format!("s.{}", quote_identifier(title)));
-    let percent = (100.0 * ROWS as f64 / documents.max(1) as f64).min(100.0);
+    let percent = (100.0 * SAMPLED_ROWS as f64 / documents.max(1) as f64).min(100.0);
     let names = [
         ("source_texts", each(&|key| format!("pg_catalog.format('%s', s.{})", key.stored_name()))),
         ("source_keys", each(&|key| format!("s.{} AS {}", key.name_sql(), key.stored_name()))),
         ("title", format!("{title}::text")),
         ("content", collection.content_sql()),
         ("source", collection.source_sql.clone()),
-        ("characters", CHARACTERS.to_string()),
+        ("characters", MAX_CHARACTERS.to_string()),
         ("percent", percent.to_string()),
-        ("documents", DOCUMENTS.to_string()),
+        ("documents", MAX_DOCUMENTS.to_string()),
     ];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     let sql = fill(statement!("maintain/estimate_sample"), &names);
@@ -113,7 +113,7 @@ fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
         read(&sql, &[], |row| {
             let SampleRow { key, title, content, bytes } = SampleRow::read(&row);
             let taken = content.as_ref().map_or(0, String::len).max(1) as f64;
-            Sampled {
+            SampledDocument {
                 key: encode(key.iter().map(String::as_str)),
                 parts: (f64::from(bytes) / taken).max(1.0),
                 document: Document { title, content },
@@ -123,10 +123,10 @@ fn sampled(collection: &Collection, documents: i64) -> Vec<Sampled> {
 }
 
 /// Chunks of the sampled documents, numbered from 1, whose vectors some generation has.
-fn stored(
+fn stored_hashes(
     collection: &Collection,
     build: &Build,
-    sampled: &[Sampled],
+    sampled: &[SampledDocument],
 ) -> Result<HashSet<(i32, ChunkHash)>> {
     let keys: Vec<String> = sampled.iter().map(|one| one.key.clone()).collect();
     let mut stored = HashSet::new();

@@ -6,18 +6,18 @@ use crate::search::recall::measure;
 use crate::sys::spi::{column, read};
 use rag::Result;
 
-/// An ivfflat's lists fit the rows it was built over; from this many times as many on they do not.
-const GROWTH: i64 = 4;
-/// Bytes a row, against those when the index was built, from which on it is bloated.
-const BLOAT: f64 = 2.0;
-/// An index smaller than this is not worth building anew for its size.
-const LARGE: i64 = 16 * 1024 * 1024;
-/// Recall below which searches miss too much.
-const LEAST_RECALL: f64 = 0.9;
+/// An ivfflat index is stale when there are so many times the rows that it was built over: its lists are too few.
+const MAX_GROWTH: i64 = 4;
+/// An index is bloated when it has so many times the bytes a row that it had when it was built.
+const MAX_BLOAT: f64 = 2.0;
+/// A smaller index is not rebuilt for its size.
+const MIN_BLOATED_BYTES: i64 = 16 * 1024 * 1024;
+/// An index with less recall is stale.
+const MIN_RECALL: f64 = 0.9;
 
-/// Nearest chunks that recall is about, and how deep the searches look that it is measured with.
-const NEIGHBOURS: usize = 10;
-const DEPTH: usize = 100;
+/// Nearest chunks that recall counts, and the depth of the searches that measure it.
+const RECALL_NEIGHBOURS: usize = 10;
+const RECALL_DEPTH: usize = 100;
 
 /// Share of the nearest chunks that searches find by the index.
 #[derive(Debug, Clone, Copy)]
@@ -79,13 +79,14 @@ pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
     let rows = count_chunks(&target);
     let can_be_built = generation.index_method != "none" && generation.is_loaded;
     let recall = match valid {
-        Some(_) if questions > 0 => {
-            Recall::of(&measure(&collection.name, questions, NEIGHBOURS, DEPTH)?.recalls)
-        }
+        Some(_) if questions > 0 => Recall::of(
+            &measure(&collection.name, questions, RECALL_NEIGHBOURS, RECALL_DEPTH)?.recalls,
+        ),
         _ => None,
     };
     let built = rows_indexed.zip(size_built).filter(|_| valid.is_some());
-    let reason = can_be_built.then(|| stale(valid, indexes.len(), rows, built, recall)).flatten();
+    let reason =
+        can_be_built.then(|| stale_reason(valid, indexes.len(), rows, built, recall)).flatten();
     Ok(IndexReport {
         generation: generation.id,
         method: generation.index_method.clone(),
@@ -101,7 +102,7 @@ pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
 }
 
 /// Why an index should be built anew. `built` is how many rows it had, and bytes, when it was built.
-fn stale(
+fn stale_reason(
     valid: Option<VectorIndex>,
     indexes: usize,
     rows: i64,
@@ -116,24 +117,24 @@ fn stale(
         return Some(format!("{indexes} indexes where one is enough"));
     }
     if let (Some(_), Some((before, _))) = (index.lists, built)
-        && rows >= GROWTH * before.max(1)
+        && rows >= MAX_GROWTH * before.max(1)
     {
         return Some(format!("{rows} chunks in lists made for {before}"));
     }
-    if let Some((before, bytes)) = built.filter(|_| index.size > LARGE) {
+    if let Some((before, bytes)) = built.filter(|_| index.size > MIN_BLOATED_BYTES) {
         let a_row = |bytes: i64, rows: i64| bytes as f64 / rows.max(1) as f64;
         let (now, then) = (a_row(index.size, rows), a_row(bytes, before));
-        if now > BLOAT * then {
+        if now > MAX_BLOAT * then {
             return Some(format!("{now:.0} bytes a chunk, {then:.0} when it was built"));
         }
     }
-    let recall = recall.filter(|recall| recall.mean + recall.margin < LEAST_RECALL)?;
+    let recall = recall.filter(|recall| recall.mean + recall.margin < MIN_RECALL)?;
     Some(format!("recall {:.2} ± {:.2}", recall.mean, recall.margin))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Recall, VectorIndex, stale};
+    use super::{Recall, VectorIndex, stale_reason};
     use pgrx::pg_sys::Oid;
 
     const MEGABYTE: i64 = 1024 * 1024;
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn an_index_is_fine_until_something_says_otherwise() {
         let built = Some((10_000, 20 * MEGABYTE));
-        let reason = |index, rows, built| stale(Some(index), 1, rows, built, None);
+        let reason = |index, rows, built| stale_reason(Some(index), 1, rows, built, None);
         assert_eq!(reason(index(20 * MEGABYTE, None), 10_000, built), None);
         assert_eq!(reason(index(200 * MEGABYTE, None), 100_000, built), None);
         assert_eq!(reason(index(15 * MEGABYTE, None), 1, built), None, "small ones may be bloated");
@@ -156,9 +157,9 @@ mod tests {
         assert_eq!(bloated.as_deref(), Some("5243 bytes a chunk, 2097 when it was built"));
         // Restored by a dump from before figures were kept: nothing to compare with.
         assert_eq!(reason(index(200 * MEGABYTE, None), 1, None), None);
-        assert_eq!(stale(None, 0, 5, None, None).as_deref(), Some("no index"));
-        assert_eq!(stale(None, 1, 5, None, None).as_deref(), Some("only an invalid index"));
-        assert!(stale(Some(index(1, None)), 2, 5, None, None).is_some());
+        assert_eq!(stale_reason(None, 0, 5, None, None).as_deref(), Some("no index"));
+        assert_eq!(stale_reason(None, 1, 5, None, None).as_deref(), Some("only an invalid index"));
+        assert!(stale_reason(Some(index(1, None)), 2, 5, None, None).is_some());
     }
 
     #[test]
@@ -172,8 +173,9 @@ mod tests {
 
     #[test]
     fn recall_must_be_low_beyond_doubt() {
-        let judge =
-            |mean, margin| stale(Some(index(1, None)), 1, 5, None, Some(Recall { mean, margin }));
+        let judge = |mean, margin| {
+            stale_reason(Some(index(1, None)), 1, 5, None, Some(Recall { mean, margin }))
+        };
         assert_eq!(judge(0.8, 0.2), None);
         assert_eq!(judge(0.8, 0.05).as_deref(), Some("recall 0.80 ± 0.05"));
     }

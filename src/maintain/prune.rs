@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// These tables are not searched, so a try may take long; after a second PostgreSQL cancels an autovacuum that holds
 /// the lock.
-const LONG: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
+const PRUNE_PATIENCE: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
 
 /// Drops this generation, or all on standby or retired. Returns how many.
 pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
     let what = format!("drop generations of collection \"{}\"", collection.name);
-    with_short_locks(&what, LONG, || {
+    with_short_locks(&what, PRUNE_PATIENCE, || {
         let collection = lock(collection)?;
-        let pruned = chosen(&collection, generation)?;
+        let pruned = to_prune(&collection, generation)?;
         let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();
         delete_generations(&ids);
         builder_control::terminate(&ids);
@@ -30,7 +30,7 @@ pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> 
     })
 }
 
-fn chosen(collection: &Collection, generation: Option<i32>) -> Result<Vec<Generation>> {
+fn to_prune(collection: &Collection, generation: Option<i32>) -> Result<Vec<Generation>> {
     let mut all = collection.generations();
     let Some(id) = generation else {
         all.retain(|one| matches!(one.state, State::Standby | State::Retired));

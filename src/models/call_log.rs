@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Most calls deleted at once.
-const BATCH: i32 = 1_000;
+const PRUNE_BATCH: i32 = 1_000;
 
 /// Delay after a failure to store records.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -237,5 +237,6 @@ fn drain_one_by_one(host: &Host) -> Result<(), Failed> {
 pub fn prune() -> bool {
     let Some(seconds) = guc::call_log::retention() else { return false };
     let sql = statement!("models/call_log_prune");
-    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), BATCH.into()])) as i32 == BATCH
+    as_extension_owner(|| execute(sql, &[f64::from(seconds).into(), PRUNE_BATCH.into()])) as i32
+        == PRUNE_BATCH
 }

@@ -9,7 +9,7 @@ use rag::model::local::Busy;
 use rag::model::manifest;
 use rag::model::tokenizer::TokenCounter;
 use rag::model::{self as models, Checkpoint, Detail, Embedding, LocalModel, Purpose};
-use rag::remote::{self as remotely, Estimator, Kind};
+use rag::remote::{self as remotely, Estimator, RemoteKind};
 use std::borrow::Cow;
 
 /// An embedder, and its properties that need no inference.
@@ -24,11 +24,11 @@ impl Embedder {
     pub fn named(name: Option<&str>, role: Oid) -> Result<Self> {
         match model::named_for(name, role)? {
             Named::Local(model) => {
-                model.require(manifest::Kind::Embedder)?;
+                model.require(manifest::ModelKind::Embedder)?;
                 Ok(Self::Local(model))
             }
             Named::Remote(client) => {
-                require(&client, Kind::Embedder)?;
+                require(&client, RemoteKind::Embedder)?;
                 Ok(Self::Remote(client))
             }
         }

@@ -6,7 +6,7 @@ use crate::sys::{exit, guc, process};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
-use rag::model::manifest::Kind;
+use rag::model::manifest::ModelKind;
 use rag::model::store::{Located, Store};
 use rag::model::{Embedding, LocalModel, Purpose};
 use rag::{Error, Result};
@@ -81,7 +81,7 @@ pub fn is_installed(name: &str, fingerprint: &str) -> bool {
 
 /// An embedder, ready to run; an error when the model is none.
 pub fn ready_embedder(model: &'static LocalModel) -> Result<&'static LocalModel> {
-    model.require(Kind::Embedder)?;
+    model.require(ModelKind::Embedder)?;
     ready(model)
 }
 

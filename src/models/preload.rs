@@ -7,7 +7,7 @@ use crate::models::local as model;
 use crate::sys::{exit, guc, process};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
-use rag::model::manifest::Kind;
+use rag::model::manifest::ModelKind;
 use rag::model::{Detail, Embedder, LocalModel, Purpose, Reranker};
 use rag::{Error, Result};
 
@@ -57,10 +57,10 @@ fn load_and_run(name: &str) -> Result<&'static LocalModel> {
     let before = threads();
     let model = model::tokenizer(Some(name))?;
     match model.manifest().kind {
-        Kind::Embedder => {
+        ModelKind::Embedder => {
             model.embed(&["a"], Purpose::Query, Detail::Vector, &mut || Ok(()))?;
         }
-        Kind::Reranker => {
+        ModelKind::Reranker => {
             model.rerank("a", &["a"], &mut || Ok(()))?;
         }
     }

@@ -13,8 +13,8 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::sync::atomic::AtomicPtr;
 
-/// Slots of a backend's own cache at most: each backend has one.
-const MOST_OWN: usize = 16;
+/// Most slots of a backend's own cache.
+const MAX_OWN_SLOTS: usize = 16;
 
 /// Counters, slots, and the numbers of each.
 static SHARED: Area = Area {
@@ -51,7 +51,7 @@ unsafe fn empty(start: *mut c_void) {
 pub fn with<T>(body: impl FnOnce(&mut Cache<'_>) -> T) -> T {
     let Some(start) = SHARED.start() else {
         return OWN.with_borrow_mut(|(counters, slots, numbers)| {
-            let size = size().min(MOST_OWN);
+            let size = size().min(MAX_OWN_SLOTS);
             slots.resize(size, Slot::EMPTY);
             numbers.resize(size * NUMBERS, 0.0);
             body(&mut Cache { counters, slots, numbers })

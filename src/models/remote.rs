@@ -11,8 +11,8 @@ use crate::sys::{guc, plan};
 use pgrx::pg_sys::Oid;
 use rag::file::{self, Links};
 use rag::remote::{
-    Adapted, Address, Client, Connection, Credential, Egress, Kind, Learnt, Limits, Price,
-    Settings, Source, Spec,
+    Adapted, Client, Connection, ConnectionSettings, Credential, Egress, KeySource, Learnt, Limits,
+    Price, RemoteKind, Spec, Url,
 };
 use rag::{Error, Result};
 use std::cell::RefCell;
@@ -101,7 +101,7 @@ pub fn find_for(name: &str, role: Oid) -> Result<Option<Remote>> {
     if !row.may_use {
         return Err(may_not_use(name, role));
     }
-    pace::of(&spec).recall(row.learnt());
+    pace::of(&spec).restore(row.learnt());
     open(spec).map(Some)
 }
 
@@ -156,7 +156,7 @@ fn connection(egress: Egress, ca_file: String) -> Result<Connection> {
         return Ok(connection);
     }
     let authorities = authorities(&ca_file)?;
-    let connection = Connection::new(&Settings { egress: egress.clone(), authorities })?;
+    let connection = Connection::new(&ConnectionSettings { egress: egress.clone(), authorities })?;
     CONNECTION.set(Some(OpenConnection { egress, ca_file, connection: connection.clone() }));
     Ok(connection)
 }
@@ -173,12 +173,12 @@ fn authorities(path: &str) -> Result<Vec<u8>> {
 }
 
 /// An error unless a model is of a kind.
-pub fn require(client: &Client, kind: Kind) -> Result<()> {
+pub fn require(client: &Client, kind: RemoteKind) -> Result<()> {
     let spec = client.spec();
     if spec.kind == kind {
         return Ok(());
     }
-    let article = |kind: Kind| if kind == Kind::Embedder { "an" } else { "a" };
+    let article = |kind: RemoteKind| if kind == RemoteKind::Embedder { "an" } else { "a" };
     let (is, wanted) = (spec.kind, kind);
     Err(Error::wrong_type(format!(
         "model \"{}\" is {} {}, not {} {}",
@@ -237,9 +237,9 @@ impl ModelRow {
         let size = |n: i32| n.unsigned_abs() as usize;
         Ok(Spec {
             name: name.to_owned(),
-            kind: Kind::parse(&self.kind).ok_or_else(damaged)?,
+            kind: RemoteKind::parse(&self.kind).ok_or_else(damaged)?,
             provider: self.provider.clone(),
-            url: Address::parse(&self.url)?,
+            url: Url::parse(&self.url)?,
             model: self.model.clone(),
             credential: self.credential(name)?,
             dimensions: self.dimensions.map(size),
@@ -300,8 +300,8 @@ pub fn credential(
     env: Option<String>,
 ) -> Result<Credential> {
     let source = match file {
-        Some(file) => Source::File(PathBuf::from(file)),
-        None => Source::Environment(env.unwrap_or_default()),
+        Some(file) => KeySource::File(PathBuf::from(file)),
+        None => KeySource::Environment(env.unwrap_or_default()),
     };
-    Ok(Credential { name, url_prefix: Address::parse(url_prefix)?, source })
+    Ok(Credential { name, url_prefix: Url::parse(url_prefix)?, source })
 }

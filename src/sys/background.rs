@@ -5,7 +5,7 @@ use crate::sys::exit;
 use crate::sys::ffi;
 use crate::sys::guc;
 use crate::sys::process::now;
-use crate::sys::rights::PARSING;
+use crate::sys::rights::PARSE_SETTINGS;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Settings for the life of a background process, whatever the configuration, its database or its role say, which is
 /// meant for sessions. Limits of a transaction are set where it begins.
-const SETTLED: &[(&CStr, &CStr)] = &[
+const PROCESS_SETTINGS: &[(&CStr, &CStr)] = &[
     // First: as another role it could set nothing.
     (c"role", c"none"),
     (c"default_transaction_read_only", c"off"),
@@ -57,7 +57,7 @@ pub fn wait(most: Duration) {
 pub fn connect(database: pg_sys::Oid) {
     // SAFETY: a process that is connected to nothing yet.
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
-    for (name, value) in SETTLED.iter().chain(&PARSING) {
+    for (name, value) in PROCESS_SETTINGS.iter().chain(&PARSE_SETTINGS) {
         set(name, value);
     }
     // PostgreSQL 17 and newer.

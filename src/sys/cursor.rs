@@ -12,7 +12,7 @@ use rag::Result;
 use std::ffi::CString;
 
 /// Rows fetched at once.
-const BATCH: i64 = 1_000;
+const ROWS_PER_FETCH: i64 = 1_000;
 
 /// A snapshot that read-only statements see until it is dropped: what was committed when it was taken,
 /// and what this transaction did. Under REPEATABLE READ and stricter it is the transaction's own.
@@ -96,7 +96,7 @@ fn fetch<T>(
 ) -> Vec<T> {
     // SAFETY: the portal is open. Its rows belong to this connection and are freed once mapped.
     unsafe {
-        pg_sys::SPI_cursor_fetch(portal, true, BATCH);
+        pg_sys::SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
         let table = pg_sys::SPI_tuptable;
         let mut rows = Vec::with_capacity((*table).numvals as usize);
         let read = || {

@@ -11,7 +11,7 @@ use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 /// Time between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ fn busy(what: &str, failed: &Failed) -> Error {
 
 fn pause() -> Result<()> {
     let started = Instant::now();
-    while started.elapsed() < PAUSE {
+    while started.elapsed() < ATTEMPT_INTERVAL {
         checkpoint()?;
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -20,7 +20,7 @@ use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 /// Most plans a backend keeps.
-const KEPT: usize = 64;
+const MAX_KEPT_PLANS: usize = 64;
 
 thread_local! {
     /// The plans, least recently used first.
@@ -184,7 +184,7 @@ fn status_name() -> String {
 
 /// Frees the least recently used plans, except those that are running further up the stack.
 fn make_room(plans: &mut Vec<Rc<KeptPlan>>) {
-    while plans.len() >= KEPT {
+    while plans.len() >= MAX_KEPT_PLANS {
         let Some(position) = plans.iter().position(|plan| Rc::strong_count(plan) == 1) else {
             return;
         };

@@ -66,7 +66,7 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
         | pg_sys::SECURITY_NOFORCE_RLS;
     let mut settings = parsing_settings().to_vec();
     settings.push((c"row_security", c"off"));
-    settings.extend(KEY_TEXT);
+    settings.extend(KEY_TEXT_SETTINGS);
     let _saved = SavedUser::switch(owner, flags, &settings);
     body()
 }
@@ -75,7 +75,7 @@ pub fn as_source_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
 /// `extra_float_digits` does not change a key. The search path is one of them: `regclass` and the like leave out the schema
 /// of what is on it.
 pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
-    let mut settings = KEY_TEXT.to_vec();
+    let mut settings = KEY_TEXT_SETTINGS.to_vec();
     settings.extend(parsing_settings());
     let _saved = SavedUser::switch(current_user(), 0, &settings);
     body()
@@ -83,7 +83,7 @@ pub fn with_key_text<R>(body: impl FnOnce() -> R) -> R {
 
 /// The settings of [`with_key_text`] without the path, which the caller's own policies expect, until the result is dropped.
 pub fn key_text_settings() -> impl Drop {
-    SavedUser::switch(current_user(), 0, &KEY_TEXT)
+    SavedUser::switch(current_user(), 0, &KEY_TEXT_SETTINGS)
 }
 
 /// Runs `body` so that a statement in it waits for a lock no longer than this.
@@ -99,7 +99,7 @@ pub fn without_jit<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// The settings that output and input functions of types depend on.
-pub const KEY_TEXT: [(&CStr, &CStr); 7] = [
+pub const KEY_TEXT_SETTINGS: [(&CStr, &CStr); 7] = [
     (c"DateStyle", c"ISO, YMD"),
     (c"IntervalStyle", c"postgres"),
     (c"TimeZone", c"UTC"),
@@ -111,24 +111,24 @@ pub const KEY_TEXT: [(&CStr, &CStr); 7] = [
 
 /// The settings under which the extension's own statements are parsed. `pg_temp` comes last: not named, it would come
 /// first.
-pub const PARSING: [(&CStr, &CStr); 2] =
+pub const PARSE_SETTINGS: [(&CStr, &CStr); 2] =
     [(c"search_path", c"pg_catalog, pg_temp"), (c"standard_conforming_strings", c"on")];
 
-/// Of [`PARSING`] what is not in force by default: each setting costs a microsecond, also in users' triggers.
+/// Of [`PARSE_SETTINGS`] what is not in force by default: each setting costs a microsecond, also in users' triggers.
 fn parsing_settings() -> &'static [(&'static CStr, &'static CStr)] {
     // SAFETY: reads this backend's setting.
     let is_standard = unsafe { pg_sys::standard_conforming_strings };
-    if is_standard { &PARSING[..1] } else { &PARSING }
+    if is_standard { &PARSE_SETTINGS[..1] } else { &PARSE_SETTINGS }
 }
 
-/// Whether [`PARSING`] is in force already.
+/// Whether [`PARSE_SETTINGS`] is in force already.
 fn parses_safely() -> bool {
     // SAFETY: reads this backend's settings; the path is a C string, NULL before it is first set.
     unsafe {
         let path = pg_sys::namespace_search_path;
         pg_sys::standard_conforming_strings
             && !path.is_null()
-            && CStr::from_ptr(path) == PARSING[0].1
+            && CStr::from_ptr(path) == PARSE_SETTINGS[0].1
     }
 }
 

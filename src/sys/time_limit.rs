@@ -41,7 +41,7 @@ fn limited<R>(statement: impl FnOnce() -> R) -> R {
     };
     let started = Instant::now();
     let armed = Armed::after(limit);
-    let deadline = Deadline::after(limit + GRACE);
+    let deadline = Deadline::after(limit + CANCEL_GRACE);
     let statement = AssertUnwindSafe(statement);
     let result = PgTryBuilder::new(move || {
         let statement = statement;
@@ -64,7 +64,7 @@ fn limited<R>(statement: impl FnOnce() -> R) -> R {
 }
 
 /// How long a statement may run on after its timeout.
-const GRACE: Duration = Duration::from_secs(5);
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// Ends this process if the statement goes on in spite of its timeout: that is an error, which a function of the owner's may
 /// catch. What ends a process cannot be caught. The jobs count as lost, and after five losses they are given up.

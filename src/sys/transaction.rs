@@ -12,7 +12,7 @@ use crate::sys::guc;
 use crate::sys::guc::scope::set_local;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::process::is_standby;
-use crate::sys::rights::{KEY_TEXT, PARSING};
+use crate::sys::rights::{KEY_TEXT_SETTINGS, PARSE_SETTINGS};
 use crate::sys::spi::{read, required};
 use pgrx::{PgMemoryContexts, PgTryBuilder, pg_sys};
 use std::ffi::{CStr, CString};
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Settings of every transaction, besides those for parsing statements and for the text of keys. A lock timeout is retried. A
 /// deadlock with a user's DROP is detected here first, so that our transaction is aborted, not the user's. Notices about words
 /// too long to be indexed have no reader. The queue's triggers fire.
-const SETTINGS: [(&CStr, &CStr); 5] = [
+const TRANSACTION_SETTINGS: [(&CStr, &CStr); 5] = [
     (c"lock_timeout", c"10s"),
     (c"deadlock_timeout", c"100ms"),
     (c"jit", c"off"),
@@ -278,7 +278,9 @@ unsafe fn apply_transaction_settings() {
         if !pg_sys::FirstSnapshotSet {
             pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
         }
-        for (name, value) in PARSING.into_iter().chain(KEY_TEXT).chain(SETTINGS) {
+        for (name, value) in
+            PARSE_SETTINGS.into_iter().chain(KEY_TEXT_SETTINGS).chain(TRANSACTION_SETTINGS)
+        {
             set_local(name, value);
         }
     }

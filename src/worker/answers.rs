@@ -5,7 +5,7 @@
 mod ended;
 
 use crate::answer::request as requests;
-use crate::answer::request::{Finish, Problem, Request};
+use crate::answer::request::{AnswerRequest, Finish, Problem};
 use crate::models::call_log;
 use crate::models::call_log::Record;
 use crate::models::remote;
@@ -21,7 +21,7 @@ use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
 use rag::answer::generate::{GeneratedAnswer, generate};
 use rag::model::watch;
-use rag::remote::{Blocking, Cancel, Kind};
+use rag::remote::{Blocking, Cancel, RemoteKind};
 use rag::{Error, Result};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -48,13 +48,13 @@ pub struct Answers {
     ended: Vec<Ended>,
     /// How many of `ended`, from the first, could not be written because their rows are locked.
     held: usize,
-    looked: Option<Instant>,
-    tidied: Option<Instant>,
+    looked_at: Option<Instant>,
+    tidied_at: Option<Instant>,
     ready_at: Option<i64>,
 }
 
 struct Running {
-    request: Request,
+    request: AnswerRequest,
     remote: Remote,
     outcome: Receiver<Result<GeneratedAnswer>>,
     cancel: Cancel,
@@ -65,8 +65,8 @@ impl Answers {
     /// For requests of `role` and of roles whose privileges it has.
     pub fn of(role: Oid) -> Self {
         let (running, ended, held) = (Vec::new(), Vec::new(), 0);
-        let (looked, tidied, ready_at) = (None, None, None);
-        Self { role, running, ended, held, looked, tidied, ready_at }
+        let (looked_at, tidied_at, ready_at) = (None, None, None);
+        Self { role, running, ended, held, looked_at, tidied_at, ready_at }
     }
 
     /// Writes ended answers and begins requests. `is_wake_requested`: there may be new ones.
@@ -75,7 +75,8 @@ impl Answers {
             host.reached("answered");
         }
         // A process that is about to exit looks once more: it may have been woken meanwhile.
-        let is_due = self.is_done() || self.looked.is_none_or(|at| at.elapsed() >= POLL_INTERVAL);
+        let is_due =
+            self.is_done() || self.looked_at.is_none_or(|at| at.elapsed() >= POLL_INTERVAL);
         let has_written = (is_due || self.ended.len() > self.held) && self.write(host)?;
         let has_begun = (is_due || is_wake_requested || has_written) && self.look(host)?;
         Ok(if has_written || has_begun {
@@ -157,10 +158,10 @@ impl Answers {
         self.ended.retain_mut(|ended| match written.next().flatten() {
             Some(finish) => {
                 ended.records.clear();
-                if finish != Finish::Held {
+                if finish != Finish::RowLocked {
                     ended.count();
                 }
-                finish == Finish::Held
+                finish == Finish::RowLocked
             }
             None => true,
         });
@@ -170,29 +171,29 @@ impl Answers {
 
     /// Reads the queue; whether a request was begun.
     fn look(&mut self, host: &Host) -> Result<bool, Failed> {
-        self.looked = Some(Instant::now());
+        self.looked_at = Some(Instant::now());
         self.tidy(host)?;
         let room =
             if self.ended.len() < MAX_UNWRITTEN { MAX_RUNNING - self.running.len() } else { 0 };
         let ids: Vec<Uuid> = self.running.iter().map(|running| running.request.id).collect();
         let held: Vec<Uuid> = self.ended.iter().map(|ended| ended.request.id).collect();
         let role = self.role;
-        let (unwanted, claimed, ready_at) = host.transaction(|| {
-            let unwanted =
-                if ids.is_empty() { Vec::new() } else { requests::unwanted(ids.clone()) };
+        let (canceled, claimed, ready_at) = host.transaction(|| {
+            let canceled =
+                if ids.is_empty() { Vec::new() } else { requests::canceled(ids.clone()) };
             let ready_at = requests::ready_at();
             if room == 0 || ready_at.is_none_or(|at| at > now()) {
-                return Ok((unwanted, Vec::new(), ready_at));
+                return Ok((canceled, Vec::new(), ready_at));
             }
             let claimed = requests::claim(room, role, held.clone()).into_iter().map(|request| {
                 let remote = open(&request);
                 (request, remote)
             });
-            Ok((unwanted, claimed.collect::<Vec<_>>(), requests::ready_at()))
+            Ok((canceled, claimed.collect::<Vec<_>>(), requests::ready_at()))
         })?;
         self.ready_at = ready_at;
         for running in &self.running {
-            if unwanted.contains(&running.request.id) {
+            if canceled.contains(&running.request.id) {
                 running.cancel.set();
             }
         }
@@ -209,10 +210,10 @@ impl Answers {
 
     /// Every [`CLEANUP_INTERVAL`], fails requests whose worker is gone and deletes those that ended long ago.
     fn tidy(&mut self, host: &Host) -> Result<(), Failed> {
-        if self.tidied.is_some_and(|at| at.elapsed() < CLEANUP_INTERVAL) {
+        if self.tidied_at.is_some_and(|at| at.elapsed() < CLEANUP_INTERVAL) {
             return Ok(());
         }
-        let is_first = self.tidied.is_none();
+        let is_first = self.tidied_at.is_none();
         let tidy = |notifies: bool| {
             host.transaction(|| {
                 let copied = if is_first { requests::release_copied() } else { Vec::new() };
@@ -226,11 +227,11 @@ impl Answers {
             Err(failed) if !failed.is_cancel() => tidy(false)?,
             tidied => tidied?,
         }
-        self.tidied = Some(Instant::now());
+        self.tidied_at = Some(Instant::now());
         Ok(())
     }
 
-    fn begin(&mut self, mut request: Request, remote: Result<Remote>) {
+    fn begin(&mut self, mut request: AnswerRequest, remote: Result<Remote>) {
         let begun = remote.and_then(|remote| Ok((ask(&mut request, &remote)?, remote)));
         match begun {
             Ok(((outcome, cancel), remote)) => {
@@ -270,13 +271,13 @@ impl Running {
 }
 
 /// The model of a request, on behalf of its role, which may have lost the right to use it.
-fn open(request: &Request) -> Result<Remote> {
+fn open(request: &AnswerRequest) -> Result<Remote> {
     let found = remote::find_for(&request.model, request.role)?;
     let mut remote = found.ok_or_else(|| {
         Error::undefined(format!("generator \"{}\" does not exist", request.model))
             .with_hint("It was dropped after the question was submitted.")
     })?;
-    remote::require(&remote, Kind::Generator)?;
+    remote::require(&remote, RemoteKind::Generator)?;
     if role_name(request.role).is_none() {
         return Err(Error::undefined("the role that submitted the question was dropped")
             .with_hint("Submit it again as a role that there is."));
@@ -290,7 +291,7 @@ fn open(request: &Request) -> Result<Remote> {
 
 /// Calls the model on a thread of its own.
 fn ask(
-    request: &mut Request,
+    request: &mut AnswerRequest,
     remote: &Remote,
 ) -> Result<(Receiver<Result<GeneratedAnswer>>, Cancel)> {
     let (client, cancel) = (remote.shared(), Cancel::default());

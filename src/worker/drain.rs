@@ -50,8 +50,7 @@ pub struct Drain {
     /// Why a generation is retried later; `rag_work()` raises it when the rest of the queue is drained.
     outage: Option<Failed>,
     conflicts: u32,
-    /// `None` before the first turn, which looks at all generations.
-    merges: Option<Merges>,
+    merges: Merges,
     /// When old log entries were last deleted.
     pruned: Option<Instant>,
 }
@@ -90,7 +89,7 @@ impl Drain {
             generations: HashMap::new(),
             outage: None,
             conflicts: 0,
-            merges: None,
+            merges: Merges::default(),
             pruned: None,
         }
     }
@@ -203,13 +202,11 @@ impl Drain {
         Ok(TurnEnd::Idle { ready_at, is_claimed })
     }
 
-    /// Merges segments of generations that had jobs at the last turn, all at the first; whether there are more to merge.
+    /// Merges segments of generations that had jobs at the last turn; whether there are more to merge.
     fn merge(&mut self, work: &[PendingWork]) -> Result<bool, Failed> {
-        let is_first = self.merges.is_none();
-        let merges = self.merges.get_or_insert_default();
-        let has_more = if is_first { false } else { merges.run(&self.host)? };
-        for work in work.iter().filter(|work| is_first || work.has_jobs()) {
-            merges.add(work.generation);
+        let has_more = self.merges.run(&self.host)?;
+        for work in work.iter().filter(|work| work.has_jobs()) {
+            self.merges.add(work.generation);
         }
         Ok(has_more)
     }

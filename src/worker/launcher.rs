@@ -15,11 +15,11 @@ use pgrx::{pg_guard, pg_sys};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long work may wait for busy workers before another is started, and how often to check.
-const WAIT: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(500);
+/// How long a wake request may wait for busy workers before another worker is started, and how often to check.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+const BUSY_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a database's worker may look for work before the worker of the next database is started.
-const PROBE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Registers the launcher with a server that will serve clients.
 pub fn init() {
@@ -53,8 +53,8 @@ pub unsafe extern "C-unwind" fn rag_pg_launcher_main(_arg: pg_sys::Datum) {
             workers: Vec::new(),
             probes: VecDeque::new(),
             probing: None,
-            listed: None,
-            waiting: HashMap::new(),
+            listed_at: None,
+            unserved_since: HashMap::new(),
         }
         .run();
     }
@@ -68,28 +68,32 @@ struct Launcher {
     /// The database being probed, and since when.
     probing: Option<(pg_sys::Oid, Instant)>,
     /// When databases were last listed.
-    listed: Option<Instant>,
+    listed_at: Option<Instant>,
     /// Databases whose busy workers have not taken a wake request, and since when.
-    waiting: HashMap<pg_sys::Oid, Instant>,
+    unserved_since: HashMap<pg_sys::Oid, Instant>,
 }
 
 impl Launcher {
     fn run(mut self) {
         loop {
             self.workers.retain(|(.., worker)| is_alive(worker));
-            let most = guc::worker::workers();
-            if most > 0 {
+            let max_workers = guc::worker::workers();
+            if max_workers > 0 {
                 self.probe();
                 self.wake_due();
-                self.start(most);
+                self.start(max_workers);
             }
-            wait(if most > 0 { self.sleep_time(most) } else { guc::worker::naptime() });
+            wait(if max_workers > 0 {
+                self.sleep_time(max_workers)
+            } else {
+                guc::worker::naptime()
+            });
         }
     }
 
-    /// Every `rag_pg.naptime`, has a worker look for work in each database, one after the other.
+    /// Every `rag_pg.worker_naptime`, has a worker look for work in each database, one after the other.
     fn probe(&mut self) {
-        if self.listed.is_none_or(|at| at.elapsed() >= guc::worker::naptime()) {
+        if self.listed_at.is_none_or(|at| at.elapsed() >= guc::worker::naptime()) {
             let databases = databases();
             for (database, entry) in self.state.entries() {
                 if !databases.contains(&database) {
@@ -98,10 +102,10 @@ impl Launcher {
             }
             query_stats::forget_databases(|database| databases.contains(&database));
             self.probes = databases.into();
-            self.listed = Some(Instant::now());
+            self.listed_at = Some(Instant::now());
         }
         if self.probing.is_some_and(|(database, since)| {
-            self.workers_of(database, WorkerKind::Index) > 0 && since.elapsed() < PROBE
+            self.workers_of(database, WorkerKind::Index) > 0 && since.elapsed() < PROBE_TIMEOUT
         }) {
             return;
         }
@@ -126,7 +130,7 @@ impl Launcher {
         }
     }
 
-    fn start(&mut self, most: usize) {
+    fn start(&mut self, max_workers: usize) {
         let state = self.state;
         for (database, entry) in state.entries() {
             for kind in WorkerKind::ALL {
@@ -136,7 +140,7 @@ impl Launcher {
                 let is_first = running == 0 && slots.take_wake_request();
                 let is_helper = kind == WorkerKind::Index
                     && running > 0
-                    && running < most
+                    && running < max_workers
                     && (entry.take_helper_request() | self.has_waited(database, slots));
                 if !is_first && !is_helper {
                     continue;
@@ -155,11 +159,11 @@ impl Launcher {
     /// Whether a wake request has waited for busy workers for a while.
     fn has_waited(&mut self, database: pg_sys::Oid, slots: &WorkerSlots) -> bool {
         if !slots.is_wake_requested() {
-            self.waiting.remove(&database);
+            self.unserved_since.remove(&database);
             return false;
         }
-        let since = *self.waiting.entry(database).or_insert_with(Instant::now);
-        since.elapsed() >= WAIT && self.waiting.remove(&database).is_some()
+        let since = *self.unserved_since.entry(database).or_insert_with(Instant::now);
+        since.elapsed() >= BUSY_WAIT && self.unserved_since.remove(&database).is_some()
     }
 
     fn slots(&self) -> impl Iterator<Item = (pg_sys::Oid, WorkerKind, &'static WorkerSlots)> {
@@ -174,18 +178,18 @@ impl Launcher {
         self.workers.iter().filter(|(of, by, _)| (*of, *by) == (database, kind)).count()
     }
 
-    fn sleep_time(&self, most: usize) -> Duration {
+    fn sleep_time(&self, max_workers: usize) -> Duration {
         let naptime = guc::worker::naptime();
-        let since = self.listed.map_or(naptime, |at| at.elapsed());
+        let since = self.listed_at.map_or(naptime, |at| at.elapsed());
         let mut time = naptime.saturating_sub(since).max(Duration::from_millis(100));
         if !self.probes.is_empty() || self.probing.is_some() {
-            time = time.min(PROBE);
+            time = time.min(PROBE_TIMEOUT);
         }
         for (database, kind, slots) in self.slots() {
             match self.workers_of(database, kind) {
-                0 if slots.is_wake_requested() => time = time.min(PROBE),
-                running if running > 0 && kind == WorkerKind::Index && running < most => {
-                    time = time.min(LOOK);
+                0 if slots.is_wake_requested() => time = time.min(PROBE_TIMEOUT),
+                running if running > 0 && kind == WorkerKind::Index && running < max_workers => {
+                    time = time.min(BUSY_CHECK_INTERVAL);
                 }
                 _ => {}
             }

@@ -21,22 +21,22 @@ use std::time::{Duration, Instant};
 /// A worker that was idle for this long exits.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle worker checks whether a session waits for its database, which it does for five seconds.
-const CHECK_DATABASE: Duration = Duration::from_secs(1);
+const DATABASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to look for work without shared memory, where no process sets this one's latch.
-const POLL: Duration = Duration::from_millis(200);
-/// How often to look for results of other threads.
-const POLL_THREADS: Duration = Duration::from_millis(20);
+const LATCHLESS_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How often to look for results while other threads of this process work.
+const THREADS_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often to look for changes of a prepared transaction while one exists.
-const POLL_PREPARED: Duration = Duration::from_secs(1);
+const PREPARED_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the queue itself.
-const PAUSE: Duration = Duration::from_secs(5);
+const FAILURE_DELAY: Duration = Duration::from_secs(5);
 
 /// Entry point of indexing workers; the argument is the database, the extra text the transaction to wait for.
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
-    serve(argument, WorkerKind::Index, || {
+    run_worker(argument, WorkerKind::Index, || {
         lower_priority();
         model::set_threads(guc::worker::threads());
         Drain::new(Host::worker(), None)
@@ -48,25 +48,25 @@ pub unsafe extern "C-unwind" fn rag_pg_worker_main(argument: pg_sys::Datum) {
 #[unsafe(no_mangle)]
 #[doc(hidden)]
 pub unsafe extern "C-unwind" fn rag_pg_answer_worker_main(argument: pg_sys::Datum) {
-    serve(argument, WorkerKind::Answer, || AnswerWork::new(Host::worker()));
+    run_worker(argument, WorkerKind::Answer, || AnswerWork::new(Host::worker()));
 }
 
-fn serve<W: Work>(argument: pg_sys::Datum, kind: WorkerKind, begin: impl FnOnce() -> W) {
+fn run_worker<W: Work>(argument: pg_sys::Datum, kind: WorkerKind, begin: impl FnOnce() -> W) {
     attach();
     // SAFETY: the process that registered this worker passed an OID.
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let transaction: u32 = BackgroundWorker::get_extra().parse().unwrap_or_default();
-    if !prepare(transaction, kind) {
+    if !wait_for_registrant(transaction, kind) {
         return;
     }
     if let Some(registration) = Registration::new(database, kind) {
-        Worker { work: begin(), kind, registration, next: None }.run();
+        Worker { work: begin(), kind, registration, next_ready_at: None }.run();
     }
 }
 
-/// Waits for the end of the transaction that started this worker. False if the extension does not exist.
-fn prepare(transaction: u32, kind: WorkerKind) -> bool {
+/// Waits for the end of the transaction that registered this worker. False if the extension does not exist.
+fn wait_for_registrant(transaction: u32, kind: WorkerKind) -> bool {
     let host = Host::worker();
     let waited = host.transaction(|| {
         if transaction != 0 {
@@ -112,7 +112,7 @@ impl Registration {
             return admission.running.try_exclusive().then_some(Self::Lock(admission));
         };
         let slots = state.entry(database)?.slots(kind);
-        if !slots.register_worker(kind.most_workers()) {
+        if !slots.register_worker(kind.max_workers()) {
             return None;
         }
         // SAFETY: the slots lie in shared memory, which outlives the process.
@@ -132,7 +132,7 @@ impl Registration {
     }
 
     /// When to look for changes of a prepared transaction, if one exists.
-    fn prepared_due(self, kind: WorkerKind) -> Option<i64> {
+    fn prepared_check_due(self, kind: WorkerKind) -> Option<i64> {
         if matches!(self, Self::Lock(_)) {
             return None; // The worker does not exit while `writing` is held.
         }
@@ -141,7 +141,7 @@ impl Registration {
             writing.release();
             return None;
         }
-        Some(now() + micros(POLL_PREPARED))
+        Some(now() + micros(PREPARED_POLL_INTERVAL))
     }
 }
 
@@ -154,7 +154,7 @@ unsafe extern "C-unwind" fn unregister(code: std::ffi::c_int, slots: pg_sys::Dat
         && let Some(state) = shared_state()
     {
         // It was terminated, or failed: its work is still to be done.
-        slots.set_wake_at(Some(now() + micros(PAUSE)));
+        slots.set_wake_at(Some(now() + micros(FAILURE_DELAY)));
         state.wake_launcher();
     }
 }
@@ -164,7 +164,7 @@ struct Worker<W> {
     kind: WorkerKind,
     registration: Registration,
     /// When the next job is due, as a `timestamptz`, as far as is known.
-    next: Option<i64>,
+    next_ready_at: Option<i64>,
 }
 
 impl<W: Work> Worker<W> {
@@ -190,7 +190,7 @@ impl<W: Work> Worker<W> {
                 }
                 Ok(TurnEnd::Underway) => {
                     worked_at = Some(Instant::now());
-                    wait(POLL_THREADS);
+                    wait(THREADS_POLL_INTERVAL);
                 }
                 Ok(TurnEnd::Idle { .. }) => {
                     let is_timed_out = worked_at.is_none_or(|at| at.elapsed() >= IDLE_TIMEOUT);
@@ -203,7 +203,7 @@ impl<W: Work> Worker<W> {
                 Err(_) if has_extension(self.work.host()) == Some(false) => break,
                 Err(failed) => {
                     failed.warn();
-                    wait(PAUSE);
+                    wait(FAILURE_DELAY);
                 }
             }
         }
@@ -214,8 +214,8 @@ impl<W: Work> Worker<W> {
         let is_wake_requested = self.registration.take_wake_request();
         let turn = self.work.turn(is_wake_requested)?;
         if let TurnEnd::Idle { ready_at, .. } = turn {
-            let times = [ready_at, self.registration.prepared_due(self.kind)];
-            self.next = times.into_iter().flatten().min();
+            let times = [ready_at, self.registration.prepared_check_due(self.kind)];
+            self.next_ready_at = times.into_iter().flatten().min();
         }
         Ok(turn)
     }
@@ -225,17 +225,17 @@ impl<W: Work> Worker<W> {
         self.work.host().reached("leaving");
         match self.registration {
             Registration::Latch(slots) => {
-                slots.set_wake_at(self.next);
+                slots.set_wake_at(self.next_ready_at);
                 slots.unregister_worker();
-                !slots.take_wake_request() || !slots.register_worker(self.kind.most_workers())
+                !slots.take_wake_request() || !slots.register_worker(self.kind.max_workers())
             }
             Registration::Lock(WorkerLocks { running, writing }) => {
-                if self.next.is_some() || !writing.try_exclusive() {
+                if self.next_ready_at.is_some() || !writing.try_exclusive() {
                     return false;
                 }
                 // Transactions that committed since the last look relied on this worker.
                 let is_idle =
-                    matches!(self.turn(), Ok(TurnEnd::Idle { .. })) && self.next.is_none();
+                    matches!(self.turn(), Ok(TurnEnd::Idle { .. })) && self.next_ready_at.is_none();
                 if is_idle {
                     running.release();
                 }
@@ -248,9 +248,11 @@ impl<W: Work> Worker<W> {
     fn sleep_time(&self, worked_at: Option<Instant>) -> Duration {
         let idle = worked_at.map_or(IDLE_TIMEOUT, |at| at.elapsed());
         let time = match self.registration {
-            Registration::Latch(_) => IDLE_TIMEOUT.saturating_sub(idle).clamp(POLL, CHECK_DATABASE),
-            Registration::Lock(_) => POLL,
+            Registration::Latch(_) => IDLE_TIMEOUT
+                .saturating_sub(idle)
+                .clamp(LATCHLESS_POLL_INTERVAL, DATABASE_CHECK_INTERVAL),
+            Registration::Lock(_) => LATCHLESS_POLL_INTERVAL,
         };
-        self.next.map_or(time, |at| time.min(until(at)))
+        self.next_ready_at.map_or(time, |at| time.min(until(at)))
     }
 }

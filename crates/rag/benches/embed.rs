@@ -80,7 +80,7 @@ fn open() -> LocalModel {
     let models = path("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models");
     let library = path("ORT_DYLIB_PATH", "/usr/local/lib/rag_pg/libonnxruntime.so");
     let located = Store::new(models).locate("all-MiniLM-L6-v2").expect("make setup installs it");
-    LocalModel::open(located, session::Options::new(library)).expect("the model opens")
+    LocalModel::open(located, session::SessionOptions::new(library)).expect("the model opens")
 }
 
 /// The chunks of every tenth page, as a collection would embed them.

@@ -20,7 +20,7 @@ pub use quotable::{Sentence, sentences};
 use crate::rerank::TokenBits;
 use std::ops::Range;
 
-/// The least confidence that counts as an answer of the default model from [`MANY_PASSAGES`] or more.
+/// The least confidence that counts as an answer of the default model from [`FULL_THRESHOLD_PASSAGES`] or more.
 ///
 /// Calibrated on `SQuAD`'s development set with all-MiniLM-L6-v2 (8-bit): see
 /// `docs/reference/answer.md`.
@@ -29,10 +29,10 @@ pub const DEFAULT_THRESHOLD: f64 = 0.40;
 /// Passages from which on [`Options::threshold`] counts in full. The best of many unrelated
 /// passages is like the question by chance, the best of a few is not: the 97th percentile of
 /// confidence is 0.29 over five of them, while the median is 0.35 over two thousand.
-const MANY_PASSAGES: f64 = 2000.0;
+const FULL_THRESHOLD_PASSAGES: f64 = 2000.0;
 
-/// How much less counts for each power of ten below [`MANY_PASSAGES`].
-const LESS_PER_POWER: f64 = 0.03;
+/// How much the threshold falls for each power of ten below [`FULL_THRESHOLD_PASSAGES`].
+const THRESHOLD_PER_DECADE: f64 = 0.03;
 
 /// [`Answer::text`] when nothing fits.
 pub const NO_ANSWER: &str = "The passages do not answer the question.";
@@ -75,9 +75,9 @@ impl Default for Options {
 
 impl Options {
     /// The least confidence that counts here.
-    fn least_confidence(&self) -> f64 {
-        let powers = (MANY_PASSAGES / self.searched.max(1) as f64).log10().max(0.0);
-        self.threshold - LESS_PER_POWER * powers
+    fn min_confidence(&self) -> f64 {
+        let powers = (FULL_THRESHOLD_PASSAGES / self.searched.max(1) as f64).log10().max(0.0);
+        self.threshold - THRESHOLD_PER_DECADE * powers
     }
 }
 

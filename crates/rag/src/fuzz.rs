@@ -3,16 +3,17 @@
 #![allow(missing_docs, reason = "a target's name and laws are its documentation")]
 use crate::answer::{generate, stream};
 use crate::chunk::{Format, Options, chunk};
+use crate::inverted::{Index, Inline, Posting, Reader, Scored, Segment, Sink, TopK, merge};
 use crate::model::generator::{Conversation, Generated, Generator};
-use crate::model::import::source::Source;
+use crate::model::import::source::ModelSource;
 use crate::model::manifest::{Manifest, Precision};
 use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
-use crate::remote::{Address, Egress, Estimator};
+use crate::remote::{Egress, Estimator, Url};
 use crate::rerank::{TokenBits, max_sim};
-use crate::search::{Query, filter, script};
+use crate::search::{Bm25, Query, filter, script};
 use crate::{Result, answer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::ops::Range;
 use zip::write::SimpleFileOptions;
@@ -21,7 +22,7 @@ use zip::write::SimpleFileOptions;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; `fuzz/fuzz_targets` has a file for each.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("html", html),
     ("markdown", markdown),
     ("plain", plain),
@@ -30,11 +31,12 @@ pub const TARGETS: [Target; 13] = [
     ("claims", claims),
     ("sse", sse),
     ("replies", replies),
-    ("addresses", addresses),
+    ("urls", urls),
     ("tokenizer", tokenizer),
     ("weights", weights),
     ("wheel", wheel),
     ("wire", wire),
+    ("inverted", inverted),
 ];
 
 /// Takes a byte off the front; 0 where there is none.
@@ -167,8 +169,8 @@ pub fn claims(mut data: &[u8]) {
         assert_eq!(quote, citation.quote);
     }
     let texts = shown.iter().filter_map(|piece| match piece {
-        stream::Piece::Text(text) => Some(&**text),
-        stream::Piece::Citation(_) => None,
+        stream::AnswerPiece::Text(text) => Some(&**text),
+        stream::AnswerPiece::Citation(_) => None,
     });
     let texts: Vec<&str> = texts.collect();
     if written.status == answer::Status::Answered {
@@ -188,12 +190,12 @@ pub fn replies(data: &[u8]) {
     crate::remote::fuzz::replies(data);
 }
 
-pub fn addresses(data: &[u8]) {
+pub fn urls(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Ok(address) = Address::parse(&text) {
-        let spelled = address.to_string();
-        assert_eq!(Address::parse(&spelled).ok(), Some(address.clone()), "{spelled}");
-        assert!(address.covers(&address.below("/embeddings")), "{spelled}");
+    if let Ok(url) = Url::parse(&text) {
+        let spelled = url.to_string();
+        assert_eq!(Url::parse(&spelled).ok(), Some(url.clone()), "{spelled}");
+        assert!(url.covers(&url.below("/embeddings")), "{spelled}");
     }
     if let Ok(egress) = Egress::parse(&text) {
         for ip in ["169.254.169.254", "fd00:ec2::254"] {
@@ -260,7 +262,7 @@ pub fn wheel(data: &[u8]) {
     let bytes = if data.starts_with(b"PK") { Some(data.to_vec()) } else { zipped(data) };
     let Some(bytes) = bytes else { return };
     file.0.write_all(&bytes).expect("room for a file");
-    let Ok(source) = Source::open(&file.1) else { return };
+    let Ok(source) = ModelSource::open(&file.1) else { return };
     for precision in [Precision::Int8, Precision::Fp32] {
         let options =
             import::Options { name: "m".to_owned(), precision, origin: "here".to_owned() };
@@ -312,6 +314,65 @@ fn tempfile() -> std::io::Result<Temporary> {
     let name = format!("rag-fuzz-{}-{thread:?}.zip", std::process::id());
     let path = std::env::temp_dir().join(name);
     Ok(Temporary(std::fs::File::create(&path)?, path))
+}
+
+/// Each lexeme's postings.
+fn lists(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Posting>>> {
+    let mut reader = Reader::new(Inline::from(bytes));
+    let (mut lists, mut postings) = (BTreeMap::new(), Vec::new());
+    while let Some(lexeme) = reader.next_list(&mut postings)? {
+        let lexeme = lexeme.to_owned();
+        assert!(postings.is_sorted_by(|a, b| a.chunk < b.chunk), "ids ascend");
+        assert!(lists.insert(lexeme, postings.clone()).is_none(), "lexemes ascend");
+    }
+    Ok(lists)
+}
+
+pub fn inverted(data: &[u8]) {
+    let (read, bm25) = (lists(data), Bm25::new(1e3, 40.0));
+    let lexemes: Vec<String> = match &read {
+        Ok(lists) => lists.keys().take(3).cloned().collect(),
+        Err(error) => {
+            assert_eq!(error.sqlstate(), "XX001");
+            vec!["a".into(), "lexeme7".into()]
+        }
+    };
+    let lexemes: Vec<&str> = lexemes.iter().map(String::as_str).collect();
+    let lists = Inline::from(data);
+    let index =
+        Index { segments: vec![Segment { is_deletion: false, chunks: 9, length: 9, lists }] };
+    let idf = [2.0, 0.5, 1.0];
+    let query =
+        TopK { idf: &idf[..lexemes.len()], bm25, k: 5, among: None, after: None, budget: u64::MAX };
+    let terms = index.terms(&lexemes, &mut || Ok(()));
+    let best = terms.and_then(|terms| {
+        terms.frequencies_among(&[1, 2, 70], &mut || Ok(()))?;
+        terms.holding_all(100, &mut || Ok(()))?;
+        terms.top_k(&query, &mut || Ok(()))
+    });
+    let Ok(read) = read else {
+        assert!(best.is_ok() || best.is_err_and(|error| error.sqlstate() == "XX001"));
+        return;
+    };
+    // What reads as whole has bounds that hold, so that the best are those of all.
+    let mut scores: BTreeMap<i64, f64> = BTreeMap::new();
+    for (lexeme, idf) in lexemes.iter().zip(idf) {
+        for posting in &read[*lexeme] {
+            *scores.entry(posting.chunk).or_default() += TopK::summand(&bm25, idf, *posting);
+        }
+    }
+    let mut all: Vec<Scored> =
+        scores.into_iter().map(|(chunk, score)| Scored { score, chunk }).collect();
+    all.sort_unstable();
+    all.truncate(5);
+    assert_eq!(best.expect("what reads as whole can be searched").best, all);
+    let (mut again, mut none) = (Vec::new(), Vec::new());
+    let (live, deletions) = (Sink::Inline(&mut again), Sink::Inline(&mut none));
+    merge(vec![Inline::from(data)], Vec::new(), live, deletions, &mut || Ok(())).expect("whole");
+    let read: Vec<_> = read.into_iter().filter(|(_, list)| !list.is_empty()).collect();
+    let again =
+        if again.is_empty() { BTreeMap::new() } else { self::lists(&again).expect("whole") };
+    assert_eq!(again.into_iter().collect::<Vec<_>>(), read);
 }
 
 /// Stored bytes: token bits, cited passages.

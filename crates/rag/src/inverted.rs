@@ -45,8 +45,9 @@ pub struct Posting {
 pub trait Lists {
     /// The row of part 0 with the greatest lexeme that is not greater than this one, by bytes.
     fn group(&self, lexeme: &str) -> Result<Option<Cow<'_, [u8]>>>;
-    /// A part of a long list, numbered from 1.
-    fn part(&self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>>;
+    /// A part of a long list: the row of this number, whose lexeme is empty. Numbers are the segment's, from 1; a list's follow each
+    /// other.
+    fn part(&self, part: u32) -> Result<Option<Cow<'_, [u8]>>>;
 }
 
 impl<L: Lists + ?Sized> Lists for Box<L> {
@@ -54,8 +55,8 @@ impl<L: Lists + ?Sized> Lists for Box<L> {
         (**self).group(lexeme)
     }
 
-    fn part(&self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
-        (**self).part(lexeme, part)
+    fn part(&self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
+        (**self).part(part)
     }
 }
 

@@ -20,9 +20,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 /// Bytes of the reserve: more than anything allocates between two checkpoints that does not ask before.
-const RESERVE: usize = 16 << 20;
+const RESERVE_BYTES: usize = 16 << 20;
 /// Smaller needs are the reserve's.
-const SMALL: usize = 1 << 20;
+const SMALL_REQUEST: usize = 1 << 20;
 
 static RESERVED: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 /// An allocation has failed since the last check.
@@ -117,7 +117,7 @@ pub fn check() -> Result<()> {
 /// An error unless there are `bytes` of memory now. What they are needed for comes right after.
 pub fn require(bytes: usize) -> Result<()> {
     check()?;
-    if bytes < SMALL {
+    if bytes < SMALL_REQUEST {
         return Ok(());
     }
     let block = map(bytes).ok_or_else(out_of_memory)?;
@@ -167,11 +167,11 @@ fn fallibly<T>(allocate: impl FnOnce() -> T) -> T {
 }
 
 fn reserve_again() -> bool {
-    let Some(block) = map(RESERVE) else { return false };
+    let Some(block) = map(RESERVE_BYTES) else { return false };
     grow_stack();
     let other = RESERVED.compare_exchange(null_mut(), block, AcqRel, Relaxed);
     if other.is_err() {
-        unmap(block, RESERVE);
+        unmap(block, RESERVE_BYTES);
     }
     true
 }
@@ -193,7 +193,7 @@ pub fn release_reserve() {
 fn give_back() -> bool {
     let block = RESERVED.swap(null_mut(), AcqRel);
     if !block.is_null() {
-        unmap(block, RESERVE);
+        unmap(block, RESERVE_BYTES);
     }
     !block.is_null()
 }

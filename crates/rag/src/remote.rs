@@ -6,7 +6,6 @@
 //! while the caller's checkpoint keeps running, so that a cancel acts at once even when the peer is
 //! silent. It has one deadline, retries included.
 mod adapt;
-mod address;
 mod call;
 mod cancel;
 mod check;
@@ -21,7 +20,7 @@ mod fault;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod generator;
-mod limit;
+mod pace;
 mod provider;
 mod record;
 mod reranker;
@@ -31,20 +30,21 @@ mod spec;
 mod stream;
 mod tokens;
 mod transport;
+mod url;
 
 pub use adapt::Adapted;
-pub use address::Address;
 pub use cancel::Cancel;
 pub use client::{Client, Connection};
 pub use egress::Egress;
 pub use embedder::{Embedder, Partial};
 pub use fault::{Blame, Fault};
 pub use generator::{Blocking, Generator};
-pub use limit::{Learnt, Limits, Pace, now};
-pub use provider::Kind;
+pub use pace::{Learnt, Limits, Pace, now};
+pub use provider::RemoteKind;
 pub use record::{Call, CallPurpose, Counted, Price};
 pub use reranker::Reranker;
-pub use secret::{Credential, Secret, Source};
+pub use secret::{Credential, KeySource, Secret};
 pub use spec::Spec;
 pub use tokens::{Estimator, estimate};
-pub use transport::Settings;
+pub use transport::ConnectionSettings;
+pub use url::Url;

@@ -10,7 +10,7 @@ use provider::server::Server;
 use rag::Result;
 use rag::answer::generate::{GeneratedAnswer, generate};
 use rag::answer::{NO_ANSWER, Status};
-use rag::remote::{Generator, Kind, Spec};
+use rag::remote::{Generator, RemoteKind, Spec};
 use serde_json::{Value, json};
 use support::{client, no_check, spec};
 
@@ -20,7 +20,7 @@ const PASSAGES: [&str; 2] = [
 ];
 
 fn answer(server: &Server, question: &str, passages: &[&str]) -> Result<GeneratedAnswer> {
-    let client = client(spec(server, Kind::Generator));
+    let client = client(spec(server, RemoteKind::Generator));
     generate(&Generator(&client), question, passages, None, &mut no_check)
 }
 
@@ -179,7 +179,7 @@ fn a_small_context_takes_the_best_passages() {
     let server = Server::start();
     let long = "word ".repeat(3000);
     let passages = [PASSAGES[0], &long, PASSAGES[1]];
-    let client = client(Spec { max_tokens: 2500, ..spec(&server, Kind::Generator) });
+    let client = client(Spec { max_tokens: 2500, ..spec(&server, RemoteKind::Generator) });
     let written =
         generate(&Generator(&client), "capital of Germany?", &passages, None, &mut no_check)
             .unwrap();

@@ -8,9 +8,9 @@ mod support;
 
 use provider::server::Server;
 use rag::answer::Status;
-use rag::answer::stream::{Next, Piece, Stream};
+use rag::answer::stream::{AnswerPiece, Next, Stream};
 use rag::model::generator::{Conversation, Turn};
-use rag::remote::{Cancel, Generator, Kind, Spec};
+use rag::remote::{Cancel, Generator, RemoteKind, Spec};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use support::{client, spec};
@@ -26,7 +26,8 @@ fn every_provider_streams_its_text() {
     for provider in ["openai", "azure", "cohere", "anthropic", "ollama"] {
         let server = Server::start();
         server.script(&[json!({"say": text})]);
-        let client = client(Spec { provider: provider.into(), ..spec(&server, Kind::Generator) });
+        let client =
+            client(Spec { provider: provider.into(), ..spec(&server, RemoteKind::Generator) });
         let mut bits = Vec::new();
         let mut say = |bit: &str| bits.push(bit.to_owned());
         let said =
@@ -49,7 +50,7 @@ fn a_server_that_does_not_stream_is_understood() {
     let server = Server::start();
     server.script(&[json!({"say": "Hello."})]);
     let parameters = json!({"stream": null}).as_object().unwrap().clone();
-    let client = client(Spec { parameters, ..spec(&server, Kind::Generator) });
+    let client = client(Spec { parameters, ..spec(&server, RemoteKind::Generator) });
     let mut streamed = String::new();
     let said =
         Generator(&client).stream(&hello(), &Cancel::default(), &mut |bit| streamed.push_str(bit));
@@ -63,7 +64,7 @@ fn a_stream_is_not_retried_after_its_first_text() {
     {
         let server = Server::start();
         server.always(json!(fault));
-        let client = client(spec(&server, Kind::Generator));
+        let client = client(spec(&server, RemoteKind::Generator));
         let mut streamed = 0;
         let question = Conversation {
             turns: vec![Turn {
@@ -81,7 +82,7 @@ fn a_stream_is_not_retried_after_its_first_text() {
     // Before the first bit trying again is fine.
     let server = Server::start();
     server.script(&[json!({"status": 500}), json!("reset"), json!({"say": "Hello."})]);
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let said = Generator(&client).stream(&hello(), &Cancel::default(), &mut |_| {});
     assert_eq!(said.unwrap().text, "Hello.");
 }
@@ -90,7 +91,7 @@ fn a_stream_is_not_retried_after_its_first_text() {
 fn a_cancel_ends_a_stream_at_once() {
     let server = Server::start();
     server.always(json!({"say": "A long story. ".repeat(99), "pause": 20}));
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let cancel = Cancel::default();
     let started = Instant::now();
     let said = Generator(&client).stream(&hello(), &cancel, &mut |_| {
@@ -107,9 +108,9 @@ fn a_cancel_ends_a_stream_at_once() {
 }
 
 /// All pieces of an answer whose model speaks in these bits, and its end.
-fn answer(reply: &str, bits: usize) -> (Vec<Piece>, Next) {
+fn answer(reply: &str, bits: usize) -> (Vec<AnswerPiece>, Next) {
     let server = Server::start();
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let passages =
         vec!["Paris is the capital of France.".to_owned(), "Berlin is in Germany.".to_owned()];
     let (mut stream, asked) = Stream::begin(&Generator(&client), "Where?", passages, None).unwrap();
@@ -135,8 +136,8 @@ fn claims_are_shown_when_they_are_proved() {
     for bits in [1, 5, 1000] {
         let (pieces, next) = answer(&reply, bits);
         let texts = pieces.iter().filter_map(|piece| match piece {
-            Piece::Text(text) => Some(text.as_str()),
-            Piece::Citation(_) => None,
+            AnswerPiece::Text(text) => Some(text.as_str()),
+            AnswerPiece::Citation(_) => None,
         });
         assert_eq!(texts.collect::<Vec<_>>(), ["In Berlin. [1]", "In Paris. [2]"]);
         assert_eq!(pieces.len(), 4, "each with its citation before it");

@@ -5,10 +5,10 @@ mod bert_reference;
 mod tiny_model;
 
 use bert_reference::Reference;
-use rag::model::import::source::Source;
+use rag::model::import::source::ModelSource;
 use rag::model::import::{Imported, Options, import};
 use rag::model::manifest::Precision;
-use rag::model::session::{Batch, Options as SessionOptions, Output, Session};
+use rag::model::session::{Batch, Output, Session, SessionOptions};
 use rag::model::tokenizer::Input;
 use safetensors::Dtype;
 use serde_json::json;
@@ -17,7 +17,7 @@ use tiny_model::{HIDDEN, Random, TinyModel};
 fn imported(model: &TinyModel, precision: Precision) -> Imported {
     let directory = tempfile::tempdir().unwrap();
     model.write(directory.path());
-    let source = Source::open(directory.path()).unwrap();
+    let source = ModelSource::open(directory.path()).unwrap();
     let options = Options { name: "tiny".into(), precision, origin: String::new() };
     import(&source, &options).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Laws of embedding with the default model, through ONNX Runtime, without a server.
 use rag::Error;
-use rag::model::session::Options;
+use rag::model::session::SessionOptions;
 use rag::model::store::Store;
 use rag::model::{Detail, Embedder, Embedding, LocalModel, Purpose, Reranker};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,16 @@ fn models() -> PathBuf {
     from_environment("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models")
 }
 
-fn options() -> Options {
-    Options::new(from_environment("ORT_DYLIB_PATH", "/usr/local/lib/rag_pg/libonnxruntime.so"))
+fn options() -> SessionOptions {
+    SessionOptions::new(from_environment(
+        "ORT_DYLIB_PATH",
+        "/usr/local/lib/rag_pg/libonnxruntime.so",
+    ))
 }
 
 const MODEL: &str = "all-MiniLM-L6-v2";
 
-fn open_with(options: Options) -> LocalModel {
+fn open_with(options: SessionOptions) -> LocalModel {
     let located = Store::new(models()).locate(MODEL).expect("make setup installs the model");
     LocalModel::open(located, options).expect("the model opens")
 }
@@ -166,7 +169,7 @@ fn a_checkpoint_ends_the_work_between_batches() {
 
 #[test]
 fn a_checkpoint_ends_the_work_inside_a_run() {
-    let model = open_with(Options { watch_after: Duration::ZERO, ..options() });
+    let model = open_with(SessionOptions { watch_after: Duration::ZERO, ..options() });
     let text = "word ".repeat(200);
     let texts = vec![text.as_str(); 5];
     let watched = embed(&model, &texts, Detail::Vector).swap_remove(0).vector;
@@ -183,7 +186,7 @@ fn a_checkpoint_ends_the_work_inside_a_run() {
 
 #[test]
 fn more_threads_give_the_same_vectors() {
-    let two = open_with(Options { threads: 2, ..options() });
+    let two = open_with(SessionOptions { threads: 2, ..options() });
     let text = "Threads do not change what a text means.";
     assert!(dot(&vector(&two, text), &vector(&open(), text)) > 0.9999);
 }

@@ -5,8 +5,8 @@ mod hub;
 mod tiny_model;
 
 use hub::{Reply, Request, Server};
-use rag::model::hub::{Settings, Snapshot};
-use rag::model::import::source::Source;
+use rag::model::hub::{HubSettings, Snapshot};
+use rag::model::import::source::ModelSource;
 use rag::model::import::{Options, import};
 use rag::model::manifest::{Precision, hex, sha256_hex};
 use rag::{Error, Result};
@@ -54,14 +54,14 @@ fn serve(
     })
 }
 
-fn settings(server: &Server) -> Settings {
-    let mut settings = Settings::new(&server.address, Some("hf_secret"));
+fn settings(server: &Server) -> HubSettings {
+    let mut settings = HubSettings::new(&server.address, Some("hf_secret"));
     settings.pause = Duration::from_millis(1);
     settings.timeout = Duration::from_secs(5);
     settings
 }
 
-fn open(settings: Settings) -> Result<Snapshot> {
+fn open(settings: HubSettings) -> Result<Snapshot> {
     Snapshot::open(settings, MODEL, "main", Box::new(|_, _, _| ()))
 }
 
@@ -98,12 +98,12 @@ fn a_pulled_model_is_the_imported_one() {
     model.write(directory.path());
     let options =
         Options { name: "tiny".into(), precision: Precision::Int8, origin: String::new() };
-    let expected = import(&Source::open(directory.path()).unwrap(), &options).unwrap();
+    let expected = import(&ModelSource::open(directory.path()).unwrap(), &options).unwrap();
 
     let server = serve(model.files(), |_, _| None);
     let snapshot = open(settings(&server)).unwrap();
     assert_eq!(snapshot.commit(), COMMIT);
-    let pulled = import(&Source::Hub(snapshot), &options).unwrap();
+    let pulled = import(&ModelSource::Hub(snapshot), &options).unwrap();
     assert!(pulled == expected);
     let requests = server.requests();
     assert!(requests.iter().all(|r| r.headers["authorization"] == "Bearer hf_secret"));
@@ -239,7 +239,7 @@ fn answers_that_are_no_hubs_are_refused() {
         assert_eq!(open(settings(&server)).err().expect("refused").sqlstate(), "08000");
     }
     for endpoint in ["", "hub.example", "ftp://hub.example", "http://", "https://a:b@hub.example"] {
-        let error = open(Settings::new(endpoint, None)).err().expect("refused");
+        let error = open(HubSettings::new(endpoint, None)).err().expect("refused");
         assert_eq!(error.sqlstate(), "22023", "{endpoint}");
     }
 }

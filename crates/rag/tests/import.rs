@@ -3,9 +3,9 @@
 mod tiny_model;
 
 use prost::Message;
-use rag::model::import::source::Source;
+use rag::model::import::source::ModelSource;
 use rag::model::import::{Imported, Options, import};
-use rag::model::manifest::{Activation, Kind, Manifest, Pooling, Precision};
+use rag::model::manifest::{Activation, Manifest, ModelKind, Pooling, Precision};
 use rag::model::onnx::proto;
 use rag::{Error, Result};
 use safetensors::Dtype;
@@ -27,7 +27,7 @@ fn import_files(files: &BTreeMap<String, Vec<u8>>) -> Result<Imported> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    import(&Source::open(directory.path())?, &options(Precision::Int8))
+    import(&ModelSource::open(directory.path())?, &options(Precision::Int8))
 }
 
 fn import_model(model: &TinyModel) -> Result<Imported> {
@@ -62,7 +62,7 @@ fn a_sentence_transformers_directory_is_understood() {
         json!({"query": "query: ", "passage": "passage: "}),
     );
     let manifest = manifest(&model);
-    assert_eq!(manifest.kind, Kind::Embedder);
+    assert_eq!(manifest.kind, ModelKind::Embedder);
     assert_eq!(manifest.architecture, "BertModel");
     assert_eq!((manifest.dimensions, manifest.max_tokens), (HIDDEN, 24));
     assert_eq!((manifest.pooling, manifest.normalize), (Pooling::Mean, true));
@@ -136,7 +136,7 @@ fn a_transformer_may_lie_in_a_directory_of_its_own() {
 #[test]
 fn cross_encoders_are_rerankers() {
     let mut model = TinyModel::cross_encoder(1);
-    assert_eq!(manifest(&model).kind, Kind::Reranker);
+    assert_eq!(manifest(&model).kind, ModelKind::Reranker);
     assert_eq!(manifest(&model).dimensions, 1);
     assert_eq!(manifest(&model).activation, Activation::Identity);
     let sigmoid = json!({"activation_fn": "torch.nn.modules.activation.Sigmoid"});
@@ -278,7 +278,7 @@ fn a_tokenizer_of_another_model_is_refused() {
 fn odd_names_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     TinyModel::encoder(1).write(directory.path());
-    let source = Source::open(directory.path()).unwrap();
+    let source = ModelSource::open(directory.path()).unwrap();
     for name in
         ["", ".", "..", "../x", "a/b", "-x", ".x", "a b", "a@b", "ä", "a\n", &"x".repeat(101)]
     {
@@ -309,12 +309,13 @@ fn a_wheel_gives_what_its_directory_gives() {
     };
     for directory in ["", "package/model/"] {
         let (_keep, path) = zip_of(&below(directory));
-        let imported = import(&Source::open(&path).unwrap(), &options(Precision::Int8)).unwrap();
+        let imported =
+            import(&ModelSource::open(&path).unwrap(), &options(Precision::Int8)).unwrap();
         assert_eq!(imported.manifest.fingerprint, expected);
     }
     let open = |files: &[(String, Vec<u8>)]| {
         let (_keep, path) = zip_of(files);
-        Source::open(&path).err().expect("refused")
+        ModelSource::open(&path).err().expect("refused")
     };
     let twice = [below("a/"), below("b/")].concat();
     assert!(open(&twice).to_string().contains("several models"));
@@ -322,7 +323,7 @@ fn a_wheel_gives_what_its_directory_gives() {
     let (_keep, path) = zip_of(&below(""));
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(Source::open(&path).is_err());
+    assert!(ModelSource::open(&path).is_err());
 }
 
 /// A model that brings its own graph: one of ours, changed by `change`.

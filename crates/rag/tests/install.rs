@@ -2,9 +2,9 @@
 #[path = "support/tiny_model.rs"]
 mod tiny_model;
 
-use rag::model::import::source::Source;
+use rag::model::import::source::ModelSource;
 use rag::model::import::{Imported, Options, import};
-use rag::model::install::{Outcome, install};
+use rag::model::install::{InstallOutcome, install};
 use rag::model::inventory;
 use rag::model::manifest::Precision;
 use std::fs;
@@ -17,7 +17,7 @@ fn imported(seed: u64) -> Imported {
     TinyModel::encoder(seed).write(directory.path());
     let options =
         Options { name: "tiny".into(), precision: Precision::Int8, origin: "a test".into() };
-    import(&Source::open(directory.path()).unwrap(), &options).unwrap()
+    import(&ModelSource::open(directory.path()).unwrap(), &options).unwrap()
 }
 
 #[test]
@@ -25,8 +25,8 @@ fn installing_is_complete_readable_and_repeatable() {
     let models = tempfile::tempdir().unwrap();
     let root = models.path().join("below/models");
     let model = imported(1);
-    assert_eq!(install(&root, &model).unwrap(), Outcome::Installed);
-    assert_eq!(install(&root, &model).unwrap(), Outcome::AlreadyInstalled);
+    assert_eq!(install(&root, &model).unwrap(), InstallOutcome::Installed);
+    assert_eq!(install(&root, &model).unwrap(), InstallOutcome::AlreadyInstalled);
 
     let place = root.join("tiny").join(&model.manifest.fingerprint);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -63,13 +63,13 @@ fn damage_is_found_and_repaired() {
             // White space at the manifest's end is no damage; all else is.
             if file != "manifest.json" || error.is_err() {
                 assert_eq!(error.unwrap_err().sqlstate(), "F0000");
-                assert_eq!(install(models.path(), &model).unwrap(), Outcome::Repaired);
+                assert_eq!(install(models.path(), &model).unwrap(), InstallOutcome::Repaired);
             }
             inventory::check(&place).unwrap();
         }
         fs::remove_file(place.join(file)).unwrap();
         assert!(inventory::check(&place).unwrap_err().to_string().contains(file));
-        assert_eq!(install(models.path(), &model).unwrap(), Outcome::Repaired);
+        assert_eq!(install(models.path(), &model).unwrap(), InstallOutcome::Repaired);
     }
     let names = |path: &Path| -> Vec<String> {
         let entries = fs::read_dir(path).unwrap();

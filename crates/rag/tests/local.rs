@@ -2,7 +2,7 @@
 #[path = "support/tiny_model.rs"]
 mod tiny_model;
 
-use rag::model::import::source::Source;
+use rag::model::import::source::ModelSource;
 use rag::model::import::{Options, import};
 use rag::model::install::install;
 use rag::model::manifest::Precision;
@@ -21,12 +21,12 @@ fn open(model: &TinyModel) -> (LocalModel, TempDir) {
     model.write(&files);
     let options =
         Options { name: "tiny".into(), precision: Precision::Fp32, origin: "a test".into() };
-    let imported = import(&Source::open(&files).unwrap(), &options).unwrap();
+    let imported = import(&ModelSource::open(&files).unwrap(), &options).unwrap();
     install(&models, &imported).unwrap();
     let library = std::env::var_os("ORT_DYLIB_PATH")
         .unwrap_or_else(|| "/usr/local/lib/rag_pg/libonnxruntime.so".into());
     let located = Store::new(models).locate("tiny").unwrap();
-    (LocalModel::open(located, session::Options::new(library)).unwrap(), directory)
+    (LocalModel::open(located, session::SessionOptions::new(library)).unwrap(), directory)
 }
 
 fn embed(model: &LocalModel, text: &str, purpose: Purpose) -> Embedding {

@@ -1,5 +1,5 @@
 //! What a model's calls leave in memory. Alone in its program: other tests' memory would count as this one's.
-use rag::model::session::Options;
+use rag::model::session::SessionOptions;
 use rag::model::store::Store;
 use rag::model::{Detail, Embedder, LocalModel, Purpose};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn memory_goes_back_unless_more_calls_are_on_their_way() {
     let models = from_environment("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models");
     let library = from_environment("ORT_DYLIB_PATH", "/usr/local/lib/rag_pg/libonnxruntime.so");
     let located = Store::new(models).locate("all-MiniLM-L6-v2").expect("make setup installs it");
-    let model = LocalModel::open(located, Options::new(library)).expect("the model opens");
+    let model = LocalModel::open(located, SessionOptions::new(library)).expect("the model opens");
     let embed = |texts: &[&str]| {
         drop(model.embed(texts, Purpose::Document, Detail::Vector, &mut || Ok(())).expect("texts"));
     };

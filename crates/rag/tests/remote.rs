@@ -10,7 +10,7 @@ use provider::api::vector;
 use provider::server::Server;
 use rag::model::generator::{Conversation, Generator as _, Turn};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
-use rag::remote::{Address, Credential, Embedder, Generator, Kind, Reranker, Source, Spec};
+use rag::remote::{Credential, Embedder, Generator, KeySource, RemoteKind, Reranker, Spec, Url};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use support::{client, embed, embedder, no_check, spec};
@@ -53,7 +53,8 @@ fn every_provider_of_scores_is_understood() {
         ("tei", "/v1/rerank"),
     ] {
         let server = Server::start();
-        let client = client(Spec { provider: provider.into(), ..spec(&server, Kind::Reranker) });
+        let client =
+            client(Spec { provider: provider.into(), ..spec(&server, RemoteKind::Reranker) });
         let scores =
             Reranker(&client).rerank("ripe red apples", &documents, &mut no_check).expect(provider);
         assert_eq!(scores, [0.0, 0.3, 0.1], "{provider}");
@@ -72,7 +73,8 @@ fn every_generator_is_understood() {
     ] {
         let server = Server::start();
         server.script(&[json!({"say": "Hello."})]);
-        let client = client(Spec { provider: provider.into(), ..spec(&server, Kind::Generator) });
+        let client =
+            client(Spec { provider: provider.into(), ..spec(&server, RemoteKind::Generator) });
         let turn = Turn { is_model: false, text: "Say hello.".into() };
         let conversation = Conversation { system: "Be kind.".into(), turns: vec![turn] };
         let said = Generator(&client).generate(&conversation, &mut no_check).expect(provider);
@@ -172,18 +174,18 @@ fn the_key_goes_where_it_belongs_and_nowhere_else() {
     let server = Server::start();
     let credential = |prefix: String| Credential {
         name: "k".into(),
-        url_prefix: Address::parse(&prefix).unwrap(),
-        source: Source::File(path.clone()),
+        url_prefix: Url::parse(&prefix).unwrap(),
+        source: KeySource::File(path.clone()),
     };
     for (provider, kind, header, value) in [
-        ("openai", Kind::Embedder, "authorization", "Bearer sk-very-secret"),
-        ("azure", Kind::Embedder, "api-key", "sk-very-secret"),
-        ("anthropic", Kind::Generator, "x-api-key", "sk-very-secret"),
+        ("openai", RemoteKind::Embedder, "authorization", "Bearer sk-very-secret"),
+        ("azure", RemoteKind::Embedder, "api-key", "sk-very-secret"),
+        ("anthropic", RemoteKind::Generator, "x-api-key", "sk-very-secret"),
     ] {
         let mut spec = Spec { provider: provider.into(), ..spec(&server, kind) };
         spec.credential = Some(credential(server.url("/v1")));
         let client = client(spec);
-        if kind == Kind::Embedder {
+        if kind == RemoteKind::Embedder {
             embed(&client, &["x"]).unwrap();
         } else {
             Generator(&client).generate(&Conversation::default(), &mut no_check).unwrap();
@@ -194,7 +196,7 @@ fn the_key_goes_where_it_belongs_and_nowhere_else() {
 
         // A peer that repeats what it was sent does not get the key into an error.
         server.script(&[json!({"status": 400, "body": "echo"})]);
-        let error = if kind == Kind::Embedder {
+        let error = if kind == RemoteKind::Embedder {
             embed(&client, &["x"]).unwrap_err()
         } else {
             Generator(&client).generate(&Conversation::default(), &mut no_check).unwrap_err()
@@ -235,14 +237,14 @@ fn models_are_checked_when_they_are_made() {
         (Spec { provider: "anthropic".into(), ..embedder(&server) }, "0A000"),
         (Spec { dimensions: None, ..embedder(&server) }, "22023"),
         (Spec { dimensions: Some(0), ..embedder(&server) }, "22023"),
-        (Spec { dimensions: Some(8), ..spec(&server, Kind::Reranker) }, "22023"),
+        (Spec { dimensions: Some(8), ..spec(&server, RemoteKind::Reranker) }, "22023"),
         (Spec { max_items: 101, ..embedder(&server) }, "22023"),
         (Spec { max_items: 0, ..embedder(&server) }, "22023"),
         (Spec { temperature: Some(f64::NAN), ..embedder(&server) }, "22023"),
         (Spec { temperature: Some(3.0), ..embedder(&server) }, "22023"),
         (Spec { timeout: std::time::Duration::ZERO, ..embedder(&server) }, "22023"),
         (Spec { retries: 1000, ..embedder(&server) }, "22023"),
-        (Spec { max_output_tokens: 9000, ..spec(&server, Kind::Generator) }, "22023"),
+        (Spec { max_output_tokens: 9000, ..spec(&server, RemoteKind::Generator) }, "22023"),
     ];
     for (spec, sqlstate) in wrong {
         let error = spec.check().expect_err(&format!("{spec:?}"));

@@ -10,7 +10,7 @@ mod support;
 use provider::server::Server;
 use rag::model::generator::{Conversation, Generator as _};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
-use rag::remote::{Blame, Client, Embedder, Generator, Kind, Partial, Reranker, Spec};
+use rag::remote::{Blame, Client, Embedder, Generator, Partial, RemoteKind, Reranker, Spec};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::{client, embed, embedder, no_check, spec};
@@ -172,7 +172,7 @@ fn a_provider_that_asks_to_wait_in_a_success_is_obeyed() {
     // As the first event of a stream.
     let server = Server::start();
     server.script(&[json!({"first": slow, "is_last": true}), json!({"say": "Hello."})]);
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let mut streamed = String::new();
     let said = Generator(&client).stream(
         &Conversation::default(),
@@ -273,7 +273,7 @@ fn replies_are_read_leniently() {
         let expected = texts.map(|text| provider::api::vector(text, 8));
         assert!(found.into_iter().map(|e| e.vector).eq(expected), "{fault}");
         assert_eq!(client.take_calls()[0].counted.input, Some(7), "{fault}");
-        let client = support::client(spec(&server, Kind::Reranker));
+        let client = support::client(spec(&server, RemoteKind::Reranker));
         let scores = Reranker(&client).rerank("ripe red apples", &documents, &mut no_check);
         match fault {
             // They come in the order of their scores: whose they are is not to be guessed.
@@ -286,7 +286,7 @@ fn replies_are_read_leniently() {
     }
     let server = Server::start();
     server.always(json!("best_two"));
-    let client = support::client(spec(&server, Kind::Reranker));
+    let client = support::client(spec(&server, RemoteKind::Reranker));
     let scores = Reranker(&client).rerank("ripe red apples", &documents, &mut no_check).unwrap();
     assert_eq!(scores, [-0.9, 0.3, 0.1], "those that are missing rank last");
 }
@@ -307,8 +307,10 @@ fn parameters_can_depend_on_the_purpose() {
         Embedder(&client).embed(&["x"], purpose, Detail::Vector, &mut no_check).unwrap();
         assert_eq!(server.requests().pop().unwrap().body["input_type"], value);
     }
-    let other =
-        Spec { query_parameters: one(json!({"a": 1})), ..support::spec(&server, Kind::Reranker) };
+    let other = Spec {
+        query_parameters: one(json!({"a": 1})),
+        ..support::spec(&server, RemoteKind::Reranker)
+    };
     assert_eq!(other.check().unwrap_err().sqlstate(), "22023");
 }
 
@@ -325,7 +327,7 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
     ]);
     let server = Server::start();
     server.always(faults.clone());
-    let client = client(spec(&server, Kind::Generator));
+    let client = client(spec(&server, RemoteKind::Generator));
     let ask = || Generator(&client).generate(&Conversation::default(), &mut no_check);
     assert_eq!(ask().unwrap().text, "Hello.");
     assert_eq!(server.requests().len(), 4);
@@ -339,12 +341,12 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
     );
     // What the model's own parameters ask for is not left out: the refusal is theirs to read.
     let parameters = json!({"temperature": 0.5}).as_object().unwrap().clone();
-    let own = support::client(Spec { parameters, ..spec(&server, Kind::Generator) });
+    let own = support::client(Spec { parameters, ..spec(&server, RemoteKind::Generator) });
     let error = Generator(&own).generate(&Conversation::default(), &mut no_check).unwrap_err();
     assert!(error.detail().unwrap().contains("`temperature` is deprecated"), "{error:?}");
     // Nor is a request sent that was not asked for.
     server.always(Value::Null);
-    let none = support::client(Spec { temperature: None, ..spec(&server, Kind::Generator) });
+    let none = support::client(Spec { temperature: None, ..spec(&server, RemoteKind::Generator) });
     Generator(&none).generate(&Conversation::default(), &mut no_check).unwrap();
     assert_eq!(server.requests().pop().unwrap().body.get("temperature"), None);
 }
@@ -352,7 +354,7 @@ fn parameters_that_a_provider_does_not_take_are_left_out_once_for_all() {
 #[test]
 fn ollama_is_asked_for_one_window() {
     let server = Server::start();
-    let client = client(Spec { provider: "ollama".into(), ..spec(&server, Kind::Generator) });
+    let client = client(Spec { provider: "ollama".into(), ..spec(&server, RemoteKind::Generator) });
     for system in ["short".to_owned(), "long ".repeat(900)] {
         let conversation = Conversation { system, ..Conversation::default() };
         Generator(&client).generate(&conversation, &mut no_check).unwrap();

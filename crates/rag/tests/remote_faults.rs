@@ -9,7 +9,7 @@ mod support;
 use provider::server::Server;
 use rag::model::generator::{Conversation, Generator as _};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
-use rag::remote::{Address, Embedder, Generator, Kind, Reranker, Spec};
+use rag::remote::{Embedder, Generator, RemoteKind, Reranker, Spec, Url};
 use rag::{Error, Result};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -20,23 +20,23 @@ fn call(spec: Spec) -> Result<()> {
     let kind = spec.kind;
     let client = client(spec);
     match kind {
-        Kind::Embedder => embed(&client, &["a", "b"]).map(drop),
-        Kind::Reranker => Reranker(&client).rerank("a", &["a", "b"], &mut no_check).map(drop),
-        Kind::Generator => {
+        RemoteKind::Embedder => embed(&client, &["a", "b"]).map(drop),
+        RemoteKind::Reranker => Reranker(&client).rerank("a", &["a", "b"], &mut no_check).map(drop),
+        RemoteKind::Generator => {
             Generator(&client).generate(&Conversation::default(), &mut no_check).map(drop)
         }
     }
 }
 
 /// The outcome of a call that meets this fault every time, and how many requests it made.
-fn always(kind: Kind, fault: &Value) -> (Option<Error>, usize) {
+fn always(kind: RemoteKind, fault: &Value) -> (Option<Error>, usize) {
     let server = Server::start();
     server.always(fault.clone());
     let error = call(Spec { retries: 1, timeout: Duration::from_secs(3), ..spec(&server, kind) });
     (error.err(), server.requests().len())
 }
 
-const KINDS: [Kind; 3] = [Kind::Embedder, Kind::Reranker, Kind::Generator];
+const KINDS: [RemoteKind; 3] = [RemoteKind::Embedder, RemoteKind::Reranker, RemoteKind::Generator];
 
 #[test]
 fn every_fault_has_its_outcome() {
@@ -85,17 +85,17 @@ fn every_fault_has_its_outcome() {
 #[test]
 fn vectors_and_scores_that_cannot_be_are_refused() {
     for (kind, fault, sqlstate) in [
-        (Kind::Embedder, "wrong_count", "08P01"),
-        (Kind::Embedder, "one_more", "08P01"),
-        (Kind::Embedder, "repeated_index", "08P01"),
-        (Kind::Embedder, "nan", "08P01"),
-        (Kind::Embedder, "infinite", "08P01"),
-        (Kind::Embedder, "nulls", "08P01"),
-        (Kind::Embedder, "zeros", "08P01"),
-        (Kind::Embedder, "wrong_dimensions", "F0000"),
-        (Kind::Reranker, "repeated_index", "08P01"),
-        (Kind::Reranker, "beyond", "08P01"),
-        (Kind::Reranker, "nulls", "08P01"),
+        (RemoteKind::Embedder, "wrong_count", "08P01"),
+        (RemoteKind::Embedder, "one_more", "08P01"),
+        (RemoteKind::Embedder, "repeated_index", "08P01"),
+        (RemoteKind::Embedder, "nan", "08P01"),
+        (RemoteKind::Embedder, "infinite", "08P01"),
+        (RemoteKind::Embedder, "nulls", "08P01"),
+        (RemoteKind::Embedder, "zeros", "08P01"),
+        (RemoteKind::Embedder, "wrong_dimensions", "F0000"),
+        (RemoteKind::Reranker, "repeated_index", "08P01"),
+        (RemoteKind::Reranker, "beyond", "08P01"),
+        (RemoteKind::Reranker, "nulls", "08P01"),
     ] {
         let (error, sent) = always(kind, &json!(fault));
         let error = error.unwrap_or_else(|| panic!("{kind:?} {fault} succeeded"));
@@ -222,7 +222,7 @@ fn a_peer_that_never_accepts_is_left_at_once() {
         })
         .collect();
     let server = Server::start();
-    let url = Address::parse(&format!("http://{address}/v1")).unwrap();
+    let url = Url::parse(&format!("http://{address}/v1")).unwrap();
     let client = client(Spec { url, ..embedder(&server) });
     let started = Instant::now();
     let mut cancel = || {
@@ -238,7 +238,7 @@ fn addresses_are_checked_before_anything_is_sent() {
     let server = Server::start();
     let port = server.address.port();
     let refused = |url: String, allowed: &str| {
-        let spec = Spec { url: Address::parse(&url).unwrap(), retries: 3, ..embedder(&server) };
+        let spec = Spec { url: Url::parse(&url).unwrap(), retries: 3, ..embedder(&server) };
         embed(&client_within(spec, allowed), &["x"]).unwrap_err()
     };
     for (url, allowed) in [
@@ -261,7 +261,7 @@ fn addresses_are_checked_before_anything_is_sent() {
     }
     assert!(server.requests().is_empty() && server.connections().0 == 0);
     let spec = Spec {
-        url: Address::parse(&format!("http://localhost:{port}/v1")).unwrap(),
+        url: Url::parse(&format!("http://localhost:{port}/v1")).unwrap(),
         ..embedder(&server)
     };
     embed(&client_within(spec, "localhost"), &["x"]).unwrap();
@@ -270,7 +270,7 @@ fn addresses_are_checked_before_anything_is_sent() {
 #[test]
 fn a_host_that_is_not_known_is_an_error_of_the_network() {
     let server = Server::start();
-    let url = Address::parse("https://no-such-host.invalid/v1").unwrap();
+    let url = Url::parse("https://no-such-host.invalid/v1").unwrap();
     let spec = Spec { url, retries: 0, timeout: Duration::from_secs(5), ..embedder(&server) };
     assert_eq!(embed(&client(spec), &["x"]).unwrap_err().sqlstate(), "08000");
 }

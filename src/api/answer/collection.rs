@@ -1,6 +1,6 @@
 //! `rag_answer` on a collection: search, then quote what was found.
-use crate::api::answer::{extracted, generated, refuse_instructions, unasked};
-use crate::api::search::{Given, require_text};
+use crate::api::answer::{extracted, generated, null_question_row, refuse_instructions};
+use crate::api::search::{SearchArguments, require_text};
 use crate::models::local as model;
 use crate::models::local::Named;
 use crate::models::remote;
@@ -76,7 +76,7 @@ fn rag_answer_collection(
     SqlError,
 > {
     let (Some(collection), Some(question)) = (collection, question) else {
-        let (answer, citations, status, confidence, claims, usage) = unasked();
+        let (answer, citations, status, confidence, claims, usage) = null_question_row();
         let row = (answer, citations, status, confidence, None, claims, usage);
         return Ok(TableIterator::once(row));
     };
@@ -84,7 +84,7 @@ fn rag_answer_collection(
     if generator.is_none() {
         refuse_instructions(instructions)?;
     }
-    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
+    let given = SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand);
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let started = Instant::now();
@@ -93,7 +93,7 @@ fn rag_answer_collection(
     let row = if let Some(mut client) = generator {
         client.set_collection(outcome.collection.id);
         let show = |found: &generate::VerifiedQuote| places[found.passage].verified(found);
-        generated::row(&client, question, &texts, instructions, loading.as_deref(), show)?
+        generated(&client, question, &texts, instructions, loading.as_deref(), show)?
     } else {
         let answer = answer(question, &outcome, &texts)?.or_not_ready(loading.as_deref());
         extracted(&answer, |citation| places[citation.passage].scored(citation))
@@ -120,7 +120,7 @@ fn rag_answer_collection(
 pub(super) fn search_for(
     collection: &str,
     question: &str,
-    given: Given,
+    given: SearchArguments,
     counting: &mut Counting,
 ) -> Result<(Outcome, SearchOptions)> {
     require_text("question", question)?;
@@ -136,7 +136,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
-            remote::require(&client, rag::remote::Kind::Generator)?;
+            remote::require(&client, rag::remote::RemoteKind::Generator)?;
             Ok(client)
         }
         Ok(Named::Local(_)) => {
@@ -150,7 +150,7 @@ fn generator(name: &str) -> Result<Box<Remote>> {
 }
 
 /// A generator by name; an error without one.
-pub(super) fn writer(name: Option<&str>) -> Result<Box<Remote>> {
+pub(super) fn required_generator(name: Option<&str>) -> Result<Box<Remote>> {
     model::require_utf8()?;
     generator(name.ok_or_else(|| {
         Error::invalid_argument("no model is named that writes the answer")
@@ -176,7 +176,7 @@ fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
     else {
         return without_bits(question, outcome, texts, &options);
     };
-    let model = reader(outcome)?;
+    let model = sentence_model(outcome)?;
     let quotable = outcome.quotable();
     let passages = quotable.iter().map(|one| passage(model, generation.dimensions, one));
     let passages = passages.collect::<Result<Vec<_>>>()?;
@@ -184,7 +184,7 @@ fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
 }
 
 /// The model that selects sentences: the collection's own or, since remote models give no token vectors, the default one.
-fn reader(outcome: &Outcome) -> Result<&'static LocalModel> {
+fn sentence_model(outcome: &Outcome) -> Result<&'static LocalModel> {
     if !crate::catalog::model::is_remote(&outcome.generation) {
         return crate::catalog::model::local(&outcome.generation);
     }
@@ -202,7 +202,7 @@ fn without_bits(
     texts: &[&str],
     options: &Options,
 ) -> Result<Answer> {
-    let model = reader(outcome)?;
+    let model = sentence_model(outcome)?;
     // A question without tokens may have found chunks by their lexemes, but selects no sentence.
     if model.tokenizer().count(question)? == 0 {
         return Ok(Answer::none(-1.0));

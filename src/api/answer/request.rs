@@ -1,9 +1,9 @@
 //! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
 use crate::answer::request as answer_request;
 use crate::answer::request::{RequestState, Submission};
-use crate::api::answer::collection::{search_for, sources, writer};
+use crate::api::answer::collection::{required_generator, search_for, sources};
 use crate::api::answer::{elements, require_question};
-use crate::api::search::Given;
+use crate::api::search::SearchArguments;
 use crate::models::remote::Remote;
 use crate::search::loading::Loading;
 use crate::search::query_log;
@@ -17,7 +17,7 @@ use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
 use rag::Result;
-use rag::answer::generate::fitting;
+use rag::answer::generate::passages_that_fit;
 use rag::remote::Generator;
 use rag::search::query_stats::Kind;
 use serde_json::json;
@@ -49,8 +49,8 @@ fn rag_answer_submit_collection(
     expand: Option<i32>,
 ) -> Result<Option<Uuid>, SqlError> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
-    let remote = writer(model)?;
-    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
+    let remote = required_generator(model)?;
+    let given = SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand);
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let (places, texts) = sources(&outcome);
@@ -91,7 +91,7 @@ fn rag_answer_submit_passages(
 ) -> Result<Option<Uuid>, SqlError> {
     let Some(question) = question else { return Ok(None) };
     require_question(question)?;
-    let remote = writer(model)?;
+    let remote = required_generator(model)?;
     let (places, passages) = elements(passages.as_ref())?;
     let (collection, query_id, loading) = (None, None, None);
     let model = &*remote.spec().name;
@@ -112,7 +112,7 @@ fn rag_answer_submit_passages(
 fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
     let Submission { question, instructions, passages, mut places, .. } = submission;
     limit::texts(instructions)?;
-    let fitting = fitting(&Generator(remote), question, &passages, instructions)?;
+    let fitting = passages_that_fit(&Generator(remote), question, &passages, instructions)?;
     let passages = fitting.iter().map(|position| passages[*position]).collect();
     places = fitting.iter().map(|position| places[*position].clone()).collect();
     let id = answer_request::submit(Submission { passages, places, ..submission })?;

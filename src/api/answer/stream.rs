@@ -4,9 +4,9 @@
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
 mod response;
 
-use crate::api::answer::collection::{search_for, sources, writer};
+use crate::api::answer::collection::{required_generator, search_for, sources};
 use crate::api::answer::{elements, require_question};
-use crate::api::search::Given;
+use crate::api::search::SearchArguments;
 use crate::models::call_log;
 use crate::models::remote::Remote;
 use crate::search::loading::Loading;
@@ -22,17 +22,17 @@ use pgrx::prelude::*;
 use rag::answer::Status;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote};
 use rag::answer::json as answer_json;
-use rag::answer::stream::{Next, Piece, Stream};
+use rag::answer::stream::{AnswerPiece, Next, Stream};
 use rag::remote::Generator;
 use rag::search::query_stats::Kind;
 use rag::{Result, memory};
-use response::{Event, Response};
+use response::{Response, StreamEvent};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Instant;
 
 /// Kind, content, detail.
-type Row = (&'static str, Option<String>, Option<JsonB>);
+type StreamRow = (&'static str, Option<String>, Option<JsonB>);
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_answer_stream(
@@ -70,8 +70,8 @@ fn rag_answer_stream_collection(
     let (Some(collection), Some(question)) = (collection, question) else {
         return Ok(TableIterator::empty());
     };
-    let mut remote = writer(model)?;
-    let given = Given { top_k, filter, per_document, near_duplicate, expand, ..Given::default() };
+    let mut remote = required_generator(model)?;
+    let given = SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand);
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     remote.set_collection(outcome.collection.id);
@@ -79,9 +79,9 @@ fn rag_answer_stream_collection(
     let loading = outcome.loading.as_ref().map(Loading::message);
     let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
     let (started, asked) = (Instant::now(), question.to_owned());
-    let detail_of = move |detail: Detail<'_>| match detail {
-        Detail::Citation(found) => places[found.passage].verified(found),
-        Detail::End(written) => json!(query_log::record(&Entry {
+    let detail_of = move |detail: RowDetail<'_>| match detail {
+        RowDetail::Citation(found) => places[found.passage].verified(found),
+        RowDetail::End(written) => json!(query_log::record(&Entry {
             query: &asked,
             options: &options,
             outcome: &outcome,
@@ -127,18 +127,18 @@ fn rag_answer_stream_passages(
 > {
     let Some(question) = question else { return Ok(TableIterator::empty()) };
     require_question(question)?;
-    let remote = writer(model)?;
+    let remote = required_generator(model)?;
     let (places, texts) = elements(passages.as_ref())?;
     let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
-    let detail_of = move |detail: Detail<'_>| match detail {
-        Detail::Citation(found) => places[found.passage].verified(found),
-        Detail::End(_) => Value::Null,
+    let detail_of = move |detail: RowDetail<'_>| match detail {
+        RowDetail::Citation(found) => places[found.passage].verified(found),
+        RowDetail::End(_) => Value::Null,
     };
     Ok(TableIterator::new(rows(remote, question, texts, instructions, None, detail_of, None)?))
 }
 
 /// What the two forms of the function show differently.
-enum Detail<'a> {
+enum RowDetail<'a> {
     /// A citation as JSON.
     Citation(&'a VerifiedQuote),
     /// The end: the number of the query in the log, if it is there.
@@ -151,13 +151,13 @@ fn rows(
     passages: Vec<String>,
     instructions: Option<&str>,
     loading: Option<String>,
-    detail_of: impl Fn(Detail<'_>) -> Value + 'static,
+    detail_of: impl Fn(RowDetail<'_>) -> Value + 'static,
     counting: Option<Counting>,
-) -> Result<Answering> {
+) -> Result<AnswerRows> {
     limit::texts(instructions)?;
     let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
     let response = first.map(|conversation| Response::start(&remote, conversation)).transpose()?;
-    let mut answering = Answering {
+    let mut answering = AnswerRows {
         stream,
         response,
         detail_of: Box::new(detail_of),
@@ -175,24 +175,24 @@ fn rows(
 }
 
 /// The rows of an answer that is being written.
-struct Answering {
+struct AnswerRows {
     stream: Stream,
     response: Option<Response>,
-    detail_of: Box<dyn Fn(Detail<'_>) -> Value>,
+    detail_of: Box<dyn Fn(RowDetail<'_>) -> Value>,
     /// Where the passages are a collection's.
     counting: Option<Counting>,
     /// Why not all documents can be found yet, if so.
     loading: Option<String>,
     /// Those that are ready.
-    rows: VecDeque<Row>,
+    rows: VecDeque<StreamRow>,
     is_done: bool,
     remote: Box<Remote>,
 }
 
-impl Iterator for Answering {
-    type Item = Row;
+impl Iterator for AnswerRows {
+    type Item = StreamRow;
 
-    fn next(&mut self) -> Option<Row> {
+    fn next(&mut self) -> Option<StreamRow> {
         loop {
             if let Some(row) = self.rows.pop_front() {
                 return Some(row);
@@ -205,7 +205,7 @@ impl Iterator for Answering {
     }
 }
 
-impl Answering {
+impl AnswerRows {
     /// Waits for the next event of the response.
     fn advance(&mut self) -> Result<()> {
         let Some(response) = &mut self.response else {
@@ -213,11 +213,11 @@ impl Answering {
             return Ok(());
         };
         match response.next_event()? {
-            Event::Delta(text) => {
+            StreamEvent::Delta(text) => {
                 let pieces = self.stream.push(&text);
                 self.show(pieces);
             }
-            Event::End(generated) => {
+            StreamEvent::End(generated) => {
                 self.response = None;
                 match self.stream.end_turn(generated?)? {
                     Next::Ask(again) => self.response = Some(Response::start(&self.remote, again)?),
@@ -231,12 +231,12 @@ impl Answering {
         Ok(())
     }
 
-    fn show(&mut self, pieces: Vec<Piece>) {
+    fn show(&mut self, pieces: Vec<AnswerPiece>) {
         for piece in pieces {
             self.rows.push_back(match piece {
-                Piece::Text(text) => ("text", Some(text), None),
-                Piece::Citation(found) => {
-                    let detail = (self.detail_of)(Detail::Citation(&found));
+                AnswerPiece::Text(text) => ("text", Some(text), None),
+                AnswerPiece::Citation(found) => {
+                    let detail = (self.detail_of)(RowDetail::Citation(&found));
                     ("citation", Some(found.quote), Some(JsonB(detail)))
                 }
             });
@@ -249,7 +249,7 @@ impl Answering {
         let written = written.or_not_ready(self.loading.as_deref());
         let usage = answer_json::usage(&self.remote.spec().name, &written.usage);
         let claims = answer_json::claims(&written.claims);
-        let query_id = (self.detail_of)(Detail::End(&written));
+        let query_id = (self.detail_of)(RowDetail::End(&written));
         let mut detail = json!({"claims": claims, "usage": usage, "query_id": query_id});
         if written.status == Status::NotReady {
             detail["message"] = json!(written.text);
@@ -263,7 +263,7 @@ impl Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for AnswerRows {
     /// Runs also while a transaction aborts and while a statement is torn down, where no table may be written.
     fn drop(&mut self) {
         self.response = None;

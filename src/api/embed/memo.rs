@@ -5,17 +5,17 @@ use rag::model::Purpose;
 use std::cell::RefCell;
 
 /// A statement that embeds more different texts than this gains nothing from remembering them.
-const MOST: usize = 16;
+const MAX_ENTRIES: usize = 16;
 
 /// Longer texts are not worth the memory.
-const LONGEST: usize = 8 * 1024;
+const MAX_TEXT_BYTES: usize = 8 * 1024;
 
 struct Memo {
     statement: pg_sys::TimestampTz,
-    known: Vec<Known>,
+    known: Vec<MemoEntry>,
 }
 
-struct Known {
+struct MemoEntry {
     fingerprint: String,
     purpose: Purpose,
     content: String,
@@ -33,7 +33,7 @@ pub fn once_per_statement(
     content: &str,
     compute: impl FnOnce() -> Result<Vec<f32>>,
 ) -> Result<Vec<f32>> {
-    if content.len() > LONGEST {
+    if content.len() > MAX_TEXT_BYTES {
         return compute();
     }
     let statement = statement();
@@ -42,7 +42,7 @@ pub fn once_per_statement(
             memo.statement = statement;
             memo.known.clear();
         }
-        let fits = |k: &&Known| {
+        let fits = |k: &&MemoEntry| {
             k.content == content && k.purpose == purpose && k.fingerprint == fingerprint
         };
         memo.known.iter().find(fits).map(|k| k.vector.clone())
@@ -52,11 +52,11 @@ pub fn once_per_statement(
     }
     let vector = compute()?;
     MEMO.with_borrow_mut(|memo| {
-        if memo.known.len() == MOST {
+        if memo.known.len() == MAX_ENTRIES {
             memo.known.remove(0);
         }
         let (fingerprint, content) = (fingerprint.to_owned(), content.to_owned());
-        memo.known.push(Known { fingerprint, purpose, content, vector: vector.clone() });
+        memo.known.push(MemoEntry { fingerprint, purpose, content, vector: vector.clone() });
     });
     Ok(vector)
 }

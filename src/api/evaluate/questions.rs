@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A question, and the keys of the documents that are relevant to it.
-pub struct Question {
+pub struct JudgedQuestion {
     /// What to ask.
     pub text: String,
     /// Keys as text, column by column.
@@ -38,7 +38,7 @@ pub fn of_table(
     collection: &Collection,
     table: pg_sys::Oid,
     columns: (&str, &str),
-) -> Result<Vec<Question>> {
+) -> Result<Vec<JudgedQuestion>> {
     let Some(questions) = names::relation(table) else {
         return Err(Error::undefined(format!(
             "relation with OID {} does not exist",
@@ -75,7 +75,7 @@ pub fn of_table(
 }
 
 /// Questions that were logged and judged, of a collection of the caller's own.
-pub fn of_feedback(collection: &Collection) -> Result<Vec<Question>> {
+pub fn of_feedback(collection: &Collection) -> Result<Vec<JudgedQuestion>> {
     collection.require_owner("evaluate it by its feedback")?;
     let sql = statement!("api/evaluate_feedback");
     read_questions(collection, Form::Json, sql, &[collection.name.as_str().into()])
@@ -102,7 +102,7 @@ fn read_questions(
     form: Form,
     sql: &str,
     arguments: &[pgrx::datum::DatumWithOid<'_>],
-) -> Result<Vec<Question>> {
+) -> Result<Vec<JudgedQuestion>> {
     let mut key_text = None;
     let rows = read_as_caller(sql, arguments, |row| {
         // The table's own expressions have run under the caller's settings.
@@ -130,7 +130,7 @@ fn read_questions(
         questions.entry(text).or_default().extend(keys);
     }
     questions.retain(|_, relevant| !relevant.is_empty());
-    Ok(questions.into_iter().map(|(text, relevant)| Question { text, relevant }).collect())
+    Ok(questions.into_iter().map(|(text, relevant)| JudgedQuestion { text, relevant }).collect())
 }
 
 /// The keys of a JSON value: a list of them, or one.

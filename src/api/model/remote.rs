@@ -12,14 +12,14 @@ use crate::sys::spi::{execute, read, required};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use rag::remote::{Address, Kind, Limits, Price, Spec};
+use rag::remote::{Limits, Price, RemoteKind, Spec, Url};
 use rag::{Error, Result};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-const RETRIES: i32 = 4;
-const MAX_REQUEST_TOKENS: i32 = 100_000;
-const MAX_OUTPUT_TOKENS: i32 = 1024;
+const DEFAULT_RETRIES: i32 = 4;
+const DEFAULT_REQUEST_TOKENS: i32 = 100_000;
+const DEFAULT_OUTPUT_TOKENS: i32 = 1024;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_create_model(
@@ -84,32 +84,32 @@ fn rag_create_model(
     model::check_free(name)?;
     let kind = parse_kind(kind)?;
     let provider = provider.unwrap_or_default();
-    let own_max_items = Spec::default_max_items(provider)? as i32;
-    let own_max_tokens = if kind == Kind::Embedder { 512 } else { 8192 };
-    let own_concurrency = if kind == Kind::Generator { 16 } else { 4 };
-    let own_timeout = if kind == Kind::Generator { 120 } else { 30 };
+    let default_max_items = Spec::default_max_items(provider)? as i32;
+    let default_max_tokens = if kind == RemoteKind::Embedder { 512 } else { 8192 };
+    let default_concurrency = if kind == RemoteKind::Generator { 16 } else { 4 };
+    let default_timeout = if kind == RemoteKind::Generator { 120 } else { 30 };
     let spec = Spec {
         name: name.to_owned(),
         kind,
         provider: provider.to_owned(),
-        url: url.map_or_else(|| Spec::default_url(provider), Address::parse)?,
+        url: url.map_or_else(|| Spec::default_url(provider), Url::parse)?,
         model: model.unwrap_or(name).to_owned(),
         credential: credential.map(load_credential).transpose()?,
         dimensions: dimensions.map(count),
-        max_tokens: count(max_tokens.unwrap_or(own_max_tokens)),
-        max_output_tokens: count(max_output_tokens.unwrap_or(MAX_OUTPUT_TOKENS)) as u32,
+        max_tokens: count(max_tokens.unwrap_or(default_max_tokens)),
+        max_output_tokens: count(max_output_tokens.unwrap_or(DEFAULT_OUTPUT_TOKENS)) as u32,
         query_prefix: query_prefix.unwrap_or_default().to_owned(),
         document_prefix: document_prefix.unwrap_or_default().to_owned(),
-        max_items: count(max_items.unwrap_or(own_max_items)),
-        max_request_tokens: count(max_request_tokens.unwrap_or(MAX_REQUEST_TOKENS)),
-        concurrency: count(concurrency.unwrap_or(own_concurrency)),
+        max_items: count(max_items.unwrap_or(default_max_items)),
+        max_request_tokens: count(max_request_tokens.unwrap_or(DEFAULT_REQUEST_TOKENS)),
+        concurrency: count(concurrency.unwrap_or(default_concurrency)),
         limits: Limits {
             requests: requests_per_minute.map(|n| count(n) as u32),
             tokens: tokens_per_minute.map(|n| count(n) as u32),
         },
         temperature,
-        timeout: timeout.map_or(Duration::from_secs(own_timeout), milliseconds),
-        retries: count(retries.unwrap_or(RETRIES)) as u32,
+        timeout: timeout.map_or(Duration::from_secs(default_timeout), milliseconds),
+        retries: count(retries.unwrap_or(DEFAULT_RETRIES)) as u32,
         parameters: parse_parameters("parameters", parameters)?,
         query_parameters: parse_parameters("query_parameters", query_parameters)?,
         document_parameters: parse_parameters("document_parameters", document_parameters)?,
@@ -140,7 +140,7 @@ fn rag_drop_model(name: &str) -> Result<(), SqlError> {
     }
     let delete = statement!("api/remote_delete_model");
     if as_extension_owner(|| execute(delete, &[name.into()])) == 0 {
-        return Err(unknown(name).into());
+        return Err(no_remote_model(name).into());
     }
     let uses = statement!("api/remote_delete_uses");
     as_extension_owner(|| execute(uses, &[name.into()]));
@@ -176,7 +176,7 @@ fn change_use(model: &str, role: pg_sys::Oid, sql: &str) -> Result<()> {
     }
     let exists = statement!("api/remote_exists");
     if as_extension_owner(|| execute(exists, &[model.into()])) == 0 {
-        return Err(unknown(model));
+        return Err(no_remote_model(model));
     }
     // The number of everyone, 0, would be taken for NULL as an oid.
     let role = i64::from(role.to_u32());
@@ -184,15 +184,15 @@ fn change_use(model: &str, role: pg_sys::Oid, sql: &str) -> Result<()> {
     Ok(())
 }
 
-fn unknown(name: &str) -> Error {
+pub(super) fn no_remote_model(name: &str) -> Error {
     Error::undefined(format!("remote model \"{name}\" does not exist")).with_hint(
         "The view rag.model lists the models; those whose provider is \"local\" are files.",
     )
 }
 
-fn parse_kind(kind: Option<&str>) -> Result<Kind> {
+fn parse_kind(kind: Option<&str>) -> Result<RemoteKind> {
     let kind = kind.unwrap_or_default();
-    Kind::parse(kind).ok_or_else(|| {
+    RemoteKind::parse(kind).ok_or_else(|| {
         Error::invalid_argument(format!("unknown kind of model \"{kind}\""))
             .with_hint("It is \"embedder\", \"reranker\" or \"generator\".")
     })

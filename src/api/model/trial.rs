@@ -1,19 +1,20 @@
 //! `rag_test_model`: one call for each purpose, and what it showed.
 use crate::api::model::named;
+use crate::api::model::remote::no_remote_model;
 use crate::models::remote;
 use crate::models::remote::Remote;
 use crate::sys::error::SqlError;
 use crate::sys::interrupt::checkpoint;
 use pgrx::prelude::*;
+use rag::Result;
 use rag::model::generator::{Conversation, Generator as _, Turn};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
-use rag::remote::{Client, Embedder, Generator, Kind, Reranker};
-use rag::{Error, Result};
+use rag::remote::{Client, Embedder, Generator, RemoteKind, Reranker};
 use std::time::Instant;
 
 /// What is embedded and asked.
-const TEXT: &str = "PostgreSQL keeps old row versions until VACUUM removes them.";
-const QUESTION: &str = "What removes old row versions?";
+const SAMPLE_TEXT: &str = "PostgreSQL keeps old row versions until VACUUM removes them.";
+const SAMPLE_QUESTION: &str = "What removes old row versions?";
 
 /// What a call showed.
 struct Seen {
@@ -47,15 +48,11 @@ fn rag_test_model(
     SqlError,
 > {
     let name = named("model", name)?;
-    let remote = remote::find(name)?.ok_or_else(|| {
-        Error::undefined(format!("remote model \"{name}\" does not exist")).with_hint(
-            "The view rag.model lists the models; those whose provider is \"local\" are files.",
-        )
-    })?;
+    let remote = remote::find(name)?.ok_or_else(|| no_remote_model(name))?;
     let purposes: &[&'static str] = match remote.spec().kind {
-        Kind::Embedder => &["query", "document"],
-        Kind::Reranker => &["rerank"],
-        Kind::Generator => &["answer"],
+        RemoteKind::Embedder => &["query", "document"],
+        RemoteKind::Reranker => &["rerank"],
+        RemoteKind::Generator => &["answer"],
     };
     let mut rows = Vec::new();
     for purpose in purposes {
@@ -67,10 +64,11 @@ fn rag_test_model(
     Ok(TableIterator::new(rows))
 }
 
-type Row = (&'static str, bool, Option<i32>, f64, Option<i64>, i32, Vec<String>, Option<String>);
+type TrialRow =
+    (&'static str, bool, Option<i32>, f64, Option<i64>, i32, Vec<String>, Option<String>);
 
 /// One call. A cancel alone is an error.
-fn row(remote: &Remote, purpose: &'static str) -> Result<Row> {
+fn row(remote: &Remote, purpose: &'static str) -> Result<TrialRow> {
     let before = remote.peek_calls().len();
     let started = Instant::now();
     let seen = call(remote, purpose);
@@ -105,15 +103,15 @@ fn call(client: &Client, purpose: &str) -> Result<Seen> {
         Ok(Seen { dimensions: made.first().map(|made| made.vector.len()), said: None })
     };
     match purpose {
-        "query" => vector(QUESTION, Purpose::Query),
-        "document" => vector(TEXT, Purpose::Document),
+        "query" => vector(SAMPLE_QUESTION, Purpose::Query),
+        "document" => vector(SAMPLE_TEXT, Purpose::Document),
         "rerank" => {
-            let documents = [TEXT, "Something else."];
-            Reranker(client).rerank(QUESTION, &documents, &mut checkpoint)?;
+            let documents = [SAMPLE_TEXT, "Something else."];
+            Reranker(client).rerank(SAMPLE_QUESTION, &documents, &mut checkpoint)?;
             Ok(Seen { dimensions: None, said: None })
         }
         _ => {
-            let turn = Turn { is_model: false, text: format!("{TEXT} {QUESTION}") };
+            let turn = Turn { is_model: false, text: format!("{SAMPLE_TEXT} {SAMPLE_QUESTION}") };
             let system = "Answer with a JSON object {\"answer\": text}.".to_owned();
             let conversation = Conversation { system, turns: vec![turn] };
             let said = Generator(client).generate(&conversation, &mut checkpoint)?;

@@ -1,6 +1,10 @@
 //! Named options of a search as SQL gives them.
+#![allow(unsafe_code)] // reads the arguments of a call
+
 use crate::search::options::{DEFAULT_TOP_K, MAX_CANDIDATES, Options};
 use crate::sys::datum::json::JsonText;
+use pgrx::callconv::{Arg, ArgAbi, Args, FcInfo};
+use pgrx::{impl_sql_translatable, pg_sys};
 use rag::search::filter::Filter;
 use rag::{Error, Result};
 
@@ -10,9 +14,10 @@ const MAX_COUNT: i32 = MAX_CANDIDATES as i32;
 /// Most chunks on each side that come with one that was found.
 const MAX_NEIGHBOURS: usize = 100;
 
-/// [`Options`] as SQL gives them; `None` means the default.
+/// [`Options`] as SQL gives them; `None` means the default. As an argument it stands for the arguments of these names and types,
+/// in this order, behind the first two of a function.
 #[derive(Default)]
-pub struct Given {
+pub struct SearchArguments {
     pub top_k: Option<i32>,
     pub filter: Option<JsonText>,
     pub rerank: Option<bool>,
@@ -26,7 +31,56 @@ pub struct Given {
     pub expand: Option<i32>,
 }
 
-impl Given {
+impl_sql_translatable!(SearchArguments, "the options of a search");
+
+// SAFETY: reads each argument as the type that its declaration has, as `tests/signatures.rs` compares.
+unsafe impl<'fcx> ArgAbi<'fcx> for SearchArguments {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: the call that is under way; an argument is read as the type of its declaration.
+        unsafe {
+            let call = FcInfo::from_ptr(arg.unbox_unchecked::<pg_sys::FunctionCallInfo>());
+            let mut arguments = call.args();
+            arguments.nth(1);
+            Self {
+                top_k: next(&mut arguments),
+                filter: next(&mut arguments),
+                rerank: next(&mut arguments),
+                depth: next(&mut arguments),
+                candidates: next(&mut arguments),
+                dense_weight: next(&mut arguments),
+                lexical_weight: next(&mut arguments),
+                rerank_weight: next(&mut arguments),
+                per_document: next(&mut arguments),
+                near_duplicate: next(&mut arguments),
+                expand: next(&mut arguments),
+            }
+        }
+    }
+
+    fn is_virtual_arg() -> bool {
+        true
+    }
+}
+
+/// # Safety
+/// The next argument is of this type.
+unsafe fn next<'fcx, T: ArgAbi<'fcx>>(arguments: &mut Args<'_, 'fcx>) -> Option<T> {
+    // SAFETY: as promised; an `Option` can be NULL.
+    unsafe { arguments.next_arg_unchecked::<Option<T>>().flatten() }
+}
+
+impl SearchArguments {
+    /// Those that the functions of answers take; the others have their defaults.
+    pub fn of_answer(
+        top_k: Option<i32>,
+        filter: Option<JsonText>,
+        per_document: Option<i32>,
+        near_duplicate: Option<f64>,
+        expand: Option<i32>,
+    ) -> Self {
+        Self { top_k, filter, per_document, near_duplicate, expand, ..Self::default() }
+    }
+
     /// The options, checked.
     pub fn read(self) -> Result<Options> {
         let mut options = Options::top(count("top_k", self.top_k.unwrap_or(DEFAULT_TOP_K))?);

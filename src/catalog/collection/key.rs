@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// Strategies of a b-tree operator class.
-const EQUAL: i16 = pg_sys::BTEqualStrategyNumber as i16;
-const GREATER: i16 = pg_sys::BTGreaterStrategyNumber as i16;
+const EQUAL_STRATEGY: i16 = pg_sys::BTEqualStrategyNumber as i16;
+const GREATER_STRATEGY: i16 = pg_sys::BTGreaterStrategyNumber as i16;
 
 /// One column of a source's primary key.
 #[derive(Debug, Clone)]
@@ -140,7 +140,11 @@ fn describe(table: Oid, position: usize, attribute: i16, class: Oid) -> Option<K
         let input = pg_sys::get_opclass_input_type(class);
         let operator = |strategy| pg_sys::get_opfamily_member(family, input, input, strategy);
         let is_array = pg_sys::get_element_type(type_oid) != Oid::INVALID;
-        (operator(EQUAL), operator(GREATER), is_array || pg_sys::type_is_rowtype(type_oid))
+        (
+            operator(EQUAL_STRATEGY),
+            operator(GREATER_STRATEGY),
+            is_array || pg_sys::type_is_rowtype(type_oid),
+        )
     };
     let collation_sql = match collation {
         Oid::INVALID => None,

@@ -1,6 +1,6 @@
 //! Switches searches from one generation to another.
 use crate::catalog::collection::{Collection, Generation, State};
-use crate::catalog::generation::{SHORT, lock, no_generation};
+use crate::catalog::generation::{SWITCH_PATIENCE, lock, no_generation};
 use crate::catalog::objects::create_view;
 use crate::sys::failed::Failed;
 use crate::sys::lock_retry::{LockPatience, with_short_locks};
@@ -12,17 +12,16 @@ use rag::{Error, Result};
 use std::time::Duration;
 
 /// A worker tries again later, and meanwhile does other work.
-const WORKER_LOCK_RETRY: LockPatience =
-    LockPatience { each: c"100ms", all: Duration::from_secs(1) };
+const WORKER_PATIENCE: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(1) };
 
 /// Makes a generation active: this one, or the one being built. Unless `force`, an error when it lacks documents. Returns its
 /// id.
 pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> Result<i32> {
-    with_short_locks(&what(collection), SHORT, || {
+    with_short_locks(&lock_purpose(collection), SWITCH_PATIENCE, || {
         let collection = lock(collection)?;
         let target = switch_target(&collection, generation)?;
         if !force && target.state != State::Active {
-            require_complete(&collection, &target)?;
+            require_no_shortfall(&collection, &target)?;
         }
         activate(&collection, &target)?;
         Ok(target.id)
@@ -31,7 +30,7 @@ pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> 
 
 /// Makes the generation on standby active again. Returns its id, and what it lacks, if anything.
 pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
-    with_short_locks(&what(collection), SHORT, || {
+    with_short_locks(&lock_purpose(collection), SWITCH_PATIENCE, || {
         let collection = lock(collection)?;
         let target = collection.generation_in(State::Standby).ok_or_else(|| {
             Error::not_ready(format!(
@@ -40,9 +39,9 @@ pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
             ))
             .with_hint("rag_switch leaves the previous one on standby until rag_prune drops it.")
         })?;
-        let lacks = Readiness::of(&target).lacks();
+        let shortfall = Readiness::of(&target).shortfall();
         activate(&collection, &target)?;
-        Ok((target.id, lacks))
+        Ok((target.id, shortfall))
     })
 }
 
@@ -52,16 +51,19 @@ pub fn switch_when_complete(host: &Host, generation: i32) -> Result<bool, Failed
     let switched = host.transaction(|| {
         let Some(generation) = Generation::by_id(generation) else { return Ok(()) };
         let Some(collection) = Collection::by_id(generation.collection)? else { return Ok(()) };
-        with_short_locks(&what(&collection), WORKER_LOCK_RETRY, || {
+        with_short_locks(&lock_purpose(&collection), WORKER_PATIENCE, || {
             let collection = lock(&collection)?;
             let Some(target) = Generation::by_id(generation.id) else { return Ok(()) };
             if target.state != State::Building {
                 return Ok(());
             }
-            match Readiness::of(&target).lacks() {
+            match Readiness::of(&target).shortfall() {
                 None => activate(&collection, &target)?,
-                Some(lacks) => {
-                    cancel_automatic_switch(&target, &format!("did not switch by itself: {lacks}"));
+                Some(shortfall) => {
+                    cancel_automatic_switch(
+                        &target,
+                        &format!("did not switch by itself: {shortfall}"),
+                    );
                 }
             }
             Ok(())
@@ -74,7 +76,7 @@ pub fn switch_when_complete(host: &Host, generation: i32) -> Result<bool, Failed
     }
 }
 
-fn what(collection: &Collection) -> String {
+fn lock_purpose(collection: &Collection) -> String {
     format!("switch collection \"{}\"", collection.name)
 }
 
@@ -117,28 +119,28 @@ impl Readiness {
     }
 
     /// In words; `None` when nothing is lacking.
-    fn lacks(&self) -> Option<String> {
-        let mut lacks = Vec::new();
+    fn shortfall(&self) -> Option<String> {
+        let mut shortfall = Vec::new();
         if !self.is_loaded {
             let (indexed, documents) = (self.indexed, self.documents);
-            lacks.push(format!("{indexed} of {documents} documents found so far are loaded"));
+            shortfall.push(format!("{indexed} of {documents} documents found so far are loaded"));
         } else if self.behind > 0 {
-            lacks.push(format!("{} documents are waiting", self.behind));
+            shortfall.push(format!("{} documents are waiting", self.behind));
         }
         if self.missing > 0 {
-            lacks.push(format!("{} documents were given up", self.missing));
+            shortfall.push(format!("{} documents were given up", self.missing));
         }
-        (!lacks.is_empty()).then(|| lacks.join(", "))
+        (!shortfall.is_empty()).then(|| shortfall.join(", "))
     }
 }
 
-fn require_complete(collection: &Collection, target: &Generation) -> Result<()> {
-    let Some(lacks) = Readiness::of(target).lacks() else { return Ok(()) };
+fn require_no_shortfall(collection: &Collection, target: &Generation) -> Result<()> {
+    let Some(shortfall) = Readiness::of(target).shortfall() else { return Ok(()) };
     Err(Error::not_ready(format!(
         "generation {} of collection \"{}\" is not complete",
         target.id, collection.name
     ))
-    .with_detail(format!("Of what the active generation has, {lacks}."))
+    .with_detail(format!("Of what the active generation has, {shortfall}."))
     .with_hint(
         "Wait, and see rag.generation_status and rag.dead_job; force => true switches all the same.",
     ))

@@ -8,13 +8,13 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Most rows of `rag.change` taken at once, as many of each collection: up to 100,000 keys.
-const CHANGES: i32 = 100;
+const MAX_CHANGE_ROWS: i32 = 100;
 /// How long changes are taken before any document is indexed.
-const BUDGET: Duration = Duration::from_millis(500);
+const TIME_BUDGET: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// The last collection of the previous call, if not all take part in one.
-    static LAST: Cell<i32> = const { Cell::new(0) };
+    static LAST_COLLECTION: Cell<i32> = const { Cell::new(0) };
 }
 
 /// What became of committed changes.
@@ -47,7 +47,7 @@ pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
                 if taken > 0 {
                     changes = Coalesced::Taken;
                 }
-                if !has_more || started.elapsed() >= BUDGET {
+                if !has_more || started.elapsed() >= TIME_BUDGET {
                     return changes;
                 }
             }
@@ -67,10 +67,15 @@ row! {
 /// Turns a batch of changes into jobs and starts the scans among them. Returns the number of changes, and whether there may be
 /// more.
 fn take(collections: Option<Vec<i32>>, held: &[i32]) -> (i64, bool) {
-    let args = [collections.into(), CHANGES.into(), held.to_vec().into(), LAST.get().into()];
+    let args = [
+        collections.into(),
+        MAX_CHANGE_ROWS.into(),
+        held.to_vec().into(),
+        LAST_COLLECTION.get().into(),
+    ];
     let rows = query(statement!("ingest/coalesce"), &args, |row| CoalescedRow::read(&row));
     let row = rows.into_iter().next().expect("a SELECT without FROM returns a row");
-    LAST.set(row.last.unwrap_or_default());
+    LAST_COLLECTION.set(row.last.unwrap_or_default());
     if let Some(scans) = row.scans {
         execute(statement!("ingest/requeue_jobs"), &[scans.into()]);
     }

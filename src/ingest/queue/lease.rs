@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// How long a lease lasts without renewal: after a crash its jobs are claimed again this late at most.
-const LEASE: Duration = Duration::from_mins(1);
+const LEASE_TIME: Duration = Duration::from_mins(1);
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
@@ -47,7 +47,7 @@ impl Lease {
     /// Claims up to `most` ready jobs; `None` if there are none.
     pub fn claim(generation: i32, most: i32) -> Option<(Self, Vec<Job>)> {
         let sql = statement!("ingest/claim");
-        let args = [generation.into(), most.into(), LEASE.as_secs_f64().into()];
+        let args = [generation.into(), most.into(), LEASE_TIME.as_secs_f64().into()];
         let jobs: Vec<Job> = as_extension_owner(|| {
             query(sql, &args, |row| Job {
                 key: required(&row, 1),
@@ -115,7 +115,8 @@ impl Lease {
         }
         host.transaction(|| {
             let sql = statement!("ingest/renew");
-            let args = [self.tokens().into(), LEASE.as_secs_f64().into(), self.generation.into()];
+            let args =
+                [self.tokens().into(), LEASE_TIME.as_secs_f64().into(), self.generation.into()];
             as_extension_owner(|| execute(sql, &args));
             Ok(())
         })?;

@@ -100,7 +100,7 @@ fn push_integer(key: &mut String, value: impl Display) {
 }
 
 /// Rows between two resets of their memory and interrupt checks.
-const ROWS: usize = 64;
+const ROWS_PER_RESET: usize = 64;
 
 /// One pass over a transition table.
 pub struct TransitionTable {
@@ -146,7 +146,7 @@ impl TransitionTable {
     /// The next row, valid until the one after it.
     pub fn next(&mut self) -> Option<SlotRow> {
         self.rows += 1;
-        if self.rows.is_multiple_of(ROWS) {
+        if self.rows.is_multiple_of(ROWS_PER_RESET) {
             pgrx::check_for_interrupts!();
             // SAFETY: it holds nothing that is used past a row.
             unsafe { pg_sys::MemoryContextReset(self.scratch) };

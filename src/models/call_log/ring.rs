@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 /// Pending records of all databases. Each one wakes a worker, which takes all there are.
 const SLOTS: usize = 512;
 /// Most bytes of a text. Names of models are shorter, and providers' ids end here.
-const TEXT: usize = 128;
+const MAX_TEXT_BYTES: usize = 128;
 
 const FREE: u32 = 0;
 /// Being written.
@@ -75,19 +75,20 @@ struct FlatRecord {
 #[derive(Clone, Copy)]
 struct Text {
     length: u8,
-    bytes: [u8; TEXT],
+    bytes: [u8; MAX_TEXT_BYTES],
 }
 
 impl Text {
     fn new(text: &str) -> Self {
-        let end = text.floor_char_boundary(TEXT);
-        let mut bytes = [0; TEXT];
+        let end = text.floor_char_boundary(MAX_TEXT_BYTES);
+        let mut bytes = [0; MAX_TEXT_BYTES];
         bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
         Self { length: end as u8, bytes }
     }
 
     fn get(&self) -> String {
-        String::from_utf8_lossy(&self.bytes[..usize::from(self.length).min(TEXT)]).into_owned()
+        String::from_utf8_lossy(&self.bytes[..usize::from(self.length).min(MAX_TEXT_BYTES)])
+            .into_owned()
     }
 }
 

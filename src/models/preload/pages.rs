@@ -10,7 +10,7 @@
 use rag::memory;
 use std::ffi::c_void;
 
-const HUGE: usize = 2 << 20;
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Linux 6.1 and newer: put a range into huge pages now, whatever khugepaged does. Unlike
 /// `MADV_HUGEPAGE` it leaves no mark, so memory that children add later stays in small pages.
@@ -22,7 +22,8 @@ pub fn consolidate() {
     memory::trim();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for (start, end) in maps.lines().filter_map(private_memory) {
-        let (start, end) = (start.next_multiple_of(HUGE), end / HUGE * HUGE);
+        let (start, end) =
+            (start.next_multiple_of(HUGE_PAGE_BYTES), end / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES);
         if start < end {
             // SAFETY: the range is our own anonymous memory; how its pages are kept changes nothing
             // about what they hold. A refusal is fine.

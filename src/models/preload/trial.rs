@@ -7,8 +7,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 /// Longest a trial may take. Loading a model of 1 GB takes seconds.
-const PATIENCE: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(5);
+const TIMEOUT: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Runs `work` in a child of this process, which must have one thread. An error of the child comes
 /// back with message, detail and hint; a crash or a hang is an error too.
@@ -49,19 +49,19 @@ fn in_child(work: impl FnOnce() -> Result<()>, mut write: File) -> ! {
 }
 
 fn supervise(child: libc::pid_t, mut read: File) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut status = 0;
     loop {
         // SAFETY: waits for our own child; `status` outlives the call.
         match unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } {
-            0 if Instant::now() < deadline => std::thread::sleep(POLL),
+            0 if Instant::now() < deadline => std::thread::sleep(POLL_INTERVAL),
             0 => {
                 // SAFETY: our own child, not yet waited for.
                 unsafe {
                     libc::kill(child, libc::SIGKILL);
                     libc::waitpid(child, &raw mut status, 0);
                 }
-                let seconds = PATIENCE.as_secs();
+                let seconds = TIMEOUT.as_secs();
                 return Err(Error::configuration("loading the model took too long")
                     .with_detail(format!("It was given up after {seconds} s.")));
             }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // shared memory
 
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
-use rag::remote::{Pace, Source, Spec};
+use rag::remote::{KeySource, Pace, Spec};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -72,8 +72,8 @@ fn shared(account: u64) -> Option<&'static Pace> {
 /// Identifies what a provider limits as one: a model called with a key, in any database, by any name.
 fn account(spec: &Spec) -> u64 {
     let key = spec.credential.as_ref().map(|credential| match &credential.source {
-        Source::File(path) => path.display().to_string(),
-        Source::Environment(name) => name.clone(),
+        KeySource::File(path) => path.display().to_string(),
+        KeySource::Environment(name) => name.clone(),
     });
     let mut hasher = DefaultHasher::new();
     (&spec.provider, spec.url.to_string(), &spec.model, key).hash(&mut hasher);

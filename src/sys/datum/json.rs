@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::ffi::CStr;
 
 /// Most bytes of an argument's text. A value takes sixteen times as much memory once it is read.
-const LONGEST: usize = 4 << 20;
+const MAX_JSON_BYTES: usize = 4 << 20;
 
 /// A `jsonb` argument as text. pgrx's own type panics where its reader gives up, on deep nesting for one.
 pub struct JsonText {
@@ -29,7 +29,7 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
             let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(datum)]);
             let text = CStr::from_ptr(text.expect("jsonb_out returns a text").cast_mut_ptr());
             let length = text.count_bytes();
-            let text = if length > LONGEST { c"" } else { text };
+            let text = if length > MAX_JSON_BYTES { c"" } else { text };
             Self { text: text.to_string_lossy().into_owned(), length }
         }
     }
@@ -38,9 +38,9 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
 impl JsonText {
     /// The value; an error when it is too large or nested too deeply to read.
     pub fn parse(&self) -> Result<Value> {
-        if self.length > LONGEST {
+        if self.length > MAX_JSON_BYTES {
             return Err(Error::too_large("the JSON argument is too large")
-                .with_detail(format!("It has {} bytes of {LONGEST}.", self.length))
+                .with_detail(format!("It has {} bytes of {MAX_JSON_BYTES}.", self.length))
                 .with_hint("Shorten its lists; a join with a table can take their place."));
         }
         memory::require(16 * self.text.len())?;

@@ -44,7 +44,7 @@ impl<'a> TsVector<'a> {
         let count = word(bytes, 0) as usize;
         let strings = bytes.get(4 + 4 * count..).unwrap_or_default();
         (0..count).map_while(move |i| {
-            let entry = Entry::from(word(bytes, 4 + 4 * i));
+            let entry = WordEntry::from(word(bytes, 4 + 4 * i));
             let lexeme = strings.get(entry.start..entry.start + entry.length)?;
             let occurrences = if entry.has_positions {
                 let at = (entry.start + entry.length).next_multiple_of(2);
@@ -105,13 +105,13 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 /// A `WordEntry`: bit fields of 1, 11 and 20 bits, which C lays from the low end on little-endian
 /// machines and from the high end on others.
-struct Entry {
+struct WordEntry {
     has_positions: bool,
     length: usize,
     start: usize,
 }
 
-impl From<u32> for Entry {
+impl From<u32> for WordEntry {
     fn from(word: u32) -> Self {
         if cfg!(target_endian = "little") {
             Self {

@@ -36,8 +36,8 @@ pub fn model_path() -> PathBuf {
 }
 
 /// How sessions are made, with `threads` threads.
-pub fn session_options(threads: usize) -> session::Options {
-    session::Options { threads, ..session::Options::new(text(&ONNXRUNTIME_PATH)) }
+pub fn session_options(threads: usize) -> session::SessionOptions {
+    session::SessionOptions { threads, ..session::SessionOptions::new(text(&ONNXRUNTIME_PATH)) }
 }
 
 /// Name of the model that NULL stands for.

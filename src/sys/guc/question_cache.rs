@@ -3,7 +3,7 @@ use crate::sys::process::is_preloading;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 /// More do not help: the memory is better spent on buffers.
-const MOST: i32 = 65_536;
+const MAX_SIZE: i32 = 65_536;
 
 static SIZE: GucSetting<i32> = GucSetting::<i32>::new(128);
 
@@ -22,7 +22,7 @@ pub fn init() {
         c"Each takes 65 kB of shared memory; 0 turns it off. Without preloading each session keeps up to 16 for itself.",
         &SIZE,
         0,
-        MOST,
+        MAX_SIZE,
         context,
         GucFlags::default(),
     );

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// Most workers that a database may have.
-pub const MOST_WORKERS: usize = 16;
+pub const MAX_WORKERS: usize = 16;
 
 /// `rag_pg.workers` that leaves the number to the machine.
 const AUTOMATIC: i32 = -1;
@@ -24,7 +24,7 @@ static DEBUG_STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 pub fn workers() -> usize {
     match WORKERS.get() {
         AUTOMATIC => automatic_workers(),
-        number => usize::try_from(number).unwrap_or_default().min(MOST_WORKERS),
+        number => usize::try_from(number).unwrap_or_default().min(MAX_WORKERS),
     }
 }
 
@@ -35,7 +35,7 @@ fn automatic_workers() -> usize {
     let processors = *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, Into::into));
     // SAFETY: reads this process's variable.
     let processes = usize::try_from(unsafe { pgrx::pg_sys::max_worker_processes }).unwrap_or(1);
-    (processors.min(processes) / 4).clamp(1, MOST_WORKERS)
+    (processors.min(processes) / 4).clamp(1, MAX_WORKERS)
 }
 
 /// Nice value of workers.
@@ -78,7 +78,7 @@ pub fn init() {
         c"-1: a quarter of the processors, at least one. 0 turns them off: documents are then indexed by CALL rag_work() only. They count against max_worker_processes.",
         &WORKERS,
         AUTOMATIC,
-        MOST_WORKERS as i32,
+        MAX_WORKERS as i32,
         GucContext::Sighup,
         GucFlags::default(),
     );

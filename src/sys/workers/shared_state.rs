@@ -4,7 +4,7 @@
 //! this. Without preloading there is no shared memory, and the locks of `admission` are used instead.
 #![allow(unsafe_code)] // shared memory and other processes' latches
 
-use crate::sys::guc::worker::MOST_WORKERS;
+use crate::sys::guc::worker::MAX_WORKERS;
 use crate::sys::process;
 use pgrx::{PGRXSharedMemory, PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 use std::sync::atomic::Ordering::SeqCst;
@@ -32,9 +32,9 @@ impl WorkerKind {
     }
 
     /// Most workers of the kind in a database. One answer worker runs all answers at once.
-    pub fn most_workers(self) -> usize {
+    pub fn max_workers(self) -> usize {
         match self {
-            Self::Index => MOST_WORKERS,
+            Self::Index => MAX_WORKERS,
             Self::Answer => 1,
         }
     }
@@ -76,7 +76,7 @@ pub struct WorkerSlots {
     /// Next retry time as a `timestamptz` if no worker waits for it; 0 if none is scheduled.
     wake_at: AtomicI64,
     /// Latches of running workers.
-    latches: [AtomicUsize; MOST_WORKERS],
+    latches: [AtomicUsize; MAX_WORKERS],
 }
 
 impl Default for WorkerState {

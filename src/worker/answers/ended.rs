@@ -1,6 +1,6 @@
 //! Writes the outcome of a request.
 use crate::answer::request as requests;
-use crate::answer::request::{Finish, Problem, Request};
+use crate::answer::request::{AnswerRequest, Finish, Problem};
 use crate::models::call_log;
 use crate::models::call_log::Record;
 use crate::search::query_log;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A request whose call has ended.
 pub(super) struct Ended {
     /// The request.
-    pub request: Request,
+    pub request: AnswerRequest,
     /// Its outcome.
     pub outcome: Result<GeneratedAnswer, Problem>,
     /// Whether it is retried because of a rate limit.
@@ -35,7 +35,7 @@ impl Ended {
         call_log::write(&self.records);
         if let (true, Err(why)) = (self.is_put_off, &self.outcome) {
             let delay = backoff::delay(self.request.attempts + 1, backoff::random());
-            return requests::put_off(&self.request, delay, why);
+            return requests::requeue(&self.request, delay, why);
         }
         self.finish(&self.outcome, notifies)
     }

@@ -1,6 +1,6 @@
 //! Judged questions and their passages, embedded.
 use crate::lexical::Lexical;
-use rag::model::session::Options;
+use rag::model::session::SessionOptions;
 use rag::model::store::Store;
 use rag::model::{Detail, Embedder, Embedding, LocalModel, Purpose};
 use rag::rerank::TokenBits;
@@ -87,7 +87,7 @@ fn default_model() -> LocalModel {
     let store = Store::new(path("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models"));
     let library = path("RAG_PG_ONNXRUNTIME", "/usr/local/lib/rag_pg/libonnxruntime.so");
     let located = store.locate("all-MiniLM-L6-v2").expect("make setup installs the model");
-    LocalModel::open(located, Options::new(library)).expect("the model opens")
+    LocalModel::open(located, SessionOptions::new(library)).expect("the model opens")
 }
 
 /// Embeds in groups, so that token vectors do not pile up.

@@ -16,7 +16,7 @@ const PIECES_PER_CALL: usize = 128;
 const PIECES_QUOTED: usize = 5;
 
 /// A part of a passage that fits the model's window.
-struct Piece<'a> {
+struct PassagePiece<'a> {
     passage: usize,
     text: &'a str,
     span: Range<usize>,
@@ -50,7 +50,7 @@ pub fn from_passages(
     let scores = fuse(&[(MAX_SIM_WEIGHT, &max_sim), (1.0, &cosines)]);
     let best: Vec<usize> = order(&scores, |i| i).into_iter().take(PIECES_QUOTED).collect();
     let passage = |&i: &usize| {
-        let Piece { text, span, .. } = &pieces[i];
+        let PassagePiece { text, span, .. } = &pieces[i];
         let tokens = tokenizer.tokens(&text[span.clone()])?.offsets;
         let place = |(from, to): (u32, u32)| span.start + from as usize..span.start + to as usize;
         Ok(Passage {
@@ -77,7 +77,7 @@ fn pieces<'a>(
     window: usize,
     passages: &[&'a str],
     checkpoint: Checkpoint<'_>,
-) -> Result<Vec<Piece<'a>>> {
+) -> Result<Vec<PassagePiece<'a>>> {
     let options = chunk::Options {
         max_tokens: window,
         overlap_tokens: 0,
@@ -89,7 +89,11 @@ fn pieces<'a>(
     for (passage, &text) in passages.iter().enumerate() {
         let mut chunks = chunk::chunk(text, &options, tokenizer, checkpoint)?.chunks;
         chunks.retain(|chunk| chunk.token_count > 0);
-        pieces.extend(chunks.into_iter().map(|chunk| Piece { passage, text, span: chunk.range }));
+        pieces.extend(chunks.into_iter().map(|chunk| PassagePiece {
+            passage,
+            text,
+            span: chunk.range,
+        }));
     }
     Ok(pieces)
 }

@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 /// Most claims of an answer, and quotes of a claim; what is beyond is left out.
-pub(super) const MOST: usize = 64;
+pub(super) const MAX_ITEMS: usize = 64;
 
 /// A statement and its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,23 +27,23 @@ pub(super) fn read(reply: &str) -> Result<Vec<Claim>, String> {
     let Some(Value::Array(claims)) = value.get("claims") else {
         return Err("The object has no array \"claims\".".to_owned());
     };
-    claims.iter().take(MOST).map(claim).collect()
+    claims.iter().take(MAX_ITEMS).map(claim).collect()
 }
 
 /// Reads one of the claims.
 pub(super) fn claim(value: &Value) -> Result<Claim, String> {
     let text = value.get("text").and_then(Value::as_str);
-    let text = sayable(text.ok_or("A claim has no string \"text\".")?);
+    let text = without_nul(text.ok_or("A claim has no string \"text\".")?);
     let Some(Value::Array(quotes)) = value.get("quotes") else {
         return Err("A claim has no array \"quotes\".".to_owned());
     };
-    let quotes = quotes.iter().take(MOST).map(quote).collect::<Result<_, _>>()?;
+    let quotes = quotes.iter().take(MAX_ITEMS).map(quote).collect::<Result<_, _>>()?;
     Ok(Claim { text, quotes })
 }
 
 fn quote(value: &Value) -> Result<Quote, String> {
     let text = value.get("quote").and_then(Value::as_str);
-    let text = sayable(text.ok_or("A quote has no string \"quote\".")?);
+    let text = without_nul(text.ok_or("A quote has no string \"quote\".")?);
     let passage = match value.get("passage") {
         Some(Value::Number(number)) => number.as_u64().and_then(|n| usize::try_from(n).ok()),
         // Some write the number as a string.
@@ -54,7 +54,7 @@ fn quote(value: &Value) -> Result<Quote, String> {
 }
 
 /// JSON can name the character of number 0, which no text of PostgreSQL's can hold.
-fn sayable(text: &str) -> String {
+fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
@@ -115,7 +115,7 @@ mod tests {
     fn a_reply_without_end_is_cut() {
         let claim = r#"{"text":"a","quotes":[]}"#;
         let many = format!(r#"{{"claims":[{}]}}"#, vec![claim; 1000].join(","));
-        assert_eq!(read(&many).unwrap().len(), MOST);
+        assert_eq!(read(&many).unwrap().len(), MAX_ITEMS);
         assert!(read(&"[".repeat(100_000)).is_err());
         assert!(read(&format!("{{\"claims\":{}}}", "[".repeat(100_000))).is_err());
     }

@@ -13,10 +13,10 @@ const PASSAGE_WEIGHT: f64 = 0.5;
 const NOVELTY_WEIGHT: f64 = 2.0;
 /// A further sentence must match the question at least this well beside the first: an answer is not
 /// filled up with what has nothing to do with it.
-const LEAST_SHARE: f64 = 0.6;
+const MIN_MATCH_SHARE: f64 = 0.6;
 
 /// A sentence that may be quoted.
-struct Candidate {
+struct SentenceCandidate {
     passage: usize,
     bytes: Range<usize>,
     is_lead: bool,
@@ -41,18 +41,18 @@ pub fn extract(
             if !tokens.is_empty() {
                 bits.push(tokens);
                 let Sentence { bytes, is_lead } = sentence;
-                candidates.push(Candidate { passage: position, bytes, is_lead });
+                candidates.push(SentenceCandidate { passage: position, bytes, is_lead });
             }
         }
     }
     let max_sim = MaxSim::new(question, &bits, checkpoint)?;
     let scores = max_sim.means();
     let confidence = scores.iter().copied().reduce(f32::max).unwrap_or(-1.0);
-    if f64::from(confidence) < options.least_confidence() {
+    if f64::from(confidence) < options.min_confidence() {
         return Ok(Answer::none(confidence));
     }
-    let chosen = best(&candidates, passages, &max_sim, options.max_sentences);
-    Ok(compose(passages, &candidates, &chosen, &scores, confidence))
+    let chosen = pick_sentences(&candidates, passages, &max_sim, options.max_sentences);
+    Ok(cite_in_text_order(passages, &candidates, &chosen, &scores, confidence))
 }
 
 impl Passage<'_> {
@@ -70,15 +70,15 @@ impl Passage<'_> {
 /// A sentence counts by its match with the question, query tokens weighted by how well they tell
 /// these sentences apart, and by its passage's score; each further one also by the question's
 /// tokens that it matches better than those before.
-fn best(
-    candidates: &[Candidate],
+fn pick_sentences(
+    candidates: &[SentenceCandidate],
     passages: &[Passage<'_>],
     max_sim: &MaxSim,
     most: usize,
 ) -> Vec<usize> {
-    let matches = handed_on(candidates, &max_sim.contrasted());
-    let means = handed_on(candidates, &max_sim.means());
-    let worth = worth(candidates, passages, &matches);
+    let matches = with_lead_matches(candidates, &max_sim.contrasted());
+    let means = with_lead_matches(candidates, &max_sim.means());
+    let combined_scores = combined_scores(candidates, passages, &matches);
     let weights = max_sim.contrasts();
     let total = weights.iter().sum::<f32>().max(f32::EPSILON);
     let deviation = deviation(&matches).max(f64::EPSILON);
@@ -92,9 +92,10 @@ fn best(
             let gains = max_sim.of(i).iter().zip(&covered).map(|(x, known)| (x - known).max(0.0));
             f64::from(gains.zip(&weights).map(|(gain, weight)| gain * weight).sum::<f32>() / total)
         };
-        let value = |i: usize| worth[i] + NOVELTY_WEIGHT * novelty(i) / deviation;
-        let least = chosen.first().map_or(f64::MIN, |&first| LEAST_SHARE * means[first].max(0.0));
-        let is_open = |i: &usize| is_quotable(i) && means[*i] >= least && !chosen.contains(i);
+        let value = |i: usize| combined_scores[i] + NOVELTY_WEIGHT * novelty(i) / deviation;
+        let min_match =
+            chosen.first().map_or(f64::MIN, |&first| MIN_MATCH_SHARE * means[first].max(0.0));
+        let is_open = |i: &usize| is_quotable(i) && means[*i] >= min_match && !chosen.contains(i);
         let open = (0..candidates.len()).filter(is_open);
         // The first of equals, so that the passages' order decides.
         let Some(next) = open.rev().max_by(|&a, &b| value(a).total_cmp(&value(b))) else { break };
@@ -106,16 +107,20 @@ fn best(
     chosen
 }
 
-/// Match and passage on one scale.
-fn worth(candidates: &[Candidate], passages: &[Passage<'_>], matches: &[f64]) -> Vec<f64> {
+/// The sum of a sentence's match and its passage's score, as standard scores.
+fn combined_scores(
+    candidates: &[SentenceCandidate],
+    passages: &[Passage<'_>],
+    matches: &[f64],
+) -> Vec<f64> {
     let scores: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
     let passages = standard_scores(&scores);
     let matches = standard_scores(matches).into_iter().zip(candidates);
     matches.map(|(z, candidate)| z + PASSAGE_WEIGHT * passages[candidate.passage]).collect()
 }
 
-/// A sentence after a heading or question answers it: it gets half of the way to the lead's match.
-fn handed_on(candidates: &[Candidate], matches: &[f32]) -> Vec<f64> {
+/// Matches in which the sentence after a lead (a heading, a question) gains half of what the lead's match exceeds its own.
+fn with_lead_matches(candidates: &[SentenceCandidate], matches: &[f32]) -> Vec<f64> {
     let mut matches: Vec<f64> = matches.iter().copied().map(f64::from).collect();
     for i in 1..candidates.len() {
         let (lead, next) = (&candidates[i - 1], &candidates[i]);
@@ -134,9 +139,9 @@ fn deviation(values: &[f64]) -> f64 {
 
 /// The answer made of the candidates at `chosen`, the best first. It begins with the passage of
 /// the best, and sentences of one passage keep their order, so that it reads as the text does.
-fn compose(
+fn cite_in_text_order(
     passages: &[Passage<'_>],
-    candidates: &[Candidate],
+    candidates: &[SentenceCandidate],
     chosen: &[usize],
     scores: &[f32],
     confidence: f32,
@@ -148,7 +153,7 @@ fn compose(
     let citations: Vec<Citation> = (1..)
         .zip(order)
         .map(|(marker, i)| {
-            let Candidate { passage, bytes, .. } = &candidates[i];
+            let SentenceCandidate { passage, bytes, .. } = &candidates[i];
             let (passage, bytes, is_best) = (*passage, bytes.clone(), chosen.first() == Some(&i));
             let text = passages[passage].text;
             let quote = text[bytes.clone()].to_owned();

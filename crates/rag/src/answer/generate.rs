@@ -89,41 +89,40 @@ pub fn generate(
     checkpoint: Checkpoint<'_>,
 ) -> Result<GeneratedAnswer> {
     if passages.iter().all(|passage| passage.trim().is_empty()) {
-        return Ok(compose(Vec::new(), passages, Usage::default()));
+        return Ok(verify_claims(Vec::new(), passages, Usage::default()));
     }
     let Prompt { system, user, included } =
         prompt::build(generator, question, passages, instructions, &prompt::nonce()?)?;
     let mut usage = Usage { passages: included.len(), ..Usage::default() };
     let user = Turn { is_model: false, text: user };
     let mut conversation = Conversation { system, turns: vec![user] };
-    let reply = say(generator, &conversation, &mut usage, checkpoint)?;
+    let reply = ask_model(generator, &conversation, &mut usage, checkpoint)?;
     let claims = match claims::read(&reply) {
         Ok(claims) => claims,
         Err(why) => {
             let reminder = prompt::reminder(&why);
             conversation.turns.push(Turn { is_model: true, text: reply });
             conversation.turns.push(Turn { is_model: false, text: reminder });
-            let reply = say(generator, &conversation, &mut usage, checkpoint)?;
-            claims::read(&reply).map_err(not_in_form)?
+            let reply = ask_model(generator, &conversation, &mut usage, checkpoint)?;
+            claims::read(&reply).map_err(malformed_answer)?
         }
     };
-    Ok(compose(with_positions(claims, &included), passages, usage))
+    Ok(verify_claims(with_positions(claims, &included), passages, usage))
 }
 
-/// Positions of the passages that fit the context of `generator` beside the rest of the prompt; errors as
-/// those of [`generate`]. What does not fit need not be kept for it.
-pub fn fitting(
+/// Positions of the passages that fit the context of `generator` beside the rest of the prompt; errors as those of [`generate`].
+pub fn passages_that_fit(
     generator: &dyn Generator,
     question: &str,
     passages: &[&str],
     instructions: Option<&str>,
 ) -> Result<Vec<usize>> {
-    let key = "0".repeat(prompt::KEY);
+    let key = "0".repeat(prompt::NONCE_LENGTH);
     Ok(prompt::build(generator, question, passages, instructions, &key)?.included)
 }
 
 /// One turn of the model.
-fn say(
+fn ask_model(
     generator: &dyn Generator,
     conversation: &Conversation,
     usage: &mut Usage,
@@ -133,7 +132,7 @@ fn say(
 }
 
 impl Usage {
-    /// Counts a turn of the model in. Its text; an error when it had more to say.
+    /// Adds the counts of a turn. Returns its text; an error when the output limit cut it off.
     pub(super) fn count_turn(&mut self, generated: Generated) -> Result<String> {
         let Generated { text, is_cut, input_tokens, output_tokens } = generated;
         self.requests += 1;
@@ -152,13 +151,13 @@ impl Usage {
 }
 
 /// The error for a reply that is not in the form of an answer, even after a reminder.
-pub(super) fn not_in_form(why: String) -> Error {
+pub(super) fn malformed_answer(why: String) -> Error {
     Error::malformed("the model did not answer in the form it was told to")
         .with_detail(why)
         .with_hint("Try again, or use a model that follows instructions better.")
 }
 
-/// Claims name passages by the numbers they had in the prompt; from here on it is their positions.
+/// Replaces the numbers that passages had in the prompt by their positions among those given.
 pub(super) fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<Claim> {
     for quote in claims.iter_mut().flat_map(|claim| &mut claim.quotes) {
         quote.passage =
@@ -167,13 +166,13 @@ pub(super) fn with_positions(mut claims: Vec<Claim>, included: &[usize]) -> Vec<
     claims
 }
 
-/// Looks every quote up and puts together what holds.
-fn compose(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> GeneratedAnswer {
-    let mut composed = AnswerBuilder::default();
+/// Looks every quote up, and makes an answer of the claims with a quote that was found.
+fn verify_claims(claims: Vec<Claim>, passages: &[&str], usage: Usage) -> GeneratedAnswer {
+    let mut answer = AnswerBuilder::default();
     for claim in claims {
-        composed.add(claim, passages);
+        answer.add(claim, passages);
     }
-    composed.written(usage)
+    answer.finish(usage)
 }
 
 /// Claims that were looked up so far.
@@ -207,7 +206,7 @@ impl AnswerBuilder {
             }
         }
         self.claims.push(CheckedClaim { text: claim.text, markers, dropped });
-        let text = text(&self.claims[self.claims.len() - 1..]);
+        let text = answer_text(&self.claims[self.claims.len() - 1..]);
         ((!text.is_empty()).then_some(text), &self.citations[known..])
     }
 
@@ -217,9 +216,9 @@ impl AnswerBuilder {
     }
 
     /// The whole answer.
-    pub(super) fn written(self, usage: Usage) -> GeneratedAnswer {
+    pub(super) fn finish(self, usage: Usage) -> GeneratedAnswer {
         let Self { citations, claims } = self;
-        let text = text(&claims);
+        let text = answer_text(&claims);
         let status = if text.is_empty() { Status::NoAnswer } else { Status::Answered };
         let text = if text.is_empty() { NO_ANSWER.to_owned() } else { text };
         GeneratedAnswer { status, text, citations, claims, usage }
@@ -246,7 +245,7 @@ fn cite(
 
 /// Claims that hold, with their markers. Brackets with numbers that the model itself wrote would look
 /// like markers, so they lose theirs.
-fn text(claims: &[CheckedClaim]) -> String {
+fn answer_text(claims: &[CheckedClaim]) -> String {
     let mut text = String::new();
     for claim in claims.iter().filter(|claim| !claim.markers.is_empty()) {
         if !text.is_empty() {

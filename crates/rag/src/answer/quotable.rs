@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Longest quote in bytes; longer sentences (tables, listings, text without full stops) are cut at
 /// a line end or space.
-const MAX_BYTES: usize = 600;
+const MAX_QUOTE_BYTES: usize = 600;
 
 /// Longest line in bytes that can be a heading.
 const MAX_HEADING_BYTES: usize = 120;
@@ -36,9 +36,9 @@ pub fn sentences(text: &str, span: Range<usize>) -> Vec<Sentence> {
 /// Adds `range` without the white space around it, in pieces short enough to quote.
 fn push_pieces(text: &str, range: Range<usize>, found: &mut Vec<Range<usize>>) {
     let mut rest = trimmed(text, range);
-    while rest.len() > MAX_BYTES {
-        let window = &text[rest.start..text.floor_char_boundary(rest.start + MAX_BYTES)];
-        let is_late = |at: &usize| *at > MAX_BYTES / 4;
+    while rest.len() > MAX_QUOTE_BYTES {
+        let window = &text[rest.start..text.floor_char_boundary(rest.start + MAX_QUOTE_BYTES)];
+        let is_late = |at: &usize| *at > MAX_QUOTE_BYTES / 4;
         let cut = window
             .rfind('\n')
             .filter(is_late)

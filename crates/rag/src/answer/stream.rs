@@ -4,7 +4,7 @@
 //! quotes are found: what a reader sees is what [`super::generate`] would give, only sooner.
 use super::claims::{self, Claim};
 use super::generate::{
-    AnswerBuilder, GeneratedAnswer, Usage, VerifiedQuote, not_in_form, with_positions,
+    AnswerBuilder, GeneratedAnswer, Usage, VerifiedQuote, malformed_answer, with_positions,
 };
 use super::prompt::{self, Prompt};
 use crate::Result;
@@ -18,15 +18,15 @@ pub struct Stream {
     /// Positions of passages by their numbers in the prompt.
     included: Vec<usize>,
     conversation: Conversation,
-    scanner: Scanner,
-    composed: AnswerBuilder,
+    scanner: ClaimScanner,
+    answer: AnswerBuilder,
     usage: Usage,
     is_reminded: bool,
 }
 
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub enum AnswerPiece {
     /// A claim that holds, with its markers.
     Text(String),
     /// The citation of one of its markers; before the claim.
@@ -39,7 +39,7 @@ pub enum Next {
     /// The model did not keep to the form before anything was shown: it is asked once more.
     Ask(Conversation),
     /// The last pieces, and the whole answer.
-    Done(Vec<Piece>, Box<GeneratedAnswer>),
+    Done(Vec<AnswerPiece>, Box<GeneratedAnswer>),
 }
 
 impl Stream {
@@ -56,8 +56,8 @@ impl Stream {
             passages,
             included: Vec::new(),
             conversation: Conversation::default(),
-            scanner: Scanner::default(),
-            composed: AnswerBuilder::default(),
+            scanner: ClaimScanner::default(),
+            answer: AnswerBuilder::default(),
             usage: Usage::default(),
             is_reminded: false,
         };
@@ -75,8 +75,8 @@ impl Stream {
         Ok((stream, Some(conversation)))
     }
 
-    /// Takes in what the model wrote next; what can be shown of it.
-    pub fn push(&mut self, text: &str) -> Vec<Piece> {
+    /// Takes in what the model wrote next. Returns what can be shown of it.
+    pub fn push(&mut self, text: &str) -> Vec<AnswerPiece> {
         let claims = self.scanner.push(text);
         self.add(claims)
     }
@@ -88,14 +88,14 @@ impl Stream {
         match claims::read(&reply) {
             Ok(claims) => {
                 // Those that were read on the way are the first of them.
-                let rest = claims.into_iter().skip(self.composed.len()).collect();
+                let rest = claims.into_iter().skip(self.answer.len()).collect();
                 let pieces = self.add(rest);
                 Ok(Next::Done(pieces, Box::new(self.written())))
             }
-            Err(why) if self.is_reminded || self.composed.len() > 0 => Err(not_in_form(why)),
+            Err(why) if self.is_reminded || self.answer.len() > 0 => Err(malformed_answer(why)),
             Err(why) => {
                 self.is_reminded = true;
-                self.scanner = Scanner::default();
+                self.scanner = ClaimScanner::default();
                 let reminder = prompt::reminder(&why);
                 self.conversation.turns.push(Turn { is_model: true, text: reply });
                 self.conversation.turns.push(Turn { is_model: false, text: reminder });
@@ -106,15 +106,15 @@ impl Stream {
 
     /// The whole answer, so far.
     pub fn written(&mut self) -> GeneratedAnswer {
-        std::mem::take(&mut self.composed).written(self.usage)
+        std::mem::take(&mut self.answer).finish(self.usage)
     }
 
-    fn add(&mut self, claims: Vec<Claim>) -> Vec<Piece> {
+    fn add(&mut self, claims: Vec<Claim>) -> Vec<AnswerPiece> {
         let mut pieces = Vec::new();
         for claim in with_positions(claims, &self.included) {
-            let (text, citations) = self.composed.add(claim, &self.passages);
-            pieces.extend(citations.iter().cloned().map(Piece::Citation));
-            pieces.extend(text.map(Piece::Text));
+            let (text, citations) = self.answer.add(claim, &self.passages);
+            pieces.extend(citations.iter().cloned().map(AnswerPiece::Citation));
+            pieces.extend(text.map(AnswerPiece::Text));
         }
         pieces
     }
@@ -122,7 +122,7 @@ impl Stream {
 
 /// Finds the elements of the array "claims" in an object that is still being written.
 #[derive(Debug, Default)]
-struct Scanner {
+struct ClaimScanner {
     text: String,
     /// Bytes scanned.
     at: usize,
@@ -137,16 +137,16 @@ struct Scanner {
     /// Where the claim begins that is open.
     claim: Option<usize>,
     found: usize,
-    /// Something was not as expected: the whole is read when it is there.
-    is_lost: bool,
+    /// The text is not as expected, or over: claims are read from the whole reply when it is there.
+    is_over: bool,
 }
 
-impl Scanner {
-    /// Takes in more text; the claims that it completes.
+impl ClaimScanner {
+    /// Takes in more text. Returns the claims that it completes.
     fn push(&mut self, text: &str) -> Vec<Claim> {
         self.text.push_str(text);
         let mut claims = Vec::new();
-        while !self.is_lost
+        while !self.is_over
             && let Some(byte) = self.text.as_bytes().get(self.at).copied()
         {
             if let Some(claim) = self.step(byte) {
@@ -194,7 +194,7 @@ impl Scanner {
                     self.is_in_claims = false;
                 }
                 // After the object there is nothing to find.
-                self.is_lost = self.open.is_empty();
+                self.is_over = self.open.is_empty();
             }
             _ => {}
         }
@@ -205,14 +205,14 @@ impl Scanner {
         let value: Option<Value> = serde_json::from_str(&self.text[start..=self.at]).ok();
         let claim = value.and_then(|value| claims::claim(&value).ok());
         self.found += 1;
-        self.is_lost = claim.is_none() || self.found > claims::MOST;
-        claim.filter(|_| !self.is_lost)
+        self.is_over = claim.is_none() || self.found > claims::MAX_ITEMS;
+        claim.filter(|_| !self.is_over)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Scanner;
+    use super::ClaimScanner;
     use crate::answer::claims;
     use proptest::prelude::*;
 
@@ -229,7 +229,7 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| REPLY.floor_char_boundary(cut)).collect();
             cuts.extend([0, REPLY.len()]);
             cuts.sort_unstable();
-            let mut scanner = Scanner::default();
+            let mut scanner = ClaimScanner::default();
             let found: Vec<_> = cuts.windows(2).flat_map(|pair| scanner.push(&REPLY[pair[0]..pair[1]])).collect();
             prop_assert_eq!(found, claims::read(REPLY).unwrap());
         }
@@ -238,17 +238,17 @@ mod tests {
     #[test]
     fn a_claim_is_found_with_its_last_byte() {
         let end = REPLY.find("\"}]},").unwrap() + 4;
-        let mut scanner = Scanner::default();
+        let mut scanner = ClaimScanner::default();
         assert!(scanner.push(&REPLY[..end - 1]).is_empty());
         assert_eq!(scanner.push(&REPLY[end - 1..end]).len(), 1);
     }
 
     #[test]
     fn a_malformed_claim_ends_streaming_of_claims() {
-        let mut scanner = Scanner::default();
+        let mut scanner = ClaimScanner::default();
         assert!(
             scanner.push(r#"{"claims": [{"text": 7}, {"text": "C", "quotes": []}]}"#).is_empty()
         );
-        assert!(Scanner::default().push("no JSON [ \" { ] } ").is_empty());
+        assert!(ClaimScanner::default().push("no JSON [ \" { ] } ").is_empty());
     }
 }

@@ -1,10 +1,10 @@
 //! `rag-model`: imports, fetches, lists and verifies models.
 use rag::model::hub::{self, Snapshot};
-use rag::model::import::source::Source;
+use rag::model::import::source::ModelSource;
 use rag::model::import::{self, Options};
-use rag::model::install::{self, Outcome};
-use rag::model::inventory::{self, Entry};
-use rag::model::manifest::{Kind, Manifest, Precision, check_name};
+use rag::model::install::{self, InstallOutcome};
+use rag::model::inventory::{self, InstalledBuild};
+use rag::model::manifest::{Manifest, ModelKind, Precision, check_name};
 use rag::{Error, Result};
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
@@ -161,7 +161,7 @@ fn run(command: &Command) -> Result<bool> {
             let path = Path::new(source);
             let name = command.name.clone().map_or_else(|| name_of(path), Ok)?;
             check_name(&name)?;
-            add(command, &Source::open(path)?, name, source.to_owned())
+            add(command, &ModelSource::open(path)?, name, source.to_owned())
         }
         (Verb::Pull, Some(model)) => pull(command, model),
         (Verb::List, _) => list(command),
@@ -188,11 +188,11 @@ fn pull(command: &Command, model: &str) -> Result<bool> {
     let own_name = model.rsplit('/').next().unwrap_or(model);
     let name = command.name.clone().unwrap_or_else(|| own_name.to_owned());
     check_name(&name)?;
-    let settings = hub::Settings::from_environment();
+    let settings = hub::HubSettings::from_environment();
     let origin = format!("{}/{model}", settings.endpoint);
     let snapshot = Snapshot::open(settings, model, &command.revision, progress())?;
     let origin = format!("{origin}@{}", snapshot.commit());
-    add(command, &Source::Hub(snapshot), name, origin)
+    add(command, &ModelSource::Hub(snapshot), name, origin)
 }
 
 /// On a terminal one line that changes, elsewhere a line per file.
@@ -212,7 +212,7 @@ fn progress() -> hub::Progress {
     })
 }
 
-fn add(command: &Command, source: &Source, name: String, origin: String) -> Result<bool> {
+fn add(command: &Command, source: &ModelSource, name: String, origin: String) -> Result<bool> {
     let options = Options { name, precision: command.precision, origin };
     let imported = import::import(source, &options)?;
     imported.notes.iter().for_each(|note| eprintln!("note: {note}"));
@@ -222,9 +222,9 @@ fn add(command: &Command, source: &Source, name: String, origin: String) -> Resu
     }
     let what = format!("{}@{}", manifest.name, &manifest.fingerprint[..12]);
     match install::install(&command.models, &imported)? {
-        Outcome::Installed => println!("installed {what} in {}", command.models.display()),
-        Outcome::AlreadyInstalled => println!("{what} is installed already"),
-        Outcome::Repaired => println!("{what} was damaged and is installed again"),
+        InstallOutcome::Installed => println!("installed {what} in {}", command.models.display()),
+        InstallOutcome::AlreadyInstalled => println!("{what} is installed already"),
+        InstallOutcome::Repaired => println!("{what} was damaged and is installed again"),
     }
     println!("{}", described(manifest));
     Ok(true)
@@ -234,10 +234,12 @@ fn described(manifest: &Manifest) -> String {
     let Manifest { architecture, dimensions, max_tokens, .. } = manifest;
     let precision = precision(manifest.precision);
     match manifest.kind {
-        Kind::Embedder => format!(
+        ModelKind::Embedder => format!(
             "embedder, {architecture}, {dimensions} dimensions, {max_tokens} tokens, {precision}"
         ),
-        Kind::Reranker => format!("reranker, {architecture}, {max_tokens} tokens, {precision}"),
+        ModelKind::Reranker => {
+            format!("reranker, {architecture}, {max_tokens} tokens, {precision}")
+        }
     }
 }
 
@@ -274,7 +276,7 @@ fn list(command: &Command) -> Result<bool> {
     Ok(true)
 }
 
-fn row(entry: &Entry) -> [String; 8] {
+fn row(entry: &InstalledBuild) -> [String; 8] {
     let state = if entry.is_current { "current" } else { "" };
     let short = entry.fingerprint.get(..12).unwrap_or(&entry.fingerprint).to_owned();
     match &entry.manifest {
@@ -310,7 +312,7 @@ fn table(rows: &[[String; 8]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn json(entry: &Entry) -> String {
+fn json(entry: &InstalledBuild) -> String {
     let mut object = serde_json::json!({
         "name": entry.name,
         "fingerprint": entry.fingerprint,
@@ -325,10 +327,10 @@ fn json(entry: &Entry) -> String {
     object.to_string()
 }
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: ModelKind) -> &'static str {
     match kind {
-        Kind::Embedder => "embedder",
-        Kind::Reranker => "reranker",
+        ModelKind::Embedder => "embedder",
+        ModelKind::Reranker => "reranker",
     }
 }
 

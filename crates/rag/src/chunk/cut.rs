@@ -4,9 +4,9 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Text looked at beyond a limit, so that what follows can tell whether a boundary is one.
-const AHEAD: usize = 128;
+const LOOK_AHEAD_BYTES: usize = 128;
 /// Characters of a grapheme; text in Unicode's stream-safe format has at most 31.
-const LONGEST: usize = 64;
+const MAX_GRAPHEME_CHARS: usize = 64;
 
 /// The last end of a sentence in `range` that is not after `limit`.
 pub(super) fn sentence(text: &str, range: Range<usize>, limit: usize) -> Option<usize> {
@@ -47,7 +47,7 @@ pub(super) fn word(text: &str, range: Range<usize>, limit: usize) -> Option<usiz
 /// Where to cut inside the first word of `range`: the ends of graphemes in its first `most` characters. Where a
 /// grapheme is longer than that, as no letter of any script is, there are none.
 pub(super) fn graphemes(text: &str, range: Range<usize>, most: usize) -> Vec<usize> {
-    let word = first_word(&text[range.clone()], most + LONGEST);
+    let word = first_word(&text[range.clone()], most + MAX_GRAPHEME_CHARS);
     let cap = word.char_indices().nth(most).map_or(word.len(), |(i, _)| i);
     let ends = word.grapheme_indices(true).map(|(i, grapheme)| i + grapheme.len());
     ends.take_while(|&end| end <= cap).map(|end| range.start + end).collect()
@@ -68,7 +68,7 @@ fn first_word(text: &str, most: usize) -> &str {
 
 /// The text of `range` up to a little after `limit`.
 fn ahead<'a>(text: &'a str, range: &Range<usize>, limit: usize) -> &'a str {
-    let end = (limit + AHEAD).min(range.end);
+    let end = (limit + LOOK_AHEAD_BYTES).min(range.end);
     &text[range.start..text.floor_char_boundary(end).max(limit)]
 }
 

@@ -2,11 +2,11 @@
 use super::Format;
 
 /// Bytes looked at.
-const SAMPLE: usize = 64 * 1024;
+const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// The format `text` most likely has.
 pub(super) fn format(text: &str) -> Format {
-    let sample = &text[..text.floor_char_boundary(SAMPLE)];
+    let sample = &text[..text.floor_char_boundary(SAMPLE_BYTES)];
     if is_html(sample) {
         Format::Html
     } else if is_markdown(sample) {

@@ -8,7 +8,7 @@ const MAX_TITLE: usize = 200;
 
 /// A text as its parser sees it.
 #[derive(Debug, Default)]
-pub(super) struct Document {
+pub(super) struct DocumentStructure {
     /// In order, without overlap. Between them there is only white space.
     pub blocks: Vec<Block>,
     pub headings: Vec<Heading>,
@@ -31,7 +31,7 @@ pub(super) enum BlockKind {
     Lines,
     /// Says what the next block is about and stays with it, as the term of a definition does.
     Lead,
-    /// An entry of `Document::headings`.
+    /// An entry of `DocumentStructure::headings`.
     Heading(u32),
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Heading {
     pub title: String,
 }
 
-impl Document {
+impl DocumentStructure {
     pub fn push(&mut self, range: Range<usize>, kind: BlockKind) {
         let (start, end) = (range.start as u32, range.end as u32);
         memory::push(&mut self.blocks, Block { start, end, kind });
@@ -81,7 +81,7 @@ pub(super) struct Section {
     pub path: Vec<u32>,
 }
 
-impl Document {
+impl DocumentStructure {
     /// Divides the blocks into sections, each with something besides headings unless there is
     /// nothing else in the document.
     pub fn sections(&self) -> Vec<Section> {
@@ -125,8 +125,8 @@ impl Document {
 mod tests {
     use super::*;
 
-    fn document(blocks: &[(u8, &str)]) -> Document {
-        let mut document = Document::default();
+    fn document(blocks: &[(u8, &str)]) -> DocumentStructure {
+        let mut document = DocumentStructure::default();
         for (i, (level, title)) in blocks.iter().enumerate() {
             match level {
                 0 => document.push(i..i + 1, BlockKind::Text),
@@ -136,7 +136,7 @@ mod tests {
         document
     }
 
-    fn paths(document: &Document) -> Vec<(Range<usize>, Vec<&str>)> {
+    fn paths(document: &DocumentStructure) -> Vec<(Range<usize>, Vec<&str>)> {
         let title = |&i: &u32| document.headings[i as usize].title.as_str();
         let sections = document.sections();
         sections.into_iter().map(|s| (s.blocks, s.path.iter().map(title).collect())).collect()

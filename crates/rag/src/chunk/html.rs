@@ -6,7 +6,7 @@
 mod tags;
 mod text;
 
-use super::document::Document;
+use super::document::DocumentStructure;
 use crate::model::Checkpoint;
 use crate::{Result, memory};
 use html5ever::tendril::StrTendril;
@@ -15,13 +15,13 @@ use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 use std::cell::RefCell;
-use text::{Gap, Writer};
+use text::{Gap, TextWriter};
 
 /// Bytes parsed between two calls of the checkpoint.
-const SLICE: usize = 64 * 1024;
+const SLICE_BYTES: usize = 64 * 1024;
 
 /// Elements whose content is no text of the page: what browsers do not show, and navigation.
-const SKIPPED: [&str; 14] = [
+const SKIPPED_ELEMENTS: [&str; 14] = [
     "audio", "canvas", "datalist", "iframe", "nav", "noembed", "noframes", "noscript", "script",
     "style", "svg", "template", "title", "video",
 ];
@@ -34,10 +34,10 @@ const CONTAINERS: [&str; 8] = ["aside", "div", "footer", "header", "ol", "sectio
 const NAVIGATION_CLASSES: [&str; 2] = ["navheader", "navfooter"];
 
 /// Most bytes of text that come of a byte of HTML: an item of a deep list has its indentation and its number.
-const GROWTH: usize = 5;
+const MAX_TEXT_PER_BYTE: usize = 5;
 
 /// Extracts the text of `html` and finds its blocks.
-pub(super) fn parse(html: &str, checkpoint: Checkpoint<'_>) -> Result<(String, Document)> {
+pub(super) fn parse(html: &str, checkpoint: Checkpoint<'_>) -> Result<(String, DocumentStructure)> {
     let html = html.trim_start_matches('\u{feff}');
     // A comment or an attribute is held as a whole.
     memory::require(html.len())?;
@@ -45,12 +45,12 @@ pub(super) fn parse(html: &str, checkpoint: Checkpoint<'_>) -> Result<(String, D
     let input = BufferQueue::default();
     let mut start = 0;
     let end = std::iter::once(html.len()..html.len());
-    for excess in tags::excess(html, checkpoint)?.into_iter().chain(end) {
+    for excess in tags::excess_attributes(html, checkpoint)?.into_iter().chain(end) {
         let mut rest = &html[start..excess.start];
         while !rest.is_empty() {
             checkpoint()?;
-            let (slice, after) = rest.split_at(rest.floor_char_boundary(SLICE));
-            tokenizer.sink.0.borrow_mut().writer.reserve(GROWTH * slice.len())?;
+            let (slice, after) = rest.split_at(rest.floor_char_boundary(SLICE_BYTES));
+            tokenizer.sink.0.borrow_mut().writer.reserve(MAX_TEXT_PER_BYTE * slice.len())?;
             input.push_back(StrTendril::from_slice(slice));
             // It only stops early for scripts and encodings, which the sink does not report.
             let _ = tokenizer.feed(&input);
@@ -82,7 +82,7 @@ impl TokenSink for Sink {
 /// The open elements at the tokenizer's position.
 #[derive(Default)]
 struct Page {
-    writer: Writer,
+    writer: TextWriter,
     /// The element whose content is skipped, and how many of its kind are open in it.
     skipped: Option<(String, usize)>,
     /// Per open list the number of its next item; 0 when it has bullets.
@@ -117,7 +117,7 @@ impl Page {
             }
             return true;
         }
-        if is_start && (SKIPPED.contains(&name) || is_marked(tag, name)) {
+        if is_start && (SKIPPED_ELEMENTS.contains(&name) || is_marked(tag, name)) {
             // Only foreign elements can be closed by their own start tag.
             if !(tag.self_closing && name == "svg") {
                 self.skipped = Some((name.to_owned(), 1));

@@ -1,5 +1,5 @@
 //! Markdown: `CommonMark` with tables, footnotes and front matter.
-use super::document::{BlockKind, Document};
+use super::document::{BlockKind, DocumentStructure};
 use super::plain;
 use crate::model::Checkpoint;
 use crate::{Result, memory};
@@ -7,22 +7,22 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::ops::Range;
 
 /// Bytes parsed at once: a few milliseconds of work, and a syntax tree that stays small.
-const PART: usize = 256 * 1024;
+const PART_BYTES: usize = 256 * 1024;
 
 /// Most bytes parsed at once. A block that is larger is divided there, and its rest read like any other text: the parser
 /// builds a syntax tree of all it is given, without a pause, in as much as a hundred bytes of memory a byte.
-const MOST: usize = 4 * PART;
+const MAX_PART_BYTES: usize = 4 * PART_BYTES;
 
 /// Bytes of memory that a byte of a part can take while it is parsed.
-const TREE: usize = 128;
+const TREE_BYTES_PER_BYTE: usize = 128;
 
 /// Events between two calls of the checkpoint.
-const EVENTS: usize = 4096;
+const EVENTS_PER_CHECKPOINT: usize = 4096;
 
 /// Finds the blocks of `text`. What the parser does not report, such as link definitions and the
 /// markers of lists and quotes, becomes part of the next block or a block of its own.
-pub(super) fn parse(text: &str, checkpoint: Checkpoint<'_>) -> Result<Document> {
-    parse_in_parts(text, PART, MOST, checkpoint)
+pub(super) fn parse(text: &str, checkpoint: Checkpoint<'_>) -> Result<DocumentStructure> {
+    parse_in_parts(text, PART_BYTES, MAX_PART_BYTES, checkpoint)
 }
 
 /// The same with parts of another size. A part ends with a line; its last block, which may go on,
@@ -33,8 +33,8 @@ fn parse_in_parts(
     size: usize,
     most: usize,
     checkpoint: Checkpoint<'_>,
-) -> Result<Document> {
-    let mut blocks = Blocks { text, document: Document::default(), end: 0, open: None };
+) -> Result<DocumentStructure> {
+    let mut blocks = Blocks { text, document: DocumentStructure::default(), end: 0, open: None };
     let mut start = blocks.front_matter();
     let mut wanted = size;
     while start < text.len() {
@@ -58,7 +58,7 @@ fn parse_in_parts(
 
 struct Blocks<'a> {
     text: &'a str,
-    document: Document,
+    document: DocumentStructure,
     /// End of the last block.
     end: usize,
     open: Option<Open>,
@@ -87,7 +87,7 @@ impl Blocks<'_> {
         }
         let metadata = Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
             | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS;
-        let part = &self.text[..self.text.floor_char_boundary(PART)];
+        let part = &self.text[..self.text.floor_char_boundary(PART_BYTES)];
         let first = Parser::new_ext(part, metadata).into_offset_iter().next();
         let Some((Event::Start(Tag::MetadataBlock(_)), range)) = first else { return 0 };
         let end = range.end;
@@ -104,14 +104,14 @@ impl Blocks<'_> {
         is_whole: bool,
         checkpoint: Checkpoint<'_>,
     ) -> Result<usize> {
-        memory::require(TREE * part.len())?;
+        memory::require(TREE_BYTES_PER_BYTE * part.len())?;
         let text = &self.text[part.clone()];
         let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES;
         // Blocks before the last one.
         let mut known = None;
         let mut depth = 0_usize;
         for (i, (event, range)) in Parser::new_ext(text, options).into_offset_iter().enumerate() {
-            if i % EVENTS == 0 {
+            if i % EVENTS_PER_CHECKPOINT == 0 {
                 checkpoint()?;
             }
             let range = part.start + range.start..part.start + range.end;
@@ -308,7 +308,7 @@ mod tests {
             let text = lines.join("\n");
             let whole = parse_in_parts(&text, usize::MAX, usize::MAX, &mut || Ok(())).unwrap();
             let parts = parse_in_parts(&text, size, usize::MAX, &mut || Ok(())).unwrap();
-            let headings = |document: &Document| -> Vec<(u8, String)> {
+            let headings = |document: &DocumentStructure| -> Vec<(u8, String)> {
                 let plain = |title: &str| title.replace(['[', ']'], "");
                 document.headings.iter().map(|h| (h.level, plain(&h.title))).collect()
             };

@@ -5,14 +5,14 @@ use crate::model::tokenizer::{TokenCounter, Word};
 use std::ops::Range;
 
 /// Bytes tokenised at once: a few milliseconds for the slowest tokenizer.
-const SLICE: usize = 16 * 1024;
+const SLICE_BYTES: usize = 16 * 1024;
 /// Most characters of a chunk per token, and at least. A word over a hundred characters is one
 /// token to many models, and some characters are none: tokens alone would not bound a chunk.
 const CHARS_PER_TOKEN: usize = 40;
 const MIN_CHARS: usize = 200;
 /// Bytes of the rest of a word that are counted when it was cut: all of it each time takes long where a word has
 /// no end.
-const LONGEST_REST: usize = 1024;
+const MAX_REST_BYTES: usize = 1024;
 /// Most bytes of a character.
 const MAX_UTF8: usize = 4;
 
@@ -40,7 +40,7 @@ impl<'a, 'b> Meter<'a, 'b> {
     pub fn forget(&mut self, start: usize) {
         let gone = self.words.partition_point(|word| word.end as usize <= start);
         // Moving the rest down each time would cost more than it frees.
-        if gone > SLICE {
+        if gone > SLICE_BYTES {
             self.words.drain(..gone);
             self.sums.drain(..gone);
         }
@@ -101,7 +101,7 @@ impl<'a, 'b> Meter<'a, 'b> {
     /// before the first word that is too much, which may be no way at all. Inside the range that
     /// is an estimate when the tokenizer is not additive.
     pub fn reach(&mut self, range: Range<usize>, budget: usize) -> Result<usize> {
-        let chars = most_chars(budget);
+        let chars = max_chars(budget);
         let furthest = self.text.floor_char_boundary(range.start + chars * MAX_UTF8);
         let limit = self.reach_tokens(range.start, range.end.min(furthest), budget)?;
         if limit - range.start <= chars {
@@ -155,7 +155,7 @@ impl<'a, 'b> Meter<'a, 'b> {
             Some(word) if (word.start as usize) < start && start < word.end as usize => {
                 let rest = (word.end as usize).min(end.max(start));
                 // More than that of a word is one unknown token to most, and an estimate to the others.
-                let rest = self.text.floor_char_boundary(rest.min(start + LONGEST_REST));
+                let rest = self.text.floor_char_boundary(rest.min(start + MAX_REST_BYTES));
                 Ok((first + 1, self.counter.count(&self.text[start..rest])? as u64))
             }
             _ => Ok((first, 0)),
@@ -171,7 +171,7 @@ impl<'a, 'b> Meter<'a, 'b> {
 }
 
 /// Most characters of a chunk of so many tokens.
-pub(super) fn most_chars(budget: usize) -> usize {
+pub(super) fn max_chars(budget: usize) -> usize {
     (budget * CHARS_PER_TOKEN).max(MIN_CHARS)
 }
 
@@ -179,14 +179,14 @@ pub(super) fn most_chars(budget: usize) -> usize {
 /// end or a space, which every tokenizer splits at, else anywhere.
 fn slice_end(text: &str, at: usize) -> (usize, bool) {
     let rest = &text[at..];
-    if rest.len() <= SLICE {
+    if rest.len() <= SLICE_BYTES {
         return (text.len(), false);
     }
-    let bytes = &rest.as_bytes()[..SLICE];
+    let bytes = &rest.as_bytes()[..SLICE_BYTES];
     let found =
         bytes.iter().rposition(|b| *b == b'\n').or_else(|| bytes.iter().rposition(|b| *b == b' '));
     match found {
         Some(i) => (at + i + 1, false),
-        None => (at + rest.floor_char_boundary(SLICE), true),
+        None => (at + rest.floor_char_boundary(SLICE_BYTES), true),
     }
 }

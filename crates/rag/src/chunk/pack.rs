@@ -1,7 +1,7 @@
 //! Fills chunks with the blocks of a section.
 use super::cut;
-use super::document::{Block, BlockKind, Document, Section};
-use super::meter::{Meter, most_chars};
+use super::document::{Block, BlockKind, DocumentStructure, Section};
+use super::meter::{Meter, max_chars};
 use super::options::Options;
 use super::sentence::sentences;
 use crate::model::Checkpoint;
@@ -40,7 +40,7 @@ pub struct Chunk {
 
 pub(super) struct Packer<'a, 'b> {
     text: &'a str,
-    document: &'a Document,
+    document: &'a DocumentStructure,
     options: &'a Options,
     meter: Meter<'a, 'b>,
     chunks: Vec<Chunk>,
@@ -75,7 +75,7 @@ struct Span {
 impl<'a, 'b> Packer<'a, 'b> {
     pub fn new(
         text: &'a str,
-        document: &'a Document,
+        document: &'a DocumentStructure,
         options: &'a Options,
         counter: &'a dyn TokenCounter,
         checkpoint: Checkpoint<'b>,
@@ -233,7 +233,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             return Ok(found);
         }
         // Where the first grapheme has no end, it is divided into as few pieces as it can be.
-        let most = if graphemes.is_empty() { most_chars(budget) } else { MAX_WORD };
+        let most = if graphemes.is_empty() { max_chars(budget) } else { MAX_WORD };
         let chars = cut::characters(self.text, start..range.end, most);
         if let Some(found) = self.longest(start, &chars, budget)? {
             return Ok(found);

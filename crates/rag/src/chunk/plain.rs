@@ -1,15 +1,15 @@
 //! Plain text: paragraphs end at blank lines and form feeds.
-use super::document::{BlockKind, Document};
+use super::document::{BlockKind, DocumentStructure};
 
 /// Finds the paragraphs of `text`.
-pub(super) fn parse(text: &str) -> Document {
-    let mut document = Document::default();
+pub(super) fn parse(text: &str) -> DocumentStructure {
+    let mut document = DocumentStructure::default();
     push_paragraphs(text, 0, &mut document);
     document
 }
 
 /// Adds the paragraphs of `text`, which starts at byte `base` of the document.
-pub(super) fn push_paragraphs(text: &str, base: usize, document: &mut Document) {
+pub(super) fn push_paragraphs(text: &str, base: usize, document: &mut DocumentStructure) {
     let mut open: Option<(usize, usize)> = None;
     let mut at = 0;
     for line in text.split_inclusive(['\n', '\u{c}']) {

@@ -19,7 +19,7 @@ const MIN_WIDTH: usize = 40;
 
 /// Bytes that Unicode's rules are applied to at once. To tell whether a full stop ends a sentence they look at what
 /// follows up to the next letter, again for every sign in between.
-const PIECE: usize = 1024;
+const PIECE_BYTES: usize = 1024;
 
 /// The sentences of `text` as byte ranges. They follow each other without a gap and cover all of
 /// it, white space at its end belonging to a sentence.
@@ -63,7 +63,7 @@ fn ends(text: &str) -> impl Iterator<Item = (usize, usize)> {
 fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let beginning = &rest.as_bytes()[..rest.len().min(PIECE)];
+        let beginning = &rest.as_bytes()[..rest.len().min(PIECE_BYTES)];
         let line = beginning.iter().position(|b| *b == b'\n').map(|i| i + 1);
         let end = line.unwrap_or_else(|| part_end(rest));
         let (piece, after) = rest.split_at(end);
@@ -73,10 +73,10 @@ fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
 }
 
 fn part_end(text: &str) -> usize {
-    if text.len() <= PIECE {
+    if text.len() <= PIECE_BYTES {
         return text.len();
     }
-    let part = &text[..text.floor_char_boundary(PIECE)];
+    let part = &text[..text.floor_char_boundary(PIECE_BYTES)];
     let is_inside = |i: &usize| part[..*i].ends_with(char::is_alphanumeric);
     part.rmatch_indices(' ').map(|(i, _)| i).find(is_inside).unwrap_or(part.len())
 }

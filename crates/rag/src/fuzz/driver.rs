@@ -71,7 +71,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             "1h2m3.5s",
             "2015-10-21T07:28:00Z",
         ]),
-        "addresses" => text(&[
+        "urls" => text(&[
             "https://api.example.com:8443/v1?api-version=2",
             "http://[::1]:80/a",
             "localhost:11434,*.example.com,10.0.0.0/8,[::1]",
@@ -98,6 +98,19 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             let zips = packed.each_ref().map(|packed| super::zipped(packed).unwrap());
             packed.into_iter().chain(zips).collect()
         }
+        "inverted" => {
+            let segment = |chunks: i64| {
+                let mut builder = crate::inverted::Builder::default();
+                for id in 1..=chunks {
+                    let often = ("a".to_owned(), 1 + id as usize % 3);
+                    let seldom = (format!("lexeme{}", id % 11), 1);
+                    let lexemes = [often, seldom];
+                    builder.add(id * 2, lexemes.iter().map(|(lexeme, n)| (lexeme.as_bytes(), *n)));
+                }
+                builder.finish_inline().expect("lexemes are text")
+            };
+            vec![segment(1), segment(20), segment(300)]
+        }
         "wire" => {
             vec![vec![8; 300], br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(), vec![0; 200]]
         }
@@ -109,7 +122,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 fn bundle(model: &TinyModel) -> (Vec<u8>, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     model.write(directory.path());
-    let source = crate::model::import::source::Source::open(directory.path()).unwrap();
+    let source = crate::model::import::source::ModelSource::open(directory.path()).unwrap();
     let precision = crate::model::manifest::Precision::Int8;
     let options =
         crate::model::import::Options { name: "m".into(), precision, origin: "here".into() };
@@ -226,6 +239,6 @@ macro_rules! fuzz {
 }
 
 fuzz!(
-    html, markdown, plain, filter, query, claims, sse, replies, addresses, tokenizer, weights,
-    wheel, wire
+    html, markdown, plain, filter, query, claims, sse, replies, urls, tokenizer, weights, wheel,
+    wire, inverted
 );

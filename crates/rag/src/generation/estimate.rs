@@ -2,20 +2,20 @@
 use std::time::Duration;
 
 /// Bytes of a row and its entries in the key's and the primary key's index.
-const ROW: f64 = 110.0;
-/// Bytes of lexemes and of their index for each byte of text. This figure and the next ones are those
+const ROW_BYTES: f64 = 110.0;
+/// Bytes of lexemes and of their posting lists for each byte of text. This figure and the next ones are those
 /// of 300 pages of the PostgreSQL manual, rounded.
-const LEXEMES: f64 = 2.0;
+const LEXEMES_PER_TEXT_BYTE: f64 = 1.7;
 /// Bytes on disk for each byte of token bits, which lie out of line.
 const OUT_OF_LINE: f64 = 1.09;
 /// Bytes that a document's row has beside 16 for each of its chunks.
 const DOCUMENT: f64 = 160.0;
 /// Bytes of an element of an HNSW index beside its vector: neighbours and what a page leaves empty.
-const HNSW: f64 = 420.0;
+const HNSW_ELEMENT_BYTES: f64 = 420.0;
 /// Bytes of an entry of an ivfflat index beside its vector.
-const IVFFLAT: f64 = 24.0;
+const IVFFLAT_ELEMENT_BYTES: f64 = 24.0;
 /// Time to store a chunk and to put it into the indexes.
-const STORE: Duration = Duration::from_micros(1_500);
+const STORE_TIME: Duration = Duration::from_micros(1_500);
 
 /// Sums over the chunks of sampled documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -93,18 +93,19 @@ impl Sample {
         let dimensions = layout.dimensions as f64;
         let vector = 2.0 * dimensions + 8.0;
         let index = match layout.index {
-            "hnsw" => vector + HNSW,
-            "ivfflat" => vector + IVFFLAT,
+            "hnsw" => vector + HNSW_ELEMENT_BYTES,
+            "ivfflat" => vector + IVFFLAT_ELEMENT_BYTES,
             _ => 0.0,
         };
         let bits = if layout.token_bits {
-            self.chunks * ROW + OUT_OF_LINE * self.tokens * dimensions / 8.0
+            self.chunks * ROW_BYTES + OUT_OF_LINE * self.tokens * dimensions / 8.0
         } else {
             0.0
         };
-        let chunks = self.chunks * (ROW + 16.0 + vector + index) + self.bytes * (1.0 + LEXEMES);
+        let chunks = self.chunks * (ROW_BYTES + 16.0 + vector + index)
+            + self.bytes * (1.0 + LEXEMES_PER_TEXT_BYTE);
         let embedding = if rate > 0.0 { times * self.fresh_tokens / rate } else { 0.0 };
-        let storing = STORE.as_secs_f64() * times * self.chunks;
+        let storing = STORE_TIME.as_secs_f64() * times * self.chunks;
         // An interval of more than this is a wrong setting, not a plan.
         let seconds = (embedding + storing).clamp(0.0, 1e9);
         Estimate {

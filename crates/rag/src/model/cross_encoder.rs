@@ -2,7 +2,7 @@
 use super::batch::BatchPlan;
 use super::embedder::TOKEN_BUDGET;
 use super::local::LocalModel;
-use super::manifest::{Activation, Kind};
+use super::manifest::{Activation, ModelKind};
 use super::session::Batch;
 use super::tokenizer::Input;
 use super::{Checkpoint, Reranker};
@@ -36,7 +36,7 @@ impl Reranker for LocalModel {
         documents: &[&str],
         checkpoint: Checkpoint<'_>,
     ) -> Result<Vec<f32>> {
-        self.require(Kind::Reranker)?;
+        self.require(ModelKind::Reranker)?;
         let pairs = self.pairs(query, documents, checkpoint)?;
         let lengths: Vec<usize> = pairs.iter().map(|pair| pair.ids.len()).collect();
         let mut scores = vec![0.0; pairs.len()];

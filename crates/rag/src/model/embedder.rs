@@ -1,7 +1,7 @@
 //! Texts to vectors with a local model: window, batches, pooling.
 use super::batch::BatchPlan;
 use super::local::LocalModel;
-use super::manifest::{Kind, Pooling};
+use super::manifest::{ModelKind, Pooling};
 use super::session::{Batch, Output};
 use super::tokenizer::Input;
 use super::{Checkpoint, Detail, Embedder, Embedding, Purpose, TokenVectors};
@@ -145,7 +145,7 @@ impl Embedder for LocalModel {
         detail: Detail,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Vec<Embedding>> {
-        self.require(Kind::Embedder)?;
+        self.require(ModelKind::Embedder)?;
         let prepared = self.prepare(texts, purpose, checkpoint)?;
         let mut embeddings: Vec<Option<Embedding>> = vec![None; prepared.len()];
         let pad_id = self.tokenizer().pad_id();

@@ -8,9 +8,9 @@ mod transfer;
 use crate::{Error, Result};
 use checksum::Checksum;
 use serde::Deserialize;
-use transfer::{Head, Transfer};
+use transfer::{Transfer, TransferProgress};
 
-pub use transfer::{DEFAULT_ENDPOINT, Settings};
+pub use transfer::{DEFAULT_ENDPOINT, HubSettings};
 
 /// Told of each file's name, bytes read so far, and size where known.
 pub type Progress = Box<dyn Fn(&str, u64, Option<u64>)>;
@@ -39,7 +39,7 @@ struct Sibling {
 impl Snapshot {
     /// Looks a model up. `revision` is a branch, tag or commit.
     pub fn open(
-        settings: Settings,
+        settings: HubSettings,
         name: &str,
         revision: &str,
         progress: Progress,
@@ -79,7 +79,7 @@ impl Snapshot {
         let parts = file.split('/').map(encoded).collect::<Result<Vec<_>>>()?;
         let path = format!("/{}/resolve/{}/{}", self.name, self.commit, parts.join("/"));
         let what = format!("\"{file}\" of model \"{}\"", self.name);
-        let report = |head: &Head| (self.progress)(file, head.received, head.size);
+        let report = |head: &TransferProgress| (self.progress)(file, head.received, head.size);
         let file = self.transfer.get(&path, &what, &report)?;
         let checksum = Checksum::from_etag(file.etag.as_deref()).ok_or_else(|| {
             Error::remote(format!("the hub gives no checksum for {what}"))

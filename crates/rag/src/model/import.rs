@@ -8,12 +8,13 @@ pub mod source;
 pub mod tokenizer;
 
 use crate::model::manifest::{
-    Activation, FORMAT, Kind, Manifest, Pooling, Precision, TOKENIZER_FILE, check_name, sha256_hex,
+    Activation, FORMAT, Manifest, ModelKind, Pooling, Precision, TOKENIZER_FILE, check_name,
+    sha256_hex,
 };
 use crate::{Error, Result};
-use graph::{Graph, no_weights};
-use settings::Settings;
-use source::{EXPORTED_FILE, ONNX_FILE, Source, WEIGHTS_FILE};
+use graph::{ImportedGraph, no_weights};
+use settings::ModelSettings;
+use source::{EXPORTED_FILE, ModelSource, ONNX_FILE, WEIGHTS_FILE};
 use std::fmt;
 
 /// Options of an import.
@@ -53,9 +54,9 @@ impl fmt::Debug for Imported {
 }
 
 /// Reads a source, writes or takes its graph, and describes the result.
-pub fn import(source: &Source, options: &Options) -> Result<Imported> {
+pub fn import(source: &ModelSource, options: &Options) -> Result<Imported> {
     check_name(&options.name)?;
-    let settings = Settings::read(source)?;
+    let settings = ModelSettings::read(source)?;
     if [WEIGHTS_FILE, ONNX_FILE, EXPORTED_FILE].iter().all(|file| !settings.has(source, file)) {
         return Err(no_weights(source, &settings));
     }
@@ -64,19 +65,19 @@ pub fn import(source: &Source, options: &Options) -> Result<Imported> {
             "Save the tokenizer in its fast form: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR).",
         )
     })?;
-    let graph = Graph::of(source, &settings, options.precision)?;
+    let graph = ImportedGraph::of(source, &settings, options.precision)?;
     settings.check_dimensions(graph.kind, graph.dimensions)?;
     let max_tokens = settings.max_tokens(graph.positions)?;
     let expected = tokenizer::Expected {
         vocabulary: graph.vocabulary,
         types: graph.types,
         max_tokens,
-        is_pair: graph.kind == Kind::Reranker,
+        is_pair: graph.kind == ModelKind::Reranker,
         is_lowercase: settings.is_lowercase,
     };
     tokenizer::check(&tokenizer, &expected)?;
 
-    let is_plain = graph.kind == Kind::Embedder && settings.is_plain;
+    let is_plain = graph.kind == ModelKind::Embedder && settings.is_plain;
     let note = "no modules.json: vectors are the mean of the tokens' vectors, not normalised";
     Ok(Imported {
         manifest: manifest(&settings, options, &graph, max_tokens, &tokenizer),
@@ -87,13 +88,13 @@ pub fn import(source: &Source, options: &Options) -> Result<Imported> {
 }
 
 fn manifest(
-    settings: &Settings,
+    settings: &ModelSettings,
     options: &Options,
-    graph: &Graph,
+    graph: &ImportedGraph,
     max_tokens: usize,
     tokenizer: &[u8],
 ) -> Manifest {
-    let is_embedder = graph.kind == Kind::Embedder;
+    let is_embedder = graph.kind == ModelKind::Embedder;
     let mut manifest = Manifest {
         format: FORMAT,
         name: options.name.clone(),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The outcome of installing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum InstallOutcome {
     /// The files were written.
     Installed,
     /// The very same model was there and intact; `current` may have moved to it.
@@ -23,7 +23,7 @@ pub enum Outcome {
 }
 
 /// Installs a model under its name and makes it what the name stands for.
-pub fn install(models: &Path, imported: &Imported) -> Result<Outcome> {
+pub fn install(models: &Path, imported: &Imported) -> Result<InstallOutcome> {
     let manifest = &imported.manifest;
     let name = models.join(&manifest.name);
     create_directories(&name)?;
@@ -34,13 +34,13 @@ pub fn install(models: &Path, imported: &Imported) -> Result<Outcome> {
 
     let place = name.join(&manifest.fingerprint);
     let outcome = if !place.exists() {
-        Outcome::Installed
+        InstallOutcome::Installed
     } else if inventory::check(&place).is_ok() {
-        Outcome::AlreadyInstalled
+        InstallOutcome::AlreadyInstalled
     } else {
-        Outcome::Repaired
+        InstallOutcome::Repaired
     };
-    if outcome != Outcome::AlreadyInstalled {
+    if outcome != InstallOutcome::AlreadyInstalled {
         write_directory(&name, &place, imported)?;
     }
     replace_file(&name, CURRENT_FILE, format!("{}\n", manifest.fingerprint).as_bytes())?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// One build of a model on disk.
 #[derive(Debug)]
-pub struct Entry {
+pub struct InstalledBuild {
     /// The model's name: its directory's.
     pub name: String,
     /// The fingerprint: the inner directory's name.
@@ -28,7 +28,7 @@ pub struct Entry {
 }
 
 /// Every build in `models`, by name, the current one first. A directory that is not there is empty.
-pub fn list(models: &Path) -> Result<Vec<Entry>> {
+pub fn list(models: &Path) -> Result<Vec<InstalledBuild>> {
     let mut entries = Vec::new();
     for name in directories(models)? {
         if check_name(&name).is_ok() {
@@ -39,7 +39,7 @@ pub fn list(models: &Path) -> Result<Vec<Entry>> {
 }
 
 /// Every build of one model, the current one first.
-pub fn builds(models: &Path, name: &str) -> Result<Vec<Entry>> {
+pub fn builds(models: &Path, name: &str) -> Result<Vec<InstalledBuild>> {
     check_name(name)?;
     let directory = models.join(name);
     let current = current(models, name)?;
@@ -89,11 +89,16 @@ pub fn check(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn entry(name: &str, fingerprint: String, directory: &Path, current: Option<&str>) -> Entry {
+fn entry(
+    name: &str,
+    fingerprint: String,
+    directory: &Path,
+    current: Option<&str>,
+) -> InstalledBuild {
     let path = directory.join(&fingerprint);
     let sizes = [MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE]
         .map(|file| fs::metadata(path.join(file)).map_or(0, |m| m.len()));
-    Entry {
+    InstalledBuild {
         name: name.to_owned(),
         is_current: current == Some(&fingerprint),
         manifest: read_manifest(&path),

@@ -1,7 +1,7 @@
 //! A model of files: its manifest and tokenizer, and its graph once something runs on it.
-use super::manifest::{Kind, Manifest};
-use super::session::{Options, Session};
-use super::store::{DAMAGED, Located};
+use super::manifest::{Manifest, ModelKind};
+use super::session::{Session, SessionOptions};
+use super::store::{DAMAGED_HINT, Located};
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use once_cell::unsync::OnceCell;
@@ -13,7 +13,7 @@ pub struct LocalModel {
     manifest: Manifest,
     tokenizer: Tokenizer,
     located: Located,
-    options: Options,
+    options: SessionOptions,
     session: OnceCell<Session>,
     /// [`Busy`] guards that live.
     busy: Cell<usize>,
@@ -34,10 +34,10 @@ impl Drop for Busy<'_> {
 
 impl LocalModel {
     /// Reads and verifies manifest and tokenizer.
-    pub fn open(located: Located, options: Options) -> Result<Self> {
+    pub fn open(located: Located, options: SessionOptions) -> Result<Self> {
         let manifest = located.manifest()?;
         let tokenizer = Tokenizer::from_bytes(&located.tokenizer(&manifest)?)
-            .map_err(|error| error.with_hint(DAMAGED))?;
+            .map_err(|error| error.with_hint(DAMAGED_HINT))?;
         let special = tokenizer.special_tokens();
         if manifest.max_tokens <= special {
             return Err(Error::configuration(format!(
@@ -76,7 +76,7 @@ impl LocalModel {
     }
 
     /// How its graph is run.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &SessionOptions {
         &self.options
     }
 
@@ -131,13 +131,13 @@ impl LocalModel {
     }
 
     /// An error unless the model is of `kind`.
-    pub fn require(&self, kind: Kind) -> Result<()> {
+    pub fn require(&self, kind: ModelKind) -> Result<()> {
         if self.manifest.kind == kind {
             return Ok(());
         }
         let (is, wanted) = match kind {
-            Kind::Embedder => ("a reranker", "an embedder"),
-            Kind::Reranker => ("an embedder", "a reranker"),
+            ModelKind::Embedder => ("a reranker", "an embedder"),
+            ModelKind::Reranker => ("an embedder", "a reranker"),
         };
         let name = &self.manifest.name;
         Err(Error::wrong_type(format!("model \"{name}\" is {is}, not {wanted}"))

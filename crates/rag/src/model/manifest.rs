@@ -29,7 +29,7 @@ pub const MAX_MODEL: u64 = (2 << 30) - 1;
 /// The kind of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ModelKind {
     /// Text to vector.
     Embedder,
     /// (query, document) to score.
@@ -85,14 +85,14 @@ pub struct Signature {
 
 impl Signature {
     /// The names in graphs this package writes.
-    pub fn of(kind: Kind) -> Self {
+    pub fn of(kind: ModelKind) -> Self {
         Self {
             input_ids: "input_ids".into(),
             attention_mask: "attention_mask".into(),
             token_type_ids: Some("token_type_ids".into()),
             output: match kind {
-                Kind::Embedder => "token_embeddings".into(),
-                Kind::Reranker => "scores".into(),
+                ModelKind::Embedder => "token_embeddings".into(),
+                ModelKind::Reranker => "scores".into(),
             },
         }
     }
@@ -106,7 +106,7 @@ pub struct Manifest {
     /// The model's name; not part of the fingerprint.
     pub name: String,
     /// Embedder or reranker.
-    pub kind: Kind,
+    pub kind: ModelKind,
     /// sha256 in hex over everything that changes a result.
     pub fingerprint: String,
     /// Architecture as `config.json` names it, for example `BertModel`.
@@ -146,7 +146,7 @@ pub struct Manifest {
 #[derive(Serialize)]
 struct Identity<'a> {
     format: u32,
-    kind: Kind,
+    kind: ModelKind,
     dimensions: usize,
     max_tokens: usize,
     pooling: Pooling,

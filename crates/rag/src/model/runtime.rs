@@ -6,7 +6,7 @@ use ort::LoadDynamicError;
 use ort::environment::Environment;
 use std::path::Path;
 
-/// Newest API this package uses, so that Debian 13's own 1.21 works too.
+/// Minor version of the API that is used: older runtimes do not have it. Debian 13's own 1.21 does.
 const OLDEST_VERSION: u32 = ort::MINOR_VERSION;
 
 /// A static is never dropped, which is the point: ONNX Runtime's destructors must not run over the
@@ -25,7 +25,7 @@ fn start(library: &Path) -> Result<Environment> {
             "the path of ONNX Runtime, \"{}\", is not absolute",
             library.display()
         ))
-        .with_hint(HINT));
+        .with_hint(RUNTIME_HINT));
     }
     // The loader would wait for the other side of a pipe.
     if library.exists() {
@@ -42,13 +42,13 @@ pub fn is_loaded() -> bool {
     ENVIRONMENT.get().is_some()
 }
 
-const HINT: &str =
+const RUNTIME_HINT: &str =
     "\"make setup\" installs it; the setting rag_pg.onnxruntime_path names libonnxruntime.so.";
 
 fn no_library(library: &Path, error: &std::io::Error) -> Error {
     Error::configuration(format!("could not load ONNX Runtime from \"{}\"", library.display()))
         .with_detail(error.to_string())
-        .with_hint(HINT)
+        .with_hint(RUNTIME_HINT)
 }
 
 fn unusable(library: &Path, error: &LoadDynamicError) -> Error {
@@ -68,5 +68,5 @@ fn unusable(library: &Path, error: &LoadDynamicError) -> Error {
             Error::configuration(format!("\"{path}\" is not ONNX Runtime"))
         }
     };
-    error.with_hint(HINT)
+    error.with_hint(RUNTIME_HINT)
 }

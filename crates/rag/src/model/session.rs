@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// How to run graphs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct SessionOptions {
     /// Absolute path of `libonnxruntime.so`.
     pub library: PathBuf,
     /// Threads per run, at least 1. With 1 no thread is started.
@@ -25,7 +25,7 @@ pub struct Options {
     pub watch_after: Duration,
 }
 
-impl Options {
+impl SessionOptions {
     /// One thread, and runs of more than 100 ms watched.
     pub fn new(library: impl Into<PathBuf>) -> Self {
         Self { library: library.into(), threads: 1, watch_after: Duration::from_millis(100) }
@@ -36,11 +36,11 @@ impl Options {
 /// about 75 µs a token on one thread of a server of 2023. Doubled, to err towards watching.
 const GUESSED_PACE: f64 = 6.5e-12;
 
-/// Smaller runs say little about the pace of large ones.
-const FEWEST_MEASURED: f64 = 128.0;
+/// Runs of fewer tokens say little about the pace of large ones.
+const MIN_MEASURED_TOKENS: f64 = 128.0;
 
-/// Tokens of a run from which on it leaves memory behind that is worth giving back.
-const FEWEST_RELEASED: usize = 512;
+/// Runs of fewer tokens leave little memory behind.
+const MIN_RELEASED_TOKENS: usize = 512;
 
 /// A loaded graph. It is never released: ONNX Runtime's destructors must not run in a process forked
 /// after loading.
@@ -111,7 +111,7 @@ impl Output {
 
 impl Session {
     /// Loads `graph`, the bytes of an ONNX file with the inputs and the output of `signature`.
-    pub fn open(graph: &[u8], signature: &Signature, options: &Options) -> Result<Self> {
+    pub fn open(graph: &[u8], signature: &Signature, options: &SessionOptions) -> Result<Self> {
         let environment = runtime::environment(&options.library)?;
         let load = || -> ort::Result<ort::session::Session> {
             ort::session::Session::builder(environment)?
@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// Runs the graph. Calls `checkpoint` before, and every 10 ms while a run that is expected to
-    /// take longer than [`Options::watch_after`] lasts; a checkpoint that fails or unwinds ends the run.
+    /// take longer than [`SessionOptions::watch_after`] lasts; a checkpoint that fails or unwinds ends the run.
     pub fn run(&self, batch: &Batch, checkpoint: Checkpoint<'_>) -> Result<Output> {
         checkpoint()?;
         let options = RunOptions::new().map_err(|e| failed(&e))?;
@@ -163,7 +163,7 @@ impl Session {
             };
             run_watched(work, stop, checkpoint)?
         };
-        if result.is_ok() && tokens >= FEWEST_MEASURED {
+        if result.is_ok() && tokens >= MIN_MEASURED_TOKENS {
             self.note_pace(started.elapsed().as_secs_f64() / tokens);
         }
         result.map_err(|e| failed(&e))
@@ -173,7 +173,7 @@ impl Session {
     /// connection pool would keep otherwise. ONNX Runtime does so at the end of a run that asks for
     /// it; this is one of a single token. Small runs need little and are not worth it.
     pub fn release_memory(&self) {
-        if self.largest.replace(0) < FEWEST_RELEASED {
+        if self.largest.replace(0) < MIN_RELEASED_TOKENS {
             return;
         }
         let input = Input { ids: vec![0], type_ids: vec![0], text: 0..0, token_count: 0 };

@@ -1,15 +1,15 @@
 //! Vectors that half precision holds.
 
 /// Highest number of half precision.
-const HIGHEST: f32 = 65_504.0;
-/// From here on a number has all its eleven bits, and so have those that count beside it.
-const LOWEST: f32 = 1.0 / 1_024.0;
+const MAX_HALF: f32 = 65_504.0;
+/// Least value of a vector's largest number at which half precision keeps all eleven bits of it.
+const MIN_LARGEST: f32 = 1.0 / 1_024.0;
 
 /// The vector as it is, or of unit length where half precision would not hold it. What is compared is direction: most models
 /// give vectors of unit length, a provider's may have any.
 pub fn storable(mut vector: Vec<f32>) -> Vec<f32> {
     let highest = vector.iter().fold(0.0, |highest: f32, number| highest.max(number.abs()));
-    if highest > 0.0 && highest.is_finite() && !(LOWEST..=HIGHEST).contains(&highest) {
+    if highest > 0.0 && highest.is_finite() && !(MIN_LARGEST..=MAX_HALF).contains(&highest) {
         let squares = vector.iter().map(|number| f64::from(*number).powi(2));
         let length = squares.sum::<f64>().sqrt();
         for number in &mut vector {

@@ -1,7 +1,7 @@
 //! The models directory: names to directories to verified bytes.
 //!
 //! Every file is hashed as it is read, so what runs is what its fingerprint says.
-use super::inventory::{self, Entry, read};
+use super::inventory::{self, InstalledBuild, read};
 use super::manifest::{
     CURRENT_FILE, MANIFEST_FILE, MAX_CURRENT, MAX_MODEL, MAX_SETTINGS, MAX_TOKENIZER, MODEL_FILE,
     Manifest, TOKENIZER_FILE, check_name, sha256_hex,
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Every build of every model, by name, the current ones first; damaged ones too.
-    pub fn list(&self) -> Result<Vec<Entry>> {
+    pub fn list(&self) -> Result<Vec<InstalledBuild>> {
         inventory::list(&self.root)
     }
 
@@ -174,11 +174,11 @@ impl Located {
 }
 
 /// The hint for files that are not as they were imported.
-pub(super) const DAMAGED: &str =
+pub(super) const DAMAGED_HINT: &str =
     "\"rag-model verify\" shows what is wrong; import the model again.";
 
 fn damaged(name: &str, how: &str) -> Error {
-    Error::configuration(format!("model \"{name}\" is damaged: {how}")).with_hint(DAMAGED)
+    Error::configuration(format!("model \"{name}\" is damaged: {how}")).with_hint(DAMAGED_HINT)
 }
 
 fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -187,7 +187,7 @@ fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> Error {
         ErrorKind::PermissionDenied => {
             "The server's operating system user must be able to read the models directory."
         }
-        _ => DAMAGED,
+        _ => DAMAGED_HINT,
     };
     Error::configuration(message).with_detail(error.to_string()).with_hint(hint)
 }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How often the caller's checkpoint runs meanwhile.
-const POLL: Duration = Duration::from_millis(10);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Runs `work` on a thread and calls `checkpoint` every 10 ms until it is done. When the checkpoint
 /// fails or unwinds, `stop` is called, the thread is waited for, and the failure goes on. A panic of
@@ -33,7 +33,7 @@ pub fn run_watched<T: Send>(
         .map_err(|error| not_started(&error))?;
         // Dropped while unwinding too; the scope then waits for the thread.
         let guard = OnDrop(&stop);
-        while is_done.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+        while is_done.recv_timeout(CHECKPOINT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             checkpoint()?;
         }
         std::mem::forget(guard);

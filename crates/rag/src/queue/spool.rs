@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 /// What is kept in memory. Only a document of several megabytes needs more.
-const MEMORY: usize = 64 * 1024 * 1024;
+const MAX_MEMORY: usize = 64 * 1024 * 1024;
 
 /// Embedded chunks, found again by the handle that [`Spool::put`] returns. Beyond a bound they go to a file without a name,
 /// so that nothing is left of it however the process ends.
@@ -31,7 +31,7 @@ pub struct SpoolHandle {
 impl Spool {
     /// A file, if one is needed, is made in `directory`.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self::with_limit(directory, MEMORY)
+        Self::with_limit(directory, MAX_MEMORY)
     }
 
     fn with_limit(directory: impl Into<PathBuf>, limit: usize) -> Self {

@@ -3,15 +3,16 @@ use super::adapt::Adapted;
 use super::cancel::Cancel;
 use super::client::Client;
 use super::error_body::refusal;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::failure_kind::FailureKind;
-use super::limit;
+use super::pace;
 use super::provider::Payload;
 use super::record::{Call, CallPurpose, Counted};
-use super::retry::{asked_pause, backoff, random, used_up};
+use super::retry::{asked_pause, backoff, time_until_reset};
 use super::secret::Secret;
 use super::stream::StreamObserver;
 use crate::Error;
+use crate::queue::backoff::random;
 use serde_json::{Map, Value};
 use std::io::Read;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,10 +20,13 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Body, Timeout};
 
 /// Most bytes of a refusal that are read; a provider's reasons are shorter.
-const REFUSAL: u64 = 64 * 1024;
+const MAX_REFUSAL_BYTES: u64 = 64 * 1024;
+
+/// Most bytes of a response beside its vectors, scores or text.
+pub(super) const RESPONSE_OVERHEAD: u64 = 1 << 20;
 
 /// A request to send, and the bounds of its response.
-pub(super) struct Request {
+pub(super) struct CallRequest {
     pub payload: Payload,
     pub purpose: CallPurpose,
     /// Texts or documents in it.
@@ -30,7 +34,7 @@ pub(super) struct Request {
     /// Tokens of it, estimated.
     pub tokens: usize,
     /// Most bytes of the response.
-    pub most_bytes: u64,
+    pub max_bytes: u64,
     /// Which failures are tried again.
     pub retry: RetryPolicy,
 }
@@ -47,7 +51,7 @@ pub(super) enum RetryPolicy {
 }
 
 impl RetryPolicy {
-    fn covers(self, failure: &Failure, items: usize) -> bool {
+    fn covers(self, failure: &CallFailure, items: usize) -> bool {
         match failure.kind {
             _ if failure.is_final => false,
             FailureKind::RateLimited => true,
@@ -81,7 +85,7 @@ impl PreparedRequest {
 }
 
 /// The body of a successful response, and the pause that applies if it is a refusal after all.
-struct Reply {
+struct ResponseBody {
     body: Vec<u8>,
     status: u16,
     pause: Option<Duration>,
@@ -92,25 +96,28 @@ impl Client {
     /// provider counted. One deadline bounds all of it.
     pub(super) fn run<T>(
         &self,
-        request: Request,
+        request: CallRequest,
         cancel: &Cancel,
-        mut read: impl FnMut(&[u8]) -> Result<(T, Counted), Failure>,
-    ) -> Result<T, Failure> {
+        mut read: impl FnMut(&[u8]) -> Result<(T, Counted), CallFailure>,
+    ) -> Result<T, CallFailure> {
         self.run_observed(request, cancel, None, |body, _| read(body))
     }
 
     /// The same for a streamed response. After text was passed on, there is no retry.
     pub(super) fn run_observed<'e, T>(
         &self,
-        request: Request,
+        request: CallRequest,
         cancel: &Cancel,
         mut observer: Option<StreamObserver<'e>>,
-        mut read: impl FnMut(&[u8], Option<&mut StreamObserver<'e>>) -> Result<(T, Counted), Failure>,
-    ) -> Result<T, Failure> {
+        mut read: impl FnMut(
+            &[u8],
+            Option<&mut StreamObserver<'e>>,
+        ) -> Result<(T, Counted), CallFailure>,
+    ) -> Result<T, CallFailure> {
         let started = Instant::now();
         let deadline = started + self.spec().timeout;
-        let Request { payload, purpose, items, tokens, most_bytes, retry } = request;
-        let mut prepared = self.prepared(payload, purpose).map_err(Failure::last)?;
+        let CallRequest { payload, purpose, items, tokens, max_bytes, retry } = request;
+        let mut prepared = self.prepare(payload, purpose).map_err(CallFailure::permanent)?;
         let mut call = Call {
             purpose,
             items,
@@ -129,21 +136,21 @@ impl Client {
             }
             call.attempts += 1;
             let sent = Instant::now();
-            let attempt = || self.attempt(&prepared, most_bytes, &mut call, observer.as_mut());
+            let attempt = || self.attempt(&prepared, max_bytes, &mut call, observer.as_mut());
             let reply = cancel.scope(deadline, attempt);
             let read = reply.and_then(|reply| {
                 let secret = prepared.secret.as_ref();
                 let result = read(&reply.body, observer.as_mut());
-                result.map_err(|failure| self.judged(failure, &reply, secret))
+                result.map_err(|failure| self.reclassified(failure, &reply, secret))
             });
             let mut failure = match read {
                 Ok(value) => {
-                    self.pace().note_worked(limit::now(), items, tokens, sent.elapsed());
+                    self.pace().note_success(pace::now(), items, tokens, sent.elapsed());
                     self.pace().learn_adapted(prepared.adapted);
                     break Ok(value);
                 }
                 Err(failure) if !cancel.is_set() => failure,
-                Err(_) => break Err(Failure::last(Error::cancelled())),
+                Err(_) => break Err(CallFailure::permanent(Error::cancelled())),
             };
             failure.times = call.attempts;
             // Most of the time went by with waiting for a turn, or for others.
@@ -158,7 +165,7 @@ impl Client {
             }
             let may_help = retry.covers(&failure, items);
             if let Err(failure) =
-                self.before_next(failure, may_help, call.attempts, deadline, cancel)
+                self.pause_before_retry(failure, may_help, call.attempts, deadline, cancel)
             {
                 break Err(failure);
             }
@@ -175,20 +182,25 @@ impl Client {
     }
 
     /// The failure of a successful response that cannot be read: some providers refuse with status 200.
-    fn judged(&self, failure: Failure, reply: &Reply, secret: Option<&Secret>) -> Failure {
+    fn reclassified(
+        &self,
+        failure: CallFailure,
+        reply: &ResponseBody,
+        secret: Option<&Secret>,
+    ) -> CallFailure {
         if failure.kind != FailureKind::Unusable {
             return failure;
         }
         match refusal(&reply.body, secret) {
             Some(words) => {
-                Failure::of_error_body(&self.spec().label(), reply.status, words, reply.pause)
+                CallFailure::of_error_body(&self.spec().label(), reply.status, words, reply.pause)
             }
-            None => failure.saying(&reply.body, secret),
+            None => failure.with_body_text(&reply.body, secret),
         }
     }
 
     /// Whether the request can go again without what the refusal names.
-    fn adapts(&self, prepared: &mut PreparedRequest, failure: &Failure) -> bool {
+    fn adapts(&self, prepared: &mut PreparedRequest, failure: &CallFailure) -> bool {
         let own = &self.spec().parameters;
         let adapted = (failure.kind == FailureKind::Refused)
             .then(|| prepared.adapted.by_message(&failure.lower, &prepared.fields, own));
@@ -197,7 +209,7 @@ impl Client {
         true
     }
 
-    fn prepared(&self, payload: Payload, purpose: CallPurpose) -> crate::Result<PreparedRequest> {
+    fn prepare(&self, payload: Payload, purpose: CallPurpose) -> crate::Result<PreparedRequest> {
         let spec = self.spec();
         let address = spec.url.below(payload.path);
         self.check(&address)?;
@@ -221,34 +233,39 @@ impl Client {
     }
 
     /// Waits until the model's limits let a request leave.
-    fn wait_turn(&self, tokens: usize, deadline: Instant, cancel: &Cancel) -> Result<(), Failure> {
+    fn wait_turn(
+        &self,
+        tokens: usize,
+        deadline: Instant,
+        cancel: &Cancel,
+    ) -> Result<(), CallFailure> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let turn = self.pace().reserve(self.spec().limits, tokens as u64, limit::now(), left);
+        let turn = self.pace().reserve(self.spec().limits, tokens as u64, pace::now(), left);
         let wait = turn.map_err(|wait| {
             let label = self.spec().label();
             let error = Error::rate_limited(format!("{label} has no turn left before its timeout"))
                 .with_detail(format!("The next one is in {:.1} s.", wait.as_secs_f64()))
                 .with_hint("Try again later, or create the model with a longer timeout.");
-            Failure { is_final: true, ..Failure::new(FailureKind::RateLimited, error) }
+            CallFailure { is_final: true, ..CallFailure::new(FailureKind::RateLimited, error) }
         })?;
-        cancel.sleep(wait).map_err(Failure::last)
+        cancel.sleep(wait).map_err(CallFailure::permanent)
     }
 
     /// Decides whether there is a next attempt, and waits for its time.
-    fn before_next(
+    fn pause_before_retry(
         &self,
-        failure: Failure,
+        failure: CallFailure,
         may_help: bool,
         attempts: u32,
         deadline: Instant,
         cancel: &Cancel,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CallFailure> {
         let passes = matches!(
             failure.kind,
             FailureKind::RateLimited | FailureKind::Outage | FailureKind::Failed
         );
         if let (true, Some(pause)) = (passes, failure.pause) {
-            self.pace().hold(limit::now(), pause);
+            self.pace().hold(pace::now(), pause);
         }
         if !may_help || attempts > self.spec().retries {
             return Err(failure);
@@ -257,17 +274,17 @@ impl Client {
         if Instant::now() + pause >= deadline {
             return Err(failure);
         }
-        cancel.sleep(pause).map_err(Failure::last)
+        cancel.sleep(pause).map_err(CallFailure::permanent)
     }
 
     /// Sends the request once.
     fn attempt(
         &self,
         prepared: &PreparedRequest,
-        most_bytes: u64,
+        max_bytes: u64,
         call: &mut Call,
         observer: Option<&mut StreamObserver<'_>>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<ResponseBody, CallFailure> {
         let label = self.spec().label();
         let mut request =
             self.agent().post(&prepared.url).header("content-type", "application/json");
@@ -275,7 +292,7 @@ impl Client {
             request = request.header(*name, value);
         }
         let response =
-            request.send(&prepared.body[..]).map_err(|e| Failure::of_network(&label, e))?;
+            request.send(&prepared.body[..]).map_err(|e| CallFailure::of_network(&label, e))?;
         let (now, status) = (SystemTime::now(), response.status());
         let headers = response.headers().clone();
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -283,21 +300,21 @@ impl Client {
         call.request_id = request_id(&headers);
         let pause = asked_pause(header, now);
         if status.is_success() {
-            if let Some(pause) = used_up(header, now) {
-                self.pace().hold(limit::now(), pause);
+            if let Some(pause) = time_until_reset(header, now) {
+                self.pace().hold(pace::now(), pause);
             }
             let body = match observer {
-                None => read(response, most_bytes, &label),
+                None => read(response, max_bytes, &label),
                 Some(observer) => {
                     observer.begin();
                     let reader = response.into_body().into_reader();
-                    follow(reader, most_bytes, &label, observer, prepared.secret.as_ref())
+                    read_stream(reader, max_bytes, &label, observer, prepared.secret.as_ref())
                 }
             };
-            return Ok(Reply { body: body?, status: status.as_u16(), pause });
+            return Ok(ResponseBody { body: body?, status: status.as_u16(), pause });
         }
-        let body = read(response, REFUSAL, &label).unwrap_or_default();
-        Err(Failure::of_status(&label, status.as_u16(), &body, pause, prepared.secret.as_ref()))
+        let body = read(response, MAX_REFUSAL_BYTES, &label).unwrap_or_default();
+        Err(CallFailure::of_status(&label, status.as_u16(), &body, pause, prepared.secret.as_ref()))
     }
 }
 
@@ -308,8 +325,8 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Reads a body, but no more than so many bytes.
-fn read(response: Response<Body>, most: u64, label: &str) -> Result<Vec<u8>, Failure> {
-    let too_long = || Failure::malformed(label, &format!("It is longer than {most} bytes."));
+fn read(response: Response<Body>, most: u64, label: &str) -> Result<Vec<u8>, CallFailure> {
+    let too_long = || CallFailure::malformed(label, &format!("It is longer than {most} bytes."));
     if response.body().content_length().is_some_and(|length| length > most) {
         return Err(too_long());
     }
@@ -324,13 +341,13 @@ fn read(response: Response<Body>, most: u64, label: &str) -> Result<Vec<u8>, Fai
 }
 
 /// Reads a streamed body of at most `most` bytes, and passes every line on as it comes.
-pub(super) fn follow(
+pub(super) fn read_stream(
     mut reader: impl Read,
     most: u64,
     label: &str,
     observer: &mut StreamObserver<'_>,
     secret: Option<&Secret>,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, CallFailure> {
     let (mut body, mut start, mut buffer) = (Vec::new(), 0, [0; 4096]);
     loop {
         let length = reader.read(&mut buffer).map_err(|error| interrupted(label, error))?;
@@ -347,17 +364,17 @@ pub(super) fn follow(
             return Ok(body);
         }
         if body.len() as u64 > most {
-            return Err(Failure::malformed(label, &format!("It is longer than {most} bytes.")));
+            return Err(CallFailure::malformed(label, &format!("It is longer than {most} bytes.")));
         }
     }
 }
 
 /// A response that did not arrive completely.
-fn interrupted(label: &str, error: std::io::Error) -> Failure {
+fn interrupted(label: &str, error: std::io::Error) -> CallFailure {
     match error.downcast::<ureq::Error>() {
-        Ok(ureq::Error::Timeout(Timeout::Global)) => Failure::timed_out(label),
-        Ok(error) => Failure::of_network(label, error),
-        Err(error) => Failure::of_network(label, ureq::Error::Io(error)),
+        Ok(ureq::Error::Timeout(Timeout::Global)) => CallFailure::timed_out(label),
+        Ok(error) => CallFailure::of_network(label, error),
+        Err(error) => CallFailure::of_network(label, ureq::Error::Io(error)),
     }
 }
 
@@ -374,7 +391,7 @@ mod tests {
         let mut observer =
             StreamObserver::new(by_name("openai").unwrap(), "m".to_owned(), &mut say);
         let started = Instant::now();
-        let read = follow(Cursor::new(&body), 32 << 20, "m", &mut observer, None);
+        let read = read_stream(Cursor::new(&body), 32 << 20, "m", &mut observer, None);
         assert_eq!(read.map(|read| read.len()).ok(), Some(body.len()));
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }

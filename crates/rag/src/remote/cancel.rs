@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest time that passes before a wait notices that it was cancelled.
-pub(super) const NOTICE: Duration = Duration::from_millis(50);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A flag set by the thread that no longer wants the result, and checked by the threads that work on it.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +14,7 @@ pub struct Cancel(Arc<AtomicBool>);
 
 /// As long as a call's result is wanted.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(super) struct CallScope {
     cancel: Cancel,
     deadline: Instant,
 }
@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 thread_local! {
     /// The cancel flag and deadline of the call on this thread. A connection outlives calls, so it cannot hold this
     /// itself.
-    static CURRENT: RefCell<Option<Wanted>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<CallScope>> = const { RefCell::new(None) };
 }
 
 impl Cancel {
@@ -50,20 +50,20 @@ impl Cancel {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(NOTICE));
+            std::thread::sleep(left.min(POLL_INTERVAL));
         }
     }
 
     /// Runs `body`, whose connections give up at the deadline or when this is set.
     pub(super) fn scope<R>(&self, deadline: Instant, body: impl FnOnce() -> R) -> R {
-        let before = CURRENT.replace(Some(Wanted { cancel: self.clone(), deadline }));
+        let before = CURRENT.replace(Some(CallScope { cancel: self.clone(), deadline }));
         let result = body();
         CURRENT.set(before);
         result
     }
 }
 
-impl Wanted {
+impl CallScope {
     /// The cancel flag and deadline of the call on this thread.
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)

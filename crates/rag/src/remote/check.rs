@@ -3,7 +3,7 @@ use super::provider::Scores;
 use crate::{Error, Result};
 
 /// Why vectors or scores are not usable.
-pub(super) enum Wrong {
+pub(super) enum ResponseDefect {
     /// The response as such.
     Malformed(String),
     /// The model is not the one that was described.
@@ -16,25 +16,29 @@ pub(super) fn vectors(
     texts: usize,
     dimensions: Option<usize>,
     label: &str,
-) -> Result<(), Wrong> {
+) -> Result<(), ResponseDefect> {
     if vectors.len() != texts {
         let found = vectors.len();
-        return Err(Wrong::Malformed(format!("It holds {found} vectors for {texts} texts.")));
+        return Err(ResponseDefect::Malformed(format!(
+            "It holds {found} vectors for {texts} texts."
+        )));
     }
     for vector in vectors {
         let found = vector.len();
         if let Some(dimensions) = dimensions.filter(|wanted| *wanted != found) {
             let message =
                 format!("{label} returned {found} dimensions where it should have {dimensions}");
-            return Err(Wrong::Configuration(Error::configuration(message).with_hint(
+            return Err(ResponseDefect::Configuration(Error::configuration(message).with_hint(
                 "Create the model with the dimensions it has, or ask for others through its parameters.",
             )));
         }
         if !vector.iter().all(|x| x.is_finite()) {
-            return Err(Wrong::Malformed("A vector holds a number that is none.".to_owned()));
+            return Err(ResponseDefect::Malformed(
+                "A vector holds a number that is none.".to_owned(),
+            ));
         }
         if vector.iter().all(|x| *x == 0.0) {
-            return Err(Wrong::Malformed("A vector is all zeros.".to_owned()));
+            return Err(ResponseDefect::Malformed("A vector is all zeros.".to_owned()));
         }
     }
     Ok(())
@@ -42,14 +46,16 @@ pub(super) fn vectors(
 
 /// Puts scores into the documents' order. Some providers return the best alone: the others rank behind them, with
 /// one less than the lowest score.
-pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wrong> {
+pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, ResponseDefect> {
     let mut found = vec![None; documents];
     for (position, score) in &scores.scores {
         match found.get_mut(*position) {
             Some(found @ None) if (*score as f32).is_finite() => *found = Some(*score as f32),
-            Some(None) => return Err(Wrong::Malformed("A score is no number.".to_owned())),
+            Some(None) => {
+                return Err(ResponseDefect::Malformed("A score is no number.".to_owned()));
+            }
             _ => {
-                return Err(Wrong::Malformed(
+                return Err(ResponseDefect::Malformed(
                     "Its positions are not those of the documents.".to_owned(),
                 ));
             }
@@ -57,7 +63,9 @@ pub(super) fn scores(scores: &Scores, documents: usize) -> Result<Vec<f32>, Wron
     }
     let lowest = found.iter().copied().flatten().reduce(f32::min);
     let Some(lowest) = lowest else {
-        return Err(Wrong::Malformed(format!("It holds no scores for {documents} documents.")));
+        return Err(ResponseDefect::Malformed(format!(
+            "It holds no scores for {documents} documents."
+        )));
     };
     Ok(found.into_iter().map(|score| score.unwrap_or(lowest - 1.0)).collect())
 }

@@ -1,11 +1,11 @@
-//! Calls a model: key, address, connection and pace put together.
-use super::address::Address;
+//! Calls a model: key, URL, connection and pace put together.
 use super::egress::Egress;
-use super::limit::{Learnt, Pace};
+use super::pace::{Learnt, Pace};
 use super::provider::Provider;
 use super::record::Call;
 use super::spec::Spec;
-use super::transport::{self, Settings};
+use super::transport::{self, ConnectionSettings};
+use super::url::Url;
 use crate::Result;
 use std::sync::{Mutex, PoisonError};
 use ureq::Agent;
@@ -19,7 +19,7 @@ pub struct Connection {
 
 impl Connection {
     /// Connections by these rules; none is opened yet.
-    pub fn new(settings: &Settings) -> Result<Self> {
+    pub fn new(settings: &ConnectionSettings) -> Result<Self> {
         Ok(Self { agent: transport::agent(settings)?, egress: settings.egress.clone() })
     }
 }
@@ -86,8 +86,8 @@ impl Client {
         self.pace
     }
 
-    /// An error when an address may not be called at all; where it leads is checked when it is resolved.
-    pub(super) fn check(&self, address: &Address) -> Result<()> {
-        self.connection.egress.check(address)
+    /// An error when a URL may not be called at all; the addresses of its host are checked when it is resolved.
+    pub(super) fn check(&self, url: &Url) -> Result<()> {
+        self.connection.egress.check(url)
     }
 }

@@ -3,7 +3,7 @@
 //! Whoever can make a database server send requests can reach what only that server reaches: services
 //! of its own machine and network, and the metadata service of its cloud, which hands out keys. So
 //! addresses are checked after they are resolved, and the very address that was checked is used.
-use super::address::{Address, Scheme, split_port};
+use super::url::{Scheme, Url, split_port};
 use crate::{Error, Result};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -49,9 +49,9 @@ impl Egress {
 
     /// Checks what can be checked without resolving: https unless the host is listed, and an address
     /// that is written out.
-    pub fn check(&self, address: &Address) -> Result<()> {
-        let (host, port) = (address.host(), address.port());
-        if address.scheme() == Scheme::Http && !self.lists(host, port) {
+    pub fn check(&self, url: &Url) -> Result<()> {
+        let (host, port) = (url.host(), url.port());
+        if url.scheme() == Scheme::Http && !self.lists(host, port) {
             return Err(Error::forbidden(format!("\"{host}\" may not be called without https"))
                 .with_hint(
                     "Use https, or let the administrator list the host in rag_pg.allowed_hosts.",
@@ -203,10 +203,7 @@ mod tests {
     #[test]
     fn plain_http_is_for_listed_hosts() {
         let check = |list, url| {
-            Egress::parse(list)
-                .unwrap()
-                .check(&Address::parse(url).unwrap())
-                .map_err(|e| e.sqlstate())
+            Egress::parse(list).unwrap().check(&Url::parse(url).unwrap()).map_err(|e| e.sqlstate())
         };
         assert_eq!(check("", "https://api.example.com"), Ok(()));
         assert_eq!(check("", "http://api.example.com"), Err("42501"));

@@ -1,11 +1,11 @@
 //! A remote model as an embedder.
-use super::call::{Request, RetryPolicy};
+use super::call::{CallRequest, RESPONSE_OVERHEAD, RetryPolicy};
 use super::cancel::Cancel;
-use super::check::{self, Wrong};
+use super::check::{self, ResponseDefect};
 use super::client::Client;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::failure_kind::FailureKind;
-use super::fan_out::{Parts, fan_out, fan_out_partly};
+use super::fan_out::{PartialResults, fan_out, fan_out_partly};
 use super::fault::Fault;
 use super::record::{CallPurpose, Counted};
 use super::tokens::estimate;
@@ -15,11 +15,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// Most bytes of a number in JSON, with what separates it from the next.
-const NUMBER: u64 = 32;
-/// Most bytes of a response beside its numbers.
-const REST: u64 = 1 << 20;
+const MAX_NUMBER_BYTES: u64 = 32;
 /// The harmless text that shows whether any request succeeds.
-const PROBE: &str = "test";
+const PROBE_TEXT: &str = "test";
 
 /// Turns texts into vectors by a remote model.
 pub struct Embedder<'a>(pub &'a Client);
@@ -56,7 +54,7 @@ impl model::Embedder for Embedder<'_> {
             let tokens = counts[range.clone()].iter().sum();
             self.request(&texts[range], purpose, tokens, retry, cancel)
         })?;
-        Ok(vectors.into_iter().zip(counts).map(of_vector).collect())
+        Ok(vectors.into_iter().zip(counts).map(embedding_of).collect())
     }
 }
 
@@ -78,14 +76,14 @@ impl Embedder<'_> {
             self.request(&texts[range], purpose, tokens, retry, cancel)
         };
         let probe = |cancel: &Cancel| {
-            let text = prefixed(self.0.spec().prefix(purpose), PROBE);
+            let text = prefixed(self.0.spec().prefix(purpose), PROBE_TEXT);
             let tokens = estimate(&text);
             self.request(&[&text], purpose, tokens, RetryPolicy::Pauses, cancel).map(drop)
         };
-        let Parts { results, rejected, fault } =
+        let PartialResults { results, rejected, fault } =
             fan_out_partly(self.0, &counts, suspects, checkpoint, send, probe)?;
         let embeddings = results.into_iter().zip(&counts);
-        let embeddings = embeddings.map(|(vector, count)| Some(of_vector((vector?, *count))));
+        let embeddings = embeddings.map(|(vector, count)| Some(embedding_of((vector?, *count))));
         Ok(Partial { embeddings: embeddings.collect(), rejected, fault })
     }
 
@@ -107,24 +105,27 @@ impl Embedder<'_> {
         tokens: usize,
         retry: RetryPolicy,
         cancel: &Cancel,
-    ) -> Result<Vec<Vec<f32>>, Failure> {
+    ) -> Result<Vec<Vec<f32>>, CallFailure> {
         let (client, spec) = (self.0, self.0.spec());
         let label = spec.label();
         let payload = client.provider().embed(&spec.model, texts, purpose);
-        let payload = payload.ok_or_else(|| Failure::last(not_offered(&label, "vectors")))?;
+        let payload =
+            payload.ok_or_else(|| CallFailure::permanent(not_offered(&label, "vectors")))?;
         let numbers = (texts.len() * spec.dimensions.unwrap_or(16_000)) as u64;
-        let most_bytes = REST + NUMBER * numbers;
+        let max_bytes = RESPONSE_OVERHEAD + MAX_NUMBER_BYTES * numbers;
         let items = texts.len();
         let purpose = match purpose {
             Purpose::Query => CallPurpose::Query,
             Purpose::Document => CallPurpose::Document,
         };
-        let request = Request { payload, purpose, items, tokens, most_bytes, retry };
+        let request = CallRequest { payload, purpose, items, tokens, max_bytes, retry };
         client.run(request, cancel, |body| {
-            let read =
-                client.provider().vectors(body).map_err(|why| Failure::malformed(&label, &why))?;
+            let read = client
+                .provider()
+                .vectors(body)
+                .map_err(|why| CallFailure::malformed(&label, &why))?;
             check::vectors(&read.vectors, texts.len(), spec.dimensions, &label)
-                .map_err(|wrong| of_wrong(&label, wrong))?;
+                .map_err(|wrong| failure_of(&label, wrong))?;
             Ok((read.vectors, Counted { input: read.tokens, output: None }))
         })
     }
@@ -134,7 +135,7 @@ fn counted<'t>(texts: &'t [Cow<'_, str>]) -> (Vec<&'t str>, Vec<usize>) {
     texts.iter().map(|text| (&**text, estimate(text))).unzip()
 }
 
-fn of_vector((vector, token_count): (Vec<f32>, usize)) -> Embedding {
+fn embedding_of((vector, token_count): (Vec<f32>, usize)) -> Embedding {
     Embedding { vector, tokens: None, token_count, truncated: false }
 }
 
@@ -147,12 +148,12 @@ pub(super) fn not_offered(label: &str, what: &str) -> Error {
         .with_hint("The view rag.model lists the models and their kinds.")
 }
 
-pub(super) fn of_wrong(label: &str, wrong: Wrong) -> Failure {
+pub(super) fn failure_of(label: &str, wrong: ResponseDefect) -> CallFailure {
     match wrong {
-        Wrong::Malformed(why) => Failure::malformed(label, &why),
+        ResponseDefect::Malformed(why) => CallFailure::malformed(label, &why),
         // Whether it always does so others show.
-        Wrong::Configuration(error) => {
-            Failure { kind: FailureKind::Unusable, ..Failure::last(error) }
+        ResponseDefect::Configuration(error) => {
+            CallFailure { kind: FailureKind::Unusable, ..CallFailure::permanent(error) }
         }
     }
 }

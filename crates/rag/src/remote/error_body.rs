@@ -3,12 +3,12 @@ use super::secret::Secret;
 use serde_json::Value;
 
 /// Most characters of a provider's own words that an error repeats.
-const MOST: usize = 300;
+const MAX_QUOTED_CHARS: usize = 300;
 /// How deep and wide to look for them.
-const DEPTH: usize = 8;
-const PARTS: usize = 12;
+const MAX_DEPTH: usize = 8;
+const MAX_PARTS: usize = 12;
 /// Letters of a key that show which key it is.
-const OF_KEY: usize = 4;
+const KEY_LETTERS: usize = 4;
 
 /// Fields that say what is wrong, in the order in which they are shown. What repeats the request, such as
 /// `input`, is none of them.
@@ -37,7 +37,7 @@ const FIELDS: [&str; 22] = [
     "faultstring",
 ];
 /// How many of them, at the start, name the kind of an error.
-const GENERAL: usize = 7;
+const KIND_FIELDS: usize = 7;
 
 /// The error that a body describes.
 #[derive(Debug, Default, PartialEq)]
@@ -51,19 +51,19 @@ pub(super) struct ErrorBody {
 }
 
 /// Reads the error that a body describes.
-pub(super) fn words(body: &[u8], secret: Option<&Secret>) -> ErrorBody {
+pub(super) fn read_error(body: &[u8], secret: Option<&Secret>) -> ErrorBody {
     let text = match json(body) {
         Some(value) => {
             let mut parts = Vec::new();
-            collect(&value, DEPTH, &mut parts);
+            collect(&value, MAX_DEPTH, &mut parts);
             (!parts.is_empty()).then(|| parts.join(": "))
         }
-        None => stripped(body),
+        None => without_tags(body),
     };
     let Some(text) = text else { return ErrorBody::default() };
     let text = secret.map_or_else(|| text.clone(), |secret| redacted(&text, secret));
     let status = json(body).as_ref().and_then(status);
-    ErrorBody { lower: text.to_lowercase(), text: Some(plain(&text)), status }
+    ErrorBody { lower: text.to_lowercase(), text: Some(single_line(&text)), status }
 }
 
 /// The failure that a response of success is, if its body is about one.
@@ -81,20 +81,20 @@ pub(super) fn refusal(body: &[u8], secret: Option<&Secret>) -> Option<ErrorBody>
     let is_code = || status(value).is_some_and(|status| status >= 400);
     // FastAPI, and servers that give no more than a message.
     let is_bare = || value.get("data").is_none() && (is_error("detail") || is_code());
-    (names.into_iter().any(is_error) || is_bare()).then(|| words(body, secret))
+    (names.into_iter().any(is_error) || is_bare()).then(|| read_error(body, secret))
 }
 
 fn json(body: &[u8]) -> Option<Value> {
-    serde_json::from_slice(without_mark(body)).ok()
+    serde_json::from_slice(without_bom(body)).ok()
 }
 
 /// A body without the mark that some servers put before UTF-8.
-pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+pub(super) fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 fn collect(value: &Value, depth: usize, parts: &mut Vec<String>) {
-    if depth == 0 || parts.len() >= PARTS {
+    if depth == 0 || parts.len() >= MAX_PARTS {
         return;
     }
     match value {
@@ -116,9 +116,9 @@ fn collect(value: &Value, depth: usize, parts: &mut Vec<String>) {
             let is_text = |name: &str| fields.get(name).is_some_and(Value::is_string);
             let errors = || FIELDS[..2].iter().copied();
             let names = errors().filter(|name| !is_text(name));
-            let names = names.chain(FIELDS[2..GENERAL].iter().copied());
+            let names = names.chain(FIELDS[2..KIND_FIELDS].iter().copied());
             let names = names.chain(errors().filter(|name| is_text(name)));
-            let names = names.chain(FIELDS[GENERAL..].iter().copied());
+            let names = names.chain(FIELDS[KIND_FIELDS..].iter().copied());
             for value in names.filter_map(|name| fields.get(name)) {
                 collect(value, depth - 1, parts);
             }
@@ -152,22 +152,22 @@ fn number(value: &Value) -> Option<u16> {
 }
 
 /// Text that is no JSON, without tags.
-fn stripped(body: &[u8]) -> Option<String> {
+fn without_tags(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]).into_owned();
-    let (mut stripped, mut is_tag) = (String::new(), false);
+    let (mut without_tags, mut is_tag) = (String::new(), false);
     for c in text.trim_start_matches('\u{feff}').chars() {
         match c {
             '<' => is_tag = true,
             '>' if is_tag => {
                 is_tag = false;
-                stripped.push(' ');
+                without_tags.push(' ');
             }
             '\u{fffd}' => {}
-            c if !is_tag => stripped.push(c),
+            c if !is_tag => without_tags.push(c),
             _ => {}
         }
     }
-    let words: Vec<&str> = stripped.split_whitespace().collect();
+    let words: Vec<&str> = without_tags.split_whitespace().collect();
     // A body that is mostly no text, such as truncated JSON, says nothing.
     let is_said = words.first().is_some_and(|word| word.starts_with(char::is_alphabetic));
     is_said.then(|| words.join(" "))
@@ -178,20 +178,20 @@ fn redacted(text: &str, secret: &Secret) -> String {
     let text = secret.redact(text);
     let is_of_key = |word: &str| {
         let is_masked = word.contains("**") || word.contains("..") || word.contains('…');
-        is_masked && secret.shares(word, OF_KEY)
+        is_masked && secret.shares(word, KEY_LETTERS)
     };
     let pieces = text.split_inclusive(|c: char| c.is_whitespace() || "\"'`,;()".contains(c));
     pieces.map(|word| if is_of_key(word) { "*** " } else { word }).collect()
 }
 
-/// A peer's words without control characters, cut where they become many.
-pub(super) fn plain(text: &str) -> String {
+/// A peer's text on one line, without control characters, cut after [`MAX_QUOTED_CHARS`].
+pub(super) fn single_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut plain: String = text.chars().take(MOST).map(clean).collect();
-    if text.chars().nth(MOST).is_some() {
-        plain.push('…');
+    let mut single_line: String = text.chars().take(MAX_QUOTED_CHARS).map(clean).collect();
+    if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
+        single_line.push('…');
     }
-    plain
+    single_line
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn text(body: &str) -> Option<String> {
-        words(body.as_bytes(), None).text
+        read_error(body.as_bytes(), None).text
     }
 
     #[test]
@@ -231,12 +231,12 @@ mod tests {
             assert_eq!(text(body), None, "{body:?}");
         }
         let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(5000));
-        assert_eq!(text(&long).unwrap().chars().count(), MOST + 1);
+        assert_eq!(text(&long).unwrap().chars().count(), MAX_QUOTED_CHARS + 1);
     }
 
     #[test]
     fn a_response_of_success_can_be_a_failure() {
-        let of = |body: &str| refusal(body.as_bytes(), None).map(|words| words.status);
+        let of = |body: &str| refusal(body.as_bytes(), None).map(|read_error| read_error.status);
         for (body, found) in [
             (r#"{"error":{"message":"slow down","code":429}}"#, Some(Some(429))),
             (r#"[{"error":{"message":"slow down","code":"429"}}]"#, Some(Some(429))),
@@ -257,7 +257,7 @@ mod tests {
     fn a_key_that_is_shown_in_part_is_not_repeated() {
         let secret = Secret::new("sk-proj-abcdefghwxyz").unwrap();
         let body = r#"{"error":{"message":"Incorrect API key provided: sk-proj-*****wxyz. You can find it at https://a.example"}}"#;
-        let said = words(body.as_bytes(), Some(&secret)).text.unwrap();
+        let said = read_error(body.as_bytes(), Some(&secret)).text.unwrap();
         assert!(!said.contains("wxyz") && said.contains("You can find it"), "{said}");
     }
 }

@@ -1,5 +1,5 @@
 //! Why a request failed: the error for the user, and the kind for [`super::fault`].
-use super::error_body::{ErrorBody, plain, words};
+use super::error_body::{ErrorBody, read_error, single_line};
 use super::failure_kind::{FailureKind, Size};
 use super::secret::Secret;
 use crate::Error;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Why a request failed.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
+pub(super) struct CallFailure {
     /// What the response points to.
     pub kind: FailureKind,
     /// The error for the user.
@@ -22,13 +22,13 @@ pub(super) struct Failure {
     pub lower: String,
 }
 
-impl Failure {
+impl CallFailure {
     pub fn new(kind: FailureKind, error: Error) -> Self {
         Self { kind, error, pause: None, is_final: false, times: 1, lower: String::new() }
     }
 
     /// A failure that no retry mends.
-    pub fn last(error: Error) -> Self {
+    pub fn permanent(error: Error) -> Self {
         // A file of a key that cannot be read now, say, may be read later.
         let passes = ["53", "57", "58"].iter().any(|class| error.sqlstate().starts_with(class));
         let kind =
@@ -41,7 +41,7 @@ impl Failure {
         let detail = match error {
             ureq::Error::Other(inner) => match inner.downcast::<Error>() {
                 // One of our own: a cancel, an address that may not be called.
-                Ok(error) => return Self::last(*error),
+                Ok(error) => return Self::permanent(*error),
                 Err(other) => other.to_string(),
             },
             ureq::Error::Timeout(_) => return Self::timed_out(label),
@@ -57,7 +57,7 @@ impl Failure {
             other => other.to_string(),
         };
         let error = Error::remote(format!("could not reach {label}"))
-            .with_detail(plain(&detail))
+            .with_detail(single_line(&detail))
             .with_hint("Check the model's URL and the network; the provider may be down.");
         Self::new(FailureKind::Outage, error)
     }
@@ -79,8 +79,8 @@ impl Failure {
     }
 
     /// The same with what the body says, should it be plain text.
-    pub fn saying(self, body: &[u8], secret: Option<&Secret>) -> Self {
-        let Some(text) = words(body, secret).text else { return self };
+    pub fn with_body_text(self, body: &[u8], secret: Option<&Secret>) -> Self {
+        let Some(text) = read_error(body, secret).text else { return self };
         let why = self.error.detail().unwrap_or_default().to_owned();
         Self { error: self.error.with_detail(format!("{why} It says: {text}")), ..self }
     }
@@ -93,7 +93,7 @@ impl Failure {
         pause: Option<Duration>,
         secret: Option<&Secret>,
     ) -> Self {
-        Self::of_error_body(label, status, words(body, secret), pause)
+        Self::of_error_body(label, status, read_error(body, secret), pause)
     }
 
     /// A refusal with these words: under `status`, or under the one that they name.
@@ -105,7 +105,7 @@ impl Failure {
     ) -> Self {
         let status = words.status.filter(|_| status < 300).unwrap_or(status);
         let kind = FailureKind::of(status, &words.lower);
-        let error = said(label, status, kind, &words);
+        let error = error_of(label, status, kind, &words);
         let detail = match (&words.text, status) {
             (Some(text), _) => format!("Status {status}: {text}"),
             (None, 300..400) => {
@@ -121,7 +121,7 @@ impl Failure {
 }
 
 /// Message and hint for a refusal.
-fn said(label: &str, status: u16, kind: FailureKind, words: &ErrorBody) -> Error {
+fn error_of(label: &str, status: u16, kind: FailureKind, words: &ErrorBody) -> Error {
     let is_about_key = ["api key", "api_key", "apikey", "credential", "unauthorized"];
     match (kind, status) {
         (FailureKind::RateLimited, _) => Error::rate_limited(format!("{label} asks to wait")).with_hint(
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn of(status: u16, body: &str) -> (FailureKind, &'static str) {
-        let failure = Failure::of_status("model \"m\"", status, body.as_bytes(), None, None);
+        let failure = CallFailure::of_status("model \"m\"", status, body.as_bytes(), None, None);
         assert!(failure.error.hint().is_some(), "{status}");
         let detail = failure.error.detail().unwrap();
         assert!(detail.starts_with("Status "), "{status}");

@@ -2,23 +2,24 @@
 use super::call::RetryPolicy;
 use super::cancel::Cancel;
 use super::client::Client;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::failure_kind::{FailureKind, Size};
-use super::fault::{Blame, Fault, Sender, find};
-use super::limit::now;
+use super::fault::{Blame, Fault, Sender, find_fault};
+use super::pace::now;
 use crate::model::Checkpoint;
 use crate::model::watch::run_watched;
+use crate::queue::batch::runs_within;
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// A request is made so small that, as fast as requests were so far, it takes this part of its timeout.
-const PART_OF_TIMEOUT: f64 = 1.0 / 3.0;
+/// A request is sized, by the throughput measured so far, to take this share of its timeout.
+const TIMEOUT_SHARE: f64 = 1.0 / 3.0;
 
 /// Results of texts of which some failed.
-pub(super) struct Parts<T> {
+pub(super) struct PartialResults<T> {
     /// One per text; `None` where it was rejected, or not sent any more.
     pub results: Vec<Option<T>>,
     /// Texts that fail while others succeed.
@@ -27,40 +28,40 @@ pub(super) struct Parts<T> {
     pub fault: Option<Fault>,
 }
 
-/// State that the threads of one call share.
-struct State<T> {
+/// The progress of a call, shared by its threads.
+struct CallProgress<T> {
     pending: VecDeque<Range<usize>>,
-    parts: Parts<T>,
+    parts: PartialResults<T>,
     last_success: Option<Instant>,
 }
 
 /// A call: what is sent, and how.
-struct Job<'a, T, S, P> {
+struct FanOut<'a, T, S, P> {
     client: &'a Client,
     counts: &'a [usize],
-    /// Texts before the suspects.
-    others: usize,
+    /// Number of texts before the suspects.
+    unsuspected: usize,
     /// Tokens that go with each request.
     overhead_tokens: usize,
     send: S,
-    /// Asks for a harmless text; `None` where the first failure ends the call.
+    /// Sends a harmless text; `None` where the first failure ends the call.
     probe: Option<P>,
     cancel: Cancel,
-    shared: Mutex<State<T>>,
+    shared: Mutex<CallProgress<T>>,
 }
 
-/// Gives every text its result: `send` handles a range of them in one request.
+/// Gives every text its result: `send` sends a range of them in one request.
 ///
-/// Ranges keep the limits of the model, and what the provider turned out to take. A range that is too
-/// much for it is halved; any other failure is an error. `overhead_tokens` tokens go with each request.
+/// Ranges keep the limits of the model and those learnt from its responses. A range that is too large is halved; any other
+/// failure is an error. `overhead_tokens` tokens go with each request.
 pub(super) fn fan_out<T: Send>(
     client: &Client,
     counts: &[usize],
     overhead_tokens: usize,
     checkpoint: Checkpoint<'_>,
-    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
+    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
 ) -> Result<Vec<T>> {
-    let probe = None::<fn(&Cancel) -> Result<(), Failure>>;
+    let probe = None::<fn(&Cancel) -> Result<(), CallFailure>>;
     let parts = run(client, counts, 0, overhead_tokens, checkpoint, send, probe)?;
     match parts.fault {
         Some(fault) => Err(fault.error),
@@ -68,18 +69,17 @@ pub(super) fn fan_out<T: Send>(
     }
 }
 
-/// The same where a text that fails costs the others nothing: it is looked for, and what came before a failure
-/// and beside it is kept. Whether anything succeeds, `probe` shows with a harmless text. After a failure that
-/// concerns all no further request begins, while those under way are waited for: they are paid for. `Err` is a
-/// cancel alone. The last `suspects` texts go one by one.
+/// As [`fan_out`], but finds the texts that fail and keeps the results of all others. `probe` sends a harmless text, which
+/// shows whether any request succeeds. After a failure that concerns all texts no further request begins; those under way are
+/// waited for, since they are paid for. `Err` is a cancel alone. The last `suspects` texts are sent one by one.
 pub(super) fn fan_out_partly<T: Send>(
     client: &Client,
     counts: &[usize],
     suspects: usize,
     checkpoint: Checkpoint<'_>,
-    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
-    probe: impl Fn(&Cancel) -> Result<(), Failure> + Sync,
-) -> Result<Parts<T>> {
+    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
+    probe: impl Fn(&Cancel) -> Result<(), CallFailure> + Sync,
+) -> Result<PartialResults<T>> {
     run(client, counts, suspects, 0, checkpoint, send, Some(probe))
 }
 
@@ -89,30 +89,30 @@ fn run<T: Send>(
     suspects: usize,
     overhead_tokens: usize,
     checkpoint: Checkpoint<'_>,
-    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
-    probe: Option<impl Fn(&Cancel) -> Result<(), Failure> + Sync>,
-) -> Result<Parts<T>> {
+    send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
+    probe: Option<impl Fn(&Cancel) -> Result<(), CallFailure> + Sync>,
+) -> Result<PartialResults<T>> {
     let results = std::iter::repeat_with(|| None).take(counts.len()).collect();
-    let parts = Parts { results, rejected: Vec::new(), fault: None };
-    let shared = Mutex::new(State { pending: VecDeque::new(), parts, last_success: None });
+    let parts = PartialResults { results, rejected: Vec::new(), fault: None };
+    let shared = Mutex::new(CallProgress { pending: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
-    let others = counts.len() - suspects;
-    let job = Job { client, counts, others, overhead_tokens, send, probe, cancel, shared };
+    let unsuspected = counts.len() - suspects;
+    let job = FanOut { client, counts, unsuspected, overhead_tokens, send, probe, cancel, shared };
     if !counts.is_empty() {
-        let alone = (others..counts.len()).map(|text| text..text + 1);
-        job.lock().pending = job.fitting(0..others).into_iter().chain(alone).collect();
-        run_watched(|| job.work(), || job.cancel.set(), checkpoint)?;
+        let alone = (unsuspected..counts.len()).map(|text| text..text + 1);
+        job.lock().pending = job.requests(0..unsuspected).into_iter().chain(alone).collect();
+        run_watched(|| job.send_all(), || job.cancel.set(), checkpoint)?;
     }
     Ok(job.shared.into_inner().unwrap_or_else(PoisonError::into_inner).parts)
 }
 
-impl<T, S, P> Job<'_, T, S, P>
+impl<T, S, P> FanOut<'_, T, S, P>
 where
     T: Send,
-    S: Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
-    P: Fn(&Cancel) -> Result<(), Failure> + Sync,
+    S: Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
+    P: Fn(&Cancel) -> Result<(), CallFailure> + Sync,
 {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, CallProgress<T>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,10 +120,10 @@ where
         self.probe.is_some()
     }
 
-    /// Sends what waits, on as many threads as the model takes requests at once.
-    fn work(&self) {
-        // Should nothing succeed, one request shows it as well as many.
-        if self.isolates_failures() && !self.client.pace().has_worked(now()) {
+    /// Sends the pending ranges, on as many threads as the model takes requests at once.
+    fn send_all(&self) {
+        // If no request succeeds, one shows that as well as many.
+        if self.isolates_failures() && !self.client.pace().has_succeeded_lately(now()) {
             self.send_next();
         }
         let pending = self.lock().pending.len();
@@ -141,20 +141,20 @@ where
 
     /// Sends the next request; false when there is none.
     fn send_next(&self) -> bool {
-        let Some(range) = self.take_next() else { return false };
+        let Some(range) = self.next_range() else { return false };
         let began = Instant::now();
         let retry = match (self.isolates_failures(), range.len()) {
-            (true, 1) if range.start >= self.others => RetryPolicy::Network,
+            (true, 1) if range.start >= self.unsuspected => RetryPolicy::Network,
             (false, _) | (true, 1) => RetryPolicy::All,
             (true, _) => RetryPolicy::Network,
         };
-        let mut search = Search { job: self, began, texts: range.len() };
+        let mut search = RangeSender { job: self, began, texts: range.len() };
         let Err(mut failure) = self.send(range.clone(), retry) else { return true };
         // It failed in an earlier attempt, too.
-        failure.times += u32::from(range.start >= self.others);
+        failure.times += u32::from(range.start >= self.unsuspected);
         let is_large = matches!(failure.kind, FailureKind::TooLarge(_) | FailureKind::Exhausted(_));
         let ended = if self.isolates_failures() || is_large && range.len() > 1 {
-            find(&mut search, range, failure)
+            find_fault(&mut search, range, failure)
         } else {
             Err(Fault { blame: Blame::Model, error: failure.error })
         };
@@ -164,8 +164,8 @@ where
         true
     }
 
-    /// Takes the next range that is not sent, in what has turned out to be a fitting size.
-    fn take_next(&self) -> Option<Range<usize>> {
+    /// Takes the next range to send, in a size that works as far as is known.
+    fn next_range(&self) -> Option<Range<usize>> {
         let mut shared = self.lock();
         if shared.parts.fault.is_some() {
             return None;
@@ -174,15 +174,15 @@ where
         if !self.isolates_failures() {
             return Some(range);
         }
-        let mut pieces = self.fitting(range).into_iter();
+        let mut pieces = self.requests(range).into_iter();
         let first = pieces.next();
         pieces.rev().for_each(|piece| shared.pending.push_front(piece));
         first
     }
 
-    fn send(&self, texts: Range<usize>, retry: RetryPolicy) -> Result<(), Failure> {
+    fn send(&self, texts: Range<usize>, retry: RetryPolicy) -> Result<(), CallFailure> {
         if let Some(fault) = &self.lock().parts.fault {
-            return Err(Failure::new(FailureKind::Model, fault.error.clone()));
+            return Err(CallFailure::new(FailureKind::Model, fault.error.clone()));
         }
         let results = (self.send)(texts.clone(), retry, &self.cancel)?;
         let mut shared = self.lock();
@@ -193,47 +193,47 @@ where
         Ok(())
     }
 
-    /// The texts in requests that keep the limits, and have the sizes that work as far as is known.
-    fn fitting(&self, texts: Range<usize>) -> Vec<Range<usize>> {
+    /// Divides texts into requests that keep the limits and have sizes that work as far as is known.
+    fn requests(&self, texts: Range<usize>) -> Vec<Range<usize>> {
         let (spec, pace) = (self.client.spec(), self.client.pace());
         let learnt = pace.learnt();
         let in_time = pace
             .speed()
             .filter(|_| self.isolates_failures())
-            .map(|speed| (speed as f64 * spec.timeout.as_secs_f64() * PART_OF_TIMEOUT) as usize);
+            .map(|speed| (speed as f64 * spec.timeout.as_secs_f64() * TIMEOUT_SHARE) as usize);
         let limits = [learnt.tokens.map(|most| most as usize), in_time];
         let tokens = limits.into_iter().flatten().fold(spec.max_request_tokens, usize::min);
         let items = learnt.texts.map_or(spec.max_items, |most| spec.max_items.min(most as usize));
         let tokens = tokens.saturating_sub(self.overhead_tokens).max(1);
-        let found = runs(&self.counts[texts.clone()], items, tokens);
+        let found = runs_within(&self.counts[texts.clone()], items, tokens);
         found.into_iter().map(|run| texts.start + run.start..texts.start + run.end).collect()
     }
 }
 
-/// Looks for what is at fault on one of the threads.
-struct Search<'j, 'a, T, S, P> {
-    job: &'j Job<'a, T, S, P>,
+/// Sends ranges for [`find_fault`], on one of the threads.
+struct RangeSender<'j, 'a, T, S, P> {
+    job: &'j FanOut<'a, T, S, P>,
     /// When the request that failed was sent, and how many texts it had.
     began: Instant,
     texts: usize,
 }
 
-impl<T, S, P> Sender for Search<'_, '_, T, S, P>
+impl<T, S, P> Sender for RangeSender<'_, '_, T, S, P>
 where
     T: Send,
-    S: Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, Failure> + Sync,
-    P: Fn(&Cancel) -> Result<(), Failure> + Sync,
+    S: Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
+    P: Fn(&Cancel) -> Result<(), CallFailure> + Sync,
 {
-    fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
+    fn send(&mut self, texts: Range<usize>) -> Result<(), CallFailure> {
         let retry =
             if self.job.isolates_failures() { RetryPolicy::Pauses } else { RetryPolicy::All };
         self.job.send(texts, retry)
     }
 
-    fn probe(&mut self) -> Result<(), Failure> {
+    fn probe(&mut self) -> Result<(), CallFailure> {
         match &self.job.probe {
             Some(probe) => probe(&self.job.cancel),
-            None => Err(Failure::new(FailureKind::Refused, Error::cancelled())),
+            None => Err(CallFailure::new(FailureKind::Refused, Error::cancelled())),
         }
     }
 
@@ -242,27 +242,27 @@ where
     }
 
     fn pieces(&self, texts: Range<usize>) -> Vec<Range<usize>> {
-        if self.job.isolates_failures() { self.job.fitting(texts) } else { vec![texts] }
+        if self.job.isolates_failures() { self.job.requests(texts) } else { vec![texts] }
     }
 
     fn learn(&mut self, size: Size, worked: Range<usize>) {
         let tokens =
             self.job.overhead_tokens + self.job.counts[worked.clone()].iter().sum::<usize>();
-        self.job.client.pace().learn(size, worked.len() as u64, tokens as u64);
+        self.job.client.pace().learn_size(size, worked.len() as u64, tokens as u64);
     }
 
-    fn is_of_size(&mut self, kind: FailureKind) -> bool {
+    fn blames_size(&mut self, kind: FailureKind) -> bool {
         let pace = self.job.client.pace();
         let may_be_accident = matches!(kind, FailureKind::Failed | FailureKind::Slow);
-        let is_of_size = !may_be_accident || pace.note_unexplained(self.texts);
-        if is_of_size && kind == FailureKind::Slow {
+        let blames_size = !may_be_accident || pace.note_unexplained(self.texts);
+        if blames_size && kind == FailureKind::Slow {
             pace.learn_serial();
         }
-        is_of_size
+        blames_size
     }
 
-    fn is_accident(&mut self) -> bool {
-        self.job.client.pace().is_accident(now())
+    fn may_be_accident(&mut self) -> bool {
+        self.job.client.pace().note_refusal(now())
     }
 
     fn reject(&mut self, text: usize, fault: Fault) {
@@ -271,44 +271,6 @@ where
             shared.parts.rejected.push((text, fault));
         } else {
             shared.parts.fault.get_or_insert(fault);
-        }
-    }
-}
-
-/// Divides texts, by their token counts, into runs of at most `items` texts and `tokens` tokens. A text
-/// that is larger by itself gets a run of its own.
-fn runs(counts: &[usize], items: usize, tokens: usize) -> Vec<Range<usize>> {
-    let mut runs = Vec::new();
-    let (mut start, mut sum) = (0, 0);
-    for (i, count) in counts.iter().enumerate() {
-        if i > start && (i - start == items || sum + count > tokens) {
-            runs.push(start..i);
-            (start, sum) = (i, 0);
-        }
-        sum += count;
-    }
-    if start < counts.len() {
-        runs.push(start..counts.len());
-    }
-    runs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::runs;
-    use std::ops::Range;
-
-    #[test]
-    fn runs_keep_both_limits_and_leave_nothing_out() {
-        assert!(runs(&[], 10, 10).is_empty());
-        assert_eq!(runs(&[1; 5], 2, 100), [0..2, 2..4, 4..5]);
-        assert_eq!(runs(&[4, 4, 4], 10, 8), [0..2, 2..3]);
-        assert_eq!(runs(&[50, 1, 1, 50, 50], 10, 8), [0..1, 1..3, 3..4, 4..5]);
-        let counts: Vec<usize> = (0..1000).map(|i| i * 37 % 91).collect();
-        let found = runs(&counts, 7, 200);
-        assert_eq!(found.iter().map(Range::len).sum::<usize>(), 1000);
-        for run in found {
-            assert!(run.len() <= 7 && (run.len() == 1 || counts[run].iter().sum::<usize>() <= 200));
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! A failure shows little by itself: a wrong key, a text that is not liked and a text that is too long can all
 //! be a 400. What tells them apart is what else succeeds. So [`decide`] says what to do by the failure's sign and
-//! what is known of others, and [`find`] asks for smaller requests, or for a harmless text (a probe), until it is
+//! what is known of others, and [`find_fault`] asks for smaller requests, or for a harmless text (a probe), until it is
 //! clear. The table is in the reference, on the page of calls.
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::failure_kind::{FailureKind, Size};
 use crate::Error;
 use crate::queue::failure::MAX_ATTEMPTS;
@@ -65,13 +65,13 @@ pub(super) enum Step {
 }
 
 /// Sizes that are tried before it is doubted that a request of any succeeds.
-const SIZES: u32 = 4;
+const MAX_SIZE_TRIES: u32 = 4;
 
 /// Attempts in a row that show that a text is at fault, by how often what they fail with has other reasons: a
 /// provider refuses; it fails, answers nonsense or does not answer in time; the network fails.
-const REFUSED: u32 = 4;
-const FAILED: u32 = 6;
-const OUTAGE: u32 = MAX_ATTEMPTS;
+const REFUSED_ATTEMPTS: u32 = 4;
+const FAILED_ATTEMPTS: u32 = 6;
+const OUTAGE_ATTEMPTS: u32 = MAX_ATTEMPTS;
 
 /// The table.
 #[allow(clippy::match_same_arms)] // In the order of what is known.
@@ -91,7 +91,11 @@ pub(super) fn decide(kind: FailureKind, evidence: Evidence) -> Step {
         // Halves are as good as a probe, and no more than the search takes anyway.
         (FailureKind::Refused | FailureKind::Unusable | FailureKind::Failed, _) if !is_one => Halve,
         // No size works: does any text?
-        (FailureKind::TooLarge(_) | FailureKind::Exhausted(_), None) if failures > SIZES => Probe,
+        (FailureKind::TooLarge(_) | FailureKind::Exhausted(_), None)
+            if failures > MAX_SIZE_TRIES =>
+        {
+            Probe
+        }
         (FailureKind::TooLarge(size) | FailureKind::Exhausted(size), _) if !is_one => Divide(size),
         // Each request may take as long as this one: first see whether any succeeds.
         (FailureKind::Outage | FailureKind::Slow, None) => Probe,
@@ -101,18 +105,18 @@ pub(super) fn decide(kind: FailureKind, evidence: Evidence) -> Step {
         (FailureKind::Refused | FailureKind::Unusable, Some(true)) if failures <= 1 => Repeat,
         // It says why, and smaller requests succeed.
         (FailureKind::TooLarge(_), Some(true)) => End(Blame::Text),
-        (FailureKind::Refused, Some(true)) => doubtful(REFUSED),
-        (FailureKind::Outage, _) => doubtful(OUTAGE),
-        _ => doubtful(FAILED),
+        (FailureKind::Refused, Some(true)) => doubtful(REFUSED_ATTEMPTS),
+        (FailureKind::Outage, _) => doubtful(OUTAGE_ATTEMPTS),
+        _ => doubtful(FAILED_ATTEMPTS),
     }
 }
 
-/// Sends what [`find`] asks for.
+/// Sends what [`find_fault`] asks for.
 pub(super) trait Sender {
     /// Sends some of the texts in one request, and keeps the results.
-    fn send(&mut self, texts: Range<usize>) -> Result<(), Failure>;
+    fn send(&mut self, texts: Range<usize>) -> Result<(), CallFailure>;
     /// Sends a harmless text.
-    fn probe(&mut self) -> Result<(), Failure>;
+    fn probe(&mut self) -> Result<(), CallFailure>;
     /// Whether another request succeeded since this search began.
     fn has_others(&self) -> bool;
     /// The texts in requests of the sizes that are known to work.
@@ -121,23 +125,23 @@ pub(super) trait Sender {
     fn learn(&mut self, size: Size, worked: Range<usize>);
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
-    fn is_of_size(&mut self, kind: FailureKind) -> bool;
+    fn blames_size(&mut self, kind: FailureKind) -> bool;
     /// Whether a refusal of both a text and the probe may be an accident, since requests succeeded just before.
-    fn is_accident(&mut self) -> bool;
+    fn may_be_accident(&mut self) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
 
 /// The outcome for the texts of a request that failed.
 #[derive(Debug, Default)]
-struct Outcome {
+struct FaultOutcome {
     /// Whether one was rejected.
     is_rejected: bool,
     /// The largest request that worked.
     worked: Option<Range<usize>>,
 }
 
-impl Outcome {
+impl FaultOutcome {
     fn worked(texts: Range<usize>) -> Self {
         Self { is_rejected: false, worked: Some(texts) }
     }
@@ -153,13 +157,13 @@ impl Outcome {
 
 /// After a request of these texts failed: gives each of them its result, or rejects it. An error is one that
 /// concerns all texts, also those that were not sent.
-pub(super) fn find(
+pub(super) fn find_fault(
     sender: &mut impl Sender,
     texts: Range<usize>,
-    failure: Failure,
+    failure: CallFailure,
 ) -> Result<(), Fault> {
     let kind = failure.kind;
-    let mut search = Search { sender, others: None };
+    let mut search = FaultSearch { sender, others: None };
     let found = search.handle(texts, failure, 1)?;
     if matches!(kind, FailureKind::Refused | FailureKind::Unusable | FailureKind::Failed) {
         search.learn(kind, Size::Texts, &found);
@@ -167,20 +171,20 @@ pub(super) fn find(
     Ok(())
 }
 
-struct Search<'s, S> {
+struct FaultSearch<'s, S> {
     sender: &'s mut S,
     /// Whether other texts succeed, as far as this search has seen.
     others: Option<bool>,
 }
 
-impl<S: Sender> Search<'_, S> {
+impl<S: Sender> FaultSearch<'_, S> {
     /// Deals with a request that failed for the `failures`th time.
     fn handle(
         &mut self,
         texts: Range<usize>,
-        failure: Failure,
+        failure: CallFailure,
         failures: u32,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<FaultOutcome, Fault> {
         if self.others.is_none() && self.sender.has_others() {
             self.others = Some(true);
         }
@@ -200,14 +204,14 @@ impl<S: Sender> Search<'_, S> {
             Step::Repeat => self.send_or_handle(texts, failures + 1),
             Step::End(blame @ (Blame::Text | Blame::Doubtful { .. })) => {
                 self.sender.reject(texts.start, Fault { blame, error: failure.error });
-                Ok(Outcome { is_rejected: true, worked: None })
+                Ok(FaultOutcome { is_rejected: true, worked: None })
             }
             Step::End(blame) => Err(Fault { blame, error: failure.error }),
         }
     }
 
     /// Sees whether anything succeeds. An error says why not, in the words of the first failure.
-    fn probe(&mut self, failure: &Failure) -> Result<(), Fault> {
+    fn probe(&mut self, failure: &CallFailure) -> Result<(), Fault> {
         let Err(failed) = self.sender.probe() else {
             self.others = Some(true);
             return Ok(());
@@ -215,7 +219,7 @@ impl<S: Sender> Search<'_, S> {
         let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
         let Step::End(blame) = decide(failed.kind, evidence) else { return Ok(()) };
         let is_refusal = blame == Blame::Model && !failed.kind.is_general();
-        let blame = if is_refusal && self.sender.is_accident() { Blame::Outage } else { blame };
+        let blame = if is_refusal && self.sender.may_be_accident() { Blame::Outage } else { blame };
         // A failure of another kind is no reason for what the probe's is blamed on.
         let is_same = decide(failure.kind, evidence) == Step::End(blame);
         let is_probes = failed.kind.is_general() || !is_same && blame == Blame::Model;
@@ -223,7 +227,7 @@ impl<S: Sender> Search<'_, S> {
         Err(Fault { blame, error })
     }
 
-    fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
+    fn send(&mut self, texts: Range<usize>) -> Result<(), CallFailure> {
         let sent = self.sender.send(texts);
         if sent.is_ok() {
             self.others = Some(true);
@@ -232,16 +236,20 @@ impl<S: Sender> Search<'_, S> {
     }
 
     /// Finds the texts that fail. Where one half succeeds, the other need not be sent as a whole.
-    fn halve(&mut self, texts: Range<usize>, failures: u32) -> Result<Outcome, Fault> {
+    fn halve(&mut self, texts: Range<usize>, failures: u32) -> Result<FaultOutcome, Fault> {
         let middle = texts.start + texts.len() / 2;
         let (first, second) = (texts.start..middle, middle..texts.end);
         Ok(match self.send(first.clone()) {
-            Ok(()) if second.len() > 1 => Outcome::worked(first).and(self.halve(second, failures)?),
-            Ok(()) => Outcome::worked(first).and(self.send_or_handle(second, failures + 1)?),
-            Err(failure) if failure.kind.is_general() => return Err(general(failure)),
+            Ok(()) if second.len() > 1 => {
+                FaultOutcome::worked(first).and(self.halve(second, failures)?)
+            }
+            Ok(()) => FaultOutcome::worked(first).and(self.send_or_handle(second, failures + 1)?),
+            Err(failure) if failure.kind.is_general() => return Err(fault_of_all(failure)),
             Err(failure) => match self.send(second.clone()) {
-                Ok(()) => Outcome::worked(second).and(self.handle(first, failure, failures + 1)?),
-                Err(other) if other.kind.is_general() => return Err(general(other)),
+                Ok(()) => {
+                    FaultOutcome::worked(second).and(self.handle(first, failure, failures + 1)?)
+                }
+                Err(other) if other.kind.is_general() => return Err(fault_of_all(other)),
                 Err(other) => {
                     // The server may have failed since the last success.
                     self.probe(&failure)?;
@@ -253,27 +261,28 @@ impl<S: Sender> Search<'_, S> {
     }
 
     /// Remembers the size that worked where no text was at fault.
-    fn learn(&mut self, kind: FailureKind, size: Size, found: &Outcome) {
+    fn learn(&mut self, kind: FailureKind, size: Size, found: &FaultOutcome) {
         if let (false, Some(worked)) = (found.is_rejected, &found.worked)
-            && self.sender.is_of_size(kind)
+            && self.sender.blames_size(kind)
         {
             self.sender.learn(size, worked.clone());
         }
     }
 
     /// Sends the texts in smaller requests.
-    fn divide(&mut self, texts: Range<usize>, failures: u32) -> Result<Outcome, Fault> {
+    fn divide(&mut self, texts: Range<usize>, failures: u32) -> Result<FaultOutcome, Fault> {
         let middle = texts.start + texts.len() / 2;
-        let mut found = Outcome::default();
+        let mut found = FaultOutcome::default();
         let mut failed = Vec::new();
         for half in [texts.start..middle, middle..texts.end] {
             for piece in self.sender.pieces(half) {
                 match self.send(piece.clone()) {
-                    Ok(()) => found = found.and(Outcome::worked(piece)),
-                    Err(failure) if failure.kind.is_general() => return Err(general(failure)),
+                    Ok(()) => found = found.and(FaultOutcome::worked(piece)),
+                    Err(failure) if failure.kind.is_general() => return Err(fault_of_all(failure)),
                     // It waits for the others, which may show that they succeed.
                     Err(failure)
-                        if piece.len() == 1 || self.others.is_none() && failures >= SIZES =>
+                        if piece.len() == 1
+                            || self.others.is_none() && failures >= MAX_SIZE_TRIES =>
                     {
                         failed.push((piece, failure));
                     }
@@ -289,15 +298,19 @@ impl<S: Sender> Search<'_, S> {
         Ok(found)
     }
 
-    fn send_or_handle(&mut self, texts: Range<usize>, failures: u32) -> Result<Outcome, Fault> {
+    fn send_or_handle(
+        &mut self,
+        texts: Range<usize>,
+        failures: u32,
+    ) -> Result<FaultOutcome, Fault> {
         match self.send(texts.clone()) {
-            Ok(()) => Ok(Outcome::worked(texts)),
+            Ok(()) => Ok(FaultOutcome::worked(texts)),
             Err(failure) => self.handle(texts, failure, failures),
         }
     }
 }
 
-fn general(failure: Failure) -> Fault {
+fn fault_of_all(failure: CallFailure) -> Fault {
     let blame = match failure.kind {
         FailureKind::RateLimited => Blame::RateLimited,
         _ => Blame::Model,

@@ -1,7 +1,7 @@
 //! The targets of [`crate::fuzz`] that need this module's private parts.
-use super::call::follow;
+use super::call::read_stream;
 use super::check;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::provider::{self, Provider};
 use super::retry::asked_pause;
 use super::stream::StreamObserver;
@@ -38,7 +38,7 @@ pub fn stream(mut data: &[u8]) {
             let mut say = |more: &str| text.push_str(more);
             let mut observer = StreamObserver::new(provider, "m".to_owned(), &mut say);
             observer.begin();
-            let body = follow(Slow(data, step), MAX_BYTES, "m", &mut observer, None).ok()?;
+            let body = read_stream(Slow(data, step), MAX_BYTES, "m", &mut observer, None).ok()?;
             assert_eq!(body, data);
             let generated = observer.finish(&body).ok()?;
             assert_eq!(text, generated.text);
@@ -68,7 +68,7 @@ pub fn replies(data: &[u8]) {
         let _ = provider.completion(data);
     }
     for status in [200, 400, 429, 500] {
-        let failure = Failure::of_status("model \"m\"", status, data, None, None);
+        let failure = CallFailure::of_status("model \"m\"", status, data, None, None);
         assert!(failure.error.hint().is_some() && failure.error.detail().is_some());
     }
     let text = String::from_utf8_lossy(data);

@@ -1,9 +1,9 @@
 //! A remote model as a generator.
-use super::call::{Request, RetryPolicy};
+use super::call::{CallRequest, RESPONSE_OVERHEAD, RetryPolicy};
 use super::cancel::Cancel;
 use super::client::Client;
 use super::embedder::not_offered;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::provider::GenerationOptions;
 use super::record::{CallPurpose, Counted};
 use super::stream::StreamObserver;
@@ -14,9 +14,7 @@ use crate::model::generator::{self, Conversation, Generated};
 use crate::model::watch::run_watched;
 
 /// Most bytes of a token in JSON.
-const TOKEN: u64 = 128;
-/// Most bytes of a response beside its text.
-const REST: u64 = 1 << 20;
+const MAX_TOKEN_BYTES: u64 = 128;
 
 /// Writes text by a remote model.
 pub struct Generator<'a>(pub &'a Client);
@@ -85,7 +83,7 @@ impl Generator<'_> {
             let mut request = self.prepare(conversation)?;
             client.provider().stream(&mut request.payload.body);
             // Each token comes wrapped in an event.
-            request.most_bytes *= 8;
+            request.max_bytes *= 8;
             let observer = StreamObserver::new(client.provider(), client.spec().label(), say);
             client.run_observed(request, cancel, Some(observer), |body, observer| {
                 let said = match observer {
@@ -100,17 +98,21 @@ impl Generator<'_> {
     }
 
     /// One request.
-    fn request(&self, conversation: &Conversation, cancel: &Cancel) -> Result<Generated, Failure> {
+    fn request(
+        &self,
+        conversation: &Conversation,
+        cancel: &Cancel,
+    ) -> Result<Generated, CallFailure> {
         let client = self.0;
         client.run(self.prepare(conversation)?, cancel, |body| {
             let said = client.provider().completion(body);
-            let said = said.map_err(|why| Failure::malformed(&client.spec().label(), &why))?;
+            let said = said.map_err(|why| CallFailure::malformed(&client.spec().label(), &why))?;
             let counted = Counted { input: said.input_tokens, output: said.output_tokens };
             Ok((said, counted))
         })
     }
 
-    fn prepare(&self, conversation: &Conversation) -> Result<Request, Failure> {
+    fn prepare(&self, conversation: &Conversation) -> Result<CallRequest, CallFailure> {
         let (client, spec) = (self.0, self.0.spec());
         let label = spec.label();
         let turns = conversation.turns.iter().map(|turn| estimate(&turn.text)).sum::<usize>();
@@ -121,9 +123,9 @@ impl Generator<'_> {
             context: spec.max_tokens,
         };
         let payload = client.provider().chat(&spec.model, conversation, options);
-        let payload = payload.ok_or_else(|| Failure::last(not_offered(&label, "text")))?;
-        let most_bytes = REST + TOKEN * u64::from(spec.max_output_tokens);
+        let payload = payload.ok_or_else(|| CallFailure::permanent(not_offered(&label, "text")))?;
+        let max_bytes = RESPONSE_OVERHEAD + MAX_TOKEN_BYTES * u64::from(spec.max_output_tokens);
         let (purpose, retry) = (CallPurpose::Answer, RetryPolicy::All);
-        Ok(Request { payload, purpose, items: 1, tokens, most_bytes, retry })
+        Ok(CallRequest { payload, purpose, items: 1, tokens, max_bytes, retry })
     }
 }

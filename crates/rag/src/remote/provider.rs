@@ -12,13 +12,13 @@ mod shape;
 mod tei;
 mod voyage;
 
-pub use format::Kind;
+pub use format::RemoteKind;
 pub(super) use format::{Delta, GenerationOptions, Payload, Provider, Scores};
 
 use crate::model::Purpose;
 use crate::model::generator::Conversation;
 
-static PROVIDERS: [&dyn Provider; 8] = [
+static PROVIDERS: &[&dyn Provider] = &[
     &openai::OpenAi,
     &openai::Azure,
     &cohere::Cohere,
@@ -31,7 +31,7 @@ static PROVIDERS: [&dyn Provider; 8] = [
 
 /// The provider of a name.
 pub(super) fn by_name(name: &str) -> Option<&'static dyn Provider> {
-    PROVIDERS.into_iter().find(|provider| provider.name() == name)
+    PROVIDERS.iter().copied().find(|provider| provider.name() == name)
 }
 
 /// Names of all providers.
@@ -40,11 +40,11 @@ pub(super) fn names() -> Vec<&'static str> {
 }
 
 /// Whether a provider offers models of a kind.
-pub(super) fn offers(provider: &dyn Provider, kind: Kind) -> bool {
+pub(super) fn offers(provider: &dyn Provider, kind: RemoteKind) -> bool {
     let options = GenerationOptions { temperature: None, max_output_tokens: 1, context: 1 };
     match kind {
-        Kind::Embedder => provider.embed("", &[], Purpose::Query).is_some(),
-        Kind::Reranker => provider.rerank("", "", &[]).is_some(),
-        Kind::Generator => provider.chat("", &Conversation::default(), options).is_some(),
+        RemoteKind::Embedder => provider.embed("", &[], Purpose::Query).is_some(),
+        RemoteKind::Reranker => provider.rerank("", "", &[]).is_some(),
+        RemoteKind::Generator => provider.chat("", &Conversation::default(), options).is_some(),
     }
 }

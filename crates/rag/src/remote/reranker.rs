@@ -1,10 +1,10 @@
 //! A remote model as a reranker.
-use super::call::{Request, RetryPolicy};
+use super::call::{CallRequest, RESPONSE_OVERHEAD, RetryPolicy};
 use super::cancel::Cancel;
 use super::check;
 use super::client::Client;
-use super::embedder::{not_offered, of_wrong};
-use super::failure::Failure;
+use super::embedder::{failure_of, not_offered};
+use super::failure::CallFailure;
 use super::fan_out::fan_out;
 use super::record::{CallPurpose, Counted};
 use super::tokens::estimate;
@@ -12,9 +12,7 @@ use crate::Result;
 use crate::model::{self, Checkpoint};
 
 /// Most bytes of a response per document; some providers send the document back.
-const DOCUMENT: u64 = 1 << 10;
-/// Most bytes of a response beside its documents.
-const REST: u64 = 1 << 20;
+const MAX_DOCUMENT_BYTES: u64 = 1 << 10;
 
 /// Scores documents by a remote model.
 pub struct Reranker<'a>(pub &'a Client);
@@ -45,23 +43,27 @@ impl Reranker<'_> {
         tokens: usize,
         retry: RetryPolicy,
         cancel: &Cancel,
-    ) -> Result<Vec<f32>, Failure> {
+    ) -> Result<Vec<f32>, CallFailure> {
         let (client, spec) = (self.0, self.0.spec());
         let label = spec.label();
         let payload = client.provider().rerank(&spec.model, query, documents);
-        let payload = payload.ok_or_else(|| Failure::last(not_offered(&label, "scores")))?;
+        let payload =
+            payload.ok_or_else(|| CallFailure::permanent(not_offered(&label, "scores")))?;
         let sent: usize = documents.iter().map(|text| text.len()).sum();
         // Documents sent back may be escaped.
-        let most_bytes = REST + DOCUMENT * documents.len() as u64 + 6 * sent as u64;
+        let max_bytes =
+            RESPONSE_OVERHEAD + MAX_DOCUMENT_BYTES * documents.len() as u64 + 6 * sent as u64;
         let items = documents.len();
         let purpose = CallPurpose::Rerank;
-        let request = Request { payload, purpose, items, tokens, most_bytes, retry };
+        let request = CallRequest { payload, purpose, items, tokens, max_bytes, retry };
         client.run(request, cancel, |body| {
-            let read =
-                client.provider().scores(body).map_err(|why| Failure::malformed(&label, &why))?;
+            let read = client
+                .provider()
+                .scores(body)
+                .map_err(|why| CallFailure::malformed(&label, &why))?;
             let counted = Counted { input: read.tokens, output: None };
             let scores = check::scores(&read, documents.len());
-            Ok((scores.map_err(|wrong| of_wrong(&label, wrong))?, counted))
+            Ok((scores.map_err(|wrong| failure_of(&label, wrong))?, counted))
         })
     }
 }

@@ -1,25 +1,15 @@
 //! When to try again: what providers say about it, and what is done where they say nothing.
+use crate::queue::backoff::doubling;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// First pause where the provider names none.
-const FIRST: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest such pause.
-const LONGEST: Duration = Duration::from_secs(20);
+const MAX_PAUSE: Duration = Duration::from_secs(20);
 
-/// Pause after failure number `attempt` (from 1): doubling, drawn from its upper half by `random` in
-/// `[0, 1)`, so that callers that failed together do not come back together.
+/// Pause after failure number `attempt` (from 1), where the provider names none.
 pub(super) fn backoff(attempt: u32, random: f64) -> Duration {
-    let full = (FIRST * (1 << attempt.saturating_sub(1).min(16))).min(LONGEST);
-    full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
-}
-
-/// A number in `[0, 1)` that differs between processes, threads and calls.
-pub(super) fn random() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    // The keys of a thread's hashers count up from a random start; the clock tells forks apart.
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let hash = RandomState::new().hash_one((clock, std::process::id()));
-    (hash >> 11) as f64 / (1_u64 << 53) as f64
+    doubling(FIRST_PAUSE, MAX_PAUSE, attempt, random)
 }
 
 /// How long a response asks to wait, by its headers.
@@ -36,11 +26,11 @@ pub(super) fn asked_pause<'a>(
     };
     milliseconds()
         .or_else(|| header("retry-after").and_then(|value| retry_after(value, now)))
-        .or_else(|| used_up(header, now))
+        .or_else(|| time_until_reset(header, now))
 }
 
 /// Time until a limit that is used up is reset.
-pub(super) fn used_up<'a>(
+pub(super) fn time_until_reset<'a>(
     header: impl Fn(&str) -> Option<&'a str>,
     now: SystemTime,
 ) -> Option<Duration> {
@@ -78,11 +68,12 @@ fn time_until(value: &str, now: SystemTime) -> Option<Duration> {
         let epoch = now.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
         return seconds(if number > 1e9 { (number - epoch).max(0.0) } else { number });
     }
-    spelled(value).or_else(|| Some(rfc3339(value)?.duration_since(now).unwrap_or_default()))
+    duration_in_words(value)
+        .or_else(|| Some(rfc3339(value)?.duration_since(now).unwrap_or_default()))
 }
 
 /// "1h2m3.5s", "20ms".
-fn spelled(mut value: &str) -> Option<Duration> {
+fn duration_in_words(mut value: &str) -> Option<Duration> {
     let mut total = 0.0;
     while !value.is_empty() {
         let digits = value.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -191,11 +182,8 @@ mod tests {
 
     #[test]
     fn pauses_double_within_bounds() {
-        assert_eq!(backoff(1, 0.0), FIRST / 2);
-        assert_eq!(backoff(3, 1.0), FIRST * 4);
-        assert_eq!(backoff(u32::MAX, 1.0), LONGEST);
-        let drawn: Vec<f64> = (0..100).map(|_| random()).collect();
-        assert!(drawn.iter().all(|n| (0.0..1.0).contains(n)));
-        assert!(drawn.iter().any(|n| *n < 0.5) && drawn.iter().any(|n| *n >= 0.5));
+        assert_eq!(backoff(1, 0.0), FIRST_PAUSE / 2);
+        assert_eq!(backoff(3, 1.0), FIRST_PAUSE * 4);
+        assert_eq!(backoff(u32::MAX, 1.0), MAX_PAUSE);
     }
 }

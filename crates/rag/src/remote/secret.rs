@@ -1,5 +1,5 @@
 //! Keys, where they come from, and where they may go.
-use super::address::Address;
+use super::url::Url;
 use crate::file::{self, Links};
 use crate::{Error, Result};
 use std::fmt;
@@ -8,29 +8,29 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Longest key in bytes; tokens of identity services are a few thousand.
-const LONGEST: u64 = 16 * 1024;
+const MAX_KEY_BYTES: u64 = 16 * 1024;
 
 /// A key. It is shown nowhere, and it cannot be compared or cloned.
 pub struct Secret(String);
 
 /// Where a key is read from when a call is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum KeySource {
     /// A file that only the server's operating system user can read.
     File(PathBuf),
     /// A variable of the server's environment.
     Environment(String),
 }
 
-/// A key's source and the addresses it may be sent to.
+/// A key's source and the URLs it may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     /// As SQL names it.
     pub name: String,
-    /// It is sent to this address and those below, and nowhere else.
-    pub url_prefix: Address,
+    /// It is sent to this URL and those below, and nowhere else.
+    pub url_prefix: Url,
     /// Where it comes from.
-    pub source: Source,
+    pub source: KeySource,
 }
 
 impl Secret {
@@ -71,7 +71,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Source {
+impl KeySource {
     /// Checks the form of a source, not that it exists: it may be put there later.
     pub fn check(&self) -> Result<()> {
         match self {
@@ -104,8 +104,8 @@ impl Source {
 
 impl Credential {
     /// An error unless the key may be sent to `address`.
-    pub fn require(&self, address: &Address) -> Result<()> {
-        if self.url_prefix.covers(address) {
+    pub fn require(&self, url: &Url) -> Result<()> {
+        if self.url_prefix.covers(url) {
             return Ok(());
         }
         Err(Error::forbidden(format!("credential \"{}\" is not for this URL", self.name))
@@ -114,14 +114,14 @@ impl Credential {
     }
 
     /// Reads the key, to be sent to `address`.
-    pub fn read(&self, address: &Address) -> Result<Secret> {
-        self.require(address)?;
+    pub fn read(&self, url: &Url) -> Result<Secret> {
+        self.require(url)?;
         let read = match &self.source {
-            Source::Environment(name) => match std::env::var(name) {
+            KeySource::Environment(name) => match std::env::var(name) {
                 Ok(text) => Secret::new(&text).map_err(str::to_owned),
                 Err(_) => Err(format!("the server's environment has no variable \"{name}\"")),
             },
-            Source::File(path) => read_file(path)
+            KeySource::File(path) => read_file(path)
                 .and_then(|text| Secret::new(&text).map_err(str::to_owned))
                 .map_err(|why| format!("file \"{}\": {why}", path.display())),
         };
@@ -138,9 +138,9 @@ impl Credential {
 /// Reads a key file: a regular file that only the server's user can read. A link at its
 /// end is not followed, and what is checked is what is read.
 fn read_file(path: &Path) -> Result<String, String> {
-    let (file, size) = file::open(path, Links::No, LONGEST).map_err(|e| e.to_string())?;
+    let (file, size) = file::open(path, Links::No, MAX_KEY_BYTES).map_err(|e| e.to_string())?;
     check_file(&file)?;
-    let bytes = file::contents(file, size, LONGEST).map_err(|e| e.to_string())?;
+    let bytes = file::contents(file, size, MAX_KEY_BYTES).map_err(|e| e.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
 }
 
@@ -169,8 +169,8 @@ mod tests {
     fn credential(path: &Path) -> Credential {
         Credential {
             name: "key".to_owned(),
-            url_prefix: Address::parse("https://api.example.com/v1").unwrap(),
-            source: Source::File(path.to_owned()),
+            url_prefix: Url::parse("https://api.example.com/v1").unwrap(),
+            source: KeySource::File(path.to_owned()),
         }
     }
 
@@ -179,8 +179,8 @@ mod tests {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn address(text: &str) -> Address {
-        Address::parse(text).unwrap()
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         let path = directory.path().join("key");
         write(&path, b"sk-secret\n", 0o600);
         let credential = credential(&path);
-        let secret = credential.read(&address("https://api.example.com/v1/embeddings")).unwrap();
+        let secret = credential.read(&url("https://api.example.com/v1/embeddings")).unwrap();
         assert_eq!(secret.header("Bearer "), "Bearer sk-secret");
         assert_eq!(format!("{secret:?}"), "Secret(***)");
         assert_eq!(secret.redact("bad key sk-secret, sk-secret"), "bad key ***, ***");
@@ -198,7 +198,7 @@ mod tests {
             "https://api.example.com",
             "http://api.example.com/v1",
         ] {
-            let error = credential.read(&address(other)).unwrap_err();
+            let error = credential.read(&url(other)).unwrap_err();
             assert_eq!(error.sqlstate(), "42501");
             assert!(!format!("{error:?}").contains("sk-secret"));
         }
@@ -208,7 +208,7 @@ mod tests {
     fn files_that_others_could_read_or_replace_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        let read = |path: &Path| credential(path).read(&address("https://api.example.com/v1"));
+        let read = |path: &Path| credential(path).read(&url("https://api.example.com/v1"));
         for mode in [0o640, 0o604, 0o660, 0o644, 0o700] {
             write(&path, b"sk-secret", mode);
             let error = read(&path).unwrap_err();
@@ -232,17 +232,17 @@ mod tests {
 
     #[test]
     fn sources_have_a_form() {
-        let file = |path: &str| Source::File(PathBuf::from(path)).check();
+        let file = |path: &str| KeySource::File(PathBuf::from(path)).check();
         assert!(file("/etc/keys/openai").is_ok());
         assert!(file("keys/openai").is_err() && file("/etc/../x").is_err() && file("").is_err());
-        let variable = |name: &str| Source::Environment(name.to_owned()).check();
+        let variable = |name: &str| KeySource::Environment(name.to_owned()).check();
         assert!(variable("OPENAI_API_KEY").is_ok());
         assert!(variable("").is_err() && variable("A=B").is_err() && variable("1A").is_err());
         let missing = Credential {
-            source: Source::Environment("RAG_PG_NO_SUCH_VARIABLE".into()),
+            source: KeySource::Environment("RAG_PG_NO_SUCH_VARIABLE".into()),
             ..credential(Path::new("/x"))
         };
-        let error = missing.read(&address("https://api.example.com/v1")).unwrap_err();
+        let error = missing.read(&url("https://api.example.com/v1")).unwrap_err();
         assert!(error.detail().unwrap().contains("RAG_PG_NO_SUCH_VARIABLE"));
     }
 }

@@ -1,10 +1,10 @@
 //! A remote model: its row of the catalog as an owned value.
-use super::address::Address;
-use super::limit::Limits;
-use super::provider::{self, Kind, Provider};
+use super::pace::Limits;
+use super::provider::{self, Provider, RemoteKind};
 use super::record::{CallPurpose, Price};
 use super::secret::Credential;
 use super::tokens::estimate;
+use super::url::Url;
 use crate::model::Purpose;
 use crate::model::manifest::sha256_hex;
 use crate::{Error, Result};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const SPECIAL_TOKENS: usize = 4;
 
 /// The assumed duration of a request where none was measured: that of a public embedder.
-const REQUEST: Duration = Duration::from_millis(500);
+const ASSUMED_REQUEST_TIME: Duration = Duration::from_millis(500);
 
 /// A remote model.
 #[derive(Debug, Clone)]
@@ -23,11 +23,11 @@ pub struct Spec {
     /// As SQL names it.
     pub name: String,
     /// Embedder, reranker or generator.
-    pub kind: Kind,
+    pub kind: RemoteKind,
     /// The provider whose format it speaks.
     pub provider: String,
-    /// Where it is; the provider's own address where NULL was given.
-    pub url: Address,
+    /// Where it is; the provider's own where NULL was given.
+    pub url: Url,
     /// The name its provider knows it by.
     pub model: String,
     /// The key it is called with, and where that may go.
@@ -143,12 +143,12 @@ impl Spec {
     }
 
     /// Tokens that can be embedded in a second, in texts of so many tokens: what the limits allow and at most
-    /// what requests of [`REQUEST`] come to.
+    /// what requests of [`ASSUMED_REQUEST_TIME`] come to.
     pub fn tokens_per_second(&self, tokens_per_text: f64) -> f64 {
         let a_request =
             (self.max_items as f64 * tokens_per_text).min(self.max_request_tokens as f64);
         let limits = [
-            Some(a_request * self.concurrency as f64 / REQUEST.as_secs_f64()),
+            Some(a_request * self.concurrency as f64 / ASSUMED_REQUEST_TIME.as_secs_f64()),
             self.limits.tokens.map(|a_minute| f64::from(a_minute) / 60.0),
             self.limits.requests.map(|a_minute| f64::from(a_minute) / 60.0 * a_request),
         ];
@@ -166,7 +166,7 @@ impl Spec {
         if let Some(credential) = &self.credential {
             credential.require(&self.url)?;
         }
-        let least = |what: &str, given: usize, least: usize, most: usize| {
+        let require_range = |what: &str, given: usize, least: usize, most: usize| {
             if (least..=most).contains(&given) {
                 return Ok(());
             }
@@ -174,11 +174,13 @@ impl Spec {
                 .with_hint("Leave it NULL for its default."))
         };
         match (self.kind, self.dimensions) {
-            (Kind::Embedder, None) => {
+            (RemoteKind::Embedder, None) => {
                 return Err(Error::invalid_argument("an embedder needs its dimensions")
                     .with_hint("Give the length of its vectors, which the provider documents."));
             }
-            (Kind::Embedder, Some(dimensions)) => least("dimensions", dimensions, 1, 16_000)?,
+            (RemoteKind::Embedder, Some(dimensions)) => {
+                require_range("dimensions", dimensions, 1, 16_000)?;
+            }
             (_, Some(_)) => {
                 return Err(Error::invalid_argument("only an embedder has dimensions")
                     .with_hint("Leave dimensions NULL."));
@@ -186,28 +188,33 @@ impl Spec {
             (_, None) => {}
         }
         let by_purpose = [&self.query_parameters, &self.document_parameters];
-        if self.kind != Kind::Embedder && by_purpose.iter().any(|given| !given.is_empty()) {
+        if self.kind != RemoteKind::Embedder && by_purpose.iter().any(|given| !given.is_empty()) {
             return Err(Error::invalid_argument(
                 "only an embedder has query_parameters and document_parameters",
             )
             .with_hint("Put them into parameters."));
         }
-        least("max_tokens", self.max_tokens, 16, 100_000_000)?;
+        require_range("max_tokens", self.max_tokens, 16, 100_000_000)?;
         let room = self.max_tokens.saturating_sub(1).max(1);
-        if self.kind == Kind::Generator {
-            least("max_output_tokens", self.max_output_tokens as usize, 1, room)?;
+        if self.kind == RemoteKind::Generator {
+            require_range("max_output_tokens", self.max_output_tokens as usize, 1, room)?;
         }
-        least("max_items", self.max_items, 1, provider.max_items())?;
-        least("max_request_tokens", self.max_request_tokens, 16, 100_000_000)?;
-        least("concurrency", self.concurrency, 1, 32)?;
-        least(
+        require_range("max_items", self.max_items, 1, provider.max_items())?;
+        require_range("max_request_tokens", self.max_request_tokens, 16, 100_000_000)?;
+        require_range("concurrency", self.concurrency, 1, 32)?;
+        require_range(
             "requests_per_minute",
             self.limits.requests.map_or(1, |n| n as usize),
             1,
             10_000_000,
         )?;
-        least("tokens_per_minute", self.limits.tokens.map_or(1, |n| n as usize), 1, 1_000_000_000)?;
-        least("retries", self.retries as usize, 0, 20)?;
+        require_range(
+            "tokens_per_minute",
+            self.limits.tokens.map_or(1, |n| n as usize),
+            1,
+            1_000_000_000,
+        )?;
+        require_range("retries", self.retries as usize, 0, 20)?;
         let Price { input, output, request } = self.price;
         if [input, output, request].into_iter().flatten().any(|p| !(0.0..=1e9).contains(&p)) {
             return Err(Error::invalid_argument("a price must be from 0 to 1000000000")
@@ -231,14 +238,14 @@ impl Spec {
         Ok(find_provider(provider)?.max_items())
     }
 
-    /// Address of a provider that is in one place.
-    pub fn default_url(provider: &str) -> Result<Address> {
+    /// The URL of a provider that has only one.
+    pub fn default_url(provider: &str) -> Result<Url> {
         let found = find_provider(provider)?;
         let url = found.default_url().ok_or_else(|| {
             Error::invalid_argument(format!("provider \"{provider}\" needs a URL"))
                 .with_hint("Give the URL of your server.")
         })?;
-        Address::parse(url)
+        Url::parse(url)
     }
 }
 

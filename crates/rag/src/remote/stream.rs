@@ -1,6 +1,6 @@
 //! Responses that come bit by bit, a line at a time: server-sent events, and JSON objects on lines.
-use super::error_body::{refusal, without_mark};
-use super::failure::Failure;
+use super::error_body::{refusal, without_bom};
+use super::failure::CallFailure;
 use super::provider::{Delta, Provider};
 use super::secret::Secret;
 use crate::model::generator::Generated;
@@ -35,8 +35,8 @@ impl<'a> StreamObserver<'a> {
     }
 
     /// Takes in a line without its end.
-    pub fn line(&mut self, line: &[u8], secret: Option<&Secret>) -> Result<(), Failure> {
-        let line = without_mark(line).trim_ascii();
+    pub fn line(&mut self, line: &[u8], secret: Option<&Secret>) -> Result<(), CallFailure> {
+        let line = without_bom(line).trim_ascii();
         let (is_event, line) = match line.strip_prefix(b"data:") {
             Some(data) => (true, data.trim_ascii_start()),
             None => (false, line),
@@ -52,13 +52,13 @@ impl<'a> StreamObserver<'a> {
         }
         let is_error = || line.windows(7).any(|name| name == b"\"error\"");
         if let Some(words) = is_error().then(|| refusal(line, secret)).flatten() {
-            return Err(Failure::of_error_body(&self.label, 200, words, None));
+            return Err(CallFailure::of_error_body(&self.label, 200, words, None));
         }
         match self.provider.stream_event(line) {
             Ok(delta) => self.take(delta),
             // A line of something else, which is read as a whole when it has ended.
             Err(_) if !is_event && !self.has_begun() => {}
-            Err(why) => return Err(Failure::malformed(&self.label, &why)),
+            Err(why) => return Err(CallFailure::malformed(&self.label, &why)),
         }
         Ok(())
     }
@@ -76,15 +76,15 @@ impl<'a> StreamObserver<'a> {
     }
 
     /// The whole text, when the response has ended. Some servers never stream.
-    pub fn finish(&mut self, body: &[u8]) -> Result<Generated, Failure> {
+    pub fn finish(&mut self, body: &[u8]) -> Result<Generated, CallFailure> {
         if self.is_over {
             return Ok(std::mem::take(&mut self.generated));
         }
         if self.has_begun() {
-            return Err(Failure::malformed(&self.label, "It ends in the middle."));
+            return Err(CallFailure::malformed(&self.label, "It ends in the middle."));
         }
         let said = self.provider.completion(body);
-        let said = said.map_err(|why| Failure::malformed(&self.label, &why))?;
+        let said = said.map_err(|why| CallFailure::malformed(&self.label, &why))?;
         (self.say)(&said.text);
         Ok(said)
     }

@@ -3,7 +3,7 @@
 //! `ureq` speaks HTTP and TLS; resolving, connecting, reading and writing are ours, since its own would
 //! connect anywhere and notice a cancel only when a time-out ends. Proxies of the environment are
 //! not used: they would resolve names where no check is made.
-use super::cancel::{NOTICE, Wanted};
+use super::cancel::{CallScope, POLL_INTERVAL};
 use super::egress::Egress;
 use crate::Error;
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,17 +18,17 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Timeout};
 
 /// Longest time for a connection, a part of the call's deadline.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections kept for the next call, in all and per host.
-const IDLE: usize = 16;
+const MAX_IDLE: usize = 16;
 /// Age after which a connection is not used again: many peers close theirs after a minute.
-const IDLE_AGE: Duration = Duration::from_secs(30);
+const MAX_IDLE_AGE: Duration = Duration::from_secs(30);
 /// Most bytes of a response's headers.
-const HEADERS: usize = 64 * 1024;
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// How connections are made. Those of one setting are kept; of another, they are made anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct ConnectionSettings {
     /// Where they may lead.
     pub egress: Egress,
     /// Certificate authorities (PEM) trusted instead of the built-in ones; empty: the built-in ones.
@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 /// An agent that connects by these rules.
-pub(super) fn agent(settings: &Settings) -> crate::Result<Agent> {
+pub(super) fn agent(settings: &ConnectionSettings) -> crate::Result<Agent> {
     let tls = ureq::tls::TlsConfig::builder().root_certs(roots(&settings.authorities)?).build();
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -44,16 +44,16 @@ pub(super) fn agent(settings: &Settings) -> crate::Result<Agent> {
         .proxy(None)
         .user_agent(concat!("rag_pg/", env!("CARGO_PKG_VERSION")))
         .accept_encoding("identity")
-        .max_response_header_size(HEADERS)
-        .max_idle_connections(IDLE)
-        .max_idle_connections_per_host(IDLE)
-        .max_idle_age(IDLE_AGE)
-        .timeout_connect(Some(CONNECT))
+        .max_response_header_size(MAX_HEADER_BYTES)
+        .max_idle_connections(MAX_IDLE)
+        .max_idle_connections_per_host(MAX_IDLE)
+        .max_idle_age(MAX_IDLE_AGE)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_await_100(None)
         .tls_config(tls)
         .build();
-    let connector = ().chain(Sockets).chain(RustlsConnector::default());
-    Ok(Agent::with_parts(config, connector, Checked(settings.egress.clone())))
+    let connector = ().chain(SocketConnector).chain(RustlsConnector::default());
+    Ok(Agent::with_parts(config, connector, CheckedResolver(settings.egress.clone())))
 }
 
 /// The authorities that are trusted.
@@ -86,9 +86,9 @@ pub(super) fn wrap(error: Error) -> ureq::Error {
 
 /// Resolves names and lets only addresses through that may be called.
 #[derive(Debug)]
-struct Checked(Egress);
+struct CheckedResolver(Egress);
 
-impl Resolver for Checked {
+impl Resolver for CheckedResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -130,7 +130,7 @@ fn look_up(host: &str, end: Instant) -> Result<Vec<IpAddr>, ureq::Error> {
         let _ = sender.send(found);
     })?;
     loop {
-        match receiver.recv_timeout(NOTICE) {
+        match receiver.recv_timeout(POLL_INTERVAL) {
             Ok(Ok(found)) => return Ok(found),
             Err(RecvTimeoutError::Timeout) => check(end, Timeout::Resolve)?,
             Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
@@ -142,7 +142,7 @@ fn look_up(host: &str, end: Instant) -> Result<Vec<IpAddr>, ureq::Error> {
 
 /// An error when the call was cancelled or its time is over.
 fn check(end: Instant, reason: Timeout) -> Result<(), ureq::Error> {
-    if let Some(wanted) = Wanted::current() {
+    if let Some(wanted) = CallScope::current() {
         if wanted.is_cancelled() {
             return Err(wrap(Error::cancelled()));
         }
@@ -163,9 +163,9 @@ fn end_of(timeout: NextTimeout) -> Instant {
 
 /// Opens sockets.
 #[derive(Debug)]
-struct Sockets;
+struct SocketConnector;
 
-impl Connector<()> for Sockets {
+impl Connector<()> for SocketConnector {
     type Out = Socket;
 
     fn connect(
@@ -218,8 +218,8 @@ fn open(address: SocketAddr, end: Instant) -> Result<TcpStream, ureq::Error> {
     }
     socket.set_nonblocking(false)?;
     // Reads and writes come back this often to look whether they are still wanted.
-    socket.set_read_timeout(Some(NOTICE))?;
-    socket.set_write_timeout(Some(NOTICE))?;
+    socket.set_read_timeout(Some(POLL_INTERVAL))?;
+    socket.set_write_timeout(Some(POLL_INTERVAL))?;
     Ok(socket.into())
 }
 

@@ -3,7 +3,7 @@ use crate::provider::server::Server;
 use rag::Result;
 use rag::model::{Detail, Embedder as _, Embedding, Purpose};
 use rag::remote::{
-    Address, Client, Connection, Egress, Embedder, Kind, Limits, Pace, Settings, Spec,
+    Client, Connection, ConnectionSettings, Egress, Embedder, Limits, Pace, RemoteKind, Spec, Url,
 };
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ pub fn no_check() -> Result<()> {
 }
 
 /// A model at a path of the server.
-pub fn spec(server: &Server, kind: Kind) -> Spec {
+pub fn spec(server: &Server, kind: RemoteKind) -> Spec {
     Spec {
         name: "remote".into(),
         kind,
         provider: "openai".into(),
-        url: Address::parse(&server.url("/v1")).unwrap(),
+        url: Url::parse(&server.url("/v1")).unwrap(),
         model: "some-model".into(),
         credential: None,
-        dimensions: (kind == Kind::Embedder).then_some(8),
+        dimensions: (kind == RemoteKind::Embedder).then_some(8),
         max_tokens: 8192,
         max_output_tokens: 1024,
         query_prefix: String::new(),
@@ -42,7 +42,7 @@ pub fn spec(server: &Server, kind: Kind) -> Spec {
 }
 
 pub fn embedder(server: &Server) -> Spec {
-    spec(server, Kind::Embedder)
+    spec(server, RemoteKind::Embedder)
 }
 
 /// A client that may call this machine.
@@ -53,7 +53,8 @@ pub fn client(spec: Spec) -> Client {
 /// A client that may call these hosts.
 pub fn client_within(spec: Spec, allowed: &str) -> Client {
     let egress = Egress::parse(allowed).unwrap();
-    let connection = Connection::new(&Settings { egress, authorities: Vec::new() }).unwrap();
+    let connection =
+        Connection::new(&ConnectionSettings { egress, authorities: Vec::new() }).unwrap();
     let pace: &'static Pace = Box::leak(Box::default());
     Client::new(spec, connection, pace).unwrap()
 }

@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often interrupts are checked meanwhile.
-const POLL: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// An event of the response.
-pub enum Event {
+pub enum StreamEvent {
     /// A delta of its text.
     Delta(String),
     /// Its end, or an error.
@@ -22,7 +22,7 @@ pub enum Event {
 
 /// A response under way; dropping it cancels the call.
 pub struct Response {
-    events: Receiver<Event>,
+    events: Receiver<StreamEvent>,
     cancel: Cancel,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,15 +36,15 @@ impl Response {
         let (client, cancel) = (remote.shared(), Cancel::default());
         let cancelled = cancel.clone();
         let work = move || {
-            let mut sink = |text: &str| drop(sender.send(Event::Delta(text.to_owned())));
+            let mut sink = |text: &str| drop(sender.send(StreamEvent::Delta(text.to_owned())));
             let end = Generator(&client).stream(&conversation, &cancelled, &mut sink);
-            drop(sender.send(Event::End(end)));
+            drop(sender.send(StreamEvent::End(end)));
         };
         Ok(Self { events, cancel, thread: Some(watch::spawn(work)?) })
     }
 
     /// Waits for the next event. Rows that were returned before are sent to the client first.
-    pub fn next_event(&mut self) -> Result<Event> {
+    pub fn next_event(&mut self) -> Result<StreamEvent> {
         // Also while the model is faster than this: its deltas are copied here.
         interrupt::checkpoint()?;
         if let Ok(event) = self.events.try_recv() {
@@ -52,7 +52,7 @@ impl Response {
         }
         ffi::flush_client();
         loop {
-            match self.events.recv_timeout(POLL) {
+            match self.events.recv_timeout(POLL_INTERVAL) {
                 Ok(event) => return Ok(event),
                 Err(RecvTimeoutError::Timeout) => interrupt::checkpoint()?,
                 Err(RecvTimeoutError::Disconnected) => {

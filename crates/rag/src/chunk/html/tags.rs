@@ -8,23 +8,26 @@ use crate::model::Checkpoint;
 use std::ops::Range;
 
 /// Attributes of a tag that are read.
-const MOST_ATTRIBUTES: usize = 256;
+const MAX_ATTRIBUTES: usize = 256;
 
 /// Tags between two calls of the checkpoint.
-const TAGS: usize = 4096;
+const TAGS_PER_CHECKPOINT: usize = 4096;
 
 /// Elements whose content holds no tag but their own end.
-const RAW: [&str; 8] =
+const RAW_TEXT_ELEMENTS: [&str; 8] =
     ["script", "style", "iframe", "noembed", "noframes", "xmp", "title", "textarea"];
 
 /// Bytes of attributes to leave out, in order.
-pub(super) fn excess(html: &str, checkpoint: Checkpoint<'_>) -> Result<Vec<Range<usize>>> {
+pub(super) fn excess_attributes(
+    html: &str,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Vec<Range<usize>>> {
     let mut found = Vec::new();
     let mut tags = Tags { html: html.as_bytes(), at: 0 };
     let mut count = 0;
-    while tags.to('<') {
+    while tags.skip_past('<') {
         count += 1;
-        if count % TAGS == 0 {
+        if count % TAGS_PER_CHECKPOINT == 0 {
             checkpoint()?;
         }
         found.extend(tags.markup());
@@ -43,7 +46,7 @@ impl Tags<'_> {
     }
 
     /// Goes to the next `c` and behind it; to the end where there is none.
-    fn to(&mut self, c: char) -> bool {
+    fn skip_past(&mut self, c: char) -> bool {
         self.skip(|b| b != c as u8);
         let is_found = self.at < self.html.len();
         self.at += usize::from(is_found);
@@ -63,7 +66,7 @@ impl Tags<'_> {
                 self.at += 1;
                 return self.tag();
             }
-            (Some(b'!' | b'?'), _) | (Some(b'/'), Some(_)) => _ = self.to('>'),
+            (Some(b'!' | b'?'), _) | (Some(b'/'), Some(_)) => _ = self.skip_past('>'),
             (Some(b), _) if b.is_ascii_alphabetic() => {
                 let start = self.at;
                 let excess = self.tag();
@@ -79,7 +82,7 @@ impl Tags<'_> {
 
     fn comment(&mut self) {
         self.at += 1;
-        while self.to('-') {
+        while self.skip_past('-') {
             let is_end = self.peek(0) == Some(b'-')
                 && (self.peek(1) == Some(b'>') || self.html[self.at..].starts_with(b"-!>"));
             if is_end {
@@ -97,7 +100,7 @@ impl Tags<'_> {
             if self.peek(0).is_none_or(|b| b == b'>') {
                 break;
             }
-            if count > MOST_ATTRIBUTES {
+            if count > MAX_ATTRIBUTES {
                 excess.get_or_insert(self.at);
             }
             self.attribute();
@@ -118,7 +121,7 @@ impl Tags<'_> {
         match self.peek(0) {
             Some(quote @ (b'"' | b'\'')) => {
                 self.at += 1;
-                self.to(quote as char);
+                self.skip_past(quote as char);
             }
             _ => self.skip(|b| !is_space(b) && b != b'>'),
         }
@@ -130,10 +133,10 @@ impl Tags<'_> {
         if name.eq_ignore_ascii_case(b"plaintext") {
             self.at = self.html.len();
         }
-        if !RAW.iter().any(|raw| name.eq_ignore_ascii_case(raw.as_bytes())) {
+        if !RAW_TEXT_ELEMENTS.iter().any(|raw| name.eq_ignore_ascii_case(raw.as_bytes())) {
             return;
         }
-        while self.to('<') {
+        while self.skip_past('<') {
             let rest = &self.html[self.at..];
             let end = rest.get(1..=name.len()).unwrap_or_default();
             let is_end = rest[0..].starts_with(b"/")
@@ -160,13 +163,13 @@ mod tests {
     use super::*;
 
     fn left_out(html: &str) -> Vec<String> {
-        let excess = excess(html, &mut || Ok(())).unwrap();
+        let excess = excess_attributes(html, &mut || Ok(())).unwrap();
         excess.into_iter().map(|range| html[range].to_owned()).collect()
     }
 
     #[test]
     fn attributes_past_the_limit_are_left_out_up_to_the_end_of_the_tag() {
-        let many = " a=b".repeat(MOST_ATTRIBUTES);
+        let many = " a=b".repeat(MAX_ATTRIBUTES);
         for (rest, expected) in [
             (">x", None),
             (" x>y", Some("x")),
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_no_tag_has_no_attributes() {
-        let many = " a".repeat(MOST_ATTRIBUTES + 1);
+        let many = " a".repeat(MAX_ATTRIBUTES + 1);
         for html in [
             format!("< p{many}>"),
             format!("<!-- <p{many} --><!--><!---><p>"),

@@ -1,5 +1,5 @@
 //! Writes the extracted text: white space as browsers render it, and a block for each piece.
-use super::super::document::{BlockKind, Document};
+use super::super::document::{BlockKind, DocumentStructure};
 use crate::{Result, memory};
 
 /// Deepest list that is indented; deeper ones line up with it.
@@ -16,9 +16,9 @@ pub(super) enum Gap {
 #[derive(Default)]
 // Each flag is a thing HTML can be in the middle of, independent of the others.
 #[allow(clippy::struct_excessive_bools)]
-pub(super) struct Writer {
+pub(super) struct TextWriter {
     text: String,
-    document: Document,
+    document: DocumentStructure,
     /// Where the open block starts, once it has any text.
     start: Option<usize>,
     gap: Gap,
@@ -37,9 +37,9 @@ pub(super) struct Writer {
     is_new_row: bool,
 }
 
-impl Writer {
+impl TextWriter {
     /// The text and its blocks.
-    pub fn finish(mut self) -> (String, Document) {
+    pub fn finish(mut self) -> (String, DocumentStructure) {
         self.flush();
         (self.text, self.document)
     }

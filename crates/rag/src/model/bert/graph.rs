@@ -8,31 +8,31 @@ use super::names::Names;
 use super::quantize;
 use super::weights::{Linear, Matrix, Weights};
 use crate::Result;
-use crate::model::manifest::{Kind, Precision, Signature};
-use crate::model::onnx::graph::{Attr, Axis, Builder, Value};
+use crate::model::manifest::{ModelKind, Precision, Signature};
+use crate::model::onnx::graph::{Attr, Axis, GraphBuilder, Value};
 use crate::model::onnx::proto::data_type;
 
 /// The graph of an encoder: `token_embeddings`, `float [batch, sequence, hidden_size]`.
 pub fn encoder(config: &Config, weights: &Weights, precision: Precision) -> Result<Vec<u8>> {
-    let (mut writer, tokens) = Writer::new(config, precision)?;
+    let (mut writer, tokens) = GraphWriter::new(config, precision)?;
     let hidden = writer.hidden_states(weights, &tokens)?;
     let shape = writer.token_shape(&tokens.ids, &[config.hidden_size]);
-    let output = writer.graph.op("Reshape", &[&hidden, &shape], &[]);
+    let output = writer.graph.node("Reshape", &[&hidden, &shape], &[]);
     let shape = [Axis::Named("batch"), Axis::Named("sequence"), Axis::Fixed(config.hidden_size)];
-    Ok(writer.graph.finish(&output, &Signature::of(Kind::Embedder).output, &shape))
+    Ok(writer.graph.finish(&output, &Signature::of(ModelKind::Embedder).output, &shape))
 }
 
 /// The graph of a cross-encoder: `scores`, `float [batch, labels]`, before any activation.
 pub fn cross_encoder(config: &Config, weights: &Weights, precision: Precision) -> Result<Vec<u8>> {
-    let (mut writer, tokens) = Writer::new(config, precision)?;
+    let (mut writer, tokens) = GraphWriter::new(config, precision)?;
     let hidden = writer.hidden_states(weights, &tokens)?;
     let scores = writer.classify(weights, &tokens, &hidden)?;
     let shape = [Axis::Named("batch"), Axis::Fixed(config.labels())];
-    Ok(writer.graph.finish(&scores, &Signature::of(Kind::Reranker).output, &shape))
+    Ok(writer.graph.finish(&scores, &Signature::of(ModelKind::Reranker).output, &shape))
 }
 
 /// How a graph written here is fed.
-pub fn signature(config: &Config, kind: Kind) -> Result<Signature> {
+pub fn signature(config: &Config, kind: ModelKind) -> Result<Signature> {
     let mut signature = Signature::of(kind);
     if !config.has_types()? {
         signature.token_type_ids = None;
@@ -43,7 +43,7 @@ pub fn signature(config: &Config, kind: Kind) -> Result<Signature> {
 const TO_FLOAT: Attr = Attr::Int("to", data_type::FLOAT as i64);
 
 /// The graph's inputs, each `int64 [batch, sequence]`.
-struct Tokens {
+struct GraphInputs {
     ids: Value,
     mask: Value,
     /// Only where the family tells texts of a pair apart.
@@ -61,19 +61,19 @@ struct Shared {
     int8: Option<Int8Shared>,
 }
 
-struct Writer<'a> {
+struct GraphWriter<'a> {
     config: &'a Config,
     names: &'static Names,
     is_int8: bool,
-    graph: Builder,
+    graph: GraphBuilder,
 }
 
-impl<'a> Writer<'a> {
-    fn new(config: &'a Config, precision: Precision) -> Result<(Self, Tokens)> {
-        let mut graph = Builder::new(config.architecture());
-        let signature = signature(config, Kind::Embedder)?;
+impl<'a> GraphWriter<'a> {
+    fn new(config: &'a Config, precision: Precision) -> Result<(Self, GraphInputs)> {
+        let mut graph = GraphBuilder::new(config.architecture());
+        let signature = signature(config, ModelKind::Embedder)?;
         let shape = [Axis::Named("batch"), Axis::Named("sequence")];
-        let tokens = Tokens {
+        let tokens = GraphInputs {
             ids: graph.input(&signature.input_ids, &shape),
             mask: graph.input(&signature.attention_mask, &shape),
             types: signature.token_type_ids.map(|name| graph.input(&name, &shape)),
@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
         Ok((Self { config, names: Names::of(config.family()?), is_int8, graph }, tokens))
     }
 
-    fn hidden_states(&mut self, weights: &Weights, tokens: &Tokens) -> Result<Value> {
+    fn hidden_states(&mut self, weights: &Weights, tokens: &GraphInputs) -> Result<Value> {
         let mut hidden = self.embeddings(weights, tokens)?;
         let shared = self.shared(tokens);
         for layer in 0..self.config.num_hidden_layers {
@@ -106,7 +106,7 @@ impl<'a> Writer<'a> {
         let context = self.attention(weights, layer, hidden, shared)?;
         let out_weights = weights.linear(&out, hidden_size, hidden_size)?;
         let attended = self.linear(&out, (&context, Range::Any), &out_weights, shared);
-        let sum = self.graph.op("Add", &[&attended, hidden], &[]);
+        let sum = self.graph.node("Add", &[&attended, hidden], &[]);
         let hidden = self.normalize(weights, &name(names.out_norm), &sum)?;
 
         let up_weights = weights.linear(&up, intermediate_size, hidden_size)?;
@@ -114,12 +114,12 @@ impl<'a> Writer<'a> {
         let wide = self.activate(&wide)?;
         let down_weights = weights.linear(&down, hidden_size, intermediate_size)?;
         let narrow = self.linear(&down, (&wide, Range::Activated), &down_weights, shared);
-        let sum = self.graph.op("Add", &[&narrow, &hidden], &[]);
+        let sum = self.graph.node("Add", &[&narrow, &hidden], &[]);
         self.normalize(weights, &name(names.down_norm), &sum)
     }
 
-    fn shared(&mut self, tokens: &Tokens) -> Shared {
-        let mask = self.graph.op("Cast", &[&tokens.mask], &[TO_FLOAT]);
+    fn shared(&mut self, tokens: &GraphInputs) -> Shared {
+        let mask = self.graph.node("Cast", &[&tokens.mask], &[TO_FLOAT]);
         let heads = self.config.num_attention_heads;
         let int8 = self.is_int8.then(|| self.shared_int8(tokens, &mask));
         Shared {
@@ -138,20 +138,29 @@ impl<'a> Writer<'a> {
                 .vector(&format!("{name}.{new}"), size)
                 .or_else(|e| weights.vector(&format!("{name}.{old}"), size).map_err(|_| e))
         };
-        let scale =
-            self.graph.floats(&format!("{name}.weight"), &[size], &either("weight", "gamma")?);
-        let bias = self.graph.floats(&format!("{name}.bias"), &[size], &either("bias", "beta")?);
+        let scale = self.graph.float_constant(
+            &format!("{name}.weight"),
+            &[size],
+            &either("weight", "gamma")?,
+        );
+        let bias =
+            self.graph.float_constant(&format!("{name}.bias"), &[size], &either("bias", "beta")?);
         let attributes =
             [Attr::Int("axis", -1), Attr::Float("epsilon", self.config.layer_norm_eps)];
-        Ok(self.graph.op("LayerNormalization", &[value, &scale, &bias], &attributes))
+        Ok(self.graph.node("LayerNormalization", &[value, &scale, &bias], &attributes))
     }
 
-    fn classify(&mut self, weights: &Weights, tokens: &Tokens, hidden: &Value) -> Result<Value> {
+    fn classify(
+        &mut self,
+        weights: &Weights,
+        tokens: &GraphInputs,
+        hidden: &Value,
+    ) -> Result<Value> {
         let size = self.config.hidden_size;
         let shape = self.token_shape(&tokens.ids, &[size]);
-        let hidden = self.graph.op("Reshape", &[hidden, &shape], &[]);
-        let first = self.graph.integers("first", &[], &[0]);
-        let first = self.graph.op("Gather", &[&hidden, &first], &[Attr::Int("axis", 1)]);
+        let hidden = self.graph.node("Reshape", &[hidden, &shape], &[]);
+        let first = self.graph.int64_constant("first", &[], &[0]);
+        let first = self.graph.node("Gather", &[&hidden, &first], &[Attr::Int("axis", 1)]);
         let labels = self.config.labels();
         let (dense, out) = match self.config.family()? {
             Family::Roberta => (
@@ -164,35 +173,35 @@ impl<'a> Writer<'a> {
             ),
         };
         let pooled = self.linear_f32("pooler.dense", &first, &dense);
-        let pooled = self.graph.op("Tanh", &[&pooled], &[]);
+        let pooled = self.graph.node("Tanh", &[&pooled], &[]);
         Ok(self.linear_f32("classifier", &pooled, &out))
     }
 
     /// `[batch, sequence, tail...]`, as a shape for `Reshape`.
     fn token_shape(&mut self, ids: &Value, tail: &[usize]) -> Value {
-        let shape = self.graph.op("Shape", &[ids], &[]);
+        let shape = self.graph.node("Shape", &[ids], &[]);
         let tail: Vec<_> = tail.iter().map(|&n| n as i64).collect();
         let name = format!("tail{tail:?}");
-        let tail = self.graph.integers_once(&name, &tail);
-        self.graph.op("Concat", &[&shape, &tail], &[Attr::Int("axis", 0)])
+        let tail = self.graph.shared_int64(&name, &tail);
+        self.graph.node("Concat", &[&shape, &tail], &[Attr::Int("axis", 0)])
     }
 
     /// Any shape as `[tokens, hidden_size]`.
     fn flat(&mut self, value: &Value) -> Value {
-        let shape = self.graph.integers_once("flat", &[-1, self.config.hidden_size as i64]);
-        self.graph.op("Reshape", &[value, &shape], &[])
+        let shape = self.graph.shared_int64("flat", &[-1, self.config.hidden_size as i64]);
+        self.graph.node("Reshape", &[value, &shape], &[])
     }
 
     fn matrix(&mut self, name: &str, matrix: &Matrix) -> Value {
-        self.graph.floats(name, &[matrix.rows, matrix.columns], &matrix.data)
+        self.graph.float_constant(name, &[matrix.rows, matrix.columns], &matrix.data)
     }
 }
 
 // The sum that enters the first layer: word, token type, position.
 
-impl Writer<'_> {
+impl GraphWriter<'_> {
     /// `[tokens, hidden_size]`.
-    fn embeddings(&mut self, weights: &Weights, tokens: &Tokens) -> Result<Value> {
+    fn embeddings(&mut self, weights: &Weights, tokens: &GraphInputs) -> Result<Value> {
         let Config { hidden_size, vocab_size, type_vocab_size, .. } = *self.config;
         let word = self.words(&table(weights, "word", vocab_size, hidden_size)?, &tokens.ids);
         let sum = match &tokens.types {
@@ -200,16 +209,16 @@ impl Writer<'_> {
             Some(types) => {
                 let rows = table(weights, "token_type", type_vocab_size, hidden_size)?;
                 let rows = self.matrix("embeddings.token_type", &rows);
-                let kind = self.graph.op("Gather", &[&rows, types], &[]);
-                self.graph.op("Add", &[&word, &kind], &[])
+                let kind = self.graph.node("Gather", &[&rows, types], &[]);
+                self.graph.node("Add", &[&word, &kind], &[])
             }
         };
         let positions = self.positions(weights)?;
         let positions = self.matrix("embeddings.position", &positions);
-        let length = self.graph.op("Shape", &[&tokens.ids], &[Attr::Int("start", 1)]);
-        let zero = self.graph.integers_once("zero", &[0]);
-        let position = self.graph.op("Slice", &[&positions, &zero, &length, &zero], &[]);
-        let sum = self.graph.op("Add", &[&sum, &position], &[]);
+        let length = self.graph.node("Shape", &[&tokens.ids], &[Attr::Int("start", 1)]);
+        let zero = self.graph.shared_int64("zero", &[0]);
+        let position = self.graph.node("Slice", &[&positions, &zero, &length, &zero], &[]);
+        let sum = self.graph.node("Add", &[&sum, &position], &[]);
         let sum = self.flat(&sum);
         self.normalize(weights, "embeddings.LayerNorm", &sum)
     }
@@ -234,17 +243,20 @@ impl Writer<'_> {
     fn words(&mut self, table: &Matrix, ids: &Value) -> Value {
         if !self.is_int8 {
             let table = self.matrix("embeddings.word", table);
-            return self.graph.op("Gather", &[&table, ids], &[]);
+            return self.graph.node("Gather", &[&table, ids], &[]);
         }
         let quantized = quantize::by_row(table);
         let dims = [table.rows, table.columns];
-        let rows = self.graph.bytes("embeddings.word", &dims, &quantized.data);
-        let scales =
-            self.graph.floats("embeddings.word.scales", &[table.rows, 1], &quantized.scales);
-        let row = self.graph.op("Gather", &[&rows, ids], &[]);
-        let row = self.graph.op("Cast", &[&row], &[TO_FLOAT]);
-        let scale = self.graph.op("Gather", &[&scales, ids], &[]);
-        self.graph.op("Mul", &[&row, &scale], &[])
+        let rows = self.graph.int8_constant("embeddings.word", &dims, &quantized.data);
+        let scales = self.graph.float_constant(
+            "embeddings.word.scales",
+            &[table.rows, 1],
+            &quantized.scales,
+        );
+        let row = self.graph.node("Gather", &[&rows, ids], &[]);
+        let row = self.graph.node("Cast", &[&row], &[TO_FLOAT]);
+        let scale = self.graph.node("Gather", &[&scales, ids], &[]);
+        self.graph.node("Mul", &[&row, &scale], &[])
     }
 }
 
@@ -259,10 +271,10 @@ fn table(weights: &Weights, name: &str, rows: usize, columns: usize) -> Result<M
 // 1, and a key has there 0 for a token and a very low number for padding. Adding a mask to the
 // scores would be one more pass over the largest intermediate result.
 
-/// No score of a token comes near; its exponential is 0.
-const LOWEST: f32 = -1e9;
+/// The score of padding: below that of any token, its exponential is 0.
+const MASKED_SCORE: f32 = -1e9;
 
-impl Writer<'_> {
+impl GraphWriter<'_> {
     /// Attention over all heads: `[tokens, hidden_size]` to the same shape.
     fn attention(
         &mut self,
@@ -277,37 +289,38 @@ impl Writer<'_> {
         let all = self.linear(&name, (hidden, Range::Any), &all, shared);
         let size = self.config.hidden_size as i64;
         let query_size = size + self.config.num_attention_heads as i64;
-        let sizes = self.graph.integers_once("query_key_value", &[query_size, size, size]);
-        let [query, key, value] = self.graph.ops("Split", &[&all, &sizes], &[Attr::Int("axis", 1)]);
+        let sizes = self.graph.shared_int64("query_key_value", &[query_size, size, size]);
+        let [query, key, value] =
+            self.graph.node_with_outputs("Split", &[&all, &sizes], &[Attr::Int("axis", 1)]);
 
         let query = self.heads(&query, &shared.query_heads, [0, 2, 1, 3]);
         let key = self.heads(&key, &shared.heads, [0, 2, 3, 1]);
         let value = self.heads(&value, &shared.heads, [0, 2, 1, 3]);
-        let key = self.graph.op("Concat", &[&key, &shared.padding], &[Attr::Int("axis", 2)]);
-        let scores = self.graph.op("MatMul", &[&query, &key], &[]);
-        let portions = self.graph.op("Softmax", &[&scores], &[Attr::Int("axis", -1)]);
-        let context = self.graph.op("MatMul", &[&portions, &value], &[]);
+        let key = self.graph.node("Concat", &[&key, &shared.padding], &[Attr::Int("axis", 2)]);
+        let scores = self.graph.node("MatMul", &[&query, &key], &[]);
+        let portions = self.graph.node("Softmax", &[&scores], &[Attr::Int("axis", -1)]);
+        let context = self.graph.node("MatMul", &[&portions, &value], &[]);
         let order = [Attr::Ints("perm", &[0, 2, 1, 3])];
-        let context = self.graph.op("Transpose", &[&context], &order);
+        let context = self.graph.node("Transpose", &[&context], &order);
         Ok(self.flat(&context))
     }
 
     /// The last row of the keys, `[batch, heads, 1, sequence]`.
     fn padding(&mut self, mask: &Value) -> Value {
-        let axes = self.graph.integers_once("padding.axes", &[1, 2]);
-        let mask = self.graph.op("Unsqueeze", &[mask, &axes], &[]);
-        let one = self.graph.float_once("one", 1.0);
-        let lowest = self.graph.float_once("padding.lowest", LOWEST);
-        let padding = self.graph.op("Sub", &[&one, &mask], &[]);
-        let padding = self.graph.op("Mul", &[&padding, &lowest], &[]);
+        let axes = self.graph.shared_int64("padding.axes", &[1, 2]);
+        let mask = self.graph.node("Unsqueeze", &[mask, &axes], &[]);
+        let one = self.graph.shared_float("one", 1.0);
+        let lowest = self.graph.shared_float("padding.lowest", MASKED_SCORE);
+        let padding = self.graph.node("Sub", &[&one, &mask], &[]);
+        let padding = self.graph.node("Mul", &[&padding, &lowest], &[]);
         let heads = [1, self.config.num_attention_heads as i64, 1, 1];
-        let heads = self.graph.integers_once("padding.heads", &heads);
-        self.graph.op("Expand", &[&padding, &heads], &[])
+        let heads = self.graph.shared_int64("padding.heads", &heads);
+        self.graph.node("Expand", &[&padding, &heads], &[])
     }
 
     fn heads(&mut self, value: &Value, shape: &Value, order: [i64; 4]) -> Value {
-        let value = self.graph.op("Reshape", &[value, shape], &[]);
-        self.graph.op("Transpose", &[&value], &[Attr::Ints("perm", &order)])
+        let value = self.graph.node("Reshape", &[value, shape], &[]);
+        self.graph.node("Transpose", &[&value], &[Attr::Ints("perm", &order)])
     }
 
     /// Query, key and value as one layer, query with its additional component in each head.
@@ -349,7 +362,7 @@ impl Writer<'_> {
 // processors without VNNI instructions would saturate on signed ones, and those with are as fast.
 
 /// The 8-bit zero of operands and weights.
-const ZERO: u8 = 128;
+const UINT8_ZERO_POINT: u8 = 128;
 
 /// Values that all 8-bit layers share.
 struct Int8Shared {
@@ -357,7 +370,7 @@ struct Int8Shared {
     zero: Value,
     /// The zero point, once per token.
     zeros: Value,
-    /// 1.0, but unknown before a run, see [`Writer::linear_int8`].
+    /// 1.0, but unknown before a run, see [`GraphWriter::linear_int8`].
     one: Value,
 }
 
@@ -371,14 +384,14 @@ enum Range {
     Activated,
 }
 
-impl Writer<'_> {
-    fn shared_int8(&mut self, tokens: &Tokens, mask: &Value) -> Int8Shared {
-        let count = self.graph.op("Size", &[&tokens.ids], &[]);
-        let vector = self.graph.integers_once("vector", &[-1]);
-        let count = self.graph.op("Reshape", &[&count, &vector], &[]);
-        let zero = self.graph.byte("zero_point", ZERO);
-        let zeros = self.graph.op("Expand", &[&zero, &count], &[]);
-        let one = self.graph.op("ReduceMax", &[mask], &[Attr::Int("keepdims", 0)]);
+impl GraphWriter<'_> {
+    fn shared_int8(&mut self, tokens: &GraphInputs, mask: &Value) -> Int8Shared {
+        let count = self.graph.node("Size", &[&tokens.ids], &[]);
+        let vector = self.graph.shared_int64("vector", &[-1]);
+        let count = self.graph.node("Reshape", &[&count, &vector], &[]);
+        let zero = self.graph.uint8_scalar("zero_point", UINT8_ZERO_POINT);
+        let zeros = self.graph.node("Expand", &[&zero, &count], &[]);
+        let one = self.graph.node("ReduceMax", &[mask], &[Attr::Int("keepdims", 0)]);
         Int8Shared { zero, zeros, one }
     }
 
@@ -398,7 +411,7 @@ impl Writer<'_> {
 
     fn linear_f32(&mut self, name: &str, value: &Value, linear: &Linear) -> Value {
         let weight = self.matrix(&format!("{name}.weight"), &linear.weight.transposed());
-        let product = self.graph.op("MatMul", &[value, &weight], &[]);
+        let product = self.graph.node("MatMul", &[value, &weight], &[]);
         self.add_bias(name, &product, linear)
     }
 
@@ -415,16 +428,17 @@ impl Writer<'_> {
         let (value, token_scales) = self.quantized(operand, shared);
         let quantized = quantize::by_row(&linear.weight);
         let Matrix { rows: outputs, columns: inputs, .. } = linear.weight;
-        let weight = quantized.transposed_data(ZERO);
+        let weight = quantized.transposed_data(UINT8_ZERO_POINT);
         let weight =
-            self.graph.unsigned_bytes(&format!("{name}.weight"), &[inputs, outputs], &weight);
-        let scales = self.graph.floats(&format!("{name}.scales"), &[outputs], &quantized.scales);
+            self.graph.uint8_constant(&format!("{name}.weight"), &[inputs, outputs], &weight);
+        let scales =
+            self.graph.float_constant(&format!("{name}.scales"), &[outputs], &quantized.scales);
         let zero = &shared.zero;
-        let product = self.graph.op("MatMulInteger", &[&value, &weight, zero, zero], &[]);
-        let product = self.graph.op("Cast", &[&product], &[TO_FLOAT]);
-        let scales = self.graph.op("Mul", &[&shared.one, &scales], &[]);
-        let product = self.graph.op("Mul", &[&product, &scales], &[]);
-        let product = self.graph.op("Mul", &[&product, &token_scales], &[]);
+        let product = self.graph.node("MatMulInteger", &[&value, &weight, zero, zero], &[]);
+        let product = self.graph.node("Cast", &[&product], &[TO_FLOAT]);
+        let scales = self.graph.node("Mul", &[&shared.one, &scales], &[]);
+        let product = self.graph.node("Mul", &[&product, &scales], &[]);
+        let product = self.graph.node("Mul", &[&product, &token_scales], &[]);
         self.add_bias(name, &product, linear)
     }
 
@@ -437,37 +451,38 @@ impl Writer<'_> {
         let by_row = [Attr::Ints("axes", &[1]), Attr::Int("keepdims", 0)];
         let (largest, least) = match range {
             Range::Any => {
-                let magnitude = self.graph.op("Abs", &[value], &[]);
+                let magnitude = self.graph.node("Abs", &[value], &[]);
                 // A row of zeros must not be divided by zero.
-                let least = self.graph.float_once("scale.least", 1e-20);
-                (self.graph.op("ReduceMax", &[&magnitude], &by_row), least)
+                let least = self.graph.shared_float("scale.least", 1e-20);
+                (self.graph.node("ReduceMax", &[&magnitude], &by_row), least)
             }
             Range::Activated => {
-                let least = self.graph.float_once("scale.activated", 0.17);
-                (self.graph.op("ReduceMax", &[value], &by_row), least)
+                let least = self.graph.shared_float("scale.activated", 0.17);
+                (self.graph.node("ReduceMax", &[value], &by_row), least)
             }
         };
-        let largest = self.graph.op("Max", &[&largest, &least], &[]);
-        let step = self.graph.float_once("scale.step", 1.0 / 127.0);
-        let scales = self.graph.op("Mul", &[&largest, &step], &[]);
+        let largest = self.graph.node("Max", &[&largest, &least], &[]);
+        let step = self.graph.shared_float("scale.step", 1.0 / 127.0);
+        let scales = self.graph.node("Mul", &[&largest, &step], &[]);
         let by_row = [Attr::Int("axis", 0)];
-        let value = self.graph.op("QuantizeLinear", &[value, &scales, &shared.zeros], &by_row);
-        let axis = self.graph.integers_once("scale.axis", &[1]);
-        (value, self.graph.op("Unsqueeze", &[&scales, &axis], &[]))
+        let value = self.graph.node("QuantizeLinear", &[value, &scales, &shared.zeros], &by_row);
+        let axis = self.graph.shared_int64("scale.axis", &[1]);
+        (value, self.graph.node("Unsqueeze", &[&scales, &axis], &[]))
     }
 
     fn add_bias(&mut self, name: &str, value: &Value, linear: &Linear) -> Value {
-        let bias = self.graph.floats(&format!("{name}.bias"), &[linear.bias.len()], &linear.bias);
-        self.graph.op("Add", &[value, &bias], &[])
+        let bias =
+            self.graph.float_constant(&format!("{name}.bias"), &[linear.bias.len()], &linear.bias);
+        self.graph.node("Add", &[value, &bias], &[])
     }
 }
 
 // The activation function of the feed-forward blocks.
 
-impl Writer<'_> {
+impl GraphWriter<'_> {
     fn activate(&mut self, value: &Value) -> Result<Value> {
         Ok(match self.config.activation()? {
-            HiddenActivation::Relu => self.graph.op("Relu", &[value], &[]),
+            HiddenActivation::Relu => self.graph.node("Relu", &[value], &[]),
             // In 8 bits the approximation is off by at most 0.0005, far less than the step of the
             // quantisation that follows, and makes the whole model 4 % faster.
             HiddenActivation::Gelu if !self.is_int8 => self.gelu(value),
@@ -477,31 +492,31 @@ impl Writer<'_> {
 
     /// `x/2 (1 + erf(x/√2))`.
     fn gelu(&mut self, value: &Value) -> Value {
-        let root = self.graph.float_once("gelu.root", std::f32::consts::SQRT_2);
-        let one = self.graph.float_once("one", 1.0);
-        let half = self.graph.float_once("gelu.half", 0.5);
-        let x = self.graph.op("Div", &[value, &root], &[]);
-        let x = self.graph.op("Erf", &[&x], &[]);
-        let x = self.graph.op("Add", &[&x, &one], &[]);
-        let x = self.graph.op("Mul", &[value, &x], &[]);
-        self.graph.op("Mul", &[&x, &half], &[])
+        let root = self.graph.shared_float("gelu.root", std::f32::consts::SQRT_2);
+        let one = self.graph.shared_float("one", 1.0);
+        let half = self.graph.shared_float("gelu.half", 0.5);
+        let x = self.graph.node("Div", &[value, &root], &[]);
+        let x = self.graph.node("Erf", &[&x], &[]);
+        let x = self.graph.node("Add", &[&x, &one], &[]);
+        let x = self.graph.node("Mul", &[value, &x], &[]);
+        self.graph.node("Mul", &[&x, &half], &[])
     }
 
     /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
     fn gelu_tanh(&mut self, value: &Value) -> Value {
         let root = (2.0 / std::f64::consts::PI).sqrt() as f32;
-        let root = self.graph.float_once("gelu.root", root);
-        let cubic = self.graph.float_once("gelu.cubic", 0.044_715);
-        let three = self.graph.float_once("gelu.three", 3.0);
-        let one = self.graph.float_once("one", 1.0);
-        let half = self.graph.float_once("gelu.half", 0.5);
-        let x = self.graph.op("Pow", &[value, &three], &[]);
-        let x = self.graph.op("Mul", &[&cubic, &x], &[]);
-        let x = self.graph.op("Add", &[value, &x], &[]);
-        let x = self.graph.op("Mul", &[&root, &x], &[]);
-        let x = self.graph.op("Tanh", &[&x], &[]);
-        let x = self.graph.op("Add", &[&one, &x], &[]);
-        let y = self.graph.op("Mul", &[&half, value], &[]);
-        self.graph.op("Mul", &[&y, &x], &[])
+        let root = self.graph.shared_float("gelu.root", root);
+        let cubic = self.graph.shared_float("gelu.cubic", 0.044_715);
+        let three = self.graph.shared_float("gelu.three", 3.0);
+        let one = self.graph.shared_float("one", 1.0);
+        let half = self.graph.shared_float("gelu.half", 0.5);
+        let x = self.graph.node("Pow", &[value, &three], &[]);
+        let x = self.graph.node("Mul", &[&cubic, &x], &[]);
+        let x = self.graph.node("Add", &[value, &x], &[]);
+        let x = self.graph.node("Mul", &[&root, &x], &[]);
+        let x = self.graph.node("Tanh", &[&x], &[]);
+        let x = self.graph.node("Add", &[&one, &x], &[]);
+        let y = self.graph.node("Mul", &[&half, value], &[]);
+        self.graph.node("Mul", &[&y, &x], &[])
     }
 }

@@ -10,7 +10,7 @@ pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// How to reach a hub.
 #[derive(Clone)]
-pub struct Settings {
+pub struct HubSettings {
     /// Scheme, host and perhaps a path, without a slash at the end.
     pub endpoint: String,
     /// Sent to the endpoint's host, and to no other.
@@ -25,7 +25,7 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-impl Settings {
+impl HubSettings {
     /// `HF_ENDPOINT` and `HF_TOKEN`, or the public hub without a token.
     pub fn from_environment() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
@@ -60,7 +60,7 @@ pub struct Fetched {
 }
 
 /// How far a transfer is.
-pub struct Head {
+pub struct TransferProgress {
     /// Bytes so far.
     pub received: u64,
     /// Bytes in all, where known.
@@ -69,13 +69,13 @@ pub struct Head {
 
 /// Connections to a hub.
 pub struct Transfer {
-    settings: Settings,
+    settings: HubSettings,
     origin: String,
     agent: Agent,
 }
 
 /// Why an attempt ended early.
-enum Failure {
+enum TransferFailure {
     /// Trying again may help.
     Passing(Error),
     /// It will not.
@@ -83,7 +83,7 @@ enum Failure {
 }
 
 /// A response whose body is still to be read.
-struct Answer {
+struct OpenResponse {
     response: Response<Body>,
     etag: Option<String>,
     size: Option<u64>,
@@ -91,7 +91,7 @@ struct Answer {
 
 impl Transfer {
     /// Checks the endpoint.
-    pub fn new(settings: Settings) -> Result<Self> {
+    pub fn new(settings: HubSettings) -> Result<Self> {
         let origin = origin(&settings.endpoint).ok_or_else(|| {
             Error::invalid_argument(format!("\"{}\" is no address of a hub", settings.endpoint))
                 .with_hint("HF_ENDPOINT must begin with https:// or http:// and a host.")
@@ -112,7 +112,12 @@ impl Transfer {
     }
 
     /// Gets a path below the endpoint. `what` names it in errors.
-    pub fn get(&self, path: &str, what: &str, report: &dyn Fn(&Head)) -> Result<Fetched> {
+    pub fn get(
+        &self,
+        path: &str,
+        what: &str,
+        report: &dyn Fn(&TransferProgress),
+    ) -> Result<Fetched> {
         let url = format!("{}{path}", self.settings.endpoint);
         let mut file = Fetched { body: Vec::new(), etag: None };
         let mut failures = 0;
@@ -120,8 +125,8 @@ impl Transfer {
             let before = file.body.len();
             match self.attempt(&url, what, &mut file, report) {
                 Ok(()) => return Ok(file),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(error)) => {
+                Err(TransferFailure::Final(error)) => return Err(error),
+                Err(TransferFailure::Passing(error)) => {
                     // An attempt that got further does not count; the size is bounded anyway.
                     failures = if file.body.len() > before { 1 } else { failures + 1 };
                     if failures > self.settings.retries {
@@ -139,42 +144,46 @@ impl Transfer {
         url: &str,
         what: &str,
         file: &mut Fetched,
-        report: &dyn Fn(&Head),
-    ) -> Result<(), Failure> {
-        let answer = self.request(url, what, file.body.len())?;
-        let status = answer.response.status();
+        report: &dyn Fn(&TransferProgress),
+    ) -> Result<(), TransferFailure> {
+        let opened = self.request(url, what, file.body.len())?;
+        let status = opened.response.status();
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             file.body.clear();
-            return Err(Failure::Passing(Error::remote(format!("{what} changed meanwhile"))));
+            return Err(TransferFailure::Passing(Error::remote(format!(
+                "{what} changed meanwhile"
+            ))));
         }
         // A server that ignores the range, or has another file by now, sends all of it.
-        let is_rest = status == StatusCode::PARTIAL_CONTENT && answer.etag == file.etag;
+        let is_rest = status == StatusCode::PARTIAL_CONTENT && opened.etag == file.etag;
         if status == StatusCode::PARTIAL_CONTENT && !is_rest && !file.body.is_empty() {
             file.body.clear();
-            return Err(Failure::Passing(Error::remote(format!("{what} changed meanwhile"))));
+            return Err(TransferFailure::Passing(Error::remote(format!(
+                "{what} changed meanwhile"
+            ))));
         }
         if !is_rest {
             file.body.clear();
         }
-        file.etag.clone_from(&answer.etag);
-        self.read(answer, what, file, report)
+        file.etag.clone_from(&opened.etag);
+        self.read(opened, what, file, report)
     }
 
     fn read(
         &self,
-        answer: Answer,
+        opened: OpenResponse,
         what: &str,
         file: &mut Fetched,
-        report: &dyn Fn(&Head),
-    ) -> Result<(), Failure> {
-        let rest = answer.response.body().content_length();
-        let size = rest.map(|n| n + file.body.len() as u64).or(answer.size);
+        report: &dyn Fn(&TransferProgress),
+    ) -> Result<(), TransferFailure> {
+        let rest = opened.response.body().content_length();
+        let size = rest.map(|n| n + file.body.len() as u64).or(opened.size);
         let limit = self.settings.max_bytes;
-        let too_large = || Failure::Final(too_large(what, limit));
+        let too_large = || TransferFailure::Final(too_large(what, limit));
         if size.is_some_and(|n| n > limit) {
             return Err(too_large());
         }
-        let mut reader = answer.response.into_body().into_reader();
+        let mut reader = opened.response.into_body().into_reader();
         let mut block = vec![0; 1 << 16];
         loop {
             let length = reader.read(&mut block).map_err(|e| interrupted(what, &e.to_string()))?;
@@ -186,7 +195,7 @@ impl Transfer {
             if received > limit {
                 return Err(too_large());
             }
-            report(&Head { received, size });
+            report(&TransferProgress { received, size });
         }
         match size {
             Some(size) if size != file.body.len() as u64 => {
@@ -197,7 +206,7 @@ impl Transfer {
     }
 
     /// Sends the request and follows redirects. The token goes to the endpoint's own host only.
-    fn request(&self, url: &str, what: &str, from: usize) -> Result<Answer, Failure> {
+    fn request(&self, url: &str, what: &str, from: usize) -> Result<OpenResponse, TransferFailure> {
         let mut url = url.to_owned();
         let (mut linked, mut plain, mut size) = (None, None, None);
         for _ in 0..=MAX_REDIRECTS {
@@ -219,17 +228,17 @@ impl Transfer {
             }
             if !response.status().is_redirection() {
                 let response = accepted(response, what, self.settings.token.is_some())?;
-                return Ok(Answer { response, etag: linked.or(plain), size });
+                return Ok(OpenResponse { response, etag: linked.or(plain), size });
             }
             let location = header(response.headers(), "location").unwrap_or_default();
             url = redirected(&url, &location).ok_or_else(|| {
-                Failure::Final(
+                TransferFailure::Final(
                     Error::remote(format!("the hub redirects {what} to where it must not"))
                         .with_detail(format!("From \"{url}\" to \"{location}\".")),
                 )
             })?;
         }
-        Err(Failure::Final(Error::remote(format!("too many redirects for {what}"))))
+        Err(TransferFailure::Final(Error::remote(format!("too many redirects for {what}"))))
     }
 }
 
@@ -237,32 +246,36 @@ fn accepted(
     response: Response<Body>,
     what: &str,
     has_token: bool,
-) -> Result<Response<Body>, Failure> {
+) -> Result<Response<Body>, TransferFailure> {
     let status = response.status();
     if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE {
         return Ok(response);
     }
     let error = Error::remote(format!("the hub answered {what} with status {}", status.as_u16()));
     Err(match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if has_token => Failure::Final(
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if has_token => TransferFailure::Final(
             error.with_hint("HF_TOKEN is not accepted, or its owner may not read this model."),
         ),
         // The public hub answers so for names that do not exist, too.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Final(
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TransferFailure::Final(
             error.with_hint("Check the name; for a private or gated model set HF_TOKEN."),
         ),
-        StatusCode::NOT_FOUND => Failure::Final(error.with_hint("Check the name and revision.")),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Failure::Passing(error.with_hint("Try again later."))
+        StatusCode::NOT_FOUND => {
+            TransferFailure::Final(error.with_hint("Check the name and revision."))
         }
-        _ if status.is_server_error() => Failure::Passing(error.with_hint("Try again later.")),
-        _ => Failure::Final(error),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+            TransferFailure::Passing(error.with_hint("Try again later."))
+        }
+        _ if status.is_server_error() => {
+            TransferFailure::Passing(error.with_hint("Try again later."))
+        }
+        _ => TransferFailure::Final(error),
     })
 }
 
-fn unreachable(url: &str, what: &str, e: &ureq::Error) -> Failure {
+fn unreachable(url: &str, what: &str, e: &ureq::Error) -> TransferFailure {
     let host = origin(url).unwrap_or_default();
-    Failure::Passing(
+    TransferFailure::Passing(
         Error::remote(format!("could not get {what} from \"{host}\""))
             .with_detail(e.to_string())
             .with_hint(
@@ -271,8 +284,10 @@ fn unreachable(url: &str, what: &str, e: &ureq::Error) -> Failure {
     )
 }
 
-fn interrupted(what: &str, detail: &str) -> Failure {
-    Failure::Passing(Error::remote(format!("{what} did not arrive completely")).with_detail(detail))
+fn interrupted(what: &str, detail: &str) -> TransferFailure {
+    TransferFailure::Passing(
+        Error::remote(format!("{what} did not arrive completely")).with_detail(detail),
+    )
 }
 
 fn too_large(what: &str, limit: u64) -> Error {

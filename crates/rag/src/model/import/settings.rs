@@ -1,6 +1,6 @@
 //! Settings files beside the weights: sentence-transformers' modules, window, prefixes.
-use super::source::Source;
-use crate::model::manifest::{Activation, Kind, Pooling};
+use super::source::ModelSource;
+use crate::model::manifest::{Activation, ModelKind, Pooling};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ const MAX_WINDOW: usize = 1 << 20;
 
 /// The settings of a model that are not in its weights.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ModelSettings {
     /// Directory of the weights inside the source; empty, or with a slash at its end.
     directory: String,
     /// `config.json`.
@@ -59,9 +59,9 @@ struct SentenceTransformers {
     activation_fn: Option<String>,
 }
 
-impl Settings {
+impl ModelSettings {
     /// Reads every settings file that is there.
-    pub fn read(source: &Source) -> Result<Self> {
+    pub fn read(source: &ModelSource) -> Result<Self> {
         let mut settings = Self::modules(source)?;
         settings.config = source.read(&settings.beside_weights("config.json"))?;
         let bert: SentenceBert =
@@ -84,7 +84,7 @@ impl Settings {
     }
 
     /// `modules.json`: the transformer, its pooling, perhaps a normalisation, and nothing else.
-    fn modules(source: &Source) -> Result<Self> {
+    fn modules(source: &ModelSource) -> Result<Self> {
         let mut settings = Self {
             directory: String::new(),
             config: None,
@@ -115,7 +115,7 @@ impl Settings {
         Ok(settings)
     }
 
-    fn read_pooling(&mut self, source: &Source, directory: &str) -> Result<()> {
+    fn read_pooling(&mut self, source: &ModelSource, directory: &str) -> Result<()> {
         let path = format!("{directory}config.json");
         let bytes = source.read(&path)?.ok_or_else(|| {
             Error::configuration(format!("the model has no {path}"))
@@ -173,7 +173,7 @@ impl Settings {
     }
 
     /// Whether a file lies where the weights lie.
-    pub fn has(&self, source: &Source, name: &str) -> bool {
+    pub fn has(&self, source: &ModelSource, name: &str) -> bool {
         source.has(&self.beside_weights(name))
     }
 
@@ -195,9 +195,9 @@ impl Settings {
     }
 
     /// Pooling must be made for the vectors the graph computes.
-    pub fn check_dimensions(&self, kind: Kind, dimensions: usize) -> Result<()> {
+    pub fn check_dimensions(&self, kind: ModelKind, dimensions: usize) -> Result<()> {
         match self.pooled_dimensions {
-            Some(stated) if kind == Kind::Embedder && stated != dimensions => {
+            Some(stated) if kind == ModelKind::Embedder && stated != dimensions => {
                 Err(Error::configuration(format!(
                     "pooling is for vectors of {stated} dimensions, the model makes {dimensions}"
                 )))
@@ -274,7 +274,7 @@ fn inner_directory(path: &str) -> Result<String> {
     Err(Error::unsupported(format!("modules.json names a path outside the model: \"{path}\"")))
 }
 
-fn optional<T: DeserializeOwned + Default>(source: &Source, name: &str) -> Result<T> {
+fn optional<T: DeserializeOwned + Default>(source: &ModelSource, name: &str) -> Result<T> {
     source.read(name)?.map_or_else(|| Ok(T::default()), |bytes| json(name, &bytes))
 }
 

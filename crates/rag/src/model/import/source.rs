@@ -22,7 +22,7 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 const MAX_ARCHIVE_BYTES: u64 = 16 << 30;
 
 /// A readable tree of files.
-pub enum Source {
+pub enum ModelSource {
     /// A directory.
     Directory(PathBuf),
     /// The part of a zip below `prefix`.
@@ -38,7 +38,7 @@ pub enum Source {
     Hub(Snapshot),
 }
 
-impl Source {
+impl ModelSource {
     /// Opens a directory, wheel or zip.
     pub fn open(path: &Path) -> Result<Self> {
         let metadata = path.metadata().map_err(|e| {

@@ -36,11 +36,11 @@ pub enum Axis {
 
 /// A graph that grows.
 #[derive(Debug, Default)]
-pub struct Builder {
+pub struct GraphBuilder {
     graph: Graph,
 }
 
-impl Builder {
+impl GraphBuilder {
     /// An empty graph.
     pub fn new(name: &str) -> Self {
         Self { graph: Graph { name: name.into(), ..Graph::default() } }
@@ -53,13 +53,13 @@ impl Builder {
     }
 
     /// Adds a node with one output.
-    pub fn op(&mut self, op_type: &str, inputs: &[&Value], attributes: &[Attr]) -> Value {
-        let [output] = self.ops(op_type, inputs, attributes);
+    pub fn node(&mut self, op_type: &str, inputs: &[&Value], attributes: &[Attr]) -> Value {
+        let [output] = self.node_with_outputs(op_type, inputs, attributes);
         output
     }
 
     /// Adds a node with `N` outputs.
-    pub fn ops<const N: usize>(
+    pub fn node_with_outputs<const N: usize>(
         &mut self,
         op_type: &str,
         inputs: &[&Value],
@@ -78,44 +78,45 @@ impl Builder {
     }
 
     /// A constant of `f32`; no dimensions make a scalar.
-    pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> Value {
+    pub fn float_constant(&mut self, name: &str, dims: &[usize], values: &[f32]) -> Value {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, data_type::FLOAT, dims, raw)
     }
 
     /// A constant of `int64`; no dimensions make a scalar.
-    pub fn integers(&mut self, name: &str, dims: &[usize], values: &[i64]) -> Value {
+    pub fn int64_constant(&mut self, name: &str, dims: &[usize], values: &[i64]) -> Value {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, data_type::INT64, dims, raw)
     }
 
     /// A constant of `int8`.
-    pub fn bytes(&mut self, name: &str, dims: &[usize], values: &[i8]) -> Value {
+    pub fn int8_constant(&mut self, name: &str, dims: &[usize], values: &[i8]) -> Value {
         let raw = values.iter().map(|v| v.cast_unsigned()).collect();
         self.constant(name, data_type::INT8, dims, raw)
     }
 
     /// A constant of `uint8`.
-    pub fn unsigned_bytes(&mut self, name: &str, dims: &[usize], values: &[u8]) -> Value {
+    pub fn uint8_constant(&mut self, name: &str, dims: &[usize], values: &[u8]) -> Value {
         self.constant(name, data_type::UINT8, dims, values.to_vec())
     }
 
     /// A scalar of `uint8`.
-    pub fn byte(&mut self, name: &str, value: u8) -> Value {
+    pub fn uint8_scalar(&mut self, name: &str, value: u8) -> Value {
         self.constant(name, data_type::UINT8, &[], vec![value])
     }
 
     /// A vector of `int64` that several nodes share: the same name gives the same constant.
-    pub fn integers_once(&mut self, name: &str, values: &[i64]) -> Value {
-        self.known(name).unwrap_or_else(|| self.integers(name, &[values.len()], values))
+    pub fn shared_int64(&mut self, name: &str, values: &[i64]) -> Value {
+        self.existing_constant(name)
+            .unwrap_or_else(|| self.int64_constant(name, &[values.len()], values))
     }
 
     /// A scalar that several nodes share: the same name gives the same constant.
-    pub fn float_once(&mut self, name: &str, value: f32) -> Value {
-        self.known(name).unwrap_or_else(|| self.floats(name, &[], &[value]))
+    pub fn shared_float(&mut self, name: &str, value: f32) -> Value {
+        self.existing_constant(name).unwrap_or_else(|| self.float_constant(name, &[], &[value]))
     }
 
-    fn known(&self, name: &str) -> Option<Value> {
+    fn existing_constant(&self, name: &str) -> Option<Value> {
         self.graph.initializer.iter().any(|t| t.name == name).then(|| Value(name.into()))
     }
 

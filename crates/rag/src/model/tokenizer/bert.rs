@@ -13,13 +13,13 @@ use tokenizers::{
 };
 
 /// Characters a block of the table of properties covers.
-const BLOCK: usize = 256;
+const BLOCK_CHARS: usize = 256;
 /// Longest run of reordered marks that is normalised in one piece. Text in Unicode's stream-safe
 /// format has at most 30 in a row.
 const MAX_RUN: usize = 4096;
 /// Marks that survive normalisation, with combining classes 9, 9, 224 and 216: a character that
 /// changes places with one of them takes part in reordering.
-const MARKS: [char; 4] = ['\u{1B44}', '\u{1BAA}', '\u{302E}', '\u{1D165}'];
+const REORDERED_MARKS: [char; 4] = ['\u{1B44}', '\u{1BAA}', '\u{302E}', '\u{1D165}'];
 
 /// Receives words as they are found.
 pub(super) trait TokenSink {
@@ -68,7 +68,7 @@ struct Character {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     /// Part of a word.
-    WordBuffer,
+    InWord,
     /// Ends a word.
     Space,
     /// A word of its own: punctuation, ideographs.
@@ -105,7 +105,7 @@ pub(super) struct Bert {
     normalizer: NormalizerWrapper,
     pre_tokenizer: PreTokenizerWrapper,
     ascii: [Character; 128],
-    /// Blocks of `BLOCK` characters, learnt when first met.
+    /// Blocks of `BLOCK_CHARS` characters, learnt when first met.
     blocks: Box<[OnceLock<Box<[Character]>>]>,
     /// The same of what normalised characters are between letters: how many words those make with them.
     between: Box<[OnceLock<Box<[u8]>>]>,
@@ -142,8 +142,8 @@ impl Bert {
             normalizer: normalizer.clone(),
             pre_tokenizer: pre_tokenizer.clone(),
             ascii: [Character::of(Class::Run); 128],
-            blocks: std::iter::repeat_with(OnceLock::new).take(0x11_0000 / BLOCK).collect(),
-            between: std::iter::repeat_with(OnceLock::new).take(0x11_0000 / BLOCK).collect(),
+            blocks: std::iter::repeat_with(OnceLock::new).take(0x11_0000 / BLOCK_CHARS).collect(),
+            between: std::iter::repeat_with(OnceLock::new).take(0x11_0000 / BLOCK_CHARS).collect(),
             specials,
             special_starts,
         };
@@ -155,24 +155,26 @@ impl Bert {
 
     fn character(&self, c: char) -> &Character {
         let code = c as usize;
-        let block = self.blocks[code / BLOCK].get_or_init(|| {
-            let first = (code - code % BLOCK) as u32;
-            let chars: Vec<char> =
-                (first..first + BLOCK as u32).map(|c| char::from_u32(c).unwrap_or(' ')).collect();
+        let block = self.blocks[code / BLOCK_CHARS].get_or_init(|| {
+            let first = (code - code % BLOCK_CHARS) as u32;
+            let chars: Vec<char> = (first..first + BLOCK_CHARS as u32)
+                .map(|c| char::from_u32(c).unwrap_or(' '))
+                .collect();
             self.learn(&chars)
         });
-        &block[code % BLOCK]
+        &block[code % BLOCK_CHARS]
     }
 
     /// Words that two letters and a normalised character between them make.
     fn words_around(&self, c: char) -> u8 {
         let code = c as usize;
-        let block = self.between[code / BLOCK].get_or_init(|| {
-            let first = (code - code % BLOCK) as u32;
-            let chars = (first..first + BLOCK as u32).map(|c| char::from_u32(c).unwrap_or(' '));
+        let block = self.between[code / BLOCK_CHARS].get_or_init(|| {
+            let first = (code - code % BLOCK_CHARS) as u32;
+            let chars =
+                (first..first + BLOCK_CHARS as u32).map(|c| char::from_u32(c).unwrap_or(' '));
             chars.map(|c| self.split(&format!("a{c}a")).len() as u8).collect()
         });
-        block[code % BLOCK]
+        block[code % BLOCK_CHARS]
     }
 
     /// Asks the crate what becomes of `chars`, each by itself.
@@ -180,7 +182,7 @@ impl Bert {
         let alone: Vec<String> = chars.iter().map(char::to_string).collect();
         let texts = self.normalize_each(&alone);
         let mut reorders = vec![false; chars.len()];
-        for mark in MARKS {
+        for mark in REORDERED_MARKS {
             let normalized = self.normalize(&mark.to_string());
             let after: Vec<String> = chars.iter().map(|c| format!("{c}{mark}")).collect();
             let before: Vec<String> = chars.iter().map(|c| format!("{mark}{c}")).collect();
@@ -204,7 +206,7 @@ impl Bert {
         let probe = format!("a{text}a");
         let words = self.split(&probe);
         match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            [whole] if whole == probe => Character::with(Class::WordBuffer, text),
+            [whole] if whole == probe => Character::with(Class::InWord, text),
             ["a", "a"] => Character::of(Class::Space),
             ["a", alone, "a"] => Character::with(Class::Alone, alone),
             _ => Character::of(Class::Run),
@@ -349,7 +351,7 @@ impl<S: TokenSink> Scanner<'_, S> {
         let (start, end) = (self.at, self.at + length);
         let max_chars = self.bert.words.max_chars();
         match character.class {
-            Class::WordBuffer => self.word.push(character.normalized(), start, end, max_chars),
+            Class::InWord => self.word.push(character.normalized(), start, end, max_chars),
             Class::Space => self.end_word(),
             Class::Removed => {}
             Class::Alone => {

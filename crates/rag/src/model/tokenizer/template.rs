@@ -24,8 +24,8 @@ impl Input {
 }
 
 /// Stand for the two texts while the template is read off; no vocabulary has that many entries.
-const FIRST: u32 = u32::MAX - 1;
-const SECOND: u32 = u32::MAX;
+const FIRST_TEXT: u32 = u32::MAX - 1;
+const SECOND_TEXT: u32 = u32::MAX;
 
 /// `before`, the first text, `between`, the second text, `after`, each token with its type id. A
 /// template of one text has nothing before `between`: its text is the second.
@@ -40,7 +40,7 @@ pub(super) struct Template {
 impl Template {
     /// Reads off what `tokenizer` does with one text.
     pub fn single(tokenizer: &Tokenizer) -> Result<Self> {
-        let processed = tokenizer.post_process(text(SECOND), None, true).map_err(damaged)?;
+        let processed = tokenizer.post_process(text(SECOND_TEXT), None, true).map_err(damaged)?;
         Self::read(&processed, false).ok_or_else(|| {
             Error::configuration("the tokenizer does not keep the text as one piece")
         })
@@ -48,7 +48,8 @@ impl Template {
 
     /// Reads off what `tokenizer` does with two; `None` when it does not take pairs.
     pub fn pair(tokenizer: &Tokenizer) -> Option<Self> {
-        let processed = tokenizer.post_process(text(FIRST), Some(text(SECOND)), true).ok()?;
+        let processed =
+            tokenizer.post_process(text(FIRST_TEXT), Some(text(SECOND_TEXT)), true).ok()?;
         Self::read(&processed, true)
     }
 
@@ -63,9 +64,9 @@ impl Template {
             let mut at = (0..tokens.len()).filter(|&i| tokens[i].0 == id);
             at.next().filter(|_| at.next().is_none())
         };
-        let second = only(SECOND)?;
+        let second = only(SECOND_TEXT)?;
         let (before, first_type, between) = if pair {
-            let first = only(FIRST).filter(|first| *first < second)?;
+            let first = only(FIRST_TEXT).filter(|first| *first < second)?;
             (tokens[..first].to_vec(), tokens[first].1, tokens[first + 1..second].to_vec())
         } else {
             (Vec::new(), 0, tokens[..second].to_vec())

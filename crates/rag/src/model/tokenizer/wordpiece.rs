@@ -4,7 +4,7 @@ use std::collections::HashMap;
 const ROOT: u32 = 0;
 /// Marks a trie node that ends no vocabulary entry.
 const NO_ID: u32 = u32::MAX;
-const EMPTY: u32 = u32::MAX;
+const EMPTY_SLOT: u32 = u32::MAX;
 
 /// A piece of a word: its vocabulary id and where it ends in the normalised word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Trie {
         // One slot at least stays empty, where a search ends.
         let slots = (edges.len() * 3 / 2 + 1).next_power_of_two().max(2);
         let mut trie =
-            Self { edges: vec![(EMPTY, 0); slots], shift: 32 - slots.trailing_zeros(), ids };
+            Self { edges: vec![(EMPTY_SLOT, 0); slots], shift: 32 - slots.trailing_zeros(), ids };
         for (key, next) in edges {
             let slot = trie.slot(key);
             trie.edges[slot] = (key, next);
@@ -99,7 +99,7 @@ impl Trie {
     fn slot(&self, key: u32) -> usize {
         let mask = self.edges.len() - 1;
         let mut slot = (key.wrapping_mul(0x9E37_79B1) >> self.shift) as usize & mask;
-        while self.edges[slot].0 != key && self.edges[slot].0 != EMPTY {
+        while self.edges[slot].0 != key && self.edges[slot].0 != EMPTY_SLOT {
             slot = (slot + 1) & mask;
         }
         slot

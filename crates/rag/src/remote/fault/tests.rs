@@ -55,20 +55,20 @@ struct Simulated<F> {
 }
 
 impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Simulated<F> {
-    fn ask(&mut self, texts: &Range<usize>) -> Result<(), Failure> {
+    fn ask(&mut self, texts: &Range<usize>) -> Result<(), CallFailure> {
         self.requests.push(texts.len());
         (self.rule)(texts)
-            .map_or(Ok(()), |kind| Err(Failure::new(kind, Error::model(format!("{kind:?}")))))
+            .map_or(Ok(()), |kind| Err(CallFailure::new(kind, Error::model(format!("{kind:?}")))))
     }
 }
 
 impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
-    fn send(&mut self, texts: Range<usize>) -> Result<(), Failure> {
+    fn send(&mut self, texts: Range<usize>) -> Result<(), CallFailure> {
         self.ask(&texts)?;
         self.results[texts].fill(true);
         Ok(())
     }
-    fn probe(&mut self) -> Result<(), Failure> {
+    fn probe(&mut self) -> Result<(), CallFailure> {
         self.ask(&(0..0))
     }
     fn has_others(&self) -> bool {
@@ -82,10 +82,10 @@ impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
     fn learn(&mut self, _: Size, worked: Range<usize>) {
         self.learnt = Some(self.learnt.unwrap_or(usize::MAX).min(worked.len()));
     }
-    fn is_of_size(&mut self, kind: FailureKind) -> bool {
+    fn blames_size(&mut self, kind: FailureKind) -> bool {
         kind != FailureKind::Failed
     }
-    fn is_accident(&mut self) -> bool {
+    fn may_be_accident(&mut self) -> bool {
         std::mem::take(&mut self.has_worked)
     }
     fn reject(&mut self, text: usize, fault: Fault) {
@@ -112,7 +112,7 @@ fn run<F: Fn(&Range<usize>) -> Option<FailureKind>>(
     let mut provider = simulated(texts, rule);
     let result = match provider.send(0..texts) {
         Ok(()) => Ok(()),
-        Err(failure) => find(&mut provider, 0..texts, failure).map_err(|fault| fault.blame),
+        Err(failure) => find_fault(&mut provider, 0..texts, failure).map_err(|fault| fault.blame),
     };
     (provider, result)
 }
@@ -217,7 +217,7 @@ fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
     provider.has_worked = true;
     for blame in [Blame::Outage, Blame::Model] {
         let failure = provider.ask(&(0..1)).unwrap_err();
-        let result = find(&mut provider, 0..1, failure).map_err(|fault| fault.blame);
+        let result = find_fault(&mut provider, 0..1, failure).map_err(|fault| fault.blame);
         assert_eq!((result, provider.rejected.len()), (Err(blame), 0));
     }
 }
@@ -232,7 +232,7 @@ fn a_model_is_blamed_in_the_words_of_a_failure_that_shows_it() {
     ] {
         let mut provider = simulated(1, |r| Some(if r.is_empty() { then } else { first }));
         let failure = provider.ask(&(0..1)).unwrap_err();
-        let fault = find(&mut provider, 0..1, failure).unwrap_err();
+        let fault = find_fault(&mut provider, 0..1, failure).unwrap_err();
         assert_eq!((fault.blame, fault.error.message()), (Blame::Model, words));
     }
 }

@@ -1,6 +1,6 @@
 //! Anthropic's messages.
 use super::format::{Decoded, Delta, GenerationOptions, Payload, Provider};
-use super::shape::{self, Usage};
+use super::shape::{self, TokenUsage};
 use crate::model::generator::{Conversation, Generated};
 use crate::remote::secret::Secret;
 use serde::Deserialize;
@@ -40,7 +40,7 @@ impl Provider for Anthropic {
     }
     fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Message { content, stop_reason, usage } = shape::json(body)?;
-        let is_cut = stop_reason.as_deref() == Some(CUT);
+        let is_cut = stop_reason.as_deref() == Some(CUT_REASON);
         Ok(shape::generated(content, is_cut, usage.as_ref()))
     }
     fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
@@ -50,15 +50,15 @@ impl Provider for Anthropic {
         Ok(Delta {
             text: delta.text,
             is_over: kind == "message_stop",
-            is_cut: delta.stop_reason.as_deref() == Some(CUT),
+            is_cut: delta.stop_reason.as_deref() == Some(CUT_REASON),
             input_tokens: first.input(),
-            output_tokens: usage.as_ref().and_then(Usage::output),
+            output_tokens: usage.as_ref().and_then(TokenUsage::output),
         })
     }
 }
 
 /// Why a model ended that had more to say.
-const CUT: &str = "max_tokens";
+const CUT_REASON: &str = "max_tokens";
 
 #[derive(Deserialize)]
 struct Event {
@@ -67,7 +67,7 @@ struct Event {
     delta: Option<EventDelta>,
     message: Option<Begun>,
     #[serde(default, deserialize_with = "shape::aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 #[derive(Default, Deserialize)]
@@ -79,7 +79,7 @@ struct EventDelta {
 #[derive(Deserialize)]
 struct Begun {
     #[serde(default, deserialize_with = "shape::aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 #[derive(Deserialize)]
@@ -89,5 +89,5 @@ struct Message {
     #[serde(default, deserialize_with = "shape::word")]
     stop_reason: Option<String>,
     #[serde(default, deserialize_with = "shape::aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }

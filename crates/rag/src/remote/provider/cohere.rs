@@ -49,7 +49,7 @@ impl Provider for Cohere {
     }
     fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Reply { message, finish_reason, usage } = shape::json(body)?;
-        let is_cut = finish_reason.as_deref() == Some(CUT);
+        let is_cut = finish_reason.as_deref() == Some(CUT_REASON);
         let tokens = usage.and_then(|usage| usage.tokens);
         Ok(shape::generated(message.content, is_cut, tokens.as_ref()))
     }
@@ -61,7 +61,7 @@ impl Provider for Cohere {
         Ok(Delta {
             text: text.filter(|_| kind == "content-delta"),
             is_over: kind == "message-end",
-            is_cut: finish_reason.as_deref() == Some(CUT),
+            is_cut: finish_reason.as_deref() == Some(CUT_REASON),
             input_tokens: tokens.input(),
             output_tokens: tokens.output(),
         })
@@ -69,7 +69,7 @@ impl Provider for Cohere {
 }
 
 /// Why a model ended that had more to say.
-const CUT: &str = "MAX_TOKENS";
+const CUT_REASON: &str = "MAX_TOKENS";
 
 #[derive(Deserialize)]
 struct Event {
@@ -111,7 +111,7 @@ struct ByType {
 
 #[derive(Deserialize)]
 struct Meta {
-    billed_units: Option<shape::Usage>,
+    billed_units: Option<shape::TokenUsage>,
 }
 
 impl Meta {
@@ -137,5 +137,5 @@ struct Message {
 
 #[derive(Deserialize)]
 struct Counts {
-    tokens: Option<shape::Usage>,
+    tokens: Option<shape::TokenUsage>,
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// The kind of a remote model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RemoteKind {
     /// Texts to vectors.
     Embedder,
     /// Scores of documents for a query.
@@ -15,7 +15,7 @@ pub enum Kind {
     Generator,
 }
 
-impl Kind {
+impl RemoteKind {
     /// As SQL shows it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! `OpenAI`, and the many servers that speak its format: vLLM, llama.cpp, LM Studio, gateways, and
 //! Azure, whose key goes in a header of its own.
 use super::format::{Decoded, Delta, GenerationOptions, Payload, Provider, Scores, Vectors};
-use super::shape::{self, Usage};
+use super::shape::{self, TokenUsage};
 use crate::model::Purpose;
 use crate::model::generator::{Conversation, Generated};
 use crate::remote::secret::Secret;
@@ -45,7 +45,7 @@ impl Provider for OpenAi {
     fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Completion { choices, usage } = shape::json(body)?;
         let Choice { message, finish_reason } = shape::first(choices)?;
-        let is_cut = finish_reason.as_deref() == Some(CUT);
+        let is_cut = finish_reason.as_deref() == Some(CUT_REASON);
         match (message.content, message.refusal) {
             (Some(text), _) => Ok(shape::generated(text, is_cut, usage.as_ref())),
             (None, Some(_)) => Err("The model declines to answer.".to_owned()),
@@ -67,14 +67,14 @@ impl Provider for OpenAi {
         if delta.refusal.is_some() {
             return Err("The model declines to answer.".to_owned());
         }
-        let is_cut = finish_reason.as_deref() == Some(CUT);
+        let is_cut = finish_reason.as_deref() == Some(CUT_REASON);
         let is_over = finish_reason.is_some();
         Ok(Delta { text: delta.content, is_over, is_cut, input_tokens, output_tokens })
     }
 }
 
 /// Why a model ended that had more to say.
-const CUT: &str = "length";
+const CUT_REASON: &str = "length";
 
 #[derive(Deserialize)]
 struct Chunk {
@@ -82,7 +82,7 @@ struct Chunk {
     #[serde(default)]
     choices: Vec<ChunkChoice>,
     #[serde(default, deserialize_with = "shape::aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +98,7 @@ struct ChunkChoice {
 struct Completion {
     choices: Vec<Choice>,
     #[serde(default, deserialize_with = "shape::aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 #[derive(Deserialize)]

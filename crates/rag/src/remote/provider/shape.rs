@@ -1,14 +1,14 @@
 //! Shapes that several providers share.
 use super::format::{Decoded, GenerationOptions, Scores, Vectors};
 use crate::model::generator::{Conversation, Generated};
-use crate::remote::error_body::without_mark;
+use crate::remote::error_body::without_bom;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// Reads JSON. What the peer sent is not repeated: it may be anything.
 pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Decoded<T> {
-    serde_json::from_slice(without_mark(body)).map_err(|e| match e.classify() {
+    serde_json::from_slice(without_bom(body)).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => "It is JSON of another form than expected.".to_owned(),
         _ => "It is no JSON.".to_owned(),
     })
@@ -40,7 +40,7 @@ pub fn aside<'de, T: DeserializeOwned, D: Deserializer<'de>>(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[allow(clippy::struct_field_names)] // They are the providers' names.
-pub struct Usage {
+pub struct TokenUsage {
     #[serde(deserialize_with = "count")]
     prompt_tokens: Option<u64>,
     #[serde(deserialize_with = "count")]
@@ -53,7 +53,7 @@ pub struct Usage {
     total_tokens: Option<u64>,
 }
 
-impl Usage {
+impl TokenUsage {
     pub fn input(&self) -> Option<u64> {
         self.prompt_tokens.or(self.input_tokens).or(self.total_tokens)
     }
@@ -73,7 +73,7 @@ struct Embedded {
 struct EmbeddedList {
     data: Vec<Embedded>,
     #[serde(default, deserialize_with = "aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 /// `{"data": [{"index", "embedding"}], "usage"}`. What has no index stands where one is missing: some leave
@@ -94,7 +94,7 @@ pub fn indexed_vectors(body: &[u8]) -> Decoded<Vectors> {
         *place = Some(item.embedding);
     }
     let vectors = places.into_iter().flatten().collect();
-    Ok(Vectors { vectors, tokens: usage.as_ref().and_then(Usage::input) })
+    Ok(Vectors { vectors, tokens: usage.as_ref().and_then(TokenUsage::input) })
 }
 
 /// A document's position and score.
@@ -128,14 +128,14 @@ struct ScoredList {
     results: Option<Vec<Scored>>,
     data: Option<Vec<Scored>>,
     #[serde(default, deserialize_with = "aside")]
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
 }
 
 /// `{"results": [{"index", "relevance_score"}], "usage"}`, or `data` for `results`.
 pub fn indexed_scores(body: &[u8]) -> Decoded<Scores> {
     let ScoredList { results, data, usage } = json(body)?;
     let scored = results.or(data).ok_or_else(|| "It holds no scores.".to_owned())?;
-    Ok(Scores { scores: pairs(scored)?, tokens: usage.as_ref().and_then(Usage::input) })
+    Ok(Scores { scores: pairs(scored)?, tokens: usage.as_ref().and_then(TokenUsage::input) })
 }
 
 /// `{"model", "query", "documents", "top_n"}`.
@@ -200,12 +200,12 @@ pub fn content<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
 }
 
 /// A reply whose text is empty says nothing that can be used.
-pub fn generated(text: String, is_cut: bool, usage: Option<&Usage>) -> Generated {
+pub fn generated(text: String, is_cut: bool, usage: Option<&TokenUsage>) -> Generated {
     Generated {
         text,
         is_cut,
-        input_tokens: usage.and_then(Usage::input),
-        output_tokens: usage.and_then(Usage::output),
+        input_tokens: usage.and_then(TokenUsage::input),
+        output_tokens: usage.and_then(TokenUsage::output),
     }
 }
 

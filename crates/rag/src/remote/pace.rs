@@ -10,35 +10,35 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-const MINUTE: u64 = 60_000_000_000;
+const MINUTE_NANOS: u64 = 60_000_000_000;
 
-/// A reservation never lies further ahead; what says otherwise is damaged or of another boot.
-const FURTHEST: u64 = 60 * MINUTE;
+/// Most nanoseconds that a reservation lies ahead; a moment beyond is damaged, or of another boot.
+const MAX_AHEAD: u64 = 60 * MINUTE_NANOS;
 
 /// When the next request may leave. Moments are nanoseconds of [`now`]; all zero is an unused pace.
 #[derive(Debug, Default)]
 pub struct Pace {
-    request: AtomicU64,
-    tokens: AtomicU64,
-    /// Nothing leaves before: the provider asked for a pause.
-    held: AtomicU64,
+    next_request: AtomicU64,
+    next_tokens: AtomicU64,
+    /// No request leaves before: the provider asked for a pause.
+    held_until: AtomicU64,
     /// Most texts and tokens of a request that worked where a larger one did not; 0 when unknown.
-    most_texts: AtomicU64,
-    most_tokens: AtomicU64,
-    /// 1 where requests that came at once had to wait for each other for too long.
+    max_texts: AtomicU64,
+    max_tokens: AtomicU64,
+    /// 1 if concurrent requests waited for each other for too long.
     is_serial: AtomicU64,
     /// Bits of [`Adapted`].
     adapted: AtomicU64,
-    /// 1 where something was learnt that is not written down.
-    is_changed: AtomicU64,
+    /// 1 if limits were learnt that the catalog does not have yet.
+    has_unsaved: AtomicU64,
     /// When a request last succeeded.
-    worked: AtomicU64,
+    last_success: AtomicU64,
     /// Tokens of requests of several texts that were answered in a second; 0 when unknown.
     speed: AtomicU64,
     /// Texts of a request that failed though each of them succeeded; 0 for none.
-    unexplained: AtomicU64,
-    /// How often nothing succeeded since a request last did.
-    refused: AtomicU64,
+    unexplained_texts: AtomicU64,
+    /// How often both a text and the probe were refused since a request last succeeded.
+    refusals: AtomicU64,
 }
 
 /// Limits of a model that its responses revealed.
@@ -74,57 +74,62 @@ pub fn now() -> u64 {
 impl Pace {
     /// Takes the next turn for a request of so many tokens and says how long to wait for it.
     ///
-    /// `Err` is the wait there would be, when that is longer than `most`; nothing is taken then.
+    /// `Err` is the wait, if that is longer than `max_wait`; no turn is taken then.
     pub fn reserve(
         &self,
         limits: Limits,
         tokens: u64,
         now: u64,
-        most: Duration,
+        max_wait: Duration,
     ) -> Result<Duration, Duration> {
-        let most = now.saturating_add(most.as_nanos() as u64);
-        let held = sane(self.held.load(Relaxed), now);
-        let begins = [&self.request, &self.tokens].map(|next| sane(next.load(Relaxed), now));
+        let latest = now.saturating_add(max_wait.as_nanos() as u64);
+        let held = plausible(self.held_until.load(Relaxed), now);
+        let begins =
+            [&self.next_request, &self.next_tokens].map(|next| plausible(next.load(Relaxed), now));
         let is_limited = [limits.requests.is_some(), limits.tokens.is_some()];
         let expected = begins.iter().zip(is_limited).filter(|(_, is)| *is).map(|(at, _)| *at);
         let expected = expected.chain([held, now]).max().unwrap_or(now);
-        if expected > most {
+        if expected > latest {
             return Err(Duration::from_nanos(expected - now));
         }
         let mut turn = held.max(now);
         if let Some(a_minute) = limits.requests {
-            turn = turn.max(take(&self.request, now, MINUTE / u64::from(a_minute.max(1))));
+            turn = turn.max(take_turn(
+                &self.next_request,
+                now,
+                MINUTE_NANOS / u64::from(a_minute.max(1)),
+            ));
         }
         if let Some(a_minute) = limits.tokens {
-            let share = MINUTE.saturating_mul(tokens) / u64::from(a_minute.max(1));
-            turn = turn.max(take(&self.tokens, now, share.min(FURTHEST)));
+            let share = MINUTE_NANOS.saturating_mul(tokens) / u64::from(a_minute.max(1));
+            turn = turn.max(take_turn(&self.next_tokens, now, share.min(MAX_AHEAD)));
         }
         Ok(Duration::from_nanos(turn - now))
     }
 
-    /// Lets nothing leave before `pause` is over.
+    /// Lets no request leave before `pause` is over.
     pub fn hold(&self, now: u64, pause: Duration) {
-        let until = now.saturating_add((pause.as_nanos() as u64).min(FURTHEST));
-        let later = |held: u64| (sane(held, now) < until).then_some(until);
-        let _ = self.held.fetch_update(Relaxed, Relaxed, later);
+        let until = now.saturating_add((pause.as_nanos() as u64).min(MAX_AHEAD));
+        let later = |held: u64| (plausible(held, now) < until).then_some(until);
+        let _ = self.held_until.fetch_update(Relaxed, Relaxed, later);
     }
 
     /// The limits learnt so far.
     pub fn learnt(&self) -> Learnt {
         let known = |number: &AtomicU64| Some(number.load(Relaxed)).filter(|number| *number > 0);
         Learnt {
-            texts: known(&self.most_texts),
-            tokens: known(&self.most_tokens),
+            texts: known(&self.max_texts),
+            tokens: known(&self.max_tokens),
             is_serial: self.is_serial.load(Relaxed) > 0,
             adapted: Adapted(self.adapted.load(Relaxed)),
         }
     }
 
-    /// Takes over what was learnt before, unless more was learnt since.
-    pub fn recall(&self, before: Learnt) {
+    /// Takes over limits that the catalog has, unless this process or another one has learnt some since.
+    pub fn restore(&self, before: Learnt) {
         if self.learnt() == Learnt::default() {
-            self.most_texts.store(before.texts.unwrap_or(0), Relaxed);
-            self.most_tokens.store(before.tokens.unwrap_or(0), Relaxed);
+            self.max_texts.store(before.texts.unwrap_or(0), Relaxed);
+            self.max_tokens.store(before.tokens.unwrap_or(0), Relaxed);
             self.is_serial.store(before.is_serial.into(), Relaxed);
             self.adapted.store(before.adapted.0, Relaxed);
         }
@@ -132,64 +137,64 @@ impl Pace {
 
     /// The limits learnt, if they changed since the last call.
     pub fn take_learnt(&self) -> Option<Learnt> {
-        (self.is_changed.swap(0, Relaxed) > 0).then(|| self.learnt())
+        (self.has_unsaved.swap(0, Relaxed) > 0).then(|| self.learnt())
     }
 
     /// Notes that a request of this size worked where a larger one did not.
-    pub(super) fn learn(&self, size: Size, texts: u64, tokens: u64) {
+    pub(super) fn learn_size(&self, size: Size, texts: u64, tokens: u64) {
         let (most, worked) = match size {
-            Size::Texts => (&self.most_texts, texts),
-            Size::Tokens => (&self.most_tokens, tokens),
+            Size::Texts => (&self.max_texts, texts),
+            Size::Tokens => (&self.max_tokens, tokens),
         };
         let smaller = |most: u64| (most == 0 || worked < most).then_some(worked.max(1));
         if most.fetch_update(Relaxed, Relaxed, smaller).is_ok() {
-            self.is_changed.store(1, Relaxed);
+            self.has_unsaved.store(1, Relaxed);
         }
     }
 
-    /// Notes that requests had better come one after the other.
+    /// Notes that the provider answers requests one after the other.
     pub(super) fn learn_serial(&self) {
         if self.is_serial.swap(1, Relaxed) == 0 {
-            self.is_changed.store(1, Relaxed);
+            self.has_unsaved.store(1, Relaxed);
         }
     }
 
     /// Notes which parameters it works without.
     pub(super) fn learn_adapted(&self, adapted: Adapted) {
         if adapted.0 & !self.adapted.fetch_or(adapted.0, Relaxed) != 0 {
-            self.is_changed.store(1, Relaxed);
+            self.has_unsaved.store(1, Relaxed);
         }
     }
 
     /// Notes that a request of so many texts and tokens succeeded.
-    pub(super) fn note_worked(&self, now: u64, texts: usize, tokens: usize, took: Duration) {
-        self.worked.store(now, Relaxed);
-        self.refused.store(0, Relaxed);
+    pub(super) fn note_success(&self, now: u64, texts: usize, tokens: usize, took: Duration) {
+        self.last_success.store(now, Relaxed);
+        self.refusals.store(0, Relaxed);
         if texts < 2 {
-            return; // How long it takes to answer at all.
+            return; // One text shows the provider's latency, not its throughput.
         }
         let speed = (tokens as f64 / took.as_secs_f64().max(1e-3)) as u64 + 1;
         let mean = |old: u64| Some(if old == 0 { speed } else { (old * 2 + speed) / 3 });
         let _ = self.speed.fetch_update(Relaxed, Relaxed, mean);
         let explained = |failed: u64| (failed > 0 && texts as u64 >= failed).then_some(0);
-        let _ = self.unexplained.fetch_update(Relaxed, Relaxed, explained);
+        let _ = self.unexplained_texts.fetch_update(Relaxed, Relaxed, explained);
     }
 
-    /// Notes that a request of so many texts failed though none of them did, and says whether one did before.
+    /// Notes that a request of so many texts failed although each of them succeeds. Returns whether that happened before.
     pub(super) fn note_unexplained(&self, texts: usize) -> bool {
-        self.unexplained.swap(texts as u64, Relaxed) > 0
+        self.unexplained_texts.swap(texts as u64, Relaxed) > 0
     }
 
-    /// Notes that a text and a harmless one were both refused. Whether that may be an accident: the first time after a request
-    /// succeeded in the last minute.
-    pub(super) fn is_accident(&self, now: u64) -> bool {
-        self.refused.fetch_add(1, Relaxed) == 0 && self.has_worked(now)
+    /// Notes that both a text and the probe were refused. Returns whether that may be an accident: the first time since a request
+    /// succeeded, in the last minute.
+    pub(super) fn note_refusal(&self, now: u64) -> bool {
+        self.refusals.fetch_add(1, Relaxed) == 0 && self.has_succeeded_lately(now)
     }
 
     /// Whether a request succeeded in the last minute.
-    pub(super) fn has_worked(&self, now: u64) -> bool {
-        let worked = self.worked.load(Relaxed);
-        worked > 0 && worked <= now && now - worked < MINUTE
+    pub(super) fn has_succeeded_lately(&self, now: u64) -> bool {
+        let worked = self.last_success.load(Relaxed);
+        worked > 0 && worked <= now && now - worked < MINUTE_NANOS
     }
 
     /// Tokens a second, where that is known.
@@ -199,23 +204,25 @@ impl Pace {
 
     /// Forgets what was learnt, for a model that is made anew.
     pub fn forget(&self) {
-        let learnt = [&self.most_texts, &self.most_tokens, &self.is_serial, &self.adapted];
-        for number in learnt.into_iter().chain([&self.is_changed, &self.speed, &self.unexplained]) {
+        let learnt = [&self.max_texts, &self.max_tokens, &self.is_serial, &self.adapted];
+        for number in
+            learnt.into_iter().chain([&self.has_unsaved, &self.speed, &self.unexplained_texts])
+        {
             number.store(0, Relaxed);
         }
     }
 }
 
-/// The moment as it can be: not further ahead than a reservation goes.
-fn sane(moment: u64, now: u64) -> u64 {
-    if moment > now.saturating_add(FURTHEST + MINUTE) { 0 } else { moment }
+/// The moment; 0 if it lies further ahead than any reservation.
+fn plausible(moment: u64, now: u64) -> u64 {
+    if moment > now.saturating_add(MAX_AHEAD + MINUTE_NANOS) { 0 } else { moment }
 }
 
-/// Takes the next turn, of this length, and says when it begins.
-fn take(next: &AtomicU64, now: u64, length: u64) -> u64 {
-    let after = |at: u64| Some(sane(at, now).max(now) + length);
+/// Takes the next turn, of this length. Returns when it begins.
+fn take_turn(next: &AtomicU64, now: u64, length: u64) -> u64 {
+    let after = |at: u64| Some(plausible(at, now).max(now) + length);
     match next.fetch_update(Relaxed, Relaxed, after) {
-        Ok(at) | Err(at) => sane(at, now).max(now),
+        Ok(at) | Err(at) => plausible(at, now).max(now),
     }
 }
 
@@ -271,8 +278,8 @@ mod tests {
         let short = Duration::from_millis(100);
         assert_eq!(pace.reserve(requests(60), 1, SECOND, short), Ok(Duration::ZERO));
         for _ in 0..5 {
-            let refused = pace.reserve(requests(60), 1, SECOND, short);
-            assert_eq!(refused, Err(Duration::from_secs(1)));
+            let refusals = pace.reserve(requests(60), 1, SECOND, short);
+            assert_eq!(refusals, Err(Duration::from_secs(1)));
         }
         assert_eq!(pace.reserve(requests(60), 1, SECOND, FOREVER), Ok(Duration::from_secs(1)));
     }
@@ -286,7 +293,7 @@ mod tests {
         assert_eq!(pace.reserve(none, 1, SECOND, FOREVER), Ok(Duration::from_secs(7)));
         assert_eq!(pace.reserve(none, 1, 9 * SECOND, FOREVER), Ok(Duration::ZERO));
         // Damaged memory is no pause for ever.
-        pace.held.store(u64::MAX, Relaxed);
+        pace.held_until.store(u64::MAX, Relaxed);
         assert_eq!(pace.reserve(none, 1, SECOND, FOREVER), Ok(Duration::ZERO));
     }
 
@@ -294,20 +301,20 @@ mod tests {
     fn learnt_limits_are_kept_and_reported_once() {
         let pace = Pace::default();
         assert_eq!((pace.learnt(), pace.take_learnt()), (Learnt::default(), None));
-        pace.learn(Size::Tokens, 10, 4000);
-        pace.learn(Size::Tokens, 20, 9000);
-        pace.learn(Size::Texts, 16, 100);
+        pace.learn_size(Size::Tokens, 10, 4000);
+        pace.learn_size(Size::Tokens, 20, 9000);
+        pace.learn_size(Size::Texts, 16, 100);
         pace.learn_adapted(Adapted(1));
         let learnt =
             Learnt { texts: Some(16), tokens: Some(4000), is_serial: false, adapted: Adapted(1) };
         assert_eq!((pace.take_learnt(), pace.take_learnt()), (Some(learnt), None));
         pace.learn_adapted(Adapted(1));
-        pace.learn(Size::Texts, 17, 100);
+        pace.learn_size(Size::Texts, 17, 100);
         assert_eq!(pace.take_learnt(), None, "nothing new");
         let later = Pace::default();
-        later.recall(learnt);
+        later.restore(learnt);
         assert_eq!((later.learnt(), later.take_learnt()), (learnt, None));
-        later.recall(Learnt::default());
+        later.restore(Learnt::default());
         assert_eq!(later.learnt(), learnt);
         later.forget();
         assert_eq!(later.learnt(), Learnt::default());
@@ -316,14 +323,14 @@ mod tests {
     #[test]
     fn success_in_the_last_minute_and_speed_are_recorded() {
         let pace = Pace::default();
-        assert!(!pace.has_worked(SECOND) && pace.speed().is_none());
-        pace.note_worked(2 * SECOND, 1, 1, Duration::from_secs(1));
-        assert!(pace.has_worked(30 * SECOND) && !pace.has_worked(90 * SECOND));
+        assert!(!pace.has_succeeded_lately(SECOND) && pace.speed().is_none());
+        pace.note_success(2 * SECOND, 1, 1, Duration::from_secs(1));
+        assert!(pace.has_succeeded_lately(30 * SECOND) && !pace.has_succeeded_lately(90 * SECOND));
         assert_eq!(pace.speed(), None, "one text shows how long an answer takes");
-        pace.note_worked(2 * SECOND, 10, 200, Duration::from_secs(2));
+        pace.note_success(2 * SECOND, 10, 200, Duration::from_secs(2));
         assert_eq!(pace.speed(), Some(101));
         assert!(!pace.note_unexplained(32) && pace.note_unexplained(32));
-        pace.note_worked(2 * SECOND, 32, 200, Duration::from_secs(2));
+        pace.note_success(2 * SECOND, 32, 200, Duration::from_secs(2));
         assert!(!pace.note_unexplained(32));
     }
 

@@ -1,4 +1,4 @@
-//! Addresses of providers as an administrator writes them.
+//! URLs of providers as an administrator writes them.
 use crate::{Error, Result};
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Scheme {
 
 /// Scheme, host, port and path of a provider, in one spelling; perhaps with a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct Url {
     scheme: Scheme,
     host: String,
     port: u16,
@@ -21,8 +21,8 @@ pub struct Address {
     query: Option<String>,
 }
 
-impl Address {
-    /// Reads an address. Refused, since each is a way to be led elsewhere or to leak: schemes but http
+impl Url {
+    /// Parses a URL. Refused, since each is a way to be led elsewhere or to leak: schemes but http
     /// and https, names and passwords, fragments, backslashes, spaces, and dots as path segments,
     /// also when they are escaped.
     pub fn parse(text: &str) -> Result<Self> {
@@ -75,13 +75,13 @@ impl Address {
         self.port
     }
 
-    /// The address of a path below this one; `below` begins with a slash.
+    /// The URL of a path below this one; `below` begins with a slash.
     #[must_use]
     pub fn below(&self, below: &str) -> Self {
         Self { path: format!("{}{below}", self.path), ..self.clone() }
     }
 
-    /// Whether `other` is this address or below it: same scheme, host and port, and the path goes on
+    /// Whether `other` is this URL or below it: same scheme, host and port, and the path goes on
     /// after a whole segment.
     pub fn covers(&self, other: &Self) -> bool {
         let rest = other.path.strip_prefix(&*self.path);
@@ -90,7 +90,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, own_port) = match self.scheme {
             Scheme::Http => ("http", 80),
@@ -181,10 +181,10 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::Url;
 
-    fn address(text: &str) -> Address {
-        Address::parse(text).unwrap()
+    fn address(text: &str) -> Url {
+        Url::parse(text).unwrap()
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
             "https://[::1]x",
             "https://münchen.example",
         ] {
-            let error = Address::parse(text).expect_err(text);
+            let error = Url::parse(text).expect_err(text);
             assert_eq!(error.sqlstate(), "22023", "{text}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
