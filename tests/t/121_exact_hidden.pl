@@ -42,7 +42,7 @@ sub found
 	my ($as, $collection, $query, $options) = @_;
 	$options = $options ? ", $options" : '';
 	my $role = $as ? "SET ROLE $as;" : '';
-	return $sql->("$role SELECT string_agg(document_key ->> 'id', ' ' ORDER BY ordinality) FROM rag_search('$collection', \$q\$$query\$q\$, 20$options, rerank => false, dense_weight => 0) WITH ORDINALITY");
+	return $sql->("$role SELECT string_agg(document_key ->> 'id', ' ' ORDER BY ordinality) FROM rag_search('$collection', \$q\$$query\$q\$, 20$options, rerank => false, dense_weight => 0, syntax => 'web') WITH ORDINALITY");
 }
 
 # --- Zebra: 8,000 rows of one tenant, five with the word that all 60,000 of the other have ------------
@@ -91,7 +91,7 @@ for my $query (@asked)
 {
 	for my $options ('dense_weight => 0, rerank => false', 'depth => 20')
 	{
-		my ($zebra, $camel) = map { told($_, "rag_explain_text('$_', \$q\$$query\$q\$, $options)") } qw(zebra camel);
+		my ($zebra, $camel) = map { told($_, "rag_explain_text('$_', \$q\$$query\$q\$, $options, syntax => 'web')") } qw(zebra camel);
 		is($zebra, $camel, "$query ($options): rag_explain_text tells nothing of the other's");
 	}
 }

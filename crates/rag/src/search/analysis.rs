@@ -254,9 +254,10 @@ impl Analysis {
         while let Some((at, c)) = chars.next() {
             if let Some(last) = last {
                 let next = chars.peek().map(|(_, next)| *next);
-                // Units such as kΩ are one part.
+                // Units such as kΩ are one part, names such as b12 one word.
                 let is_long = at - starts[starts.len() - 1] > last.len_utf8();
-                let begins = last.is_numeric() != c.is_numeric() && !is_combining_mark(c)
+                let begins = last.is_numeric() && !c.is_numeric() && !is_combining_mark(c)
+                    || is_long && !last.is_numeric() && c.is_numeric()
                     || is_long && last.is_lowercase() && c.is_uppercase()
                     || last.is_uppercase()
                         && c.is_uppercase()
@@ -378,7 +379,7 @@ mod tests {
                 "cplusplus csharp dotnet and fsharp gplusplus and cplusplus 17 net",
             ),
             ("1+1, issue #5, a+b", "1 1 issue 5 a b"),
-            ("v1.2.3 is not 12.3 or 1,000", "v1 2 3 is not 12 3 or 1 000 1.2.3 1 12.3 1000"),
+            ("v1.2.3 is not 12.3 or 1,000", "v1 2 3 is not 12 3 or 1 000 1.2.3 12.3 1000"),
             (
                 "HttpRequestHandler, snake_case_name",
                 "httprequesthandler snake case name http request handler snakecasename",
@@ -400,6 +401,7 @@ mod tests {
             ("ดี中文", "ดี 中文 中 文"),
             ("what does gcc -Wall do? tar -xvf", "what does gcc wall do tar xvf"),
             ("2001:db8::1 +49 30/901820", "2001 db8 1 49 30 901820 db 8"),
+            ("w17 b12 x86 20W", "w17 b12 x86 20w 20"),
             ("...and so on. .gitignore", "and so on dotgitignore gitignore"),
         ] {
             assert_eq!(words(&for_documents(text)), words(document), "{text}");
