@@ -436,7 +436,7 @@ fn functions_that_pgrx_does_not_bind_are_declared_and_guarded_in_one_room() {
             declared += 1;
         }
     }
-    assert!(declared > 4, "only {declared} declarations were found");
+    assert!(declared >= 4, "only {declared} declarations were found");
 }
 
 /// One room sets hooks. Hooks of other libraries are pointers that pgrx does not wrap; and the planner needs no hook of ours.

@@ -1,10 +1,10 @@
 //! The statements of a search, and the settings that they run under. A statement's text depends on the generation and on the shape of
 //! the search, never on its words or numbers, so that a session plans each once.
-use crate::catalog::collection::Generation;
+use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::vector_index;
-use crate::search::engine::request::Request;
+use crate::search::filter::Filter;
 use crate::search::options::MAX_CANDIDATES;
-use crate::search::resolve::{Resolved, TableNames};
+use crate::search::resolve::TableNames;
 use crate::sys::guc::scope::Scope;
 use crate::sys::relation_size;
 use crate::sys::spi::fill;
@@ -53,14 +53,18 @@ pub fn check(tables: &TableNames, column: &str, conditions: &str) -> String {
 }
 
 /// The candidates, with all that their order and the result need.
-pub fn fetch(request: &Request, with_bits: bool) -> String {
-    let Resolved { collection, tables, .. } = &request.resolved;
+pub fn fetch(
+    collection: &Collection,
+    tables: &TableNames,
+    filter: &Filter,
+    with_bits: bool,
+) -> String {
     let (bits, join_bits) = bits_of("f", tables, with_bits);
     let parts = [
         ("distance", tables.distance.as_str()),
         ("chunks", &tables.chunks),
         ("documents", &tables.documents),
-        ("visible", &collection.source_visible_where("c", request.filter.sql())),
+        ("visible", &collection.source_visible_where("c", filter.sql())),
         ("same_document", &collection.stored_keys_equal("d", "f")),
         ("bits", bits),
         ("join_bits", &join_bits),
