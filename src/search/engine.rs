@@ -206,8 +206,7 @@ impl Run {
             return (Vec::new(), 0);
         }
         let Request { resolved, filter, options, question, .. } = request;
-        let with_bits = options.rerank && request.has_token_vectors();
-        let sql = statement::fetch(&resolved.collection, &resolved.tables, filter, with_bits);
+        let sql = statement::fetch(resolved, filter, options.rerank && request.has_token_vectors());
         let arguments = request.arguments(|own| {
             own[0] = request.vector();
             own[1] = (limit as i64).into();

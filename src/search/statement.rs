@@ -1,10 +1,10 @@
 //! The statements of a search, and the settings that they run under. A statement's text depends on the generation and on the shape of
 //! the search, never on its words or numbers, so that a session plans each once.
-use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::collection::Generation;
 use crate::catalog::vector_index;
 use crate::search::filter::Filter;
 use crate::search::options::MAX_CANDIDATES;
-use crate::search::resolve::TableNames;
+use crate::search::resolve::{Resolved, TableNames};
 use crate::sys::guc::scope::Scope;
 use crate::sys::relation_size;
 use crate::sys::spi::fill;
@@ -53,12 +53,8 @@ pub fn check(tables: &TableNames, column: &str, conditions: &str) -> String {
 }
 
 /// The candidates, with all that their order and the result need.
-pub fn fetch(
-    collection: &Collection,
-    tables: &TableNames,
-    filter: &Filter,
-    with_bits: bool,
-) -> String {
+pub fn fetch(resolved: &Resolved, filter: &Filter, with_bits: bool) -> String {
+    let Resolved { collection, tables, .. } = resolved;
     let (bits, join_bits) = bits_of("f", tables, with_bits);
     let parts = [
         ("distance", tables.distance.as_str()),

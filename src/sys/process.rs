@@ -4,6 +4,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid, TimestampTz};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+use std::time::Duration;
 
 /// The database this process is connected to.
 pub fn database() -> Oid {
@@ -20,6 +21,14 @@ pub fn pid() -> i32 {
 pub fn now() -> TimestampTz {
     // SAFETY: reads the clock.
     unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Time that processors have run this process, all its threads together.
+pub fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills in `time`.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 
 /// When the postmaster started, as a `timestamptz`.

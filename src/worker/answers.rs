@@ -350,6 +350,10 @@ impl Work for AnswerWork {
         self.answers.turn(&self.host, is_wake_requested)
     }
 
+    fn holds_results(&mut self) -> bool {
+        false
+    }
+
     fn shut_down(&mut self) {
         self.answers.shut_down(&self.host);
     }

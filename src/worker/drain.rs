@@ -29,6 +29,7 @@ use crate::sys::workers::yield_database::{is_database_requested, terminate_build
 use crate::worker::work::{TurnEnd, Work};
 use rag::queue::backoff;
 use rag::queue::failure::Failure;
+use rag::queue::unstored::Unstored;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,8 @@ pub struct Drain {
     outage: Option<Failed>,
     conflicts: u32,
     merges: Merges,
+    /// What transactions that failed were to store.
+    unstored: Unstored,
     /// When old log entries were last deleted.
     pruned: Option<Instant>,
 }
@@ -90,6 +93,7 @@ impl Drain {
             outage: None,
             conflicts: 0,
             merges: Merges::default(),
+            unstored: Unstored::default(),
             pruned: None,
         }
     }
@@ -276,8 +280,10 @@ impl Drain {
         let state = self.generations.entry(generation).or_default();
         match step {
             WorkStep::Scan => scan::page(host, generation, state.page_size.unwrap_or(scan::PAGE)),
-            WorkStep::Jobs => batch::work(host, generation, others, &mut state.mean_bytes)
-                .map(|end| end != End::Nothing),
+            WorkStep::Jobs => {
+                batch::work(host, generation, others, &mut state.mean_bytes, &mut self.unstored)
+                    .map(|end| end != End::Nothing)
+            }
             WorkStep::Switch => switch::switch_when_complete(host, generation),
             WorkStep::Index => {
                 host.reached("indexing");
@@ -385,6 +391,11 @@ impl Work for Drain {
 
     fn turn(&mut self, _is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         Drain::turn(self)
+    }
+
+    fn holds_results(&mut self) -> bool {
+        self.unstored.tidy();
+        !self.unstored.is_empty()
     }
 
     fn shut_down(&mut self) {

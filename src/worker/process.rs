@@ -194,7 +194,9 @@ impl<W: Work> Worker<W> {
                 }
                 Ok(TurnEnd::Idle { .. }) => {
                     let is_timed_out = worked_at.is_none_or(|at| at.elapsed() >= IDLE_TIMEOUT);
-                    if is_timed_out && self.unregister_if_idle() {
+                    // What could not be stored is stored by the next attempt.
+                    let is_awaited = self.next_ready_at.is_some() && self.work.holds_results();
+                    if is_timed_out && !is_awaited && self.unregister_if_idle() {
                         break;
                     }
                     self.work.host().show(None);

@@ -26,6 +26,8 @@ pub trait Work {
     fn begin(&mut self) -> Result<(), Failed>;
     /// Does a step. `is_wake_requested`: there may be new work.
     fn turn(&mut self, is_wake_requested: bool) -> Result<TurnEnd, Failed>;
+    /// Whether this process holds results that another would have to pay for again.
+    fn holds_results(&mut self) -> bool;
     /// Ends what is under way before the process exits.
     fn shut_down(&mut self);
 }

@@ -104,7 +104,7 @@ $node->psql('postgres', "$stop SELECT count(*), min(place) FROM rag_search(" . $
 is("$out$notices", '100|10001', 'where what passes is not too much, it is compared after all');
 # A question that excludes words finds no chunk by the others here: only the dense leg can find those that pass.
 (my $excluding = $far->(50_000)) =~ s/LIMIT 1\)/LIMIT 1) || ' -zzqy'/;
-$excluding =~ s/lexical_weight => 0, //;
+$excluding =~ s/lexical_weight => 0/syntax => 'web'/;
 $node->psql('postgres', "$stop SELECT count(*), min(place) FROM rag_search($excluding) JOIN big ON id = (document_key ->> 'id')::int", stdout => \$out, stderr => \$notices);
 is("$out$notices", '100|10001', '... also where words are excluded');
 $node->psql('postgres', "$stop SELECT count(*) < 100 FROM rag_search(" . $far->(100_000) . ')', stdout => \$out, stderr => \$notices);

@@ -92,8 +92,8 @@ for my $query (@queries)
 	is(compare('odd', $query, $odd, $odd, '') =~ s/\|\w$//r, 't|t', "odd, $query: the ten best of its rows, scores aside") if $query !~ / /;
 }
 is(compare('postgres', '"w1 w2"', 'true', q{s.body ~ '\\mw1 w2\\M'}, ''), 't|t|t', 'a phrase');
-is(compare('postgres', 'w1 -w2', 'true', q{s.body !~ '\\mw2\\M'}, ''), 't|t|t', 'an exclusion');
-is(compare('t7', 'w1 -w2', $own, q{tenant = 't7' AND s.body !~ '\\mw2\\M'}, ''), 't|t|t', '... of a tenant');
+is(compare('postgres', 'w1 -w2', 'true', q{s.body !~ '\\mw2\\M'}, q(, syntax => 'web')), 't|t|t', 'an exclusion');
+is(compare('t7', 'w1 -w2', $own, q{tenant = 't7' AND s.body !~ '\\mw2\\M'}, q(, syntax => 'web')), 't|t|t', '... of a tenant');
 is($node->safe_psql('postgres', q{SELECT bool_and(content ~ '^(tiger ){3}tiger') FROM rag_search('big', 'tiger', 20, dense_weight => 0, rerank => false)}), 't',
 	'a common single word ranks by how often a chunk has it');
 is($node->safe_psql('postgres', q{SET ROLE even; SELECT count(*), bool_and(content ~ 'zebra') FROM rag_search('big', 'zebra', 10, dense_weight => 0, rerank => false)}), '10|t',
@@ -115,7 +115,7 @@ for my $case ([ 'postgres', '', 1000 ], [ 'postgres', q(, filter => '{"half": "o
 SET log_planner_stats = on;
 SET ROLE $role;
 SELECT count(DISTINCT question) FROM (SELECT g, (SELECT string_agg('w' || (g * n) % 9973, ' ') FROM generate_series(1, 1 + g % 9) n) AS question FROM generate_series(1, $count) g) q,
-       LATERAL (SELECT count(*) FROM rag_search('big', CASE WHEN g % 10 = 0 THEN question || ' -w3' ELSE question END, 5, rerank => false $options)) s;
+       LATERAL (SELECT count(*) FROM rag_search('big', CASE WHEN g % 10 = 0 THEN question || ' -w3' ELSE question END, 5, rerank => false, syntax => 'web' $options)) s;
 SQL
 	my $planned = () = slurp_file($node->logfile, $offset) =~ /PLANNER STATISTICS/g;
 	is($found, $count, "$role$options: $count questions");

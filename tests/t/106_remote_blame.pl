@@ -89,6 +89,16 @@ for ([ 'key', { status => 400, body => $google }, qr/API key not valid/ ], [ 'lo
 	$sql->("SELECT rag_resume('$name')");
 	wait_for_indexed($node, $name);
 	is($status->('indexed', $name), 300, "$name: when that is settled it goes on");
+	# It stops working in the middle of its work.
+	$provider->always($fault);
+	$sql->("INSERT INTO $name SELECT i, 'document later' || i || ' of $name' FROM generate_series(1001, 1300) i");
+	wait_until("$name: the generation is paused again", sub { $status->('paused', $name) });
+	like($status->('paused', $name), $words, "$name: with the provider's words");
+	@requests = $provider->requests;
+	note("$name: " . @requests . ' requests');
+	cmp_ok(scalar(@requests), '<=', 10, "$name: few requests are spent where it has just worked: " . @requests);
+	is($sql->("SELECT max(attempts), bool_or(is_dead) FROM rag.job JOIN rag.generation USING (generation_id)
+		JOIN rag.collection c USING (collection_id) WHERE c.name = '$name'"), '0|f', "$name: no document is charged then either");
 }
 
 # --- Per purpose --------------------------------------------------------------------------------------
@@ -146,6 +156,11 @@ my $took = seconds {
 };
 cmp_ok($took, '<', 60, sprintf('150 texts of 50 ms each took %.1f s', $took));
 is($sql->("SELECT count(*) FROM rag.dead_job WHERE collection = 'slow'"), 0, 'none is given up');
+is($sql->("SELECT is_serial OR max_items < 100 FROM rag.model_learnt WHERE model = 'slow'"), 't', 'what works is remembered');
+$node->restart;
+$sql->("INSERT INTO slow SELECT i, 'document later' || i || ' of slow' FROM generate_series(1001, 1100) i");
+wait_for_indexed($node, 'slow');
+is($sql->("SELECT count(*) FROM rag.call_log WHERE model = 'slow' AND NOT succeeded AND called_at > pg_postmaster_start_time()"), 0, 'also after a restart: nothing takes too long any more');
 
 # --- An outage of one model keeps no other from its work -------------------------------------------------
 $provider->always({ refuse => 'some-down-model', status => 503, body => 'upstream connect error' });

@@ -28,6 +28,8 @@ rag_pg.workers = 3
 rag_pg.worker_naptime = 1s
 max_worker_processes = 20
 restart_after_crash = on
+# Which process called the model when.
+log_min_messages = debug1
 CONF
 $provider->count;
 
@@ -177,7 +179,9 @@ sub disturb
 	}
 	elsif ($kind < 0.7)
 	{
-		sql('TRUNCATE ' . $all[ int rand @all ]);
+		my $name = $all[ int rand @all ];
+		push @happened, sprintf '%.1f truncate %s', time - $began, $name;
+		sql("TRUNCATE $name");
 	}
 	elsif ($kind < 0.85)
 	{
@@ -219,6 +223,7 @@ sub resume
 # --- For a while --------------------------------------------------------------------------------------
 my (%next, %modes_seen);
 $began = time;
+note('began at ' . localtime);
 my ($changes, $disturbances) = (0, 0);
 while (time < $began + $seconds)
 {
@@ -276,7 +281,7 @@ while (my ($text, $times) = each %{ $counted->{again} })
 		$again++;
 		next if grep { $_ > $times[ $i - 1 ] - 2 && $_ < $times[$i] } @lost;
 		next if $name && $excused++ < grep { $_ < $times[$i] } @{ $rebuilt{$name} };
-		push @unexplained, sprintf('%s: at %.1f and %.1f', substr($text, 0, 28), $times[ $i - 1 ] - $began, $times[$i] - $began);
+		push @unexplained, sprintf('%s: at %.3f and %.3f', substr($text, 0, 28), $times[ $i - 1 ] - $began, $times[$i] - $began);
 	}
 }
 note("$counted->{texts} texts embedded, $again of them again, one at most $most times");

@@ -11,7 +11,7 @@ use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
 use crate::remote::{Egress, Estimator, Url};
 use crate::rerank::{TokenBits, max_sim};
-use crate::search::{Bm25, Query, filter, script};
+use crate::search::{Bm25, Query, Syntax, analysis, filter};
 use crate::{Result, answer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
@@ -107,11 +107,12 @@ pub fn filter(data: &[u8]) {
 
 pub fn query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let _ = Query::parse(&text);
-    let letters =
-        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<BTreeSet<_>>();
-    for parted in [script::for_documents(&text), script::for_queries(&text)] {
-        assert_eq!(letters(&parted), letters(&text));
+    let _ = [Syntax::Words, Syntax::Web].map(|syntax| Query::parse(&text, syntax));
+    // Every word that is looked for is found where it comes from.
+    let document = analysis::for_documents(&text);
+    let known: BTreeSet<&str> = document.split(' ').collect();
+    for searched in [analysis::for_queries(&text), analysis::for_phrases(&text)] {
+        assert!(searched.split(' ').all(|word| known.contains(word)), "{text:?}");
     }
     for sentence in crate::chunk::sentences(&text) {
         let _ = &text[sentence];

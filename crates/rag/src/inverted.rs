@@ -18,8 +18,9 @@ pub mod upkeep;
 pub use build::{Builder, RowSink, Sink};
 pub use group::{Inline, Reader, Source};
 pub use merge::{Merged, Totals, merge};
+pub use scan::Work;
 pub use search::{Index, Segment, Statistics, Terms};
-pub use top_k::{Found, Scored, TopK, Work};
+pub use top_k::{Found, Scored, TopK};
 
 use crate::{Error, Result};
 use std::borrow::Cow;

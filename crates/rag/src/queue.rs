@@ -4,8 +4,10 @@ pub mod backoff;
 pub mod batch;
 pub mod diff;
 pub mod failure;
+pub mod give_way;
 pub mod plan;
 pub mod spool;
 pub mod throttle;
+pub mod unstored;
 
 pub use failure::Failure;

@@ -153,6 +153,56 @@ fn where_nothing_succeeds_few_requests_are_spent_and_no_text_is_blamed() {
 }
 
 #[test]
+fn where_nothing_succeeds_any_more_few_requests_are_spent() {
+    for (fault, words) in [
+        (json!({"status": 400, "body": {"error": "API key not valid"}}), "API key not valid"),
+        (json!({"status": 403, "body": {"message": "Forbidden by policy"}}), "Forbidden by policy"),
+        (json!({"status": 401, "body": {"error": "no key"}}), "no key"),
+        (json!("html"), "welcome"),
+        (json!({"status": 200, "body": {"error": "no such model"}}), "no such model"),
+    ] {
+        let server = Server::start();
+        let client =
+            client(Spec { max_items: 50, concurrency: 4, retries: 1, ..embedder(&server) });
+        assert!(partly(&client, &texts(300, None)).fault.is_none());
+        server.always(fault.clone());
+        let (mut calls, before) = (0, server.requests().len());
+        let found = loop {
+            let partial = partly(&client, &texts(300, None));
+            assert!(partial.rejected.is_empty(), "{fault}");
+            calls += 1;
+            let found = partial.fault.expect("a fault");
+            if found.blame == Blame::Model {
+                break found;
+            }
+            assert!(found.blame == Blame::Outage && calls < 5, "{fault}: {}", found.error);
+        };
+        let detail = found.error.detail().unwrap_or_default();
+        assert!(detail.contains(words), "{fault}: {detail}");
+        let requests = server.requests().len() - before;
+        println!("{fault}: {requests} requests in {calls} calls");
+        assert!(requests <= 10, "{fault}: {requests}");
+    }
+}
+
+#[test]
+fn a_model_that_works_is_not_blamed_for_an_accident_of_two_probes() {
+    let server = Server::start();
+    let client = client(Spec { retries: 0, ..embedder(&server) });
+    assert!(partly(&client, &texts(3, None)).fault.is_none());
+    let flagged = json!({"status": 403, "body": {"error": {"message": "your input was flagged"}}});
+    // The text and the probe; the text, a probe, and another.
+    for (script, expected) in [
+        (vec![flagged.clone(), json!("nan")], Some(Blame::Outage)),
+        (vec![flagged.clone(), json!("nan"), Value::Null, flagged.clone()], None),
+    ] {
+        server.script(&script);
+        let partial = partly(&client, &texts(1, Some(0)));
+        assert_eq!(partial.fault.map(|fault| fault.blame), expected);
+    }
+}
+
+#[test]
 fn a_provider_that_asks_to_wait_in_a_success_is_obeyed() {
     let slow = json!({"error": {"message": "Rate limit exceeded: free tier", "code": 429}});
     for body in [
@@ -222,6 +272,31 @@ fn a_request_that_is_too_large_is_made_smaller_in_every_dialect() {
         partly(&client, &texts(100, None));
         assert_eq!(client.learnt(), learnt, "{fault}");
     }
+}
+
+#[test]
+fn a_size_that_an_accident_taught_grows_again() {
+    let server = Server::start();
+    let client = client(Spec { max_items: 8, ..embedder(&server) });
+    // 1,600 texts, in calls of 100.
+    let requests = || {
+        let before = server.requests().len();
+        for _ in 0..16 {
+            assert!(partly(&client, &texts(100, None)).fault.is_none());
+        }
+        server.requests().len() - before
+    };
+    server.always(json!({"over_texts": 1, "status": 500, "body": "CUDA out of memory"}));
+    partly(&client, &texts(8, None));
+    assert_eq!(client.learnt().texts, Some(1));
+    server.always(Value::Null);
+    let taken = requests();
+    assert!((200..600).contains(&taken), "{taken}");
+    // Where the limit is a real one, trying costs little.
+    server.always(json!({"over_texts": 4, "status": 500, "body": "CUDA out of memory"}));
+    partly(&client, &texts(8, None));
+    let taken = requests();
+    assert!(taken < 420, "{taken}");
 }
 
 #[test]

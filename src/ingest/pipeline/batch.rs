@@ -7,9 +7,9 @@ use crate::catalog::collection::Generation;
 use crate::catalog::model::{local, remote};
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::apply::{apply, apply_part};
-use crate::ingest::pipeline::change::{self, DocumentChange, PlannedChunk};
+use crate::ingest::pipeline::change::{self, ChunkState, DocumentChange, PlannedChunk};
 use crate::ingest::pipeline::claim_size;
-use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings};
+use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings, LocalPace};
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
 use crate::ingest::pipeline::read;
 use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
@@ -27,6 +27,7 @@ use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
 use rag::queue::plan::Document;
 use rag::queue::spool::Spool;
+use rag::queue::unstored::Unstored;
 use rag::{Error, memory};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -50,12 +51,14 @@ pub enum End {
 }
 
 /// Claims jobs of `generation` and works on them. An error is a cancellation, or has no single document to blame; other
-/// failures were recorded. `mean_bytes` of a document is estimated from claim to claim.
+/// failures were recorded. `mean_bytes` of a document is estimated from claim to claim, and what could not be stored is in
+/// `unstored`.
 pub fn work(
     host: &Host,
     generation: i32,
     others: Option<OtherGenerations>,
     mean_bytes: &mut Option<usize>,
+    unstored: &mut Unstored,
 ) -> Result<End, Failed> {
     let claimed = host.transaction(|| {
         let Some(target) = Target::load(generation)? else { return Ok(None) };
@@ -69,7 +72,8 @@ pub fn work(
     if host.is_worker() && jobs.len() == most as usize {
         request_helper(); // There may be more jobs.
     }
-    work_on(LiveLease { host, lease, others }, jobs, target, remote, false, mean_bytes)
+    let live = LiveLease { host, lease, others };
+    work_on(live, jobs, target, remote, false, mean_bytes, unstored)
 }
 
 /// The same between two steps of another generation's batch: for a local model, and for few small documents.
@@ -84,7 +88,8 @@ pub fn work_interleaved(host: &Host, generation: i32) -> Result<End, Failed> {
     let Some((target, (lease, jobs))) = claimed else { return Ok(End::Nothing) };
     let mut mean_bytes = None;
     let live = LiveLease { host, lease, others: None };
-    let end = work_on(live, jobs, target, Ok(None), true, &mut mean_bytes)?;
+    let mut unstored = Unstored::default();
+    let end = work_on(live, jobs, target, Ok(None), true, &mut mean_bytes, &mut unstored)?;
     // Large documents wait for their generation's turn.
     let is_small = mean_bytes.is_some_and(|mean| mean <= claim_size::INTERLEAVED_BYTES);
     Ok(if is_small { end } else { End::Nothing })
@@ -97,6 +102,7 @@ fn work_on(
     remote: rag::Result<Option<Remote>>,
     is_interleaved: bool,
     mean_bytes: &mut Option<usize>,
+    unstored: &mut Unstored,
 ) -> Result<End, Failed> {
     let (host, generation) = (live.host, target.generation.id);
     let opened = host.outside(|| open(&target, remote?));
@@ -104,9 +110,11 @@ fn work_on(
     let worked = opened.and_then(|model| {
         let is_local = model.is_local();
         let live = &mut live;
+        let pace = LocalPace::default();
         let mut batch =
-            ClaimBatch { live, target, model, tokens_per_second: None, is_interleaved, mean_bytes };
+            ClaimBatch { live, target, model, pace, is_interleaved, mean_bytes, unstored };
         let worked = batch.run(&mut jobs);
+        batch.unstored.tidy();
         // A remote collection pauses per generation, because its model, not its data, is at fault.
         is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_provider_failure);
         worked
@@ -148,12 +156,12 @@ struct ClaimBatch<'a, 'h> {
     live: &'a mut LiveLease<'h>,
     target: Target,
     model: Embedder,
-    /// Of the last call of a local model.
-    tokens_per_second: Option<f64>,
+    pace: LocalPace,
     /// Whether it runs between two steps of another generation's batch.
     is_interleaved: bool,
     /// Of a document of the claim.
     mean_bytes: &'a mut Option<usize>,
+    unstored: &'a mut Unstored,
 }
 
 impl ClaimBatch<'_, '_> {
@@ -378,18 +386,43 @@ impl ClaimBatch<'_, '_> {
         let mut embeddings = self.embed(&mut group, usize::MAX)?;
         let (complete, begun): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|document| document.new_chunks() == 0);
+        let stored = self.store_group(&complete, &begun, &mut embeddings);
+        if stored.is_err() {
+            self.keep_unstored(complete.iter().chain(&begun), embeddings.spool);
+        }
+        stored?;
+        embeddings.failed.map_or(Ok(()), Err)
+    }
+
+    fn store_group(
+        &mut self,
+        complete: &[DocumentChange<'_>],
+        begun: &[DocumentChange<'_>],
+        embeddings: &mut Embeddings,
+    ) -> Result<(), Failed> {
         let host = self.live.host;
-        self.store(&complete, |target| {
-            let applied = apply(target, &complete, &embeddings.spool);
+        self.store(complete, |target| {
+            let applied = apply(target, complete, &embeddings.spool);
             host.reached("applying");
             applied
         })?;
         host.reached("applied");
         self.live.lease.forget(complete.iter().map(|document| document.job.token));
-        for document in &begun {
-            self.end_incomplete(document, &mut embeddings)?;
-        }
-        embeddings.failed.map_or(Ok(()), Err)
+        begun.iter().try_for_each(|document| self.end_incomplete(document, embeddings))
+    }
+
+    /// Keeps the embedded chunks of documents whose transaction failed for the next attempt: they are paid for.
+    fn keep_unstored<'d, 'j: 'd>(
+        &mut self,
+        documents: impl IntoIterator<Item = &'d DocumentChange<'j>>,
+        spool: Spool,
+    ) {
+        let embedded = |planned: &PlannedChunk| match planned.state {
+            ChunkState::Embedded { result, is_reused: false } => Some((planned.chunk.hash, result)),
+            _ => None,
+        };
+        let chunks = documents.into_iter().flat_map(DocumentChange::chunks).filter_map(embedded);
+        self.unstored.keep(self.target.generation.id, chunks, spool);
     }
 
     /// Embeds and stores all but the last part of a long document. False if work on it ends here: its job is lost or dead,
@@ -404,12 +437,18 @@ impl ClaimBatch<'_, '_> {
             is_first = false;
             let left = document.new_chunks() - most;
             let mut embeddings = self.embed(std::slice::from_mut(document), most)?;
-            if document.new_chunks() > left {
-                self.end_incomplete(document, &mut embeddings)?;
-                return embeddings.failed.map_or(Ok(false), Err);
+            let is_complete = document.new_chunks() == left;
+            let stored = if is_complete {
+                self.store_part(document, &embeddings.spool)
+            } else {
+                self.end_incomplete(document, &mut embeddings).map(|()| None)
+            };
+            if stored.is_err() {
+                self.keep_unstored([&*document], embeddings.spool);
             }
-            let stored = self.store_part(document, &embeddings.spool)?;
-            let Some(ids) = stored else { return Ok(false) };
+            let Some(ids) = stored? else {
+                return embeddings.failed.map_or(Ok(false), Err);
+            };
             document.note_stored(ids);
         }
         Ok(true)
@@ -452,8 +491,8 @@ impl ClaimBatch<'_, '_> {
         documents: &mut [DocumentChange<'_>],
         most: usize,
     ) -> Result<Embeddings, Failed> {
-        EmbeddingRun::new(self.live, &self.target, &self.model, &mut self.tokens_per_second)
-            .run(documents, most)
+        let (live, pace, unstored) = (&mut *self.live, &mut self.pace, &mut *self.unstored);
+        EmbeddingRun::new(live, &self.target, &self.model, pace, unstored).run(documents, most)
     }
 
     fn store<R>(

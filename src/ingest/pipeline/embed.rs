@@ -9,15 +9,19 @@ use crate::models::call_log;
 use crate::models::embedder::Embedder;
 use crate::models::remote::Remote;
 use crate::sys::failed::Failed;
+use crate::sys::guc;
 use crate::sys::interrupt::checkpoint;
+use crate::sys::process::cpu_time;
 use crate::sys::transaction::Host;
 use crate::sys::workers::yield_database::is_database_requested;
 use rag::model::{LocalModel, Purpose};
 use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
+use rag::queue::give_way;
 use rag::queue::plan::{self, Chunk, Embedded};
 use rag::queue::spool::Spool;
+use rag::queue::unstored::Unstored;
 use rag::{Error, remote};
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -33,6 +37,14 @@ const FIRST_TOKENS: usize = 1_024;
 const CALL: Duration = Duration::from_millis(250);
 /// Where a server keeps temporary files, from its working directory.
 const TEMPORARY: &str = "base/pgsql_tmp";
+
+/// How fast a local model is, as its last call shows.
+#[derive(Default)]
+pub struct LocalPace {
+    tokens_per_second: Option<f64>,
+    /// Before the next call.
+    rest: Duration,
+}
 
 /// What became of the chunks that were to be embedded. Those that were have their result in the spool.
 pub struct Embeddings {
@@ -57,28 +69,30 @@ pub struct EmbeddingRun<'a, 'h> {
     live: &'a mut LiveLease<'h>,
     target: &'a Target,
     model: &'a Embedder,
-    tokens_per_second: &'a mut Option<f64>,
+    pace: &'a mut LocalPace,
+    unstored: &'a mut Unstored,
     /// Chunks to embed in all.
     count: usize,
     embeddings: Embeddings,
 }
 
 impl<'a, 'h> EmbeddingRun<'a, 'h> {
-    /// A run that measures a local model's `tokens_per_second`.
+    /// A run that keeps to a local model's `pace`, and takes what is `unstored` from there.
     pub fn new(
         live: &'a mut LiveLease<'h>,
         target: &'a Target,
         model: &'a Embedder,
-        tokens_per_second: &'a mut Option<f64>,
+        pace: &'a mut LocalPace,
+        unstored: &'a mut Unstored,
     ) -> Self {
         let spool = Spool::new(TEMPORARY);
         let embeddings = Embeddings { spool, rejected: HashMap::new(), failed: None };
-        Self { live, target, model, tokens_per_second, count: 0, embeddings }
+        Self { live, target, model, pace, unstored, count: 0, embeddings }
     }
 
     /// Embeds the first `most` new chunks of all documents together, by length: texts that share a batch of the model are
     /// then about equally long. A text that fails costs its document, and two calls each time that a call is halved; nothing
-    /// is embedded twice. Vectors that another generation has are copied. A failure without a single document to blame
+    /// is embedded twice. Vectors that an attempt before this could not store are taken, and those that another generation has are copied. A failure without a single document to blame
     /// ends the run; what was embedded before is kept.
     pub fn run(
         mut self,
@@ -93,6 +107,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         });
         let mut pending: Vec<PendingChunk<'_>> = new.take(most).collect();
         self.count = pending.len();
+        self.take_unstored(&mut pending)?;
         self.reuse(&mut pending)?;
         let mut pending: Vec<&mut PendingChunk<'_>> =
             pending.iter_mut().filter(|chunk| chunk.planned.is_new()).collect();
@@ -110,6 +125,18 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
             }
         }
         Ok(self.embeddings)
+    }
+
+    fn take_unstored(&mut self, pending: &mut [PendingChunk<'_>]) -> Result<(), Failed> {
+        self.live.host.outside(|| {
+            for chunk in pending {
+                let hash = chunk.planned.chunk.hash;
+                if let Some(embedded) = self.unstored.take(self.target.generation.id, &hash)? {
+                    chunk.put(&mut self.embeddings.spool, &embedded, false)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> Result<(), Failed> {
@@ -162,20 +189,40 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         let host = self.live.host;
         let tokens: usize = chunks.iter().map(|chunk| chunk.planned.tokens()).sum();
         self.live.keep_alive()?;
+        self.give_way()?;
         rate_limit::wait(host, tokens, self.model.window(), || self.live.keep_alive())?;
         let (count, name) = (self.count, &self.target.collection.name);
         host.show(Some(&format!("rag_pg: embedding {count} chunks of \"{name}\"")));
         match self.model {
             Embedder::Local(model) => {
-                let started = Instant::now();
+                let (started, cpu_before) = (Instant::now(), cpu_time());
                 while !self.embed_locally(model, chunks, tokens)? {
                     self.live.keep_alive()?;
                 }
-                *self.tokens_per_second = Some(tokens as f64 / started.elapsed().as_secs_f64());
+                let wall = started.elapsed();
+                self.pace.tokens_per_second = Some(tokens as f64 / wall.as_secs_f64());
+                let cpu = cpu_time().saturating_sub(cpu_before);
+                self.pace.rest = give_way::rest(wall, cpu, model.options().threads);
             }
             Embedder::Remote(model) => self.embed_remotely(model, chunks)?,
         }
         host.reached("embedded");
+        Ok(())
+    }
+
+    /// Rests as long as the last call had to wait for a processor: see `rag_pg.worker_nice`. Before the next call, so that
+    /// what is embedded is stored at once. Small documents of other generations are indexed meanwhile.
+    fn give_way(&mut self) -> Result<(), Failed> {
+        let until = Instant::now() + std::mem::take(&mut self.pace.rest);
+        while self.live.others.is_some() && guc::worker::nice() > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.live.host.show(Some("rag_pg: leaving the processors to others"));
+            self.live.host.sleep(left.min(rate_limit::LONGEST_SLEEP))?;
+            self.live.keep_alive()?;
+        }
         Ok(())
     }
 
@@ -184,7 +231,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         // A remote call is divided into requests further on, several of them at once.
         let is_local = self.model.is_local();
         let texts = if is_local { TEXTS } else { usize::MAX };
-        let lasting = match *self.tokens_per_second {
+        let lasting = match self.pace.tokens_per_second {
             _ if !is_local => usize::MAX,
             None => FIRST_TOKENS,
             Some(speed) => FIRST_TOKENS.max((speed * CALL.as_secs_f64()) as usize),

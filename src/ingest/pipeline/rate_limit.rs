@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-/// Longest sleep, so that a changed setting and an interrupt take effect soon.
-const LONGEST_SLEEP: Duration = Duration::from_millis(200);
+/// Longest sleep, so that a changed setting and an interrupt take effect soon, and the lease is kept.
+pub const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 
 /// Without shared memory each process keeps to the rate by itself.
 static OWN: AtomicI64 = AtomicI64::new(0);

@@ -132,13 +132,13 @@ impl TermStatistics {
         for position in rare {
             lists.push(RareLexeme::find(request, position)?);
         }
-        let (mut share, mut may_list, mut seen, mut visible) = (self.share, true, 0, 0);
+        let (mut passing_share, mut may_list, mut seen, mut visible) = (self.share, true, 0, 0);
         let mut is_first = !lists.is_empty();
         while is_first || lists.iter().any(RareLexeme::is_open) {
             interrupt::checkpoint()?;
             is_first = false;
             let asked: HashSet<i64> =
-                lists.iter().flat_map(|list| list.next(share)).copied().collect();
+                lists.iter().flat_map(|list| list.next(passing_share)).copied().collect();
             let asked: Vec<i64> = asked.into_iter().collect();
             let passed: HashSet<i64> = match &self.passing {
                 Some(passing) => {
@@ -149,15 +149,17 @@ impl TermStatistics {
             };
             (seen, visible) = (seen + asked.len(), visible + passed.len());
             for list in &mut lists {
-                list.look_at(share, &passed);
+                list.look_at(passing_share, &passed);
             }
-            share = share.min((visible as f64).max(0.5) / seen.max(1) as f64);
-            let left: f64 = lists.iter().map(|list| list.expected(share)).sum();
+            passing_share = passing_share.min((visible as f64).max(0.5) / seen.max(1) as f64);
+            let left: f64 = lists.iter().map(|list| list.expected(passing_share)).sum();
             if may_list && left > self.documents && self.documents <= MAX_LISTED as f64 {
                 may_list = false;
                 let must_match = strategy.must_match(request);
                 self.passing = Listing::find(request, must_match, MAX_LISTED, |_| true).passing;
-                share = if self.passing.is_some() { 1.0 / MAX_CHECKED as f64 } else { share };
+                if self.passing.is_some() {
+                    passing_share = 1.0 / MAX_CHECKED as f64;
+                }
             }
         }
         for list in lists {

@@ -3,9 +3,19 @@ use super::block::Block;
 use super::impact::{FREQUENCIES, Impacts, LENGTHS};
 use super::list::Blocks;
 use super::search::List;
-use super::top_k::Work;
 use super::{Lists, Posting};
 use crate::Result;
+
+/// What a search did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Parts of long lists that were read.
+    pub parts: u64,
+    /// Blocks that were unpacked.
+    pub blocks: u64,
+    /// Postings unpacked.
+    pub postings: u64,
+}
 
 /// Ids of a window: its scores stay in the processor's first cache.
 pub const WINDOW: usize = 2_048;

@@ -4,7 +4,7 @@
 //! blocks hold none of the best (block-max indexes, Ding and Suel 2011), and which lists cannot lift a chunk among them by
 //! themselves: those are looked up only for chunks that the others give (`MaxScore`, Turtle and Flood 1995).
 use super::impact::{Impacts, weight};
-use super::scan::{Scan, WINDOW, Window};
+use super::scan::{Scan, WINDOW, Window, Work};
 use super::search::{Deleted, Looked, Terms, each_of};
 use super::{Checkpoint, Lists, Posting};
 use crate::Result;
@@ -45,17 +45,6 @@ pub struct Found {
     pub work: Work,
     /// Whether there was budget enough: otherwise better chunks may be missing.
     pub is_complete: bool,
-}
-
-/// What a search did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Parts of long lists that were read.
-    pub parts: u64,
-    /// Blocks that were unpacked.
-    pub blocks: u64,
-    /// Postings unpacked.
-    pub postings: u64,
 }
 
 /// A chunk and its score.

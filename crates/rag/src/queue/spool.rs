@@ -41,7 +41,7 @@ impl Spool {
     /// Keeps an embedded chunk.
     pub fn put(&mut self, embedded: &Embedded) -> Result<SpoolHandle> {
         let handle = SpoolHandle {
-            offset: self.flushed + self.memory.len() as u64,
+            offset: self.size(),
             dimensions: embedded.vector.len(),
             bits: embedded.bits.as_ref().map(Vec::len),
         };
@@ -51,6 +51,11 @@ impl Spool {
             self.flush()?;
         }
         Ok(handle)
+    }
+
+    /// Bytes in it.
+    pub fn size(&self) -> u64 {
+        self.flushed + self.memory.len() as u64
     }
 
     /// The embedded chunk of a handle, which this spool returned.

@@ -4,7 +4,7 @@ use super::cancel::Cancel;
 use super::client::Client;
 use super::failure::CallFailure;
 use super::failure_kind::{FailureKind, Size};
-use super::fault::{Blame, Fault, Sender, find_fault};
+use super::fault::{Blame, Fault, Refusal, Sender, find_fault};
 use super::pace::now;
 use crate::model::Checkpoint;
 use crate::model::watch::run_watched;
@@ -47,6 +47,8 @@ struct FanOut<'a, T, S, P> {
     /// Sends a harmless text; `None` where the first failure ends the call.
     probe: Option<P>,
     cancel: Cancel,
+    /// Held while it is looked for what is refused.
+    search: Mutex<()>,
     shared: Mutex<CallProgress<T>>,
 }
 
@@ -97,7 +99,18 @@ fn run<T: Send>(
     let shared = Mutex::new(CallProgress { pending: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
     let unsuspected = counts.len() - suspects;
-    let job = FanOut { client, counts, unsuspected, overhead_tokens, send, probe, cancel, shared };
+    let search = Mutex::default();
+    let job = FanOut {
+        client,
+        counts,
+        unsuspected,
+        overhead_tokens,
+        send,
+        probe,
+        cancel,
+        search,
+        shared,
+    };
     if !counts.is_empty() {
         let alone = (unsuspected..counts.len()).map(|text| text..text + 1);
         job.lock().pending = job.requests(0..unsuspected).into_iter().chain(alone).collect();
@@ -123,7 +136,9 @@ where
     /// Sends the pending ranges, on as many threads as the model takes requests at once.
     fn send_all(&self) {
         // If no request succeeds, one shows that as well as many.
-        if self.isolates_failures() && !self.client.pace().has_succeeded_lately(now()) {
+        let pace = self.client.pace();
+        let is_doubtful = pace.was_refused() || !pace.has_succeeded_lately(now());
+        if self.isolates_failures() && is_doubtful {
             self.send_next();
         }
         let pending = self.lock().pending.len();
@@ -152,6 +167,9 @@ where
         let Err(mut failure) = self.send(range.clone(), retry) else { return true };
         // It failed in an earlier attempt, too.
         failure.times += u32::from(range.start >= self.unsuspected);
+        // If all are refused, one search shows that as well as one on each thread.
+        let is_refused = matches!(failure.kind, FailureKind::Refused | FailureKind::Unusable);
+        let _alone = is_refused.then(|| self.search.lock().unwrap_or_else(PoisonError::into_inner));
         let is_large = matches!(failure.kind, FailureKind::TooLarge(_) | FailureKind::Exhausted(_));
         let ended = if self.isolates_failures() || is_large && range.len() > 1 {
             find_fault(&mut search, range, failure)
@@ -181,8 +199,8 @@ where
     }
 
     fn send(&self, texts: Range<usize>, retry: RetryPolicy) -> Result<(), CallFailure> {
-        if let Some(fault) = &self.lock().parts.fault {
-            return Err(CallFailure::new(FailureKind::Model, fault.error.clone()));
+        if let Some(ended) = self.ended() {
+            return Err(ended);
         }
         let results = (self.send)(texts.clone(), retry, &self.cancel)?;
         let mut shared = self.lock();
@@ -191,6 +209,13 @@ where
             *place = Some(result);
         }
         Ok(())
+    }
+
+    /// The failure that has ended the call, if one has.
+    fn ended(&self) -> Option<CallFailure> {
+        let shared = self.lock();
+        let fault = shared.parts.fault.as_ref()?;
+        Some(CallFailure::new(FailureKind::Model, fault.error.clone()))
     }
 
     /// Divides texts into requests that keep the limits and have sizes that work as far as is known.
@@ -231,6 +256,9 @@ where
     }
 
     fn probe(&mut self) -> Result<(), CallFailure> {
+        if let Some(ended) = self.job.ended() {
+            return Err(ended);
+        }
         match &self.job.probe {
             Some(probe) => probe(&self.job.cancel),
             None => Err(CallFailure::new(FailureKind::Refused, Error::cancelled())),
@@ -261,7 +289,11 @@ where
         blames_size
     }
 
-    fn may_be_accident(&mut self) -> bool {
+    fn was_refused(&self) -> bool {
+        self.job.client.pace().was_refused()
+    }
+
+    fn note_refusal(&mut self) -> Refusal {
         self.job.client.pace().note_refusal(now())
     }
 

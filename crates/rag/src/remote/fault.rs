@@ -64,6 +64,17 @@ pub(super) enum Step {
     End(Blame),
 }
 
+/// What a refusal of both a text and the probe shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing yet: requests succeeded just before, and it is the first.
+    Accident,
+    /// The model is at fault if the probe is refused once more: requests succeeded not long before.
+    Again,
+    /// The model is at fault.
+    Certain,
+}
+
 /// Sizes that are tried before it is doubted that a request of any succeeds.
 const MAX_SIZE_TRIES: u32 = 4;
 
@@ -126,8 +137,10 @@ pub(super) trait Sender {
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
     fn blames_size(&mut self, kind: FailureKind) -> bool;
-    /// Whether a refusal of both a text and the probe may be an accident, since requests succeeded just before.
-    fn may_be_accident(&mut self) -> bool;
+    /// Whether a text and the probe were both refused, and nothing succeeded since.
+    fn was_refused(&self) -> bool;
+    /// Notes that a text and the probe were both refused, and says how much that shows.
+    fn note_refusal(&mut self) -> Refusal;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
@@ -191,7 +204,12 @@ impl<S: Sender> FaultSearch<'_, S> {
         let failures = failures.max(failure.times);
         let evidence = Evidence { texts: texts.len(), others: self.others, failures };
         match decide(failure.kind, evidence) {
-            Step::Halve => self.halve(texts, failures),
+            Step::Halve => {
+                if self.others.is_none() && self.sender.was_refused() {
+                    self.probe(&failure)?;
+                }
+                self.halve(texts, failures)
+            }
             Step::Divide(size) => {
                 let found = self.divide(texts, failures)?;
                 self.learn(failure.kind, size, &found);
@@ -212,14 +230,27 @@ impl<S: Sender> FaultSearch<'_, S> {
 
     /// Sees whether anything succeeds. An error says why not, in the words of the first failure.
     fn probe(&mut self, failure: &CallFailure) -> Result<(), Fault> {
-        let Err(failed) = self.sender.probe() else {
+        let Err(mut failed) = self.sender.probe() else {
             self.others = Some(true);
             return Ok(());
         };
         let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
-        let Step::End(blame) = decide(failed.kind, evidence) else { return Ok(()) };
-        let is_refusal = blame == Blame::Model && !failed.kind.is_general();
-        let blame = if is_refusal && self.sender.may_be_accident() { Blame::Outage } else { blame };
+        let Step::End(mut blame) = decide(failed.kind, evidence) else { return Ok(()) };
+        if blame == Blame::Model && !failed.kind.is_general() {
+            match self.sender.note_refusal() {
+                Refusal::Accident => blame = Blame::Outage,
+                Refusal::Again => {
+                    let Err(again) = self.sender.probe() else {
+                        self.others = Some(true);
+                        return Ok(());
+                    };
+                    failed = again;
+                    let Step::End(next) = decide(failed.kind, evidence) else { return Ok(()) };
+                    blame = next;
+                }
+                Refusal::Certain => {}
+            }
+        }
         // A failure of another kind is no reason for what the probe's is blamed on.
         let is_same = decide(failure.kind, evidence) == Step::End(blame);
         let is_probes = failed.kind.is_general() || !is_same && blame == Blame::Model;

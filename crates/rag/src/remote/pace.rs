@@ -5,6 +5,7 @@
 //! processes needs no lock, and a process that dies leaves nothing behind but one unused turn.
 use super::adapt::Adapted;
 use super::failure_kind::Size;
+use super::fault::Refusal;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +15,10 @@ const MINUTE_NANOS: u64 = 60_000_000_000;
 
 /// Most nanoseconds that a reservation lies ahead; a moment beyond is damaged, or of another boot.
 const MAX_AHEAD: u64 = 60 * MINUTE_NANOS;
+/// Requests of the learnt size after which a larger one is tried.
+const REQUESTS_TO_GROW: u64 = 100;
+/// Beyond this, learnt sizes grow no more.
+const LARGEST: u64 = 1 << 32;
 
 /// When the next request may leave. Moments are nanoseconds of [`now`]; all zero is an unused pace.
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ pub struct Pace {
     unexplained_texts: AtomicU64,
     /// How often both a text and the probe were refused since a request last succeeded.
     refusals: AtomicU64,
+    /// Requests of the learnt size that succeeded since it was learnt.
+    at_limit: AtomicU64,
 }
 
 /// Limits of a model that its responses revealed.
@@ -150,6 +157,24 @@ impl Pace {
         if most.fetch_update(Relaxed, Relaxed, smaller).is_ok() {
             self.has_unsaved.store(1, Relaxed);
         }
+        self.at_limit.store(0, Relaxed);
+    }
+
+    /// After so many requests of the learnt size, twice the size is tried: an accident, or a lack of memory that has passed, must not
+    /// make requests small for ever. Where the limit is a real one, that costs one request in so many.
+    fn grow(&self, texts: u64, tokens: u64) {
+        let is_full = |most: &AtomicU64, size: u64| (1..=size).contains(&most.load(Relaxed));
+        let full = [is_full(&self.max_texts, texts), is_full(&self.max_tokens, 2 * tokens)];
+        if full == [false; 2] || self.at_limit.fetch_add(1, Relaxed) + 1 < REQUESTS_TO_GROW {
+            return;
+        }
+        let limits = [&self.max_texts, &self.max_tokens].into_iter().zip(full);
+        for (most, _) in limits.filter(|(_, is_full)| *is_full) {
+            let twice = |most: u64| Some(most * 2).filter(|most| *most < LARGEST);
+            let _ = most.fetch_update(Relaxed, Relaxed, twice);
+        }
+        self.at_limit.store(0, Relaxed);
+        self.has_unsaved.store(1, Relaxed);
     }
 
     /// Notes that the provider answers requests one after the other.
@@ -170,6 +195,7 @@ impl Pace {
     pub(super) fn note_success(&self, now: u64, texts: usize, tokens: usize, took: Duration) {
         self.last_success.store(now, Relaxed);
         self.refusals.store(0, Relaxed);
+        self.grow(texts as u64, tokens as u64);
         if texts < 2 {
             return; // One text shows the provider's latency, not its throughput.
         }
@@ -185,10 +211,20 @@ impl Pace {
         self.unexplained_texts.swap(texts as u64, Relaxed) > 0
     }
 
-    /// Notes that both a text and the probe were refused. Returns whether that may be an accident: the first time since a request
-    /// succeeded, in the last minute.
-    pub(super) fn note_refusal(&self, now: u64) -> bool {
-        self.refusals.fetch_add(1, Relaxed) == 0 && self.has_succeeded_lately(now)
+    /// Notes that a text and a harmless one were both refused, and says how much that shows where a request succeeded in the last
+    /// minute, or did not.
+    pub(super) fn note_refusal(&self, now: u64) -> Refusal {
+        let before = self.refusals.fetch_add(1, Relaxed);
+        match (self.has_succeeded_lately(now), before) {
+            (false, _) => Refusal::Certain,
+            (true, 0) => Refusal::Accident,
+            (true, _) => Refusal::Again,
+        }
+    }
+
+    /// Whether a text and a harmless one were both refused, and no request succeeded since.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refusals.load(Relaxed) > 0
     }
 
     /// Whether a request succeeded in the last minute.
@@ -332,6 +368,31 @@ mod tests {
         assert!(!pace.note_unexplained(32) && pace.note_unexplained(32));
         pace.note_success(2 * SECOND, 32, 200, Duration::from_secs(2));
         assert!(!pace.note_unexplained(32));
+    }
+
+    #[test]
+    fn a_size_that_works_many_times_grows() {
+        let pace = Pace::default();
+        let succeed = |texts, tokens| pace.note_success(SECOND, texts, tokens, Duration::ZERO);
+        pace.learn_size(Size::Texts, 1, 10);
+        pace.learn_size(Size::Tokens, 20, 4000);
+        let sizes = || (pace.learnt().texts, pace.learnt().tokens);
+        for (texts, tokens, expected) in [
+            (1, 10, (Some(2), Some(4000))),
+            // Smaller requests show nothing of larger ones.
+            (1, 10, (Some(2), Some(4000))),
+            (2, 1990, (Some(4), Some(4000))),
+            (1, 2000, (Some(4), Some(8000))),
+        ] {
+            (1..REQUESTS_TO_GROW).for_each(|_| succeed(texts, tokens));
+            succeed(texts, tokens);
+            assert_eq!(sizes(), expected);
+        }
+        (1..REQUESTS_TO_GROW).for_each(|_| succeed(4, 10));
+        pace.learn_size(Size::Texts, 3, 10);
+        succeed(4, 10);
+        assert_eq!(sizes(), (Some(3), Some(8000)), "it begins anew");
+        assert!(pace.take_learnt().is_some());
     }
 
     #[test]

@@ -85,8 +85,11 @@ impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
     fn blames_size(&mut self, kind: FailureKind) -> bool {
         kind != FailureKind::Failed
     }
-    fn may_be_accident(&mut self) -> bool {
-        std::mem::take(&mut self.has_worked)
+    fn was_refused(&self) -> bool {
+        false
+    }
+    fn note_refusal(&mut self) -> Refusal {
+        if std::mem::take(&mut self.has_worked) { Refusal::Accident } else { Refusal::Certain }
     }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.blame);
@@ -363,4 +366,54 @@ fn a_provider_that_fails_at_random_has_no_text_given_up() {
         more += u32::from(attempts > 1);
     }
     assert!(more > 100, "{more} were attempted more than once");
+}
+
+/// What the reference says of a step.
+fn in_words(step: Step) -> String {
+    match step {
+        Step::Halve => "halve".to_owned(),
+        Step::Divide(_) => "divide".to_owned(),
+        Step::Probe => "probe".to_owned(),
+        Step::Repeat => "repeat".to_owned(),
+        Step::End(Blame::Text) => "the text".to_owned(),
+        Step::End(Blame::Doubtful { attempts }) => format!("the text, after {attempts} attempts"),
+        Step::End(Blame::Model) => "the model".to_owned(),
+        Step::End(Blame::Outage) => "an outage".to_owned(),
+        Step::End(Blame::RateLimited) => "wait".to_owned(),
+    }
+}
+
+#[test]
+fn the_reference_has_the_same_table() {
+    let reference = include_str!("../../../../../docs/reference/remote.md");
+    for (name, kind) in [
+        ("general", FailureKind::Model),
+        ("pace", FailureKind::RateLimited),
+        ("refused", FailureKind::Refused),
+        ("unusable", FailureKind::Unusable),
+        ("failed", FailureKind::Failed),
+        ("network", FailureKind::Outage),
+        ("too large", FailureKind::TooLarge(Size::Tokens)),
+        ("too large", FailureKind::TooLarge(Size::Texts)),
+        ("exhausted", FailureKind::Exhausted(Size::Tokens)),
+        ("exhausted", FailureKind::Exhausted(Size::Texts)),
+        ("slow", FailureKind::Slow),
+    ] {
+        let step =
+            |texts, others, failures| in_words(decide(kind, Evidence { texts, others, failures }));
+        let several = match step(64, None, 1) {
+            probe if probe == "probe" => format!("probe, then {}", step(64, Some(true), 1)),
+            other => other,
+        };
+        // A refusal of several that others have succeeded beside is dealt with in the same way.
+        assert!(several.ends_with(&step(64, Some(true), 1)), "{name}");
+        let first = step(1, Some(true), 1);
+        let succeed = if first == "repeat" { step(1, Some(true), 2) } else { first };
+        let succeed = if kind.is_general() { String::new() } else { succeed };
+        let expected = [several, step(1, None, 1), succeed, step(1, Some(false), 1)];
+        let start = format!("| *{name}*:");
+        let row = reference.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
+        let cells: Vec<&str> = row.split('|').map(str::trim).skip(2).take(4).collect();
+        assert_eq!(cells, expected, "{name}");
+    }
 }
