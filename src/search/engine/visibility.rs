@@ -139,14 +139,16 @@ impl Listing {
             ("chunks", &request.resolved.tables.chunks),
             ("keys_equal", &collection.keys_equal("s", "c")),
             ("condition", request.filter.sql().unwrap_or("true")),
-            ("most", &(most + 1).to_string()),
         ];
         let sql = fill(statement!("search/allow_list"), &parts);
         let key = (sql.clone(), format!("{:?}", request.options.filter_text), current_user());
         if let Some(expected) = expected_before(&key).filter(|expected| !is_worth(*expected)) {
             return Self { passing: None, expected, at_least: 0.0 };
         }
-        let arguments = request.arguments(|own| own[2] = tsquery(must_match));
+        let arguments = request.arguments(|own| {
+            own[1] = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1).into();
+            own[2] = tsquery(must_match);
+        });
         let _settings = search_settings(request.options.depth, &request.resolved.generation);
         let mut expected = 0.0;
         let is_worth = |rows| {
