@@ -149,8 +149,8 @@ load() {
     sql -c 'CREATE EXTENSION IF NOT EXISTS pg_prewarm' 2>/dev/null && sql -c "SELECT sum(pg_prewarm(oid)) FROM pg_class WHERE relname ~ '^$2(_g\d+_.*)?\$' AND relkind IN ('r', 'i')" >/dev/null || true
 }
 
-# zipf WORDS LOWEST: SQL for a word, the commonest only where LOWEST is 0.
-zipf='CASE kind WHEN '"'eight'"' THEN '"'w' || i"' ELSE '"'w'"' || floor(power(CASE kind WHEN '"'common'"' THEN 50 ELSE 20000 END, random()))::int END'
+# A word as common as words are.
+zipf="CASE kind WHEN 'eight' THEN 'w' || i ELSE 'w' || floor(power(CASE kind WHEN 'common' THEN 50 ELSE 20000 END, random()))::int END"
 for share in "${SHARES[@]}"; do
     sql -c "DROP ROLE IF EXISTS lexical_$share" -c "CREATE ROLE lexical_$share LOGIN" 2>/dev/null
 done
@@ -216,7 +216,7 @@ weigh manual
 sql -c "CREATE TABLE lexical_word AS SELECT row_number() OVER (ORDER BY random())::int AS n, lexeme FROM lexical_term WHERE lexeme ~ '^[a-z]{3,}\$' AND to_tsvector('english', lexeme)::text = quote_literal(lexeme) || ':1'" \
     -c 'CREATE TABLE lexical_common AS SELECT row_number() OVER (ORDER BY count(*) DESC)::int AS n, lexeme FROM lexical_word GROUP BY lexeme' \
     -c 'CREATE INDEX ON lexical_word (n)' -c 'CREATE INDEX ON lexical_common (n)' -c 'ANALYZE lexical_word, lexical_common'
-questions "CASE kind WHEN 'eight' THEN (SELECT lexeme FROM lexical_common c WHERE c.n = i) WHEN 'common' THEN (SELECT lexeme FROM lexical_common c WHERE c.n = 1 + (floor(50 * random())::int + i) % 50)
+questions "CASE kind WHEN 'eight' THEN (SELECT lexeme FROM lexical_common c WHERE c.n = i) WHEN 'common' THEN (ARRAY(SELECT lexeme FROM lexical_common WHERE n <= 50))[1 + floor(50 * random())::int + 0 * i]
            ELSE (SELECT lexeme FROM lexical_word w WHERE w.n = 1 + (7919 * k.words + 104729 * i::bigint + 15485863 * n::bigint) % (SELECT max(n) FROM lexical_word)) END"
 what="manual, $(sql -c "SELECT count(*) FROM $(active manual chunks)") chunks"
 figure "$what: index of words, bytes a chunk" "$(index_size manual)" "<= 500"

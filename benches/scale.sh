@@ -73,36 +73,6 @@ bar() {
     esac
 }
 
-# best SIZE: share of the ten best chunks by BM25 over all chunks with exact counts that the lexical leg finds, or others as
-# good. All chunks have the same length, so that it does not count.
-best() {
-    local chunks
-    chunks=$(sql -c "SELECT g.chunks FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = 'scale_$1'")
-    sql <<SQL
-SET client_min_messages = warning;
-SET work_mem = '256MB';
-DROP TABLE IF EXISTS scale_term, scale_weight;
-CREATE UNLOGGED TABLE scale_term AS
-  SELECT chunk_id, lexeme, cardinality(positions) AS tf FROM $chunks, unnest(lexemes);
-CREATE INDEX ON scale_term (lexeme) INCLUDE (chunk_id, tf);
-CREATE TABLE scale_weight AS SELECT lexeme, ln(1 + ($1 - count(*) + 0.5) / (count(*) + 0.5)) AS idf FROM scale_term GROUP BY lexeme;
-VACUUM ANALYZE scale_term, scale_weight;
-WITH asked AS MATERIALIZED (
-  SELECT n, regexp_replace(question, ' q\d+$', '') AS question FROM scale_question WHERE n <= 50
-), found AS MATERIALIZED (
-  SELECT n, s.chunk_id FROM asked, rag_search('scale_$1', question, 10, dense_weight => 0, rerank => false) s
-), score AS MATERIALIZED (
-  SELECT n, chunk_id, sum(idf * tf * 1.9 / (tf + 0.9)) AS score
-    FROM (SELECT DISTINCT n, unnest(string_to_array(question, ' ')) AS lexeme FROM asked) l JOIN scale_weight USING (lexeme) JOIN scale_term USING (lexeme)
-   GROUP BY n, chunk_id
-), tenth AS (
-  SELECT n, (array_agg(score ORDER BY score DESC))[least(10, count(*))] AS score, least(10, count(*)) AS count FROM score GROUP BY n
-)
-SELECT round(sum((SELECT count(*) FROM found f JOIN score s USING (n, chunk_id) WHERE f.n = t.n AND s.score >= t.score - 1e-6)) / sum(count), 3) FROM tenth t;
-DROP TABLE scale_term, scale_weight;
-SQL
-}
-
 # load SIZE: a collection, and what it takes to make one.
 load() {
     local size=$1 collection=scale_$1 started seconds index
@@ -163,7 +133,6 @@ report "tenant of 0.1 %" tenant 100 -U scale_tenant
 report "the commonest words alone" common 100
 report "rag_search, question new" new 100
 for size in "${SIZES[@]}"; do
-    figure "$size chunks: the ten best by exact BM25, share that the lexical leg finds" "$(best "$size")" ""
     sql -c "DROP INDEX $(vector_index "$size")"
 done
 ask

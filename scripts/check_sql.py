@@ -21,7 +21,7 @@ CALLER = re.compile(r"\bas (the|a) caller\b|\bPart of search_lexical\.sql\b")
 PLACEHOLDERS = {
     "dense": "SELECT 1", "lexical": "SELECT 1", "join_bits": "", "elements": "", "vector": "p", "schema": "p",
     "conditions": "true", "condition": "true", "visible": "true", "keys_equal": "true", "same_document": "true",
-    "limit": "1", "count": "1", "depth": "1", "most": "1", "matches": "true", "from": "p.p c",
+    "limit": "1", "count": "1", "depth": "1", "most": "1", "from": "p.p c",
 }
 QUALIFIED = "OPERATOR(pg_catalog.=)"
 

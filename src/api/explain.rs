@@ -27,7 +27,8 @@ CREATE FUNCTION @extschema@.rag_explain(
     rerank_weight float8 = 2,
     per_document int = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0
+    expand int = 0,
+    syntax text = 'words'
 ) RETURNS TABLE (
     rank int,
     chunk_id bigint,
@@ -119,7 +120,8 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     rerank_weight float8 = 2,
     per_document int = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0
+    expand int = 0,
+    syntax text = 'words'
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["catalog"])]

@@ -37,7 +37,8 @@ CREATE FUNCTION @extschema@.rag_search(
     rerank_weight float8 = 2,
     per_document int = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0
+    expand int = 0,
+    syntax text = 'words'
 ) RETURNS TABLE (
     chunk_id bigint,
     document_key jsonb,

@@ -1,4 +1,5 @@
 //! Tells every backend that a collection or a generation changed: searches keep what they looked up of both until then.
+#![allow(clippy::cast_ptr_alignment)] // PostgreSQL aligns what it allocates for any type
 #![allow(unsafe_code)] // reads trigger data, which pgrx does not wrap
 
 use crate::sys::error::raise;

@@ -103,12 +103,10 @@ impl Lists for SegmentLists {
         }
     }
 
-    fn part(&self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
+    fn part(&self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
         match self {
-            Self::Inline(lists) => lists.part(lexeme, part),
-            Self::Stored { segment, rows } => {
-                Ok(rows.exact(*segment, part, lexeme).map(Cow::Owned))
-            }
+            Self::Inline(lists) => lists.part(part),
+            Self::Stored { segment, rows } => Ok(rows.part(*segment, part).map(Cow::Owned)),
         }
     }
 }
@@ -131,6 +129,11 @@ impl PostingRows {
         let mut scan = self.groups.borrow_mut();
         scan.seek(&[KeyValue::Int(segment), GROUPS, KeyValue::UpTo(lexeme)]);
         scan.last_row()?.bytes(self.data)
+    }
+
+    /// A part of a long list: its row has the empty lexeme.
+    fn part(&self, segment: i32, part: u32) -> Option<Vec<u8>> {
+        self.exact(segment, part, "")
     }
 
     /// The row of this very key.
@@ -174,12 +177,10 @@ impl Source for SegmentSource {
         }
     }
 
-    fn part(&mut self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
+    fn part(&mut self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
         match self {
-            Self::Inline(lists) => Source::part(lists, lexeme, part),
-            Self::Stored { segment, rows, .. } => {
-                Ok(rows.exact(*segment, part, lexeme).map(Cow::Owned))
-            }
+            Self::Inline(lists) => Source::part(lists, part),
+            Self::Stored { segment, rows, .. } => Ok(rows.part(*segment, part).map(Cow::Owned)),
         }
     }
 }

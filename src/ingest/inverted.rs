@@ -58,7 +58,10 @@ pub fn store(target: &Target, builder: Builder, is_deletion: bool) -> Result<()>
     }
     let segment = insert_segment(target, is_deletion, chunks, length, None);
     let mut rows = PostingRows::new(target, segment);
-    builder.finish_rows(&mut |lexeme, part, data| rows.push(lexeme, part, data))?;
+    builder.finish_rows(&mut |lexeme, part, data| {
+        rows.push(lexeme, part, data);
+        Ok(())
+    })?;
     rows.flush();
     Ok(())
 }
@@ -95,14 +98,13 @@ impl PostingRows {
         Self { sql, segment, parts: Vec::new(), lexemes: Vec::new(), data: Vec::new() }
     }
 
-    fn push(&mut self, lexeme: &str, part: u32, data: &[u8]) -> Result<()> {
+    fn push(&mut self, lexeme: &str, part: u32, data: &[u8]) {
         self.parts.push(part.cast_signed());
         self.lexemes.push(lexeme.to_owned());
         self.data.push(data.to_vec());
         if self.parts.len() >= ROWS {
             self.flush();
         }
-        Ok(())
     }
 
     fn flush(&mut self) {

@@ -1,5 +1,6 @@
 //! Options of a search.
 use rag::rerank::MAX_SIM_WEIGHT;
+use rag::search::Syntax;
 use rag::search::filter::Filter;
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ pub const MAX_CANDIDATES: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Options {
     pub top_k: usize,
+    /// What the text may ask for beside its words.
+    pub syntax: Syntax,
     /// Condition on documents and chunks.
     pub filter: Option<Filter>,
     /// The condition as the caller wrote it.
@@ -43,6 +46,7 @@ impl Options {
     pub fn top(top_k: usize) -> Self {
         Self {
             top_k,
+            syntax: Syntax::Words,
             filter: None,
             filter_text: None,
             rerank: true,

@@ -141,6 +141,7 @@ fn options(options: &Options) -> Value {
     differing("rerank_weight", options.rerank_weight.into(), default.rerank_weight.into());
     differing("per_document", options.per_document.into(), Value::Null);
     differing("near_duplicate", options.near_duplicate.into(), Value::Null);
+    differing("syntax", options.syntax.name().into(), default.syntax.name().into());
     differing("expand", options.expand.into(), default.expand.into());
     Value::Object(object)
 }

@@ -5,8 +5,8 @@ use crate::models::embedder::Embedder;
 use crate::models::question_cache as cache;
 use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding, Purpose};
-use rag::search::Query;
 use rag::search::question_cache;
+use rag::search::{Query, Syntax};
 use rag::{Error, Result};
 use std::collections::BTreeSet;
 
@@ -31,8 +31,8 @@ pub struct Question {
 
 impl Question {
     /// Parses `text`; any text is fine.
-    pub fn read(text: &str, config: Config) -> Self {
-        let query = Query::parse(text);
+    pub fn read(text: &str, syntax: Syntax, config: Config) -> Self {
+        let query = Query::parse(text, syntax);
         let conditions = |words: &[String], prefix: &str| -> Vec<String> {
             let found = words.iter().filter_map(|words| config.phrase(words));
             found.map(|found| format!("{prefix}({found})")).collect()
@@ -44,7 +44,7 @@ impl Question {
         let is_all =
             |words: &&String| config.phrase(words).is_some_and(|phrase| !phrase.contains(" | "));
         let phrases = query.phrases.iter().filter(is_all);
-        let phrase_lexemes = phrases.flat_map(|words| config.lexemes(words)).collect();
+        let phrase_lexemes = phrases.flat_map(|words| config.phrase_lexemes(words)).collect();
         all.extend(excluded.iter().cloned());
         let joined = |parts: &[String]| (!parts.is_empty()).then(|| parts.join(" & "));
         Self {

@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 use rag::model::storable::storable;
 use rag::{Error, Result};
 
-mod lookup;
+pub mod lookup;
 use lookup::{LookedUp, changes};
 
 /// A collection and its generation to search, whose tables stay until the transaction ends.

@@ -3,7 +3,7 @@ use crate::sys::error::SqlError;
 use crate::sys::limit;
 use crate::sys::text_search::Config;
 use pgrx::prelude::*;
-use rag::search::script::for_documents;
+use rag::search::analysis::for_documents;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.search_text(config regconfig, content text) RETURNS text
@@ -13,7 +13,7 @@ COMMENT ON FUNCTION rag.search_text IS 'a text as chunks are indexed for full te
 fn search_text(config: pg_sys::Oid, content: &str) -> Result<String, SqlError> {
     limit::text(content)?;
     Ok(if Config::of(config).is_parted_by_spaces() {
-        for_documents(content).into_owned()
+        for_documents(content)
     } else {
         content.to_owned()
     })

@@ -36,16 +36,16 @@ impl KeyType {
     }
 
     fn family(self) -> pg_sys::Oid {
-        pg_sys::Oid::from(match self {
+        match self {
             Self::Int => pg_sys::INTEGER_BTREE_FAM_OID,
             Self::Text => pg_sys::TEXT_BTREE_FAM_OID,
-        })
+        }
     }
 
     fn collation(self) -> pg_sys::Oid {
         match self {
             Self::Int => pg_sys::InvalidOid,
-            Self::Text => pg_sys::Oid::from(pg_sys::C_COLLATION_OID),
+            Self::Text => pg_sys::C_COLLATION_OID,
         }
     }
 }
@@ -246,7 +246,7 @@ unsafe fn is_over(
     unsafe {
         let definition = &*(*index).rd_index;
         let is_of_all = pg_sys::RelationGetIndexPredicate(index).is_null();
-        let is_btree = (*(*index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID);
+        let is_btree = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID;
         if !(is_btree && definition.indisvalid && is_of_all)
             || usize::try_from(definition.indnkeyatts) != Ok(key.len())
         {

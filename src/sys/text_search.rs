@@ -4,7 +4,7 @@
 use crate::sys::datum::tsvector::TsVector;
 use pgrx::datum::DatumWithOid;
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
-use rag::search::script::for_queries;
+use rag::search::analysis::{for_phrases, for_queries};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -37,14 +37,22 @@ impl Config {
         unsafe { (*pg_sys::lookup_ts_config_cache(self.0)).prsId == DEFAULT_PARSER }
     }
 
-    /// A text to look for, in the pieces that [`rag::search::script`] parts it into.
-    fn pieces(self, text: &str) -> Cow<'_, str> {
-        if self.is_parted_by_spaces() { for_queries(text) } else { Cow::Borrowed(text) }
+    /// A text as [`rag::search::analysis`] has it, unless a parser of another kind does that work.
+    fn analysed(self, text: &str, analysis: fn(&str) -> String) -> Cow<'_, str> {
+        if self.is_parted_by_spaces() { analysis(text).into() } else { text.into() }
     }
 
-    /// The distinct lexemes of `text`, which is to be looked for, in ascending order of their bytes.
+    /// The distinct lexemes of `text`, any of which is to be looked for, in ascending order of their bytes.
     pub fn lexemes(self, text: &str) -> BTreeSet<String> {
-        let text = &*self.pieces(text);
+        self.lexemes_of(&self.analysed(text, for_queries))
+    }
+
+    /// The distinct lexemes of `text`, all of which are to be looked for as they stand.
+    pub fn phrase_lexemes(self, text: &str) -> BTreeSet<String> {
+        self.lexemes_of(&self.analysed(text, for_phrases))
+    }
+
+    fn lexemes_of(self, text: &str) -> BTreeSet<String> {
         // SAFETY: to_tsvector takes a configuration and a text, and returns a tsvector of this
         // memory context, which is read before anything can free it.
         let vector = unsafe {
@@ -60,10 +68,10 @@ impl Config {
     /// of them means anything.
     pub fn phrase(self, words: &str) -> Option<String> {
         // Of stop words alone nothing would be left, and PostgreSQL would say so in a NOTICE.
-        if self.lexemes(words).is_empty() {
+        if self.phrase_lexemes(words).is_empty() {
             return None;
         }
-        let quoted = format!("\"{}\"", self.pieces(words).replace('"', " "));
+        let quoted = format!("\"{}\"", self.analysed(words, for_phrases).replace('"', " "));
         // SAFETY: takes a configuration and a text, returns a tsquery; tsqueryout takes that and
         // returns a C string of this memory context.
         let text = unsafe {

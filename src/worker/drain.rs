@@ -51,10 +51,9 @@ pub struct Drain {
     /// Why a generation is retried later; `rag_work()` raises it when the rest of the queue is drained.
     outage: Option<Failed>,
     conflicts: u32,
+    merges: Merges,
     /// What transactions that failed were to store.
     unstored: Unstored,
-    /// `None` before the first turn, which looks at all generations.
-    merges: Option<Merges>,
     /// When old log entries were last deleted.
     pruned: Option<Instant>,
 }
@@ -93,8 +92,8 @@ impl Drain {
             generations: HashMap::new(),
             outage: None,
             conflicts: 0,
+            merges: Merges::default(),
             unstored: Unstored::default(),
-            merges: None,
             pruned: None,
         }
     }
@@ -207,13 +206,11 @@ impl Drain {
         Ok(TurnEnd::Idle { ready_at, is_claimed })
     }
 
-    /// Merges segments of generations that had jobs at the last turn, all at the first; whether there are more to merge.
+    /// Merges segments of generations that had jobs at the last turn; whether there are more to merge.
     fn merge(&mut self, work: &[PendingWork]) -> Result<bool, Failed> {
-        let is_first = self.merges.is_none();
-        let merges = self.merges.get_or_insert_default();
-        let has_more = if is_first { false } else { merges.run(&self.host)? };
-        for work in work.iter().filter(|work| is_first || work.has_jobs()) {
-            merges.add(work.generation);
+        let has_more = self.merges.run(&self.host)?;
+        for work in work.iter().filter(|work| work.has_jobs()) {
+            self.merges.add(work.generation);
         }
         Ok(has_more)
     }

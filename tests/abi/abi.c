@@ -10,9 +10,7 @@
 #undef ENABLE_GSS
 #undef USE_OPENSSL
 
-#include "access/gin_private.h"
 #include "libpq/libpq.h"
-#include "storage/predicate.h"
 #include "tcop/tcopprot.h"
 #include "tsearch/ts_type.h"
 #include "utils/datum.h"
@@ -30,14 +28,6 @@ SAME(bool (Datum, Datum, bool, int), datum_image_eq);
 SAME(void (TimeoutId, int), enable_timeout_after);
 SAME(void (TimeoutId, bool), disable_timeout);
 SAME(void (int), die);
-
-/* crates/rag/src/search/gin.rs */
-StaticAssertDecl(SizeOfPageHeaderData == 24, "page header");
-StaticAssertDecl(sizeof(GinPageOpaqueData) == 8, "special space of a GIN page");
-StaticAssertDecl(GIN_DATA == 1 && GIN_LEAF == 1 << 1 && GIN_DELETED == 1 << 2 && GIN_COMPRESSED == 1 << 7, "flags of a GIN page");
-StaticAssertDecl(GIN_METAPAGE_BLKNO == 0 && GIN_ROOT_BLKNO == 1, "first blocks of a GIN index");
-StaticAssertDecl(GIN_TREE_POSTING == 0xffff && GIN_ITUP_COMPRESSED == 1U << 31, "posting lists of a GIN index");
-StaticAssertDecl(MaxHeapTuplesPerPage < 1 << 11, "offset numbers in a packed posting list");
 
 /* src/sys/datum/tsvector.rs */
 StaticAssertDecl(offsetof(TSVectorData, size) == 4 && offsetof(TSVectorData, entries) == 8, "tsvector");

@@ -15,7 +15,7 @@ INSERT INTO cities VALUES
 SELECT rag_create_collection('cities', 'cities', 'body', text_search_config => 'simple', format => 'plain');
 CALL rag_work('cities');
 CREATE FUNCTION found(query text) RETURNS int[] LANGUAGE sql AS $$
-    SELECT array_agg((document_key ->> 'id')::int) FROM rag_search('cities', query, 8, rerank => false, dense_weight => 0) $$;
+    SELECT array_agg((document_key ->> 'id')::int) FROM rag_search('cities', query, 8, rerank => false, dense_weight => 0, syntax => 'web') $$;
 SELECT query, found(query) FROM unnest(ARRAY['首都', '日本の首都', '京都', '寺院', '猫', '設定', 'postgresql', '设定', 'เมืองหลวง', 'เชียงใหม่', 'ประเทศไทย', '대한민국의', '수도', 'capital', '都', '犬 capital']) query;
 -- Phrases, and what must not occur.
 SELECT query, found(query) FROM unnest(ARRAY['"日本の首都"', '"首都日本" 寺院', '首都 -東京', '首都 -日本', '"PostgreSQLの設定"', 'ประเทศไทย -เชียงใหม่', '“神社” 京都']) query;

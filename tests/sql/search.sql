@@ -47,11 +47,11 @@ SELECT document_key, ranks -> 'dense' AS dense, ranks -> 'lexical' AS lexical FR
 SELECT document_key FROM rag_search('animals', 'a bird of the South Pole', 1, lexical_weight => 0, rerank => false);
 -- Phrases must occur, excluded words must not; a phrase nobody has is words.
 SELECT document_key FROM rag_search('animals', '"waggle dance"');
-SELECT document_key FROM rag_search('animals', 'egg -penguin', rerank => false) WHERE content ~ 'penguin|egg' ORDER BY 1;
-SELECT document_key FROM rag_search('animals', 'dance -"waggle dance"') WHERE content ~ 'dance';
+SELECT document_key FROM rag_search('animals', 'egg -penguin', rerank => false, syntax => 'web') WHERE content ~ 'penguin|egg' ORDER BY 1;
+SELECT document_key FROM rag_search('animals', 'dance -"waggle dance"', syntax => 'web') WHERE content ~ 'dance';
 SELECT document_key FROM rag_search('animals', '"dance of the honey bees"', 1);
 SET client_min_messages = notice;
-SELECT document_key FROM rag_search('animals', 'waggle "of the" -and', 1);
+SELECT document_key FROM rag_search('animals', 'waggle "of the" -and', 1, syntax => 'web');
 SET client_min_messages = warning;
 -- Any text is fine.
 SELECT text, (SELECT count(*) > 0 FROM rag_search('animals', text)) AS found

@@ -155,7 +155,9 @@ SELECT * FROM wrong('care');
 SET ROLE regress_care_reader;
 SELECT count(*) > 0 AS finds FROM rag_search('care', 'number');
 SELECT count(*) > 0 AS sees FROM care_chunks;
+\set VERBOSITY sqlstate
 SELECT count(*) FROM :segments;
+\set VERBOSITY default
 RESET ROLE;
 
 -- By the owner alone, and not of a collection that is not there.

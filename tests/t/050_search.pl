@@ -42,7 +42,7 @@ is($standby->safe_psql('postgres', q{SELECT status FROM rag_answer('docs', 'whic
 for my $call (
 	q{rag_embed('replication')}, q{rag_embed(ARRAY['replication', 'locks'])}, q{rag_chunk('One. Two.')}, q{rag_rerank('locks', ARRAY['locks', 'keys'])},
 	q{rag_answer('What is locked?', ARRAY['A row is locked.'])}, q{rag_search('docs', 'locks', filter => '{"tenant": "tenant_0"}')},
-	q{rag_search('docs', '"about locks" -vacuum', rerank => false)}, q{rag_explain('docs', 'locks')}, q{rag_explain_text('docs', 'locks')},
+	q{rag_search('docs', '"about locks" -vacuum', rerank => false, syntax => 'web')}, q{rag_explain('docs', 'locks')}, q{rag_explain_text('docs', 'locks')},
 	'rag.status', 'rag.dead_job', 'rag.model', 'docs_chunks')
 {
 	my $expected = $primary->safe_psql('postgres', "BEGIN READ ONLY; SELECT count(*) FROM $call; COMMIT");

@@ -104,7 +104,7 @@ $node->psql('postgres', "$stop SELECT count(*), min(place) FROM rag_search(" . $
 is("$out$notices", '100|10001', 'where what passes is not too much, it is compared after all');
 # A question that excludes words finds no chunk by the others here: only the dense leg can find those that pass.
 (my $excluding = $far->(50_000)) =~ s/LIMIT 1\)/LIMIT 1) || ' -zzqy'/;
-$excluding =~ s/lexical_weight => 0, //;
+$excluding =~ s/lexical_weight => 0/syntax => 'web'/;
 $node->psql('postgres', "$stop SELECT count(*), min(place) FROM rag_search($excluding) JOIN big ON id = (document_key ->> 'id')::int", stdout => \$out, stderr => \$notices);
 is("$out$notices", '100|10001', '... also where words are excluded');
 $node->psql('postgres', "$stop SELECT count(*) < 100 FROM rag_search(" . $far->(100_000) . ')', stdout => \$out, stderr => \$notices);
@@ -166,13 +166,13 @@ for my $user ('postgres', 'odd')
 {
 	my $leg = $node->safe_psql('postgres', "SET ROLE $user; SELECT regexp_replace(concat_ws(': ', l ->> 'access', l ->> 'wanted'), '_g\\d+_', '_gN_', 'g') FROM (SELECT search -> 'legs' -> 1 AS l FROM rag_explain('big', 'w1 w2', 5, rerank => false) LIMIT 1) s");
 	like($leg, qr/^$by_words: the best 100 by BM25 of 'w1' \| 'w2'$/, "$user: common words alone by the index");
-	like($node->safe_psql('postgres', "SET ROLE $user; SELECT rag_explain_text('big', 'w1 w2 nosuchword -w3', rerank => false)"),
+	like($node->safe_psql('postgres', "SET ROLE $user; SELECT rag_explain_text('big', 'w1 w2 nosuchword -w3', rerank => false, syntax => 'web')"),
 		qr/the best 100 by BM25 of 'nosuchword' \| 'w1' \| 'w2';/, '... where something must not be there, too');
 	for my $case ([ 'w1 w2 nosuchword', 20, q{content ~ '\\mw1\\M' AND content ~ '\\mw2\\M'} ], [ 'w3 w1 w2 nosuchword', 100, 'true' ],
 		[ 'w1 w2 nosuchword -w3', 20, q{content !~ '\\mw3\\M'} ], [ '"w1 w2" nosuchword', 20, q{content ~ '\\mw1 w2\\M'} ])
 	{
 		my ($query, $k, $condition) = @$case;
-		is($node->safe_psql('postgres', "SET ROLE $user; SELECT count(*), bool_and($condition) FROM rag_search('big', '$query', $k, dense_weight => 0, rerank => false)"), "$k|t", "$user: '$query'");
+		is($node->safe_psql('postgres', "SET ROLE $user; SELECT count(*), bool_and($condition) FROM rag_search('big', '$query', $k, dense_weight => 0, rerank => false, syntax => 'web')"), "$k|t", "$user: '$query'");
 	}
 	is($node->safe_psql('postgres', <<"SQL"), '20|9|9', "$user: common words fill up what a rare one leaves");
 SELECT word AS rare FROM (SELECT word, count(*) AS n FROM big, unnest(tsvector_to_array(to_tsvector('simple', body))) word WHERE half = 'odd' OR '$user' = 'postgres' GROUP BY word) w WHERE n = 9 ORDER BY word LIMIT 1 \\gset
@@ -226,7 +226,7 @@ LOAD 'auto_explain';
 SET auto_explain.log_nested_statements = on;
 SET auto_explain.log_min_duration = 0;
 SET ROLE $user;
-SELECT count(*) FROM rag_search('big', '$query', rerank => false);
+SELECT count(*) FROM rag_search('big', '$query', rerank => false, syntax => 'web');
 SQL
 			wait_for_log($node, qr/FROM rag_search\('big', '\Q$query\E'/, $offset);
 			my $log = slurp_file($node->logfile, $offset);

@@ -93,7 +93,7 @@ SQL
 	is($sql->(q{SELECT bool_and(content ~ 'about locks') FROM rag_search('notes', '"about locks" n5', 50)}), 't', 'holds');
 	is($ids->('"note n77"'), '77', 'a rare phrase');
 	is($used->('note "n77 is about"'), 'builtin', 'is beyond what an index gives that knows no phrases');
-	is($sql->(q{SELECT bool_or(content ~ 'locks') FROM rag_search('notes', 'week w5 -locks', 50)}), 'f', 'an excluded word');
+	is($sql->(q{SELECT bool_or(content ~ 'locks') FROM rag_search('notes', 'week w5 -locks', 50, syntax => 'web')}), 'f', 'an excluded word');
 	$sql->(q{BEGIN; DELETE FROM app.notes WHERE id = 77; DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM rag_search('notes', 'n77', 5, dense_weight => 0, rerank => false)); END $$; ROLLBACK});
 	is($ids->('n77'), '77', 'a deleted row is gone at once, and back');
 	$sql->(q{DELETE FROM app.notes WHERE id BETWEEN 100 AND 1100; UPDATE app.notes SET body = 'Something else n77 entirely' WHERE id = 78});

@@ -33,7 +33,7 @@ BEGIN
     from_id := floor(random() * 19000);
     DELETE FROM big WHERE id IN (SELECT id FROM big WHERE id > from_id ORDER BY id LIMIT 100);
     INSERT INTO big (id, tenant, half, cluster, body)
-    SELECT first + g, 't1', 'odd', 1, 'common round' || round || ' ' || (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, 20) WHERE g > 0)
+    SELECT first + g, 't1', 'odd', 1, 'common r' || round || ' ' || (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, 20) WHERE g > 0)
       FROM generate_series(1, 100) g;
 END \$\$;
 CREATE PROCEDURE compare(rounds int, OUT searches int, OUT wrong text) LANGUAGE plpgsql AS \$\$
@@ -43,7 +43,7 @@ BEGIN
     FOR round IN 1 .. rounds LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-        word := (SELECT CASE WHEN random() < 0.2 THEN 'round' || floor(random() * 40)::int ELSE 'w' || floor(power(20000, 0.5 + 0.5 * random()))::int END);
+        word := (SELECT CASE WHEN random() < 0.2 THEN 'r' || floor(random() * 40)::int ELSE 'w' || floor(power(20000, 0.5 + 0.5 * random()))::int END);
         SELECT array_agg(chunk_id ORDER BY chunk_id) INTO found FROM rag_search('big', word, 1000, depth => 1000, candidates => 1000, dense_weight => 0, rerank => false);
         SELECT array_agg(chunk_id ORDER BY chunk_id) INTO there FROM $chunks c JOIN big ON id = key_1 WHERE lexemes @@ quote_literal(word)::tsquery;
         searches := searches + 1;

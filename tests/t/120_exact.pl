@@ -120,7 +120,7 @@ for my $case ([ 'without a filter', '', q{NULL} ], [ 'with filters', '', q{jsonb
 	for my $options ('dense_weight => 0, rerank => false', '')
 	{
 		my $offset = -s $node->logfile;
-		my $call = "rag_search('docs', question, 5, $filter" . ($options ? ", $options" : '') . ')';
+		my $call = "rag_search('docs', question, 5, $filter, syntax => 'web'" . ($options ? ", $options" : '') . ')';
 		$sql->("SET log_planner_stats = on; $role SELECT count(*) FROM question, LATERAL $call");
 		my $planned = () = slurp_file($node->logfile, $offset) =~ /PLANNER STATISTICS/g;
 		# The statement that asks is one of them.

@@ -42,17 +42,18 @@ sub found
 	my ($as, $collection, $query, $options) = @_;
 	$options = $options ? ", $options" : '';
 	my $role = $as ? "SET ROLE $as;" : '';
-	return $sql->("$role SELECT string_agg(document_key ->> 'id', ' ' ORDER BY ordinality) FROM rag_search('$collection', \$q\$$query\$q\$, 20$options, rerank => false, dense_weight => 0) WITH ORDINALITY");
+	return $sql->("$role SELECT string_agg(document_key ->> 'id', ' ' ORDER BY ordinality) FROM rag_search('$collection', \$q\$$query\$q\$, 20$options, rerank => false, dense_weight => 0, syntax => 'web') WITH ORDINALITY");
 }
 
 # --- Zebra: 8,000 rows of one tenant, five with the word that all 60,000 of the other have ------------
 my $own = q{SELECT id, 'a' AS tenant, CASE WHEN id IN (17, 1234, 4000, 6543, 7999) THEN 'zebra ' ELSE 'horse ' END || 'w' || id % 50 || ' n' || id AS body FROM generate_series(1, 8000) id};
 load('zebra', "$own UNION ALL SELECT id, 'b', 'zebra w' || id % 50 || ' n' || id || CASE id % 3 WHEN 0 THEN ' zebra' ELSE '' END FROM generate_series(8001, 68000) id");
-# The same for the first tenant; the other's rows have another word.
+# The same for the first tenant, down to the ids of chunks, by which estimates of frequencies are drawn; the other's rows have another word.
+$sql->(q{SELECT setval('rag.chunk_id', min(chunk_id) - 1, false) FROM zebra_chunks});
 load('camel', "$own UNION ALL SELECT id, 'b', 'camel w' || id % 50 || ' n' || id || CASE id % 3 WHEN 0 THEN ' camel' ELSE '' END FROM generate_series(8001, 68000) id");
 load('alone', $own);
 $sql->("ALTER TABLE $_ ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON $_ USING (tenant = current_user COLLATE \"default\")") for qw(zebra camel);
-my @asked = ('zebra', 'zebra w17', 'zebra horse', 'zebra w1 w2 w3 w4 n17 n5000', 'horse', 'w7', '"zebra w17"', '"horse w3"', 'zebra -w17', 'horse -w3 w4', 'n6543', 'n60000', 'camel', 'nosuchword');
+my @asked = ('zebra', 'zebra w17', 'zebra horse', 'zebra w1 n17 n5000', 'horse', 'w7', '"zebra w17"', '"horse w3"', 'zebra -w17', 'horse -w3 w4', 'n6543', 'n60000', 'camel', 'nosuchword');
 is(found('a', 'zebra', 'zebra'), '17 1234 4000 6543 7999', 'a tenant gets the five that it has');
 for my $options ('', 'depth => 20', q{filter => '{"id": {"gt": 2000}}'}, q{filter => '{"id": [17, 18, 20000]}'})
 {
@@ -65,10 +66,10 @@ for my $options ('', 'depth => 20', q{filter => '{"id": {"gt": 2000}}'}, q{filte
 		is(found('a', 'camel', $query, $options), $alone, '... whatever the other tenant writes');
 	}
 }
-is(wrong($node, 'zebra', [ 'zebra', 'n17', 'n17 n18 n60000' ], as => 'a'), '', 'its scores are those of its own rows');
-# Of more rows than are counted, the statistics are estimates: idf may be off by so much.
+# Of more rows than are counted, how many there are and how many hold a word are estimates: the idf of each word may be off by so much.
 my $ESTIMATE = 0.6;
-is(wrong($node, 'zebra', [ 'zebra', 'zebra w17', 'horse w3', 'w1 w2 w3 w4' ], as => 'a', tolerance => $ESTIMATE), '', '... or about these, of words that many of its rows hold');
+is(wrong($node, 'zebra', [ 'zebra', 'n17' ], as => 'a', tolerance => $ESTIMATE), '', 'its scores are about those of its own rows');
+is(wrong($node, 'zebra', [ 'zebra', 'zebra w17', 'horse w3', 'w1 w2 w3 w4', 'n17 n18 n60000', 'zebra w1 w2 w3 w4 n17 n5000' ], as => 'a', tolerance => 4 * $ESTIMATE), '', '... of several words, of which chunks hold up to four, too');
 is(wrong($node, 'zebra', [ 'zebra', 'zebra w17', 'w1 w2 w3 w4' ], as => 'b', tolerance => $ESTIMATE), '', 'the other tenant finds its best');
 # What the tenant is told.
 sub told
@@ -90,7 +91,7 @@ for my $query (@asked)
 {
 	for my $options ('dense_weight => 0, rerank => false', 'depth => 20')
 	{
-		my ($zebra, $camel) = map { told($_, "rag_explain_text('$_', \$q\$$query\$q\$, $options)") } qw(zebra camel);
+		my ($zebra, $camel) = map { told($_, "rag_explain_text('$_', \$q\$$query\$q\$, $options, syntax => 'web')") } qw(zebra camel);
 		is($zebra, $camel, "$query ($options): rag_explain_text tells nothing of the other's");
 	}
 }
@@ -177,7 +178,8 @@ for my $case ([ 'ranks', "SELECT bool_and((ranks ->> 'degraded')::boolean) FROM 
 {
 	my ($what, $statement) = @$case;
 	is(degraded($statement), 'f ', "$what: a search that found the best says so");
-	like(degraded("SET rag_pg.search_budget = 1000; $statement"), qr/^t NOTICE: .*rag_pg\.search_budget/s, '... and one whose budget is spent, too');
+	# rag_explain has a note instead of the NOTICE.
+	like(degraded("SET rag_pg.search_budget = 1000; $statement"), $what eq 'ranks' ? qr/^t NOTICE: .*rag_pg\.search_budget/s : qr/^t $/, '... and one whose budget is spent, too');
 }
 like($sql->("SET rag_pg.search_budget = 1000; SELECT string_agg(line, E'\n') FROM rag_explain_text('tiger', $words) line"), qr/rag_pg\.search_budget/, 'rag_explain_text has a note of it');
 is(degraded("SET rag_pg.search_budget = 1000; SET ROLE a; SELECT bool_or((ranks ->> 'degraded')::boolean) FROM rag_search('skewed', 'okapi quagga', 10, dense_weight => 0, rerank => false)"), 'f ', 'under row security a budget would tell of hidden rows, so there is none');

@@ -32,7 +32,7 @@ BEGIN
         ), whole AS (
             SELECT count(*)::float8 AS n, avg(length) AS average FROM visible
         ), asked AS MATERIALIZED (
-            SELECT DISTINCT q.question, l.lexeme FROM unnest($1) q (question), unnest(to_tsvector('simple', q.question)) l
+            SELECT DISTINCT q.question, l.lexeme FROM unnest($1) q (question), unnest(to_tsvector('simple', rag.search_text('simple', q.question))) l
         ), held AS MATERIALIZED (
             SELECT v.chunk_id, v.passes, v.length, u.lexeme, cardinality(u.positions) AS tf
               FROM visible v, unnest(v.lexemes) u WHERE u.lexeme IN (SELECT lexeme FROM asked)
@@ -78,7 +78,7 @@ BEGIN
      WHERE c.due IS NULL OR c.chunk_id IS NULL OR c.own IS NULL
         OR abs(c.bm25 - c.own) > tolerance
         OR abs(c.own - c.due_bm25) > least(tolerance, 1e-9)
-        OR (c.chunk_id <> c.due AND (SELECT count(*) FROM unnest(to_tsvector('simple', c.question))) < 3)
+        OR (c.chunk_id <> c.due AND (SELECT count(*) FROM unnest(to_tsvector('simple', rag.search_text('simple', c.question)))) < 3)
      ORDER BY c.question, c.rank;
 END $f$;
 

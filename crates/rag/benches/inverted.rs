@@ -5,7 +5,6 @@ use rag::inverted::{
 };
 use rag::search::Bm25;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -26,7 +25,7 @@ const RUNS: usize = 5;
 #[derive(Default)]
 struct Rows {
     groups: Vec<(String, Vec<u8>)>,
-    parts: HashMap<String, Vec<Vec<u8>>>,
+    parts: Vec<Vec<u8>>,
 }
 
 impl Rows {
@@ -34,16 +33,20 @@ impl Rows {
         if part == 0 {
             self.groups.push((lexeme.to_owned(), bytes.to_vec()));
         } else {
-            self.parts.entry(lexeme.to_owned()).or_default().push(bytes.to_vec());
+            assert_eq!(
+                self.parts.len() + 1,
+                part as usize,
+                "parts come in the order of their numbers"
+            );
+            self.parts.push(bytes.to_vec());
         }
     }
 
     /// Bytes in PostgreSQL: of each row's tuple and line pointer, and of its index tuple.
     fn size(&self) -> (usize, usize) {
-        let parts =
-            self.parts.iter().flat_map(|(lexeme, parts)| parts.iter().map(move |p| (lexeme, p)));
-        let rows = self.groups.iter().map(|(lexeme, bytes)| (lexeme, bytes)).chain(parts);
-        let of = |(lexeme, bytes): (&String, &Vec<u8>)| {
+        let parts = self.parts.iter().map(|bytes| ("", bytes));
+        let rows = self.groups.iter().map(|(lexeme, bytes)| (lexeme.as_str(), bytes)).chain(parts);
+        let of = |(lexeme, bytes): (&str, &Vec<u8>)| {
             let key = 8 + 1 + lexeme.len();
             (24 + key + 4 + bytes.len()).next_multiple_of(8) + 4 + (8 + key).next_multiple_of(8) + 4
         };
@@ -57,9 +60,8 @@ impl Lists for &Rows {
         Ok(behind.checked_sub(1).map(|at| self.groups[at].1.as_slice().into()))
     }
 
-    fn part(&self, lexeme: &str, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
-        let parts = self.parts.get(lexeme);
-        Ok(parts.and_then(|parts| parts.get(part as usize - 1)).map(|part| part.as_slice().into()))
+    fn part(&self, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
+        Ok(self.parts.get(part as usize - 1).map(|part| part.as_slice().into()))
     }
 }
 
@@ -74,12 +76,12 @@ impl Source for RowSource<'_> {
         Ok(self.rows.groups.get(self.at - 1).map(|(_, bytes)| bytes.as_slice().into()))
     }
 
-    fn part(&mut self, lexeme: &str, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
-        Ok(self.rows.parts[lexeme].get(part as usize - 1).map(|bytes| bytes.as_slice().into()))
+    fn part(&mut self, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
+        Ok(self.rows.parts.get(part as usize - 1).map(|bytes| bytes.as_slice().into()))
     }
 }
 
-/// SplitMix64.
+/// `SplitMix64`.
 struct Random(u64);
 
 impl Random {
@@ -117,7 +119,8 @@ fn lexeme(word: u32) -> String {
     lexeme
 }
 
-fn add_chunk(builder: &mut Builder, id: i64, names: &[String], random: &mut Random) {
+/// A chunk's words, each with its occurrences.
+fn chunk(random: &mut Random) -> Vec<(usize, usize)> {
     let length = 60 + random.below(80);
     let mut words: Vec<u32> = Vec::with_capacity(length);
     for _ in 0..length {
@@ -127,14 +130,21 @@ fn add_chunk(builder: &mut Builder, id: i64, names: &[String], random: &mut Rand
         words.push(word);
     }
     words.sort_unstable();
-    let counted =
-        words.chunk_by(|a, b| a == b).map(|same| (names[same[0] as usize].as_bytes(), same.len()));
-    builder.add(id, counted);
+    words.chunk_by(|a, b| a == b).map(|same| (same[0] as usize, same.len())).collect()
+}
+
+fn add(builder: &mut Builder, id: i64, chunk: &[(usize, usize)], names: &[String]) {
+    builder.add(id, chunk.iter().map(|(word, count)| (names[*word].as_bytes(), *count)));
 }
 
 fn main() {
-    let chunks: u64 =
-        std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let arguments: Vec<String> = arguments.collect();
+    let chunks: u64 = arguments.first().map_or(1_000_000, |n| n.parse().expect("a number"));
+    let kind = arguments.get(1).map(String::as_str);
     let names: Vec<String> = (0..=WORDS as u32).map(lexeme).collect();
     let mut random = Random(16);
     let started = Instant::now();
@@ -142,7 +152,7 @@ fn main() {
         .map(|segment| {
             let mut builder = Builder::default();
             for id in segment * SEGMENT..chunks.min((segment + 1) * SEGMENT) {
-                add_chunk(&mut builder, id as i64 + 1, &names, &mut random);
+                add(&mut builder, id as i64 + 1, &chunk(&mut random), &names);
             }
             let mut rows = Rows::default();
             let (chunks, length) = (builder.chunks(), builder.length());
@@ -176,16 +186,16 @@ fn main() {
             })
             .collect(),
     };
-    search(&index, &names);
-    if std::env::args().len() > 2 {
-        return;
+    search(&index, &names, kind);
+    if kind.is_none() {
+        write(&names);
+        merging(&segments, &names);
     }
-    write(&names);
-    merging(&segments, &names);
 }
 
-fn search(index: &Index<&Rows>, names: &[String]) {
-    let kinds: [(&str, fn(&mut Random, usize) -> Vec<usize>); 6] = [
+fn search(index: &Index<&Rows>, names: &[String], only: Option<&str>) {
+    type Words = fn(&mut Random, usize) -> Vec<usize>;
+    let kinds: [(&str, Words); 6] = [
         ("one common word", |_, i| vec![i % 50]),
         ("two common words", |random, _| distinct(2, || random.below(200))),
         ("two random words", |random, _| distinct(2, || random.word() as usize)),
@@ -193,8 +203,8 @@ fn search(index: &Index<&Rows>, names: &[String]) {
         ("eight random words", |random, _| distinct(8, || random.word() as usize)),
         ("eight commonest words", |_, _| (0..8).collect()),
     ];
-    let is_wanted = |kind| std::env::args().len() < 3 || std::env::args().any(|arg| arg == kind);
-    for (kind, words) in kinds.into_iter().filter(|(kind, _)| is_wanted(*kind)) {
+    let is_wanted = |kind: &str| only.is_none_or(|only| only == kind);
+    for (kind, words) in kinds.into_iter().filter(|(kind, _)| is_wanted(kind)) {
         let mut random = Random(7);
         let mut times = Vec::new();
         let mut work = Work::default();
@@ -210,7 +220,7 @@ fn search(index: &Index<&Rows>, names: &[String]) {
         report(kind, &mut times, work);
     }
     let among = [("among 50 %", 2), ("among 1 %", 100), ("among 0.01 %", 10_000)];
-    for (kind, every) in among.into_iter().filter(|(kind, _)| is_wanted(*kind)) {
+    for (kind, every) in among.into_iter().filter(|(kind, _)| is_wanted(kind)) {
         let among: Vec<i64> = (1..=1_000_000).filter(|id| id % every == 0).collect();
         let mut random = Random(8);
         let mut times = Vec::new();
@@ -274,23 +284,21 @@ fn write(names: &[String]) {
     let mut random = Random(3);
     let mut times = Vec::new();
     let mut size = 0;
-    for _ in 0..40 {
-        let mut all = Builder::default();
+    for _ in 0..20 {
         // The generator's time is not the builder's.
+        let with_text = |(word, count): (usize, usize)| (names[word].clone(), count);
+        let chunks: Vec<Vec<(String, usize)>> =
+            (0..500).map(|_| chunk(&mut random).into_iter().map(with_text).collect()).collect();
         let started = Instant::now();
-        (0..500).for_each(|id| add_chunk(&mut all, id, names, &mut random));
-        let generated = started.elapsed();
-        drop(all);
-        let mut again = Builder::default();
-        let started = Instant::now();
-        (0..500).for_each(|id| add_chunk(&mut again, id, names, &mut random));
-        let added = started.elapsed();
-        size = again.finish_inline().unwrap().len();
-        let _ = generated;
-        times.push(started.elapsed() - added);
+        let mut builder = Builder::default();
+        for (id, chunk) in (1..).zip(&chunks) {
+            builder.add(id, chunk.iter().map(|(lexeme, count)| (lexeme.as_bytes(), *count)));
+        }
+        size = builder.finish_inline().unwrap().len();
+        times.push(started.elapsed());
     }
     times.sort_unstable();
-    println!("500 chunks in one value: {:?} to finish, {size} bytes", times[times.len() / 2]);
+    println!("500 chunks in one value: {:?}, {size} bytes", times[0]);
 }
 
 fn merging(segments: &[(Rows, u64, u64)], names: &[String]) {
@@ -311,7 +319,8 @@ fn merging(segments: &[(Rows, u64, u64)], names: &[String]) {
     let mut random = Random(5);
     let inline = (0..32).map(|number| {
         let mut builder = Builder::default();
-        (0..500).for_each(|id| add_chunk(&mut builder, number * 500 + id, names, &mut random));
+        let ids = number * 500..(number + 1) * 500;
+        ids.for_each(|id| add(&mut builder, id, &chunk(&mut random), names));
         Inline::from(builder.finish_inline().unwrap())
     });
     let inline: Vec<Inline<'static>> = inline.collect();

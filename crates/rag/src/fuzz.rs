@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a target's name and laws are its documentation")]
 use crate::answer::{generate, stream};
 use crate::chunk::{Format, Options, chunk};
+use crate::inverted::{Index, Inline, Posting, Reader, Scored, Segment, Sink, TopK, merge};
 use crate::model::generator::{Conversation, Generated, Generator};
 use crate::model::import::source::ModelSource;
 use crate::model::manifest::{Manifest, Precision};
@@ -10,9 +11,9 @@ use crate::model::tokenizer::{Tokenizer, Word};
 use crate::model::{Checkpoint, TokenVectors, bert, import, onnx};
 use crate::remote::{Egress, Estimator, Url};
 use crate::rerank::{TokenBits, max_sim};
-use crate::search::{Query, filter, script};
+use crate::search::{Bm25, Query, Syntax, analysis, filter};
 use crate::{Result, answer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::ops::Range;
 use zip::write::SimpleFileOptions;
@@ -21,7 +22,7 @@ use zip::write::SimpleFileOptions;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; `fuzz/fuzz_targets` has a file for each.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("html", html),
     ("markdown", markdown),
     ("plain", plain),
@@ -35,6 +36,7 @@ pub const TARGETS: [Target; 13] = [
     ("weights", weights),
     ("wheel", wheel),
     ("wire", wire),
+    ("inverted", inverted),
 ];
 
 /// Takes a byte off the front; 0 where there is none.
@@ -105,11 +107,12 @@ pub fn filter(data: &[u8]) {
 
 pub fn query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let _ = Query::parse(&text);
-    let letters =
-        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<BTreeSet<_>>();
-    for parted in [script::for_documents(&text), script::for_queries(&text)] {
-        assert_eq!(letters(&parted), letters(&text));
+    let _ = [Syntax::Words, Syntax::Web].map(|syntax| Query::parse(&text, syntax));
+    // Every word that is looked for is found where it comes from.
+    let document = analysis::for_documents(&text);
+    let known: BTreeSet<&str> = document.split(' ').collect();
+    for searched in [analysis::for_queries(&text), analysis::for_phrases(&text)] {
+        assert!(searched.split(' ').all(|word| known.contains(word)), "{text:?}");
     }
     for sentence in crate::chunk::sentences(&text) {
         let _ = &text[sentence];
@@ -312,6 +315,65 @@ fn tempfile() -> std::io::Result<Temporary> {
     let name = format!("rag-fuzz-{}-{thread:?}.zip", std::process::id());
     let path = std::env::temp_dir().join(name);
     Ok(Temporary(std::fs::File::create(&path)?, path))
+}
+
+/// Each lexeme's postings.
+fn lists(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Posting>>> {
+    let mut reader = Reader::new(Inline::from(bytes));
+    let (mut lists, mut postings) = (BTreeMap::new(), Vec::new());
+    while let Some(lexeme) = reader.next_list(&mut postings)? {
+        let lexeme = lexeme.to_owned();
+        assert!(postings.is_sorted_by(|a, b| a.chunk < b.chunk), "ids ascend");
+        assert!(lists.insert(lexeme, postings.clone()).is_none(), "lexemes ascend");
+    }
+    Ok(lists)
+}
+
+pub fn inverted(data: &[u8]) {
+    let (read, bm25) = (lists(data), Bm25::new(1e3, 40.0));
+    let lexemes: Vec<String> = match &read {
+        Ok(lists) => lists.keys().take(3).cloned().collect(),
+        Err(error) => {
+            assert_eq!(error.sqlstate(), "XX001");
+            vec!["a".into(), "lexeme7".into()]
+        }
+    };
+    let lexemes: Vec<&str> = lexemes.iter().map(String::as_str).collect();
+    let lists = Inline::from(data);
+    let index =
+        Index { segments: vec![Segment { is_deletion: false, chunks: 9, length: 9, lists }] };
+    let idf = [2.0, 0.5, 1.0];
+    let query =
+        TopK { idf: &idf[..lexemes.len()], bm25, k: 5, among: None, after: None, budget: u64::MAX };
+    let terms = index.terms(&lexemes, &mut || Ok(()));
+    let best = terms.and_then(|terms| {
+        terms.frequencies_among(&[1, 2, 70], &mut || Ok(()))?;
+        terms.holding_all(100, &mut || Ok(()))?;
+        terms.top_k(&query, &mut || Ok(()))
+    });
+    let Ok(read) = read else {
+        assert!(best.is_ok() || best.is_err_and(|error| error.sqlstate() == "XX001"));
+        return;
+    };
+    // What reads as whole has bounds that hold, so that the best are those of all.
+    let mut scores: BTreeMap<i64, f64> = BTreeMap::new();
+    for (lexeme, idf) in lexemes.iter().zip(idf) {
+        for posting in &read[*lexeme] {
+            *scores.entry(posting.chunk).or_default() += TopK::summand(&bm25, idf, *posting);
+        }
+    }
+    let mut all: Vec<Scored> =
+        scores.into_iter().map(|(chunk, score)| Scored { score, chunk }).collect();
+    all.sort_unstable();
+    all.truncate(5);
+    assert_eq!(best.expect("what reads as whole can be searched").best, all);
+    let (mut again, mut none) = (Vec::new(), Vec::new());
+    let (live, deletions) = (Sink::Inline(&mut again), Sink::Inline(&mut none));
+    merge(vec![Inline::from(data)], Vec::new(), live, deletions, &mut || Ok(())).expect("whole");
+    let read: Vec<_> = read.into_iter().filter(|(_, list)| !list.is_empty()).collect();
+    let again =
+        if again.is_empty() { BTreeMap::new() } else { self::lists(&again).expect("whole") };
+    assert_eq!(again.into_iter().collect::<Vec<_>>(), read);
 }
 
 /// Stored bytes: token bits, cited passages.

@@ -18,8 +18,9 @@ pub mod upkeep;
 pub use build::{Builder, RowSink, Sink};
 pub use group::{Inline, Reader, Source};
 pub use merge::{Merged, Totals, merge};
+pub use scan::Work;
 pub use search::{Index, Segment, Statistics, Terms};
-pub use top_k::{Found, Scored, TopK, Work};
+pub use top_k::{Found, Scored, TopK};
 
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -45,8 +46,9 @@ pub struct Posting {
 pub trait Lists {
     /// The row of part 0 with the greatest lexeme that is not greater than this one, by bytes.
     fn group(&self, lexeme: &str) -> Result<Option<Cow<'_, [u8]>>>;
-    /// A part of a long list, numbered from 1.
-    fn part(&self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>>;
+    /// A part of a long list: the row of this number, whose lexeme is empty. Numbers are the segment's, from 1; a list's follow each
+    /// other.
+    fn part(&self, part: u32) -> Result<Option<Cow<'_, [u8]>>>;
 }
 
 impl<L: Lists + ?Sized> Lists for Box<L> {
@@ -54,8 +56,8 @@ impl<L: Lists + ?Sized> Lists for Box<L> {
         (**self).group(lexeme)
     }
 
-    fn part(&self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
-        (**self).part(lexeme, part)
+    fn part(&self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
+        (**self).part(part)
     }
 }
 

@@ -1,4 +1,5 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
+pub mod analysis;
 mod bm25;
 pub mod diverse;
 pub mod exact_scan;
@@ -15,4 +16,4 @@ pub mod sample;
 pub mod script;
 
 pub use bm25::{Bm25, Weights};
-pub use query::{Query, any_of};
+pub use query::{Query, Syntax, any_of};

@@ -1,11 +1,13 @@
 //! The exact bytes of what is stored. A test that fails here says that tables or files written before are read otherwise from now
 //! on: then `STORAGE_FORMAT`, or the manifest's `FORMAT`, goes up, and `docs/formats.md` changes with it.
+use rag::inverted::Builder;
 use rag::model::TokenVectors;
 use rag::model::manifest::{Manifest, hex};
 use rag::model::storable::storable;
 use rag::queue::diff::{chunk_hash, source_hash};
 use rag::rerank::TokenBits;
 use rag::search::query_stats::{Call, End, Key, Kind, QueryStats};
+use sha2::{Digest as _, Sha256};
 
 #[test]
 fn source_hash_is_sha256_over_length_and_text_of_title_and_content() {
@@ -69,4 +71,53 @@ fn counters_are_numbers_of_eight_bytes_and_their_sha256() {
     assert_eq!(bytes[..8], *b"ragqst01");
     assert_eq!(words[..11], [8, 5 << 32 | 3, 7, 9, 0, 1, 0, 0, 1_500, 0, 1]);
     assert_eq!(words.len(), 5 + 2 * 21);
+}
+
+/// Chunks of a common lexeme, which the first and every eighth behind it have with another.
+fn builder(chunks: i64) -> Builder {
+    let mut builder = Builder::default();
+    for chunk in 0..chunks {
+        let lexemes: [(&[u8], usize); 2] = [(b"ab", 1 + chunk as usize % 2), (b"abc", 3)];
+        let count = if chunk % 8 == 0 { 2 } else { 1 };
+        builder.add(1_000 + 2 * chunk, lexemes.into_iter().take(count));
+    }
+    builder
+}
+
+#[test]
+fn posting_lists_of_a_small_segment_are_one_group() {
+    let bytes = builder(9).finish_inline().expect("lexemes are text");
+    let parts = [
+        // The lowest id and the shortest length; one whole lexeme, at 0.
+        "e803000000000000 01000000 01000000 00000000",
+        // The empty lexeme: a block of nine, from id 1000 on, 16 more to the last, shortest 1; widths; ids, lengths.
+        "00 00 0c 25 00 10 01 010002 fe01 474403",
+        // "ab": the same with frequencies.
+        "00 02 6162 0e 25 00 10 01 010102 fe01 aa00 474403",
+        // "abc" shares two bytes: two postings, each of difference, length and frequency.
+        "02 01 63 07 08 00 07 01 0f 07 01",
+    ];
+    assert_eq!(hex(&bytes), parts.join("").replace(' ', ""));
+}
+
+#[test]
+fn long_posting_lists_are_parts_in_rows_of_their_own() {
+    let mut hash = Sha256::new();
+    let mut rows = Vec::new();
+    let mut row = |lexeme: &str, part: u32, bytes: &[u8]| {
+        rows.push((lexeme.to_owned(), part, bytes.len()));
+        hash.update(bytes);
+        Ok(())
+    };
+    builder(20_000).finish_rows(&mut row).expect("lexemes are text");
+    let key = |lexeme: &str, part, size| (lexeme.to_owned(), part, size);
+    let [every, common] = [[3_953, 3_953, 2_577].as_slice(), &[3_984, 3_984, 3_984, 1_031]];
+    let parts = [every, common, &[2_255]].concat();
+    let mut expected: Vec<_> = (1..).zip(parts).map(|(part, size)| key("", part, size)).collect();
+    expected.push(key("", 0, 119));
+    assert_eq!(rows, expected);
+    assert_eq!(
+        hex(&hash.finalize()),
+        "788d8138790001d239b9a8635a8e4a12e08f668585b60983325ab0e43e0c43c0"
+    );
 }

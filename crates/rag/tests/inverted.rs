@@ -18,10 +18,12 @@ type Chunks = BTreeMap<i64, Chunk>;
 struct Rows(BTreeMap<(u32, String), Vec<u8>>);
 
 impl Rows {
-    fn insert(&mut self, lexeme: &str, part: u32, bytes: &[u8]) -> rag::Result<()> {
-        let before = self.0.insert((part, lexeme.to_owned()), bytes.to_vec());
-        assert!(before.is_none(), "a row has a key of its own");
-        Ok(())
+    fn sink(&mut self) -> impl FnMut(&str, u32, &[u8]) -> rag::Result<()> {
+        |lexeme, part, bytes| {
+            let before = self.0.insert((part, lexeme.to_owned()), bytes.to_vec());
+            assert!(before.is_none(), "a row has a key of its own");
+            Ok(())
+        }
     }
 }
 
@@ -31,8 +33,8 @@ impl Lists for Rows {
         Ok(below.last().map(|(_, bytes)| bytes.into()))
     }
 
-    fn part(&self, lexeme: &str, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
-        Ok(self.0.get(&(part, lexeme.to_owned())).map(Into::into))
+    fn part(&self, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
+        Ok(self.0.get(&(part, String::new())).map(Into::into))
     }
 }
 
@@ -51,8 +53,8 @@ impl Source for RowSource {
         Ok(next.map(|(_, bytes)| bytes.into()))
     }
 
-    fn part(&mut self, lexeme: &str, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
-        Ok(self.rows.0.get(&(part, lexeme.to_owned())).map(Into::into))
+    fn part(&mut self, part: u32) -> rag::Result<Option<Cow<'_, [u8]>>> {
+        Ok(self.rows.0.get(&(part, String::new())).map(Into::into))
     }
 }
 
@@ -74,8 +76,7 @@ fn inline(chunks: &Chunks) -> Inline<'static> {
 
 fn rows(chunks: &Chunks) -> Rows {
     let mut rows = Rows::default();
-    let mut row = |lexeme: &str, part, bytes: &[u8]| rows.insert(lexeme, part, bytes);
-    builder(chunks).finish_rows(&mut row).expect("lexemes are text");
+    builder(chunks).finish_rows(&mut rows.sink()).expect("lexemes are text");
     rows
 }
 
@@ -265,7 +266,7 @@ proptest! {
             segments.iter().enumerate().map(source).collect::<Vec<_>>()
         };
         let (mut live, mut deletions) = (Rows::default(), Vec::new());
-        let mut row = |lexeme: &str, part, bytes: &[u8]| live.insert(lexeme, part, bytes);
+        let mut row = live.sink();
         let merged = merge(
             sources(&corpus.live, 0),
             sources(&corpus.deleted, 4),
@@ -274,6 +275,7 @@ proptest! {
             &mut || Ok(()),
         )
         .expect("whole segments");
+        drop(row);
         let left = corpus.chunks();
         prop_assert_eq!(merged.live.chunks, left.len() as u64);
         prop_assert_eq!(merged.live.length, builder(&left).length());
@@ -351,4 +353,181 @@ proptest! {
             after = found.best.last().copied();
         }
     }
+}
+
+/// Everything that reads: what it gives, or an error that says that the bytes are damaged.
+fn read_all(index: &Index<Inline<'_>>, lexemes: &[&str]) {
+    let damaged = |error: rag::Error| assert_eq!(error.sqlstate(), "XX001", "{error}");
+    let chunks: Vec<i64> = (-1_000..3_000).collect();
+    for segment in &index.segments {
+        read(segment.lists.clone()).map_or_else(damaged, drop);
+    }
+    index.lengths_among(&chunks, &mut || Ok(())).map_or_else(damaged, drop);
+    let terms = match index.terms(lexemes, &mut || Ok(())) {
+        Ok(terms) => terms,
+        Err(error) => return damaged(error),
+    };
+    terms.statistics();
+    terms.holding_all(10, &mut || Ok(())).map_or_else(damaged, drop);
+    terms.frequencies_among(&chunks, &mut || Ok(())).map_or_else(damaged, drop);
+    for among in [None, Some(&chunks[..]), Some(&chunks[..3])] {
+        let idf = vec![1.0; lexemes.len()];
+        let (bm25, after) = (Bm25::new(10.0, 10.0), None);
+        let query = TopK { idf: &idf, bm25, k: 5, among, after, budget: u64::MAX };
+        terms.top_k(&query, &mut || Ok(())).map_or_else(damaged, drop);
+    }
+}
+
+fn index<'a>(segments: &'a [Vec<u8>]) -> Index<Inline<'a>> {
+    let segment = |(number, bytes): (usize, &'a Vec<u8>)| Segment {
+        is_deletion: number == 1,
+        chunks: 10,
+        length: 100,
+        lists: Inline::from(bytes.as_slice()),
+    };
+    Index { segments: segments.iter().enumerate().map(segment).collect() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_bytes_are_read_or_refused(
+        mut chunks in chunks(500),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        lexemes in lexemes(),
+    ) {
+        chunks.insert(0, Chunk::new());
+        let whole = builder(&chunks).finish_inline().expect("lexemes are text");
+        let mut bytes = whole.clone();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        read_all(&index(&[bytes.clone(), whole.clone()]), &lexemes);
+        read_all(&index(&[whole, bytes]), &lexemes);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        read_all(&index(&[bytes]), &["", "a", "b"]);
+    }
+}
+
+/// A hundred thousand chunks hold a common lexeme once; ten hold it four times in a shorter text, and one a rare one.
+fn skewed() -> Rows {
+    let mut builder = Builder::default();
+    for chunk in 1..=100_000_i64 {
+        let is_best = chunk % 10_000 == 0;
+        let common: (&[u8], usize) = (b"common", if is_best { 4 } else { 1 });
+        let filler: (&[u8], usize) = (b"filler", if is_best { 1 } else { 30 });
+        let rare: (&[u8], usize) = (b"rare", 1);
+        let lexemes = [common, filler, rare];
+        builder.add(chunk, lexemes.into_iter().take(if chunk == 77_777 { 3 } else { 2 }));
+    }
+    let mut rows = Rows::default();
+    builder.finish_rows(&mut rows.sink()).expect("lexemes are text");
+    rows
+}
+
+fn found(rows: Rows, lexemes: &[&str], k: usize, budget: u64) -> rag::inverted::Found {
+    let segment = Segment { is_deletion: false, chunks: 100_000, length: 3_100_000, lists: rows };
+    let index = Index { segments: vec![segment] };
+    let terms = index.terms(lexemes, &mut || Ok(())).expect("whole rows");
+    let bm25 = Bm25::new(1e5, 31.0);
+    let idf = terms.statistics().frequencies;
+    let idf: Vec<f64> = idf.iter().map(|count| bm25.idf(*count as f64)).collect();
+    let query = TopK { idf: &idf, bm25, k, among: None, after: None, budget };
+    terms.top_k(&query, &mut || Ok(())).expect("whole rows")
+}
+
+#[test]
+fn blocks_that_cannot_hold_one_of_the_best_are_not_unpacked() {
+    let best = found(skewed(), &["common"], 10, u64::MAX);
+    let chunks: Vec<i64> = best.best.iter().map(|scored| scored.chunk).collect();
+    assert_eq!(chunks, (1..=10).map(|n| n * 10_000).collect::<Vec<_>>());
+    assert!(best.work.blocks < 30, "{:?}", best.work);
+
+    let best = found(skewed(), &["common", "rare"], 1, u64::MAX);
+    assert_eq!(best.best[0].chunk, 77_777);
+    assert!(best.work.blocks < 10, "{:?}", best.work);
+}
+
+#[test]
+fn of_chunks_that_score_alike_no_more_than_the_first_are_unpacked() {
+    // A hundred thousand times the same: 100 of them are in the first block.
+    let mut builder = Builder::default();
+    let same: (&[u8], usize) = (b"same", 2);
+    (1..=100_000).for_each(|chunk| builder.add(chunk, [same].into_iter()));
+    let mut rows = Rows::default();
+    builder.finish_rows(&mut rows.sink()).expect("text");
+    let best = found(rows, &["same"], 100, u64::MAX);
+    let chunks: Vec<i64> = best.best.iter().map(|scored| scored.chunk).collect();
+    assert_eq!(chunks, (1..=100).collect::<Vec<_>>());
+    assert!(best.work.blocks <= 20, "{:?}", best.work);
+}
+
+#[test]
+fn a_search_that_reaches_its_budget_says_so() {
+    let all = found(skewed(), &["common", "filler"], 1_000, u64::MAX);
+    assert!(all.is_complete, "{:?}", all.work);
+    let few = found(skewed(), &["common", "filler"], 1_000, 1_000);
+    assert!(!few.is_complete && few.work.postings < all.work.postings, "{:?}", few.work);
+    assert_eq!(few.best.len(), 1_000, "what was found until then");
+}
+
+#[test]
+fn a_checkpoint_ends_a_search() {
+    let segment = Segment { is_deletion: false, chunks: 1, length: 1, lists: skewed() };
+    let index = Index { segments: vec![segment] };
+    let mut calls = 0;
+    let mut cancel = || {
+        calls += 1;
+        if calls < 2 { Ok(()) } else { Err(rag::Error::cancelled()) }
+    };
+    let result = index.terms(&["common", "filler"], &mut cancel).and_then(|terms| {
+        let query = TopK {
+            idf: &[0.1, 0.1],
+            bm25: Bm25::new(1.0, 1.0),
+            k: 1_000_000,
+            among: None,
+            after: None,
+            budget: u64::MAX,
+        };
+        terms.top_k(&query, &mut cancel).map(drop)
+    });
+    assert_eq!(result.expect_err("cancelled").sqlstate(), "57014");
+}
+
+#[test]
+fn ids_that_lie_far_apart_are_kept() {
+    let mut far = Chunks::new();
+    for id in [i64::MIN, -1, 0, i64::MAX] {
+        far.extend((0..200_i64).map(|n| {
+            let chunk = Chunk::from([("a".to_owned(), 1 + n as usize % 3)]);
+            (if id > 0 { id - n } else { id + n }, chunk)
+        }));
+    }
+    let listed = listed(&far);
+    assert_eq!(read(inline(&far)).expect("inline"), listed);
+    assert_eq!(read(RowSource { rows: rows(&far), last: None }).expect("rows"), listed);
+    let best = found(rows(&far), &["a"], 1_000, u64::MAX);
+    assert_eq!(best.best.len(), far.len());
+}
+
+#[test]
+fn rows_fit_on_a_page_and_rare_lexemes_share_them() {
+    let chunk = |id: i64| {
+        let own = format!("{:x}", id * 7_919);
+        let lexemes = [("common".to_owned(), 1), (format!("seldom{}", id % 90), 2), (own, 1)];
+        (id, Chunk::from(lexemes))
+    };
+    let rows = rows(&(1..=20_000).map(chunk).collect());
+    let sizes: Vec<usize> = rows.0.values().map(Vec::len).collect();
+    assert!(sizes.iter().all(|size| *size <= 4_040), "{sizes:?}");
+    assert!(rows.0.len() < 200, "{} rows", rows.0.len());
 }

@@ -8,7 +8,7 @@ mod support;
 use clock::now;
 use rag::chunk::{Format, Options, chunk, sentences};
 use rag::model::tokenizer::Tokenizer;
-use rag::search::script;
+use rag::search::analysis;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -60,7 +60,7 @@ const WORKS: [Work; 7] = [
     ("small chunks", |text| chunked(text, Format::Auto, 8)),
     ("sentences", |text| _ = std::hint::black_box(sentences(text).count())),
     ("tokens", |text| _ = std::hint::black_box(TOKENIZER.count(text).unwrap())),
-    ("script", |text| _ = std::hint::black_box(script::for_documents(text).len())),
+    ("analysis", |text| _ = std::hint::black_box(analysis::for_documents(text).len())),
 ];
 
 /// A text of so many bytes, perhaps with something before and behind it.

@@ -1,7 +1,7 @@
 //! Laws of query analysis, rank fusion and BM25.
 use proptest::prelude::*;
 use rag::search::fusion::{Fused, fuse};
-use rag::search::{Bm25, Query, Weights, any_of};
+use rag::search::{Bm25, Query, Syntax, Weights, any_of};
 
 fn ranking() -> impl Strategy<Value = Vec<i64>> {
     Just((0..20).collect::<Vec<i64>>())
@@ -12,7 +12,7 @@ fn ranking() -> impl Strategy<Value = Vec<i64>> {
 proptest! {
     #[test]
     fn any_text_is_a_query(text in "\\PC{0,80}|[-\"“”«» a-c0-9\\n]{0,60}") {
-        let query = Query::parse(&text);
+        let query = Query::parse(&text, Syntax::Web);
         let has_word = |text: &str| text.contains(char::is_alphanumeric);
         prop_assert!(query.phrases.iter().chain(&query.excluded).all(|part| has_word(part)));
         prop_assert!(has_word(&query.text) || !has_word(&text));
@@ -24,7 +24,7 @@ proptest! {
     #[test]
     fn text_without_operators_stays_as_it_is(text in "[a-z]{1,9}( [a-z0-9',.?!-]{0,3}[a-z]){0,9}") {
         prop_assume!(!text.contains(" -"));
-        let query = Query::parse(&text);
+        let query = Query::parse(&text, Syntax::Web);
         prop_assert_eq!(query, Query { text, ..Query::default() });
     }
 
@@ -98,7 +98,7 @@ fn read_operand(text: &str) -> (String, String) {
 }
 
 fn parts(text: &str) -> (String, Vec<String>, Vec<String>) {
-    let Query { text, phrases, excluded } = Query::parse(text);
+    let Query { text, phrases, excluded } = Query::parse(text, Syntax::Web);
     (text.split_whitespace().collect::<Vec<_>>().join(" "), phrases, excluded)
 }
 
@@ -138,11 +138,22 @@ fn phrases_and_exclusions() {
 }
 
 #[test]
+fn hyphens_exclude_nothing_unless_asked_to() {
+    for text in ["what does gcc -Wall do?", "tar -xvf", "-eggs\n-milk", "jaguar -car"] {
+        let query = Query::parse(text, Syntax::Words);
+        assert_eq!(query, Query { text: text.to_owned(), ..Query::default() });
+    }
+    assert_eq!(Query::parse("a \"b c\" -d", Syntax::Words).phrases, ["b c"]);
+    assert_eq!(Syntax::named("web").unwrap(), Syntax::Web);
+    assert_eq!(Syntax::named("Web").unwrap_err().sqlstate(), "22023");
+}
+
+#[test]
 fn long_input_is_bounded() {
-    let query = Query::parse(&"ж".repeat(1_000_000));
+    let query = Query::parse(&"ж".repeat(1_000_000), Syntax::Web);
     assert!(query.text.len() < 20_000);
     assert!(query.text.split_whitespace().all(|word| word.len() <= 2_000));
-    let query = Query::parse(&"\"a b\" -\"c d\" ".repeat(10_000));
+    let query = Query::parse(&"\"a b\" -\"c d\" ".repeat(10_000), Syntax::Web);
     assert_eq!((query.phrases.len(), query.excluded.len()), (16, 16));
 }
 

@@ -5,6 +5,7 @@ use crate::search::options::{DEFAULT_TOP_K, MAX_CANDIDATES, Options};
 use crate::sys::datum::json::JsonText;
 use pgrx::callconv::{Arg, ArgAbi, Args, FcInfo};
 use pgrx::{impl_sql_translatable, pg_sys};
+use rag::search::Syntax;
 use rag::search::filter::Filter;
 use rag::{Error, Result};
 
@@ -29,6 +30,7 @@ pub struct SearchArguments {
     pub per_document: Option<i32>,
     pub near_duplicate: Option<f64>,
     pub expand: Option<i32>,
+    pub syntax: Option<String>,
 }
 
 impl_sql_translatable!(SearchArguments, "the options of a search");
@@ -53,6 +55,7 @@ unsafe impl<'fcx> ArgAbi<'fcx> for SearchArguments {
                 per_document: next(&mut arguments),
                 near_duplicate: next(&mut arguments),
                 expand: next(&mut arguments),
+                syntax: next(&mut arguments),
             }
         }
     }
@@ -84,6 +87,9 @@ impl SearchArguments {
     /// The options, checked.
     pub fn read(self) -> Result<Options> {
         let mut options = Options::top(count("top_k", self.top_k.unwrap_or(DEFAULT_TOP_K))?);
+        if let Some(name) = &self.syntax {
+            options.syntax = Syntax::named(name)?;
+        }
         options.filter_text = self.filter.map(|filter| filter.parse()).transpose()?;
         options.filter = options.filter_text.as_ref().map(Filter::parse).transpose()?;
         options.rerank = self.rerank.unwrap_or(options.rerank);

@@ -159,7 +159,8 @@ impl MergedSegment {
 
 fn row_sink(rows: &mut Option<PostingRows>) -> impl FnMut(&str, u32, &[u8]) -> Result<()> {
     |lexeme, part, data| {
-        rows.as_mut().expect("what is not inline has rows").push(lexeme, part, data)
+        rows.as_mut().expect("what is not inline has rows").push(lexeme, part, data);
+        Ok(())
     }
 }
 

@@ -46,7 +46,9 @@ fn compare(target: &Target) -> Result<bool> {
         (required(row, 1), required(row, 2))
     };
     cursor::batches(&sql, &[], lexemes, |chunks| {
-        chunks.iter().for_each(|(chunk, lexemes)| sum.subtract_chunk(*chunk, lexemes));
+        for (chunk, lexemes) in &chunks {
+            sum.subtract_chunk(*chunk, lexemes);
+        }
         Ok(())
     })?;
     Ok(sum.sum == 0)

@@ -55,10 +55,8 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     } else {
         "similarity and BM25 as standard scores"
     };
-    let lexical = match run.lexical.is_foreign {
-        true => request.resolved.generation.lexical,
-        false => Engine::Builtin,
-    };
+    let lexical =
+        if run.lexical.is_foreign { request.resolved.generation.lexical } else { Engine::Builtin };
     let is_new =
         |one: &ChunkCandidate| candidates.iter().all(|other| other.chunk_id != one.chunk_id);
     let mut not_ranked: Vec<ChunkCandidate> = all.into_iter().filter(is_new).collect();

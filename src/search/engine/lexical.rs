@@ -158,7 +158,8 @@ impl TermSearch<'_> {
         let listed = self.statistics.passing.take();
         let mut among = listed.map(|passing| passing.matching);
         may_list &= among.is_none();
-        let (mut visible, mut after, mut seen, mut share) = (Vec::new(), None, 0, self.statistics.share);
+        let (mut visible, mut after, mut seen, mut share) =
+            (Vec::new(), None, 0, self.statistics.share);
         while visible.len() < wanted {
             interrupt::checkpoint()?;
             let missing = (wanted - visible.len()) as f64;

@@ -52,7 +52,8 @@ impl Request {
         let Resolved { collection, generation, tables, .. } = &resolved;
         let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
         let reranks = options.rerank && generation.bits.is_some();
-        let question = Question::read(text, Config::named(&collection.text_search_config));
+        let config = Config::named(&collection.text_search_config);
+        let question = Question::read(text, options.syntax, config);
         let started = Instant::now();
         let embedding = if reranks || options.dense_weight > 0.0 {
             let detail = if reranks { Detail::Tokens } else { Detail::Vector };

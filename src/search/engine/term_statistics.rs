@@ -14,6 +14,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const SAMPLES: [usize; 2] = [600, 3_600];
 /// How many visible ones are enough to estimate frequencies.
 const ENOUGH_VISIBLE: usize = 20;
+/// So many visible chunks are counted in a collection of at most [`MAX_GONE_THROUGH`].
+const MAX_COUNTED: f64 = 5_000.0;
+/// See [`MAX_COUNTED`]. An opaque policy is asked of each row.
+const MAX_GONE_THROUGH: f64 = 100_000.0;
+/// So many are counted where a sample is too small for an estimate.
+const MAX_COUNTED_AT_ALL: usize = 50_000;
 /// A lexeme that fewer chunks of the sample hold is rare.
 const RARE: f64 = 16.0;
 /// Visible chunks with a rare lexeme that are enough to estimate how many there are.
@@ -53,16 +59,21 @@ impl TermStatistics {
         }
         match &strategy.access {
             ChunkAccess::CompareAll(list) if let AllowList::Passing(passing) = &**list => {
-                let chunks = &passing.chunks;
-                let holding = terms.frequencies_among(chunks, &mut interrupt::checkpoint)?;
-                let numbers = holding.iter().map(|n| *n as f64);
-                Ok(Self::counted(share, chunks.len() as f64, passing.length, numbers))
+                Self::of_passing(share, passing, terms)
             }
             ChunkAccess::Indexes { selectivity, .. } => {
-                Self::estimated(request, strategy, selectivity.at_least)
+                Self::estimated(request, strategy, terms, selectivity.at_least)
             }
-            ChunkAccess::CompareAll(_) => Self::estimated(request, strategy, 0.0),
+            ChunkAccess::CompareAll(_) => Self::estimated(request, strategy, terms, 0.0),
         }
+    }
+
+    /// Of chunks that are listed.
+    fn of_passing(share: f64, passing: &Passing, terms: &QuestionTerms<'_>) -> Result<Self> {
+        let chunks = &passing.chunks;
+        let holding = terms.frequencies_among(chunks, &mut interrupt::checkpoint)?;
+        let numbers = holding.iter().map(|n| *n as f64);
+        Ok(Self::counted(share, chunks.len() as f64, passing.length, numbers))
     }
 
     fn counted(
@@ -77,8 +88,13 @@ impl TermStatistics {
     }
 
     /// By a sample of the chunks that are visible and pass the filter, whose share is `at_least`; of lexemes that are rare there, by the
-    /// chunks that hold them.
-    fn estimated(request: &Request, strategy: &Strategy, at_least: f64) -> Result<Self> {
+    /// chunks that hold them. Where the sample says that few pass, against what the planner expects, they are listed and counted.
+    fn estimated(
+        request: &Request,
+        strategy: &Strategy,
+        terms: &QuestionTerms<'_>,
+        at_least: f64,
+    ) -> Result<Self> {
         let rows = relation_size::rows(request.resolved.generation.chunks);
         let lexemes = &request.question.lexemes;
         let mut hasher = DefaultHasher::new();
@@ -89,6 +105,17 @@ impl TermStatistics {
             if visible.len() < ENOUGH_VISIBLE && sampled < rows {
                 sampled = rows.min(count as f64);
                 visible = sample(request, count, seed);
+            }
+        }
+        let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
+        let documents = rows * share;
+        let are_few = documents <= MAX_COUNTED && rows <= MAX_GONE_THROUGH;
+        if are_few || visible.len() < ENOUGH_VISIBLE {
+            let must_match = strategy.must_match(request);
+            let listing = Listing::find(request, must_match, MAX_COUNTED_AT_ALL, |_| true);
+            if let Some(passing) = listing.passing {
+                let statistics = Self::of_passing(share, &passing, terms)?;
+                return Ok(Self { passing: Some(passing), ..statistics });
             }
         }
         let positions = lexemes.iter().enumerate();
@@ -104,8 +131,6 @@ impl TermStatistics {
             }
         }
         let sampled_chunks = visible.len().max(1) as f64;
-        let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
-        let documents = rows * share;
         let frequency = |holding: &f64| (holding / sampled_chunks).min(1.0) * documents;
         let mut statistics = Self {
             share,
@@ -132,13 +157,13 @@ impl TermStatistics {
         for position in rare {
             lists.push(RareLexeme::find(request, position)?);
         }
-        let (mut rate, mut may_list, mut seen, mut visible) = (self.share, true, 0, 0);
+        let (mut passing_share, mut may_list, mut seen, mut visible) = (self.share, true, 0, 0);
         let mut is_first = !lists.is_empty();
         while is_first || lists.iter().any(RareLexeme::is_open) {
             interrupt::checkpoint()?;
             is_first = false;
             let asked: HashSet<i64> =
-                lists.iter().flat_map(|list| list.next(rate)).copied().collect();
+                lists.iter().flat_map(|list| list.next(passing_share)).copied().collect();
             let asked: Vec<i64> = asked.into_iter().collect();
             let passed: HashSet<i64> = match &self.passing {
                 Some(passing) => {
@@ -149,15 +174,17 @@ impl TermStatistics {
             };
             (seen, visible) = (seen + asked.len(), visible + passed.len());
             for list in &mut lists {
-                list.look_at(rate, &passed);
+                list.look_at(passing_share, &passed);
             }
-            rate = rate.min((visible as f64).max(0.5) / seen.max(1) as f64);
-            let left: f64 = lists.iter().map(|list| list.expected(rate)).sum();
+            passing_share = passing_share.min((visible as f64).max(0.5) / seen.max(1) as f64);
+            let left: f64 = lists.iter().map(|list| list.expected(passing_share)).sum();
             if may_list && left > self.documents && self.documents <= MAX_LISTED as f64 {
                 may_list = false;
                 let must_match = strategy.must_match(request);
                 self.passing = Listing::find(request, must_match, MAX_LISTED, |_| true).passing;
-                rate = if self.passing.is_some() { 1.0 / MAX_CHECKED as f64 } else { rate };
+                if self.passing.is_some() {
+                    passing_share = 1.0 / MAX_CHECKED as f64;
+                }
             }
         }
         for list in lists {

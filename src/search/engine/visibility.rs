@@ -1,17 +1,20 @@
 //! Which chunks a caller may see and the filter lets pass: asked of some, listed, or estimated. The inverted file knows neither; each
 //! answer comes from a statement that runs as the caller.
 use crate::search::engine::request::Request;
+use crate::search::resolve::lookup::changes;
 use crate::search::statement::{all_of, check, search_settings, without_client_messages};
 use crate::sys::datum::tsvector::StoredTsVector;
+use crate::sys::privileges::current_user;
 use crate::sys::rights::as_source_owner;
 use crate::sys::rows::row;
 use crate::sys::spi::{fill, required};
 use crate::sys::text_search::tsquery;
 use crate::sys::{plan, relation_size};
 use pgrx::itemptr::item_pointer_set_all;
-use pgrx::pg_sys::ItemPointerData;
+use pgrx::pg_sys::{ItemPointerData, Oid};
 use rag::search::sample::{Tid, places, scattered};
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 /// Most chunks of one statement.
@@ -20,6 +23,8 @@ const MOST: usize = 4_096;
 const FEWEST: usize = 64;
 /// See [`FEWEST`].
 const STEP: usize = 8;
+/// Listings whose expected number of chunks a backend keeps.
+const MOST_EXPECTED: usize = 64;
 
 /// Those of the chunks that are visible, pass the filter and match, in their order.
 ///
@@ -36,15 +41,17 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     let pieces =
         chunks.chunks(MOST).chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
     for piece in pieces {
-        let mut listed = piece.to_vec();
+        let mut listed: BTreeSet<i64> = piece.iter().copied().collect();
         if request.has_policies {
             let sizes = std::iter::successors(Some(FEWEST), |size| Some(size * STEP));
             let size = sizes.into_iter().find(|size| *size >= piece.len()).unwrap_or(MOST);
-            let random = random_chunks(request, size);
-            listed.extend(random.into_iter().take(size - piece.len()));
+            for chunk in random_chunks(request, size) {
+                if listed.len() < size {
+                    listed.insert(chunk);
+                }
+            }
         }
-        listed.sort_unstable();
-        listed.dedup();
+        let listed: Vec<i64> = listed.into_iter().collect();
         let arguments = request.arguments(|own| {
             own[2] = tsquery(must_match);
             own[3] = listed.into();
@@ -54,13 +61,13 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     chunks.iter().copied().filter(|chunk| found.contains(chunk)).collect()
 }
 
-/// About so many random chunks, visible or not.
+/// Random chunks, visible or not: so many and some more, as some are the same, and at some TIDs is none.
 fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
     let resolved = &request.resolved;
     let sql =
         fill(statement!("search/random_chunks"), &[("chunks", resolved.tables.chunks.as_str())]);
     let extent = relation_size::extent(resolved.generation.chunks);
-    let tids = scattered(extent, count, RandomState::new().hash_one(count)).map(tid);
+    let tids = scattered(extent, 2 * count, RandomState::new().hash_one(count)).map(tid);
     let tids: Vec<ItemPointerData> = tids.collect();
     as_source_owner(resolved.collection.owner, || {
         let _settings = without_client_messages();
@@ -124,20 +131,24 @@ impl Listing {
         request: &Request,
         must_match: Option<&str>,
         most: usize,
-        is_worth: impl FnOnce(f64) -> bool,
+        is_worth: impl Fn(f64) -> bool,
     ) -> Self {
         let collection = &request.resolved.collection;
-        let matches = must_match.map_or("true", |_| "pg_catalog.ts_match_vq(c.lexemes, $3)");
         let parts = [
-            ("matches", matches),
-            ("source", &collection.source_sql),
+            ("source", collection.source_sql.as_str()),
             ("chunks", &request.resolved.tables.chunks),
             ("keys_equal", &collection.keys_equal("s", "c")),
             ("condition", request.filter.sql().unwrap_or("true")),
-            ("most", &(most + 1).to_string()),
         ];
         let sql = fill(statement!("search/allow_list"), &parts);
-        let arguments = request.arguments(|own| own[2] = tsquery(must_match));
+        let key = (sql.clone(), format!("{:?}", request.options.filter_text), current_user());
+        if let Some(expected) = expected_before(&key).filter(|expected| !is_worth(*expected)) {
+            return Self { passing: None, expected, at_least: 0.0 };
+        }
+        let arguments = request.arguments(|own| {
+            own[1] = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1).into();
+            own[2] = tsquery(must_match);
+        });
         let _settings = search_settings(request.options.depth, &request.resolved.generation);
         let mut expected = 0.0;
         let is_worth = |rows| {
@@ -145,10 +156,29 @@ impl Listing {
             is_worth(rows)
         };
         let listed = plan::read_as_caller_if(&sql, &arguments, is_worth, ListedChunk::read);
+        EXPECTED.with_borrow_mut(|all| all.1.insert(key, expected));
         let at_least = listed.as_ref().map_or(0, Vec::len) as f64;
         let listed = listed.filter(|listed| listed.len() <= most);
         Self { passing: listed.map(Passing::of), expected, at_least }
     }
+}
+
+/// A statement, the filter's values and the role that ran it.
+type ListingKey = (String, String, Oid);
+
+thread_local! {
+    /// What the planner expected of listings, since so many [`changes`]: where it expects too much, nothing is planned again.
+    static EXPECTED: RefCell<(u64, HashMap<ListingKey, f64>)> = RefCell::default();
+}
+
+fn expected_before(key: &ListingKey) -> Option<f64> {
+    EXPECTED.with_borrow_mut(|(since, all)| {
+        if *since != changes() || all.len() >= MOST_EXPECTED {
+            *since = changes();
+            all.clear();
+        }
+        all.get(key).copied()
+    })
 }
 
 impl Passing {

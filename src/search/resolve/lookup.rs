@@ -59,11 +59,14 @@ impl LookedUp {
         if let Some(known) = KNOWN.with_borrow(|known| known.get(name).cloned()) {
             return is_seen(known.since).then_some(known);
         }
+        // What a transaction that has written sees may be its own, and be rolled back. A parallel query takes no new snapshot.
         // SAFETY: reads this process's state.
-        let has_written =
-            unsafe { pg_sys::GetTopTransactionIdIfAny() } != pg_sys::InvalidTransactionId;
-        if has_written {
-            return None; // What it sees may be its own, and be rolled back.
+        let may_not = unsafe {
+            pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId
+                || pg_sys::IsInParallelMode()
+        };
+        if may_not {
+            return None;
         }
         let before = changes();
         // Invalidations that have arrived already are of transactions that only a new snapshot sees for sure.
@@ -104,8 +107,7 @@ fn watch() {
     // SAFETY: the callbacks stay in memory with the library, which is never unloaded.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(forget_relation), none);
-        for cache in
-            [pg_sys::SysCacheIdentifier::NAMESPACEOID, pg_sys::SysCacheIdentifier::TYPEOID]
+        for cache in [pg_sys::SysCacheIdentifier::NAMESPACEOID, pg_sys::SysCacheIdentifier::TYPEOID]
         {
             pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(forget_name), none);
         }

@@ -98,6 +98,19 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             let zips = packed.each_ref().map(|packed| super::zipped(packed).unwrap());
             packed.into_iter().chain(zips).collect()
         }
+        "inverted" => {
+            let segment = |chunks: i64| {
+                let mut builder = crate::inverted::Builder::default();
+                for id in 1..=chunks {
+                    let often = ("a".to_owned(), 1 + id as usize % 3);
+                    let seldom = (format!("lexeme{}", id % 11), 1);
+                    let lexemes = [often, seldom];
+                    builder.add(id * 2, lexemes.iter().map(|(lexeme, n)| (lexeme.as_bytes(), *n)));
+                }
+                builder.finish_inline().expect("lexemes are text")
+            };
+            vec![segment(1), segment(20), segment(300)]
+        }
         "wire" => {
             vec![vec![8; 300], br#"{"char_start":3,"fields":{"a":1}}"#.to_vec(), vec![0; 200]]
         }
@@ -227,5 +240,5 @@ macro_rules! fuzz {
 
 fuzz!(
     html, markdown, plain, filter, query, claims, sse, replies, urls, tokenizer, weights, wheel,
-    wire
+    wire, inverted
 );

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 /// Bytes of a row and its entries in the key's and the primary key's index.
 const ROW_BYTES: f64 = 110.0;
-/// Bytes of lexemes and of their index for each byte of text. This figure and the next ones are those
+/// Bytes of lexemes and of their posting lists for each byte of text. This figure and the next ones are those
 /// of 300 pages of the PostgreSQL manual, rounded.
-const LEXEMES_PER_TEXT_BYTE: f64 = 2.0;
+const LEXEMES_PER_TEXT_BYTE: f64 = 1.7;
 /// Bytes on disk for each byte of token bits, which lie out of line.
 const OUT_OF_LINE: f64 = 1.09;
 /// Bytes that a document's row has beside 16 for each of its chunks.

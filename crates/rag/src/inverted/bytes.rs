@@ -1,4 +1,4 @@
-//! Integers of variable length: seven bits a byte, the lowest first.
+//! Integers of variable length, seven bits a byte, the lowest first; and what is read with them.
 
 /// Appends an integer.
 pub fn put(bytes: &mut Vec<u8>, mut value: u64) {
@@ -63,4 +63,12 @@ pub fn take_bytes<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 /// Takes four bytes as an integer.
 pub fn take_word(bytes: &mut &[u8]) -> Option<u32> {
     take_bytes(bytes, 4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")))
+}
+
+/// The first eight bytes as a number that is ordered as they are.
+pub fn prefix(lexeme: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    let length = lexeme.len().min(8);
+    word[..length].copy_from_slice(&lexeme[..length]);
+    u64::from_be_bytes(word)
 }

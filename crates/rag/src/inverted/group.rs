@@ -1,5 +1,5 @@
 //! Groups: the lists of lexemes that follow each other, each lexeme without what it shares with the one before it.
-use super::bytes::{put, take_bytes, take_size, take_word};
+use super::bytes::{prefix, put, take_bytes, take_size, take_word};
 use super::list::{self, Blocks, Head, Origin};
 use super::{Lists, Posting, damaged};
 use crate::{Error, Result};
@@ -89,6 +89,10 @@ impl<'a> Group<'a> {
         let length = take_word(&mut bytes)?;
         let offsets = usize::try_from(take_word(&mut bytes)?).ok()?.checked_mul(4)?;
         let offsets = take_bytes(&mut bytes, offsets)?;
+        // A group has a lexeme: zeros are no group.
+        if offsets.is_empty() {
+            return None;
+        }
         Some(Self { origin: Origin { chunk, length }, offsets, entries: bytes })
     }
 
@@ -98,38 +102,43 @@ impl<'a> Group<'a> {
     }
 
     /// The bytes of a lexeme's list.
-    fn find(&self, lexeme: &[u8]) -> Option<Option<&'a [u8]>> {
+    fn find(&self, lexeme: &[u8]) -> Result<Option<&'a [u8]>> {
         let (mut low, mut high) = (0, self.offsets.len() / 4);
         // The last whole lexeme that is not greater.
         while low < high {
             let middle = low.midpoint(high);
-            let mut rest = self.entries.get(self.offset(middle)..)?;
-            let entry = Entry::take(&mut rest)?;
+            let mut rest = self.at(middle)?;
+            let entry = Entry::take(&mut rest).ok_or_else(damaged)?;
             match entry.suffix.cmp(lexeme) {
-                _ if entry.shared > 0 => return None,
-                Ordering::Equal => return Some(Some(entry.list)),
+                _ if entry.shared > 0 => return Err(damaged()),
+                Ordering::Equal => return Ok(Some(entry.list)),
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
             }
         }
         if low == 0 {
-            return Some(None);
+            return Ok(None);
         }
-        let mut rest = self.entries.get(self.offset(low - 1)..)?;
+        let mut rest = self.at(low - 1)?;
         let mut current = Vec::new();
         for _ in 0..WHOLE_EVERY {
             if rest.is_empty() {
                 break;
             }
-            let entry = Entry::take(&mut rest)?;
-            entry.complete(&mut current)?;
+            let entry = Entry::take(&mut rest).ok_or_else(damaged)?;
+            entry.complete(&mut current).ok_or_else(damaged)?;
             match current[..].cmp(lexeme) {
-                Ordering::Equal => return Some(Some(entry.list)),
+                Ordering::Equal => return Ok(Some(entry.list)),
                 Ordering::Less => {}
                 Ordering::Greater => break,
             }
         }
-        Some(None)
+        Ok(None)
+    }
+
+    /// The entries from a whole lexeme on.
+    fn at(&self, number: usize) -> Result<&'a [u8]> {
+        self.entries.get(self.offset(number)..).ok_or_else(damaged)
     }
 }
 
@@ -163,11 +172,11 @@ impl<'a> Entry<'a> {
 /// The bytes of a lexeme's list in a group, and the group's origin.
 pub fn find<'a>(group: &'a [u8], lexeme: &str) -> Result<Option<(&'a [u8], Origin)>> {
     let group = Group::open(group).ok_or_else(damaged)?;
-    let list = group.find(lexeme.as_bytes()).ok_or_else(damaged)?;
+    let list = group.find(lexeme.as_bytes())?;
     Ok(list.map(|list| (list, group.origin)))
 }
 
-/// A segment in one value: a group of all lists, however long. Damage is found while it is read.
+/// A segment in one value: a group of all lists, however long; without chunks no bytes. Damage is found while it is read.
 #[derive(Debug, Clone, Default)]
 pub struct Inline<'a> {
     bytes: Cow<'a, [u8]>,
@@ -188,10 +197,10 @@ impl From<Vec<u8>> for Inline<'_> {
 
 impl Lists for Inline<'_> {
     fn group(&self, _: &str) -> Result<Option<Cow<'_, [u8]>>> {
-        Ok(Some(Cow::Borrowed(&self.bytes)))
+        Ok((!self.bytes.is_empty()).then_some(Cow::Borrowed(&*self.bytes)))
     }
 
-    fn part(&self, _: &str, _: u32) -> Result<Option<Cow<'_, [u8]>>> {
+    fn part(&self, _: u32) -> Result<Option<Cow<'_, [u8]>>> {
         Ok(None)
     }
 }
@@ -200,17 +209,17 @@ impl Lists for Inline<'_> {
 pub trait Source {
     /// The next row of part 0 in the order of lexemes.
     fn next_group(&mut self) -> Result<Option<Cow<'_, [u8]>>>;
-    /// A part, numbered from 1, of a list that was read last; ascending.
-    fn part(&mut self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>>;
+    /// A part of a long list. Numbers ascend from the segment's first list to its last.
+    fn part(&mut self, part: u32) -> Result<Option<Cow<'_, [u8]>>>;
 }
 
 impl Source for Inline<'_> {
     fn next_group(&mut self) -> Result<Option<Cow<'_, [u8]>>> {
         let is_read = std::mem::replace(&mut self.is_read, true);
-        Ok((!is_read).then_some(Cow::Borrowed(&*self.bytes)))
+        Ok((!is_read && !self.bytes.is_empty()).then_some(Cow::Borrowed(&*self.bytes)))
     }
 
-    fn part(&mut self, _: &str, _: u32) -> Result<Option<Cow<'_, [u8]>>> {
+    fn part(&mut self, _: u32) -> Result<Option<Cow<'_, [u8]>>> {
         Ok(None)
     }
 }
@@ -220,8 +229,8 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).next_group()
     }
 
-    fn part(&mut self, lexeme: &str, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
-        (**self).part(lexeme, part)
+    fn part(&mut self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
+        (**self).part(part)
     }
 }
 
@@ -230,52 +239,86 @@ pub struct Reader<S> {
     source: S,
     group: Vec<u8>,
     origin: Origin,
-    /// Where the next list's entry begins.
+    /// Where the next list's entry begins, and how many of the group are before it.
     at: usize,
+    number: usize,
+    is_begun: bool,
     lexeme: Vec<u8>,
+    prefix: u64,
     list: Range<usize>,
 }
 
 impl<S: Source> Reader<S> {
     /// Before the first list.
     pub fn new(source: S) -> Self {
-        let (group, lexeme) = (Vec::new(), Vec::new());
-        Self { source, group, origin: Origin::default(), at: 0, lexeme, list: 0..0 }
+        Self {
+            source,
+            group: Vec::new(),
+            origin: Origin::default(),
+            at: 0,
+            number: 0,
+            is_begun: false,
+            lexeme: Vec::new(),
+            prefix: 0,
+            list: 0..0,
+        }
     }
 
-    /// Goes to the next list; `None` behind the last. Its lexeme.
+    /// Goes to the next list; `None` behind the last. Its lexeme. Damage anywhere in a group, also in what is for searching it, is an error.
     pub fn advance(&mut self) -> Result<Option<&str>> {
-        let mut is_first = self.group.is_empty() && self.at == 0;
-        let mut is_whole = false;
-        while self.at >= self.group.len() {
+        while self.at == self.group.len() {
             let Some(group) = self.source.next_group()? else { return Ok(None) };
             self.group.clear();
             self.group.extend_from_slice(&group);
             let opened = Group::open(&self.group).ok_or_else(damaged)?;
             self.origin = opened.origin;
             self.at = self.group.len() - opened.entries.len();
-            is_whole = true;
+            self.number = 0;
+            if opened.entries.is_empty() {
+                return Err(damaged());
+            }
         }
+        self.try_advance().ok_or_else(damaged)?;
+        std::str::from_utf8(&self.lexeme).map(Some).map_err(|_| damaged())
+    }
+
+    fn try_advance(&mut self) -> Option<()> {
+        let group = Group::open(&self.group)?;
         let mut rest = &self.group[self.at..];
-        let entry = Entry::take(&mut rest).ok_or_else(damaged)?;
-        if is_whole && entry.shared > 0 {
-            return Err(damaged());
-        }
+        let entry = Entry::take(&mut rest)?;
         let end = self.group.len() - rest.len();
         self.list = end - entry.list.len()..end;
-        // Ascends: the part that differs from the lexeme before is greater.
-        let ascends = match self.lexeme.get(entry.shared..) {
-            Some(before) => entry.suffix > before || std::mem::take(&mut is_first),
-            None => false,
-        };
-        entry.complete(&mut self.lexeme).filter(|()| ascends).ok_or_else(damaged)?;
+        // Where a lexeme should stand whole it does, and is found.
+        let whole = self.number / WHOLE_EVERY;
+        if self.number.is_multiple_of(WHOLE_EVERY) {
+            let offset = self.at - (self.group.len() - group.entries.len());
+            let is_found = whole < group.offsets.len() / 4 && group.offset(whole) == offset;
+            (is_found && entry.shared == 0).then_some(())?;
+        }
+        self.number += 1;
+        if rest.is_empty() && group.offsets.len() / 4 != self.number.div_ceil(WHOLE_EVERY) {
+            return None;
+        }
+        // It is greater than the one before: what is not shared with that is.
+        let before = self.lexeme.get(entry.shared..)?;
+        if self.is_begun && entry.suffix <= before {
+            return None;
+        }
+        self.is_begun = true;
+        entry.complete(&mut self.lexeme)?;
+        self.prefix = prefix(&self.lexeme);
         self.at = end;
-        std::str::from_utf8(&self.lexeme).map(Some).map_err(|_| damaged())
+        Some(())
     }
 
     /// Bytes of the lexeme it stands at.
     pub fn lexeme(&self) -> &[u8] {
         &self.lexeme
+    }
+
+    /// What the lexeme it stands at is ordered by: a number that decides for most, and its bytes.
+    pub(super) fn key(&self) -> (u64, &[u8]) {
+        (self.prefix, &self.lexeme)
     }
 
     /// Appends the postings of the list it stands at.
@@ -287,15 +330,14 @@ impl<S: Source> Reader<S> {
             }
             Head::Parts(parts, embedded) => (parts, embedded),
         };
-        let lexeme = std::str::from_utf8(&self.lexeme).map_err(|_| damaged())?;
-        let mut blocks = Blocks::default();
-        for (number, part) in (1..).zip(&parts) {
+        for part in &parts {
             let bytes = match embedded {
                 Some(bytes) => Cow::Borrowed(part.embedded(bytes)?),
-                None => self.source.part(lexeme, number)?.ok_or_else(damaged)?,
+                None => self.source.part(part.row()?)?.ok_or_else(damaged)?,
             };
-            blocks.open(part, &bytes)?;
-            blocks.append(&bytes, postings)?;
+            let mut blocks = Blocks::default();
+            blocks.open(part, bytes)?;
+            blocks.append(part, postings)?;
         }
         Ok(())
     }

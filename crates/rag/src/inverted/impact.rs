@@ -22,11 +22,14 @@ pub struct Impacts {
 
 impl Impacts {
     pub fn new(bm25: &Bm25) -> Self {
-        let mut impacts = Self { bm25: *bm25, table: Vec::new() };
-        let all = (0..FREQUENCIES * LENGTHS)
-            .map(|i| impacts.compute((i / LENGTHS + 1) as u32, (i % LENGTHS) as u32));
-        impacts.table = all.collect();
-        impacts
+        let impacts = Self::without_table(bm25);
+        let entry = |i| impacts.compute((i / LENGTHS + 1) as u32, (i % LENGTHS) as u32);
+        Self { table: (0..FREQUENCIES * LENGTHS).map(entry).collect(), ..impacts }
+    }
+
+    /// For a few scores.
+    pub fn without_table(bm25: &Bm25) -> Self {
+        Self { bm25: *bm25, table: Vec::new() }
     }
 
     /// [`Bm25::score`] with an order of operations in which rounding cannot make more occurrences or a shorter length count
@@ -41,11 +44,9 @@ impl Impacts {
 
     fn of(&self, frequency: u32, length: u32) -> f64 {
         let (row, column) = (frequency.wrapping_sub(1) as usize, length as usize);
-        if row < FREQUENCIES && column < LENGTHS {
-            self.table[row * LENGTHS + column]
-        } else {
-            self.compute(frequency, length)
-        }
+        let is_small = row < FREQUENCIES && column < LENGTHS;
+        let looked_up = self.table.get(row * LENGTHS + column).filter(|_| is_small);
+        looked_up.copied().unwrap_or_else(|| self.compute(frequency, length))
     }
 
     /// A term's part of a score. Such numbers are multiples of 2^-30, so that their sums are exact: a chunk has the same score in

@@ -3,14 +3,18 @@ use super::block::{Block, POSTINGS, Widths, size};
 use super::bytes::{put, put_signed, take, take_bytes, take_signed, take_size, take_u32};
 use super::impact::Impacts;
 use super::{Posting, damaged};
-use crate::Result;
+use crate::{Error, Result};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// Lists of fewer postings are integers of variable length, one posting behind the other.
 const FEW: usize = 8;
 
-/// A part is closed before it becomes larger: four rows of a table then fit on a page of PostgreSQL's.
-pub const PART_BYTES: usize = 1_980;
+/// A part is closed before it becomes larger: two rows of a table then fit on a page of PostgreSQL's.
+const PART_BYTES: usize = 4_000;
+
+/// Most bytes of the only part of a list to lie behind the list's head although it could be a row.
+const EMBEDDED_BYTES: usize = 2_000;
 
 /// Bytes of what a part says of each of its blocks: last id, widths, pairs.
 const ENTRY: usize = 4 + 3 + 3 * BLOCK_PAIRS;
@@ -75,7 +79,7 @@ pub struct Part {
     pair_count: u8,
     /// Which pairs are those of a posting, a bit each.
     real: u8,
-    /// Where its bytes lie behind the head, if they do.
+    /// Where its bytes lie behind the head, or the number of its row.
     at: usize,
     size: usize,
 }
@@ -166,7 +170,7 @@ fn fill(block: &mut Block, postings: &[Posting], first: i64, shortest: u32) {
     }
 }
 
-/// Divides postings into parts of about [`PART_BYTES`].
+/// Divides postings into parts of about `PART_BYTES`.
 fn parts(postings: &[Posting]) -> Vec<(Part, Vec<u8>)> {
     let mut parts = Vec::new();
     let mut block = Block::default();
@@ -200,15 +204,19 @@ fn fits(first: i64, chunk: i64) -> bool {
     u32::try_from(chunk.abs_diff(first)).is_ok()
 }
 
-/// What is to be done with the parts of a list that is too long for its head.
-pub type PartSink<'a> = &'a mut dyn FnMut(u32, &[u8]) -> Result<()>;
+/// Where the parts of a list that is too long for its head become rows.
+pub struct PartRows<'a> {
+    /// The number of the next one.
+    pub next: &'a mut u32,
+    pub row: &'a mut dyn FnMut(u32, &[u8]) -> Result<()>,
+}
 
 /// Appends a list: postings in ascending order of their chunks, each chunk once. Parts go behind the head where `rows` is `None` or
 /// there is one that is small, and are rows of their own otherwise.
 pub fn write(
     postings: &[Posting],
     origin: Origin,
-    rows: Option<PartSink<'_>>,
+    rows: Option<PartRows<'_>>,
     bytes: &mut Vec<u8>,
 ) -> Result<()> {
     let count = (postings.len() as u64) << 2;
@@ -224,17 +232,25 @@ pub fn write(
         return Ok(());
     }
     let parts = parts(postings);
-    let is_small = parts.len() == 1 && parts[0].1.len() <= PART_BYTES;
+    let is_small = parts.len() == 1 && parts[0].1.len() <= EMBEDDED_BYTES;
     match rows {
-        Some(row) if !is_small => {
+        Some(rows) if !is_small => {
             put(bytes, count | IS_ROWS);
+            put(bytes, u64::from(*rows.next));
             write_parts(&parts, origin, false, bytes);
-            (1..).zip(&parts).try_for_each(|(number, (_, part))| row(number, part))
+            for (_, part) in &parts {
+                (rows.row)(*rows.next, part)?;
+                let too_many = || Error::too_large("a segment has more than 4 billion parts");
+                *rows.next = rows.next.checked_add(1).ok_or_else(too_many)?;
+            }
+            Ok(())
         }
         _ => {
             put(bytes, count | IS_EMBEDDED);
             write_parts(&parts, origin, true, bytes);
-            parts.iter().for_each(|(_, part)| bytes.extend(part));
+            for (_, part) in &parts {
+                bytes.extend(part);
+            }
             Ok(())
         }
     }
@@ -379,10 +395,11 @@ fn read_parts(
     origin: Origin,
     is_embedded: bool,
 ) -> Option<Vec<Part>> {
+    let first_row = if is_embedded { 0 } else { take_size(bytes)? };
     let number = take_size(bytes)?;
     // A damaged number must not make memory be asked for: a part takes six bytes and more.
     let mut parts: Vec<Part> = Vec::with_capacity(number.min(bytes.len() / 6));
-    let (mut counted, mut at) = (0_usize, 0_usize);
+    let (mut counted, mut at) = (0_usize, first_row);
     for _ in 0..number {
         let first = match parts.last() {
             None => origin.chunk.wrapping_add(take_signed(bytes)?),
@@ -407,7 +424,7 @@ fn read_parts(
         let pair_count = pair_count as u8;
         parts.push(Part { first, last, count, pairs, pair_count, real, at, size });
         counted = counted.checked_add(count)?;
-        at = at.checked_add(size)?;
+        at = at.checked_add(if is_embedded { size } else { 1 })?;
     }
     (counted == count).then_some(parts)
 }
@@ -417,11 +434,17 @@ impl Part {
     pub fn embedded<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8]> {
         bytes.get(self.at..self.at + self.size).ok_or_else(damaged)
     }
+
+    /// The number of the part's row.
+    pub fn row(&self) -> Result<u32> {
+        u32::try_from(self.at).ok().filter(|row| *row > 0).ok_or_else(damaged)
+    }
 }
 
 /// A part's blocks, none of them unpacked yet.
 #[derive(Debug, Default)]
-pub struct Blocks {
+pub struct Blocks<'a> {
+    bytes: Cow<'a, [u8]>,
     /// Number of its first posting's chunk.
     pub first: i64,
     count: usize,
@@ -429,22 +452,23 @@ pub struct Blocks {
     starts: Vec<u32>,
 }
 
-impl Blocks {
+impl<'a> Blocks<'a> {
     /// Looks at what a part says of its blocks. Afterwards each of them has its bytes.
-    pub fn open(&mut self, part: &Part, bytes: &[u8]) -> Result<()> {
-        self.try_open(part, bytes).ok_or_else(damaged)
+    pub fn open(&mut self, part: &Part, bytes: Cow<'a, [u8]>) -> Result<()> {
+        self.bytes = bytes;
+        self.try_open(part).ok_or_else(damaged)
     }
 
-    fn try_open(&mut self, part: &Part, bytes: &[u8]) -> Option<()> {
+    fn try_open(&mut self, part: &Part) -> Option<()> {
         self.first = part.first;
         self.count = part.count;
         self.starts.clear();
         let number = part.count.div_ceil(POSTINGS);
-        let mut at = number.checked_mul(ENTRY).filter(|size| *size <= bytes.len())?;
+        let mut at = number.checked_mul(ENTRY).filter(|size| *size <= self.bytes.len())?;
         let mut before = None;
         for block in 0..number {
             self.starts.push(u32::try_from(at).ok()?);
-            let last = self.last(bytes, block);
+            let last = self.last(block);
             // Ids ascend, one a posting.
             let room = before.map_or(u64::from(last) + 1, |before: u32| {
                 u64::from(last).saturating_sub(before.into())
@@ -453,14 +477,14 @@ impl Blocks {
                 return None;
             }
             before = Some(last);
-            let widths = self.widths(bytes, block);
+            let widths = self.widths(block);
             if widths.iter().any(|width| *width > 32) {
                 return None;
             }
             at += size(self.len(block), widths);
         }
         self.starts.push(u32::try_from(at).ok()?);
-        let is_whole = at == bytes.len();
+        let is_whole = at == self.bytes.len();
         let ends = before.is_some_and(|last| u64::from(last) == part.last.abs_diff(part.first));
         (is_whole && ends).then_some(())
     }
@@ -476,18 +500,18 @@ impl Blocks {
     }
 
     /// The highest id in a block, from the part's first.
-    pub fn last(&self, bytes: &[u8], block: usize) -> u32 {
-        let entry = &bytes[block * ENTRY..][..4];
+    pub fn last(&self, block: usize) -> u32 {
+        let entry = &self.bytes[block * ENTRY..][..4];
         u32::from_le_bytes(entry.try_into().expect("four bytes"))
     }
 
     /// Widths of its integers.
-    pub fn widths(&self, bytes: &[u8], block: usize) -> Widths {
-        bytes[block * ENTRY + 4..][..3].try_into().expect("three bytes")
+    pub fn widths(&self, block: usize) -> Widths {
+        self.bytes[block * ENTRY + 4..][..3].try_into().expect("three bytes")
     }
 
-    fn pairs(&self, bytes: &[u8], block: usize) -> [Pair; BLOCK_PAIRS] {
-        let entry = &bytes[block * ENTRY + 7..][..3 * BLOCK_PAIRS];
+    fn pairs(&self, block: usize) -> [Pair; BLOCK_PAIRS] {
+        let entry = &self.bytes[block * ENTRY + 7..][..3 * BLOCK_PAIRS];
         std::array::from_fn(|i| {
             let length = &entry[BLOCK_PAIRS + 2 * i..][..2];
             let length = u16::from_le_bytes(length.try_into().expect("two bytes"));
@@ -497,33 +521,48 @@ impl Blocks {
     }
 
     /// The shortest length, as far as it is subtracted from the block's lengths.
-    pub fn shortest(&self, bytes: &[u8], block: usize) -> u32 {
-        self.pairs(bytes, block)[0].1
+    pub fn shortest(&self, block: usize) -> u32 {
+        self.pairs(block)[0].1
     }
 
     /// What no score in a block is above.
-    pub fn bound(&self, bytes: &[u8], block: usize, impacts: &Impacts, idf: f64) -> f64 {
-        let pairs = self.pairs(bytes, block).into_iter();
+    pub fn bound(&self, block: usize, impacts: &Impacts, idf: f64) -> f64 {
+        let pairs = self.pairs(block).into_iter();
         let scores = pairs.map(|(frequency, length)| impacts.score(idf, frequency, length));
         scores.fold(0.0, f64::max)
     }
 
     /// Unpacks a block.
-    pub fn unpack(&self, bytes: &[u8], block: usize, into: &mut Block) -> Result<()> {
+    pub fn unpack(&self, block: usize, into: &mut Block) -> Result<()> {
         let range = self.starts[block] as usize..self.starts[block + 1] as usize;
-        let before = if block == 0 { u32::MAX } else { self.last(bytes, block - 1) };
-        let (widths, last) = (self.widths(bytes, block), self.last(bytes, block));
-        into.unpack(&bytes[range], self.len(block), widths, before, last).ok_or_else(damaged)
+        let before = if block == 0 { u32::MAX } else { self.last(block - 1) };
+        let (widths, last) = (self.widths(block), self.last(block));
+        into.unpack(&self.bytes[range], self.len(block), widths, before, last).ok_or_else(damaged)
     }
 
-    /// Appends all postings.
-    pub fn append(&self, bytes: &[u8], postings: &mut Vec<Posting>) -> Result<()> {
+    /// Appends all postings. An error also where one of them is not below what the part or its block say bounds it.
+    pub fn append(&self, part: &Part, postings: &mut Vec<Posting>) -> Result<()> {
+        self.try_append(part, postings).ok_or_else(damaged)
+    }
+
+    fn try_append(&self, part: &Part, postings: &mut Vec<Posting>) -> Option<()> {
         let mut block = Block::default();
+        let part_pairs = &part.pairs[..usize::from(part.pair_count)];
+        let mut real = 0;
         for number in 0..self.number() {
-            self.unpack(bytes, number, &mut block)?;
-            let shortest = self.shortest(bytes, number);
-            append(&block, self.first, shortest, postings).ok_or_else(damaged)?;
+            self.unpack(number, &mut block).ok()?;
+            let pairs = self.pairs(number);
+            let start = postings.len();
+            append(&block, self.first, pairs[0].1, postings)?;
+            for &Posting { frequency, length, .. } in &postings[start..] {
+                let is_below = |pair: &Pair| frequency <= pair.0 && length >= pair.1;
+                let above = part_pairs.iter().position(is_below)?;
+                pairs.iter().find(|pair| is_below(pair))?;
+                if part_pairs[above] == (frequency, length) {
+                    real |= 1 << above;
+                }
+            }
         }
-        Ok(())
+        (real & part.real == part.real).then_some(())
     }
 }

@@ -45,10 +45,10 @@ pub fn merge<'a, S: Source>(
     let mut lexeme = Vec::new();
     loop {
         checkpoint()?;
-        let Some(next) = sides.iter().filter_map(Side::next).min() else { break };
+        let Some((prefix, next)) = sides.iter().filter_map(Side::next).min() else { break };
         lexeme.clear();
         lexeme.extend_from_slice(next);
-        sides.iter_mut().try_for_each(|side| side.read(&lexeme))?;
+        sides.iter_mut().try_for_each(|side| side.read((prefix, &lexeme)))?;
         let text = std::str::from_utf8(&lexeme).map_err(|_| super::damaged())?;
         if text == EVERY {
             cancelled = common(&sides[0].postings, &sides[1].postings);
@@ -91,16 +91,16 @@ impl<'a, S: Source> Side<'a, S> {
     }
 
     /// The lowest lexeme that a segment stands at.
-    fn next(&self) -> Option<&[u8]> {
-        self.readers.iter().map(Reader::lexeme).min()
+    fn next(&self) -> Option<(u64, &[u8])> {
+        self.readers.iter().map(Reader::key).min()
     }
 
     /// Reads the lists of a lexeme, and goes on behind them.
-    fn read(&mut self, lexeme: &[u8]) -> Result<()> {
+    fn read(&mut self, lexeme: (u64, &[u8])) -> Result<()> {
         self.postings.clear();
         let mut at = 0;
         while let Some(reader) = self.readers.get_mut(at) {
-            if reader.lexeme() == lexeme {
+            if reader.key() == lexeme {
                 reader.append(&mut self.postings)?;
                 if reader.advance()?.is_none() {
                     self.readers.swap_remove(at);

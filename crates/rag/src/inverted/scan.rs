@@ -3,10 +3,19 @@ use super::block::Block;
 use super::impact::{FREQUENCIES, Impacts, LENGTHS};
 use super::list::Blocks;
 use super::search::List;
-use super::top_k::Work;
 use super::{Lists, Posting};
 use crate::Result;
-use std::borrow::Cow;
+
+/// What a search did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Parts of long lists that were read.
+    pub parts: u64,
+    /// Blocks that were unpacked.
+    pub blocks: u64,
+    /// Postings unpacked.
+    pub postings: u64,
+}
 
 /// Ids of a window: its scores stay in the processor's first cache.
 pub const WINDOW: usize = 2_048;
@@ -87,8 +96,7 @@ pub struct Scan<'t, 'a, L> {
     /// The part it is in, and whether that was opened.
     part: usize,
     is_open: bool,
-    bytes: Cow<'t, [u8]>,
-    blocks: Blocks,
+    blocks: Blocks<'t>,
     /// What no score of each block is above.
     block_bounds: Vec<f64>,
     /// The block it is in, and whether that was unpacked.
@@ -119,7 +127,6 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
             reached,
             part: 0,
             is_open: false,
-            bytes: Cow::default(),
             blocks: Blocks::default(),
             block_bounds: Vec::new(),
             block: 0,
@@ -209,7 +216,7 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
         let mut bound = 0.0;
         for block in self.block..self.blocks.number() {
             bound = f64::max(bound, self.block_bounds[block]);
-            if self.blocks.last(&self.bytes, block) >= last {
+            if self.blocks.last(block) >= last {
                 return Ok(bound);
             }
         }
@@ -220,11 +227,11 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
 
     fn open(&mut self, impacts: &Impacts, work: &mut Work) -> Result<()> {
         if !self.is_open {
-            self.bytes = self.list.part(self.part)?;
-            self.blocks.open(&self.list.parts[self.part], &self.bytes)?;
+            let bytes = self.list.part(self.part)?;
+            self.blocks.open(&self.list.parts[self.part], bytes)?;
             self.block_bounds.clear();
             for block in 0..self.blocks.number() {
-                self.block_bounds.push(self.blocks.bound(&self.bytes, block, impacts, self.idf));
+                self.block_bounds.push(self.blocks.bound(block, impacts, self.idf));
             }
             (self.is_open, self.block, self.is_unpacked) = (true, 0, false);
             work.parts += 1;
@@ -235,7 +242,7 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
     /// Goes to the block of an open part that may hold `from`; the part does not end before it.
     fn skip_blocks(&mut self, from: i64) {
         let from = offset(self.list.parts[self.part].first, from);
-        while self.blocks.last(&self.bytes, self.block) < from {
+        while self.blocks.last(self.block) < from {
             self.block += 1;
             self.is_unpacked = false;
         }
@@ -243,8 +250,8 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
 
     fn unpack(&mut self, work: &mut Work) -> Result<()> {
         if !self.is_unpacked {
-            self.blocks.unpack(&self.bytes, self.block, &mut self.unpacked)?;
-            self.shortest = self.blocks.shortest(&self.bytes, self.block);
+            self.blocks.unpack(self.block, &mut self.unpacked)?;
+            self.shortest = self.blocks.shortest(self.block);
             (self.is_unpacked, self.position) = (true, 0);
             work.blocks += 1;
             work.postings += self.unpacked.count as u64;
@@ -303,7 +310,7 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
             self.open(impacts, work)?;
             self.skip_blocks(window.from.max(part.first));
             while self.block < self.blocks.number() {
-                let last = self.blocks.last(&self.bytes, self.block);
+                let last = self.blocks.last(self.block);
                 if takes(self.block_bounds[self.block]) {
                     self.unpack(work)?;
                     self.add_block(window, part.first, end, table, impacts);
@@ -347,7 +354,7 @@ impl<'t, 'a, L: Lists> Scan<'t, 'a, L> {
         let offsets = &block.offsets[start..stop];
         let at = |offset: u32| offset.wrapping_add(shift) as usize % WINDOW;
         let (frequencies, lengths) = (&block.frequencies[start..stop], &block.lengths[start..stop]);
-        let [_, frequency_width, length_width] = self.blocks.widths(&self.bytes, self.block);
+        let [_, frequency_width, length_width] = self.blocks.widths(self.block);
         let longest = u64::from(self.shortest) + (1 << length_width) - 1;
         if table.len() == FREQUENCIES * LENGTHS
             && 1 << frequency_width <= FREQUENCIES

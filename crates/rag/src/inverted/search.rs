@@ -55,7 +55,6 @@ pub(super) struct Looked<'a, L> {
 /// A list whose head was read.
 pub(super) struct List<'a, L> {
     lists: &'a L,
-    lexeme: &'a str,
     /// Number of postings.
     pub count: u64,
     /// All postings, where there are few and no parts.
@@ -78,7 +77,7 @@ impl<'a, L: Lists> List<'a, L> {
                 (Vec::new(), parts, bytes.map(|bytes| end - bytes.len()..end))
             }
         };
-        Ok(Some(Self { lists, lexeme, count, few, parts, group, embedded }))
+        Ok(Some(Self { lists, count, few, parts, group, embedded }))
     }
 
     /// The bytes of a part.
@@ -87,7 +86,7 @@ impl<'a, L: Lists> List<'a, L> {
             Some(range) => {
                 Ok(Cow::Borrowed(self.parts[number].embedded(&self.group[range.clone()])?))
             }
-            None => self.lists.part(self.lexeme, number as u32 + 1)?.ok_or_else(damaged),
+            None => self.lists.part(self.parts[number].row()?)?.ok_or_else(damaged),
         }
     }
 }
@@ -284,8 +283,7 @@ pub(super) struct Cursor<'t, 'a, L> {
     /// The part it is in, and whether that was opened.
     part: usize,
     is_open: bool,
-    bytes: Cow<'t, [u8]>,
-    blocks: Blocks,
+    blocks: Blocks<'t>,
     /// The block it is in, and whether that was unpacked.
     block: usize,
     is_unpacked: bool,
@@ -301,7 +299,6 @@ impl<'t, 'a, L: Lists> Cursor<'t, 'a, L> {
             list,
             part: 0,
             is_open: false,
-            bytes: Cow::default(),
             blocks: Blocks::default(),
             block: 0,
             is_unpacked: false,
@@ -339,18 +336,17 @@ impl<'t, 'a, L: Lists> Cursor<'t, 'a, L> {
         }
         let Some(part) = parts.get(self.part) else { return Ok(None) };
         if !self.is_open {
-            self.bytes = self.list.part(self.part)?;
-            self.blocks.open(part, &self.bytes)?;
+            self.blocks.open(part, self.list.part(self.part)?)?;
             (self.is_open, self.block, self.is_unpacked) = (true, 0, false);
         }
         let offset = if chunk <= part.first { 0 } else { chunk.abs_diff(part.first) as u32 };
         // The part's last block ends with its last chunk, which is not before this one.
-        while self.blocks.last(&self.bytes, self.block) < offset {
+        while self.blocks.last(self.block) < offset {
             self.block += 1;
             self.is_unpacked = false;
         }
         if !self.is_unpacked {
-            self.blocks.unpack(&self.bytes, self.block, &mut self.unpacked)?;
+            self.blocks.unpack(self.block, &mut self.unpacked)?;
             (self.is_unpacked, self.position) = (true, 0);
         }
         let offsets = &self.unpacked.offsets[self.position..self.unpacked.count];
@@ -364,7 +360,7 @@ impl<'t, 'a, L: Lists> Cursor<'t, 'a, L> {
         if self.list.parts.is_empty() {
             return self.list.few[self.position];
         }
-        let shortest = self.blocks.shortest(&self.bytes, self.block);
+        let shortest = self.blocks.shortest(self.block);
         Posting {
             chunk: self.chunk.unwrap_or_default(),
             frequency: self.unpacked.frequencies[self.position].wrapping_add(1),

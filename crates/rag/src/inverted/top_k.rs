@@ -4,9 +4,9 @@
 //! blocks hold none of the best (block-max indexes, Ding and Suel 2011), and which lists cannot lift a chunk among them by
 //! themselves: those are looked up only for chunks that the others give (`MaxScore`, Turtle and Flood 1995).
 use super::impact::{Impacts, weight};
-use super::scan::{Scan, WINDOW, Window};
+use super::scan::{Scan, WINDOW, Window, Work};
 use super::search::{Deleted, Looked, Terms, each_of};
-use super::{Checkpoint, Lists};
+use super::{Checkpoint, Lists, Posting};
 use crate::Result;
 use crate::search::Bm25;
 use std::cmp::Ordering;
@@ -29,6 +29,13 @@ pub struct TopK<'a> {
     pub budget: u64,
 }
 
+impl TopK<'_> {
+    /// A term's part of a chunk's score: [`Bm25::score`] as a multiple of 2^-30, so that sums are exact in any order.
+    pub fn summand(bm25: &Bm25, idf: f64, posting: Posting) -> f64 {
+        Impacts::without_table(bm25).score(weight(idf), posting.frequency, posting.length)
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -38,17 +45,6 @@ pub struct Found {
     pub work: Work,
     /// Whether there was budget enough: otherwise better chunks may be missing.
     pub is_complete: bool,
-}
-
-/// What a search did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Parts of long lists that were read.
-    pub parts: u64,
-    /// Blocks that were unpacked.
-    pub blocks: u64,
-    /// Postings unpacked.
-    pub postings: u64,
 }
 
 /// A chunk and its score.
@@ -79,7 +75,7 @@ impl Ord for Scored {
 const TABLE_FROM: u64 = 8_192;
 
 /// Postings that are added to a window in the time of looking one chunk up.
-const LOOK_UP: usize = 10;
+const LOOK_UP: usize = 24;
 
 impl<L: Lists> Terms<'_, L> {
     /// The chunks with the highest scores, ties by lower id. Deleted ones are left out.
@@ -91,7 +87,8 @@ impl<L: Lists> Terms<'_, L> {
 
     fn count(&self, deletions: bool, number: usize) -> u64 {
         let of = if deletions { &self.deletions } else { &self.live };
-        of.iter().filter_map(|looked| looked.lists[number].as_ref()).map(|list| list.count).sum()
+        let lists = of.iter().filter_map(|looked| looked.lists[number].as_ref());
+        lists.fold(0, |count, list| count.saturating_add(list.count))
     }
 }
 
@@ -128,7 +125,8 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
     /// Whether it came to the end within the budget.
     fn run(&mut self, checkpoint: Checkpoint<'_>) -> Result<bool> {
         if let Some(among) = self.query.among {
-            let postings: u64 = (0..self.terms.count).map(|i| self.terms.count(false, i)).sum();
+            let counts = (0..self.terms.count).map(|number| self.terms.count(false, number));
+            let postings = counts.fold(0, u64::saturating_add);
             // Below that looking chunks up is faster than going through the lists.
             if (among.len() as u64).saturating_mul(self.terms.count as u64 * 8) < postings {
                 return self.look_up(among, checkpoint);
@@ -225,7 +223,7 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
         let mut next = lists.iter().filter_map(Scan::next).min();
         while let Some(from) = next {
             turns = turns.wrapping_add(1);
-            if turns.is_multiple_of(256) {
+            if turns.is_multiple_of(16) {
                 checkpoint()?;
                 if self.work.postings > self.query.budget {
                     return Ok(false);
@@ -256,7 +254,9 @@ impl<'t, 'a, L: Lists> Search<'t, 'a, L> {
                 end = end.max(until);
             }
             let Some(from) = end.checked_add(1) else { break };
-            lists.iter_mut().for_each(|list| list.skip(from));
+            for list in &mut lists {
+                list.skip(from);
+            }
             next = lists.iter().filter_map(Scan::next).min().map(|next| next.max(from));
         }
         // What was not counted in the last windows.
@@ -351,7 +351,7 @@ impl Best {
     fn may_take(&self, bound: f64, from: i64) -> bool {
         bound >= self.least
             && self.worst().is_none_or(|worst| {
-                bound > worst.score || bound == worst.score && from < worst.chunk
+                bound > worst.score || bound >= worst.score && from < worst.chunk
             })
     }
 

@@ -71,6 +71,7 @@ impl<'a> Weights<'a> {
             }
         }
         let score = |(idf, n): &(f64, usize)| self.bm25.score(*idf, *n as f64, length as f64);
-        held.iter().map(score).sum()
+        // The sum of nothing is -0.
+        held.iter().map(score).fold(0.0, |sum, score| sum + score)
     }
 }

@@ -4,6 +4,8 @@
 //! `to_tsvector` and [`any_of`], each phrase and exclusion through `phraseto_tsquery`. None of those
 //! has a syntax a user could get wrong.
 
+use crate::{Error, Result};
+
 /// Longest part of a text that is searched for; what follows is left out.
 const MAX_BYTES: usize = 16 * 1024;
 /// PostgreSQL refuses words of 2,047 bytes or more; longer ones are parted.
@@ -11,8 +13,38 @@ const MAX_WORD_BYTES: usize = 2_000;
 /// Most phrases and most exclusions; further ones count as plain text.
 const MAX_PARTS: usize = 16;
 
-/// A search text taken apart as web search engines do: `"a phrase"` must occur as it stands,
-/// `-word` and `-"a phrase"` must not occur, everything else may.
+/// What a search text may ask for beside its words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Syntax {
+    /// Phrases in quotation marks. People paste options of commands and lists that begin with hyphens.
+    #[default]
+    Words,
+    /// As web search engines have it, also words that must not occur, behind a hyphen.
+    Web,
+}
+
+impl Syntax {
+    const ALL: [Self; 2] = [Self::Words, Self::Web];
+
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Web => "web",
+        }
+    }
+
+    /// The syntax of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|syntax| syntax.name() == name).ok_or_else(|| {
+            Error::invalid_argument(format!("unrecognized syntax \"{name}\""))
+                .with_hint(format!("Use one of: {}.", Self::ALL.map(Self::name).join(", ")))
+        })
+    }
+}
+
+/// A search text, parsed: `"a phrase"` must occur as it stands and, in the syntax of web search engines, `-word` and
+/// `-"a phrase"` must not occur. Everything else may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// The text without quotation marks and exclusions: what to embed, and whose lexemes to look
@@ -36,13 +68,13 @@ impl Query {
     /// Takes `input` apart. Any text is fine: quotation marks without a partner, hyphens inside
     /// words, negative numbers and options such as `--verbose` are plain text. A text that only
     /// excludes is plain text too, since it names nothing to find.
-    pub fn parse(input: &str) -> Self {
+    pub fn parse(input: &str, syntax: Syntax) -> Self {
         let input = &input[..input.floor_char_boundary(MAX_BYTES)];
         let mut query = Self::default();
         let mut rest = input;
         let mut at_start = true;
         while let Some(first) = rest.chars().next() {
-            let (part, after) = if at_start { operator(rest) } else { None }
+            let (part, after) = if at_start { operator(rest, syntax) } else { None }
                 .unwrap_or((Part::Plain(&rest[..first.len_utf8()]), &rest[first.len_utf8()..]));
             at_start = first.is_whitespace() || first == '(';
             query.add(part);
@@ -72,11 +104,11 @@ impl Query {
 }
 
 /// A phrase or exclusion at the start of `text`, which starts a word, and what follows it.
-fn operator(text: &str) -> Option<(Part<'_>, &str)> {
+fn operator(text: &str, syntax: Syntax) -> Option<(Part<'_>, &str)> {
     if let Some((phrase, after)) = quoted(text) {
         return Some((Part::Phrase(phrase), after));
     }
-    let negated = text.strip_prefix('-')?;
+    let negated = text.strip_prefix('-').filter(|_| syntax == Syntax::Web)?;
     if let Some((phrase, after)) = quoted(negated) {
         return Some((Part::Excluded(phrase), after));
     }

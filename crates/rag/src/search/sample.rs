@@ -41,7 +41,7 @@ pub fn scattered(extent: Extent, wanted: usize, seed: u64) -> impl Iterator<Item
 }
 
 /// A number as good as random for each number: the generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators"
-/// (SplitMix64).
+/// (`SplitMix64`).
 pub fn scrambled(number: u64) -> u64 {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
