@@ -66,8 +66,12 @@ pub(super) struct List<'a, L> {
 }
 
 impl<'a, L: Lists> List<'a, L> {
-    fn look_up(lists: &'a L, lexeme: &'a str) -> Result<Option<Self>> {
-        let Some(group) = lists.group(lexeme)? else { return Ok(None) };
+    fn look_up(segment: &'a Segment<L>, lexeme: &'a str) -> Result<Option<Self>> {
+        let lists = &segment.lists;
+        let Some(group) = lists.group(lexeme)? else {
+            // The first group of a segment with chunks begins with the lexeme that lists all of them.
+            return if segment.chunks == 0 { Ok(None) } else { Err(damaged()) };
+        };
         let Some((bytes, origin)) = group::find(&group, lexeme)? else { return Ok(None) };
         let end = bytes.as_ptr_range().end as usize - group.as_ptr() as usize;
         let count = list::count(bytes)?;
@@ -101,7 +105,7 @@ impl<L: Lists> Index<L> {
         let (mut live, mut deletions) = (Vec::new(), Vec::new());
         for segment in &self.segments {
             checkpoint()?;
-            let lists = lexemes.iter().map(|lexeme| List::look_up(&segment.lists, lexeme));
+            let lists = lexemes.iter().map(|lexeme| List::look_up(segment, lexeme));
             let lists = lists.collect::<Result<Vec<_>>>()?;
             if lists.iter().any(Option::is_some) {
                 let to = if segment.is_deletion { &mut deletions } else { &mut live };
