@@ -342,8 +342,7 @@ pub fn inverted(data: &[u8]) {
     let lists = Inline::from(data);
     // Without bytes there are no chunks.
     let chunks = if data.is_empty() { 0 } else { 9 };
-    let index =
-        Index { segments: vec![Segment { is_deletion: false, chunks, length: 9, lists }] };
+    let index = Index { segments: vec![Segment { is_deletion: false, chunks, length: 9, lists }] };
     let idf = [2.0, 0.5, 1.0];
     let query =
         TopK { idf: &idf[..lexemes.len()], bm25, k: 5, among: None, after: None, budget: u64::MAX };
