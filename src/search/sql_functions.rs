@@ -8,7 +8,7 @@ use rag::search::analysis::for_documents;
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.search_text(config regconfig, content text) RETURNS text
     STABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION rag.search_text IS 'a text as chunks are indexed for full text search: scripts without spaces in overlapping pieces';
+COMMENT ON FUNCTION rag.search_text IS 'a text as the parser of full text search is given it: words between spaces, and behind them what else they are found by';
 ", requires = ["catalog"])]
 fn search_text(config: pg_sys::Oid, content: &str) -> Result<String, SqlError> {
     limit::text(content)?;

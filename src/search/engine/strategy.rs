@@ -11,9 +11,9 @@ use std::fmt;
 use std::rc::Rc;
 
 /// Most chunks that are compared in preference to the vector index.
-const MAX_PREFERRED: usize = 5_000;
+pub const MAX_PREFERRED: usize = 5_000;
 /// Most chunks that are compared after the vector index returned too few. About 5 µs a chunk.
-const MAX_COMPARED: usize = 50_000;
+pub const MAX_COMPARED: usize = 50_000;
 
 /// How one run generates candidates.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
 //! Term statistics: how many chunks hold each of the question's lexemes, and how long chunks are. Under row security they come from
 //! nothing but what the caller may see.
 use crate::search::engine::request::{QuestionTerms, Request};
-use crate::search::engine::strategy::{AllowList, ChunkAccess, Strategy};
+use crate::search::engine::strategy::{
+    AllowList, ChunkAccess, MAX_COMPARED, MAX_PREFERRED, Strategy,
+};
 use crate::search::engine::visibility::{Listing, Passing, sample, visible_of};
 use crate::sys::{interrupt, relation_size};
 use rag::Result;
@@ -14,12 +16,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const SAMPLES: [usize; 2] = [600, 3_600];
 /// How many visible ones are enough to estimate frequencies.
 const ENOUGH_VISIBLE: usize = 20;
-/// So many visible chunks are counted in a collection of at most [`MAX_GONE_THROUGH`].
-const MAX_COUNTED: f64 = 5_000.0;
-/// See [`MAX_COUNTED`]. An opaque policy is asked of each row.
+/// Chunks of a collection that is gone through to count the few that an opaque policy lets pass, which is asked of each.
 const MAX_GONE_THROUGH: f64 = 100_000.0;
-/// So many are counted where a sample is too small for an estimate.
-const MAX_COUNTED_AT_ALL: usize = 50_000;
 /// A lexeme that fewer chunks of the sample hold is rare.
 const RARE: f64 = 16.0;
 /// Visible chunks with a rare lexeme that are enough to estimate how many there are.
@@ -109,10 +107,10 @@ impl TermStatistics {
         }
         let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
         let documents = rows * share;
-        let are_few = documents <= MAX_COUNTED && rows <= MAX_GONE_THROUGH;
+        let are_few = documents <= MAX_PREFERRED as f64 && rows <= MAX_GONE_THROUGH;
         if are_few || visible.len() < ENOUGH_VISIBLE {
             let must_match = strategy.must_match(request);
-            let listing = Listing::find(request, must_match, MAX_COUNTED_AT_ALL, |_| true);
+            let listing = Listing::find(request, must_match, MAX_COMPARED, |_| true);
             if let Some(passing) = listing.passing {
                 let statistics = Self::of_passing(share, &passing, terms)?;
                 return Ok(Self { passing: Some(passing), ..statistics });

@@ -18,13 +18,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 /// Most chunks of one statement.
-const MOST: usize = 4_096;
-/// Under row security a statement gets one of a few numbers of chunks: this one, [`STEP`] times as many, and [`MOST`].
-const FEWEST: usize = 64;
-/// See [`FEWEST`].
-const STEP: usize = 8;
+const MAX_STATEMENT_CHUNKS: usize = 4_096;
+/// Under row security a statement gets one of a few numbers of chunks: this one, [`PADDING_STEP`] times as many, and [`MAX_STATEMENT_CHUNKS`].
+const MIN_PADDED_CHUNKS: usize = 64;
+/// See [`MIN_PADDED_CHUNKS`].
+const PADDING_STEP: usize = 8;
 /// Listings whose expected number of chunks a backend keeps.
-const MOST_EXPECTED: usize = 64;
+const MAX_KEPT_EXPECTATIONS: usize = 64;
 
 /// Those of the chunks that are visible, pass the filter and match, in their order.
 ///
@@ -38,13 +38,16 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     let sql = check(tables, "chunk_id", &all_of([matches, Some(visible.as_str())]));
     let _settings = search_settings(request.options.depth, &request.resolved.generation);
     let mut found = HashSet::new();
-    let pieces =
-        chunks.chunks(MOST).chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
+    let pieces = chunks
+        .chunks(MAX_STATEMENT_CHUNKS)
+        .chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
     for piece in pieces {
         let mut listed: BTreeSet<i64> = piece.iter().copied().collect();
         if request.has_policies {
-            let sizes = std::iter::successors(Some(FEWEST), |size| Some(size * STEP));
-            let size = sizes.into_iter().find(|size| *size >= piece.len()).unwrap_or(MOST);
+            let sizes =
+                std::iter::successors(Some(MIN_PADDED_CHUNKS), |size| Some(size * PADDING_STEP));
+            let size =
+                sizes.into_iter().find(|size| *size >= piece.len()).unwrap_or(MAX_STATEMENT_CHUNKS);
             for chunk in random_chunks(request, size) {
                 if listed.len() < size {
                     listed.insert(chunk);
@@ -173,7 +176,7 @@ thread_local! {
 
 fn expected_before(key: &ListingKey) -> Option<f64> {
     EXPECTED.with_borrow_mut(|(since, all)| {
-        if *since != changes() || all.len() >= MOST_EXPECTED {
+        if *since != changes() || all.len() >= MAX_KEPT_EXPECTATIONS {
             *since = changes();
             all.clear();
         }

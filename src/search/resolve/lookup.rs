@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// Most collections that a backend keeps.
-const KEPT: usize = 64;
+const MAX_KEPT_COLLECTIONS: usize = 64;
 
 thread_local! {
     static KNOWN: RefCell<HashMap<String, LookedUp>> = RefCell::new(HashMap::new());
@@ -84,7 +84,7 @@ impl LookedUp {
             return None;
         }
         KNOWN.with_borrow_mut(|all| {
-            if all.len() >= KEPT {
+            if all.len() >= MAX_KEPT_COLLECTIONS {
                 all.clear();
             }
             all.insert(name.to_owned(), known.clone());

@@ -9,7 +9,7 @@ pub const LENGTHS: usize = 512;
 const ROUND: f64 = 1.5 * (1_u64 << 22) as f64;
 
 /// The least part of a score, so that a chunk that holds a term always scores more than one that does not.
-const LEAST: f64 = 1.0 / (1_u64 << 30) as f64;
+const SCORE_UNIT: f64 = 1.0 / (1_u64 << 30) as f64;
 
 /// Highest weight of a term: sums of thousands of terms still stay below 2^23, up to which they are exact.
 const HIGHEST_IDF: f64 = 256.0;
@@ -62,7 +62,7 @@ impl Impacts {
 }
 
 fn rounded(score: f64) -> f64 {
-    f64::max(score + ROUND - ROUND, LEAST)
+    f64::max(score + ROUND - ROUND, SCORE_UNIT)
 }
 
 /// A weight that can be calculated with, of any number.

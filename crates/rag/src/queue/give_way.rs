@@ -5,19 +5,19 @@
 use std::time::Duration;
 
 /// Longest rest after one call.
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_REST: Duration = Duration::from_secs(5);
 
 /// How long to rest after a call that took the time `wall`, of which its `threads` ran `cpu` all together: as long as it had to
 /// wait for a processor, so that it is ready to run half of the time where others want the processors. Nothing where its threads ran
 /// half of the time: nobody else wanted them much, or the work is not divided evenly between threads.
 pub fn rest(wall: Duration, cpu: Duration, threads: usize) -> Duration {
     let ran = cpu / u32::try_from(threads.max(1)).unwrap_or(u32::MAX);
-    if ran * 2 >= wall { Duration::ZERO } else { wall.saturating_sub(ran).min(LONGEST) }
+    if ran * 2 >= wall { Duration::ZERO } else { wall.saturating_sub(ran).min(MAX_REST) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, rest};
+    use super::{MAX_REST, rest};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -47,7 +47,7 @@ mod tests {
         #[test]
         fn a_rest_is_no_longer_than_the_wait(wall in 0_u64..100_000, cpu in 0_u64..200_000, threads in 0_usize..9) {
             let rest = rest(ms(wall), ms(cpu), threads);
-            prop_assert!(rest <= ms(wall) && rest <= LONGEST);
+            prop_assert!(rest <= ms(wall) && rest <= MAX_REST);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Bytes that are kept; the oldest go first.
-const MOST_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_KEPT_BYTES: u64 = 256 * 1024 * 1024;
 /// How long they are kept: longer than the longest pause before another attempt.
 const KEPT_FOR: Duration = Duration::from_mins(15);
 
@@ -36,7 +36,7 @@ impl Unstored {
     ) {
         self.keep_at(Instant::now(), generation, chunks, spool);
         while self.batches.len() > 1
-            && self.batches.iter().map(|batch| batch.spool.size()).sum::<u64>() > MOST_BYTES
+            && self.batches.iter().map(|batch| batch.spool.size()).sum::<u64>() > MAX_KEPT_BYTES
         {
             self.batches.pop_front();
         }
