@@ -8,11 +8,12 @@ mod provider;
 mod support;
 
 use provider::server::Server;
+use rag::Error;
 use rag::model::generator::{Conversation, Generator as _};
 use rag::model::{Detail, Embedder as _, Purpose, Reranker as _};
 use rag::remote::{Blame, Client, Embedder, Generator, Partial, RemoteKind, Reranker, Spec};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{client, embed, embedder, no_check, spec};
 
 /// So many texts, one of them poisonous.
@@ -105,6 +106,29 @@ fn texts_that_failed_before_are_asked_alone_after_the_others() {
     assert_eq!(made.embeddings.iter().flatten().count(), 39);
     let rejected: Vec<_> = made.rejected.iter().map(|(text, f)| (*text, f.blame)).collect();
     assert_eq!(rejected, [(39, Blame::Doubtful { attempts: 6 })]);
+}
+
+#[test]
+fn a_cancelled_call_keeps_what_its_requests_brought() {
+    let server = Server::start();
+    server.always(json!({"refuse": "poison", "fault": "hang"}));
+    let client = client(Spec { max_items: 10, concurrency: 2, ..embedder(&server) });
+    let texts = texts(30, Some(25));
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut all_sent = None;
+    let mut checkpoint = || {
+        if server.requests().len() == 3 {
+            all_sent.get_or_insert_with(Instant::now);
+        }
+        let is_over = all_sent.is_some_and(|at| at.elapsed() > Duration::from_millis(500));
+        if is_over { Err(Error::cancelled()) } else { Ok(()) }
+    };
+    let made =
+        Embedder(&client).embed_partly(&texts, 0, Purpose::Document, &mut checkpoint).unwrap();
+    let has_result: Vec<bool> = made.embeddings.iter().map(Option::is_some).collect();
+    assert_eq!(has_result, [[true; 20].as_slice(), &[false; 10]].concat());
+    assert!(made.cancelled.is_some_and(|error| error.sqlstate() == Error::cancelled().sqlstate()));
+    assert!(made.rejected.is_empty() && made.fault.is_none(), "nobody is at fault");
 }
 
 #[test]

@@ -18,25 +18,30 @@ use std::collections::HashSet;
 const CHUNKS: usize = 500;
 
 /// Applies the changes of documents whose jobs are still held, first thing in a transaction. `spool` holds the results of
-/// their embedded chunks.
-pub fn apply(target: &Target, documents: &[DocumentChange<'_>], spool: &Spool) -> Result<()> {
+/// their embedded chunks. Returns the tokens of these jobs.
+pub fn apply(
+    target: &Target,
+    documents: &[&DocumentChange<'_>],
+    spool: &Spool,
+) -> Result<HashSet<i64>> {
     let held = lock(documents);
     if held.is_empty() {
-        return Ok(());
+        return Ok(held);
     }
     lexical::before_write(target);
-    let held_documents = documents.iter().filter(|document| held.contains(&document.job.token));
+    let is_held = |document: &&DocumentChange<'_>| held.contains(&document.job.token);
+    let held_documents = documents.iter().copied().filter(is_held);
     let rows = Rows::of(held_documents, false);
     let mut progress = rows.progress;
     progress.documents = held.len() as i64;
     as_source_owner(target.collection.owner, || rows.write(target, spool))?;
-    let tokens: Vec<i64> = held.into_iter().collect();
+    let tokens: Vec<i64> = held.iter().copied().collect();
     let since = as_extension_owner(|| {
         let sql = statement!("ingest/finish_jobs");
         query(sql, &[tokens.into()], |row| column::<TimestampWithTimeZone>(&row, 1)).pop().flatten()
     });
     note_progress(target, progress, since);
-    Ok(())
+    Ok(held)
 }
 
 /// Stores the embedded chunks of a long document, the others of which are still to be embedded. Its documents row names them
@@ -47,7 +52,7 @@ pub fn apply_part(
     document: &DocumentChange<'_>,
     spool: &Spool,
 ) -> Result<Option<Vec<i64>>> {
-    if lock(std::slice::from_ref(document)).is_empty() {
+    if lock(&[document]).is_empty() {
         return Ok(None);
     }
     lexical::before_write(target);
@@ -64,7 +69,7 @@ pub fn apply_part(
 }
 
 /// Locks the jobs; returns the tokens of those that are still held.
-fn lock(documents: &[DocumentChange<'_>]) -> HashSet<i64> {
+fn lock(documents: &[&DocumentChange<'_>]) -> HashSet<i64> {
     let tokens: Vec<i64> = documents.iter().map(|document| document.job.token).collect();
     as_extension_owner(|| {
         let sql = statement!("ingest/lock_jobs");

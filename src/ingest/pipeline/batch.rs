@@ -13,7 +13,7 @@ use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings, LocalPace};
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
 use crate::ingest::pipeline::read;
 use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
-use crate::ingest::queue::lease::{Job, Lease};
+use crate::ingest::queue::lease::{Job, Lease, unchanged};
 use crate::ingest::queue::pause;
 use crate::models::embedder::Embedder;
 use crate::models::remote::Remote;
@@ -29,7 +29,7 @@ use rag::queue::plan::Document;
 use rag::queue::spool::Spool;
 use rag::queue::unstored::Unstored;
 use rag::{Error, memory};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Most characters of a document that a dead job shows.
@@ -51,7 +51,7 @@ pub enum End {
 }
 
 /// Claims jobs of `generation` and works on them. An error is a cancellation, or has no single document to blame; other
-/// failures were recorded. `mean_bytes` of a document is estimated from claim to claim, and what could not be stored is in
+/// failures were recorded. `mean_bytes` of a document is estimated from claim to claim, and what was embedded and not stored is in
 /// `unstored`.
 pub fn work(
     host: &Host,
@@ -330,15 +330,22 @@ impl ClaimBatch<'_, '_> {
         let (host, generation) = (self.live.host, self.target.generation.id);
         let held = self.held(jobs);
         let keys: Vec<String> = held.iter().map(|job| job.key.clone()).collect();
-        let (target, reads, hashes) = host.transaction(|| {
+        let tokens: Vec<i64> = held.iter().map(|job| job.token).collect();
+        let (target, mut reads, unchanged, hashes) = host.transaction(|| {
             let target = Target::reload(generation)?;
             host.reached("reading");
             let reads = read::documents(&target, &keys);
+            let unchanged = unchanged(target.collection.id, tokens.clone());
             let hashes = read::hashes_of_changed(&target, &reads);
-            Ok((target, reads, hashes))
+            Ok((target, reads, unchanged, hashes))
         })?;
         self.target = target;
         host.reached("read");
+        let mut is_unchanged = tokens.iter().map(|token| unchanged.contains(token));
+        reads.retain(|_| is_unchanged.next().unwrap_or_default());
+        let held = held.into_iter().filter(|job| unchanged.contains(&job.token)).collect();
+        let changed = tokens.iter().copied().filter(|token| !unchanged.contains(token)).collect();
+        self.live.lease.put_off(host, changed)?;
         let changes = self.changes(held, reads, &hashes)?;
         host.reached("chunked");
         for group in groups(changes, self.most_chunks()) {
@@ -383,46 +390,58 @@ impl ClaimBatch<'_, '_> {
         {
             return Ok(());
         }
-        let mut embeddings = self.embed(&mut group, usize::MAX)?;
-        let (complete, begun): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|document| document.new_chunks() == 0);
-        let stored = self.store_group(&complete, &begun, &mut embeddings);
-        if stored.is_err() {
-            self.keep_unstored(complete.iter().chain(&begun), embeddings.spool);
-        }
-        stored?;
+        let mut embeddings = self.embed(&mut group, usize::MAX);
+        let mut stored = HashSet::new();
+        let ended = self.store_group(&group, &mut embeddings, &mut stored);
+        let unstored = group.iter().filter(|document| !stored.contains(&document.job.token));
+        self.keep_unstored(unstored, embeddings.spool);
+        ended?;
         embeddings.failed.map_or(Ok(()), Err)
     }
 
+    /// Stores what was embedded of documents, unless that was cancelled. Adds the tokens of those that were stored to `stored`.
     fn store_group(
         &mut self,
-        complete: &[DocumentChange<'_>],
-        begun: &[DocumentChange<'_>],
+        group: &[DocumentChange<'_>],
         embeddings: &mut Embeddings,
+        stored: &mut HashSet<i64>,
     ) -> Result<(), Failed> {
+        if embeddings.is_cancelled() {
+            return Ok(());
+        }
         let host = self.live.host;
-        self.store(complete, |target| {
-            let applied = apply(target, complete, &embeddings.spool);
+        let (complete, begun): (Vec<_>, Vec<_>) =
+            group.iter().partition(|document| document.new_chunks() == 0);
+        stored.extend(self.store(&complete, |target| {
+            let applied = apply(target, &complete, &embeddings.spool);
             host.reached("applying");
             applied
-        })?;
+        })?);
         host.reached("applied");
         self.live.lease.forget(complete.iter().map(|document| document.job.token));
-        begun.iter().try_for_each(|document| self.end_incomplete(document, embeddings))
+        for document in begun {
+            if self.end_incomplete(document, embeddings)?.is_some() {
+                stored.insert(document.job.token);
+            }
+        }
+        Ok(())
     }
 
-    /// Keeps the embedded chunks of documents whose transaction failed for the next attempt: they are paid for.
+    /// Keeps what was embedded of documents that were not stored for the next attempt: it is paid for. The transaction may have
+    /// failed, or the documents changed meanwhile.
     fn keep_unstored<'d, 'j: 'd>(
         &mut self,
         documents: impl IntoIterator<Item = &'d DocumentChange<'j>>,
         spool: Spool,
     ) {
         let embedded = |planned: &PlannedChunk| match planned.state {
-            ChunkState::Embedded { result, is_reused: false } => Some((planned.chunk.hash, result)),
+            ChunkState::Embedded { result, is_reused: false } => {
+                Some((planned.chunk.embedding_hash(), result))
+            }
             _ => None,
         };
-        let chunks = documents.into_iter().flat_map(DocumentChange::chunks).filter_map(embedded);
-        self.unstored.keep(self.target.generation.id, chunks, spool);
+        let texts = documents.into_iter().flat_map(DocumentChange::chunks).filter_map(embedded);
+        self.unstored.keep(self.target.generation.id, texts, spool);
     }
 
     /// Embeds and stores all but the last part of a long document. False if work on it ends here: its job is lost or dead,
@@ -436,38 +455,42 @@ impl ClaimBatch<'_, '_> {
             }
             is_first = false;
             let left = document.new_chunks() - most;
-            let mut embeddings = self.embed(std::slice::from_mut(document), most)?;
+            let mut embeddings = self.embed(std::slice::from_mut(document), most);
             let is_complete = document.new_chunks() == left;
-            let stored = if is_complete {
+            let stored = if embeddings.is_cancelled() {
+                Ok(None)
+            } else if is_complete {
                 self.store_part(document, &embeddings.spool)
             } else {
-                self.end_incomplete(document, &mut embeddings).map(|()| None)
+                self.end_incomplete(document, &mut embeddings)
             };
-            if stored.is_err() {
+            if !matches!(stored, Ok(Some(_))) {
                 self.keep_unstored([&*document], embeddings.spool);
             }
-            let Some(ids) = stored? else {
-                return embeddings.failed.map_or(Ok(false), Err);
-            };
-            document.note_stored(ids);
+            match stored? {
+                Some(ids) if is_complete => document.note_stored(ids),
+                _ => return embeddings.failed.map_or(Ok(false), Err),
+            }
         }
         Ok(true)
     }
 
     /// Stores what was embedded of a document that is incomplete, for the next attempt: it is paid for. Then records why the
-    /// model did not take the rest.
+    /// model did not take the rest. Returns the ids of the new rows, if it was stored.
     fn end_incomplete(
         &mut self,
         document: &DocumentChange<'_>,
         embeddings: &mut Embeddings,
-    ) -> Result<(), Failed> {
+    ) -> Result<Option<Vec<i64>>, Failed> {
         let failed = embeddings.rejected.remove(&document.job.token);
         let is_final = failed.as_ref().is_some_and(|failed| failed.class == Failure::Row);
         let is_begun = document.chunks().iter().any(PlannedChunk::is_embedded);
+        let mut stored = None;
         if is_begun && !is_final && self.live.lease.holds(document.job) {
-            self.store_part(document, &embeddings.spool)?;
+            stored = self.store_part(document, &embeddings.spool)?;
         }
-        failed.map_or(Ok(()), |failed| self.give_up(document.job, &failed))
+        failed.map_or(Ok(()), |failed| self.give_up(document.job, &failed))?;
+        Ok(stored)
     }
 
     /// Stores the embedded chunks of a document that has new ones left; `None` if its job is lost.
@@ -476,8 +499,7 @@ impl ClaimBatch<'_, '_> {
         document: &DocumentChange<'_>,
         spool: &Spool,
     ) -> Result<Option<Vec<i64>>, Failed> {
-        let stored = self
-            .store(std::slice::from_ref(document), |target| apply_part(target, document, spool))?;
+        let stored = self.store(&[document], |target| apply_part(target, document, spool))?;
         self.live.host.reached("part");
         Ok(stored)
     }
@@ -486,22 +508,18 @@ impl ClaimBatch<'_, '_> {
         if self.model.is_local() { CHUNKS } else { REMOTE_CHUNKS }
     }
 
-    fn embed(
-        &mut self,
-        documents: &mut [DocumentChange<'_>],
-        most: usize,
-    ) -> Result<Embeddings, Failed> {
+    fn embed(&mut self, documents: &mut [DocumentChange<'_>], most: usize) -> Embeddings {
         let (live, pace, unstored) = (&mut *self.live, &mut self.pace, &mut *self.unstored);
         EmbeddingRun::new(live, &self.target, &self.model, pace, unstored).run(documents, most)
     }
 
     fn store<R>(
         &self,
-        documents: &[DocumentChange<'_>],
+        documents: &[&DocumentChange<'_>],
         apply: impl FnOnce(&Target) -> rag::Result<R>,
     ) -> Result<R, Failed> {
         let (host, name) = (self.live.host, &self.target.collection.name);
-        let chunks = documents.iter().flat_map(DocumentChange::chunks);
+        let chunks = documents.iter().flat_map(|document| document.chunks());
         let chunks = chunks.filter(|planned| planned.is_embedded()).count();
         host.show(Some(&format!("rag_pg: storing {chunks} chunks of \"{name}\"")));
         host.transaction(|| {

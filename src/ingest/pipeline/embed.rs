@@ -1,5 +1,5 @@
 //! Embeds the new chunks of a batch: in calls of the model that are short, keep to a rate, and are bisected to the text that
-//! fails.
+//! fails. A text that several chunks have is embedded once.
 use crate::catalog::target::Target;
 use crate::ingest::pipeline::change::{ChunkState, DocumentChange, PlannedChunk};
 use crate::ingest::pipeline::live_lease::LiveLease;
@@ -26,6 +26,7 @@ use rag::{Error, remote};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Texts of one call of a local model. Each comes back with a vector per token, 400 KB at most.
@@ -51,17 +52,30 @@ pub struct Embeddings {
     /// Embedded chunks.
     pub spool: Spool,
     /// By job, why the model cannot take one of the document's texts.
-    pub rejected: HashMap<i64, Failed>,
+    pub rejected: HashMap<i64, Rc<Failed>>,
     /// What ended the run before everything was embedded.
     pub failed: Option<Failed>,
+}
+
+impl Embeddings {
+    /// Whether the run was cancelled: nothing is to be stored then.
+    pub fn is_cancelled(&self) -> bool {
+        self.failed.as_ref().is_some_and(Failed::is_cancel)
+    }
+}
+
+/// A text to embed.
+struct PendingText<'c> {
+    /// The chunks that have it, at least one.
+    chunks: Vec<PendingChunk<'c>>,
+    /// Whether a remote model failed at it before. Of a document with several new chunks, it may be any.
+    is_suspect: bool,
 }
 
 /// A chunk to embed and the job of its document.
 struct PendingChunk<'c> {
     job: &'c Job,
     planned: &'c mut PlannedChunk,
-    /// Whether a remote model failed at it before. Of a document with several new chunks, it may be any.
-    is_suspect: bool,
 }
 
 /// One run over the new chunks of some documents.
@@ -71,7 +85,7 @@ pub struct EmbeddingRun<'a, 'h> {
     model: &'a Embedder,
     pace: &'a mut LocalPace,
     unstored: &'a mut Unstored,
-    /// Chunks to embed in all.
+    /// Texts to embed in all.
     count: usize,
     embeddings: Embeddings,
 }
@@ -91,66 +105,56 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     }
 
     /// Embeds the first `most` new chunks of all documents together, by length: texts that share a batch of the model are
-    /// then about equally long. A text that fails costs its document, and two calls each time that a call is halved; nothing
-    /// is embedded twice. Vectors that an attempt before this could not store are taken, and those that another generation has are copied. A failure without a single document to blame
-    /// ends the run; what was embedded before is kept.
-    pub fn run(
-        mut self,
-        documents: &mut [DocumentChange<'_>],
-        most: usize,
-    ) -> Result<Embeddings, Failed> {
-        let new = documents.iter_mut().flat_map(|document| {
-            let job = document.job;
-            let is_suspect = job.is_suspect() && document.new_chunks() == 1;
-            let new = document.chunks_mut().iter_mut().filter(|planned| planned.is_new());
-            new.map(move |planned| PendingChunk { job, planned, is_suspect })
-        });
-        let mut pending: Vec<PendingChunk<'_>> = new.take(most).collect();
-        self.count = pending.len();
-        self.take_unstored(&mut pending)?;
-        self.reuse(&mut pending)?;
-        let mut pending: Vec<&mut PendingChunk<'_>> =
-            pending.iter_mut().filter(|chunk| chunk.planned.is_new()).collect();
-        pending.sort_by_key(|chunk| (chunk.is_suspect, Reverse(chunk.planned.tokens())));
+    /// then about equally long. A text that fails costs its documents, and two calls each time that a call is halved; nothing
+    /// is embedded twice. Texts that an attempt before this did not store are taken, and vectors that another generation has
+    /// are copied. A failure without a single document to blame ends the run; what was embedded before is kept.
+    pub fn run(mut self, documents: &mut [DocumentChange<'_>], most: usize) -> Embeddings {
+        let mut texts = pending_texts(documents, most);
+        self.count = texts.len();
+        self.embeddings.failed = self.embed(&mut texts).err();
+        self.embeddings
+    }
+
+    fn embed(&mut self, texts: &mut [PendingText<'_>]) -> Result<(), Failed> {
+        self.take_unstored(texts)?;
+        self.reuse(texts)?;
+        let mut pending: Vec<&mut PendingText<'_>> =
+            texts.iter_mut().filter(|text| text.is_new()).collect();
+        pending.sort_by_key(|text| (text.is_suspect, Reverse(text.tokens())));
         let mut rest = &mut pending[..];
         while !rest.is_empty() {
             let (call, behind) = rest.split_at_mut(self.call_size(rest));
-            match self.call(call) {
-                Ok(()) => rest = behind,
-                Err(failed) if failed.is_cancel() => return Err(failed),
-                Err(failed) => {
-                    self.embeddings.failed = Some(failed);
-                    break;
-                }
-            }
+            self.call(call)?;
+            rest = behind;
         }
-        Ok(self.embeddings)
+        Ok(())
     }
 
-    fn take_unstored(&mut self, pending: &mut [PendingChunk<'_>]) -> Result<(), Failed> {
+    fn take_unstored(&mut self, texts: &mut [PendingText<'_>]) -> Result<(), Failed> {
         self.live.host.outside(|| {
-            for chunk in pending {
-                let hash = chunk.planned.chunk.hash;
+            for text in texts {
+                let hash = text.chunk().embedding_hash();
                 if let Some(embedded) = self.unstored.take(self.target.generation.id, &hash)? {
-                    chunk.put(&mut self.embeddings.spool, &embedded, false)?;
+                    text.put(&mut self.embeddings.spool, &embedded, false)?;
                 }
             }
             Ok(())
         })
     }
 
-    fn reuse(&mut self, pending: &mut [PendingChunk<'_>]) -> Result<(), Failed> {
-        for chunks in pending.chunks_mut(reuse::CHUNKS) {
+    fn reuse(&mut self, texts: &mut [PendingText<'_>]) -> Result<(), Failed> {
+        let mut pending: Vec<_> = texts.iter_mut().filter(|text| text.is_new()).collect();
+        for texts in pending.chunks_mut(reuse::CHUNKS) {
             self.live.keep_alive()?;
-            let wanted: Vec<(&str, ChunkHash)> =
-                chunks.iter().map(|c| (c.job.key.as_str(), c.planned.chunk.hash)).collect();
+            let chunks = texts.iter().flat_map(|text| &text.chunks);
+            let wanted: Vec<(&str, ChunkHash)> = chunks.map(PendingChunk::name).collect();
             let found = self.live.host.transaction(|| reuse::find(self.target, &wanted))?;
             let Some(found) = found else { return Ok(()) };
             self.live.host.outside(|| {
-                for chunk in chunks {
-                    let hash = chunk.planned.chunk.hash;
-                    if let Some(embedded) = found.get(&(chunk.job.key.as_str(), hash)) {
-                        chunk.put(&mut self.embeddings.spool, embedded, true)?;
+                for text in texts {
+                    let embedded = text.chunks.iter().find_map(|chunk| found.get(&chunk.name()));
+                    if let Some(embedded) = embedded {
+                        text.put(&mut self.embeddings.spool, embedded, true)?;
                     }
                 }
                 Ok(())
@@ -160,17 +164,19 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     }
 
     /// One call of the model, or as many as it takes to find the texts that fail.
-    fn call(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> Result<(), Failed> {
-        // Documents that changed or went meanwhile are left out.
-        let is_wanted = |chunk: &&mut PendingChunk<'_>| {
-            self.live.lease.holds(chunk.job)
-                && !self.embeddings.rejected.contains_key(&chunk.job.token)
+    fn call(&mut self, texts: &mut [&mut PendingText<'_>]) -> Result<(), Failed> {
+        // Texts are left out if all their documents changed or went meanwhile.
+        let is_wanted = |text: &&mut PendingText<'_>| {
+            text.chunks.iter().any(|chunk| {
+                self.live.lease.holds(chunk.job)
+                    && !self.embeddings.rejected.contains_key(&chunk.job.token)
+            })
         };
-        let chunks = chunks.iter_mut().map(|chunk| &mut **chunk);
-        let mut wanted: Vec<&mut PendingChunk<'_>> = chunks.filter(is_wanted).collect();
+        let texts = texts.iter_mut().map(|text| &mut **text);
+        let mut wanted: Vec<&mut PendingText<'_>> = texts.filter(is_wanted).collect();
         let Err(failed) = self.call_once(&mut wanted) else { return Ok(()) };
         // A remote model's call finds such a text itself.
-        wanted.retain(|chunk| chunk.planned.is_new());
+        wanted.retain(|text| text.is_new());
         if failed.class != Failure::Row || wanted.is_empty() {
             return Err(failed);
         }
@@ -178,16 +184,21 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
             self.call(first)?;
             return self.call(second);
         }
-        self.embeddings.rejected.insert(wanted[0].job.token, failed);
+        self.reject(wanted[0], &Rc::new(failed));
         Ok(())
     }
 
-    fn call_once(&mut self, chunks: &mut [&mut PendingChunk<'_>]) -> Result<(), Failed> {
-        if chunks.is_empty() {
+    fn reject(&mut self, text: &PendingText<'_>, failed: &Rc<Failed>) {
+        let tokens = text.chunks.iter().map(|chunk| (chunk.job.token, Rc::clone(failed)));
+        self.embeddings.rejected.extend(tokens);
+    }
+
+    fn call_once(&mut self, texts: &mut [&mut PendingText<'_>]) -> Result<(), Failed> {
+        if texts.is_empty() {
             return Ok(());
         }
         let host = self.live.host;
-        let tokens: usize = chunks.iter().map(|chunk| chunk.planned.tokens()).sum();
+        let tokens: usize = texts.iter().map(|text| text.tokens()).sum();
         self.live.keep_alive()?;
         self.give_way()?;
         rate_limit::wait(host, tokens, self.model.window(), || self.live.keep_alive())?;
@@ -196,7 +207,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         match self.model {
             Embedder::Local(model) => {
                 let (started, cpu_before) = (Instant::now(), cpu_time());
-                while !self.embed_locally(model, chunks, tokens)? {
+                while !self.embed_locally(model, texts, tokens)? {
                     self.live.keep_alive()?;
                 }
                 let wall = started.elapsed();
@@ -204,7 +215,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
                 let cpu = cpu_time().saturating_sub(cpu_before);
                 self.pace.rest = give_way::rest(wall, cpu, model.options().threads);
             }
-            Embedder::Remote(model) => self.embed_remotely(model, chunks)?,
+            Embedder::Remote(model) => self.embed_remotely(model, texts)?,
         }
         host.reached("embedded");
         Ok(())
@@ -226,8 +237,8 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
         Ok(())
     }
 
-    /// How many of the chunks `rest` go into the next call.
-    fn call_size(&self, rest: &[&mut PendingChunk<'_>]) -> usize {
+    /// How many of the texts `rest` go into the next call.
+    fn call_size(&self, rest: &[&mut PendingText<'_>]) -> usize {
         // A remote call is divided into requests further on, several of them at once.
         let is_local = self.model.is_local();
         let texts = if is_local { TEXTS } else { usize::MAX };
@@ -237,8 +248,8 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
             Some(speed) => FIRST_TOKENS.max((speed * CALL.as_secs_f64()) as usize),
         };
         let (most, mut total) = (rate_limit::most_tokens().min(lasting), 0_usize);
-        let fits = |chunk: &&&mut PendingChunk<'_>| {
-            total = total.saturating_add(chunk.planned.tokens());
+        let fits = |text: &&&mut PendingText<'_>| {
+            total = total.saturating_add(text.tokens());
             total <= most
         };
         rest.iter().take(texts).take_while(fits).count().max(1)
@@ -249,7 +260,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     fn embed_locally(
         &mut self,
         model: &LocalModel,
-        chunks: &mut [&mut PendingChunk<'_>],
+        texts: &mut [&mut PendingText<'_>],
         tokens: usize,
     ) -> Result<bool, Failed> {
         let (host, generation) = (self.live.host, &self.target.generation);
@@ -260,51 +271,51 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
             if is_cut_short { Err(Error::cancelled()) } else { Ok(()) }
         };
         let result = host.outside(|| {
-            pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", chunks.len());
-            let texts: Vec<&Chunk> = chunks.iter().map(|chunk| &chunk.planned.chunk).collect();
+            pgrx::debug1!("rag_pg: model call with {} texts, {tokens} tokens", texts.len());
+            let chunks: Vec<&Chunk> = texts.iter().map(|text| text.chunk()).collect();
             let (dimensions, with_bits) = (generation.dimensions, generation.bits.is_some());
-            let embedded = plan::embed(&texts, model, dimensions, with_bits, &mut checkpoint)?;
-            for (chunk, embedded) in chunks.iter_mut().zip(embedded) {
-                chunk.put(&mut self.embeddings.spool, &embedded, false)?;
+            let embedded = plan::embed(&chunks, model, dimensions, with_bits, &mut checkpoint)?;
+            for (text, embedded) in texts.iter_mut().zip(embedded) {
+                text.put(&mut self.embeddings.spool, &embedded, false)?;
             }
             Ok(())
         });
         if is_cut_short { Ok(false) } else { result.map(|()| true) }
     }
 
-    /// Embeds in as many requests as it takes, several at once. What one request brought is kept when another fails: it is
-    /// paid for. Texts that fail while others succeed reject their documents.
+    /// Embeds in as many requests as it takes, several at once. What one request brought is kept when another fails or the call is
+    /// ended: it is paid for. Texts that fail while others succeed reject their documents.
     ///
     /// No snapshot is held. A provider may take longer than a lease lasts, so the lease is kept alive meanwhile.
     fn embed_remotely(
         &mut self,
         model: &Remote,
-        chunks: &mut [&mut PendingChunk<'_>],
+        pending: &mut [&mut PendingText<'_>],
     ) -> Result<(), Failed> {
         let host = self.live.host;
         let mut lost = None;
         let result = host.outside(|| {
             let texts: Vec<Cow<'_, str>> =
-                chunks.iter().map(|chunk| chunk.planned.chunk.embedding_text()).collect();
+                pending.iter().map(|text| text.chunk().embedding_text()).collect();
             let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
             pgrx::debug1!("rag_pg: remote call with {} texts", texts.len());
             let mut go_on = || {
                 checkpoint()?;
-                self.live.keep_alive().map_err(|failed| {
+                self.live.keep_alive_meanwhile().map_err(|failed| {
                     lost = Some(failed);
                     Error::cancelled()
                 })
             };
-            let suspects = chunks.iter().filter(|chunk| chunk.is_suspect).count();
+            let suspects = pending.iter().filter(|text| text.is_suspect).count();
             let client = remote::Embedder(model);
             let partly = client.embed_partly(&texts, suspects, Purpose::Document, &mut go_on)?;
-            for (chunk, embedding) in chunks.iter_mut().zip(partly.embeddings) {
+            for (text, embedding) in pending.iter_mut().zip(partly.embeddings) {
                 if let Some(embedding) = embedding {
                     let embedded = Embedded { vector: embedding.vector, bits: None };
-                    chunk.put(&mut self.embeddings.spool, &embedded, false)?;
+                    text.put(&mut self.embeddings.spool, &embedded, false)?;
                 }
             }
-            Ok((partly.rejected, partly.fault))
+            partly.cancelled.map_or(Ok((partly.rejected, partly.fault)), Err)
         });
         call_log::store(host, &model.take_records());
         keep_learnt(host, model);
@@ -316,16 +327,58 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
             return Err(Failed::of_call(fault));
         }
         for (text, fault) in rejected {
-            self.embeddings.rejected.insert(chunks[text].job.token, Failed::of_call(fault));
+            self.reject(pending[text], &Rc::new(Failed::of_call(fault)));
         }
         Ok(())
     }
 }
 
-impl PendingChunk<'_> {
+/// The texts of the first `most` new chunks of documents.
+fn pending_texts<'c>(documents: &'c mut [DocumentChange<'_>], most: usize) -> Vec<PendingText<'c>> {
+    let new = documents.iter_mut().flat_map(|document| {
+        let job = document.job;
+        let is_suspect = job.is_suspect() && document.new_chunks() == 1;
+        let new = document.chunks_mut().iter_mut().filter(|planned| planned.is_new());
+        new.map(move |planned| (PendingChunk { job, planned }, is_suspect))
+    });
+    let (mut texts, mut known) = (Vec::<PendingText<'c>>::new(), HashMap::new());
+    for (chunk, is_suspect) in new.take(most) {
+        let text = *known.entry(chunk.planned.chunk.embedding_hash()).or_insert(texts.len());
+        if text == texts.len() {
+            texts.push(PendingText { chunks: Vec::new(), is_suspect });
+        }
+        texts[text].is_suspect |= is_suspect;
+        texts[text].chunks.push(chunk);
+    }
+    texts
+}
+
+impl PendingText<'_> {
+    /// Any of its chunks.
+    fn chunk(&self) -> &Chunk {
+        &self.chunks[0].planned.chunk
+    }
+
+    fn tokens(&self) -> usize {
+        self.chunks[0].planned.tokens()
+    }
+
+    fn is_new(&self) -> bool {
+        self.chunks[0].planned.is_new()
+    }
+
+    /// Puts its embedding into the spool, for all of its chunks.
     fn put(&mut self, spool: &mut Spool, embedded: &Embedded, is_reused: bool) -> rag::Result<()> {
-        self.planned.state = ChunkState::Embedded { result: spool.put(embedded)?, is_reused };
+        let state = ChunkState::Embedded { result: spool.put(embedded)?, is_reused };
+        self.chunks.iter_mut().for_each(|chunk| chunk.planned.state = state);
         Ok(())
+    }
+}
+
+impl<'c> PendingChunk<'c> {
+    /// Key of its document, and its hash.
+    fn name(&self) -> (&'c str, ChunkHash) {
+        (&self.job.key, self.planned.chunk.hash)
     }
 }
 

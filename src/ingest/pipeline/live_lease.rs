@@ -46,6 +46,15 @@ impl LiveLease<'_> {
         self.lease.renew_if_due(host)
     }
 
+    /// The same during a call that may be paid for. The call goes on while the lease can only not be renewed: an error is a
+    /// cancel, or that no job is held any more.
+    pub fn keep_alive_meanwhile(&mut self) -> Result<(), Failed> {
+        match self.keep_alive() {
+            Err(failed) if failed.is_cancel() || self.lease.is_empty() => Err(failed),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether another generation has ready jobs and no worker.
     pub fn should_yield(&self) -> Result<bool, Failed> {
         self.others.as_ref().map_or(Ok(false), |others| others.are_waiting(self.host))

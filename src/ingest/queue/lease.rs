@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 const LEASE_TIME: Duration = Duration::from_mins(1);
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// When to try again to renew it after that failed.
+const RENEW_AGAIN: Duration = Duration::from_secs(1);
+/// How late jobs are claimed again whose documents have changes that are no jobs yet, if these cannot become jobs.
+const PUT_OFF: Duration = Duration::from_secs(1);
 
 /// A claimed job.
 pub struct Job {
@@ -34,12 +38,20 @@ impl Job {
     }
 }
 
+/// Of claimed jobs, those whose documents have not changed since they were claimed. To be called in the transaction that has just read the
+/// documents.
+pub fn unchanged(collection: i32, tokens: Vec<i64>) -> HashSet<i64> {
+    let args = [tokens.into(), collection.into()];
+    let sql = statement!("ingest/unchanged_jobs");
+    as_extension_owner(|| query(sql, &args, |row| required(&row, 1))).into_iter().collect()
+}
+
 /// The tokens of one generation that this process holds.
 pub struct Lease {
     generation: i32,
     /// By token, whether a crash of this process is charged to the job.
     held: BTreeMap<i64, bool>,
-    renewed: Instant,
+    renew_at: Instant,
     checked: Instant,
 }
 
@@ -62,7 +74,8 @@ impl Lease {
         });
         let held: BTreeMap<i64, bool> = jobs.iter().map(|job| (job.token, true)).collect();
         let now = Instant::now();
-        (!jobs.is_empty()).then_some((Self { generation, held, renewed: now, checked: now }, jobs))
+        let lease = Self { generation, held, renew_at: now + RENEW_EVERY, checked: now };
+        (!jobs.is_empty()).then_some((lease, jobs))
     }
 
     /// Whether a job is still held.
@@ -110,9 +123,10 @@ impl Lease {
 
     /// Renews the lease when it is time to.
     pub fn renew_if_due(&mut self, host: &Host) -> Result<(), Failed> {
-        if self.renewed.elapsed() < RENEW_EVERY {
+        if Instant::now() < self.renew_at {
             return Ok(());
         }
+        self.renew_at = Instant::now() + RENEW_AGAIN;
         host.transaction(|| {
             let sql = statement!("ingest/renew");
             let args =
@@ -120,7 +134,7 @@ impl Lease {
             as_extension_owner(|| execute(sql, &args));
             Ok(())
         })?;
-        self.renewed = Instant::now();
+        self.renew_at = Instant::now() + RENEW_EVERY;
         Ok(())
     }
 
@@ -134,6 +148,7 @@ impl Lease {
         if self.held.is_empty() {
             return Ok(());
         }
+        self.checked = Instant::now();
         let valid: HashSet<i64> = host.transaction(|| {
             let args = [self.tokens().into()];
             let sql = statement!("ingest/valid_tokens");
@@ -141,7 +156,6 @@ impl Lease {
             Ok(valid.into_iter().collect())
         })?;
         self.held.retain(|token, _| valid.contains(token));
-        self.checked = Instant::now();
         if self.held.is_empty() {
             return Err(
                 Error::conflict("all documents changed while they were being indexed").into()
@@ -152,15 +166,25 @@ impl Lease {
 
     /// Releases those of `jobs` that are held: other workers can claim them at once.
     pub fn release(&mut self, host: &Host, jobs: &[Job]) -> Result<(), Failed> {
-        self.release_tokens(host, jobs.iter().map(|job| job.token).collect())
+        self.release_tokens(host, jobs.iter().map(|job| job.token).collect(), Duration::ZERO)
+    }
+
+    /// Releases jobs whose documents were changed after they were claimed, before they were read.
+    pub fn put_off(&mut self, host: &Host, tokens: Vec<i64>) -> Result<(), Failed> {
+        self.release_tokens(host, tokens, PUT_OFF)
     }
 
     /// Releases all jobs that are held.
     pub fn release_all(&mut self, host: &Host) -> Result<(), Failed> {
-        self.release_tokens(host, self.tokens())
+        self.release_tokens(host, self.tokens(), Duration::ZERO)
     }
 
-    fn release_tokens(&mut self, host: &Host, mut tokens: Vec<i64>) -> Result<(), Failed> {
+    fn release_tokens(
+        &mut self,
+        host: &Host,
+        mut tokens: Vec<i64>,
+        ready_in: Duration,
+    ) -> Result<(), Failed> {
         tokens.retain(|token| self.held.contains_key(token));
         if tokens.is_empty() {
             return Ok(());
@@ -168,7 +192,8 @@ impl Lease {
         let charged: Vec<i64> = tokens.iter().copied().filter(|token| self.held[token]).collect();
         host.transaction(|| {
             let sql = statement!("ingest/release");
-            as_extension_owner(|| execute(sql, &[tokens.clone().into(), charged.into()]));
+            let args = [tokens.clone().into(), charged.into(), ready_in.as_secs_f64().into()];
+            as_extension_owner(|| execute(sql, &args));
             Ok(())
         })?;
         self.forget(tokens);

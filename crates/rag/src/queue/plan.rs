@@ -45,6 +45,11 @@ impl Chunk {
     pub fn embedding_text(&self) -> Cow<'_, str> {
         embedding_text(&self.heading, &self.content)
     }
+
+    /// Hash of the text that is embedded: if it is equal, so are vector and token bits.
+    pub fn embedding_hash(&self) -> ChunkHash {
+        chunk_hash("", &self.heading, &self.content)
+    }
 }
 
 /// Hash of a document, to know it again.

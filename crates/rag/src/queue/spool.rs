@@ -28,6 +28,13 @@ pub struct SpoolHandle {
     bits: Option<usize>,
 }
 
+impl SpoolHandle {
+    /// Bytes of its embedded chunk.
+    pub fn size(&self) -> u64 {
+        (self.dimensions * size_of::<f32>() + self.bits.unwrap_or(0)) as u64
+    }
+}
+
 impl Spool {
     /// A file, if one is needed, is made in `directory`.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -53,6 +60,13 @@ impl Spool {
         Ok(handle)
     }
 
+    /// A spool with the embedded chunks of these handles alone, and their new handles.
+    pub fn copy(&self, handles: &[SpoolHandle]) -> Result<(Self, Vec<SpoolHandle>)> {
+        let mut copy = Self::with_limit(self.directory.clone(), self.limit);
+        let copied: Result<_> = handles.iter().map(|one| copy.put(&self.get(*one)?)).collect();
+        Ok((copy, copied?))
+    }
+
     /// Bytes in it.
     pub fn size(&self) -> u64 {
         self.flushed + self.memory.len() as u64
@@ -60,7 +74,7 @@ impl Spool {
 
     /// The embedded chunk of a handle, which this spool returned.
     pub fn get(&self, handle: SpoolHandle) -> Result<Embedded> {
-        let size = handle.dimensions * size_of::<f32>() + handle.bits.unwrap_or(0);
+        let size = handle.size() as usize;
         let mut bytes = vec![0; size];
         match (&self.file, handle.offset.checked_sub(self.flushed)) {
             (Some(file), None) => file.read_exact_at(&mut bytes, handle.offset).map_err(failed)?,
@@ -123,6 +137,12 @@ mod tests {
             }).collect();
             let mut spool = Spool::with_limit(directory.path(), limit);
             let handles: Vec<_> = embedded.iter().map(|one| spool.put(one).unwrap()).collect();
+            let some: Vec<_> = handles.iter().copied().step_by(2).collect();
+            let (copy, copied) = spool.copy(&some).unwrap();
+            prop_assert!(copy.size() <= spool.size());
+            for (handle, one) in copied.into_iter().zip(embedded.iter().step_by(2)) {
+                prop_assert_eq!(&copy.get(handle).unwrap(), one);
+            }
             for (handle, one) in handles.into_iter().zip(&embedded).rev() {
                 prop_assert_eq!(&spool.get(handle).unwrap(), one);
             }

@@ -1,4 +1,5 @@
-//! Embedded chunks whose transaction failed: the next attempt stores them, and no model is asked for them again.
+//! Embedded texts that were not stored, since the transaction failed or the document changed meanwhile: the next attempt takes
+//! them from here, and no model is asked for them again.
 use super::diff::ChunkHash;
 use super::plan::Embedded;
 use super::spool::{Spool, SpoolHandle};
@@ -11,30 +12,30 @@ const MAX_KEPT_BYTES: u64 = 256 * 1024 * 1024;
 /// How long they are kept: longer than the longest pause before another attempt.
 const KEPT_FOR: Duration = Duration::from_mins(15);
 
-/// What could not be stored, by generation and hash of the chunk.
+/// What was not stored, by generation and hash of the text: see [`Chunk::embedding_hash`](super::plan::Chunk::embedding_hash).
 #[derive(Default)]
 pub struct Unstored {
     /// The oldest first.
     batches: VecDeque<UnstoredBatch>,
 }
 
-/// What one transaction was to store.
+/// What one transaction did not store.
 struct UnstoredBatch {
-    failed_at: Instant,
+    kept_at: Instant,
     generation: i32,
     spool: Spool,
     handles: HashMap<ChunkHash, SpoolHandle>,
 }
 
 impl Unstored {
-    /// Keeps chunks that were embedded for a generation; their results are in `spool`.
+    /// Keeps texts that were embedded for a generation; their results are in `spool`.
     pub fn keep(
         &mut self,
         generation: i32,
-        chunks: impl IntoIterator<Item = (ChunkHash, SpoolHandle)>,
+        texts: impl IntoIterator<Item = (ChunkHash, SpoolHandle)>,
         spool: Spool,
     ) {
-        self.keep_at(Instant::now(), generation, chunks, spool);
+        self.keep_at(Instant::now(), generation, texts, spool);
         while self.batches.len() > 1
             && self.batches.iter().map(|batch| batch.spool.size()).sum::<u64>() > MAX_KEPT_BYTES
         {
@@ -44,18 +45,19 @@ impl Unstored {
 
     fn keep_at(
         &mut self,
-        failed_at: Instant,
+        kept_at: Instant,
         generation: i32,
-        chunks: impl IntoIterator<Item = (ChunkHash, SpoolHandle)>,
+        texts: impl IntoIterator<Item = (ChunkHash, SpoolHandle)>,
         spool: Spool,
     ) {
-        let handles: HashMap<ChunkHash, SpoolHandle> = chunks.into_iter().collect();
+        let handles: HashMap<ChunkHash, SpoolHandle> = texts.into_iter().collect();
         if !handles.is_empty() {
-            self.batches.push_back(UnstoredBatch { failed_at, generation, spool, handles });
+            let (handles, spool) = compact(handles, spool);
+            self.batches.push_back(UnstoredBatch { kept_at, generation, spool, handles });
         }
     }
 
-    /// Takes a chunk of a generation out, if it is kept.
+    /// Takes a text of a generation out, if it is kept.
     pub fn take(&mut self, generation: i32, hash: &ChunkHash) -> Result<Option<Embedded>> {
         for batch in self.batches.iter_mut().filter(|batch| batch.generation == generation) {
             if let Some(handle) = batch.handles.remove(hash) {
@@ -68,12 +70,28 @@ impl Unstored {
     /// Frees what is taken out, and what is too old.
     pub fn tidy(&mut self) {
         self.batches
-            .retain(|batch| !batch.handles.is_empty() && batch.failed_at.elapsed() < KEPT_FOR);
+            .retain(|batch| !batch.handles.is_empty() && batch.kept_at.elapsed() < KEPT_FOR);
     }
 
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+}
+
+/// Leaves out of a spool what has no handle any more, where that is most of it.
+fn compact(
+    handles: HashMap<ChunkHash, SpoolHandle>,
+    spool: Spool,
+) -> (HashMap<ChunkHash, SpoolHandle>, Spool) {
+    let wanted: u64 = handles.values().map(SpoolHandle::size).sum();
+    if wanted > spool.size() / 2 {
+        return (handles, spool);
+    }
+    let (hashes, old): (Vec<ChunkHash>, Vec<SpoolHandle>) = handles.iter().unzip();
+    match spool.copy(&old) {
+        Ok((copy, copied)) => (hashes.into_iter().zip(copied).collect(), copy),
+        Err(_) => (handles, spool),
     }
 }
 
@@ -111,6 +129,17 @@ mod tests {
             unstored.tidy();
         }
         assert!(unstored.is_empty());
+    }
+
+    #[test]
+    fn one_of_many_does_not_keep_the_others_in_memory() {
+        let mut unstored = Unstored::default();
+        let (chunks, spool) = batch(&[1, 2, 3, 4]);
+        let size = spool.size();
+        unstored.keep(1, chunks.into_iter().skip(3), spool);
+        assert_eq!(unstored.batches[0].spool.size(), size / 4);
+        assert_eq!(unstored.take(1, &hash(4)).unwrap(), Some(embedded(4)));
+        assert_eq!(unstored.take(1, &hash(1)).unwrap(), None);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Partial {
     pub rejected: Vec<(usize, Fault)>,
     /// The failure that ended the call.
     pub fault: Option<Fault>,
+    /// What the checkpoint ended the call with. Nothing is rejected or at fault then.
+    pub cancelled: Option<Error>,
 }
 
 impl model::Embedder for Embedder<'_> {
@@ -59,9 +61,9 @@ impl model::Embedder for Embedder<'_> {
 }
 
 impl Embedder<'_> {
-    /// Embeds `texts`, keeping what was paid for when a request among several fails, and finding the texts that
-    /// fail. The last `suspects` of them failed before: each is sent in a request of its own, after the others. An
-    /// error is a text that is empty, or a cancel.
+    /// Embeds `texts`, keeping what was paid for when a request among several fails or the call is cancelled, and
+    /// finding the texts that fail. The last `suspects` of them failed before: each is sent in a request of its own,
+    /// after the others. An error is a text that is empty.
     pub fn embed_partly(
         &self,
         texts: &[&str],
@@ -80,11 +82,11 @@ impl Embedder<'_> {
             let tokens = estimate(&text);
             self.request(&[&text], purpose, tokens, RetryPolicy::Pauses, cancel).map(drop)
         };
-        let PartialResults { results, rejected, fault } =
-            fan_out_partly(self.0, &counts, suspects, checkpoint, send, probe)?;
+        let PartialResults { results, rejected, fault, cancelled } =
+            fan_out_partly(self.0, &counts, suspects, checkpoint, send, probe);
         let embeddings = results.into_iter().zip(&counts);
         let embeddings = embeddings.map(|(vector, count)| Some(embedding_of((vector?, *count))));
-        Ok(Partial { embeddings: embeddings.collect(), rejected, fault })
+        Ok(Partial { embeddings: embeddings.collect(), rejected, fault, cancelled })
     }
 
     /// The texts with what is put before them.

@@ -26,6 +26,8 @@ pub(super) struct PartialResults<T> {
     pub rejected: Vec<(usize, Fault)>,
     /// The failure that ended the call.
     pub fault: Option<Fault>,
+    /// What the checkpoint ended the call with. Nothing is rejected or at fault then.
+    pub cancelled: Option<Error>,
 }
 
 /// The progress of a call, shared by its threads.
@@ -64,16 +66,16 @@ pub(super) fn fan_out<T: Send>(
     send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
 ) -> Result<Vec<T>> {
     let probe = None::<fn(&Cancel) -> Result<(), CallFailure>>;
-    let parts = run(client, counts, 0, overhead_tokens, checkpoint, send, probe)?;
-    match parts.fault {
-        Some(fault) => Err(fault.error),
+    let parts = run(client, counts, 0, overhead_tokens, checkpoint, send, probe);
+    match parts.cancelled.or(parts.fault.map(|fault| fault.error)) {
+        Some(error) => Err(error),
         None => Ok(parts.results.into_iter().flatten().collect()),
     }
 }
 
 /// As [`fan_out`], but finds the texts that fail and keeps the results of all others. `probe` sends a harmless text, which
 /// shows whether any request succeeds. After a failure that concerns all texts no further request begins; those under way are
-/// waited for, since they are paid for. `Err` is a cancel alone. The last `suspects` texts are sent one by one.
+/// waited for, since they are paid for. The last `suspects` texts are sent one by one.
 pub(super) fn fan_out_partly<T: Send>(
     client: &Client,
     counts: &[usize],
@@ -81,7 +83,7 @@ pub(super) fn fan_out_partly<T: Send>(
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
     probe: impl Fn(&Cancel) -> Result<(), CallFailure> + Sync,
-) -> Result<PartialResults<T>> {
+) -> PartialResults<T> {
     run(client, counts, suspects, 0, checkpoint, send, Some(probe))
 }
 
@@ -93,9 +95,9 @@ fn run<T: Send>(
     checkpoint: Checkpoint<'_>,
     send: impl Fn(Range<usize>, RetryPolicy, &Cancel) -> Result<Vec<T>, CallFailure> + Sync,
     probe: Option<impl Fn(&Cancel) -> Result<(), CallFailure> + Sync>,
-) -> Result<PartialResults<T>> {
+) -> PartialResults<T> {
     let results = std::iter::repeat_with(|| None).take(counts.len()).collect();
-    let parts = PartialResults { results, rejected: Vec::new(), fault: None };
+    let parts = PartialResults { results, rejected: Vec::new(), fault: None, cancelled: None };
     let shared = Mutex::new(CallProgress { pending: VecDeque::new(), parts, last_success: None });
     let cancel = Cancel::default();
     let unsuspected = counts.len() - suspects;
@@ -111,12 +113,18 @@ fn run<T: Send>(
         search,
         shared,
     };
+    let mut cancelled = None;
     if !counts.is_empty() {
         let alone = (unsuspected..counts.len()).map(|text| text..text + 1);
         job.lock().pending = job.requests(0..unsuspected).into_iter().chain(alone).collect();
-        run_watched(|| job.send_all(), || job.cancel.set(), checkpoint)?;
+        cancelled = run_watched(|| job.send_all(), || job.cancel.set(), checkpoint).err();
     }
-    Ok(job.shared.into_inner().unwrap_or_else(PoisonError::into_inner).parts)
+    let parts = job.shared.into_inner().unwrap_or_else(PoisonError::into_inner).parts;
+    if cancelled.is_some() {
+        // What failed because of that is nobody's fault.
+        return PartialResults { rejected: Vec::new(), fault: None, cancelled, ..parts };
+    }
+    parts
 }
 
 impl<T, S, P> FanOut<'_, T, S, P>
