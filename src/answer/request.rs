@@ -12,7 +12,7 @@ use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::SpiHeapTupleData;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote};
-use rag::answer::json::{self, CitedPassage};
+use rag::answer::json::{self, CitedPassage, surrounded};
 use rag::{Error, Result};
 use serde_json::Value;
 use std::time::Duration;
@@ -224,8 +224,10 @@ pub enum Finish {
 pub fn finish(request: &AnswerRequest, outcome: &Result<GeneratedAnswer, Problem>) -> Finish {
     let done = outcome.as_ref().ok();
     let problem = outcome.as_ref().err();
-    let citation =
-        |found: &VerifiedQuote| Some(request.places.0.get(found.passage)?.verified(found));
+    let citation = |found: &VerifiedQuote| {
+        let cited = request.places.0.get(found.passage)?.verified(found);
+        Some(surrounded(cited, request.passages.get(found.passage)?, &found.chars))
+    };
     let citations = |written: &GeneratedAnswer| -> Value {
         written.citations.iter().filter_map(citation).collect()
     };

@@ -3,6 +3,8 @@ mod collection;
 mod request;
 mod stream;
 
+pub(super) use collection::{answered, generator};
+
 use crate::api::embed::{checked, embedder};
 use crate::models::local as model;
 use crate::models::local::Named;
@@ -13,7 +15,7 @@ use crate::sys::{guc, interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, generate};
-use rag::answer::json::CitedPassage;
+use rag::answer::json::{CitedPassage, surrounded};
 use rag::answer::{self, Answer, Citation, Options, Status};
 use rag::model::{LocalModel, Purpose};
 use rag::remote::{Client, Generator, RemoteKind};
@@ -60,17 +62,17 @@ fn rag_answer_passages(
     };
     require_question(question)?;
     let (places, texts) = elements(passages.as_ref())?;
-    let place = |passage: usize| &places[passage];
     let row = match answering_model(model)? {
         AnsweringModel::Generator(client) => {
             generated(&client, question, &texts, instructions, None, |found| {
-                place(found.passage).verified(found)
+                let cited = places[found.passage].verified(found);
+                surrounded(cited, texts[found.passage], &found.chars)
             })?
         }
         AnsweringModel::Embedder(model) => {
             refuse_instructions(instructions)?;
             let answer = answer(question, &texts, model)?;
-            extracted(&answer, |cited| place(cited.passage).scored(cited))
+            extracted(&answer, &places, &texts)
         }
     };
     Ok(TableIterator::once(row))
@@ -99,18 +101,30 @@ fn require_question(question: &str) -> Result<()> {
 }
 
 /// Columns of the result.
-type AnswerRow = (Option<String>, JsonB, String, Option<f64>, Option<JsonB>, Option<JsonB>);
+pub(super) type AnswerRow =
+    (Option<String>, JsonB, String, Option<f64>, Option<JsonB>, Option<JsonB>);
 
 /// The row for a question that is NULL.
 fn null_question_row() -> AnswerRow {
     (None, JsonB(json!([])), Status::NoAnswer.as_str().to_owned(), None, None, None)
 }
 
-/// The row of an answer in the passages' own sentences.
-fn extracted(answer: &Answer, show: impl Fn(&Citation) -> Value) -> AnswerRow {
+/// The row of an answer in the own sentences of the passages, which are `texts` at `places`.
+fn extracted(answer: &Answer, places: &[CitedPassage], texts: &[&str]) -> AnswerRow {
+    let show = |cited: &Citation| {
+        surrounded(places[cited.passage].scored(cited), texts[cited.passage], &cited.chars)
+    };
     let citations = answer.citations.iter().map(show).collect();
     let (status, confidence) = (answer.status.as_str().to_owned(), f64::from(answer.confidence));
-    (Some(answer.text.clone()), JsonB(citations), status, Some(confidence), None, None)
+    let usage = answer::json::judgement(answer, answer.refused.as_ref().map(show));
+    (
+        Some(answer.text.clone()),
+        JsonB(citations),
+        status,
+        Some(confidence),
+        None,
+        Some(JsonB(usage)),
+    )
 }
 
 /// The row of an answer from `passages`, which are not all there is while `loading`; `show` makes JSON of a citation.

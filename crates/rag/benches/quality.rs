@@ -8,21 +8,15 @@
 mod corpus;
 #[path = "quality/lexical.rs"]
 mod lexical;
+#[path = "quality/search.rs"]
+mod search;
 
 use corpus::{Corpus, Question};
-use rag::answer::{Answer, Options, Passage, Status, extract};
-use rag::model::Embedding;
-use rag::rerank::{MAX_SIM_WEIGHT, cosine, fuse, max_sim, order};
-use rag::search::fusion::RRF_K;
+use rag::answer::{Answer, Options, Status, extract};
 use rag::search::quality::{Figures, mean};
-use std::collections::{BTreeMap, BTreeSet};
+use search::{Legs, TOP_K, passages};
+use std::collections::BTreeSet;
 use std::env::var;
-
-/// Candidates that each leg names, and that are reranked.
-const LEG_DEPTH: usize = 100;
-const CANDIDATES: usize = 50;
-/// Passages an answer is taken from.
-const TOP_K: usize = 5;
 
 fn main() {
     if std::env::args().any(|argument| argument == "--test") {
@@ -37,69 +31,22 @@ fn main() {
     let mut retrieval = Retrieval::default();
     let mut answers = Answers::default();
     for question in &corpus.questions {
-        let legs = search(&corpus, question, |_| true);
+        let search = |is_allowed: &dyn Fn(usize) -> bool| {
+            search::search(&corpus, &question.text, &question.embedding, is_allowed)
+        };
+        let legs = search(&|_| true);
         retrieval.add(&legs, question.passage);
         if legs.reranked[..TOP_K].iter().any(|(passage, _)| *passage == question.passage) {
             answers.add(&corpus, question, &legs);
         }
         let title = &corpus.passages[question.passage].title;
-        let elsewhere =
-            search(&corpus, question, |passage| corpus.passages[passage].title != *title);
+        let elsewhere = search(&|passage| corpus.passages[passage].title != *title);
         answers.confidence_elsewhere.push(confidence(&corpus, question, &elsewhere.reranked));
+        let beside = search(&|passage| passage != question.passage);
+        answers.confidence_beside.push(confidence(&corpus, question, &beside.reranked));
     }
     retrieval.report();
     answers.report();
-}
-
-/// What each stage of a search found, best first.
-struct Legs {
-    dense: Vec<usize>,
-    lexical: Vec<usize>,
-    hybrid: Vec<usize>,
-    reranked: Vec<(usize, f64)>,
-}
-
-/// A search as the database runs it: both legs, reciprocal ranks, token bits.
-fn search(corpus: &Corpus, question: &Question, is_allowed: impl Fn(usize) -> bool) -> Legs {
-    let best = |scores: &[f64]| -> Vec<usize> {
-        let order = order(scores, |passage| passage).into_iter();
-        order.filter(|&passage| is_allowed(passage)).take(LEG_DEPTH).collect()
-    };
-    let Embedding { vector, tokens, .. } = &question.embedding;
-    let cosines: Vec<f64> =
-        corpus.passages.iter().map(|p| f64::from(cosine(vector, &p.vector))).collect();
-    let bm25 = corpus.lexical.scores(&question.text);
-    let dense = best(&cosines);
-    let mut lexical = best(&bm25);
-    lexical.retain(|&passage| bm25[passage] > 0.0);
-    let candidates = by_reciprocal_ranks(&[&dense, &lexical]);
-    let bits: Vec<_> = candidates.iter().map(|&p| corpus.passages[p].bits.clone()).collect();
-    let tokens = tokens.as_ref().expect("token vectors were asked for");
-    let late = max_sim(tokens, &bits, &mut || Ok(())).expect("one model");
-    let late: Vec<f64> = late.into_iter().map(f64::from).collect();
-    let of = |leg: &[f64]| -> Vec<f64> { candidates.iter().map(|&p| leg[p]).collect() };
-    let ordered = |scores: &[f64]| -> Vec<(usize, f64)> {
-        let order = order(scores, |i| candidates[i]).into_iter();
-        order.map(|i| (candidates[i], scores[i])).collect()
-    };
-    let hybrid = ordered(&fuse(&[(1.0, &of(&cosines)), (1.0, &of(&bm25))]))
-        .into_iter()
-        .map(|(p, _)| p)
-        .collect();
-    let reranked =
-        ordered(&fuse(&[(MAX_SIM_WEIGHT, &late), (1.0, &of(&cosines)), (1.0, &of(&bm25))]));
-    Legs { dense, lexical, hybrid, reranked }
-}
-
-/// The candidates: the best by the sum of `1 / (k + rank)` over the legs, best first.
-fn by_reciprocal_ranks(legs: &[&[usize]]) -> Vec<usize> {
-    let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
-    for (rank, &passage) in legs.iter().flat_map(|leg| (1_u32..).zip(leg.iter())) {
-        *sums.entry(passage).or_default() += 1.0 / (RRF_K + f64::from(rank));
-    }
-    let mut fused: Vec<(usize, f64)> = sums.into_iter().collect();
-    fused.sort_by(|a, b| b.1.total_cmp(&a.1));
-    fused.into_iter().map(|(passage, _)| passage).take(CANDIDATES).collect()
 }
 
 /// How good each stage's rankings are, by the arithmetic of `rag_evaluate`.
@@ -141,6 +88,8 @@ struct Answers {
     in_answer: usize,
     confidence: Vec<f64>,
     confidence_elsewhere: Vec<f64>,
+    /// Where the passage alone was left out: others of its article are there.
+    confidence_beside: Vec<f64>,
 }
 
 impl Answers {
@@ -185,13 +134,15 @@ impl Answers {
         for (what, values, bar) in [
             ("abstains where an answer was found", &self.confidence, "<= 10 %"),
             ("abstains on other articles' questions", &self.confidence_elsewhere, ">= 80 %"),
+            ("abstains where the passage alone was left out", &self.confidence_beside, ""),
         ] {
             println!("figure\t{what}\t{:.1} %\t{bar}", below(values, threshold));
         }
         for percent in [3, 5, 7, 10] {
             let at = self.confidence[self.confidence.len() * percent / 100];
-            let elsewhere = below(&self.confidence_elsewhere, at);
-            println!("threshold {at:.3}: abstains on {percent} % and {elsewhere:.1} %");
+            let [elsewhere, beside] =
+                [&self.confidence_elsewhere, &self.confidence_beside].map(|all| below(all, at));
+            println!("threshold {at:.3}: abstains on {percent} %, {elsewhere:.1} %, {beside:.1} %");
         }
     }
 }
@@ -207,21 +158,11 @@ fn confidence(corpus: &Corpus, question: &Question, found: &[(usize, f64)]) -> f
 
 /// The answer from the best passages, whatever its confidence.
 fn answer(corpus: &Corpus, question: &Question, found: &[(usize, f64)]) -> Answer {
-    let passage = |&(passage, score): &(usize, f64)| {
-        let passage = &corpus.passages[passage];
-        Passage {
-            text: &passage.text,
-            span: 0..passage.text.len(),
-            bits: passage.bits.clone(),
-            heading_tokens: 0,
-            tokens: corpus.tokens(&passage.text),
-            score,
-        }
-    };
-    let passages: Vec<Passage> = found.iter().take(TOP_K).map(passage).collect();
+    let passages = passages(corpus, found);
     let tokens = question.embedding.tokens.as_ref().expect("token vectors were asked for");
     let options = Options { threshold: -1.0, ..Options::default() };
-    let answer = extract(tokens, &passages, &options, &mut || Ok(())).expect("one model");
+    let answer =
+        extract(&question.text, tokens, &passages, &options, &mut || Ok(())).expect("one model");
     assert_eq!(answer.status, Status::Answered);
     answer
 }

@@ -4,6 +4,7 @@
 //! [`from_passages`] computes them for bare text first; [`generate`] has a model write, and keeps what
 //! it can prove.
 mod bare;
+mod blocks;
 mod claims;
 mod extract;
 pub mod generate;
@@ -12,6 +13,7 @@ mod prompt;
 mod quotable;
 pub mod stream;
 mod verify;
+mod words;
 
 pub use bare::from_passages;
 pub use extract::extract;
@@ -24,7 +26,7 @@ use std::ops::Range;
 ///
 /// Calibrated on `SQuAD`'s development set with all-MiniLM-L6-v2 (8-bit): see
 /// `docs/reference/answer.md`.
-pub const DEFAULT_THRESHOLD: f64 = 0.40;
+pub const DEFAULT_THRESHOLD: f64 = 0.31;
 
 /// Passages from which on [`Options::threshold`] counts in full. The best of many unrelated
 /// passages is like the question by chance, the best of a few is not: the 97th percentile of
@@ -42,6 +44,8 @@ pub const NO_ANSWER: &str = "The passages do not answer the question.";
 pub struct Passage<'a> {
     /// The text that citations quote and whose offsets they give.
     pub text: &'a str,
+    /// The titles above it, the outermost first.
+    pub heading: &'a str,
     /// Bytes of `text` that may be quoted: those that `bits` stand for.
     pub span: Range<usize>,
     /// Bits of the tokens of a heading path and then of the span.
@@ -115,6 +119,10 @@ pub struct Answer {
     /// MaxSim of the question with the sentence most like it, in [-1, 1]: an absolute value, so
     /// that it can tell that even the best is not good enough.
     pub confidence: f32,
+    /// The least confidence that counted.
+    pub threshold: f64,
+    /// Where nothing reached the threshold, what came nearest.
+    pub refused: Option<Citation>,
 }
 
 /// A quoted sentence.
@@ -126,6 +134,8 @@ pub struct Citation {
     pub passage: usize,
     /// The sentence, verbatim.
     pub quote: String,
+    /// What the answer says of it: the quote, or of a table's row its cells behind the names of their columns.
+    pub shown: String,
     /// Where it stands in the passage's text, in bytes.
     pub bytes: Range<usize>,
     /// The same in characters.
@@ -146,13 +156,15 @@ impl Answer {
         self
     }
 
-    /// Says that nothing fits; the best that was seen has this `confidence`, -1 when nothing was.
-    pub fn none(confidence: f32) -> Self {
+    /// Says that nothing fits, for want of anything that could be quoted.
+    pub fn none(options: &Options) -> Self {
         Self {
             status: Status::NoAnswer,
             text: NO_ANSWER.to_owned(),
             citations: Vec::new(),
-            confidence,
+            confidence: -1.0,
+            threshold: options.min_confidence(),
+            refused: None,
         }
     }
 }

@@ -44,6 +44,7 @@ fn passage<'a>(text: &'a str, heading: &str) -> Passage<'a> {
     let vectors = token_vectors(&format!("{heading}\n{text}"));
     Passage {
         text,
+        heading: "",
         span: 0..text.len(),
         bits: TokenBits::of(&vectors),
         heading_tokens: words(heading).len(),
@@ -58,7 +59,7 @@ fn unhurried() -> Result<()> {
 }
 
 fn ask_with(question: &str, passages: &[Passage<'_>], options: &Options) -> Answer {
-    extract(&token_vectors(question), passages, options, &mut unhurried).unwrap()
+    extract(question, &token_vectors(question), passages, options, &mut unhurried).unwrap()
 }
 
 fn ask(question: &str, texts: &[&str]) -> Answer {
@@ -86,7 +87,11 @@ fn check(answer: &Answer, texts: &[&str]) {
         let by_chars: String =
             text.chars().skip(citation.chars.start).take(citation.chars.len()).collect();
         assert_eq!(by_chars, citation.quote);
-        let marked = format!("{} [{}]", citation.quote, citation.marker);
+        // What is shown of a table's row are its cells behind the names of their columns.
+        if citation.shown != citation.quote {
+            assert!(citation.quote.contains('|'), "{citation:?}");
+        }
+        let marked = format!("{} [{}]", citation.shown, citation.marker);
         let at = rest.find(&marked).expect("the quote and its marker are in the text, in order");
         assert!(at <= 1);
         rest = &rest[at + marked.len()..];
@@ -251,7 +256,142 @@ fn a_cancel_ends_the_search() {
     let question = token_vectors("alpha");
     let passages = [passage("Alpha.", "")];
     let cancel = &mut || Err(Error::cancelled());
-    assert!(extract(&question, &passages, &Options::default(), cancel).unwrap_err().is_cancelled());
+    assert!(
+        extract("alpha", &question, &passages, &Options::default(), cancel)
+            .unwrap_err()
+            .is_cancelled()
+    );
+}
+
+/// The first answer to a question about one text below a heading.
+fn first(question: &str, text: &str, heading: &str) -> String {
+    let passage = Passage { heading, ..passage(text, heading) };
+    let options = Options { max_sentences: 1, threshold: -1.0, ..Options::default() };
+    let answer = ask_with(question, &[passage], &options);
+    check(&answer, &[text]);
+    answer.citations[0].shown.clone()
+}
+
+#[test]
+fn a_row_is_quoted_with_the_names_of_its_columns() {
+    let markdown = "Prices of plans.\n\n| Plan | Price |\n|---|---|\n| Free | 0 |\n| Pro | 10 |\n\nAll plans are billed yearly.";
+    let html =
+        "Prices of plans.\n\nPlan | Price\nFree | 0\nPro | 10\n\nAll plans are billed yearly.";
+    for text in [markdown, html] {
+        assert_eq!(first("pro price", text, ""), "Plan: Pro, Price: 10");
+    }
+    let unnamed = "| | |\n|---|---|\n| Pro | 10 |\n| Free | 0 |";
+    assert_eq!(first("pro", unnamed, ""), "| Pro | 10 |");
+    let escaped = "| Sign | Means |\n|---|---|\n| a\\|b | either |\n| ab | both |";
+    assert_eq!(first("either", escaped, ""), "Sign: a\\|b, Means: either");
+}
+
+#[test]
+fn a_term_and_its_definition_are_one_quote() {
+    let text = "temp_buffers (integer)\n\nSets the memory of temporary tables.\n\nwork_mem (integer)\n\nSets the memory of a query. It is used by sorts.";
+    let quote = first("what does work_mem set", text, "Memory");
+    assert!(quote.starts_with("work_mem (integer)\n\nSets the memory of a query."), "{quote}");
+}
+
+#[test]
+fn a_list_is_quoted_with_its_introduction() {
+    let text = "Dogs bark. The server must be stopped before:\n\n- an upgrade\n- a copy of its files\n- a repair\n\nCats sleep.";
+    let quote = first("server must be stopped before", text, "");
+    assert_eq!(quote, &text["Dogs bark. ".len()..text.find("\n\nCats").unwrap()]);
+    let quote = first("copy files", text, "");
+    assert_eq!(quote, "a copy of its files");
+}
+
+#[test]
+fn a_listing_is_quoted_whole_with_the_sentence_that_introduces_it() {
+    let listing =
+        "To dump a database into a file:\n\n```sh\npg_dump mydb > db.sql\n\npsql -f db.sql\n```";
+    let text = format!("Dogs bark.\n\n{listing}\n\nCats sleep.");
+    assert_eq!(first("how to dump a database into a file", &text, ""), listing);
+    let plain =
+        "Dogs bark.\n\nTo dump a database into a file:\n\n$ pg_dump mydb > db.sql\n\nCats sleep.";
+    let quote = first("how to dump a database into a file", plain, "");
+    assert_eq!(quote, "To dump a database into a file:\n\n$ pg_dump mydb > db.sql");
+}
+
+#[test]
+fn signatures_navigation_and_numbered_headings_are_no_answers() {
+    let signature = "## rag_grant\n\n```text\nrag_grant(collection text, role regrole) RETURNS void\n```\n\nIt gives a role rights on a collection.";
+    assert_eq!(
+        first("rag_grant collection role", signature, ""),
+        "It gives a role rights on a collection."
+    );
+    let contents = "25.1. SQL Dump\n25.2. File System Backup\n25.3. Archiving\n\nThe dump method makes a file of statements.";
+    assert_eq!(
+        first("sql dump file system backup", contents, ""),
+        "The dump method makes a file of statements."
+    );
+    assert_eq!(
+        first("preventing failures", "Dogs bark.\n\n25.1.5. Preventing Failures", ""),
+        "Dogs bark."
+    );
+    let heading = "25.1.5. Preventing Failures\n\nVacuum every table in time. Dogs bark.";
+    assert_eq!(first("preventing failures", heading, "Failures"), "Vacuum every table in time.");
+    let links = "[Backup](backup.md) [Restore](restore.md)\n\nA dump holds all tables.";
+    assert_eq!(first("backup restore", links, ""), "A dump holds all tables.");
+}
+
+#[test]
+fn the_first_sentence_of_a_section_answers_what_its_heading_asks() {
+    let text = "## Speed\n\nIt is quick. Memory helps.\n\n## Backup\n\nA dump takes the tables along. Keys are left out.\n\n## Rights\n\nOwners grant.";
+    assert_eq!(first("how do I make a backup", text, ""), "A dump takes the tables along.");
+}
+
+#[test]
+fn a_sentence_that_refers_back_is_quoted_with_the_one_before() {
+    let text = "Dogs bark. This parameter controls the isolation level of transactions. The default is read committed. Cats sleep.";
+    let quote = first("what is the default isolation level", text, "");
+    assert_eq!(
+        quote,
+        "This parameter controls the isolation level of transactions. The default is read committed."
+    );
+}
+
+#[test]
+fn a_heading_within_a_paragraph_is_quoted_with_what_follows() {
+    let text = "**Where calls may go.** Over https to public addresses. **How often.** Three times at most. Dogs bark.";
+    let quote = first("where may calls go", text, "");
+    assert_eq!(quote, "**Where calls may go.** Over https to public addresses.");
+}
+
+#[test]
+fn a_long_line_elsewhere_leaves_wrapped_sentences_whole() {
+    let wrapped = "The owner must be allowed to create tables in the schema of the source\nbefore a collection is made.";
+    let row = format!("| lexical | {} |", "some words ".repeat(60));
+    let text = format!("| a | b |\n|---|---|\n{row}\n\n{wrapped} Every row is queued.");
+    assert_eq!(first("owner must be allowed to create tables", &text, ""), wrapped);
+}
+
+#[test]
+fn what_asks_for_a_number_is_answered_by_one() {
+    let text = "Tables have many columns. There is a limit on how many columns a table has. A table has 1,600 columns at most.";
+    let quote = first("how many columns has a table", text, "");
+    assert!(quote.ends_with("A table has 1,600 columns at most."), "{quote}");
+}
+
+#[test]
+fn a_passage_without_the_names_of_the_question_is_trusted_less() {
+    let text = "The manager of the company was born in a small town.";
+    let held = ask("was the manager of the company born in a small town", &[text]).confidence;
+    let lacking = ask("was the manager of Zanzibar born in a small town", &[text]).confidence;
+    assert!(held - lacking > 0.15, "{held} {lacking}");
+}
+
+#[test]
+fn the_threshold_and_what_came_nearest_are_told() {
+    let texts = ["Dogs bark.", "The archiver copies finished segments."];
+    let answer = ask("who copies bread to zanzibar", &texts);
+    check(&answer, &texts);
+    assert_eq!(answer.status, Status::NoAnswer);
+    assert!((answer.threshold - 0.31).abs() < 1e-9);
+    assert_eq!(answer.refused.unwrap().quote, texts[1]);
+    assert_eq!(ask("who copies segments", &texts).refused, None);
+    assert_eq!(ask("who copies segments", &[]).refused, None);
 }
 
 /// Splits into words as the tokenizer below does.

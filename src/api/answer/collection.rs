@@ -1,5 +1,5 @@
 //! `rag_answer` on a collection: search, then quote what was found.
-use crate::api::answer::{extracted, generated, null_question_row, refuse_instructions};
+use crate::api::answer::{AnswerRow, extracted, generated, null_question_row, refuse_instructions};
 use crate::api::search::{SearchArguments, require_text};
 use crate::models::local as model;
 use crate::models::local::Named;
@@ -18,7 +18,7 @@ use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt};
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::json::CitedPassage;
+use rag::answer::json::{CitedPassage, surrounded};
 use rag::answer::{self, Answer, Options, Passage, Status, generate};
 use rag::model::{LocalModel, Purpose};
 use rag::rerank::TokenBits;
@@ -88,16 +88,7 @@ fn rag_answer_collection(
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) = search_for(collection, question, given, &mut counting)?;
     let started = Instant::now();
-    let (places, texts) = sources(&outcome);
-    let loading = outcome.loading.as_ref().map(Loading::message);
-    let row = if let Some(mut client) = generator {
-        client.set_collection(outcome.collection.id);
-        let show = |found: &generate::VerifiedQuote| places[found.passage].verified(found);
-        generated(&client, question, &texts, instructions, loading.as_deref(), show)?
-    } else {
-        let answer = answer(question, &outcome, &texts)?.or_not_ready(loading.as_deref());
-        extracted(&answer, |citation| places[citation.passage].scored(citation))
-    };
+    let row = answered(question, &outcome, generator, instructions)?;
     let (answer, citations, status, confidence, claims, usage) = row;
     let answered = Answered {
         text: answer.as_deref().unwrap_or_default(),
@@ -116,6 +107,27 @@ fn rag_answer_collection(
     Ok(TableIterator::once(row))
 }
 
+/// The answer from what a search found: by a generator, or in the documents' own sentences.
+pub(in crate::api) fn answered(
+    question: &str,
+    outcome: &Outcome,
+    generator: Option<Box<Remote>>,
+    instructions: Option<&str>,
+) -> Result<AnswerRow> {
+    let (places, texts) = sources(outcome);
+    let loading = outcome.loading.as_ref().map(Loading::message);
+    let Some(mut client) = generator else {
+        let answer = answer(question, outcome, &texts)?.or_not_ready(loading.as_deref());
+        return Ok(extracted(&answer, &places, &texts));
+    };
+    client.set_collection(outcome.collection.id);
+    let show = |found: &generate::VerifiedQuote| {
+        let cited = places[found.passage].verified(found);
+        surrounded(cited, texts[found.passage], &found.chars)
+    };
+    generated(&client, question, &texts, instructions, loading.as_deref(), show)
+}
+
 /// Searches for the passages of an answer; returns the options too.
 pub(super) fn search_for(
     collection: &str,
@@ -132,7 +144,7 @@ pub(super) fn search_for(
 }
 
 /// A generator by name. What quotes is not named: it is the collection's own model.
-fn generator(name: &str) -> Result<Box<Remote>> {
+pub(in crate::api) fn generator(name: &str) -> Result<Box<Remote>> {
     let hint = "Leave model NULL for an answer in the documents' own sentences.";
     match model::named(Some(name)) {
         Ok(Named::Remote(client)) => {
@@ -180,7 +192,7 @@ fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
     let quotable = outcome.quotable();
     let passages = quotable.iter().map(|one| passage(model, generation.dimensions, one));
     let passages = passages.collect::<Result<Vec<_>>>()?;
-    answer::extract(tokens, &passages, &options, &mut interrupt::checkpoint)
+    answer::extract(question, tokens, &passages, &options, &mut interrupt::checkpoint)
 }
 
 /// The model that selects sentences: the collection's own or, since remote models give no token vectors, the default one.
@@ -205,7 +217,7 @@ fn without_bits(
     let model = sentence_model(outcome)?;
     // A question without tokens may have found chunks by their lexemes, but selects no sentence.
     if model.tokenizer().count(question)? == 0 {
-        return Ok(Answer::none(-1.0));
+        return Ok(Answer::none(options));
     }
     let window = model.room(Purpose::Document)?;
     let checkpoint = &mut interrupt::checkpoint;
@@ -224,6 +236,7 @@ fn passage<'a>(
     let (before, tokens): (Vec<_>, Vec<_>) = tokens.partition(|token| token.start < skipped);
     Ok(Passage {
         text,
+        heading: chunk.section.as_deref().unwrap_or_default(),
         span: 0..text.len(),
         bits: TokenBits::from_bytes(dimensions, chunk.bits.as_deref().unwrap_or_default())?,
         heading_tokens: usize::try_from(chunk.heading_tokens).unwrap_or_default() + before.len(),

@@ -14,6 +14,10 @@ use std::{env, fs};
 pub struct JudgedPassage {
     pub title: String,
     pub text: String,
+    /// The titles above it and inside of it.
+    pub section: String,
+    /// Tokens of the heading path that it is embedded with.
+    pub heading_tokens: usize,
     pub vector: Vec<f32>,
     pub bits: TokenBits<'static>,
 }
@@ -36,7 +40,7 @@ pub struct Corpus {
     pub passages: Vec<JudgedPassage>,
     pub questions: Vec<Question>,
     pub lexical: Lexical,
-    model: LocalModel,
+    pub model: LocalModel,
 }
 
 impl Corpus {
@@ -56,6 +60,8 @@ impl Corpus {
             .map(|(passage, (vector, bits))| JudgedPassage {
                 title: text(&passage["title"]),
                 text: text(&passage["text"]),
+                section: String::new(),
+                heading_tokens: 0,
                 vector,
                 bits,
             })
@@ -81,7 +87,7 @@ impl Corpus {
     }
 }
 
-fn default_model() -> LocalModel {
+pub fn default_model() -> LocalModel {
     let path =
         |variable: &str, default: &str| env::var(variable).unwrap_or_else(|_| default.into());
     let store = Store::new(path("RAG_PG_MODEL_PATH", "/var/lib/rag_pg/models"));
@@ -91,7 +97,7 @@ fn default_model() -> LocalModel {
 }
 
 /// Embeds in groups, so that token vectors do not pile up.
-fn embed<T>(
+pub fn embed<T>(
     model: &LocalModel,
     texts: &[String],
     purpose: Purpose,

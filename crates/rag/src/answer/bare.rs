@@ -34,14 +34,14 @@ pub fn from_passages(
     options: &Options,
     checkpoint: Checkpoint<'_>,
 ) -> Result<Answer> {
-    let question = embed_query(embedder, question, checkpoint)?;
-    let question_tokens = token_vectors(&question)?;
+    let embedding = embed_query(embedder, question, checkpoint)?;
+    let question_tokens = token_vectors(&embedding)?;
     let pieces = pieces(tokenizer, window, passages, checkpoint)?;
     let (mut cosines, mut bits) = (Vec::new(), Vec::new());
     for call in pieces.chunks(PIECES_PER_CALL) {
         let texts: Vec<&str> = call.iter().map(|piece| &piece.text[piece.span.clone()]).collect();
         for embedding in embedder.embed(&texts, Purpose::Document, Detail::Tokens, checkpoint)? {
-            cosines.push(f64::from(cosine(&question.vector, &embedding.vector)));
+            cosines.push(f64::from(cosine(&embedding.vector, &embedding.vector)));
             bits.push(TokenBits::of(token_vectors(&embedding)?));
         }
     }
@@ -55,6 +55,7 @@ pub fn from_passages(
         let place = |(from, to): (u32, u32)| span.start + from as usize..span.start + to as usize;
         Ok(Passage {
             text,
+            heading: "",
             span: span.clone(),
             bits: bits[i].clone(),
             heading_tokens: 0,
@@ -64,8 +65,8 @@ pub fn from_passages(
     };
     let found = best.iter().map(passage).collect::<Result<Vec<_>>>()?;
     let options = Options { searched: pieces.len(), ..*options };
-    let mut answer = extract(question_tokens, &found, &options, checkpoint)?;
-    for citation in &mut answer.citations {
+    let mut answer = extract(question, question_tokens, &found, &options, checkpoint)?;
+    for citation in answer.citations.iter_mut().chain(&mut answer.refused) {
         citation.passage = pieces[best[citation.passage]].passage;
     }
     Ok(answer)

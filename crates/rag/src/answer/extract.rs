@@ -1,5 +1,7 @@
 //! Answers of sentences: those that match the question best, quoted verbatim with markers.
-use super::quotable::{Sentence, sentences};
+use super::blocks::ends_sentence;
+use super::quotable::{Candidate, Form, Quotables, quotables};
+use super::words::{QuestionWords, is_anaphoric};
 use super::{Answer, Citation, Options, Passage, Status};
 use crate::Result;
 use crate::model::{Checkpoint, TokenVectors};
@@ -7,52 +9,63 @@ use crate::rerank::{MaxSim, TokenBits, standard_scores};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-/// Weight of the passage's own rank beside the sentence's match.
-const PASSAGE_WEIGHT: f64 = 0.5;
+// Weights are in standard deviations of a match over the candidates. They and the penalties are those that serve the
+// development set of SQuAD best, see docs/reference/answer.md.
+
+/// Weight of the passage's own rank beside the match of a candidate.
+const PASSAGE_WEIGHT: f64 = 0.35;
+/// Weight of the question's words that stand in the candidate or in its heading path.
+const WORDS_WEIGHT: f64 = 1.0;
+/// Weight of a number, or of a name, where the question asks for one.
+const NUMBER_WEIGHT: f64 = 1.0;
+const NAME_WEIGHT: f64 = 0.3;
+/// Weight of a definition whose term the question names.
+const TERM_WEIGHT: f64 = 1.5;
+/// What a sentence loses that refers to the one before, and what a pair gains whose second does.
+const ANAPHORA_PENALTY: f64 = 0.3;
+const ANAPHORA_WEIGHT: f64 = 0.5;
+/// What a candidate loses for each before it in its section, up to six.
+const PLACE_PENALTY: f64 = 0.05;
 /// Weight of what a further sentence says that those chosen do not.
 const NOVELTY_WEIGHT: f64 = 2.0;
 /// A further sentence must match the question at least this well beside the first: an answer is not
 /// filled up with what has nothing to do with it.
-const MIN_MATCH_SHARE: f64 = 0.6;
+const MIN_MATCH_SHARE: f64 = 0.8;
+/// How much a match of the heading, the introduction or the column counts beside one of the text itself.
+const CONTEXT_SHARE: f32 = 0.9;
+/// What a confidence falls by when none of the question's words stands in the passage, and when none of its names and numbers does.
+const WORDS_PENALTY: f32 = 0.20;
+const NAMES_PENALTY: f32 = 0.10;
 
-/// A sentence that may be quoted.
-struct SentenceCandidate {
-    passage: usize,
-    bytes: Range<usize>,
-    is_lead: bool,
-}
-
-/// Picks the sentences of `passages` that answer a question, whose token vectors are `question`.
+/// Picks the parts of `passages` that answer a `question`, whose token vectors are `tokens`.
 ///
-/// A passage's headings, questions and introductions ("as follows:") are not quoted; what follows
+/// A passage's headings, questions and introductions ("as follows:") are not quoted by themselves; what follows
 /// them profits from their match instead. An error when bits and question differ in dimensions.
 pub fn extract(
-    question: &TokenVectors,
+    question: &str,
+    tokens: &TokenVectors,
     passages: &[Passage<'_>],
     options: &Options,
     checkpoint: Checkpoint<'_>,
 ) -> Result<Answer> {
-    let mut candidates = Vec::new();
-    let mut bits = Vec::new();
+    let mut pool = Pool::default();
     for (position, passage) in passages.iter().enumerate() {
         checkpoint()?;
-        for sentence in sentences(passage.text, passage.span.clone()) {
-            let tokens = passage.bits_of(&sentence.bytes);
-            if !tokens.is_empty() {
-                bits.push(tokens);
-                let Sentence { bytes, is_lead } = sentence;
-                candidates.push(SentenceCandidate { passage: position, bytes, is_lead });
-            }
-        }
+        pool.add(position, passage);
     }
-    let max_sim = MaxSim::new(question, &bits, checkpoint)?;
-    let scores = max_sim.means();
-    let confidence = scores.iter().copied().reduce(f32::max).unwrap_or(-1.0);
-    if f64::from(confidence) < options.min_confidence() {
-        return Ok(Answer::none(confidence));
+    let max_sim = MaxSim::new(tokens, &pool.bits, checkpoint)?;
+    let scores = Scores::new(&pool, passages, &max_sim, &QuestionWords::new(question));
+    let chosen = scores.pick(&pool, options.max_sentences);
+    let none = Answer::none(options);
+    let Some(&best) = chosen.first() else { return Ok(none) };
+    let confidence = scores.confidence(&pool, best);
+    if f64::from(confidence) < none.threshold {
+        let refused = cite_in_text_order(passages, &pool, &[best], &scores).pop();
+        return Ok(Answer { confidence, refused, ..none });
     }
-    let chosen = pick_sentences(&candidates, passages, &max_sim, options.max_sentences);
-    Ok(cite_in_text_order(passages, &candidates, &chosen, &scores, confidence))
+    let citations = cite_in_text_order(passages, &pool, &chosen, &scores);
+    let text = text(&citations);
+    Ok(Answer { status: Status::Answered, text, citations, confidence, ..none })
 }
 
 impl Passage<'_> {
@@ -63,72 +76,209 @@ impl Passage<'_> {
         };
         self.bits.tokens(before(bytes.start)..before(bytes.end))
     }
-}
 
-/// Positions of up to `most` candidates, the best first.
-///
-/// A sentence counts by its match with the question, query tokens weighted by how well they tell
-/// these sentences apart, and by its passage's score; each further one also by the question's
-/// tokens that it matches better than those before.
-fn pick_sentences(
-    candidates: &[SentenceCandidate],
-    passages: &[Passage<'_>],
-    max_sim: &MaxSim,
-    most: usize,
-) -> Vec<usize> {
-    let matches = with_lead_matches(candidates, &max_sim.contrasted());
-    let means = with_lead_matches(candidates, &max_sim.means());
-    let combined_scores = combined_scores(candidates, passages, &matches);
-    let weights = max_sim.contrasts();
-    let total = weights.iter().sum::<f32>().max(f32::EPSILON);
-    let deviation = deviation(&matches).max(f64::EPSILON);
-    let has_quotable = candidates.iter().any(|candidate| !candidate.is_lead);
-    let is_quotable = |i: &usize| !(has_quotable && candidates[*i].is_lead);
-
-    let mut chosen: Vec<usize> = Vec::new();
-    let mut covered = vec![f32::MAX; weights.len()];
-    while chosen.len() < most {
-        let novelty = |i: usize| -> f64 {
-            let gains = max_sim.of(i).iter().zip(&covered).map(|(x, known)| (x - known).max(0.0));
-            f64::from(gains.zip(&weights).map(|(gain, weight)| gain * weight).sum::<f32>() / total)
-        };
-        let value = |i: usize| combined_scores[i] + NOVELTY_WEIGHT * novelty(i) / deviation;
-        let min_match =
-            chosen.first().map_or(f64::MIN, |&first| MIN_MATCH_SHARE * means[first].max(0.0));
-        let is_open = |i: &usize| is_quotable(i) && means[*i] >= min_match && !chosen.contains(i);
-        let open = (0..candidates.len()).filter(is_open);
-        // The first of equals, so that the passages' order decides.
-        let Some(next) = open.rev().max_by(|&a, &b| value(a).total_cmp(&value(b))) else { break };
-        for (known, &found) in covered.iter_mut().zip(max_sim.of(next)) {
-            *known = if chosen.is_empty() { found } else { known.max(found) };
-        }
-        chosen.push(next);
+    /// Whether tokens inside `bytes` did not fit the model's window.
+    fn is_beyond_bits(&self, bytes: &Range<usize>) -> bool {
+        let tokens = self.tokens.partition_point(|token| token.start < bytes.end);
+        self.heading_tokens + tokens > self.bits.len()
     }
-    chosen
 }
 
-/// The sum of a sentence's match and its passage's score, as standard scores.
-fn combined_scores(
-    candidates: &[SentenceCandidate],
+/// The candidates of all passages, and the bits of their pieces.
+#[derive(Default)]
+struct Pool<'a> {
+    /// Of every piece; of each passage first those of its heading path.
+    bits: Vec<TokenBits<'a>>,
+    candidates: Vec<Pooled>,
+}
+
+/// A candidate among those of all passages; its pieces are numbered among all pieces.
+struct Pooled {
+    passage: usize,
+    candidate: Candidate,
+}
+
+impl<'a> Pool<'a> {
+    fn add(&mut self, position: usize, passage: &'a Passage<'a>) {
+        let Quotables { pieces, candidates } =
+            quotables(passage.text, passage.span.clone(), passage.heading);
+        let path = self.bits.len();
+        self.bits.push(passage.bits.tokens(0..passage.heading_tokens));
+        self.bits.extend(pieces.iter().map(|bytes| passage.bits_of(bytes)));
+        for mut candidate in candidates {
+            let own = path + 1 + candidate.own.start..path + 1 + candidate.own.end;
+            let is_partly_known = own.len() > 1 && passage.is_beyond_bits(&candidate.bytes);
+            if is_partly_known || self.bits[own.clone()].iter().all(TokenBits::is_empty) {
+                continue;
+            }
+            let mut context: Vec<usize> =
+                candidate.context.iter().map(|piece| path + 1 + piece).collect();
+            context.push(path);
+            (candidate.own, candidate.context) = (own, context);
+            self.candidates.push(Pooled { passage: position, candidate });
+        }
+    }
+}
+
+/// How well each candidate answers.
+struct Scores {
+    /// MaxSim of the question with the candidate's own text, and with its context too.
+    own: Vec<f32>,
+    whole: Vec<f32>,
+    /// What the order is by.
+    value: Vec<f64>,
+    /// For every candidate and token of the question, the highest cosine in its own text.
+    rows: Vec<Vec<f32>>,
+    /// Weights of the question's tokens.
+    weights: Vec<f32>,
+    /// Standard deviation of the weighted matches.
+    deviation: f64,
+    /// What each passage lacks of the question's words, as a penalty.
+    lacks: Vec<f32>,
+}
+
+impl Scores {
+    fn new(
+        pool: &Pool<'_>,
+        passages: &[Passage<'_>],
+        max_sim: &MaxSim,
+        words: &QuestionWords,
+    ) -> Self {
+        let weights = max_sim.contrasts();
+        let best = |pieces: &mut dyn Iterator<Item = usize>| -> Vec<f32> {
+            let mut best = vec![-1.0_f32; weights.len()];
+            for piece in pieces {
+                best.iter_mut().zip(max_sim.of(piece)).for_each(|(x, found)| *x = x.max(*found));
+            }
+            best
+        };
+        let rows: Vec<Vec<f32>> =
+            pool.candidates.iter().map(|c| best(&mut c.candidate.own.clone())).collect();
+        let joined = |(row, Pooled { candidate, .. }): (&Vec<f32>, &Pooled)| -> Vec<f32> {
+            let context = best(&mut candidate.context.iter().copied());
+            row.iter().zip(context).map(|(x, context)| x.max(CONTEXT_SHARE * context)).collect()
+        };
+        let joined: Vec<Vec<f32>> = rows.iter().zip(&pool.candidates).map(joined).collect();
+        let matches: Vec<f64> =
+            joined.iter().map(|row| f64::from(weighted_mean(row, &weights))).collect();
+        let lack = |passage: &Passage<'_>| {
+            let texts = || [passage.heading, passage.text].into_iter();
+            WORDS_PENALTY * (1.0 - words.covered(texts()))
+                + NAMES_PENALTY * (1.0 - words.names_covered(texts()))
+        };
+        Self {
+            own: rows.iter().map(|row| mean(row)).collect(),
+            whole: joined.iter().map(|row| mean(row)).collect(),
+            value: values(pool, passages, words, &matches),
+            rows,
+            deviation: deviation(&matches).max(f64::EPSILON),
+            weights,
+            lacks: passages.iter().map(lack).collect(),
+        }
+    }
+
+    /// How sure it is that a candidate answers: its MaxSim, less what its passage lacks of the question's words.
+    fn confidence(&self, pool: &Pool<'_>, best: usize) -> f32 {
+        (self.whole[best] - self.lacks[pool.candidates[best].passage]).max(-1.0)
+    }
+
+    /// Positions of up to `most` candidates, the best first.
+    fn pick(&self, pool: &Pool<'_>, most: usize) -> Vec<usize> {
+        let candidates = &pool.candidates;
+        let total = self.weights.iter().sum::<f32>().max(f32::EPSILON);
+        let has_quotable = candidates.iter().any(|c| c.candidate.form != Form::Lead);
+        let mut chosen: Vec<usize> = Vec::new();
+        let mut covered = vec![f32::MAX; self.weights.len()];
+        while chosen.len() < most {
+            let novelty = |i: usize| -> f64 {
+                let gains =
+                    self.rows[i].iter().zip(&covered).map(|(x, known)| (x - known).max(0.0));
+                f64::from(
+                    gains.zip(&self.weights).map(|(gain, weight)| gain * weight).sum::<f32>()
+                        / total,
+                )
+            };
+            let value = |i: usize| self.value[i] + NOVELTY_WEIGHT * novelty(i) / self.deviation;
+            let min_match = chosen
+                .first()
+                .map_or(f64::MIN, |&first| MIN_MATCH_SHARE * f64::from(self.whole[first].max(0.0)));
+            let is_open = |i: &usize| {
+                let Pooled { passage, candidate } = &candidates[*i];
+                let overlaps = |&c: &usize| {
+                    let other = &candidates[c];
+                    other.passage == *passage
+                        && other.candidate.bytes.start < candidate.bytes.end
+                        && candidate.bytes.start < other.candidate.bytes.end
+                };
+                !(has_quotable && candidate.form == Form::Lead)
+                    && f64::from(self.whole[*i]) >= min_match
+                    && !chosen.iter().any(overlaps)
+            };
+            let open = (0..candidates.len()).filter(is_open);
+            // The first of equals, so that the passages' order decides.
+            let Some(next) = open.rev().max_by(|&a, &b| value(a).total_cmp(&value(b))) else {
+                break;
+            };
+            for (known, &found) in covered.iter_mut().zip(&self.rows[next]) {
+                *known = if chosen.is_empty() { found } else { known.max(found) };
+            }
+            chosen.push(next);
+        }
+        chosen
+    }
+}
+
+/// What each candidate is ordered by: its match and its passage's score as standard scores, the question's words in it, whether
+/// it gives what is asked for, its form and its place.
+fn values(
+    pool: &Pool<'_>,
     passages: &[Passage<'_>],
+    words: &QuestionWords,
     matches: &[f64],
 ) -> Vec<f64> {
-    let scores: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
-    let passages = standard_scores(&scores);
-    let matches = standard_scores(matches).into_iter().zip(candidates);
-    matches.map(|(z, candidate)| z + PASSAGE_WEIGHT * passages[candidate.passage]).collect()
+    let ranks: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
+    let ranks = standard_scores(&ranks);
+    let matches = standard_scores(matches);
+    let value = |(z, Pooled { passage, candidate }): (f64, &Pooled)| {
+        let Passage { text, heading, .. } = &passages[*passage];
+        let quote = &text[candidate.bytes.clone()];
+        let given = |is: bool, weight: f64| if is { weight } else { 0.0 };
+        z + PASSAGE_WEIGHT * ranks[*passage]
+            + WORDS_WEIGHT * f64::from(words.covered([quote, *heading].into_iter()))
+            + given(words.is_number_given(quote), NUMBER_WEIGHT)
+            + given(words.is_name_given(quote), NAME_WEIGHT)
+            + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
+            + prior(candidate, quote)
+            - PLACE_PENALTY * candidate.place.min(6) as f64
+    };
+    matches.into_iter().zip(&pool.candidates).map(value).collect()
 }
 
-/// Matches in which the sentence after a lead (a heading, a question) gains half of what the lead's match exceeds its own.
-fn with_lead_matches(candidates: &[SentenceCandidate], matches: &[f32]) -> Vec<f64> {
-    let mut matches: Vec<f64> = matches.iter().copied().map(f64::from).collect();
-    for i in 1..candidates.len() {
-        let (lead, next) = (&candidates[i - 1], &candidates[i]);
-        if lead.is_lead && lead.passage == next.passage {
-            matches[i] = matches[i].max(f64::midpoint(matches[i - 1], matches[i]));
-        }
+/// What the form of a candidate counts: of two that match alike the shorter is quoted.
+fn prior(candidate: &Candidate, quote: &str) -> f64 {
+    let loss = if is_anaphoric(quote) { ANAPHORA_PENALTY } else { 0.0 };
+    match candidate.form {
+        Form::Sentence => -loss,
+        Form::Pair { refers_back: true } => ANAPHORA_WEIGHT - 0.3 - loss,
+        Form::Pair { refers_back: false } => -0.3 - loss,
+        Form::Row | Form::Item => -0.2,
+        Form::List | Form::Listing => -0.5,
+        Form::BareListing => -1.0,
+        Form::Lead => 0.0,
     }
-    matches
+}
+
+fn mean(matches: &[f32]) -> f32 {
+    matches.iter().sum::<f32>() / matches.len().max(1) as f32
+}
+
+/// The plain mean when all weights are 0.
+fn weighted_mean(matches: &[f32], weights: &[f32]) -> f32 {
+    let total: f32 = weights.iter().sum();
+    if total <= f32::EPSILON {
+        return mean(matches);
+    }
+    matches.iter().zip(weights).map(|(x, weight)| x * weight).sum::<f32>() / total
 }
 
 fn deviation(values: &[f64]) -> f64 {
@@ -137,35 +287,32 @@ fn deviation(values: &[f64]) -> f64 {
     (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
 
-/// The answer made of the candidates at `chosen`, the best first. It begins with the passage of
+/// Citations of the candidates at `chosen`, the best first. They begin with the passage of
 /// the best, and sentences of one passage keep their order, so that it reads as the text does.
 fn cite_in_text_order(
     passages: &[Passage<'_>],
-    candidates: &[SentenceCandidate],
+    pool: &Pool<'_>,
     chosen: &[usize],
-    scores: &[f32],
-    confidence: f32,
-) -> Answer {
-    let place =
-        |i: usize| chosen.iter().position(|&c| candidates[c].passage == candidates[i].passage);
+    scores: &Scores,
+) -> Vec<Citation> {
+    let of = |i: usize| &pool.candidates[i];
+    let place = |i: usize| chosen.iter().position(|&c| of(c).passage == of(i).passage);
     let mut order = chosen.to_vec();
-    order.sort_by_key(|&i| (place(i), candidates[i].bytes.start));
-    let citations: Vec<Citation> = (1..)
+    order.sort_by_key(|&i| (place(i), of(i).candidate.bytes.start));
+    (1..)
         .zip(order)
         .map(|(marker, i)| {
-            let SentenceCandidate { passage, bytes, .. } = &candidates[i];
-            let (passage, bytes, is_best) = (*passage, bytes.clone(), chosen.first() == Some(&i));
-            let text = passages[passage].text;
+            let Pooled { passage, candidate } = of(i);
+            let (bytes, is_best) = (candidate.bytes.clone(), chosen.first() == Some(&i));
+            let text = passages[*passage].text;
             let quote = text[bytes.clone()].to_owned();
             let start = text[..bytes.start].chars().count();
             let chars = start..start + quote.chars().count();
-            Citation { marker, passage, quote, bytes, chars, score: scores[i], is_best }
+            let shown = candidate.shown.clone().unwrap_or_else(|| quote.clone());
+            let score = scores.own[i];
+            Citation { marker, passage: *passage, quote, shown, bytes, chars, score, is_best }
         })
-        .collect();
-    if citations.is_empty() {
-        return Answer::none(confidence);
-    }
-    Answer { status: Status::Answered, text: text(&citations), citations, confidence }
+        .collect()
 }
 
 /// Quotes with their markers: sentences follow each other on a line, what is none (a list item, a
@@ -174,17 +321,10 @@ fn text(citations: &[Citation]) -> String {
     let mut text = String::new();
     for citation in citations {
         if let Some(previous) = citation.marker.checked_sub(2).map(|i| &citations[i]) {
-            let is_prose = is_sentence(&previous.quote) && is_sentence(&citation.quote);
+            let is_prose = ends_sentence(&previous.shown) && ends_sentence(&citation.shown);
             text.push(if is_prose { ' ' } else { '\n' });
         }
-        let _ = write!(text, "{} [{}]", citation.quote, citation.marker);
+        let _ = write!(text, "{} [{}]", citation.shown, citation.marker);
     }
     text
-}
-
-/// Whether a quote ends as a sentence does.
-fn is_sentence(quote: &str) -> bool {
-    quote
-        .trim_end_matches(['"', '\'', ')', ']', '»', '”', '’'])
-        .ends_with(['.', '!', '?', '…', '。', '！', '？'])
 }

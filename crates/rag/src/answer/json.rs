@@ -1,6 +1,6 @@
 //! Answers as JSON.
-use super::Citation;
 use super::generate::{CheckedClaim, Usage, VerifiedQuote};
+use super::{Answer, Citation};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
@@ -75,6 +75,37 @@ impl CitedPassage {
     }
 }
 
+/// Characters of the passage that a citation shows on either side of its quote.
+const SURROUNDINGS: usize = 120;
+
+/// A citation with what stands before and after its quote, which are the characters `chars` of `text`: as much of the passage
+/// as a page shows around what it highlights, from and to the edge of a word.
+pub fn surrounded(mut citation: Value, text: &str, chars: &Range<usize>) -> Value {
+    let skipped = chars.start.saturating_sub(SURROUNDINGS);
+    let before: String = text.chars().skip(skipped).take(chars.start - skipped).collect();
+    let after: String = text.chars().skip(chars.end).take(SURROUNDINGS + 1).collect();
+    let is_cut = after.chars().count() > SURROUNDINGS;
+    let begin = if skipped == 0 { None } else { before.find(char::is_whitespace) };
+    let end = if is_cut { after.rfind(char::is_whitespace) } else { None };
+    if let Value::Object(fields) = &mut citation {
+        fields.insert("before".to_owned(), json!(&before[begin.unwrap_or(0)..].trim_start()));
+        fields.insert("after".to_owned(), json!(&after[..end.unwrap_or(after.len())].trim_end()));
+    }
+    citation
+}
+
+/// What decided whether sentences answer: the threshold, and what came nearest to it where nothing reached it.
+pub fn judgement(answer: &Answer, refused: Option<Value>) -> Value {
+    let mut fields = Map::new();
+    let threshold = (answer.threshold * 1e4).round() / 1e4;
+    fields.insert("threshold".to_owned(), json!(threshold));
+    if let Some(Value::Object(mut refused)) = refused {
+        refused.remove("marker");
+        fields.insert("refused".to_owned(), Value::Object(refused));
+    }
+    Value::Object(fields)
+}
+
 /// All that a model said.
 pub fn claims(claims: &[CheckedClaim]) -> Value {
     let claim = |claim: &CheckedClaim| json!({"text": claim.text, "markers": claim.markers, "dropped": claim.dropped});
@@ -95,6 +126,22 @@ pub fn usage(model: &str, usage: &Usage) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_citation_shows_what_stands_around_its_quote() {
+        let words = "émile ".repeat(60);
+        let text = format!("{words}The quote. {words}");
+        let start = words.chars().count();
+        let shown = surrounded(json!({}), &text, &(start..start + "The quote.".len()));
+        let (before, after) = (shown["before"].as_str().unwrap(), shown["after"].as_str().unwrap());
+        assert_eq!(
+            (before, after),
+            ("émile ".repeat(19).as_str(), format!(" {}", "émile ".repeat(20)).trim_end())
+        );
+        let all = surrounded(json!({}), "a b c", &(2..3));
+        assert_eq!(all, json!({"before": "a ", "after": " c"}));
+        assert_eq!(surrounded(json!({}), "b", &(0..1)), json!({"before": "", "after": ""}));
+    }
 
     #[test]
     fn a_passage_read_back_from_json_cites_the_same() {

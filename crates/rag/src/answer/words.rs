@@ -1,0 +1,181 @@
+//! What a question asks for, and which of its words stand in a text. Lists of words are English; in other languages they find
+//! nothing and change nothing.
+use std::collections::HashSet;
+
+/// English words that questions are made of, and that tell nothing about what is asked.
+const COMMON: &str = "a about after all also an and any are as at be been before being between both but by can could did do \
+    does during each for from get gets had happen happens has have how i if in into is it its long many may me more most much \
+    must my need needs of on one only or other our out over per same shall should so some such than that the their them then \
+    there these they this those through to under until up upon use used using very was way we were what when where which while \
+    who whom whose why will with without would you your";
+
+/// What asks for a number or a date.
+const ASKS_NUMBER: [&str; 20] = [
+    "how many",
+    "how much",
+    "how large",
+    "how long",
+    "how often",
+    "how big",
+    "how old",
+    "how far",
+    "how high",
+    "how fast",
+    "how tall",
+    "which port",
+    "what port",
+    "percentage",
+    "default value",
+    "what year",
+    "which year",
+    "when was",
+    "when did",
+    "what date",
+];
+
+/// What asks for a name.
+const ASKS_NAME: [&str; 6] = ["who", "whom", "whose", "where", "which country", "which city"];
+
+/// Numbers as words.
+const NUMBERS: &str = "one two three four five six seven eight nine ten eleven twelve hundred thousand million billion once twice \
+    unlimited half dozen";
+
+/// What begins a sentence that cannot be understood without the one before.
+const ANAPHORA: &str = "it this these they thus that such he she its their his her however therefore so otherwise then also \
+    both here there";
+
+/// What follows "The" in such a sentence.
+const ANAPHORIC_NOUNS: &str = "default value result same latter former effect";
+
+fn is_one_of(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|other| other == word)
+}
+
+/// Whether a sentence refers to the one before: "It is …", "The default is …".
+pub(super) fn is_anaphoric(sentence: &str) -> bool {
+    let mut words = words_of(sentence).map(str::to_lowercase);
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match first.as_str() {
+        "the" => is_one_of(ANAPHORIC_NOUNS, &second),
+        "if" => ["this", "it", "they"].contains(&second.as_str()),
+        first => is_one_of(ANAPHORA, first),
+    }
+}
+
+/// A word of a question.
+struct Word {
+    text: String,
+    weight: f32,
+}
+
+/// The words of a question that tell what it is about: names and numbers before others.
+pub(super) struct QuestionWords {
+    words: Vec<Word>,
+    asks_number: bool,
+    asks_name: bool,
+}
+
+/// Weight of a name or number beside that of another word.
+const NAME_WEIGHT: f32 = 2.0;
+
+impl QuestionWords {
+    pub fn new(question: &str) -> Self {
+        let common: HashSet<&str> = COMMON.split_whitespace().collect();
+        let mut words: Vec<Word> = Vec::new();
+        for (i, word) in words_of(question).enumerate() {
+            let lower = word.to_lowercase();
+            let is_known = words.iter().any(|known| known.text == lower);
+            if common.contains(lower.as_str()) || is_known || lower.chars().count() < 2 {
+                continue;
+            }
+            let weight = if is_name(word, i == 0) { NAME_WEIGHT } else { 1.0 };
+            words.push(Word { text: lower, weight });
+        }
+        let asked =
+            format!(" {} ", words_of(&question.to_lowercase()).collect::<Vec<_>>().join(" "));
+        let asks = |phrases: &[&str]| phrases.iter().any(|it| asked.contains(&format!(" {it} ")));
+        Self { words, asks_number: asks(&ASKS_NUMBER), asks_name: asks(&ASKS_NAME) }
+    }
+
+    /// Whether a number is asked for and the text holds one.
+    pub fn is_number_given(&self, text: &str) -> bool {
+        self.asks_number
+            && (text.contains(|c: char| c.is_numeric())
+                || words_of(text).any(|word| is_one_of(NUMBERS, &word.to_lowercase())))
+    }
+
+    /// Whether a name is asked for and the text holds one that the question does not.
+    pub fn is_name_given(&self, text: &str) -> bool {
+        let is_new = |word: &str| {
+            let word = word.to_lowercase();
+            !self.words.iter().any(|known| known.text == word) && !is_one_of(COMMON, &word)
+        };
+        self.asks_name
+            && words_of(text)
+                .skip(1)
+                .any(|word| word.starts_with(char::is_uppercase) && is_new(word))
+    }
+
+    /// Whether a term is a name that the question holds: `work_mem (integer)`.
+    pub fn is_named(&self, term: &str) -> bool {
+        let first = words_of(term).next().unwrap_or_default().to_lowercase();
+        self.words.iter().any(|word| word.weight > 1.0 && word.text == first)
+    }
+
+    /// The share of the words, by weight, that stand in `texts`; 1 without any word.
+    pub fn covered<'a>(&self, texts: impl Iterator<Item = &'a str>) -> f32 {
+        self.share(texts, |_| true)
+    }
+
+    /// The share of names and numbers that stand in `texts`; 1 without any.
+    pub fn names_covered<'a>(&self, texts: impl Iterator<Item = &'a str>) -> f32 {
+        self.share(texts, |word| word.weight > 1.0)
+    }
+
+    fn share<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a str>,
+        counts: impl Fn(&Word) -> bool,
+    ) -> f32 {
+        let held: HashSet<String> =
+            texts.flat_map(|text| words_of(text).map(str::to_lowercase)).collect();
+        let (mut all, mut found) = (0.0, 0.0);
+        for word in self.words.iter().filter(|word| counts(word)) {
+            all += word.weight;
+            if held.contains(&word.text) || held.iter().any(|other| is_alike(&word.text, other)) {
+                found += word.weight;
+            }
+        }
+        if all > 0.0 { found / all } else { 1.0 }
+    }
+}
+
+/// Words of letters and digits; those of a name with underscores or dots in it are one.
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | ',')))
+        .map(|word| word.trim_matches(['_', '.', ',']))
+        .filter(|word| !word.is_empty())
+}
+
+/// Whether a word is written as names and numbers are. The first word of a question is written large anyway.
+fn is_name(word: &str, is_first: bool) -> bool {
+    let mut chars = word.chars();
+    let is_capital = !is_first && chars.next().is_some_and(char::is_uppercase);
+    is_capital
+        || word.chars().any(|c| c.is_ascii_digit() || c == '_')
+        || word.chars().skip(1).any(char::is_uppercase)
+}
+
+/// Whether two words in lower case differ by their endings at most: `deleted`, `deletes`; or one is a part of the other's
+/// compound: `shared_buffers`.
+fn is_alike(word: &str, other: &str) -> bool {
+    if word.chars().any(|c| c.is_ascii_digit()) {
+        return false;
+    }
+    let shorter = word.len().min(other.len());
+    let common = word.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let longer = word.len().max(other.len());
+    (common >= 4 && common + 1 >= shorter && longer - common <= 4)
+        || (common >= 3 && common == shorter && longer - common <= 3)
+        || (other.contains('_') && other.split('_').any(|part| part == word))
+}
