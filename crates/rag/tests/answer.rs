@@ -448,6 +448,14 @@ fn long_passages_are_read_to_their_end() {
 }
 
 #[test]
+fn between_equal_sentences_the_passage_more_like_the_question_wins() {
+    let sentence = "The checkpointer writes dirty pages.";
+    let texts = [format!("{sentence} Cats sleep all day."), sentence.to_owned()];
+    let texts = [texts[0].as_str(), texts[1].as_str()];
+    assert_eq!(answer_bare("who writes dirty pages", &texts).citations[0].passage, 1);
+}
+
+#[test]
 fn bare_passages_without_an_answer() {
     for texts in [&[][..], &["", " "], &["Dogs bark."]] {
         let answer = answer_bare("who writes dirty pages", texts);

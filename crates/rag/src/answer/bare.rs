@@ -34,14 +34,14 @@ pub fn from_passages(
     options: &Options,
     checkpoint: Checkpoint<'_>,
 ) -> Result<Answer> {
-    let embedding = embed_query(embedder, question, checkpoint)?;
-    let question_tokens = token_vectors(&embedding)?;
+    let asked = embed_query(embedder, question, checkpoint)?;
+    let question_tokens = token_vectors(&asked)?;
     let pieces = pieces(tokenizer, window, passages, checkpoint)?;
     let (mut cosines, mut bits) = (Vec::new(), Vec::new());
     for call in pieces.chunks(PIECES_PER_CALL) {
         let texts: Vec<&str> = call.iter().map(|piece| &piece.text[piece.span.clone()]).collect();
         for embedding in embedder.embed(&texts, Purpose::Document, Detail::Tokens, checkpoint)? {
-            cosines.push(f64::from(cosine(&embedding.vector, &embedding.vector)));
+            cosines.push(f64::from(cosine(&asked.vector, &embedding.vector)));
             bits.push(TokenBits::of(token_vectors(&embedding)?));
         }
     }
