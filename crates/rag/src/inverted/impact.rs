@@ -32,14 +32,8 @@ impl Impacts {
         Self { bm25: *bm25, table: Vec::new() }
     }
 
-    /// [`Bm25::score`] with an order of operations in which rounding cannot make more occurrences or a shorter length count
-    /// less: bounds computed by it hold to the last bit.
     fn compute(&self, frequency: u32, length: u32) -> f64 {
-        let Bm25 { k1, b, average_length, .. } = self.bm25;
-        let relative_length =
-            if average_length > 0.0 { f64::from(length) / average_length } else { 1.0 };
-        let saturation = k1 * (1.0 - b + b * relative_length);
-        (k1 + 1.0) / (1.0 + saturation / f64::from(frequency))
+        self.bm25.impact(f64::from(frequency), f64::from(length))
     }
 
     fn of(&self, frequency: u32, length: u32) -> f64 {

@@ -30,13 +30,16 @@ impl Bm25 {
     /// The summand of `occurrences` of a lexeme of weight `idf` in the score of a document of `length`
     /// lexemes. At most `idf * (k1 + 1)`.
     pub fn score(&self, idf: f64, occurrences: f64, length: f64) -> f64 {
-        if occurrences <= 0.0 {
-            return 0.0;
-        }
+        if occurrences > 0.0 { idf * self.impact(occurrences, length.max(0.0)) } else { 0.0 }
+    }
+
+    /// The same for a weight of 1. In this order of operations rounding cannot make more occurrences or a shorter length count less,
+    /// so that bounds computed by it hold to the last bit.
+    pub fn impact(&self, occurrences: f64, length: f64) -> f64 {
         let relative_length =
-            if self.average_length > 0.0 { length.max(0.0) / self.average_length } else { 1.0 };
+            if self.average_length > 0.0 { length / self.average_length } else { 1.0 };
         let saturation = self.k1 * (1.0 - self.b + self.b * relative_length);
-        idf * occurrences * (self.k1 + 1.0) / (occurrences + saturation)
+        (self.k1 + 1.0) / (1.0 + saturation / occurrences)
     }
 }
 
