@@ -4,23 +4,13 @@
 use strict;
 use warnings;
 use RagPg;
+use Exact;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TinyModel;
 
-my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-my $models = tiny_models($tmp, hidden => 32);
-my $node = new_node('listed', conf => <<"CONF");
-rag_pg.model_path = '$models'
-rag_pg.preload_models = 'tiny'
-rag_pg.workers = 0
-autovacuum = off
-fsync = off
-CONF
-$node->run_log([ psql_command($node), '-v', 'collection=big', '-v', 'model=tiny', '-v', 'rows=20000', '-v', 'bits=false', '-f', 'tests/synthetic.sql' ])
-  or die 'no collection';
-my $chunks = $node->safe_psql('postgres', 'SELECT chunks FROM rag.generation');
+my $node = exact_node('listed', hidden => 32);
+my $chunks = load_synthetic($node, 'big', 20_000);
 $node->safe_psql('postgres', <<"SQL");
 -- Vacuuming it takes seconds, and no search here looks at it.
 DROP INDEX ${chunks}_embedding_idx;

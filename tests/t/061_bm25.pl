@@ -5,23 +5,13 @@
 use strict;
 use warnings;
 use RagPg;
+use Exact;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TinyModel;
 
-my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-my $models = tiny_models($tmp, hidden => 32);
-my $node = new_node('bm25', conf => <<"CONF");
-rag_pg.model_path = '$models'
-rag_pg.preload_models = 'tiny'
-rag_pg.workers = 0
-autovacuum = off
-fsync = off
-CONF
-$node->run_log([ psql_command($node), '-v', 'collection=big', '-v', 'model=tiny', '-v', 'rows=20000', '-v', 'bits=false', '-f', 'tests/synthetic.sql' ])
-  or die 'no collection';
-my $chunks = $node->safe_psql('postgres', 'SELECT chunks FROM rag.generation');
+my $node = exact_node('bm25', hidden => 32);
+my $chunks = load_synthetic($node, 'big', 20_000);
 $node->safe_psql('postgres', <<"SQL");
 -- Through ingestion: one word that 2,000 chunks hold once among others, 20 four times and nothing else; one that hardly any of the even half's
 -- chunks has and many of the odd half's have; and changes and deletions, so that posting lists hold chunks that are gone.

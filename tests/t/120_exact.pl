@@ -7,21 +7,10 @@ use RagPg;
 use Exact;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TinyModel;
 
 srand(7);
-my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-my $models = tiny_models($tmp, hidden => 8);
-my $node = new_node('exact', conf => <<"CONF");
-rag_pg.model_path = '$models'
-rag_pg.preload_models = 'tiny'
-rag_pg.workers = 0
-autovacuum = off
-fsync = off
-jit = off
-CONF
+my $node = exact_node('exact');
 my $sql = sub { return $node->safe_psql('postgres', $_[0]); };
-install_reference($node);
 $sql->(<<'SQL');
 SELECT setseed(0.3);
 CREATE ROLE tenant;

@@ -9,24 +9,17 @@ use RagPg;
 use Exact;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TinyModel;
 use Time::HiRes qw(sleep time);
 
 my $SECONDS = $ENV{RAG_PG_EXACT_SECONDS} // 20;
-my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-my $models = tiny_models($tmp, hidden => 8);
-my $node = new_node('exact_concurrent', conf => <<"CONF");
-rag_pg.model_path = '$models'
-rag_pg.preload_models = 'tiny'
+my $node = exact_node('exact_concurrent', conf => <<'CONF');
 rag_pg.workers = 2
 rag_pg.worker_naptime = 1s
 max_worker_processes = 16
+autovacuum = on
 autovacuum_naptime = 1s
-fsync = off
-jit = off
 CONF
 my $sql = sub { return $node->safe_psql('postgres', $_[0]); };
-install_reference($node);
 $sql->(<<'SQL');
 CREATE ROLE tenant;
 CREATE TABLE docs (id int PRIMARY KEY, tenant text, body text);

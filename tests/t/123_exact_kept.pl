@@ -8,24 +8,19 @@ use Exact;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TinyModel;
 use Time::HiRes qw(sleep time);
 
 srand(5);
-my $tmp = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
-my $models = tiny_models($tmp, hidden => 8);
-my $node = new_node('exact_kept', allows_streaming => 1, conf => <<"CONF");
-rag_pg.model_path = '$models'
-rag_pg.preload_models = 'tiny'
+my $node = exact_node('exact_kept', allows_streaming => 1, conf => <<'CONF');
 rag_pg.workers = 2
 rag_pg.worker_naptime = 1s
 max_worker_processes = 16
+autovacuum = on
+fsync = on
 restart_after_crash = on
 hot_standby_feedback = on
-jit = off
 CONF
 my $sql = sub { return $node->safe_psql('postgres', $_[0]); };
-install_reference($node);
 $sql->(<<'SQL');
 SELECT setseed(0.5);
 CREATE TABLE docs (id int PRIMARY KEY, tenant text, body text);
@@ -129,7 +124,7 @@ $node->start;
 is(wrong($node, 'docs', \@questions), '', 'after a crash of the whole server');
 
 # --- A dump ------------------------------------------------------------------------------------------
-my $dump = "$tmp/dump.sql";
+my $dump = PostgreSQL::Test::Utils::tempdir() . "/dump.sql";
 $node->command_ok([ 'pg_dump', '-f', $dump, '-d', $node->connstr('postgres') ], 'dumped');
 $sql->('CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-Xqv', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', $dump, '-d', $node->connstr('copy') ], 'restored');

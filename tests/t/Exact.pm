@@ -1,6 +1,6 @@
 # BM25 counted in SQL over the lexemes that chunks store, to compare searches with, and collections of many chunks in seconds.
 #
-#   install_reference($node);        # in database postgres
+#   my $node = exact_node('exact');  # with the comparison in database postgres
 #   make_collection($node, 'docs', q{SELECT id, 'a' AS tenant, 'text' AS body FROM generate_series(1, 10) id});
 #   is(wrong($node, 'docs', [ 'a question', 'another' ]), '', 'the ten best');
 package Exact;
@@ -9,8 +9,39 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use PostgreSQL::Test::Utils;
+use RagPg;
+use TinyModel;
 
-our @EXPORT = qw(install_reference make_collection wrong sql_texts zipf_questions);
+our @EXPORT = qw(exact_node load_synthetic make_collection wrong sql_texts zipf_questions);
+
+# exact_node($name, %options): a running server whose model has few dimensions (hidden => 8), and nothing at work but what conf asks for. Other options as of new_node.
+sub exact_node
+{
+	my ($name, %options) = @_;
+	my $models = tiny_models(File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir()), hidden => delete $options{hidden} // 8);
+	my $conf = delete $options{conf} // '';
+	my $node = new_node($name, %options, conf => <<"CONF");
+rag_pg.model_path = '$models'
+rag_pg.preload_models = 'tiny'
+rag_pg.workers = 0
+autovacuum = off
+fsync = off
+jit = off
+$conf
+CONF
+	install_reference($node);
+	return $node;
+}
+
+# load_synthetic($node, $collection, $rows): a collection of tests/synthetic.sql; returns its table of chunks.
+sub load_synthetic
+{
+	my ($node, $collection, $rows) = @_;
+	$node->run_log([ psql_command($node), '-v', "collection=$collection", '-v', 'model=tiny', '-v', "rows=$rows", '-v', 'bits=false', '-f', 'tests/synthetic.sql' ])
+	  or die 'no collection';
+	return $node->safe_psql('postgres', "SELECT g.chunks FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = '$collection'");
+}
 
 sub install_reference
 {
