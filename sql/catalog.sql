@@ -72,6 +72,10 @@ CREATE TABLE rag.generation (
     index_being_built name,
     -- Why this generation alone stands still: its model is missing, or someone said so.
     paused         text,
+    -- What sampled sentences say of its signals, and of how many chunks. Of two workers that come to it, one calibrates.
+    calibration    jsonb,
+    calibrated_chunks bigint,
+    calibrating_until timestamptz,
     switches       boolean NOT NULL DEFAULT false,
     created_at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK (storage_format < 2 OR segments IS NOT NULL AND postings IS NOT NULL)
@@ -91,6 +95,9 @@ COMMENT ON COLUMN rag.generation.segments IS 'table of the segments of the inver
 COMMENT ON COLUMN rag.generation.postings IS 'table of the posting lists of its larger segments';
 COMMENT ON COLUMN rag.generation.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation.paused IS 'why ingestion into this generation stands still, or NULL';
+COMMENT ON COLUMN rag.generation.calibration IS 'by the script of a question: how well each signal finds sampled sentences, what weight that gives the model, and the scales of relevance; NULL before';
+COMMENT ON COLUMN rag.generation.calibrated_chunks IS 'chunks there were when it was calibrated';
+COMMENT ON COLUMN rag.generation.calibrating_until IS 'until when a worker that calibrates keeps others from it';
 COMMENT ON COLUMN rag.generation.switches IS 'searches switch to it by themselves once it is complete';
 COMMENT ON COLUMN rag.generation.index_rows IS 'chunks there were when the vector index was built';
 COMMENT ON COLUMN rag.generation.index_size IS 'bytes of the vector index when it was built';

@@ -37,6 +37,7 @@ SELECT c.name AS collection,
                  + CASE WHEN g.bits IS NULL THEN 0 ELSE rag.size_unless_locked(g.bits) END
                  + CASE WHEN g.segments IS NULL THEN 0
                         ELSE rag.size_unless_locked(g.segments) + rag.size_unless_locked(g.postings) END END AS bytes,
+       CASE WHEN w.is_told THEN g.calibration END AS calibration,
        g.loaded_at IS NOT NULL AS is_loaded,
        CASE WHEN NOT w.is_told THEN NULL
             WHEN g.state = 'active' THEN 0
@@ -115,6 +116,7 @@ COMMENT ON COLUMN rag.generation_status.embedded IS 'chunks embedded for it so f
 COMMENT ON COLUMN rag.generation_status.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.generation_status.tokens IS 'tokens embedded for it so far';
 COMMENT ON COLUMN rag.generation_status.bytes IS 'its tables with their indexes; NULL where one is locked or gone';
+COMMENT ON COLUMN rag.generation_status.calibration IS 'what its signals are worth, by the script of a question; NULL before its first calibration';
 COMMENT ON COLUMN rag.generation_status.is_loaded IS 'whether the first load is in and the vector index built';
 COMMENT ON COLUMN rag.generation_status.behind IS 'documents waiting here that the active generation has up to date';
 COMMENT ON COLUMN rag.generation_status.missing IS 'documents given up here that the active generation has';

@@ -31,9 +31,9 @@ CREATE FUNCTION @extschema@.rag_evaluate(
     filter jsonb = NULL,
     depth int = 100,
     candidates int = 50,
-    dense_weight float8 = 1,
+    dense_weight float8 = NULL,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 2
+    rerank_weight float8 = NULL
 ) RETURNS TABLE (
     stage text,
     asked bigint,
@@ -128,12 +128,13 @@ fn stages(options: &Options) -> Vec<Stage> {
         Stage { name, options, figures: Vec::new(), times: Vec::new() }
     };
     let mut stages = Vec::new();
-    let (has_dense, has_lexical) = (options.dense_weight > 0.0, options.lexical_weight > 0.0);
+    let (has_dense, has_lexical) =
+        (options.dense_weight != Some(0.0), options.lexical_weight > 0.0);
     if has_dense {
         stages.push(stage("dense", &|o| (o.lexical_weight, o.rerank) = (0.0, false)));
     }
     if has_lexical {
-        stages.push(stage("lexical", &|o| (o.dense_weight, o.rerank) = (0.0, false)));
+        stages.push(stage("lexical", &|o| (o.dense_weight, o.rerank) = (Some(0.0), false)));
     }
     if has_dense && has_lexical {
         stages.push(stage("hybrid", &|o| o.rerank = false));

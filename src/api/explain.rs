@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use rag::Result;
 use rag::search::diverse::Choice;
 use rag::search::explain::{Candidate, Explanation, Leg};
+use rag::search::weights::SignalWeights;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -22,13 +23,14 @@ CREATE FUNCTION @extschema@.rag_explain(
     rerank boolean = true,
     depth int = 100,
     candidates int = 50,
-    dense_weight float8 = 1,
+    dense_weight float8 = NULL,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 2,
+    rerank_weight float8 = NULL,
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0,
-    syntax text = 'words'
+    syntax text = 'words',
+    min_relevance float8 = NULL
 ) RETURNS TABLE (
     rank int,
     chunk_id bigint,
@@ -44,6 +46,7 @@ CREATE FUNCTION @extschema@.rag_explain(
     similarity float8,
     bm25 float8,
     maxsim float8,
+    relevance float8,
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
@@ -71,6 +74,7 @@ fn rag_explain(
             name!(similarity, Option<f64>),
             name!(bm25, Option<f64>),
             name!(maxsim, Option<f64>),
+            name!(relevance, Option<f64>),
             name!(search, JsonB),
         ),
     >,
@@ -99,6 +103,7 @@ fn rag_explain(
                 candidate.similarity,
                 candidate.bm25,
                 candidate.max_sim,
+                candidate.rank.and(Some(found.relevance)),
                 JsonB(summary.clone()),
             )
         })
@@ -115,13 +120,14 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     rerank boolean = true,
     depth int = 100,
     candidates int = 50,
-    dense_weight float8 = 1,
+    dense_weight float8 = NULL,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 2,
+    rerank_weight float8 = NULL,
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0,
-    syntax text = 'words'
+    syntax text = 'words',
+    min_relevance float8 = NULL
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["catalog"])]
@@ -201,6 +207,7 @@ fn reason(found: &ChunkCandidate, explained: &Explained) -> String {
         },
         Fate::Ranked(Choice::SameDocument(rank)) => format!("same document as rank {rank}"),
         Fate::Ranked(Choice::NearDuplicate(rank)) => format!("near duplicate of rank {rank}"),
+        Fate::Irrelevant => format!("relevance {:.2} is below min_relevance", found.relevance),
         Fate::Ranked(Choice::Lower) => format!("below the best {top_k}"),
         Fate::NotRanked => format!("beyond the {wanted} candidates that were ranked"),
     }
@@ -216,10 +223,15 @@ fn summary(explained: &Explained) -> Value {
         "generation": generation.id,
         "lexical": explained.lexical.name(),
         "strategy": explained.strategy,
+        "weights": weights(&explained.weights),
         "degraded": explained.is_degraded,
         "legs": explained.legs.iter().map(leg).collect::<Vec<_>>(),
         "order": explained.order,
         "notes": explained.notes,
         "milliseconds": explained.outcome.timings.milliseconds().into_iter().collect::<BTreeMap<_, _>>(),
     })
+}
+
+fn weights(weights: &SignalWeights) -> Value {
+    json!({ "dense": weights.dense, "lexical": weights.lexical, "rerank": weights.max_sim })
 }

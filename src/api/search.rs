@@ -21,7 +21,7 @@ mod options;
 pub(super) use options::{SearchArguments, count};
 
 /// A row of the result, in the order of its columns.
-type SearchRow = (i64, JsonB, i32, String, f64, JsonB, JsonB);
+type SearchRow = (i64, JsonB, i32, String, f64, JsonB, JsonB, f64);
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_search(
@@ -32,13 +32,14 @@ CREATE FUNCTION @extschema@.rag_search(
     rerank boolean = true,
     depth int = 100,
     candidates int = 50,
-    dense_weight float8 = 1,
+    dense_weight float8 = NULL,
     lexical_weight float8 = 1,
-    rerank_weight float8 = 2,
+    rerank_weight float8 = NULL,
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0,
-    syntax text = 'words'
+    syntax text = 'words',
+    min_relevance float8 = NULL
 ) RETURNS TABLE (
     chunk_id bigint,
     document_key jsonb,
@@ -46,7 +47,8 @@ CREATE FUNCTION @extschema@.rag_search(
     content text,
     score float8,
     metadata jsonb,
-    ranks jsonb
+    ranks jsonb,
+    relevance float8
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
 ", requires = ["query_log"])]
@@ -66,6 +68,7 @@ fn rag_search(
             name!(score, f64),
             name!(metadata, JsonB),
             name!(ranks, JsonB),
+            name!(relevance, f64),
         ),
     >,
     SqlError,
@@ -133,5 +136,6 @@ fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> 
         found.score,
         JsonB(without_nulls(metadata)),
         JsonB(ranks),
+        found.relevance,
     )
 }

@@ -9,9 +9,10 @@ use crate::sys::spi::{read, required};
 use crate::sys::{names, plan};
 pub use build::Build;
 pub use key::KeyColumn;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{JsonB, TimestampWithTimeZone};
 use pgrx::pg_sys::{Oid, TimestampTz};
 use pgrx::spi::quote_identifier;
+use rag::search::calibration::Calibration;
 use rag::search::lexical::Engine;
 use rag::{Error, Result};
 
@@ -90,6 +91,7 @@ row! {
         /// NULL in storage format 1, as the next.
         segments: Option<Oid>,
         postings: Option<Oid>,
+        calibration: Option<JsonB>,
     }
 }
 
@@ -177,6 +179,8 @@ pub struct Generation {
     /// Segments of the inverted file, and posting lists of the larger ones; invalid in storage format 1, which had none.
     pub segments: Oid,
     pub postings: Oid,
+    /// What its signals are worth; empty before it is calibrated.
+    pub calibration: Calibration,
 }
 
 impl Collection {
@@ -386,6 +390,11 @@ impl Generation {
             bits: row.bits.filter(|_| row.token_bits),
             segments: row.segments.unwrap_or(Oid::INVALID),
             postings: row.postings.unwrap_or(Oid::INVALID),
+            // One that another version wrote is made anew when the collection has doubled.
+            calibration: row
+                .calibration
+                .and_then(|JsonB(stored)| serde_json::from_value(stored).ok())
+                .unwrap_or_default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A candidate chunk: what the statement reads of it, and its score.
 use crate::catalog::collection::Generation;
 use crate::search::comparable::values::Output;
-use crate::search::options::Options;
+use crate::search::engine::request::Request;
 use crate::sys::datum::text::StoredText;
 use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::interrupt;
@@ -9,9 +9,12 @@ use crate::sys::rows::{required, row};
 use pgrx::spi::SpiHeapTupleData;
 use rag::Result;
 use rag::model::Embedding;
-use rag::rerank::{TokenBits, fuse, max_sim, order};
+use rag::rerank::{MaxSim, TokenBits, fuse, order};
+use rag::search::Weights;
 use rag::search::diverse::Choice;
 use rag::search::fusion::Fused;
+use rag::search::relevance::{Signals, word_match};
+use rag::search::weights::SignalWeights;
 use std::ops::Deref;
 
 /// What became of a candidate.
@@ -19,6 +22,8 @@ use std::ops::Deref;
 pub enum Fate {
     /// It was scored, and then chosen or not.
     Ranked(Choice),
+    /// It was scored, and is less relevant than the caller wants.
+    Irrelevant,
     /// It was not scored: other candidates have better reciprocal ranks.
     NotRanked,
 }
@@ -60,8 +65,12 @@ pub struct ChunkCandidate {
     /// Mean over the question's tokens of the best cosine with a token of the chunk, tokens weighted by how well they tell these
     /// candidates apart: compares the candidates of one search only.
     pub max_sim: Option<f64>,
+    /// What its relevance is by, except for the cosine.
+    signals: Signals,
     /// What the order is by: standard scores over the candidates, added up; 0 until they are ranked.
     pub score: f64,
+    /// How sure it is that it is about the question, from 0 to 1; 0 until it is ranked.
+    pub relevance: f64,
     /// What became of it.
     pub fate: Fate,
 }
@@ -85,9 +94,46 @@ impl ChunkCandidate {
             bm25: None,
             key: key_of(row, ChunkRow::COLUMNS + 1, keys),
             max_sim: None,
+            signals: Signals::default(),
             score: 0.0,
+            relevance: 0.0,
             fate: Fate::Ranked(Choice::Lower),
         }
+    }
+}
+
+impl ChunkCandidate {
+    /// Takes a sentence out of the chunk: `kept` are the tokens that stay, behind those of the heading, and `share` that of the sentence
+    /// in the text. The vector is that of the whole without as much of the sentence's.
+    pub fn leave_out(&mut self, share: f64, kept: &[bool], dimensions: usize) {
+        if let Some(cosine) = self.row.similarity {
+            let length = (1.0 - 2.0 * share * cosine + share * share).sqrt();
+            self.row.similarity = Some((cosine - share) / length.max(f64::EPSILON));
+        }
+        if let Some(bits) = &mut self.row.bits {
+            let heading = usize::try_from(self.row.heading_tokens).unwrap_or_default();
+            let tokens = bits.chunks(dimensions.div_ceil(8)).enumerate();
+            let stays =
+                |n: usize| n.checked_sub(heading).is_none_or(|n| kept.get(n) != Some(&false));
+            *bits =
+                tokens.filter(|(n, _)| stays(*n)).flat_map(|(_, token)| token).copied().collect();
+        }
+    }
+
+    /// Sets BM25 by the question's lexemes.
+    pub fn set_bm25(&mut self, bm25: f64, weights: &Weights<'_>) {
+        self.bm25 = Some(bm25);
+        self.signals.words = Some(word_match(bm25, weights.highest(), weights.rarest()));
+    }
+
+    /// What its relevance is by.
+    pub fn signals(&self) -> Signals {
+        Signals { cosine: self.similarity, ..self.signals }
+    }
+
+    /// What its rank is by; NaN for a signal that it has not.
+    pub fn ranking(&self) -> [f64; 3] {
+        [self.max_sim, self.similarity, self.bm25].map(|value| value.unwrap_or(f64::NAN))
     }
 }
 
@@ -101,21 +147,21 @@ pub fn key_of(row: &SpiHeapTupleData<'_>, first: usize, keys: usize) -> Vec<Stri
 /// the two scores' 0.881.
 pub fn rank(
     candidates: &mut Vec<ChunkCandidate>,
-    options: &Options,
-    generation: &Generation,
-    question: Option<&Embedding>,
+    request: &Request,
+    weights: &SignalWeights,
 ) -> Result<()> {
-    set_max_sim(candidates, generation, question)?;
-    let values = |score: &dyn Fn(&ChunkCandidate) -> Option<f64>| -> Vec<f64> {
-        candidates.iter().map(|candidate| score(candidate).unwrap_or(f64::NAN)).collect()
+    set_max_sim(candidates, &request.resolved.generation, request.embedding.as_ref())?;
+    let values = |signal: usize| -> Vec<f64> {
+        candidates.iter().map(|candidate| candidate.ranking()[signal]).collect()
     };
     let scores = fuse(&[
-        (options.rerank_weight, &values(&|candidate| candidate.max_sim)),
-        (options.dense_weight, &values(&|candidate| candidate.similarity)),
-        (options.lexical_weight, &values(&|candidate| candidate.bm25)),
+        (weights.max_sim, &values(0)),
+        (weights.dense, &values(1)),
+        (weights.lexical, &values(2)),
     ]);
     for (candidate, score) in candidates.iter_mut().zip(&scores) {
         candidate.score = *score;
+        candidate.relevance = request.relevance.of(&candidate.signals());
     }
     let order = order(&scores, |position| candidates[position].chunk_id);
     let mut slots: Vec<Option<ChunkCandidate>> = candidates.drain(..).map(Some).collect();
@@ -139,10 +185,12 @@ fn set_max_sim(
             bits.push(TokenBits::from_bytes(generation.dimensions, bytes.as_slice())?);
         }
     }
-    let scores = max_sim(tokens, &bits, &mut interrupt::checkpoint)?;
+    let max_sim = MaxSim::new(tokens, &bits, &mut interrupt::checkpoint)?;
     drop(bits);
-    for (position, score) in positions.into_iter().zip(scores) {
+    let scores = max_sim.contrasted().into_iter().zip(max_sim.means());
+    for (position, (score, mean)) in positions.into_iter().zip(scores) {
         candidates[position].max_sim = Some(f64::from(score));
+        candidates[position].signals.max_sim = Some(f64::from(mean));
     }
     Ok(())
 }

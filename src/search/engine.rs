@@ -24,6 +24,7 @@ use crate::search::engine::explain::{DEGRADED, INCOMPLETE};
 use crate::search::engine::lexical::LexicalLeg;
 use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{Phrases, Strategy, Verdict};
+use crate::search::engine::term_statistics::TermStatistics;
 use crate::search::loading::Loading;
 use crate::search::options::{MAX_CANDIDATES, Options};
 use crate::search::resolve::Resolved;
@@ -36,10 +37,15 @@ use crate::sys::text_search::tsquery;
 use pgrx::datum::DatumWithOid;
 use rag::Result;
 use rag::model::Embedding;
+use rag::search::calibration::OfScript;
 use rag::search::diverse::{Choice, Limits, choose};
 use rag::search::fusion::{Fused, fuse};
 use rag::search::passage::Passage;
+use rag::search::weights::SignalWeights;
 use std::time::{Duration, Instant};
+
+/// The relevance of what is as likely relevant as not.
+const EVEN: f64 = 0.5;
 
 /// Candidates that are fetched beyond those wanted, in case some of their documents are gone.
 const SPARE: usize = 20;
@@ -86,9 +92,17 @@ pub struct Outcome {
     pub timings: Timings,
     /// The question's embedding, see [`Request`].
     pub question: Option<Embedding>,
+    /// What is known of questions in its script.
+    pub known: Option<OfScript>,
 }
 
 impl Outcome {
+    /// Whether the collection answers nothing of the kind, as far as its words tell: only asked where the model's signals tell nothing.
+    pub fn is_foreign_to_question(&self) -> bool {
+        let has_words_alone = self.known.is_some_and(|known| !known.is_model_judge());
+        has_words_alone && self.found.iter().all(|found| found.relevance < EVEN)
+    }
+
     /// The rank of the better result that a result shares a passage with; `None` when the passage is its own, or there are no
     /// passages.
     pub fn merged_into(&self, chunk_id: i64) -> Option<usize> {
@@ -141,8 +155,7 @@ fn ranked(request: &Request) -> Result<Ranked> {
         timings.candidates += started.elapsed();
         let started = Instant::now();
         let mut candidates = std::mem::take(&mut run.candidates);
-        let generation = &request.resolved.generation;
-        rank(&mut candidates, options, generation, request.embedding.as_ref())?;
+        rank(&mut candidates, request, &run.weights(request))?;
         timings.rank += started.elapsed();
         let kept = decide(options, &mut candidates);
         let may_be_more = candidates.len() >= wanted && wanted < MAX_CANDIDATES;
@@ -152,6 +165,14 @@ fn ranked(request: &Request) -> Result<Ranked> {
         wanted = (wanted * 4).min(MAX_CANDIDATES);
         depth = depth.max(wanted);
     }
+}
+
+/// The candidates of a search, before they are scored, and the statistics that their BM25 is by.
+pub fn candidates(request: &Request) -> Result<(Vec<ChunkCandidate>, Option<TermStatistics>)> {
+    let options = &request.options;
+    let run = Run::generate(request, options.depth, options.candidates)
+        .map_err(|error| damaged(&request.resolved.generation, error))?;
+    Ok((run.candidates, run.lexical.statistics))
 }
 
 /// Candidates that a strategy generated.
@@ -187,10 +208,10 @@ impl Run {
     }
 
     fn new(request: &Request, mut strategy: Strategy) -> Result<Self> {
-        let options = &request.options;
         let dense = nearest(request, &strategy);
         let lexical = lexical::leg(request, &mut strategy)?;
-        let legs = ((options.dense_weight, &*dense), (options.lexical_weight, &*lexical.chunks));
+        let SignalWeights { dense: of_dense, lexical: of_lexical, .. } = request.weights;
+        let legs = ((of_dense, &*dense), (of_lexical, &*lexical.chunks));
         let fused = fuse(legs.0, legs.1);
         let (candidates, fetched, is_incomplete) = (Vec::new(), 0, false);
         let mut run = Self { strategy, lexical, fused, candidates, fetched, is_incomplete };
@@ -226,11 +247,23 @@ impl Run {
         for candidate in &mut candidates {
             let of_it = ranks.find(|ranks| ranks.chunk_id == candidate.chunk_id);
             candidate.ranks = *of_it.expect("fetched in the order of the fusion");
-            candidate.bm25 = weights
-                .as_ref()
-                .map(|weights| weights.score(candidate.lexemes.as_tsvector().lexemes()));
+            if let Some(weights) = &weights {
+                let bm25 = weights.score(candidate.lexemes.as_tsvector().lexemes());
+                candidate.set_bm25(bm25, weights);
+            }
         }
         (candidates, asked.len())
+    }
+
+    /// Weights of the signals for the candidates' order.
+    pub fn weights(&self, request: &Request) -> SignalWeights {
+        match &self.lexical.statistics {
+            Some(known) => {
+                let lexemes = request.question.lexemes.iter().map(String::as_str);
+                request.weights.for_lexemes(lexemes.zip(known.idf()))
+            }
+            None => request.weights,
+        }
     }
 
     /// Whether the vector index may have stopped early with matching chunks unseen: it was scanned, and the lexical leg does not
@@ -298,13 +331,23 @@ fn dense_statement(
 
 /// Decides the fate of each candidate; returns how many are kept.
 fn decide(options: &Options, ranked: &mut [ChunkCandidate]) -> usize {
-    let Options { top_k, per_document, near_duplicate, .. } = *options;
+    let Options { top_k, per_document, near_duplicate, min_relevance, .. } = *options;
     let limits = Limits { top_k, per_document, near_duplicate };
-    let candidates: Vec<_> = ranked.iter().map(|one| (one.key.as_slice(), &one.content)).collect();
+    let is_relevant =
+        |one: &ChunkCandidate| min_relevance.is_none_or(|least| one.relevance >= least);
+    let candidates: Vec<_> = ranked
+        .iter()
+        .filter(|one| is_relevant(one))
+        .map(|one| (one.key.as_slice(), &one.content))
+        .collect();
     let choices = choose(&candidates, |content| content, &limits);
     drop(candidates);
-    for (candidate, choice) in ranked.iter_mut().zip(&choices) {
-        candidate.fate = Fate::Ranked(*choice);
+    let mut chosen = choices.iter();
+    for candidate in ranked {
+        candidate.fate = match is_relevant(candidate) {
+            true => chosen.next().map_or(Fate::Irrelevant, |choice| Fate::Ranked(*choice)),
+            false => Fate::Irrelevant,
+        };
     }
     choices.iter().filter(|choice| **choice == Choice::Kept).count()
 }
@@ -319,6 +362,7 @@ fn outcome(request: Request, ranked: Vec<ChunkCandidate>, timings: Timings) -> O
         Some(passages) if options.quotes => passages::neighbours(&request, &found, passages),
         _ => Vec::new(),
     };
+    let known = request.known().copied();
     let Request { resolved, loading, embedding: question, .. } = request;
     let Resolved { collection, generation, .. } = resolved;
     Outcome {
@@ -332,5 +376,6 @@ fn outcome(request: Request, ranked: Vec<ChunkCandidate>, timings: Timings) -> O
         is_degraded: false,
         timings,
         question,
+        known,
     }
 }

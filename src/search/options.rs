@@ -1,5 +1,4 @@
 //! Options of a search.
-use rag::rerank::MAX_SIM_WEIGHT;
 use rag::search::Syntax;
 use rag::search::filter::Filter;
 use serde_json::Value;
@@ -25,12 +24,14 @@ pub struct Options {
     /// Ranks of each leg that count.
     pub depth: usize,
     pub candidates: usize,
-    /// Weight of the dense leg; 0 leaves it out.
-    pub dense_weight: f64,
+    /// Weight of the dense leg; 0 leaves it out; `None`: by the generation's calibration.
+    pub dense_weight: Option<f64>,
     /// Weight of the lexical leg; 0 leaves it out.
     pub lexical_weight: f64,
-    /// Weight of `MaxSim` in the score.
-    pub rerank_weight: f64,
+    /// Weight of `MaxSim` in the score; `None`: by the generation's calibration.
+    pub rerank_weight: Option<f64>,
+    /// Least relevance of a result.
+    pub min_relevance: Option<f64>,
     /// Maximum of chunks per document.
     pub per_document: Option<usize>,
     /// Similarity to a better chunk at which a chunk is left out.
@@ -52,9 +53,10 @@ impl Options {
             rerank: true,
             depth: 100.max(top_k),
             candidates: 50.max(top_k),
-            dense_weight: 1.0,
+            dense_weight: None,
             lexical_weight: 1.0,
-            rerank_weight: MAX_SIM_WEIGHT,
+            rerank_weight: None,
+            min_relevance: None,
             per_document: None,
             near_duplicate: None,
             expand: 0,

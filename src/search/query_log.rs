@@ -142,6 +142,7 @@ fn options(options: &Options) -> Value {
     differing("per_document", options.per_document.into(), Value::Null);
     differing("near_duplicate", options.near_duplicate.into(), Value::Null);
     differing("syntax", options.syntax.name().into(), default.syntax.name().into());
+    differing("min_relevance", options.min_relevance.into(), Value::Null);
     differing("expand", options.expand.into(), default.expand.into());
     Value::Object(object)
 }
@@ -154,6 +155,7 @@ fn candidate(outcome: &Outcome, found: &ChunkCandidate) -> Value {
         "ordinal": found.ordinal,
         "kept": found.fate == Fate::Ranked(Choice::Kept),
         "score": rounded(found.score),
+        "relevance": rounded(found.relevance),
         "dense": found.ranks.dense_rank,
         "lexical": found.ranks.lexical_rank,
         "similarity": found.similarity.map(rounded),

@@ -56,6 +56,15 @@ pub fn resolve(name: &str, found: impl FnOnce(i32)) -> Result<Resolved> {
     Ok(Resolved { collection, generation, tables, pgvector, _snapshot: snapshot })
 }
 
+impl Resolved {
+    /// A generation of a collection for maintenance, which checks no rights.
+    pub fn of(collection: Collection, generation: Generation) -> Result<Self> {
+        let pgvector = PgVector::find()?;
+        let tables = TableNames::of(&generation, &pgvector)?;
+        Ok(Self { collection, generation, tables, pgvector, _snapshot: None })
+    }
+}
+
 /// Refuses a caller without the rights that a search needs, and tables with code of their owner's that would run with the
 /// caller's rights.
 pub fn admit(collection: &Collection, generation: &Generation) -> Result<()> {

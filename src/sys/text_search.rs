@@ -4,7 +4,7 @@
 use crate::sys::datum::tsvector::TsVector;
 use pgrx::datum::DatumWithOid;
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
-use rag::search::analysis::{for_phrases, for_queries};
+use rag::search::analysis::{for_documents, for_phrases, for_queries};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -52,16 +52,27 @@ impl Config {
         self.lexemes_of(&self.analysed(text, for_phrases))
     }
 
+    /// What `read` makes of the lexemes that the index has of a document of this text.
+    pub fn with_document<R>(self, text: &str, read: impl FnOnce(&TsVector<'_>) -> R) -> R {
+        self.with_vector(&self.analysed(text, for_documents), read)
+    }
+
     fn lexemes_of(self, text: &str) -> BTreeSet<String> {
+        self.with_vector(text, |vector| {
+            let lexemes =
+                vector.lexemes().map(|(lexeme, _)| String::from_utf8_lossy(lexeme).into_owned());
+            lexemes.collect()
+        })
+    }
+
+    fn with_vector<R>(self, text: &str, read: impl FnOnce(&TsVector<'_>) -> R) -> R {
         // SAFETY: to_tsvector takes a configuration and a text, and returns a tsvector of this
         // memory context, which is read before anything can free it.
         let vector = unsafe {
             let datum = call(pg_sys::to_tsvector_byid, &[self.datum(), text.into_datum()]);
             TsVector::from_varlena(pg_sys::pg_detoast_datum(datum.cast_mut_ptr()))
         };
-        let lexemes =
-            vector.lexemes().map(|(lexeme, _)| String::from_utf8_lossy(lexeme).into_owned());
-        lexemes.collect()
+        read(&vector)
     }
 
     /// A `tsquery` in its text form for `words` as they stand, one behind the other; `None` when none

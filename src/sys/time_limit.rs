@@ -28,6 +28,11 @@ pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     limited(|| spi::execute(sql, args))
 }
 
+/// As `statement`, within the limit.
+pub fn within<R>(statement: impl FnOnce() -> R) -> R {
+    limited(statement)
+}
+
 /// Whether a failure is that of a statement which took longer.
 pub fn is_exceeded(sqlstate: &str) -> bool {
     sqlstate == "53400"

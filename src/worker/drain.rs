@@ -11,6 +11,7 @@ use crate::ingest::queue::changes;
 use crate::ingest::queue::changes::{Coalesced, PendingWork, WorkStep};
 use crate::ingest::queue::{job_count, pause};
 use crate::ingest::{index_ddl, scan};
+use crate::maintain::calibrate::Calibrations;
 use crate::models::call_log;
 use crate::search::query_log;
 use crate::search::query_stats;
@@ -52,6 +53,7 @@ pub struct Drain {
     outage: Option<Failed>,
     conflicts: u32,
     merges: Merges,
+    calibrations: Calibrations,
     /// What transactions that failed were to store.
     unstored: Unstored,
     /// When old log entries were last deleted.
@@ -93,6 +95,7 @@ impl Drain {
             outage: None,
             conflicts: 0,
             merges: Merges::default(),
+            calibrations: Calibrations::default(),
             unstored: Unstored::default(),
             pruned: None,
         }
@@ -192,6 +195,10 @@ impl Drain {
         if changed == Coalesced::Taken || has_more_merges {
             return Ok(TurnEnd::Worked);
         }
+        let is_busy = |id| work.iter().any(|one| one.generation == id && one.step.is_some());
+        if self.calibrations.run(&self.host, is_busy)? {
+            return Ok(TurnEnd::Worked);
+        }
         if self.prune()? {
             return Ok(TurnEnd::Worked);
         }
@@ -211,6 +218,7 @@ impl Drain {
         let has_more = self.merges.run(&self.host)?;
         for work in work.iter().filter(|work| work.has_jobs()) {
             self.merges.add(work.generation);
+            self.calibrations.add(work.generation);
         }
         Ok(has_more)
     }

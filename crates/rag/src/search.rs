@@ -1,6 +1,7 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 pub mod analysis;
 mod bm25;
+pub mod calibration;
 pub mod diverse;
 pub mod exact_scan;
 pub mod explain;
@@ -12,8 +13,10 @@ pub mod quality;
 mod query;
 pub mod query_stats;
 pub mod question_cache;
+pub mod relevance;
 pub mod sample;
 pub mod script;
+pub mod weights;
 
 pub use bm25::{Bm25, Weights};
 pub use query::{Query, Syntax, any_of};

@@ -128,6 +128,9 @@ pub(in crate::api) fn answered(
     generated(&client, question, &texts, instructions, loading.as_deref(), show)
 }
 
+/// The threshold that lets everything pass.
+const ANSWER_ALWAYS: f64 = -1.0;
+
 /// Searches for the passages of an answer; returns the options too.
 pub(super) fn search_for(
     collection: &str,
@@ -184,6 +187,10 @@ fn explain_overload(error: Error) -> Error {
 fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
     let generation = &outcome.generation;
     let options = Options { threshold: guc::answer::threshold(), ..Options::default() };
+    // How like the question a sentence is says nothing in a language that the model does not know.
+    if outcome.is_foreign_to_question() && options.threshold > ANSWER_ALWAYS {
+        return Ok(Answer::none(&options));
+    }
     let Some(tokens) = outcome.question.as_ref().and_then(|question| question.tokens.as_ref())
     else {
         return without_bits(question, outcome, texts, &options);

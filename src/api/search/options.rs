@@ -31,6 +31,7 @@ pub struct SearchArguments {
     pub near_duplicate: Option<f64>,
     pub expand: Option<i32>,
     pub syntax: Option<String>,
+    pub min_relevance: Option<f64>,
 }
 
 impl_sql_translatable!(SearchArguments, "the options of a search");
@@ -56,6 +57,7 @@ unsafe impl<'fcx> ArgAbi<'fcx> for SearchArguments {
                 near_duplicate: next(&mut arguments),
                 expand: next(&mut arguments),
                 syntax: next(&mut arguments),
+                min_relevance: next(&mut arguments),
             }
         }
     }
@@ -101,19 +103,17 @@ impl SearchArguments {
                 *option = count(name, chosen)?.max(options.top_k);
             }
         }
-        for (name, chosen, option) in [
-            ("dense_weight", self.dense_weight, &mut options.dense_weight),
-            ("lexical_weight", self.lexical_weight, &mut options.lexical_weight),
-            ("rerank_weight", self.rerank_weight, &mut options.rerank_weight),
-        ] {
-            if let Some(chosen) = chosen {
-                *option = weight(name, chosen)?;
-            }
+        let given = |name, chosen: Option<f64>| chosen.map(|one| weight(name, one)).transpose();
+        options.dense_weight = given("dense_weight", self.dense_weight)?;
+        options.rerank_weight = given("rerank_weight", self.rerank_weight)?;
+        if let Some(chosen) = given("lexical_weight", self.lexical_weight)? {
+            options.lexical_weight = chosen;
         }
+        options.min_relevance = self.min_relevance.map(relevance).transpose()?;
         options.per_document = self.per_document.map(|n| count("per_document", n)).transpose()?;
         options.near_duplicate = self.near_duplicate.map(share).transpose()?;
         options.expand = neighbours(self.expand.unwrap_or_default())?;
-        if options.dense_weight == 0.0 && options.lexical_weight == 0.0 {
+        if options.dense_weight == Some(0.0) && options.lexical_weight == 0.0 {
             return Err(Error::invalid_argument("dense_weight and lexical_weight are both 0")
                 .with_hint("Give at least one of them a weight above 0."));
         }
@@ -141,6 +141,16 @@ fn share(value: f64) -> Result<f64> {
         .with_hint(
             "1 leaves out texts with the same words in the same order, 0.8 those with few others.",
         ))
+}
+
+/// How relevant a result must be.
+fn relevance(value: f64) -> Result<f64> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::invalid_argument("min_relevance must be between 0 and 1")
+        .with_detail(format!("It is {value}."))
+        .with_hint("0.5 leaves out what is more likely about something else."))
 }
 
 fn neighbours(value: i32) -> Result<usize> {

@@ -9,6 +9,7 @@ use crate::search::options::Options;
 use rag::Result;
 use rag::search::explain::Leg;
 use rag::search::lexical::Engine;
+use rag::search::weights::SignalWeights;
 use std::time::Instant;
 
 /// A search and its explanation.
@@ -22,6 +23,8 @@ pub struct Explained {
     pub is_degraded: bool,
     /// How each leg got at its chunks.
     pub legs: Vec<Leg>,
+    /// Weights of the signals that the order is by.
+    pub weights: SignalWeights,
     /// What the order is by.
     pub order: &'static str,
     /// What went otherwise than asked.
@@ -57,6 +60,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     };
     let lexical =
         if run.lexical.is_foreign { request.resolved.generation.lexical } else { Engine::Builtin };
+    let weights = run.weights(&request);
     let is_new =
         |one: &ChunkCandidate| candidates.iter().all(|other| other.chunk_id != one.chunk_id);
     let mut not_ranked: Vec<ChunkCandidate> = all.into_iter().filter(is_new).collect();
@@ -72,6 +76,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
         strategy,
         is_degraded,
         legs,
+        weights,
         order,
         notes,
         lexical,
@@ -113,7 +118,7 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
             notes.push(text);
         }
     };
-    let wants_vector = options.dense_weight > 0.0 || options.rerank;
+    let wants_vector = request.weights.dense > 0.0 || options.rerank;
     note(
         wants_vector && embedding.is_none(),
         "the model sees nothing in the query, so there is no dense leg".to_owned(),

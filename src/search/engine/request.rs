@@ -1,4 +1,5 @@
 //! A search as it is prepared once: what is asked for, and the rights of the caller.
+use crate::catalog::collection::Generation;
 use crate::catalog::inverted::{self, SegmentLists};
 use crate::catalog::lexical::Access;
 use crate::search::filter::{Filter, OWN_PARAMETERS};
@@ -14,6 +15,10 @@ use pgrx::pg_sys;
 use rag::Result;
 use rag::inverted::{Index, Terms};
 use rag::model::{Detail, Embedding};
+use rag::search::calibration::OfScript;
+use rag::search::relevance::Relevance;
+use rag::search::script::Writing;
+use rag::search::weights::SignalWeights;
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
@@ -23,6 +28,10 @@ pub struct Request {
     pub filter: Filter,
     pub options: Options,
     pub question: Question,
+    /// Of its signals, before the weights of its lexemes are known.
+    pub weights: SignalWeights,
+    /// How signals make relevance.
+    pub relevance: Relevance,
     /// The question's embedding, with token vectors when reranked; `None` when no part of the search needed or allowed one.
     pub embedding: Option<Embedding>,
     /// Another extension's index, if the lexical leg may ask one.
@@ -49,20 +58,35 @@ impl Request {
         found: impl FnOnce(i32),
     ) -> Result<(Self, Duration)> {
         let resolved = resolve(collection, found)?;
-        let Resolved { collection, generation, tables, .. } = &resolved;
-        let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
+        let Resolved { collection, generation, .. } = &resolved;
         let reranks = options.rerank && generation.bits.is_some();
         let config = Config::named(&collection.text_search_config);
         let question = Question::read(text, options.syntax, config);
         let started = Instant::now();
-        let embedding = if reranks || options.dense_weight > 0.0 {
+        let embedding = if reranks || options.dense_weight != Some(0.0) {
             let detail = if reranks { Detail::Tokens } else { Detail::Vector };
             question.embed(collection, generation, detail)?
         } else {
             None
         };
         let embed = started.elapsed();
-        let request = Self {
+        Ok((Self::of(resolved, options, question, embedding)?, embed))
+    }
+
+    /// A request whose question is read and embedded.
+    pub fn of(
+        resolved: Resolved,
+        options: &Options,
+        question: Question,
+        embedding: Option<Embedding>,
+    ) -> Result<Self> {
+        let Resolved { collection, generation, tables, .. } = &resolved;
+        let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
+        let known = known(generation, &question);
+        let Options { dense_weight, lexical_weight, rerank_weight, .. } = *options;
+        Ok(Self {
+            weights: SignalWeights::new(dense_weight, lexical_weight, rerank_weight, known),
+            relevance: known.map(|known| known.relevance).unwrap_or_default(),
             foreign_index: Access::of(collection, generation),
             loading: Loading::of(collection, generation),
             has_policies: row_security_applies(collection.source),
@@ -73,8 +97,12 @@ impl Request {
             embedding,
             index: OnceCell::new(),
             resolved,
-        };
-        Ok((request, embed))
+        })
+    }
+
+    /// What is known of questions in its script.
+    pub fn known(&self) -> Option<&OfScript> {
+        known(&self.resolved.generation, &self.question)
     }
 
     /// Whether filter or policies may reject chunks.
@@ -84,7 +112,7 @@ impl Request {
 
     /// Whether there is a vector to compare chunks with.
     pub fn has_dense_leg(&self) -> bool {
-        self.options.dense_weight > 0.0 && self.embedding.is_some()
+        self.weights.dense > 0.0 && self.embedding.is_some()
     }
 
     /// Whether there are lexemes to look for.
@@ -141,4 +169,8 @@ impl Request {
         let vector = self.embedding.as_ref().map(|embedding| embedding.vector.as_slice());
         self.resolved.pgvector.argument(vector)
     }
+}
+
+fn known<'g>(generation: &'g Generation, question: &Question) -> Option<&'g OfScript> {
+    generation.calibration.of_script(Writing::of(&question.text))
 }

@@ -57,6 +57,16 @@ impl<'a> Weights<'a> {
         Self { bm25, lexemes: lexemes.map(|(lexeme, idf)| (lexeme.as_bytes(), idf)).collect() }
     }
 
+    /// What no document's score exceeds: that of one with all lexemes of the question, each as often as one likes.
+    pub fn highest(&self) -> f64 {
+        self.lexemes.iter().map(|(_, idf)| idf * (self.bm25.k1 + 1.0)).sum()
+    }
+
+    /// Weight of a lexeme that a single document holds.
+    pub fn rarest(&self) -> f64 {
+        self.bm25.idf(1.0)
+    }
+
     /// The score of a document by its lexemes, each once with its occurrences, in ascending order of their bytes.
     pub fn score<'d>(&self, document: impl Iterator<Item = (&'d [u8], usize)>) -> f64 {
         let mut rest = &self.lexemes[..];

@@ -1,0 +1,130 @@
+"""Passages and known-item questions in eight languages, from the translated texts of Debian packages.
+
+    python3 languages.py ROOT OUT
+
+ROOT is where the packages are unpacked. Writes OUT/LANGUAGE.passages.jsonl and OUT/LANGUAGE.questions.jsonl. A page of help (GNOME's,
+LibreOffice's) is a passage without its title and its first sentence or description, which are the questions; of LibreOffice's functions the
+names and descriptions of the arguments are the passage, and what the function does is the question. So no question stands in its passage.
+"""
+import gettext
+import json
+import re
+import sys
+import unicodedata
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+MALLARD = "{http://projectmallard.org/1.0/}"
+HELP = {"en": "C", "ru": "ru", "es": "es", "ko": "ko"}
+GUIDES = {"hi": "hi", "zh": "zh-CN"}
+FUNCTIONS = {"ar": "ar", "th": "th"}
+SCRIPTS = {"ru": "CYRILLIC", "hi": "DEVANAGARI", "zh": "CJK", "ko": "HANGUL", "ar": "ARABIC", "th": "THAI"}
+SKIPPED = {"info", "title", "media", "comment", "links"}
+
+
+def is_in(language, text):
+    """Whether most letters are of the language's script: what is not translated is English."""
+    script = SCRIPTS.get(language, "LATIN")
+    letters = [c for c in text if c.isalpha()]
+    return sum(unicodedata.name(c, "").startswith(script) for c in letters) > len(letters) / 2
+
+
+def flat(element):
+    return " ".join("".join(element.itertext()).split())
+
+
+def paragraphs(element):
+    for child in element:
+        name = child.tag.removeprefix(MALLARD)
+        if name == "p":
+            yield flat(child)
+        elif name not in SKIPPED and isinstance(child.tag, str):
+            yield from paragraphs(child)
+
+
+def page(path):
+    """Title, description and text of a page of help."""
+    root = ET.parse(path).getroot()
+    title, described = root.find(MALLARD + "title"), root.find(f"{MALLARD}info/{MALLARD}desc")
+    found = [flat(one) if one is not None else "" for one in (title, described)]
+    return *found, "\n\n".join(text for text in paragraphs(root) if text)
+
+
+def pages(root, language):
+    base = root / "usr/share/help"
+    for path in sorted((base / HELP[language]).glob("*/*.page")):
+        title, described, text = page(path)
+        original = base / "C" / path.relative_to(base / HELP[language])
+        if language != "en" and original.exists() and page(original)[2] == text:
+            continue
+        yield path.stem, text, [title, described]
+
+
+class Guide(HTMLParser):
+    """Headings and paragraphs of a page of LibreOffice's help."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts, self.tag = [], None
+
+    def handle_starttag(self, tag, attributes):
+        classes = dict(attributes).get("class") or ""
+        if tag in ("h1", "h2", "h3", "p") and classes != "bug":
+            self.tag = tag
+            self.texts.append((tag, []))
+
+    def handle_endtag(self, tag):
+        if tag == self.tag:
+            self.tag = None
+
+    def handle_data(self, data):
+        if self.tag:
+            self.texts[-1][1].append(data)
+
+
+def guides(root, language):
+    for path in sorted((root / "usr/share/libreoffice/help" / GUIDES[language] / "text").glob("*/guide/*.html")):
+        guide = Guide()
+        guide.feed(path.read_text())
+        texts = [(tag, " ".join("".join(text).split())) for tag, text in guide.texts]
+        starts = [at for at, (tag, text) in enumerate(texts) if tag == "h1" and text]
+        if starts:
+            rest = [text for tag, text in texts[starts[0] + 1:] if tag == "p" and is_in(language, text)]
+            yield f"{path.parent.parent.name}/{path.stem}", "\n\n".join(rest[1:]), [texts[starts[0]][1], *rest[:1]]
+
+
+def functions(root, language):
+    path = root / f"usr/lib/libreoffice/program/resource/{FUNCTIONS[language]}/LC_MESSAGES/sc.mo"
+    with path.open("rb") as file:
+        catalog = gettext.GNUTranslations(file)._catalog
+    groups = {}
+    for key, message in catalog.items():
+        context, separator, original = key.partition("\x04") if isinstance(key, str) else ("", "", "")
+        if separator and context.startswith("SC_OPCODE"):
+            groups.setdefault(context, []).append((original, message))
+    for context, messages in sorted(groups.items()):
+        # The catalog is in the order of the English texts. What the function does begins with a verb: "Returns ...".
+        described = max(messages, key=lambda one: (re.match(r"[A-Z][a-z]+s ", one[0]) is not None, len(one[0])))
+        text = "\n".join(dict.fromkeys(message for original, message in messages if original != described[0]))
+        yield context, text, [described[1]]
+
+
+def main():
+    root, out = Path(sys.argv[1]), Path(sys.argv[2])
+    sources = {**dict.fromkeys(HELP, pages), **dict.fromkeys(GUIDES, guides), **dict.fromkeys(FUNCTIONS, functions)}
+    for language, read in sources.items():
+        seen, passages, questions = set(), [], []
+        for name, text, asked in read(root, language):
+            if len(text) < 60 or text in seen or not is_in(language, text):
+                continue
+            seen.add(text)
+            passages.append({"id": name, "text": text})
+            asked = [one for one in asked if len(one) >= 8 and one not in text and is_in(language, one)]
+            questions += [{"question": one, "passage": name} for one in dict.fromkeys(asked)]
+        for kind, lines in (("passages", passages), ("questions", questions)):
+            with (out / f"{language}.{kind}.jsonl").open("w") as file:
+                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+main()

@@ -1,0 +1,280 @@
+//! Calibration of generations whose queue is empty: what the signals of each are worth, without judged questions.
+//!
+//! Sentences of sampled chunks are asked as questions, each of a collection in which its own chunk lacks the sentence, and so are medleys of their
+//! words (`crates/rag/src/search/calibration.rs`). Searches use the result from the moment it is stored; before, they use the defaults.
+use crate::catalog::model::embedder;
+use crate::catalog::target::{Target, warn_about};
+use crate::models::embedder::Embedder;
+use crate::search::candidate::{ChunkCandidate, key_of, rank};
+use crate::search::engine::candidates;
+use crate::search::engine::request::Request;
+use crate::search::engine::term_statistics::TermStatistics;
+use crate::search::options::Options;
+use crate::search::question::Question;
+use crate::search::resolve::Resolved;
+use crate::sys::datum::text::StoredText;
+use crate::sys::failed::Failed;
+use crate::sys::interrupt::checkpoint;
+use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::rows::required;
+use crate::sys::spi::{column, execute, fill, query};
+use crate::sys::text_search::Config;
+use crate::sys::time_limit;
+use crate::sys::transaction::Host;
+use pgrx::JsonB;
+use pgrx::spi::SpiHeapTupleData;
+use rag::Result;
+use rag::model::{Detail, Embedder as _, Embedding, Purpose};
+use rag::search::Syntax;
+use rag::search::calibration::{
+    Calibration, Candidate, MIN_CHUNKS, Trial, cloze, is_due, medley, questions,
+};
+use rag::search::script::Writing;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Questions that one call of the model and one transaction take.
+const BATCH: usize = 16;
+/// Seconds for which a claim keeps others from a generation.
+const CLAIM: f64 = 600.0;
+/// Candidates of a question.
+const CANDIDATES: usize = 50;
+
+/// Generations that may have grown.
+#[derive(Default)]
+pub struct Calibrations {
+    due: BTreeSet<i32>,
+}
+
+impl Calibrations {
+    /// Notes that chunks may have been added.
+    pub fn add(&mut self, generation: i32) {
+        self.due.insert(generation);
+    }
+
+    /// Calibrates one that is due, unless `is_busy`; false: there is none.
+    pub fn run(
+        &mut self,
+        host: &Host,
+        is_busy: impl Fn(i32) -> bool,
+    ) -> std::result::Result<bool, Failed> {
+        let Some(generation) = self.due.iter().copied().find(|one| !is_busy(*one)) else {
+            return Ok(false);
+        };
+        self.due.remove(&generation);
+        match calibrate(host, generation) {
+            // Searches go on with what was known before.
+            Err(failed) if !failed.is_cancel() => warn_about(host, generation, &failed)?,
+            other => other?,
+        }
+        Ok(true)
+    }
+}
+
+/// A question that is asked.
+struct Asked {
+    text: String,
+    /// The chunk whose sentence it is; none of a medley.
+    source: Option<Source>,
+}
+
+/// A chunk whose sentence is asked.
+struct Source {
+    chunk_id: i64,
+    key: Vec<String>,
+    content: String,
+    sentence: Range<usize>,
+}
+
+impl Source {
+    fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Option<Self> {
+        let (chunk_id, content): (i64, StoredText) = (required(row, 1), required(row, 2));
+        let content = content.into_string();
+        let sentence = cloze(&content, chunk_id)?;
+        Some(Self { chunk_id, key: key_of(row, 3, keys), content, sentence })
+    }
+
+    fn sentence(&self) -> &str {
+        &self.content[self.sentence.clone()]
+    }
+
+    /// Share of the sentence in the text.
+    fn share(&self) -> f64 {
+        self.sentence.len() as f64 / self.content.len() as f64
+    }
+
+    /// The text without the sentence.
+    fn rest(&self) -> String {
+        format!("{} {}", &self.content[..self.sentence.start], &self.content[self.sentence.end..])
+    }
+
+    /// Which tokens of the text are not of the sentence.
+    fn kept(&self, model: &Embedder) -> Result<Vec<bool>> {
+        let Embedder::Local(model) = model else { return Ok(Vec::new()) };
+        let offsets = model.tokenizer().tokens(&self.content)?.offsets;
+        Ok(offsets.into_iter().map(|(from, _)| !self.sentence.contains(&(from as usize))).collect())
+    }
+}
+
+fn calibrate(host: &Host, generation: i32) -> std::result::Result<(), Failed> {
+    let Some(claim) = host.transaction(|| claim(generation))? else { return Ok(()) };
+    host.show(Some("rag_pg: calibrating"));
+    let asked = host.transaction(|| sample(generation, claim.chunks))?;
+    let model = host.transaction(|| {
+        let Target { collection, generation, .. } = Target::reload(generation)?;
+        embedder(&collection, &generation)
+    })?;
+    let mut trials = Vec::with_capacity(asked.len());
+    for batch in asked.chunks(BATCH) {
+        let texts: Vec<&str> = batch.iter().map(|one| one.text.as_str()).collect();
+        let detail = if model.is_local() { Detail::Tokens } else { Detail::Vector };
+        let embeddings = model.embed(&texts, Purpose::Query, detail, &mut checkpoint)?;
+        trials.extend(host.transaction(|| search(generation, &model, batch, embeddings))?);
+    }
+    let calibration = Calibration::of(&trials);
+    host.transaction(|| {
+        let target = Target::reload(generation)?;
+        if claim.is_first {
+            warn_if_deaf(&target, &calibration);
+        }
+        let stored = JsonB(serde_json::to_value(&calibration).unwrap_or_default());
+        let args = [generation.into(), stored.into(), claim.chunks.into()];
+        as_extension_owner(|| execute(statement!("maintain/calibrate_store"), &args));
+        Ok(())
+    })
+}
+
+/// A generation that this process is to calibrate.
+struct Claim {
+    chunks: i64,
+    is_first: bool,
+}
+
+/// `None`: it has not grown enough, or another process is at it.
+fn claim(generation: i32) -> Result<Option<Claim>> {
+    let sizes = "SELECT p.chunks, g.calibrated_chunks FROM rag.progress p JOIN rag.generation g USING (generation_id) \
+                 WHERE generation_id = $1";
+    as_extension_owner(|| {
+        let size = |size: i64| usize::try_from(size).unwrap_or_default();
+        let sizes = query(sizes, &[generation.into()], |row| {
+            (required::<i64>(&row, 1), column::<i64>(&row, 2))
+        });
+        let Some((chunks, before)) = sizes.into_iter().next() else { return Ok(None) };
+        if !is_due(size(chunks), before.map(size)) {
+            return Ok(None);
+        }
+        let args = [generation.into(), CLAIM.into(), (chunks / 2).into()];
+        let claimed =
+            query(statement!("maintain/calibrate_claim"), &args, |row| required::<bool>(&row, 1));
+        Ok(claimed.into_iter().next().map(|is_first| Claim { chunks, is_first }))
+    })
+}
+
+/// The questions to ask.
+fn sample(generation: i32, chunks: i64) -> Result<Vec<Asked>> {
+    let target = Target::reload(generation)?;
+    let collection = &target.collection;
+    let keys = collection.stored_keys("c.");
+    let sql = fill(
+        statement!("maintain/calibrate_sample"),
+        &[("chunks", &target.chunks), ("keys", &keys)],
+    );
+    let count = questions(usize::try_from(chunks).unwrap_or(MIN_CHUNKS));
+    let read = |row: SpiHeapTupleData<'_>| Source::read(&row, collection.keys.len());
+    let sources: Vec<Source> = as_source_owner(collection.owner, || {
+        time_limit::query(&sql, &[(count as i64).into()], read).into_iter().flatten().collect()
+    });
+    let sentences: Vec<&str> = sources.iter().map(Source::sentence).collect();
+    let medleys: Vec<Asked> = (0..sources.len())
+        .map(|position| Asked { text: medley(&sentences, position), source: None })
+        .collect();
+    let clozes = sources
+        .into_iter()
+        .map(|source| Asked { text: source.sentence().to_owned(), source: Some(source) });
+    Ok(clozes.chain(medleys).collect())
+}
+
+/// Asks questions as the source's owner.
+fn search(
+    generation: i32,
+    model: &Embedder,
+    asked: &[Asked],
+    embeddings: Vec<Embedding>,
+) -> Result<Vec<Trial>> {
+    let target = Target::reload(generation)?;
+    let config = Config::named(&target.collection.text_search_config);
+    as_source_owner(target.collection.owner, || {
+        let trials = asked.iter().zip(embeddings).map(|(asked, embedding)| {
+            checkpoint()?;
+            trial(&target, config, model, asked, embedding)
+        });
+        trials.collect()
+    })
+}
+
+fn trial(
+    target: &Target,
+    config: Config,
+    model: &Embedder,
+    asked: &Asked,
+    embedding: Embedding,
+) -> Result<Trial> {
+    let resolved = Resolved::of(target.collection.clone(), target.generation.clone())?;
+    let options = Options { candidates: CANDIDATES, ..Options::top(CANDIDATES) };
+    let question = Question::read(&asked.text, Syntax::Words, config);
+    let request = Request::of(resolved, &options, question, Some(embedding))?;
+    let (mut found, statistics) = time_limit::within(|| candidates(&request))?;
+    if let Some(source) = &asked.source {
+        leave_out(&mut found, source, &request, statistics.as_ref(), config, model)?;
+    }
+    rank(&mut found, &request, &request.weights)?;
+    let is_own = |one: &ChunkCandidate| {
+        asked.source.as_ref().is_some_and(|source| source.chunk_id == one.chunk_id)
+    };
+    Ok(Trial {
+        writing: Writing::of(&asked.text),
+        is_cloze: asked.source.is_some(),
+        own: found.iter().position(is_own),
+        candidates: found
+            .iter()
+            .map(|one| Candidate { ranking: one.ranking(), signals: one.signals() })
+            .collect(),
+    })
+}
+
+/// Takes the sentence out of its own chunk, and the other chunks of its document, which may repeat it, out of the candidates.
+fn leave_out(
+    found: &mut Vec<ChunkCandidate>,
+    source: &Source,
+    request: &Request,
+    statistics: Option<&TermStatistics>,
+    config: Config,
+    model: &Embedder,
+) -> Result<()> {
+    found.retain(|one| one.chunk_id == source.chunk_id || one.key != source.key);
+    let Some(own) = found.iter_mut().find(|one| one.chunk_id == source.chunk_id) else {
+        return Ok(());
+    };
+    own.leave_out(source.share(), &source.kept(model)?, request.resolved.generation.dimensions);
+    if let Some(statistics) = statistics {
+        let weights = statistics.weights(&request.question.lexemes);
+        let text = format!("{}\n{}", own.section.as_deref().unwrap_or_default(), source.rest());
+        let bm25 = config.with_document(&text, |vector| weights.score(vector.lexemes()));
+        own.set_bm25(bm25, &weights);
+    }
+    Ok(())
+}
+
+/// Says in the log, or to the session, which texts the model hardly reads.
+fn warn_if_deaf(target: &Target, calibration: &Calibration) {
+    let scripts: Vec<&str> = calibration.deaf().map(Writing::name).collect();
+    if !scripts.is_empty() {
+        pgrx::warning!(
+            "model \"{}\" hardly knows the language of texts of collection \"{}\" in {} script: searches rely on words; \
+             a multilingual model, such as multilingual-e5-small, would find what is said in other words",
+            target.generation.model,
+            target.collection.name,
+            scripts.join(", ")
+        );
+    }
+}
