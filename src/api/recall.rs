@@ -1,12 +1,12 @@
 //! `rag_recall`: what a collection's vector index misses.
 use crate::api::search::count;
-use crate::search::recall::{Measured, measure};
+use crate::search::recall::{Asked, Measured, measure};
 use crate::sys::error::SqlError;
 use pgrx::prelude::*;
 use rag::search::quality::median;
 use rag::{Error, Result};
 
-/// Most vectors that are asked for: each is compared with every chunk.
+/// Most questions: each is compared with every chunk.
 const MAX_QUERIES: i32 = 10_000;
 
 #[pg_extern(sql = r"
@@ -20,9 +20,10 @@ CREATE FUNCTION @extschema@.rag_recall(
     recall float8,
     index_p50_ms float8,
     exact_p50_ms float8,
-    access text
+    access text,
+    logged bigint
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked for stored vectors';
+COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
 ", requires = ["catalog"])]
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn rag_recall(
@@ -39,6 +40,7 @@ fn rag_recall(
             name!(index_p50_ms, Option<f64>),
             name!(exact_p50_ms, Option<f64>),
             name!(access, Option<String>),
+            name!(logged, i64),
         ),
     >,
     SqlError,
@@ -56,8 +58,8 @@ fn rag_recall(
     let k = k.unwrap_or(10);
     let nearest = count("k", k)?;
     let depth = count("depth", depth.unwrap_or(100))?.max(nearest);
-    let Measured { recalls, index_times, exact_times, access } =
-        measure(collection, queries, nearest, depth)?;
+    let Measured { recalls, logged, index_times, exact_times, access } =
+        measure(collection, Asked::Questions, queries, nearest, depth)?;
     let count = recalls.len();
     let some = |value: f64| (count > 0).then_some(value);
     Ok(TableIterator::once((
@@ -66,5 +68,6 @@ fn rag_recall(
         some(median(&index_times)),
         some(median(&exact_times)),
         access,
+        logged as i64,
     )))
 }

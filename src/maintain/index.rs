@@ -2,7 +2,7 @@
 use crate::catalog::collection::Collection;
 use crate::catalog::target::Target;
 use crate::ingest::index_ddl::{VectorIndex, count_chunks, vector_indexes};
-use crate::search::recall::measure;
+use crate::search::recall::{Asked, measure};
 use crate::sys::spi::{column, read};
 use rag::Result;
 
@@ -19,7 +19,7 @@ const MIN_RECALL: f64 = 0.9;
 const RECALL_NEIGHBOURS: usize = 10;
 const RECALL_DEPTH: usize = 100;
 
-/// Share of the nearest chunks that searches find by the index.
+/// Share of the chunks nearest to stored vectors that searches find by the index.
 #[derive(Debug, Clone, Copy)]
 pub struct Recall {
     /// Mean over the questions.
@@ -79,9 +79,11 @@ pub fn inspect(collection: &Collection, questions: i32) -> Result<IndexReport> {
     let rows = count_chunks(&target);
     let can_be_built = generation.index_method != "none" && generation.is_loaded;
     let recall = match valid {
-        Some(_) if questions > 0 => Recall::of(
-            &measure(&collection.name, questions, RECALL_NEIGHBOURS, RECALL_DEPTH)?.recalls,
-        ),
+        Some(_) if questions > 0 => {
+            let name = &collection.name;
+            let (k, depth) = (RECALL_NEIGHBOURS, RECALL_DEPTH);
+            Recall::of(&measure(name, Asked::StoredVectors, questions, k, depth)?.recalls)
+        }
         _ => None,
     };
     let built = rows_indexed.zip(size_built).filter(|_| valid.is_some());

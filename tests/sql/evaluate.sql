@@ -52,6 +52,15 @@ SELECT stage, asked, recall, mrr FROM rag_evaluate('facts') WHERE stage = 'reran
 -- The index against an exact scan: on a few chunks an index that is used misses nothing.
 SELECT asked, recall, index_p50_ms > 0 AS timed, exact_p50_ms > 0 AS exact_timed, access ~ 'facts_g\d+_chunks' AS access FROM rag_recall('facts', k => 3);
 SELECT asked FROM rag_recall('facts', 2);
+-- Logged questions, each once and the newest first, as searches embed them; then parts of sentences, so many as are missing.
+SELECT asked, logged FROM rag_recall('facts');
+SET rag_pg.query_log_sample = 1;
+SELECT count(*) > 0 AS found FROM rag_search('facts', 'bees -giraffe', syntax => 'web');
+SELECT count(*) > 0 AS found FROM rag_search('facts', 'Which animal is the tallest?');
+SELECT count(*) FROM rag_search('facts', '...');
+RESET rag_pg.query_log_sample;
+SELECT asked, logged FROM rag_recall('facts');
+SELECT asked, logged, recall FROM rag_recall('facts', 1, k => 3);
 CREATE TABLE empty (id int PRIMARY KEY, body text);
 SELECT rag_create_collection('empty', 'empty', 'body');
 SELECT asked, recall, access FROM rag_recall('empty');
@@ -70,7 +79,7 @@ RESET ROLE;
 GRANT SELECT ON asked TO evaluate_some;
 SET ROLE evaluate_some;
 SELECT recall < 0.7 AS without_three FROM rag_evaluate('facts', 'asked', k => 3) WHERE stage = 'reranked';
-SELECT asked FROM rag_recall('facts');
+SELECT asked, logged FROM rag_recall('facts');
 RESET ROLE;
 SELECT rag_revoke('facts', 'evaluate_some');
 SET ROLE evaluate_some;

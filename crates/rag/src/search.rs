@@ -9,6 +9,7 @@ pub mod filter;
 pub mod fusion;
 pub mod lexical;
 pub mod passage;
+pub mod pseudo_question;
 pub mod quality;
 mod query;
 pub mod query_stats;
