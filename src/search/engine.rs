@@ -226,8 +226,9 @@ impl Run {
         if asked.is_empty() {
             return (Vec::new(), 0);
         }
-        let Request { resolved, filter, options, question, .. } = request;
-        let sql = statement::fetch(resolved, filter, options.rerank && request.has_token_vectors());
+        let Request { resolved, options, question, .. } = request;
+        let with_bits = options.rerank && request.has_token_vectors();
+        let sql = statement::fetch(resolved, &request.visible_sql(), with_bits);
         let arguments = request.arguments(|own| {
             own[0] = request.vector();
             own[1] = (limit as i64).into();

@@ -2,7 +2,6 @@
 //! the search, never on its words or numbers, so that a session plans each once.
 use crate::catalog::collection::Generation;
 use crate::catalog::vector_index;
-use crate::search::filter::Filter;
 use crate::search::options::MAX_CANDIDATES;
 use crate::search::resolve::{Resolved, TableNames};
 use crate::sys::guc::scope::Scope;
@@ -52,15 +51,15 @@ pub fn check(tables: &TableNames, column: &str, conditions: &str) -> String {
     fill(statement!("search/check"), &parts)
 }
 
-/// The candidates, with all that their order and the result need.
-pub fn fetch(resolved: &Resolved, filter: &Filter, with_bits: bool) -> String {
+/// The candidates of which the condition holds, with all that their order and the result need.
+pub fn fetch(resolved: &Resolved, visible: &str, with_bits: bool) -> String {
     let Resolved { collection, tables, .. } = resolved;
     let (bits, join_bits) = bits_of("f", tables, with_bits);
     let parts = [
         ("distance", tables.distance.as_str()),
         ("chunks", &tables.chunks),
         ("documents", &tables.documents),
-        ("visible", &collection.source_visible_where("c", filter.sql())),
+        ("visible", visible),
         ("same_document", &collection.stored_keys_equal("d", "f")),
         ("bits", bits),
         ("join_bits", &join_bits),

@@ -18,7 +18,7 @@ use rag::search::any_of;
 /// Most candidates of the first batch, and of later ones.
 const MAX_BATCH: [usize; 2] = [4_096, 65_536];
 /// How many more candidates a batch has than the share of those that pass makes it need.
-const OVERFETCH: f64 = 1.25;
+const OVERFETCH: f64 = 1.15;
 /// Candidates that another extension's index is asked for beyond those wanted, in case some of their documents are gone.
 const SPARE: usize = 20;
 
@@ -79,7 +79,7 @@ fn foreign_leg(
         .map(|terms| format!("({terms})"))
         .chain(must_match.map(str::to_owned))
         .collect();
-    let mut chunks = visible_of(request, Some(&all.join(" & ")), &best);
+    let mut chunks = visible_of(request, Some(&all.join(" & ")), &best, None);
     if count == asked && chunks.len() < strategy.depth {
         return Err("too few of its best pass filter and phrases");
     }
@@ -156,7 +156,7 @@ impl TermSearch<'_> {
         let passing = self.statistics.share * rows;
         let mut may_list = request.is_restricted() && passing <= MAX_LISTED as f64;
         let listed = self.statistics.passing.take();
-        let mut among = listed.map(|passing| passing.matching);
+        let mut among = listed.map(|passing| passing.matching.clone());
         may_list &= among.is_none();
         let (mut visible, mut after, mut seen, mut share) =
             (Vec::new(), None, 0, self.statistics.share);
@@ -171,7 +171,8 @@ impl TermSearch<'_> {
                 visible.extend(&batch);
             } else {
                 let chunks: Vec<i64> = batch.iter().map(|scored| scored.chunk).collect();
-                let mut passed = visible_of(request, must_match, &chunks).into_iter().peekable();
+                let passed = visible_of(request, must_match, &chunks, Some(count));
+                let mut passed = passed.into_iter().peekable();
                 let is_next = |scored: &&Scored| passed.next_if_eq(&scored.chunk).is_some();
                 visible.extend(batch.iter().filter(is_next));
             }

@@ -2,6 +2,7 @@
 use crate::catalog::collection::Generation;
 use crate::catalog::inverted::{self, SegmentLists};
 use crate::catalog::lexical::Access;
+use crate::search::engine::term_statistics::TermStatistics;
 use crate::search::filter::{Filter, OWN_PARAMETERS};
 use crate::search::loading::Loading;
 use crate::search::options::Options;
@@ -19,7 +20,7 @@ use rag::search::calibration::OfScript;
 use rag::search::relevance::Relevance;
 use rag::search::script::Writing;
 use rag::search::weights::SignalWeights;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::time::{Duration, Instant};
 
 /// What a search is asked for, and what all its runs share.
@@ -42,6 +43,8 @@ pub struct Request {
     pub has_chunk_policy: bool,
     /// What is not searchable yet.
     pub loading: Option<Loading>,
+    /// Term statistics that were estimated, of the chunks that match this and of which the share is at least this.
+    pub estimated: RefCell<Option<((Option<String>, f64), TermStatistics)>>,
     /// Opened when a run first needs it.
     index: OnceCell<Index<SegmentLists>>,
 }
@@ -95,6 +98,7 @@ impl Request {
             options: options.clone(),
             question,
             embedding,
+            estimated: RefCell::default(),
             index: OnceCell::new(),
             resolved,
         })

@@ -157,7 +157,7 @@ impl Strategy {
         // Under row security only what is visible may decide.
         let most = if request.has_policies { usize::MAX } else { MAX_COMPARED };
         let Some(holding) = terms.holding_all(most, checkpoint)? else { return Ok(None) };
-        let chunks = visible_of(request, self.must_match(request), &holding);
+        let chunks = visible_of(request, self.must_match(request), &holding, None);
         Ok((chunks.len() <= MAX_COMPARED).then_some(chunks))
     }
 

@@ -10,17 +10,19 @@ use rag::Result;
 use rag::search::sample::scrambled;
 use rag::search::{Bm25, Weights};
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
-/// Chunks of a sample, and of a larger one where hardly any of them are visible.
-const SAMPLES: [usize; 2] = [600, 3_600];
-/// How many visible ones are enough to estimate frequencies.
-const ENOUGH_VISIBLE: usize = 20;
+/// Chunks of a sample, and of larger ones where hardly any of them are visible.
+const SAMPLES: [usize; 3] = [192, 768, 3_600];
+/// How many visible ones are enough: the number of visible chunks then has a standard error of a sixth at the most.
+const ENOUGH_VISIBLE: usize = 36;
 /// Chunks of a collection that is gone through to count the few that an opaque policy lets pass, which is asked of each.
 const MAX_GONE_THROUGH: f64 = 100_000.0;
 /// A lexeme that fewer chunks of the sample hold is rare.
 const RARE: f64 = 16.0;
-/// Visible chunks with a rare lexeme that are enough to estimate how many there are.
+/// The square of the standard error that the share of chunks with a lexeme is to have, and visible chunks with a rare lexeme that are enough
+/// for that, at the most.
+const WANTED_VARIANCE: f64 = 0.23 * 0.23;
 const ENOUGH_HOLDING: usize = 32;
 /// Most chunks with a rare lexeme that are checked at once.
 const MAX_CHECKED: usize = 16_384;
@@ -28,7 +30,7 @@ const MAX_CHECKED: usize = 16_384;
 pub const MAX_LISTED: usize = 4_000_000;
 
 /// What BM25 needs to know of a collection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TermStatistics {
     /// Share of the chunks that filter and policies let pass.
     pub share: f64,
@@ -38,8 +40,10 @@ pub struct TermStatistics {
     pub average_length: f64,
     /// Of these chunks, how many hold each of the question's lexemes.
     pub frequencies: Vec<f64>,
+    /// Of how many visible chunks of a sample the number of chunks comes.
+    sampled: f64,
     /// All chunks that filter and policies let pass, where estimating took to list them.
-    pub passing: Option<Passing>,
+    pub passing: Option<Rc<Passing>>,
 }
 
 impl TermStatistics {
@@ -60,10 +64,26 @@ impl TermStatistics {
                 Self::of_passing(share, passing, terms)
             }
             ChunkAccess::Indexes { selectivity, .. } => {
-                Self::estimated(request, strategy, terms, selectivity.at_least)
+                Self::estimated_once(request, strategy, terms, selectivity.at_least)
             }
-            ChunkAccess::CompareAll(_) => Self::estimated(request, strategy, terms, 0.0),
+            ChunkAccess::CompareAll(_) => Self::estimated_once(request, strategy, terms, 0.0),
         }
+    }
+
+    /// The estimate of an earlier run of the request, if it is of the same chunks.
+    fn estimated_once(
+        request: &Request,
+        strategy: &Strategy,
+        terms: &QuestionTerms<'_>,
+        at_least: f64,
+    ) -> Result<Self> {
+        let of = (strategy.must_match(request).map(str::to_owned), at_least);
+        if let Some((_, known)) = request.estimated.borrow().as_ref().filter(|one| one.0 == of) {
+            return Ok(known.clone());
+        }
+        let estimated = Self::estimated(request, strategy, terms, at_least)?;
+        *request.estimated.borrow_mut() = Some((of, estimated.clone()));
+        Ok(estimated)
     }
 
     /// Of chunks that are listed.
@@ -82,7 +102,7 @@ impl TermStatistics {
     ) -> Self {
         let average_length = length / documents.max(1.0);
         let frequencies = frequencies.collect();
-        Self { share, documents, average_length, frequencies, passing: None }
+        Self { share, documents, average_length, frequencies, sampled: 0.0, passing: None }
     }
 
     /// By a sample of the chunks that are visible and pass the filter, whose share is `at_least`; of lexemes that are rare there, by the
@@ -95,14 +115,11 @@ impl TermStatistics {
     ) -> Result<Self> {
         let rows = relation_size::rows(request.resolved.generation.chunks);
         let lexemes = &request.question.lexemes;
-        let mut hasher = DefaultHasher::new();
-        lexemes.hash(&mut hasher);
-        let seed = hasher.finish();
         let (mut sampled, mut visible) = (0.0, Vec::new());
         for count in SAMPLES {
             if visible.len() < ENOUGH_VISIBLE && sampled < rows {
                 sampled = rows.min(count as f64);
-                visible = sample(request, count, seed);
+                visible = sample(request, count);
             }
         }
         let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
@@ -113,7 +130,7 @@ impl TermStatistics {
             let listing = Listing::find(request, must_match, MAX_COMPARED, |_| true);
             if let Some(passing) = listing.passing {
                 let statistics = Self::of_passing(share, &passing, terms)?;
-                return Ok(Self { passing: Some(passing), ..statistics });
+                return Ok(Self { passing: Some(Rc::new(passing)), ..statistics });
             }
         }
         let positions = lexemes.iter().enumerate();
@@ -135,51 +152,59 @@ impl TermStatistics {
             documents,
             average_length: length / sampled_chunks,
             frequencies: holding.iter().map(frequency).collect(),
+            sampled: sampled_chunks,
             passing: None,
         };
         let rare = (0..lexemes.len()).filter(|position| holding[*position] < RARE).collect();
-        statistics.estimate_rare(request, strategy, rare)?;
+        statistics.estimate_rare(request, strategy, terms, rare)?;
         Ok(statistics)
     }
 
-    /// Counts the visible chunks with each of these lexemes if there are few. Of others, the 32 that come first in the order of a hash of their ids tell
+    /// Visible chunks with a rare lexeme that are enough: 1 / (k - 2) is the variance of an estimate by k of them (see below), and that of
+    /// the number of chunks, by v of a sample, is at most 1 / v.
+    fn enough_holding(&self) -> usize {
+        let left = WANTED_VARIANCE - 1.0 / self.sampled;
+        let enough = if left > 0.0 { (2.0 + 1.0 / left).ceil() as usize } else { usize::MAX };
+        enough.min(ENOUGH_HOLDING)
+    }
+
+    /// Counts the visible chunks with each of these lexemes if there are few. Of others, those [few](Self::enough_holding) that come first in the order of a hash of their ids tell
     /// how many there are: the k-th smallest of n random numbers from 0 to 1 is about k / n (Bar-Yossef et al., "Counting
     /// distinct elements in a data stream", 2002). Which chunk comes first depends on no other, so that hidden ones change nothing.
     fn estimate_rare(
         &mut self,
         request: &Request,
         strategy: &Strategy,
+        terms: &QuestionTerms<'_>,
         rare: Vec<usize>,
     ) -> Result<()> {
+        let enough = self.enough_holding();
         let mut lists = Vec::with_capacity(rare.len());
         for position in rare {
-            lists.push(RareLexeme::find(request, position)?);
+            lists.push(RareLexeme::find(terms, position, enough)?);
         }
         let (mut passing_share, mut may_list, mut seen, mut visible) = (self.share, true, 0, 0);
         let mut is_first = !lists.is_empty();
         while is_first || lists.iter().any(RareLexeme::is_open) {
             interrupt::checkpoint()?;
+            let (wanted, asked) = next_of(&mut lists, passing_share, is_first);
             is_first = false;
-            let asked: HashSet<i64> =
-                lists.iter().flat_map(|list| list.next(passing_share)).copied().collect();
-            let asked: Vec<i64> = asked.into_iter().collect();
             let passed: HashSet<i64> = match &self.passing {
                 Some(passing) => {
                     let passes = |chunk: &i64| passing.chunks.binary_search(chunk).is_ok();
                     asked.iter().copied().filter(passes).collect()
                 }
-                None => visible_of(request, None, &asked).into_iter().collect(),
+                None => visible_of(request, None, &asked, Some(wanted)).into_iter().collect(),
             };
             (seen, visible) = (seen + asked.len(), visible + passed.len());
-            for list in &mut lists {
-                list.look_at(passing_share, &passed);
-            }
+            lists.iter_mut().for_each(|list| list.look_at(&passed));
             passing_share = passing_share.min((visible as f64).max(0.5) / seen.max(1) as f64);
             let left: f64 = lists.iter().map(|list| list.expected(passing_share)).sum();
             if may_list && left > self.documents && self.documents <= MAX_LISTED as f64 {
                 may_list = false;
                 let must_match = strategy.must_match(request);
-                self.passing = Listing::find(request, must_match, MAX_LISTED, |_| true).passing;
+                let listing = Listing::find(request, must_match, MAX_LISTED, |_| true);
+                self.passing = listing.passing.map(Rc::new);
                 if self.passing.is_some() {
                     passing_share = 1.0 / MAX_CHECKED as f64;
                 }
@@ -208,67 +233,101 @@ impl TermStatistics {
     }
 }
 
+/// The chunks that are looked at next, and how many are asked for, which depends on nothing hidden. Where one list ends early, another goes on.
+fn next_of(lists: &mut [RareLexeme], rate: f64, is_first: bool) -> (usize, Vec<i64>) {
+    let takes_part = |list: &&mut RareLexeme| is_first || list.is_open();
+    let wanted = lists.iter_mut().filter(takes_part).map(|list| list.wanted(rate)).sum();
+    let mut asked = HashSet::new();
+    for list in lists.iter_mut().filter(|list| list.is_open()) {
+        asked.extend(list.take(list.wanted(rate)));
+    }
+    let mut spare = wanted - asked.len();
+    for list in lists.iter_mut().filter(|list| list.is_open()) {
+        let before = asked.len();
+        asked.extend(list.take(spare));
+        spare -= asked.len() - before;
+    }
+    (wanted, asked.into_iter().collect())
+}
+
 /// The chunks that hold a rare lexeme, visible or not.
 struct RareLexeme {
     /// Of the question's lexemes.
     position: usize,
-    /// In the order of their hashes.
     chunks: Vec<i64>,
-    /// How many of them have been looked at.
+    /// How many visible ones are enough.
+    enough: usize,
+    /// The first so many are in the order of their hashes, and before all others.
+    ordered: usize,
+    /// How many have been looked at, and how many will be when it is known which of them are visible.
     seen: usize,
-    /// How many of these are visible, and the last one that counts.
+    taken: usize,
+    /// How many of those looked at are visible, and the last one that counts.
     visible: usize,
     last: i64,
 }
 
 impl RareLexeme {
-    fn find(request: &Request, position: usize) -> Result<Self> {
-        let lexeme = request.question.lexemes[position].as_str();
-        let checkpoint = &mut interrupt::checkpoint;
-        let terms = request.index()?.terms(&[lexeme], checkpoint)?;
-        let mut chunks = terms.holding_all(usize::MAX, checkpoint)?.unwrap_or_default();
-        chunks.sort_unstable_by_key(|chunk| scrambled(chunk.cast_unsigned()));
-        Ok(Self { position, chunks, seen: 0, visible: 0, last: 0 })
+    fn find(terms: &QuestionTerms<'_>, position: usize, enough: usize) -> Result<Self> {
+        let of_it = position..position + 1;
+        let holding = terms.holding(of_it, usize::MAX, &mut interrupt::checkpoint)?;
+        let chunks = holding.unwrap_or_default();
+        Ok(Self { position, chunks, enough, ordered: 0, seen: 0, taken: 0, visible: 0, last: 0 })
     }
 
     fn is_open(&self) -> bool {
-        self.visible < ENOUGH_HOLDING && self.seen < self.chunks.len()
+        self.visible < self.enough && self.seen < self.chunks.len()
     }
 
-    /// How many are still to be looked at, where this share of chunks is visible.
+    /// How many are still to be looked at, where this share of chunks is visible and there are so many.
+    fn missing(&self, rate: f64) -> f64 {
+        self.enough.saturating_sub(self.visible) as f64 / rate
+    }
+
+    /// How many are still to be looked at.
     fn expected(&self, rate: f64) -> f64 {
-        let missing = ENOUGH_HOLDING.saturating_sub(self.visible) as f64;
-        (missing / rate).min((self.chunks.len() - self.seen) as f64)
+        self.missing(rate).min((self.chunks.len() - self.seen) as f64)
     }
 
-    /// The chunks that are looked at next.
-    fn next(&self, rate: f64) -> &[i64] {
-        if !self.is_open() {
-            return &[];
+    /// How many are looked at next, if there are so many.
+    fn wanted(&self, rate: f64) -> usize {
+        ((self.missing(rate) * 1.25).ceil() as usize).clamp(self.enough, MAX_CHECKED)
+    }
+
+    /// The next chunks, up to so many.
+    fn take(&mut self, count: usize) -> &[i64] {
+        let hash = |chunk: &i64| scrambled(chunk.cast_unsigned());
+        let start = self.taken;
+        self.taken = self.chunks.len().min(start + count);
+        if self.taken > self.ordered {
+            let rest = &mut self.chunks[self.ordered..];
+            let next = self.taken - self.ordered;
+            if next < rest.len() {
+                rest.select_nth_unstable_by_key(next - 1, hash);
+            }
+            rest[..next].sort_unstable_by_key(hash);
+            self.ordered = self.taken;
         }
-        let count = (self.expected(rate) * 1.25).ceil() as usize;
-        let end = self.seen + count.clamp(ENOUGH_HOLDING, MAX_CHECKED);
-        &self.chunks[self.seen..end.min(self.chunks.len())]
+        &self.chunks[start..self.taken]
     }
 
-    /// Counts those of the next chunks that have passed.
-    fn look_at(&mut self, rate: f64, passed: &HashSet<i64>) {
-        let next = self.next(rate).to_vec();
-        self.seen += next.len();
-        for chunk in next {
-            if self.visible < ENOUGH_HOLDING && passed.contains(&chunk) {
+    /// Counts those of the chunks taken that have passed.
+    fn look_at(&mut self, passed: &HashSet<i64>) {
+        for &chunk in &self.chunks[self.seen..self.taken] {
+            if self.visible < self.enough && passed.contains(&chunk) {
                 self.visible += 1;
                 self.last = chunk;
             }
         }
+        self.seen = self.taken;
     }
 
     /// About how many visible chunks hold the lexeme; all are counted if there are few.
     fn frequency(&self) -> f64 {
-        if self.visible < ENOUGH_HOLDING {
+        if self.visible < self.enough {
             return self.visible as f64;
         }
         let place = scrambled(self.last.cast_unsigned()) as f64 / u64::MAX as f64;
-        (ENOUGH_HOLDING - 1) as f64 / place.max(f64::MIN_POSITIVE)
+        (self.enough - 1) as f64 / place.max(f64::MIN_POSITIVE)
     }
 }

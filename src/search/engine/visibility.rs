@@ -19,19 +19,25 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Most chunks of one statement.
 const MAX_STATEMENT_CHUNKS: usize = 4_096;
-/// Under row security a statement gets one of a few numbers of chunks: this one, [`PADDING_STEP`] times as many, and [`MAX_STATEMENT_CHUNKS`].
+/// Under row security a statement that gets fewer chunks than were asked for gets one of a few numbers of them: this one, [`PADDING_STEP`]
+/// times as many, and [`MAX_STATEMENT_CHUNKS`].
 const MIN_PADDED_CHUNKS: usize = 64;
 /// See [`MIN_PADDED_CHUNKS`].
 const PADDING_STEP: usize = 8;
 /// Listings whose expected number of chunks a backend keeps.
 const MAX_KEPT_EXPECTATIONS: usize = 64;
 
-/// Those of the chunks that are visible, pass the filter and match, in their order.
+/// Those of the chunks that are visible, pass the filter and match, in their order. `asked`: how many chunks were looked for, as far as
+/// that follows from what the caller may see.
 ///
 /// How many rows a statement reads shows in `pg_stat_xact_all_tables` and in `EXPLAIN (BUFFERS)` of the call. Under row
-/// security the number of chunks is therefore one of a few, whatever the candidates are, also where there are none: random ones
-/// fill it up.
-pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -> Vec<i64> {
+/// security the number of chunks is therefore the one asked for or one of a few, also where there are none: random ones fill it up.
+pub fn visible_of(
+    request: &Request,
+    must_match: Option<&str>,
+    chunks: &[i64],
+    asked: Option<usize>,
+) -> Vec<i64> {
     let tables = &request.resolved.tables;
     let visible = request.visible_sql();
     let matches = must_match.map(|_| "pg_catalog.ts_match_vq(c.lexemes, $3)");
@@ -43,12 +49,9 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
         .chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
     for piece in pieces {
         let mut listed: BTreeSet<i64> = piece.iter().copied().collect();
-        if request.has_policies {
-            let sizes =
-                std::iter::successors(Some(MIN_PADDED_CHUNKS), |size| Some(size * PADDING_STEP));
-            let size =
-                sizes.into_iter().find(|size| *size >= piece.len()).unwrap_or(MAX_STATEMENT_CHUNKS);
-            for chunk in random_chunks(request, size) {
+        let size = padded(listed.len()).min(asked.unwrap_or(usize::MAX));
+        if request.has_policies && listed.len() < size {
+            for chunk in random_chunks(request, size - listed.len()) {
                 if listed.len() < size {
                     listed.insert(chunk);
                 }
@@ -64,13 +67,20 @@ pub fn visible_of(request: &Request, must_match: Option<&str>, chunks: &[i64]) -
     chunks.iter().copied().filter(|chunk| found.contains(chunk)).collect()
 }
 
-/// Random chunks, visible or not: so many and some more, as some are the same, and at some TIDs is none.
+/// The number of chunks that so many are filled up to.
+fn padded(count: usize) -> usize {
+    let sizes = std::iter::successors(Some(MIN_PADDED_CHUNKS), |size| Some(size * PADDING_STEP));
+    let size = sizes.take_while(|size| *size < MAX_STATEMENT_CHUNKS).find(|size| *size >= count);
+    size.unwrap_or(MAX_STATEMENT_CHUNKS)
+}
+
+/// Random chunks, visible or not: so many and some more, as some are the same or known already, and at some TIDs is none.
 fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
     let resolved = &request.resolved;
     let sql =
         fill(statement!("search/random_chunks"), &[("chunks", resolved.tables.chunks.as_str())]);
     let extent = relation_size::extent(resolved.generation.chunks);
-    let tids = scattered(extent, 2 * count, RandomState::new().hash_one(count)).map(tid);
+    let tids = scattered(extent, 2 * count + 16, RandomState::new().hash_one(count)).map(tid);
     let tids: Vec<ItemPointerData> = tids.collect();
     as_source_owner(resolved.collection.owner, || {
         let _settings = without_client_messages();
@@ -78,12 +88,13 @@ fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
     })
 }
 
-/// The lexemes of visible chunks of a sample of about `count`, which is the same for the same `seed`.
-pub fn sample(request: &Request, count: usize, seed: u64) -> Vec<StoredTsVector> {
+/// The lexemes of visible chunks of a sample of about `count`. It is the same for every question: how many rows it reads tells nothing of words,
+/// and the number of chunks, by which all weights are too high or too low, does not differ from question to question.
+pub fn sample(request: &Request, count: usize) -> Vec<StoredTsVector> {
     let resolved = &request.resolved;
     let names = [("chunks", resolved.tables.chunks.as_str()), ("visible", &request.visible_sql())];
     let extent = relation_size::extent(resolved.generation.chunks);
-    let tids: Vec<ItemPointerData> = places(extent, count, seed).into_iter().map(tid).collect();
+    let tids: Vec<ItemPointerData> = places(extent, count, 0).into_iter().map(tid).collect();
     let arguments = request.arguments(|own| own[3] = tids.into());
     let _settings = search_settings(request.options.depth, &resolved.generation);
     plan::read_as_caller(&fill(statement!("search/sample"), &names), &arguments, |row| {

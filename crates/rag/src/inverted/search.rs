@@ -4,6 +4,7 @@ use super::list::{self, Blocks, Head, Part};
 use super::{Checkpoint, EVERY, Lists, Posting, damaged, group};
 use crate::Result;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// One segment.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ pub(super) struct List<'a, L> {
     pub parts: Vec<Part>,
     group: Cow<'a, [u8]>,
     /// Where the parts' bytes lie in the group, if they do.
-    embedded: Option<std::ops::Range<usize>>,
+    embedded: Option<Range<usize>>,
 }
 
 impl<'a, L: Lists> List<'a, L> {
@@ -172,10 +173,21 @@ impl<'a, L: Lists> Terms<'a, L> {
 
     /// Ids, ascending, of chunks that hold every term; `None` where there are more than `most`.
     pub fn holding_all(&self, most: usize, checkpoint: Checkpoint<'_>) -> Result<Option<Vec<i64>>> {
+        self.holding(0..self.count, most, checkpoint)
+    }
+
+    /// The same of some of the terms, by their numbers.
+    pub fn holding(
+        &self,
+        terms: Range<usize>,
+        most: usize,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<Option<Vec<i64>>> {
         let mut found = Vec::new();
         let mut deleted = Deleted::new(&self.deletions);
         for looked in &self.live {
-            let lists: Option<Vec<_>> = looked.lists.iter().map(Option::as_ref).collect();
+            let lists = looked.lists[terms.clone()].iter().map(Option::as_ref);
+            let lists: Option<Vec<_>> = lists.collect();
             let Some(mut lists) = lists.filter(|lists| !lists.is_empty()) else { continue };
             // Each chunk of the shortest list is looked up in the others.
             lists.sort_by_key(|list| list.count);

@@ -1,4 +1,4 @@
-//! Rows of a table without an index to find them: all rows of some pages, evenly spread.
+//! Rows of a table without an index to find them: by random TIDs, evenly spread.
 use std::num::NonZeroU32;
 
 /// Most rows that a page of PostgreSQL's usual size holds.
@@ -16,19 +16,24 @@ pub struct Extent {
     pub pages: NonZeroU32,
 }
 
-/// TIDs of about `wanted` rows: all of some pages. Some may be empty. Another `seed` means other pages, the same one the
-/// same pages.
+/// TIDs of about `wanted` rows, at some of which is none: one in each of as many stretches of the table, all as long. Rows that
+/// were written together lie together, so that all rows of some pages would tell less. Another `seed` means others, the same one
+/// the same.
 pub fn places(extent: Extent, wanted: usize, seed: u64) -> Vec<Tid> {
     let pages = f64::from(extent.pages.get());
     let rows_a_page = (extent.rows / pages).clamp(1.0, MOST_A_PAGE);
     // Pages differ in how much they hold, and deleted rows leave TIDs empty.
-    let last = (2.0 * rows_a_page + 4.0).ceil().min(MOST_A_PAGE) as u16;
-    let looked_at = (wanted as f64 / rows_a_page).ceil().clamp(1.0, pages);
-    let stride = pages / looked_at;
-    let start = stride * (seed % 1_024) as f64 / 1_024.0;
-    let page = |n: u32| ((start + stride * f64::from(n)) as u32).min(extent.pages.get() - 1);
-    let pages = (0..looked_at as u32).map(page);
-    pages.flat_map(|page| (1..=last).map(move |offset| (page, offset))).collect()
+    let a_page = (2.0 * rows_a_page + 4.0).ceil().min(MOST_A_PAGE);
+    let all = pages * a_page;
+    let count = (wanted as f64 * a_page / rows_a_page).ceil().min(all);
+    let stretch = all / count;
+    let within = |n: u64| scrambled(seed.wrapping_add(n)) as f64 / 2.0_f64.powi(64);
+    (0..count as u64)
+        .map(|n| {
+            let at = ((n as f64 + within(n).min(0.999)) * stretch).floor().min(all - 1.0);
+            ((at / a_page).floor() as u32, 1 + (at % a_page) as u16)
+        })
+        .collect()
 }
 
 /// `wanted` random TIDs where rows are likely. Another `seed` means others.
@@ -87,9 +92,25 @@ mod tests {
             prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "each once");
             prop_assert!(!places.is_empty() && places.len() <= 7 * wanted + 600);
             let (first, last) = (places[0].0, places[places.len() - 1].0);
-            let read: BTreeSet<u32> = places.iter().map(|(page, _)| *page).collect();
-            let gap = f64::from(pages) / read.len() as f64;
+            let gap = f64::from(pages) / places.len() as f64;
             prop_assert!(f64::from(first) <= gap && f64::from(pages - last) <= gap + 1.0);
         }
+    }
+
+    #[test]
+    fn each_row_is_as_likely_as_another() {
+        let (mut looked_at, pages) = (vec![0_u32; 50 * 10], 50);
+        for seed in 0..4_000 {
+            for (page, place) in places(extent(500.0, pages), 20, seed) {
+                // What lies behind the tenth is none of the rows.
+                if place <= 10 {
+                    looked_at[page as usize * 10 + usize::from(place) - 1] += 1;
+                }
+            }
+        }
+        let most = looked_at.iter().max().copied().unwrap_or_default();
+        let least = looked_at.iter().min().copied().unwrap_or_default();
+        // 160 each, give or take four standard deviations.
+        assert!(least > 110 && most < 215, "{least} to {most}");
     }
 }
