@@ -2,9 +2,10 @@
 
     python3 languages.py ROOT OUT
 
-ROOT is where the packages are unpacked. Writes OUT/LANGUAGE.passages.jsonl and OUT/LANGUAGE.questions.jsonl. A page of help (GNOME's,
+ROOT is where the packages are unpacked. Writes OUT/LANGUAGE.passages.jsonl, .questions.jsonl and .unrelated.jsonl. A page of help (GNOME's,
 LibreOffice's) is a passage without its title and its first sentence or description, which are the questions; of LibreOffice's functions the
 names and descriptions of the arguments are the passage, and what the function does is the question. So no question stands in its passage.
+Unrelated questions are messages of a mail program.
 """
 import gettext
 import json
@@ -17,9 +18,11 @@ from pathlib import Path
 
 MALLARD = "{http://projectmallard.org/1.0/}"
 HELP = {"en": "C", "ru": "ru", "es": "es", "ko": "ko"}
+BOOKS = ("gnome-help", "system-admin-guide")
 GUIDES = {"hi": "hi", "zh": "zh-CN"}
 FUNCTIONS = {"ar": "ar", "th": "th"}
 SCRIPTS = {"ru": "CYRILLIC", "hi": "DEVANAGARI", "zh": "CJK", "ko": "HANGUL", "ar": "ARABIC", "th": "THAI"}
+MAIL = {"ru": "ru", "es": "es", "ko": "ko", "hi": "hi", "zh": "zh_CN", "ar": "ar", "th": "th"}
 SKIPPED = {"info", "title", "media", "comment", "links"}
 
 
@@ -53,7 +56,7 @@ def page(path):
 
 def pages(root, language):
     base = root / "usr/share/help"
-    for path in sorted((base / HELP[language]).glob("*/*.page")):
+    for path in sorted(path for book in BOOKS for path in (base / HELP[language] / book).glob("*.page")):
         title, described, text = page(path)
         original = base / "C" / path.relative_to(base / HELP[language])
         if language != "en" and original.exists() and page(original)[2] == text:
@@ -110,6 +113,17 @@ def functions(root, language):
         yield context, text, [described[1]]
 
 
+def unrelated(root, language, most=150):
+    """Messages without placeholders, from all over the catalog; the English ones are the keys."""
+    path = root / f"usr/share/locale/{MAIL.get(language, 'es')}/LC_MESSAGES/evolution.mo"
+    with path.open("rb") as file:
+        catalog = gettext.GNUTranslations(file)._catalog
+    pairs = [(key, message) for key, message in catalog.items() if isinstance(key, str) and isinstance(message, str)]
+    texts = {(key.rpartition("\x04")[2] if language == "en" else message) for key, message in pairs}
+    texts = sorted(text.replace("_", "") for text in texts if 30 <= len(text) <= 200 and not re.search(r"[%{<\\$\n]", text))
+    return texts[::max(1, len(texts) // most)][:most]
+
+
 def main():
     root, out = Path(sys.argv[1]), Path(sys.argv[2])
     sources = {**dict.fromkeys(HELP, pages), **dict.fromkeys(GUIDES, guides), **dict.fromkeys(FUNCTIONS, functions)}
@@ -122,7 +136,8 @@ def main():
             passages.append({"id": name, "text": text})
             asked = [one for one in asked if len(one) >= 8 and one not in text and is_in(language, one)]
             questions += [{"question": one, "passage": name} for one in dict.fromkeys(asked)]
-        for kind, lines in (("passages", passages), ("questions", questions)):
+        strangers = [{"question": one} for one in unrelated(root, language)]
+        for kind, lines in (("passages", passages), ("questions", questions), ("unrelated", strangers)):
             with (out / f"{language}.{kind}.jsonl").open("w") as file:
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

@@ -16,8 +16,8 @@ use crate::sys::datum::text::StoredText;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
-use crate::sys::rows::required;
-use crate::sys::spi::{column, execute, fill, query};
+use crate::sys::rows::{required, row};
+use crate::sys::spi::{execute, fill, query};
 use crate::sys::text_search::Config;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
@@ -27,10 +27,9 @@ use rag::Result;
 use rag::model::{Detail, Embedder as _, Embedding, Purpose};
 use rag::search::Syntax;
 use rag::search::calibration::{
-    Calibration, Candidate, MIN_CHUNKS, Trial, cloze, is_due, medley, questions,
+    Calibration, Candidate, MIN_CHUNKS, Trial, cloze, medley, questions,
 };
 use rag::search::script::Writing;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Questions that one call of the model and one transaction take.
@@ -40,34 +39,12 @@ const CLAIM: f64 = 600.0;
 /// Candidates of a question.
 const CANDIDATES: usize = 50;
 
-/// Generations that may have grown.
-#[derive(Default)]
-pub struct Calibrations {
-    due: BTreeSet<i32>,
-}
-
-impl Calibrations {
-    /// Notes that chunks may have been added.
-    pub fn add(&mut self, generation: i32) {
-        self.due.insert(generation);
-    }
-
-    /// Calibrates one that is due, unless `is_busy`; false: there is none.
-    pub fn run(
-        &mut self,
-        host: &Host,
-        is_busy: impl Fn(i32) -> bool,
-    ) -> std::result::Result<bool, Failed> {
-        let Some(generation) = self.due.iter().copied().find(|one| !is_busy(*one)) else {
-            return Ok(false);
-        };
-        self.due.remove(&generation);
-        match calibrate(host, generation) {
-            // Searches go on with what was known before.
-            Err(failed) if !failed.is_cancel() => warn_about(host, generation, &failed)?,
-            other => other?,
-        }
-        Ok(true)
+/// Calibrates a generation that has grown; false: another process is at it. After a failure, which is logged, searches go on with what was known
+/// before, and another try follows when the claim has ended.
+pub fn run(host: &Host, generation: i32) -> std::result::Result<bool, Failed> {
+    match calibrate(host, generation) {
+        Err(failed) if !failed.is_cancel() => warn_about(host, generation, &failed).map(|()| true),
+        other => other,
     }
 }
 
@@ -116,8 +93,8 @@ impl Source {
     }
 }
 
-fn calibrate(host: &Host, generation: i32) -> std::result::Result<(), Failed> {
-    let Some(claim) = host.transaction(|| claim(generation))? else { return Ok(()) };
+fn calibrate(host: &Host, generation: i32) -> std::result::Result<bool, Failed> {
+    let Some(claim) = host.transaction(|| Ok(claim(generation)))? else { return Ok(false) };
     host.show(Some("rag_pg: calibrating"));
     let asked = host.transaction(|| sample(generation, claim.chunks))?;
     let model = host.transaction(|| {
@@ -140,33 +117,20 @@ fn calibrate(host: &Host, generation: i32) -> std::result::Result<(), Failed> {
         let stored = JsonB(serde_json::to_value(&calibration).unwrap_or_default());
         let args = [generation.into(), stored.into(), claim.chunks.into()];
         as_extension_owner(|| execute(statement!("maintain/calibrate_store"), &args));
-        Ok(())
+        Ok(true)
     })
 }
 
-/// A generation that this process is to calibrate.
-struct Claim {
-    chunks: i64,
-    is_first: bool,
+row! {
+    /// A generation that this process is to calibrate.
+    struct Claim { chunks: i64, is_first: bool }
 }
 
 /// `None`: it has not grown enough, or another process is at it.
-fn claim(generation: i32) -> Result<Option<Claim>> {
-    let sizes = "SELECT p.chunks, g.calibrated_chunks FROM rag.progress p JOIN rag.generation g USING (generation_id) \
-                 WHERE generation_id = $1";
+fn claim(generation: i32) -> Option<Claim> {
+    let args = [generation.into(), CLAIM.into(), MIN_CHUNKS.into()];
     as_extension_owner(|| {
-        let size = |size: i64| usize::try_from(size).unwrap_or_default();
-        let sizes = query(sizes, &[generation.into()], |row| {
-            (required::<i64>(&row, 1), column::<i64>(&row, 2))
-        });
-        let Some((chunks, before)) = sizes.into_iter().next() else { return Ok(None) };
-        if !is_due(size(chunks), before.map(size)) {
-            return Ok(None);
-        }
-        let args = [generation.into(), CLAIM.into(), (chunks / 2).into()];
-        let claimed =
-            query(statement!("maintain/calibrate_claim"), &args, |row| required::<bool>(&row, 1));
-        Ok(claimed.into_iter().next().map(|is_first| Claim { chunks, is_first }))
+        query(statement!("maintain/calibrate_claim"), &args, |row| Claim::read(&row)).pop()
     })
 }
 
@@ -179,7 +143,7 @@ fn sample(generation: i32, chunks: i64) -> Result<Vec<Asked>> {
         statement!("maintain/calibrate_sample"),
         &[("chunks", &target.chunks), ("keys", &keys)],
     );
-    let count = questions(usize::try_from(chunks).unwrap_or(MIN_CHUNKS));
+    let count = questions(usize::try_from(chunks).unwrap_or_default());
     let read = |row: SpiHeapTupleData<'_>| Source::read(&row, collection.keys.len());
     let sources: Vec<Source> = as_source_owner(collection.owner, || {
         time_limit::query(&sql, &[(count as i64).into()], read).into_iter().flatten().collect()
@@ -220,7 +184,8 @@ fn trial(
     embedding: Embedding,
 ) -> Result<Trial> {
     let resolved = Resolved::of(target.collection.clone(), target.generation.clone())?;
-    let options = Options { candidates: CANDIDATES, ..Options::top(CANDIDATES) };
+    // Candidates do not depend on what was found before.
+    let options = Options { dense_weight: Some(1.0), ..Options::top(CANDIDATES) };
     let question = Question::read(&asked.text, Syntax::Words, config);
     let request = Request::of(resolved, &options, question, Some(embedding))?;
     let (mut found, statistics) = time_limit::within(|| candidates(&request))?;

@@ -261,7 +261,8 @@ impl Run {
         match &self.lexical.statistics {
             Some(known) => {
                 let lexemes = request.question.lexemes.iter().map(String::as_str);
-                request.weights.for_lexemes(lexemes.zip(known.idf()))
+                let idf = known.idf();
+                request.weights.for_lexemes(lexemes.zip(idf.iter().copied()))
             }
             None => request.weights,
         }

@@ -11,7 +11,7 @@ use crate::ingest::queue::changes;
 use crate::ingest::queue::changes::{Coalesced, PendingWork, WorkStep};
 use crate::ingest::queue::{job_count, pause};
 use crate::ingest::{index_ddl, scan};
-use crate::maintain::calibrate::Calibrations;
+use crate::maintain::calibrate;
 use crate::models::call_log;
 use crate::search::query_log;
 use crate::search::query_stats;
@@ -53,7 +53,6 @@ pub struct Drain {
     outage: Option<Failed>,
     conflicts: u32,
     merges: Merges,
-    calibrations: Calibrations,
     /// What transactions that failed were to store.
     unstored: Unstored,
     /// When old log entries were last deleted.
@@ -95,7 +94,6 @@ impl Drain {
             outage: None,
             conflicts: 0,
             merges: Merges::default(),
-            calibrations: Calibrations::default(),
             unstored: Unstored::default(),
             pruned: None,
         }
@@ -195,8 +193,10 @@ impl Drain {
         if changed == Coalesced::Taken || has_more_merges {
             return Ok(TurnEnd::Worked);
         }
-        let is_busy = |id| work.iter().any(|one| one.generation == id && one.step.is_some());
-        if self.calibrations.run(&self.host, is_busy)? {
+        let is_due = |one: &&PendingWork| one.wants_calibration && one.step.is_none();
+        if let Some(due) = work.iter().find(is_due)
+            && calibrate::run(&self.host, due.generation)?
+        {
             return Ok(TurnEnd::Worked);
         }
         if self.prune()? {
@@ -218,7 +218,6 @@ impl Drain {
         let has_more = self.merges.run(&self.host)?;
         for work in work.iter().filter(|work| work.has_jobs()) {
             self.merges.add(work.generation);
-            self.calibrations.add(work.generation);
         }
         Ok(has_more)
     }

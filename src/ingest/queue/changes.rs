@@ -4,6 +4,7 @@ use crate::sys::rows::row;
 use crate::sys::spi::{execute, query, required};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
+use rag::search::calibration::MIN_CHUNKS;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,8 @@ pub struct PendingWork {
     pub ready_at: Option<i64>,
     /// Another backend has claimed one of its jobs.
     pub is_claimed: bool,
+    /// It has grown since it was calibrated, and nobody is at it.
+    pub wants_calibration: bool,
 }
 
 impl PendingWork {
@@ -136,12 +139,13 @@ row! {
         is_claimed: bool,
         can_switch: bool,
         is_building: bool,
+        wants_calibration: bool,
     }
 }
 
 /// Generations of `collections` (`None`: all) that are not paused.
 pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
-    let args = [collections.map(<[i32]>::to_vec).into()];
+    let args = [collections.map(<[i32]>::to_vec).into(), MIN_CHUNKS.into()];
     let rows = as_extension_owner(|| {
         query(statement!("ingest/pending_work"), &args, |row| PendingWorkRow::read(&row))
     });
@@ -159,6 +163,7 @@ pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
         is_building: row.is_building,
         ready_at: row.ready_at.map(pg_sys::TimestampTz::from),
         is_claimed: row.is_claimed,
+        wants_calibration: row.wants_calibration,
     };
     rows.into_iter().map(work).collect()
 }

@@ -13,8 +13,8 @@ use crate::rerank::{MAX_SIM_WEIGHT, fuse};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Chunks of a collection from which on it is calibrated.
-pub const MIN_CHUNKS: usize = 100;
+/// Chunks of a collection from which on it is calibrated, and again whenever it has twice as many.
+pub const MIN_CHUNKS: i64 = 100;
 /// Most sentences that are asked.
 const MAX_QUESTIONS: usize = 256;
 /// Least, where there are so many.
@@ -25,7 +25,7 @@ const CHUNKS_PER_QUESTION: usize = 50;
 const MIN_OF_SCRIPT: usize = 24;
 /// Weights of cosine and MaxSim beside their defaults, from the default on.
 const MODEL_WEIGHTS: [f64; 5] = [1.0, 0.5, 0.25, 0.1, 0.05];
-/// Weight below which the model's signals do not judge relevance.
+/// Weight below which a model's signals do not judge relevance.
 const MIN_JUDGING: f64 = 1.0;
 /// Weight from which on the model is said to be deaf to a script.
 const DEAF: f64 = 0.25;
@@ -33,11 +33,6 @@ const DEAF: f64 = 0.25;
 /// How many sentences to ask of a collection.
 pub fn questions(chunks: usize) -> usize {
     (chunks / CHUNKS_PER_QUESTION).clamp(MIN_QUESTIONS, MAX_QUESTIONS)
-}
-
-/// Whether a collection of so many chunks is to be calibrated, last calibrated with so many.
-pub fn is_due(chunks: usize, calibrated: Option<usize>) -> bool {
-    chunks >= MIN_CHUNKS && calibrated.is_none_or(|before| chunks >= 2 * before)
 }
 
 /// What a candidate of a question is ranked and judged by.
@@ -309,11 +304,5 @@ mod tests {
         let stored = serde_json::to_string(&calibration).unwrap();
         assert_eq!(serde_json::from_str::<Calibration>(&stored).unwrap(), calibration);
         assert!(stored.contains("thai"));
-    }
-
-    #[test]
-    fn a_collection_is_due_when_it_has_doubled() {
-        assert!(!is_due(99, None) && is_due(100, None));
-        assert!(!is_due(199, Some(100)) && is_due(200, Some(100)));
     }
 }

@@ -60,8 +60,8 @@ impl Default for Relevance {
     fn default() -> Self {
         Self {
             words: Scale { middle: 0.65, deviation: 0.3, weight: 1.0 },
-            max_sim: Scale { middle: 0.43, deviation: 0.07, weight: 1.5 },
-            cosine: Scale { middle: 0.42, deviation: 0.12, weight: 1.0 },
+            max_sim: Scale { middle: 0.43, deviation: 0.07, weight: 2.5 },
+            cosine: Scale { middle: 0.42, deviation: 0.12, weight: 1.5 },
         }
     }
 }

@@ -38,18 +38,19 @@ impl SignalWeights {
     }
 
     /// For ranking the candidates of a question whose lexemes have these weights: the share of codes counts for words alone.
-    pub fn for_lexemes<'a>(self, lexemes: impl Iterator<Item = (&'a str, f64)>) -> Self {
-        let (mut codes, mut all) = (0.0, 0.0);
-        for (lexeme, weight) in lexemes {
-            all += weight;
-            if is_code(lexeme) {
-                codes += weight;
-            }
-        }
-        if self.lexical <= 0.0 || codes <= 0.0 {
+    pub fn for_lexemes<'a>(self, lexemes: impl Iterator<Item = (&'a str, f64)> + Clone) -> Self {
+        let codes: Vec<&str> =
+            lexemes.clone().map(|(lexeme, _)| lexeme).filter(|lexeme| is_code(lexeme)).collect();
+        if self.lexical <= 0.0 || codes.is_empty() {
             return self;
         }
-        let left = 1.0 - (1.0 - OF_CODES) * codes / all;
+        // Parts of a code are lexemes too.
+        let is_part = |lexeme: &str| codes.iter().any(|code| code.contains(lexeme));
+        let all: f64 = lexemes.clone().map(|(_, weight)| weight).sum();
+        let of_codes: f64 =
+            lexemes.filter(|(lexeme, _)| is_part(lexeme)).map(|(_, weight)| weight).sum();
+        let share = if all > 0.0 { of_codes / all } else { 0.0 };
+        let left = 1.0 - (1.0 - OF_CODES) * share;
         let scaled = |weight: f64, is_given: bool| if is_given { weight } else { weight * left };
         Self {
             dense: scaled(self.dense, self.is_dense_given),
@@ -84,6 +85,8 @@ mod tests {
     fn a_code_is_found_by_its_word() {
         let alone = default().for_lexemes([("abc123", 3.0)].into_iter());
         assert_eq!((alone.dense, alone.lexical, alone.max_sim), (0.25, 1.0, 0.5));
+        let with_parts = [("123", 2.0), ("abc", 2.0), ("abc123", 3.0)];
+        assert_eq!(default().for_lexemes(with_parts.into_iter()), alone);
         let beside = default().for_lexemes([("part", 1.0), ("abc123", 1.0)].into_iter());
         assert!(alone.dense < beside.dense && beside.dense < 1.0);
     }
