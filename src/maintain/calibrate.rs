@@ -6,7 +6,7 @@ use crate::catalog::model::embedder;
 use crate::catalog::target::{Target, warn_about};
 use crate::models::embedder::Embedder;
 use crate::search::candidate::{ChunkCandidate, key_of, rank};
-use crate::search::engine::candidates;
+use crate::search::engine::{candidates, milliseconds};
 use crate::search::engine::request::Request;
 use crate::search::engine::term_statistics::TermStatistics;
 use crate::search::options::Options;
@@ -31,6 +31,7 @@ use rag::search::calibration::{
 };
 use rag::search::script::Writing;
 use std::ops::Range;
+use std::time::Instant;
 
 /// Questions that one call of the model and one transaction take.
 const BATCH: usize = 16;
@@ -96,6 +97,7 @@ impl Source {
 fn calibrate(host: &Host, generation: i32) -> std::result::Result<bool, Failed> {
     let Some(claim) = host.transaction(|| Ok(claim(generation)))? else { return Ok(false) };
     host.show(Some("rag_pg: calibrating"));
+    let started = Instant::now();
     let asked = host.transaction(|| sample(generation, claim.chunks))?;
     let model = host.transaction(|| {
         let Target { collection, generation, .. } = Target::reload(generation)?;
@@ -117,6 +119,12 @@ fn calibrate(host: &Host, generation: i32) -> std::result::Result<bool, Failed> 
         let stored = JsonB(serde_json::to_value(&calibration).unwrap_or_default());
         let args = [generation.into(), stored.into(), claim.chunks.into()];
         as_extension_owner(|| execute(statement!("maintain/calibrate_store"), &args));
+        pgrx::debug1!(
+            "rag_pg: calibrated collection \"{}\" with {} questions in {:.0} ms",
+            target.collection.name,
+            trials.len(),
+            milliseconds(started.elapsed())
+        );
         Ok(true)
     })
 }

@@ -27,7 +27,7 @@ SELECT DISTINCT search -> 'weights' AS weights FROM rag_explain('topic', 'ab12cd
 CREATE TABLE place (id int PRIMARY KEY, body text);
 INSERT INTO place
 SELECT i, format('Город %1$s стоит на берегу реки %2$s. В городе %1$s много старых домов. Река %2$s течёт с гор на север. Дорога из города %1$s идёт вдоль реки %2$s.',
-                 initcap(a || b || 'ск'), initcap(b || a || 'ва'))
+                 a || b || 'ск', b || a || 'ва')
   FROM (SELECT i, (ARRAY['бар', 'вол', 'гор', 'дуб', 'зим', 'кам', 'лес', 'мор', 'нив', 'пол', 'руд', 'сос'])[1 + i % 12] AS a,
                (ARRAY['ан', 'ет', 'ил', 'ож', 'ур', 'ын', 'юк', 'яш', 'ел', 'ис'])[1 + i / 12] AS b
           FROM generate_series(0, 119) i) AS n;
@@ -41,17 +41,12 @@ SELECT calibrated_chunks, calibrating_until FROM rag.generation g JOIN rag.colle
 SELECT query, (search #>> '{weights,dense}')::float8 < 1 AS dense, (search #>> '{weights,rerank}')::float8 < 2 AS rerank, search #> '{weights,lexical}' AS lexical
   FROM unnest(ARRAY['Где стоит город Волетск?', 'Where is the town?']) query, LATERAL (SELECT search FROM rag_explain('place', query) LIMIT 1) AS e;
 SELECT search -> 'weights' AS weights FROM rag_explain('place', 'Где стоит город Волетск?', dense_weight => 1, rerank_weight => 3) LIMIT 1;
-SELECT content LIKE 'Город Волетск %' AS is_found, relevance > 0.5 AS is_relevant FROM rag_search('place', 'Где стоит город Волетск?', 1);
+SELECT content LIKE 'Город волетск %' AS is_found, relevance > 0.5 AS is_relevant FROM rag_search('place', 'Где стоит город Волетск?', 1);
 SELECT count(*) FROM rag_search('place', 'Почему кошка боится собаку?', min_relevance => 0.5);
 SELECT status FROM rag_answer('place', 'Почему кошка боится собаку?');
 SELECT status FROM rag_answer('place', 'Где стоит город Волетск на реке Етволва?');
 SET rag_pg.answer_threshold = -1;
 SELECT status FROM rag_answer('place', 'Почему кошка боится собаку?');
 RESET rag_pg.answer_threshold;
--- The model is told to be deaf once.
-INSERT INTO place SELECT id + 1000, body FROM place;
-SET client_min_messages = warning;
-CALL rag_work('place');
-SELECT calibrated_chunks FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = 'place';
 SELECT rag_drop_collection(name) FROM rag.collection WHERE name IN ('topic', 'place') ORDER BY name;
 DROP TABLE topic, place;

@@ -19,8 +19,8 @@ pub const MIN_CHUNKS: i64 = 100;
 const MAX_QUESTIONS: usize = 256;
 /// Least, where there are so many.
 const MIN_QUESTIONS: usize = 64;
-/// Chunks to a sentence that is asked: its embedding and its searches are to cost a hundredth of theirs.
-const CHUNKS_PER_QUESTION: usize = 50;
+/// Chunks to a sentence that is asked: both, with a medley, are to cost less than a hundredth of ingesting those.
+const CHUNKS_PER_QUESTION: usize = 100;
 /// Sentences of one script from which on it has a calibration of its own.
 const MIN_OF_SCRIPT: usize = 24;
 /// Weights of cosine and MaxSim beside their defaults, from the default on.
