@@ -5,10 +5,10 @@
 use crate::catalog::model::embedder;
 use crate::catalog::target::{Target, warn_about};
 use crate::models::embedder::Embedder;
-use crate::search::candidate::{ChunkCandidate, key_of, rank};
-use crate::search::engine::{candidates, milliseconds};
+use crate::search::candidate::{ChunkCandidate, key_of};
 use crate::search::engine::request::Request;
 use crate::search::engine::term_statistics::TermStatistics;
+use crate::search::engine::{candidates, milliseconds};
 use crate::search::options::Options;
 use crate::search::question::Question;
 use crate::search::resolve::Resolved;
@@ -200,7 +200,7 @@ fn trial(
     if let Some(source) = &asked.source {
         leave_out(&mut found, source, &request, statistics.as_ref(), config, model)?;
     }
-    rank(&mut found, &request, &request.weights)?;
+    request.rank(&mut found, &request.weights)?;
     let is_own = |one: &ChunkCandidate| {
         asked.source.as_ref().is_some_and(|source| source.chunk_id == one.chunk_id)
     };

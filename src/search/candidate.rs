@@ -1,7 +1,6 @@
 //! A candidate chunk: what the statement reads of it, and its score.
 use crate::catalog::collection::Generation;
 use crate::search::comparable::values::Output;
-use crate::search::engine::request::Request;
 use crate::sys::datum::text::StoredText;
 use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::interrupt;
@@ -13,7 +12,7 @@ use rag::rerank::{MaxSim, TokenBits, fuse, order};
 use rag::search::Weights;
 use rag::search::diverse::Choice;
 use rag::search::fusion::Fused;
-use rag::search::relevance::{Signals, word_match};
+use rag::search::relevance::{Relevance, Signals, word_match};
 use rag::search::weights::SignalWeights;
 use std::ops::Deref;
 
@@ -147,10 +146,12 @@ pub fn key_of(row: &SpiHeapTupleData<'_>, first: usize, keys: usize) -> Vec<Stri
 /// the two scores' 0.881.
 pub fn rank(
     candidates: &mut Vec<ChunkCandidate>,
-    request: &Request,
+    generation: &Generation,
+    question: Option<&Embedding>,
     weights: &SignalWeights,
+    relevance: &Relevance,
 ) -> Result<()> {
-    set_max_sim(candidates, &request.resolved.generation, request.embedding.as_ref())?;
+    set_max_sim(candidates, generation, question)?;
     let values = |signal: usize| -> Vec<f64> {
         candidates.iter().map(|candidate| candidate.ranking()[signal]).collect()
     };
@@ -161,7 +162,7 @@ pub fn rank(
     ]);
     for (candidate, score) in candidates.iter_mut().zip(&scores) {
         candidate.score = *score;
-        candidate.relevance = request.relevance.of(&candidate.signals());
+        candidate.relevance = relevance.of(&candidate.signals());
     }
     let order = order(&scores, |position| candidates[position].chunk_id);
     let mut slots: Vec<Option<ChunkCandidate>> = candidates.drain(..).map(Some).collect();

@@ -19,7 +19,7 @@ pub mod visibility;
 use crate::catalog::collection::{Collection, Generation};
 use crate::catalog::inverted::damaged;
 use crate::search::access_path::AccessPath;
-use crate::search::candidate::{ChunkCandidate, Fate, rank};
+use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::explain::{DEGRADED, INCOMPLETE};
 use crate::search::engine::lexical::LexicalLeg;
 use crate::search::engine::request::Request;
@@ -155,7 +155,7 @@ fn ranked(request: &Request) -> Result<Ranked> {
         timings.candidates += started.elapsed();
         let started = Instant::now();
         let mut candidates = std::mem::take(&mut run.candidates);
-        rank(&mut candidates, request, &run.weights(request))?;
+        request.rank(&mut candidates, &run.weights(request))?;
         timings.rank += started.elapsed();
         let kept = decide(options, &mut candidates);
         let may_be_more = candidates.len() >= wanted && wanted < MAX_CANDIDATES;

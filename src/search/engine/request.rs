@@ -2,6 +2,7 @@
 use crate::catalog::collection::Generation;
 use crate::catalog::inverted::{self, SegmentLists};
 use crate::catalog::lexical::Access;
+use crate::search::candidate::{ChunkCandidate, rank};
 use crate::search::engine::term_statistics::TermStatistics;
 use crate::search::filter::{Filter, OWN_PARAMETERS};
 use crate::search::loading::Loading;
@@ -107,6 +108,16 @@ impl Request {
     /// What is known of questions in its script.
     pub fn known(&self) -> Option<&OfScript> {
         known(&self.resolved.generation, &self.question)
+    }
+
+    /// Orders its candidates by these weights, and sets their relevance.
+    pub fn rank(
+        &self,
+        candidates: &mut Vec<ChunkCandidate>,
+        weights: &SignalWeights,
+    ) -> Result<()> {
+        let generation = &self.resolved.generation;
+        rank(candidates, generation, self.embedding.as_ref(), weights, &self.relevance)
     }
 
     /// Whether filter or policies may reject chunks.
