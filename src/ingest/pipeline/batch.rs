@@ -344,8 +344,8 @@ impl ClaimBatch<'_, '_> {
         let mut is_unchanged = tokens.iter().map(|token| unchanged.contains(token));
         reads.retain(|_| is_unchanged.next().unwrap_or_default());
         let held = held.into_iter().filter(|job| unchanged.contains(&job.token)).collect();
-        let changed = tokens.iter().copied().filter(|token| !unchanged.contains(token)).collect();
-        self.live.lease.put_off(host, changed)?;
+        let stale = tokens.iter().copied().filter(|token| !unchanged.contains(token)).collect();
+        self.live.lease.put_off(host, stale)?;
         let changes = self.changes(held, reads, &hashes)?;
         host.reached("chunked");
         for group in groups(changes, self.most_chunks()) {
