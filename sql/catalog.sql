@@ -46,6 +46,7 @@ CREATE TABLE rag.generation (
     model          text NOT NULL,
     fingerprint    text NOT NULL,
     storage_format int NOT NULL,
+    analysis       int NOT NULL,
     dimensions     int NOT NULL,
     max_tokens     int NOT NULL,
     overlap_tokens int NOT NULL,
@@ -86,6 +87,7 @@ CREATE UNIQUE INDEX ON rag.generation (collection_id, state) WHERE state <> 'ret
 COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunking settings and model fingerprint, with its own tables';
 COMMENT ON COLUMN rag.generation.state IS 'building: filled beside the active one; active: what searches run on; standby: was active, and still follows the source; retired: follows no more';
 COMMENT ON COLUMN rag.generation.storage_format IS 'version of the formats in which chunks, hashes, vectors and token bits are stored; the library reads one';
+COMMENT ON COLUMN rag.generation.analysis IS 'version of the analysis by which texts became words when it was created';
 COMMENT ON COLUMN rag.generation.max_tokens IS 'most tokens of a chunk, special tokens excluded';
 COMMENT ON COLUMN rag.generation.index_method IS 'vector index asked for; vectors of more than 4,000 dimensions have none';
 COMMENT ON COLUMN rag.generation.lexical IS 'whose index finds chunks by their words: ours, or that of another extension';

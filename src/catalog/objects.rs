@@ -17,6 +17,7 @@ use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{quote_identifier, quote_literal};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+use rag::search::analysis;
 use rag::{Error, Result};
 
 /// Longest identifier PostgreSQL keeps, in bytes.
@@ -265,6 +266,7 @@ pub fn create_generation(
         STORAGE_FORMAT.into(),
         table(&names.segments).into(),
         table(&names.postings).into(),
+        analysis::VERSION.into(),
     ];
     vector_index::announce(&build.index_method, build.dimensions);
     warn_of_publications(collection);

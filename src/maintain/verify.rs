@@ -16,6 +16,7 @@ use crate::sys::rights;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::workers::wake;
+use rag::search::analysis::VERSION;
 use rag::{Error, Result};
 
 /// One kind of problem.
@@ -57,6 +58,7 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
         add(&mut compared, vec![counters::verify(target, repairs)]);
     }
     findings.extend(compared);
+    findings.push(analysis(collection));
     findings.push(identity(collection, repairs));
     if repairs {
         // Rows may have changed unnoticed until the triggers were there, after the comparison here.
@@ -95,6 +97,18 @@ fn add(sums: &mut Vec<Finding>, found: Vec<Finding>) {
             None => sums.push(finding),
         }
     }
+}
+
+/// Generations whose texts became words by another analysis than that of questions: some words are not found.
+fn analysis(collection: &Collection) -> Finding {
+    let sql = "SELECT 1 FROM rag.generation g \
+               WHERE g.collection_id = $1 AND g.state <> 'retired' AND g.analysis <> $2";
+    let args = [collection.id.into(), VERSION.into()];
+    Finding::new(
+        "words of another version",
+        crate::sys::spi::read(sql, &args, |_| ()).len() as i64,
+        None,
+    )
 }
 
 /// A collection that was restored or cloned from another database: stores the identity of this one, which resumes it.

@@ -6,6 +6,7 @@ use rag::model::manifest::{Manifest, hex};
 use rag::model::storable::storable;
 use rag::queue::diff::{chunk_hash, source_hash};
 use rag::rerank::TokenBits;
+use rag::search::analysis;
 use rag::search::query_stats::{Call, End, Key, Kind, QueryStats};
 use sha2::{Digest as _, Sha256};
 
@@ -25,6 +26,25 @@ fn source_hash_is_sha256_over_length_and_text_of_title_and_content() {
 #[test]
 fn chunk_hash_is_half_of_sha256_over_section_headings_and_content() {
     assert_eq!(hex(&chunk_hash("Section", "Heading", "Text")), "9ef76dfba30f86b0bb996f56bc7f7618");
+}
+
+/// Where this fails `analysis::VERSION` goes up, unless no text of a collection has other words.
+#[test]
+fn words_are_those_of_the_version_of_the_analysis() {
+    let texts = [
+        "CVE-2026-2332 in /etc/postgresql/16/main/postgresql.conf, node.js and client/server",
+        "C, C++, C#, .NET; HttpRequest2 at user.name@example.org: v1.2.3-rc4, -42, 3.14, #hashtag",
+        "Cafe\u{301} ＡＢＣ ﬁnd soft\u{ad}hyphen zero\u{200b}width hyphen-\nated 서울은 全文検索 ภาษาไทย שָׁלוֹם مُحَمَّد",
+    ];
+    let words = texts.map(|text| {
+        [analysis::for_documents(text), analysis::for_queries(text), analysis::for_phrases(text)]
+    });
+    let digest = hex(&Sha256::digest(words.concat().join("\n")));
+    assert_eq!(
+        (analysis::VERSION, &*digest),
+        (1, "6f65657ec26ce76912c97df8c76429208f1884f013cb01f6cce84fb9946320f4"),
+        "{words:#?}"
+    );
 }
 
 #[test]

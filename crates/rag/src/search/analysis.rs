@@ -10,6 +10,9 @@ use super::script::{Script, script};
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
+/// Goes up with each change after which a text has other words: those of a generation are found by the analysis that it was made with.
+pub const VERSION: i32 = 1;
+
 /// PostgreSQL refuses words of 2,047 bytes or more; longer ones are cut into several.
 const MAX_WORD_BYTES: usize = 2_000;
 /// Most words of a compound that is found by its joined form, and most bytes of that.
