@@ -4,8 +4,8 @@
 #
 #   ONLY="chunk embed"  only these
 #   BENCH_PYTHON=1      also build the Python service to compare with (a venv of its own; gigabytes)
-#   RAG_PG_BENCH_SIZES="1000 1000000"  collections of how many chunks benches/scale.sh and benches/lexical.sh make up
-#   RAG_PG_BENCH_ENGINES="pg_search"   benches/lexical.sh asks these extensions too
+#   RAG_PG_BENCH_SIZES="1000 1000000"  collections of how many chunks benches/scale.sh, lexical.sh and engines.sh make up
+#   RAG_PG_BENCH_ENGINES=1             run benches/engines.sh, which compares with pg_textsearch and pg_search on PostgreSQL 17
 #   RAG_PG_SQUAD=path   directory with passages.jsonl and questions.jsonl for the quality figures
 #
 # A bench is benches/NAME.rs (a cargo bench target) or benches/NAME.sh. Among whatever else it prints,

@@ -1,8 +1,8 @@
 -- A collection of many chunks in seconds: made-up words, as common as words are (Zipf), and made-up vectors that lie in
 -- clusters, as those of a model do (an index of vectors that fill space evenly finds nothing). Written straight into
 -- the tables of a generation, by a superuser and nobody else. Variables of psql: collection, also the source's name;
--- model; rows; bits, whether to make up token bits too; and, where they are set, lexical, what finds words, and spread, how many words more or fewer
--- than 20 a row may have.
+-- model; rows; bits, whether to make up token bits too; and, where they are set, lexical, what finds words, spread, how many words more or fewer
+-- than 20 a row may have, and vector_index, whether to build that.
 -- A row has one of 1,000 tenants ('t0' to 't999'), one of two halves ('even', 'odd'), one of 200 clusters that its
 -- vector and nothing else tells, and every thousandth the section 'Rare'.
 SET client_min_messages = warning;
@@ -13,6 +13,10 @@ SET client_min_messages = warning;
 \if :{?spread}
 \else
 \set spread 0
+\endif
+\if :{?vector_index}
+\else
+\set vector_index true
 \endif
 SELECT setseed(0.42) \gset ignored_
 CREATE TABLE :collection (id int PRIMARY KEY, tenant text, half text, cluster int, body text);
@@ -55,5 +59,7 @@ SELECT CASE WHEN :bits THEN format($$INSERT INTO %s SELECT %s + id, 0, decode(re
 SELECT setval('rag.chunk_id', :first + :rows) \gset ignored_
 -- Writes the inverted file, which lacks all of them: a worker would have written it with the chunks.
 SELECT count(*) FROM rag_verify(:'collection') \gset ignored_
+\if :vector_index
 CREATE INDEX ON :chunks USING :index_method (embedding halfvec_cosine_ops);
+\endif
 VACUUM ANALYZE :collection, :documents, :chunks;
