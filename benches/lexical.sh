@@ -50,7 +50,7 @@ sql -c "CREATE TABLE lexical_word AS SELECT row_number() OVER (ORDER BY random()
     -c 'CREATE TABLE lexical_common AS SELECT row_number() OVER (ORDER BY count(*) DESC)::int AS n, lexeme FROM lexical_word GROUP BY lexeme' \
     -c 'CREATE INDEX ON lexical_word (n)' -c 'CREATE INDEX ON lexical_common (n)' -c 'ANALYZE lexical_word, lexical_common'
 questions "CASE kind WHEN 'eight' THEN (SELECT lexeme FROM lexical_common c WHERE c.n = i) WHEN 'common' THEN (ARRAY(SELECT lexeme FROM lexical_common WHERE n <= 50))[1 + floor(50 * random())::int + 0 * i]
-           ELSE (SELECT lexeme FROM lexical_word w WHERE w.n = 1 + (7919 * k.words + 104729 * i::bigint + 15485863 * n::bigint) % (SELECT max(n) FROM lexical_word)) END"
+           ELSE (SELECT lexeme FROM lexical_word w WHERE w.n = 1 + (7919 * k.words + 104729 * i::bigint + 15485863 * n.n::bigint) % (SELECT max(n) FROM lexical_word)) END"
 what="manual, $(sql -c "SELECT count(*) FROM $(active manual chunks)") chunks"
 figure "$what: index of words, bytes a chunk" "$(index_size manual)" "<= 500"
 legs "$what" manual
