@@ -12,10 +12,12 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE places (id int PRIMARY KEY, body text);
 	CREATE FUNCTION describe(first int, last int) RETURNS void LANGUAGE sql AS $$
 		INSERT INTO places
-		SELECT i, format('Город %1$s стоит на берегу реки %2$s. В городе %1$s много старых домов. Река %2$s течёт с гор на север. Дорога из города %1$s идёт вдоль реки %2$s.', 'Г' || t, 'Р' || t)
-		  FROM (SELECT i, translate(substr(md5(i::text), 1, 8), '0123456789abcdef', 'бвгджзклмнпрстфх') AS t FROM generate_series(first, last) i) AS n $$;
+		SELECT i, format('Город %1$s стоит на берегу реки %2$s. В городе %1$s много старых домов. Река %2$s течёт с гор на север. Дорога из города %1$s идёт вдоль реки %2$s.', a || b || c, b || a || 'ва' || c)
+		  FROM (SELECT i, (ARRAY['бар', 'вол', 'гор', 'дуб', 'зим', 'кам', 'лес', 'мор', 'нив', 'пол', 'руд', 'сос'])[1 + i % 12] AS a,
+		               (ARRAY['ан', 'ет', 'ил', 'ож', 'ур', 'ын', 'юк', 'яш', 'ел', 'ис'])[1 + i / 12 % 10] AS b, (ARRAY['ск', 'ово'])[1 + i / 120] AS c
+		          FROM generate_series(first, last) i) AS n $$;
 	SELECT describe(1, 110);
-	SELECT rag_create_collection('places', 'places', 'body', text_search_config => 'simple');
+	SELECT rag_create_collection('places', 'places', 'body', text_search_config => 'russian');
 });
 my $generation = "FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = 'places'";
 my $chunks = "SELECT calibrated_chunks $generation";
