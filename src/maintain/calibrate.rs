@@ -29,7 +29,7 @@ use rag::search::Syntax;
 use rag::search::calibration::{
     Calibration, Candidate, MIN_CHUNKS, Trial, cloze, medley, questions,
 };
-use rag::search::script::Writing;
+use rag::text::script::Writing;
 use std::ops::Range;
 use std::time::Instant;
 

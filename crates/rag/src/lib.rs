@@ -4,7 +4,7 @@
 //! No two files import each other, directly or around a circle. Modules import only those before them:
 //!
 //! ```text
-//! error < memory < file < model < chunk < rerank < answer < generation < queue < remote < search < inverted < fuzz
+//! error < memory < file < text < model < chunk < rerank < answer < generation < queue < remote < search < inverted < fuzz
 //! ```
 //!
 //! Inside of `model`: formats of files (`manifest`, `onnx`, `tokenizer`), then what lies on disk (`inventory`, `store`),
@@ -25,5 +25,6 @@ pub mod queue;
 pub mod remote;
 pub mod rerank;
 pub mod search;
+pub mod text;
 
 pub use error::{Error, Result};

@@ -16,7 +16,6 @@ pub mod query_stats;
 pub mod question_cache;
 pub mod relevance;
 pub mod sample;
-pub mod script;
 pub mod weights;
 
 pub use bm25::{Bm25, Weights};

@@ -19,7 +19,7 @@ use rag::inverted::{Index, Terms};
 use rag::model::{Detail, Embedding};
 use rag::search::calibration::OfScript;
 use rag::search::relevance::Relevance;
-use rag::search::script::Writing;
+use rag::text::script::Writing;
 use rag::search::weights::SignalWeights;
 use std::cell::{OnceCell, RefCell};
 use std::time::{Duration, Instant};

@@ -6,7 +6,8 @@
 //!
 //! Words stand where they stood, so that phrases are found. Behind all of them stands what else they should be found by: the
 //! joined form of a compound (`node.js` as `nodejs`) and the parts of a word (`HttpRequest` as `http` and `request`).
-use super::script::{Script, script};
+use crate::text::characters::{fold_case, is_ignorable};
+use crate::text::script::{Script, script};
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
@@ -55,16 +56,6 @@ fn normalized(text: &str) -> String {
         IsNormalized::Yes => text.chars().filter(is_shown).collect(),
         _ => text.chars().filter(is_shown).nfkc().collect(),
     }
-}
-
-/// Soft hyphens, zero-width characters, marks of direction and variation, and vowel points of Hebrew and Arabic, which
-/// people do not type.
-fn is_ignorable(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}' | '\u{5c2}' | '\u{5c4}' | '\u{5c5}' | '\u{5c7}'
-        | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}')
 }
 
 fn is_word(c: char) -> bool {
@@ -337,14 +328,7 @@ fn push_word(text: &mut String, word: &str) {
             bytes = 0;
         }
         let start = text.len();
-        match c {
-            'ß' | 'ẞ' => text.push_str("ss"),
-            'ς' => text.push('σ'),
-            // The dot that lower case leaves of a Turkish capital I.
-            'İ' => text.push('i'),
-            c if c.is_ascii() => text.push(c.to_ascii_lowercase()),
-            c => text.extend(c.to_lowercase()),
-        }
+        fold_case(c, |folded| text.push(folded));
         bytes += text.len() - start;
     }
 }

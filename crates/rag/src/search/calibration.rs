@@ -8,7 +8,7 @@ mod question;
 pub use question::{cloze, medley};
 
 use super::relevance::{Relevance, Scale, Signals};
-use super::script::Writing;
+use crate::text::script::Writing;
 use crate::rerank::{MAX_SIM_WEIGHT, fuse};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Which of the ranked candidates are returned: the best, but not many of one document, and not the same
 //! text twice.
-use super::script::is_unspaced;
+use crate::text::script::is_unspaced;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -1,6 +1,6 @@
 //! Questions that calibration asks: sentences of chunks, and medleys of words.
 use crate::answer::sentences;
-use crate::search::script::is_unspaced;
+use crate::text::script::is_unspaced;
 use std::ops::Range;
 
 /// Characters of a sentence that is asked.
