@@ -1,21 +1,25 @@
 //! `rag_answer`: sentences that answer a question, quoted, with their offsets.
 mod collection;
+mod conversation;
 mod request;
 mod stream;
 
 pub(super) use collection::{answered, generator};
 
+use crate::api::answer::conversation::standalone;
 use crate::api::embed::{checked, embedder};
+use crate::api::search::turns;
 use crate::models::local as model;
 use crate::models::local::Named;
 use crate::models::remote;
 use crate::models::remote::Remote;
+use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, generate};
-use rag::answer::json::{CitedPassage, surrounded};
+use rag::answer::json::{AnswerForm, CitedPassage, surrounded};
 use rag::answer::{self, Answer, Citation, Options, Status};
 use rag::model::{LocalModel, Purpose};
 use rag::remote::{Client, Generator, RemoteKind};
@@ -26,7 +30,7 @@ use serde_json::{Value, json};
 ///
 /// STABLE because it reads a model; PARALLEL RESTRICTED because only the leader inherits or loads one.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model text = NULL, instructions text = NULL) RETURNS TABLE (
+CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model text = NULL, instructions text = NULL, history jsonb = NULL, format text = 'text') RETURNS TABLE (
     answer text,
     citations jsonb,
     status text,
@@ -34,15 +38,17 @@ CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model tex
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text) IS 'an answer to a question from passages, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text, jsonb, text) IS 'an answer to a question from passages, with quotes and their places';
 ")]
 // The columns are the API, and pgrx passes arrays by value.
-#[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
+#[allow(clippy::type_complexity, clippy::needless_pass_by_value, clippy::too_many_arguments)]
 fn rag_answer_passages(
     question: Option<&str>,
     passages: Option<Array<'_, &str>>,
     model: default!(Option<&str>, "NULL"),
     instructions: default!(Option<&str>, "NULL"),
+    history: Option<JsonText>,
+    format: Option<&str>,
 ) -> Result<
     TableIterator<
         'static,
@@ -62,8 +68,12 @@ fn rag_answer_passages(
     };
     require_question(question)?;
     let (places, texts) = elements(passages.as_ref())?;
+    let turns = turns(history)?;
+    let form = AnswerForm::named(format)?;
     let row = match answering_model(model)? {
         AnsweringModel::Generator(client) => {
+            let standalone = standalone(question, &turns, Some(&client))?;
+            let question = standalone.as_deref().unwrap_or(question);
             generated(&client, question, &texts, instructions, None, |found| {
                 let cited = places[found.passage].verified(found);
                 surrounded(cited, texts[found.passage], &found.chars)
@@ -71,11 +81,15 @@ fn rag_answer_passages(
         }
         AnsweringModel::Embedder(model) => {
             refuse_instructions(instructions)?;
+            let standalone = standalone(question, &turns, None)?;
+            let question = standalone.as_deref().unwrap_or(question);
             let answer = answer(question, &texts, model)?;
             extracted(&answer, &places, &texts)
         }
     };
-    Ok(TableIterator::once(row))
+    let (answer, citations, status, confidence, claims, usage) = row;
+    let answer = answer.map(|answer| form.show(answer, &citations.0));
+    Ok(TableIterator::once((answer, citations, status, confidence, claims, usage)))
 }
 
 /// The texts of an array, without its NULLs, with their subscripts.

@@ -1,4 +1,5 @@
 //! `rag_evaluate`: how good a collection's searches are, stage by stage, on judged questions.
+mod answers;
 mod questions;
 
 use crate::api::collection::utf8;

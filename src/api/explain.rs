@@ -30,7 +30,8 @@ CREATE FUNCTION @extschema@.rag_explain(
     near_duplicate float8 = NULL,
     expand int = 0,
     syntax text = 'words',
-    min_relevance float8 = NULL
+    min_relevance float8 = NULL,
+    history jsonb = NULL
 ) RETURNS TABLE (
     rank int,
     chunk_id bigint,
@@ -127,7 +128,8 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     near_duplicate float8 = NULL,
     expand int = 0,
     syntax text = 'words',
-    min_relevance float8 = NULL
+    min_relevance float8 = NULL,
+    history jsonb = NULL
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["catalog"])]
@@ -148,8 +150,8 @@ fn explain(
     query: &str,
     options: SearchArguments,
 ) -> Result<(Explained, Explanation)> {
-    let options = options.read()?;
     require_text("query", query)?;
+    let options = options.read_for(query)?;
     let explained = search::explain(collection, query, &options)?;
     let explanation = explanation(query, &explained);
     Ok((explained, explanation))

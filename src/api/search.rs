@@ -18,7 +18,7 @@ use serde_json::json;
 
 mod options;
 
-pub(super) use options::{SearchArguments, count};
+pub(super) use options::{SearchArguments, count, turns};
 
 /// A row of the result, in the order of its columns.
 type SearchRow = (i64, JsonB, i32, String, f64, JsonB, JsonB, f64);
@@ -39,7 +39,8 @@ CREATE FUNCTION @extschema@.rag_search(
     near_duplicate float8 = NULL,
     expand int = 0,
     syntax text = 'words',
-    min_relevance float8 = NULL
+    min_relevance float8 = NULL,
+    history jsonb = NULL
 ) RETURNS TABLE (
     chunk_id bigint,
     document_key jsonb,
@@ -76,8 +77,8 @@ fn rag_search(
     let (Some(collection), Some(query)) = (collection, query) else {
         return Ok(TableIterator::new(Vec::new()));
     };
-    let options = options.read()?;
     require_text("query", query)?;
+    let options = options.read_for(query)?;
     let mut counting = Counting::begin(Kind::Search);
     let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
     outcome.loading.iter().for_each(Loading::announce);

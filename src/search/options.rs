@@ -38,11 +38,18 @@ pub struct Options {
     pub near_duplicate: Option<f64>,
     /// Neighbours on each side that a result is returned with.
     pub expand: usize,
+    /// What is searched for instead of the question, which takes something from a conversation.
+    pub standalone: Option<String>,
     /// Whether an answer will quote the neighbours, so that each is read as a chunk of its own.
     pub quotes: bool,
 }
 
 impl Options {
+    /// What is searched for: the question as it was asked, or as it stands alone.
+    pub fn text<'a>(&'a self, question: &'a str) -> &'a str {
+        self.standalone.as_deref().unwrap_or(question)
+    }
+
     /// The defaults for `top_k` results.
     pub fn top(top_k: usize) -> Self {
         Self {
@@ -60,6 +67,7 @@ impl Options {
             per_document: None,
             near_duplicate: None,
             expand: 0,
+            standalone: None,
             quotes: false,
         }
     }

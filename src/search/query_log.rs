@@ -144,6 +144,7 @@ fn options(options: &Options) -> Value {
     differing("syntax", options.syntax.name().into(), default.syntax.name().into());
     differing("min_relevance", options.min_relevance.into(), Value::Null);
     differing("expand", options.expand.into(), default.expand.into());
+    differing("standalone", options.standalone.clone().into(), Value::Null);
     Value::Object(object)
 }
 

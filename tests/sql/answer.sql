@@ -43,6 +43,22 @@ SELECT answer LIKE 'The answer to the riddle is a shadow. [1]%' AS is_found
        ARRAY[repeat('Sourdough rises slowly because of wild yeast. ', 200) || 'The answer to the riddle is a shadow.']);
 -- Any text is fine.
 SELECT count(*) FROM rag_answer(E'\u00a0?\U0001F35E', ARRAY[E'\u202e\u0301', repeat('x', 5000), '[SEP] [MASK]', '<p>&amp;', E'a\n\n\nb']);
+-- A row of a table is shown with the names of its columns, and quoted as it stands.
+SELECT answer, citations -> 0 ->> 'quote' AS quote FROM rag_answer('What is the price of the plan Pro?', ARRAY[E'| Plan | Price |\n|---|---|\n| Free | 0 |\n| Pro | 10 |']);
+-- What decided: the threshold, and what came nearest.
+SELECT usage ->> 'threshold' AS threshold, usage -> 'refused' ? 'quote' AS has_nearest FROM passages, rag_answer('How do I renew my passport abroad?', documents);
+SELECT usage ? 'refused' AS has_nearest FROM passages, rag_answer('When was the Eiffel Tower finished?', documents);
+-- What stands around a quote.
+SELECT citations -> 0 ->> 'before' AS before, citations -> 0 ->> 'after' AS after FROM rag_answer('Who wrote the book?', ARRAY['Cats sleep. The book was written by Ann Lee in 1902. Dogs bark.']);
+-- With footnotes.
+SELECT answer FROM rag_answer('Who wrote it?', ARRAY['The book was written by Ann Lee in 1902.'], format => 'markdown');
+-- A question that follows others.
+SELECT status, answer ~ 'built for the world fair' AS is_found FROM passages, rag_answer('And why was it built?', documents,
+    history => '[{"role": "user", "content": "When was the Eiffel Tower finished?"}, {"role": "assistant", "content": "In 1889."}]');
+SELECT * FROM refused($$SELECT * FROM rag_answer('And why?', ARRAY['Bread.'], history => '{"role": "user"}')$$);
+SELECT * FROM refused($$SELECT * FROM rag_answer('And why?', ARRAY['Bread.'], history => '[{"role": "user", "content": "What?"}, {"role": "nobody", "content": "x"}]')$$);
+SELECT * FROM refused($$SELECT * FROM rag_answer('And why?', ARRAY['Bread.'], history => '[{"role": "user"}]')$$);
+SELECT * FROM refused($$SELECT * FROM rag_answer('And why?', ARRAY['Bread.'], format => 'html')$$);
 -- What is refused.
 SELECT * FROM refused($$SELECT * FROM rag_answer('', ARRAY['Bread.'])$$);
 SELECT * FROM refused($$SELECT * FROM rag_answer(E' \n', ARRAY['Bread.'])$$);

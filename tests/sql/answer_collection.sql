@@ -28,6 +28,17 @@ SELECT * FROM rag_answer('guide', 'Who won the football world cup of 1954?') AS 
 SELECT status, citations FROM rag_answer('guide', 'What is the tallest animal?', filter => '{"lang": "fr"}');
 SELECT citations -> 0 -> 'document_key' AS key FROM rag_answer('guide', 'Giraffe', 3, '{"lang": ["de", "fr"]}');
 SELECT * FROM rag_answer('guide', NULL::text);
+-- A question that follows others takes its topic from them; searches and explanations do, too, and the log tells.
+SELECT status, answer ~ 'Autovacuum does so by itself' AS found FROM rag_answer('guide', 'And does it run by itself?', history => '[{"role": "user", "content": "What does VACUUM do?"}]');
+SELECT content ~ 'acacia' AS found FROM rag_search('guide', 'What do they eat?', 1, history => '[{"role": "user", "content": "What is the tallest animal?"}, {"role": "assistant", "content": "It is the Giraffe."}]');
+SELECT line FROM rag_explain_text('guide', 'What do they eat?', history => '[{"role": "user", "content": "How tall is a giraffe?"}]') AS line WHERE line ~ 'history';
+SELECT count(*) FROM rag_explain_text('guide', 'What do giraffes eat?', history => '[{"role": "user", "content": "How tall is a giraffe?"}]') AS line WHERE line ~ 'history';
+SET rag_pg.query_log_sample = 1;
+SELECT status FROM rag_answer('guide', 'What do they eat?', history => '[{"role": "user", "content": "How tall is a giraffe?"}]');
+RESET rag_pg.query_log_sample;
+SELECT query, options FROM rag.query_log WHERE collection = 'guide' AND options ? 'standalone';
+-- Printed, with footnotes.
+SELECT answer ~ '\[\^1\]: 2, characters 0 to [0-9]+: "The giraffe is the tallest living animal on land\.' AS has_footnote FROM rag_answer('guide', 'What is the tallest animal?', format => 'markdown');
 -- Who may see a document may be answered from it.
 CREATE ROLE answer_reader;
 SELECT rag_grant('guide', 'answer_reader');

@@ -42,6 +42,17 @@ SELECT stage FROM rag_evaluate('facts', 'asked', lexical_weight => 0);
 SELECT count(*) FROM rag_evaluate(NULL, 'asked');
 SELECT stage, recall FROM rag_evaluate('facts', 'asked', k => 3, filter => '{"id": {"ne": 3}}') WHERE stage = 'lexical';
 
+-- Answers against accepted ones: a text, several, JSON; without any the question ought to be refused.
+CREATE TABLE answered (question text, accepted text[]);
+INSERT INTO answered VALUES ('Which animal is the tallest?', '{giraffe,"The giraffe is the tallest living animal on land."}'), ('What is bread baked from?', '{flour}'),
+    ('Who painted the ceiling of the chapel?', NULL), ('Which king lost the battle of the three rivers?', '{}'), ('What do honey bees do?', '{"They sing"}');
+SELECT asked, answerable, answered, round(exact::numeric, 3) AS exact, round(contained::numeric, 3) AS contained, f1 BETWEEN 0.3 AND 0.9 AS f1, supported, refused, cost, p50_ms > 0 AS timed
+  FROM rag_evaluate_answers('facts', 'answered');
+CREATE VIEW answered_json AS SELECT 'What is bread baked from?'::text AS asked, '["water", "flour"]'::jsonb AS answers UNION ALL SELECT 'Which animal is the tallest?', '"giraffe"';
+SELECT asked, answerable, contained, refused FROM rag_evaluate_answers('facts', 'answered_json', question => 'asked', accepted => 'answers', top_k => 2);
+SELECT count(*) FROM rag_evaluate_answers(NULL, 'answered');
+SELECT answered FROM rag_evaluate_answers('facts', 'answered', filter => '{"id": {"gt": 99}}');
+
 -- Feedback is a table of questions too; the owner's.
 SET rag_pg.query_log_sample = 1;
 SELECT query_id AS tallest FROM rag_answer('facts', 'Which animal is the tallest?') \gset
@@ -87,6 +98,13 @@ SELECT * FROM rag_recall('facts');
 SELECT * FROM rag_evaluate('facts', 'asked');
 RESET ROLE;
 -- Mistakes.
+SELECT * FROM rag_evaluate_answers('facts', 'asked');
+SELECT * FROM rag_evaluate_answers('facts', 'asked', accepted => 'question', model => 'nobody');
+SELECT * FROM rag_evaluate_answers('facts', 'answered', top_k => 0);
+CREATE TABLE accepts_nothing (question text, accepted jsonb);
+SELECT * FROM rag_evaluate_answers('facts', 'accepts_nothing');
+INSERT INTO accepts_nothing VALUES ('Why?', '{"a": 1}');
+SELECT * FROM rag_evaluate_answers('facts', 'accepts_nothing');
 SELECT * FROM rag_evaluate('facts', 'asked', question => 'colour');
 SELECT * FROM rag_evaluate('facts', 'asked', relevant => 'colour');
 SELECT * FROM rag_evaluate('facts', 'asked', k => 0);
@@ -98,7 +116,7 @@ SELECT * FROM rag_recall('facts', k => 1001);
 CREATE VIEW wrong AS SELECT 'x'::text AS question, v AS relevant FROM (VALUES ('{"colour": 1}'::jsonb), ('[[1]]'), ('null')) AS t (v);
 SELECT * FROM rag_evaluate('facts', 'wrong');
 SELECT rag_drop_collection('facts'), rag_drop_collection('empty');
-DROP VIEW wrong, evaluate_arrays;
-DROP TABLE facts, asked, evaluate_questions, empty;
+DROP VIEW wrong, evaluate_arrays, answered_json;
+DROP TABLE facts, asked, evaluate_questions, empty, answered, accepts_nothing;
 DROP OWNED BY evaluate_some;
 DROP ROLE evaluate_some;

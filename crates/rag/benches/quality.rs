@@ -6,6 +6,8 @@
 //! The lexical leg is a BM25 of this bench's own; in the database it is PostgreSQL's text search.
 #[path = "quality/corpus.rs"]
 mod corpus;
+#[path = "quality/follow_ups.rs"]
+mod follow_ups;
 #[path = "quality/lexical.rs"]
 mod lexical;
 #[path = "quality/search.rs"]
@@ -47,6 +49,7 @@ fn main() {
     }
     retrieval.report();
     answers.report();
+    follow_ups::report(&corpus, &directory);
 }
 
 /// How good each stage's rankings are, by the arithmetic of `rag_evaluate`.

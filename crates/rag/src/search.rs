@@ -1,7 +1,9 @@
 //! Query analysis, reciprocal rank fusion and BM25 arithmetic.
 pub mod analysis;
+pub mod answer_quality;
 mod bm25;
 pub mod calibration;
+pub mod conversation;
 pub mod diverse;
 pub mod exact_scan;
 pub mod explain;

@@ -1,6 +1,7 @@
 //! `rag_answer` on a collection: search, then quote what was found.
+use crate::api::answer::conversation::standalone;
 use crate::api::answer::{AnswerRow, extracted, generated, null_question_row, refuse_instructions};
-use crate::api::search::{SearchArguments, require_text};
+use crate::api::search::{SearchArguments, require_text, turns};
 use crate::models::local as model;
 use crate::models::local::Named;
 use crate::models::remote;
@@ -18,7 +19,7 @@ use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt};
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::json::{CitedPassage, surrounded};
+use rag::answer::json::{AnswerForm, CitedPassage, surrounded};
 use rag::answer::{self, Answer, Options, Passage, Status, generate};
 use rag::model::{LocalModel, Purpose};
 use rag::rerank::TokenBits;
@@ -37,7 +38,9 @@ CREATE FUNCTION @extschema@.rag_answer(
     instructions text = NULL,
     per_document int = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0
+    expand int = 0,
+    history jsonb = NULL,
+    format text = 'text'
 ) RETURNS TABLE (
     answer text,
     citations jsonb,
@@ -47,7 +50,7 @@ CREATE FUNCTION @extschema@.rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int, jsonb, text) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(
@@ -60,6 +63,8 @@ fn rag_answer_collection(
     per_document: Option<i32>,
     near_duplicate: Option<f64>,
     expand: Option<i32>,
+    history: Option<JsonText>,
+    format: Option<&str>,
 ) -> Result<
     TableIterator<
         'static,
@@ -84,11 +89,14 @@ fn rag_answer_collection(
     if generator.is_none() {
         refuse_instructions(instructions)?;
     }
-    let given = SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand);
+    let form = AnswerForm::named(format)?;
+    let given =
+        SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
-    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
+    let (outcome, options) =
+        search_for(collection, question, given, generator.as_deref(), &mut counting)?;
     let started = Instant::now();
-    let row = answered(question, &outcome, generator, instructions)?;
+    let row = answered(options.text(question), &outcome, generator, instructions)?;
     let (answer, citations, status, confidence, claims, usage) = row;
     let answered = Answered {
         text: answer.as_deref().unwrap_or_default(),
@@ -103,6 +111,7 @@ fn rag_answer_collection(
         asked: Asked::Answer(answered),
     });
     counting.end(status != Status::NoAnswer.as_str());
+    let answer = answer.map(|answer| form.show(answer, &citations.0));
     let row = (answer, citations, status, confidence, query_id, claims, usage);
     Ok(TableIterator::once(row))
 }
@@ -135,11 +144,15 @@ const ANSWER_ALWAYS: f64 = -1.0;
 pub(super) fn search_for(
     collection: &str,
     question: &str,
-    given: SearchArguments,
+    mut given: SearchArguments,
+    generator: Option<&Remote>,
     counting: &mut Counting,
 ) -> Result<(Outcome, SearchOptions)> {
     require_text("question", question)?;
+    let turns = turns(given.history.take())?;
     let options = SearchOptions { quotes: true, ..given.read()? };
+    let standalone = standalone(question, &turns, generator)?;
+    let options = SearchOptions { standalone, ..options };
     let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
         .map_err(explain_overload)?;
     outcome.loading.iter().for_each(Loading::announce);

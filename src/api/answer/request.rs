@@ -32,9 +32,10 @@ CREATE FUNCTION @extschema@.rag_answer_submit(
     instructions text = NULL,
     per_document int = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0
+    expand int = 0,
+    history jsonb = NULL
 ) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int, jsonb) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 ", requires = ["catalog", "query_log", "answer_request"])]
 #[allow(clippy::too_many_arguments)] // named options
 fn rag_answer_submit_collection(
@@ -47,12 +48,14 @@ fn rag_answer_submit_collection(
     per_document: Option<i32>,
     near_duplicate: Option<f64>,
     expand: Option<i32>,
+    history: Option<JsonText>,
 ) -> Result<Option<Uuid>, SqlError> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
     let remote = required_generator(model)?;
-    let given = SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand);
+    let given =
+        SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
-    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
+    let (outcome, options) = search_for(collection, question, given, Some(&remote), &mut counting)?;
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
     let query_id = query_log::record(&Entry {
@@ -63,7 +66,7 @@ fn rag_answer_submit_collection(
     });
     let submission = Submission {
         model: &remote.spec().name,
-        question,
+        question: options.text(question),
         instructions,
         passages: texts,
         places,

@@ -44,10 +44,11 @@ CREATE FUNCTION @extschema@.rag_answer_stream(
     instructions text = NULL,
     per_document int = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0
+    expand int = 0,
+    history jsonb = NULL
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int) IS 'an answer from a collection, in rows that come while the model writes it';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int, jsonb) IS 'an answer from a collection, in rows that come while the model writes it';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_stream_collection(
@@ -60,6 +61,7 @@ fn rag_answer_stream_collection(
     per_document: Option<i32>,
     near_duplicate: Option<f64>,
     expand: Option<i32>,
+    history: Option<JsonText>,
 ) -> Result<
     TableIterator<
         'static,
@@ -71,14 +73,16 @@ fn rag_answer_stream_collection(
         return Ok(TableIterator::empty());
     };
     let mut remote = required_generator(model)?;
-    let given = SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand);
+    let given =
+        SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
-    let (outcome, options) = search_for(collection, question, given, &mut counting)?;
+    let (outcome, options) = search_for(collection, question, given, Some(&remote), &mut counting)?;
     remote.set_collection(outcome.collection.id);
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
     let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
     let (started, asked) = (Instant::now(), question.to_owned());
+    let question = options.text(question).to_owned();
     let detail_of = move |detail: RowDetail<'_>| match detail {
         RowDetail::Citation(found) => places[found.passage].verified(found),
         RowDetail::End(written) => json!(query_log::record(&Entry {
@@ -95,7 +99,7 @@ fn rag_answer_stream_collection(
     };
     Ok(TableIterator::new(rows(
         remote,
-        question,
+        &question,
         texts,
         instructions,
         loading,

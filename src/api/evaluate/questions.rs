@@ -39,19 +39,8 @@ pub fn of_table(
     table: pg_sys::Oid,
     columns: (&str, &str),
 ) -> Result<Vec<JudgedQuestion>> {
-    let Some(questions) = names::relation(table) else {
-        return Err(Error::undefined(format!(
-            "relation with OID {} does not exist",
-            table.to_u32()
-        ))
-        .with_hint("Name a table or view of questions."));
-    };
-    let type_of = |column: &str| {
-        column_type(table, column).ok_or_else(|| {
-            Error::undefined_column(format!("column \"{column}\" of {questions} does not exist"))
-                .with_hint("The arguments question and relevant name its columns.")
-        })
-    };
+    let questions = relation(table)?;
+    let type_of = |column: &str| require_column(table, &questions, column, "question and relevant");
     type_of(columns.0)?;
     let form = form(type_of(columns.1)?);
     let (question, relevant) = (quote_identifier(columns.0), quote_identifier(columns.1));
@@ -72,6 +61,80 @@ pub fn of_table(
     let parts = parts.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     let sql = fill(statement!("api/evaluate_questions"), &parts);
     read_questions(collection, form, &sql, &[])
+}
+
+/// A question, and the texts that are accepted as its answer; none where it ought to be refused.
+pub struct AnsweredQuestion {
+    pub text: String,
+    pub accepted: Vec<String>,
+}
+
+/// Questions of a table that the caller may read, in its order, with what `columns.1` accepts: a text, an array of texts, or JSON that is either.
+pub fn with_answers(table: pg_sys::Oid, columns: (&str, &str)) -> Result<Vec<AnsweredQuestion>> {
+    let questions = relation(table)?;
+    for column in [columns.0, columns.1] {
+        require_column(table, &questions, column, "question and accepted")?;
+    }
+    let (question, accepted) = (quote_identifier(columns.0), quote_identifier(columns.1));
+    let parts = [("question", &*question), ("accepted", &*accepted), ("questions", &*questions)];
+    let sql = fill(statement!("api/evaluate_answered_questions"), &parts);
+    let row = |row: pgrx::spi::SpiHeapTupleData<'_>| {
+        let accepted = row.get::<Output>(2).ok().flatten().map(|output| output.0);
+        (required::<Output>(&row, 1).0, accepted)
+    };
+    let mut found = Vec::new();
+    for (text, accepted) in read_as_caller(&sql, &[], row) {
+        checkpoint()?;
+        if !text.trim().is_empty() {
+            found.push(AnsweredQuestion { text, accepted: texts_of(accepted.as_deref())? });
+        }
+    }
+    Ok(found)
+}
+
+/// The texts of a JSON value: one, or a list of them.
+fn texts_of(json: Option<&str>) -> Result<Vec<String>> {
+    let Some(json) = json else { return Ok(Vec::new()) };
+    memory::require(PARSED_JSON * json.len())?;
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Number(number) => Some(vec![number.to_string()]),
+        Value::Null => Some(Vec::new()),
+        _ => None,
+    };
+    let value = serde_json::from_str(json).ok();
+    let texts = match &value {
+        Some(Value::Array(list)) => list.iter().map(text).collect::<Option<Vec<_>>>(),
+        Some(value) => text(value).map(|one| vec![one]),
+        None => None,
+    };
+    let texts = texts.ok_or_else(|| {
+        Error::invalid_argument("an accepted answer is no text")
+            .with_detail(format!("It is {json}."))
+            .with_hint("Accept a text, an array of texts, or a JSON list of texts; none where the question ought to be refused.")
+    })?;
+    Ok(texts.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect())
+}
+
+/// The qualified name of a table of questions.
+fn relation(table: pg_sys::Oid) -> Result<String> {
+    names::relation(table).ok_or_else(|| {
+        Error::undefined(format!("relation with OID {} does not exist", table.to_u32()))
+            .with_hint("Name a table or view of questions.")
+    })
+}
+
+/// The type of a column that the arguments `names` name; an error where there is none.
+fn require_column(
+    table: pg_sys::Oid,
+    questions: &str,
+    column: &str,
+    names: &str,
+) -> Result<pg_sys::Oid> {
+    column_type(table, column).ok_or_else(|| {
+        Error::undefined_column(format!("column \"{column}\" of {questions} does not exist"))
+            .with_hint(format!("The arguments {names} name its columns."))
+    })
 }
 
 /// Questions that were logged and judged, of a collection of the caller's own.

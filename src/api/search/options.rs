@@ -6,6 +6,7 @@ use crate::sys::datum::json::JsonText;
 use pgrx::callconv::{Arg, ArgAbi, Args, FcInfo};
 use pgrx::{impl_sql_translatable, pg_sys};
 use rag::search::Syntax;
+use rag::search::conversation::{self, Turn, standalone};
 use rag::search::filter::Filter;
 use rag::{Error, Result};
 
@@ -32,6 +33,7 @@ pub struct SearchArguments {
     pub expand: Option<i32>,
     pub syntax: Option<String>,
     pub min_relevance: Option<f64>,
+    pub history: Option<JsonText>,
 }
 
 impl_sql_translatable!(SearchArguments, "the options of a search");
@@ -58,6 +60,7 @@ unsafe impl<'fcx> ArgAbi<'fcx> for SearchArguments {
                 expand: next(&mut arguments),
                 syntax: next(&mut arguments),
                 min_relevance: next(&mut arguments),
+                history: next(&mut arguments),
             }
         }
     }
@@ -82,8 +85,15 @@ impl SearchArguments {
         per_document: Option<i32>,
         near_duplicate: Option<f64>,
         expand: Option<i32>,
+        history: Option<JsonText>,
     ) -> Self {
-        Self { top_k, filter, per_document, near_duplicate, expand, ..Self::default() }
+        Self { top_k, filter, per_document, near_duplicate, expand, history, ..Self::default() }
+    }
+
+    /// The options of a search for `query`, checked, with what the query takes from the history.
+    pub fn read_for(mut self, query: &str) -> Result<Options> {
+        let turns = turns(self.history.take())?;
+        Ok(Options { standalone: standalone(query, &turns), ..self.read()? })
     }
 
     /// The options, checked.
@@ -119,6 +129,11 @@ impl SearchArguments {
         }
         Ok(options)
     }
+}
+
+/// The turns of a history.
+pub fn turns(history: Option<JsonText>) -> Result<Vec<Turn>> {
+    history.map_or(Ok(Vec::new()), |history| conversation::read(&history.parse()?))
 }
 
 /// A number of things to find.

@@ -118,6 +118,11 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
             notes.push(text);
         }
     };
+    let standalone = options.standalone.as_deref();
+    note(
+        standalone.is_some(),
+        format!("with the history the query is \"{}\"", standalone.unwrap_or_default()),
+    );
     let wants_vector = request.weights.dense > 0.0 || options.rerank;
     note(
         wants_vector && embedding.is_none(),

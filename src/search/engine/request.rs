@@ -65,7 +65,7 @@ impl Request {
         let Resolved { collection, generation, .. } = &resolved;
         let reranks = options.rerank && generation.bits.is_some();
         let config = Config::named(&collection.text_search_config);
-        let question = Question::read(text, options.syntax, config);
+        let question = Question::read(options.text(text), options.syntax, config);
         let started = Instant::now();
         let embedding = if reranks || options.dense_weight != Some(0.0) {
             let detail = if reranks { Detail::Tokens } else { Detail::Vector };

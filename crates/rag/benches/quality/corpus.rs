@@ -110,12 +110,12 @@ pub fn embed<T>(
     texts.chunks(256).flat_map(group).map(keep).collect()
 }
 
-fn lines(directory: &str, file: &str) -> Vec<Value> {
+pub fn lines(directory: &str, file: &str) -> Vec<Value> {
     let path = Path::new(directory).join(file);
     let all = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     all.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value.as_str().expect("a string").to_owned()
 }

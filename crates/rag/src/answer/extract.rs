@@ -23,14 +23,16 @@ const NAME_WEIGHT: f64 = 0.3;
 const TERM_WEIGHT: f64 = 1.5;
 /// What a sentence loses that refers to the one before, and what a pair gains whose second does.
 const ANAPHORA_PENALTY: f64 = 0.3;
-const ANAPHORA_WEIGHT: f64 = 0.5;
+const ANAPHORA_WEIGHT: f64 = 0.2;
 /// What a candidate loses for each before it in its section, up to six.
 const PLACE_PENALTY: f64 = 0.05;
 /// Weight of what a further sentence says that those chosen do not.
 const NOVELTY_WEIGHT: f64 = 2.0;
 /// A further sentence must match the question at least this well beside the first: an answer is not
 /// filled up with what has nothing to do with it.
-const MIN_MATCH_SHARE: f64 = 0.8;
+const MIN_MATCH_SHARE: f32 = 0.8;
+/// Share of the question's words in the first quote that a further one must have too.
+const MIN_WORDS_SHARE: f32 = 0.5;
 /// How much a match of the heading, the introduction or the column counts beside one of the text itself.
 const CONTEXT_SHARE: f32 = 0.9;
 /// What a confidence falls by when none of the question's words stands in the passage, and when none of its names and numbers does.
@@ -125,6 +127,8 @@ struct Scores {
     /// MaxSim of the question with the candidate's own text, and with its context too.
     own: Vec<f32>,
     whole: Vec<f32>,
+    /// Shares of the question's words in the candidate and its heading path.
+    words_held: Vec<f32>,
     /// What the order is by.
     value: Vec<f64>,
     /// For every candidate and token of the question, the highest cosine in its own text.
@@ -161,15 +165,21 @@ impl Scores {
         let joined: Vec<Vec<f32>> = rows.iter().zip(&pool.candidates).map(joined).collect();
         let matches: Vec<f64> =
             joined.iter().map(|row| f64::from(weighted_mean(row, &weights))).collect();
+        let held = |Pooled { passage, candidate }: &Pooled| {
+            let Passage { text, heading, .. } = &passages[*passage];
+            words.covered([&text[candidate.bytes.clone()], *heading].into_iter())
+        };
+        let words_held: Vec<f32> = pool.candidates.iter().map(held).collect();
         let lack = |passage: &Passage<'_>| {
             let texts = || [passage.heading, passage.text].into_iter();
-            WORDS_PENALTY * (1.0 - words.covered(texts()))
+            WORDS_PENALTY * words.lacked(texts())
                 + NAMES_PENALTY * (1.0 - words.names_covered(texts()))
         };
         Self {
             own: rows.iter().map(|row| mean(row)).collect(),
             whole: joined.iter().map(|row| mean(row)).collect(),
-            value: values(pool, passages, words, &matches),
+            value: values(pool, passages, words, &matches, &words_held),
+            words_held,
             rows,
             deviation: deviation(&matches).max(f64::EPSILON),
             weights,
@@ -185,46 +195,49 @@ impl Scores {
     /// Positions of up to `most` candidates, the best first.
     fn pick(&self, pool: &Pool<'_>, most: usize) -> Vec<usize> {
         let candidates = &pool.candidates;
-        let total = self.weights.iter().sum::<f32>().max(f32::EPSILON);
         let has_quotable = candidates.iter().any(|c| c.candidate.form != Form::Lead);
+        let is_quotable = |i: usize| !(has_quotable && candidates[i].candidate.form == Form::Lead);
         let mut chosen: Vec<usize> = Vec::new();
         let mut covered = vec![f32::MAX; self.weights.len()];
         while chosen.len() < most {
-            let novelty = |i: usize| -> f64 {
-                let gains =
-                    self.rows[i].iter().zip(&covered).map(|(x, known)| (x - known).max(0.0));
-                f64::from(
-                    gains.zip(&self.weights).map(|(gain, weight)| gain * weight).sum::<f32>()
-                        / total,
-                )
+            let value = |i: usize| {
+                self.value[i] + NOVELTY_WEIGHT * self.novelty(i, &covered) / self.deviation
             };
-            let value = |i: usize| self.value[i] + NOVELTY_WEIGHT * novelty(i) / self.deviation;
-            let min_match = chosen
-                .first()
-                .map_or(f64::MIN, |&first| MIN_MATCH_SHARE * f64::from(self.whole[first].max(0.0)));
-            let is_open = |i: &usize| {
-                let Pooled { passage, candidate } = &candidates[*i];
-                let overlaps = |&c: &usize| {
-                    let other = &candidates[c];
-                    other.passage == *passage
-                        && other.candidate.bytes.start < candidate.bytes.end
-                        && candidate.bytes.start < other.candidate.bytes.end
-                };
-                !(has_quotable && candidate.form == Form::Lead)
-                    && f64::from(self.whole[*i]) >= min_match
-                    && !chosen.iter().any(overlaps)
-            };
-            let open = (0..candidates.len()).filter(is_open);
-            // The first of equals, so that the passages' order decides.
-            let Some(next) = open.rev().max_by(|&a, &b| value(a).total_cmp(&value(b))) else {
-                break;
-            };
+            let is_as_good =
+                |i: usize| chosen.first().is_none_or(|&first| self.is_as_good(i, first));
+            let overlaps =
+                |i: usize| chosen.iter().any(|&c| candidates[i].overlaps(&candidates[c]));
+            let open = (0..candidates.len())
+                .filter(|&i| is_quotable(i) && is_as_good(i) && !overlaps(i))
+                // The first of equals, so that the passages' order decides.
+                .rev();
+            let Some(next) = open.max_by(|&a, &b| value(a).total_cmp(&value(b))) else { break };
             for (known, &found) in covered.iter_mut().zip(&self.rows[next]) {
                 *known = if chosen.is_empty() { found } else { known.max(found) };
             }
             chosen.push(next);
         }
         chosen
+    }
+
+    /// What a candidate matches of the question better than is `covered`.
+    fn novelty(&self, i: usize, covered: &[f32]) -> f64 {
+        let total = self.weights.iter().sum::<f32>().max(f32::EPSILON);
+        let gains = self.rows[i].iter().zip(covered).map(|(x, known)| (x - known).max(0.0));
+        f64::from(gains.zip(&self.weights).map(|(gain, weight)| gain * weight).sum::<f32>() / total)
+    }
+
+    /// Whether a further quote has to do with the question nearly as much as the first.
+    fn is_as_good(&self, i: usize, first: usize) -> bool {
+        self.whole[i] >= MIN_MATCH_SHARE * self.whole[first].max(0.0)
+            && self.words_held[i] >= MIN_WORDS_SHARE * self.words_held[first]
+    }
+}
+
+impl Pooled {
+    fn overlaps(&self, other: &Self) -> bool {
+        let (own, others) = (&self.candidate.bytes, &other.candidate.bytes);
+        self.passage == other.passage && own.start < others.end && others.start < own.end
     }
 }
 
@@ -235,23 +248,23 @@ fn values(
     passages: &[Passage<'_>],
     words: &QuestionWords,
     matches: &[f64],
+    words_held: &[f32],
 ) -> Vec<f64> {
     let ranks: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
     let ranks = standard_scores(&ranks);
     let matches = standard_scores(matches);
-    let value = |(z, Pooled { passage, candidate }): (f64, &Pooled)| {
-        let Passage { text, heading, .. } = &passages[*passage];
-        let quote = &text[candidate.bytes.clone()];
+    let value = |((z, held), Pooled { passage, candidate }): ((f64, &f32), &Pooled)| {
+        let quote = &passages[*passage].text[candidate.bytes.clone()];
         let given = |is: bool, weight: f64| if is { weight } else { 0.0 };
         z + PASSAGE_WEIGHT * ranks[*passage]
-            + WORDS_WEIGHT * f64::from(words.covered([quote, *heading].into_iter()))
+            + WORDS_WEIGHT * f64::from(*held)
             + given(words.is_number_given(quote), NUMBER_WEIGHT)
             + given(words.is_name_given(quote), NAME_WEIGHT)
             + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
             + prior(candidate, quote)
             - PLACE_PENALTY * candidate.place.min(6) as f64
     };
-    matches.into_iter().zip(&pool.candidates).map(value).collect()
+    matches.into_iter().zip(words_held).zip(&pool.candidates).map(value).collect()
 }
 
 /// What the form of a candidate counts: of two that match alike the shorter is quoted.

@@ -1,6 +1,7 @@
 //! Answers as JSON.
 use super::generate::{CheckedClaim, Usage, VerifiedQuote};
 use super::{Answer, Citation};
+use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
@@ -94,6 +95,67 @@ pub fn surrounded(mut citation: Value, text: &str, chars: &Range<usize>) -> Valu
     citation
 }
 
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// Its text with markers.
+    Text,
+    /// The same with a footnote for every marker, to print.
+    Markdown,
+}
+
+impl AnswerForm {
+    /// The form of this name; NULL is plain text.
+    pub fn named(name: Option<&str>) -> Result<Self> {
+        match name {
+            None | Some("text") => Ok(Self::Text),
+            Some("markdown") => Ok(Self::Markdown),
+            Some(other) => {
+                Err(Error::invalid_argument(format!("unknown format \"{other}\" of an answer"))
+                    .with_hint("Use \"text\" or \"markdown\"."))
+            }
+        }
+    }
+
+    /// Shows an answer with its citations.
+    pub fn show(self, answer: String, citations: &Value) -> String {
+        let citations = citations.as_array().map(Vec::as_slice).unwrap_or_default();
+        if self == Self::Text || citations.is_empty() {
+            return answer;
+        }
+        let notes: Vec<String> = citations.iter().map(footnote).collect();
+        let mut text = answer;
+        for marker in citations.iter().filter_map(|citation| citation["marker"].as_u64()) {
+            text = text.replace(&format!(" [{marker}]"), &format!("[^{marker}]"));
+        }
+        format!("{text}\n\n{}", notes.join("\n"))
+    }
+}
+
+/// `[^1]: {"id": 7}, Locks > Modes, page 3, characters 10 to 60: "the quote"`.
+fn footnote(citation: &Value) -> String {
+    let mut places = Vec::new();
+    if let Some(key) = citation.get("document_key") {
+        let values = key.as_object().map(|key| key.values().map(plain).collect::<Vec<_>>());
+        places.push(values.map_or_else(|| plain(key), |values| values.join(", ")));
+    }
+    if let Some(passage) = citation.get("passage") {
+        places.push(format!("passage {passage}"));
+    }
+    places.extend(citation.get("section").map(plain));
+    places.extend(citation.get("page").map(|page| format!("page {page}")));
+    let quote: Vec<&str> =
+        citation["quote"].as_str().unwrap_or_default().split_whitespace().collect();
+    let (start, end) = (&citation["char_start"], &citation["char_end"]);
+    places.push(format!("characters {start} to {end}"));
+    format!("[^{}]: {}: \"{}\"", citation["marker"], places.join(", "), quote.join(" "))
+}
+
+/// A value without quotation marks around it.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// What decided whether sentences answer: the threshold, and what came nearest to it where nothing reached it.
 pub fn judgement(answer: &Answer, refused: Option<Value>) -> Value {
     let mut fields = Map::new();
@@ -141,6 +203,23 @@ mod tests {
         let all = surrounded(json!({}), "a b c", &(2..3));
         assert_eq!(all, json!({"before": "a ", "after": " c"}));
         assert_eq!(surrounded(json!({}), "b", &(0..1)), json!({"before": "", "after": ""}));
+    }
+
+    #[test]
+    fn markdown_has_a_footnote_for_every_marker() {
+        let citations = json!([
+            {"marker": 1, "document_key": {"id": 7}, "section": "Locks", "page": 3, "char_start": 0, "char_end": 5, "quote": "A\n b."},
+            {"marker": 2, "passage": 4, "char_start": 6, "char_end": 8, "quote": "C."},
+        ]);
+        let shown = AnswerForm::Markdown.show("A b. [1] C. [2]".to_owned(), &citations);
+        assert_eq!(
+            shown,
+            "A b.[^1] C.[^2]\n\n[^1]: 7, Locks, page 3, characters 0 to 5: \"A b.\"\n[^2]: passage 4, characters 6 to 8: \"C.\""
+        );
+        assert_eq!(AnswerForm::Text.show("A [1]".to_owned(), &citations), "A [1]");
+        assert_eq!(AnswerForm::Markdown.show("none".to_owned(), &json!([])), "none");
+        assert_eq!(AnswerForm::named(None).unwrap(), AnswerForm::Text);
+        assert!(AnswerForm::named(Some("html")).unwrap_err().hint().is_some());
     }
 
     #[test]

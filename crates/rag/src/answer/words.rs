@@ -75,6 +75,9 @@ pub(super) struct QuestionWords {
     asks_name: bool,
 }
 
+/// Weight of all words of a question from which on their lack counts in full.
+const MIN_WEIGHT: f32 = 3.0;
+
 /// Weight of a name or number beside that of another word.
 const NAME_WEIGHT: f32 = 2.0;
 
@@ -125,6 +128,13 @@ impl QuestionWords {
     /// The share of the words, by weight, that stand in `texts`; 1 without any word.
     pub fn covered<'a>(&self, texts: impl Iterator<Item = &'a str>) -> f32 {
         self.share(texts, |_| true)
+    }
+
+    /// How much of the question stands in none of `texts`, from 0 to 1: two words alone, such as "wrote it", tell little by
+    /// their lack.
+    pub fn lacked<'a>(&self, texts: impl Iterator<Item = &'a str>) -> f32 {
+        let weight: f32 = self.words.iter().map(|word| word.weight).sum();
+        (1.0 - self.covered(texts)) * (weight / MIN_WEIGHT).min(1.0)
     }
 
     /// The share of names and numbers that stand in `texts`; 1 without any.

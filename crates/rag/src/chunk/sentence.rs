@@ -177,7 +177,9 @@ fn is_wrapped(text: &str, end: usize, paragraph: &mut Paragraph) -> bool {
     let start = text[..end].rfind('\n').map_or(0, |i| i + 1);
     let (line, next) = (&text[start..end], text[end + 1..].split('\n').next().unwrap_or_default());
     let word = next.split_whitespace().next().map_or(0, str::len);
-    if word == 0 || begins_block(next) || line.trim_start().starts_with(['|', '#']) {
+    // Cheap first: a listing of short lines is looked at again for every chunk of it.
+    let is_short = line.len() + 1 + word <= MIN_WIDTH - MIN_WIDTH / 4;
+    if is_short || word == 0 || begins_block(next) || line.trim_start().starts_with(['|', '#']) {
         return false;
     }
     let width = paragraph.width_at(text, start);

@@ -64,20 +64,13 @@ impl Call {
     /// The cost at these prices; `None` where there are none. What a provider did not answer with
     /// success it does not charge; a response that turned out not to be usable it does.
     pub fn cost(&self, price: &Price) -> Option<f64> {
-        if *price == Price::default() {
-            return None;
-        }
-        if !self.status.is_some_and(|status| (200..300).contains(&status)) {
+        if *price != Price::default()
+            && !self.status.is_some_and(|status| (200..300).contains(&status))
+        {
             return Some(0.0);
         }
-        let million = |tokens: u64, price: Option<f64>| tokens as f64 / 1e6 * price.unwrap_or(0.0);
         let input = self.counted.input.unwrap_or(self.tokens as u64);
-        let output = self.counted.output.unwrap_or(0);
-        Some(
-            million(input, price.input)
-                + million(output, price.output)
-                + price.request.unwrap_or(0.0),
-        )
+        price.of(1, input, self.counted.output.unwrap_or(0))
     }
 }
 
@@ -90,4 +83,19 @@ pub struct Price {
     pub output: Option<f64>,
     /// Of a request, as rerankers are charged.
     pub request: Option<f64>,
+}
+
+impl Price {
+    /// What so many requests cost that read and wrote so many tokens; `None` where there is no price.
+    pub fn of(&self, requests: u32, input: u64, output: u64) -> Option<f64> {
+        if *self == Self::default() {
+            return None;
+        }
+        let million = |tokens: u64, price: Option<f64>| tokens as f64 / 1e6 * price.unwrap_or(0.0);
+        Some(
+            million(input, self.input)
+                + million(output, self.output)
+                + f64::from(requests) * self.request.unwrap_or(0.0),
+        )
+    }
 }
