@@ -24,6 +24,10 @@ const TERM_WEIGHT: f64 = 1.5;
 /// What a sentence loses that refers to the one before, and what a pair gains whose second does.
 const ANAPHORA_PENALTY: f64 = 0.3;
 const ANAPHORA_WEIGHT: f64 = 0.2;
+/// What longer candidates lose beside a sentence, and rows and items, which say less than one.
+const PAIR_PENALTY: f64 = 0.3;
+const ROW_PENALTY: f64 = 0.2;
+const BLOCK_PENALTY: f64 = 0.5;
 /// What a candidate loses for each before it in its section, up to six.
 const PLACE_PENALTY: f64 = 0.05;
 /// Weight of what a further sentence says that those chosen do not.
@@ -272,11 +276,11 @@ fn prior(candidate: &Candidate, quote: &str) -> f64 {
     let loss = if is_anaphoric(quote) { ANAPHORA_PENALTY } else { 0.0 };
     match candidate.form {
         Form::Sentence => -loss,
-        Form::Pair { refers_back: true } => ANAPHORA_WEIGHT - 0.3 - loss,
-        Form::Pair { refers_back: false } => -0.3 - loss,
-        Form::Row | Form::Item => -0.2,
-        Form::List | Form::Listing => -0.5,
-        Form::BareListing => -1.0,
+        Form::Pair { refers_back: true } => ANAPHORA_WEIGHT - PAIR_PENALTY - loss,
+        Form::Pair { refers_back: false } => -PAIR_PENALTY - loss,
+        Form::Row | Form::Item => -ROW_PENALTY,
+        Form::List | Form::Listing => -BLOCK_PENALTY,
+        Form::BareListing => -2.0 * BLOCK_PENALTY,
         Form::Lead => 0.0,
     }
 }
