@@ -184,6 +184,17 @@ pub(super) fn find_fault(
     Ok(())
 }
 
+/// What a provider says of a text may be about that text alone, so what it says of the probe stands beside it.
+fn with_words_of(error: &Error, probe: &Error) -> Error {
+    let words = |error: &Error| error.detail().unwrap_or(error.message()).to_owned();
+    let (of_text, of_probe) = (words(error), words(probe));
+    let error = error.clone();
+    if of_text == of_probe {
+        return error;
+    }
+    error.with_detail(format!("{of_text}; of the text \"test\": {of_probe}"))
+}
+
 struct FaultSearch<'s, S> {
     sender: &'s mut S,
     /// Whether other texts succeed, as far as this search has seen.
@@ -228,7 +239,8 @@ impl<S: Sender> FaultSearch<'_, S> {
         }
     }
 
-    /// Sees whether anything succeeds. An error says why not, in the words of the first failure.
+    /// Sees whether anything succeeds. An error says why not, in the words of the first failure where these are a reason, and in the
+    /// probe's.
     fn probe(&mut self, failure: &CallFailure) -> Result<(), Fault> {
         let Err(mut failed) = self.sender.probe() else {
             self.others = Some(true);
@@ -253,8 +265,10 @@ impl<S: Sender> FaultSearch<'_, S> {
         }
         // A failure of another kind is no reason for what the probe's is blamed on.
         let is_same = decide(failure.kind, evidence) == Step::End(blame);
-        let is_probes = failed.kind.is_general() || !is_same && blame == Blame::Model;
-        let error = if is_probes { failed.error } else { failure.error.clone() };
+        let is_accident = decide(failed.kind, evidence) != Step::End(blame);
+        let is_probes = failed.kind.is_general() || !is_same && !is_accident;
+        let error =
+            if is_probes { failed.error } else { with_words_of(&failure.error, &failed.error) };
         Err(Fault { blame, error })
     }
 

@@ -241,6 +241,29 @@ fn a_model_is_blamed_in_the_words_of_a_failure_that_shows_it() {
 }
 
 #[test]
+fn what_is_said_of_the_probe_is_part_of_the_reason() {
+    for (first, then, blame, message, detail) in [
+        (FailureKind::Refused, FailureKind::Outage, Blame::Outage, "Outage", None),
+        (FailureKind::Refused, FailureKind::RateLimited, Blame::RateLimited, "RateLimited", None),
+        (FailureKind::Outage, FailureKind::Outage, Blame::Outage, "Outage", None),
+        (FailureKind::Refused, FailureKind::Refused, Blame::Model, "Refused", None),
+        (
+            FailureKind::Refused,
+            FailureKind::Unusable,
+            Blame::Model,
+            "Refused",
+            Some("Refused; of the text \"test\": Unusable"),
+        ),
+    ] {
+        let mut provider = simulated(1, |r| Some(if r.is_empty() { then } else { first }));
+        let failure = provider.ask(&(0..1)).unwrap_err();
+        let fault = find_fault(&mut provider, 0..1, failure).unwrap_err();
+        assert_eq!((fault.blame, fault.error.message()), (blame, message));
+        assert_eq!(fault.error.detail(), detail);
+    }
+}
+
+#[test]
 fn a_response_that_is_wrong_once_rejects_no_text() {
     for kind in [FailureKind::Refused, FailureKind::Unusable] {
         for texts in [1, 2, 64] {
