@@ -208,7 +208,7 @@ impl LexicalIndex {
         let sql = fill(template, &names);
         as_source_owner(self.owner, || {
             let _settings = in_index_order(&self.schema_sql);
-            plan::read_as_caller(&sql, &[question.into()], |row| required::<i64>(row, 1))
+            plan::read_by_set_path(&sql, &[question.into()], |row| required::<i64>(row, 1))
         })
     }
 

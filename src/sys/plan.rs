@@ -53,6 +53,16 @@ pub fn read_as_caller<T>(
     run(sql, args, true, map)
 }
 
+/// As [`read`], but under a search path that was set for the statement, which qualifies all that it names: hooks of other extensions
+/// may look functions up.
+pub fn read_by_set_path<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(&SpiHeapTupleData<'_>) -> T,
+) -> Vec<T> {
+    run(sql, args, true, map)
+}
+
 /// As [`read`], but sees what this command itself wrote before.
 pub fn read_latest<T>(
     sql: &str,

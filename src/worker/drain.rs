@@ -241,7 +241,9 @@ impl Drain {
             return false;
         }
         (self.is_look_over_due, self.looked_over) = (false, Some(Instant::now()));
-        work.iter().for_each(|work| self.merges.add(work.generation));
+        for work in work {
+            self.merges.add(work.generation);
+        }
         !work.is_empty()
     }
 

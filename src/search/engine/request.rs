@@ -3,7 +3,7 @@ use crate::catalog::collection::Generation;
 use crate::catalog::inverted::{self, SegmentLists};
 use crate::catalog::lexical::Access;
 use crate::search::candidate::{ChunkCandidate, rank};
-use crate::search::engine::term_statistics::TermStatistics;
+use crate::search::engine::term_statistics::Estimate;
 use crate::search::filter::{Filter, OWN_PARAMETERS};
 use crate::search::loading::Loading;
 use crate::search::options::Options;
@@ -44,8 +44,8 @@ pub struct Request {
     pub has_chunk_policy: bool,
     /// What is not searchable yet.
     pub loading: Option<Loading>,
-    /// Term statistics that were estimated, of the chunks that match this and of which the share is at least this.
-    pub estimated: RefCell<Option<((Option<String>, f64), TermStatistics)>>,
+    /// Term statistics that a run estimated.
+    pub estimated: RefCell<Option<Estimate>>,
     /// Opened when a run first needs it.
     index: OnceCell<Index<SegmentLists>>,
 }

@@ -46,6 +46,13 @@ pub struct TermStatistics {
     pub passing: Option<Rc<Passing>>,
 }
 
+/// Estimated statistics.
+pub struct Estimate {
+    /// What chunks had to match, and the share of them that was known to pass at least.
+    of: (Option<String>, f64),
+    statistics: TermStatistics,
+}
+
 impl TermStatistics {
     /// Without row security: of all chunks, by the inverted file. Under row security: of the chunks that filter and policies let pass,
     /// counted if the strategy has listed them, else by a sample.
@@ -78,12 +85,13 @@ impl TermStatistics {
         at_least: f64,
     ) -> Result<Self> {
         let of = (strategy.must_match(request).map(str::to_owned), at_least);
-        if let Some((_, known)) = request.estimated.borrow().as_ref().filter(|one| one.0 == of) {
-            return Ok(known.clone());
+        if let Some(known) = request.estimated.borrow().as_ref().filter(|known| known.of == of) {
+            return Ok(known.statistics.clone());
         }
-        let estimated = Self::estimated(request, strategy, terms, at_least)?;
-        *request.estimated.borrow_mut() = Some((of, estimated.clone()));
-        Ok(estimated)
+        let statistics = Self::estimated(request, strategy, terms, at_least)?;
+        let known = Estimate { of, statistics: statistics.clone() };
+        *request.estimated.borrow_mut() = Some(known);
+        Ok(statistics)
     }
 
     /// Of chunks that are listed.
@@ -197,7 +205,9 @@ impl TermStatistics {
                 None => visible_of(request, None, &asked, Some(wanted)).into_iter().collect(),
             };
             (seen, visible) = (seen + asked.len(), visible + passed.len());
-            lists.iter_mut().for_each(|list| list.look_at(&passed));
+            for list in &mut lists {
+                list.look_at(&passed);
+            }
             passing_share = passing_share.min((visible as f64).max(0.5) / seen.max(1) as f64);
             let left: f64 = lists.iter().map(|list| list.expected(passing_share)).sum();
             if may_list && left > self.documents && self.documents <= MAX_LISTED as f64 {
