@@ -346,10 +346,8 @@ fn decide(options: &Options, ranked: &mut [ChunkCandidate]) -> usize {
     drop(candidates);
     let mut chosen = choices.iter();
     for candidate in ranked {
-        candidate.fate = match is_relevant(candidate) {
-            true => chosen.next().map_or(Fate::Irrelevant, |choice| Fate::Ranked(*choice)),
-            false => Fate::Irrelevant,
-        };
+        let choice = if is_relevant(candidate) { chosen.next() } else { None };
+        candidate.fate = choice.map_or(Fate::Irrelevant, |choice| Fate::Ranked(*choice));
     }
     choices.iter().filter(|choice| **choice == Choice::Kept).count()
 }

@@ -196,15 +196,13 @@ impl Drain {
             }
             // Do not wait for an index: searches find everything without it. A generation that is being built is not
             // complete without it.
-            is_locked |= step != WorkStep::Index || next.is_building;
+            is_locked |= match step {
+                WorkStep::Index => next.is_building,
+                WorkStep::Calibrate => false,
+                _ => true,
+            };
         }
         if changed == Coalesced::Taken || has_more_merges {
-            return Ok(TurnEnd::Worked);
-        }
-        let is_due = |one: &&PendingWork| one.wants_calibration && one.step.is_none();
-        if let Some(due) = work.iter().find(is_due)
-            && calibrate::run(&self.host, due.generation)?
-        {
             return Ok(TurnEnd::Worked);
         }
         if self.prune()? || self.look_over(&work) {
@@ -321,6 +319,7 @@ impl Drain {
                 host.reached("indexing");
                 index_ddl::build(host, generation)
             }
+            WorkStep::Calibrate => calibrate::run(host, generation),
         }
     }
 

@@ -1,10 +1,8 @@
--- Run by workers as the source's owner: up to $1 chunks, evenly spread over the chunk ids, with their documents' keys.
-WITH bounds AS (
-    SELECT pg_catalog.min(c.chunk_id) AS lowest, pg_catalog.max(c.chunk_id) AS highest FROM {chunks} c
-), ids AS (
-    SELECT b.lowest + ((b.highest - b.lowest + 1) * n / $1) AS chunk_id
-      FROM bounds b CROSS JOIN pg_catalog.generate_series(0, $1 - 1) n
+-- Run by workers as the source's owner: up to $1 chunks in the order of a hash of their ids, so that they are of all parts of the collection, with
+-- their documents' keys. All ids are read, by the primary key alone.
+WITH chosen AS (
+    SELECT c.chunk_id FROM {chunks} c ORDER BY pg_catalog.hashint8extended(c.chunk_id, 0) LIMIT $1
 )
-SELECT DISTINCT ON (c.chunk_id) c.chunk_id, c.content, {keys}
-  FROM ids i
- CROSS JOIN LATERAL (SELECT c.* FROM {chunks} c WHERE c.chunk_id >= i.chunk_id ORDER BY c.chunk_id LIMIT 1) c
+SELECT c.chunk_id, c.content, {keys}
+  FROM chosen
+  JOIN {chunks} c USING (chunk_id)

@@ -101,6 +101,8 @@ pub enum WorkStep {
     Jobs,
     /// The vector index is missing after the first load.
     Index,
+    /// It has grown since its signals were calibrated, and nobody is at it.
+    Calibrate,
 }
 
 /// What to do for a generation now.
@@ -118,8 +120,6 @@ pub struct PendingWork {
     pub ready_at: Option<i64>,
     /// Another backend has claimed one of its jobs.
     pub is_claimed: bool,
-    /// It has grown since it was calibrated, and nobody is at it.
-    pub wants_calibration: bool,
 }
 
 impl PendingWork {
@@ -156,6 +156,7 @@ pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
             (row.can_switch, WorkStep::Switch),
             (row.has_jobs, WorkStep::Jobs),
             (row.wants_index, WorkStep::Index),
+            (row.wants_calibration, WorkStep::Calibrate),
         ]
         .into_iter()
         .find_map(|(is_next, step)| is_next.then_some(step)),
@@ -163,7 +164,6 @@ pub fn pending_work(collections: Option<&[i32]>) -> Vec<PendingWork> {
         is_building: row.is_building,
         ready_at: row.ready_at.map(pg_sys::TimestampTz::from),
         is_claimed: row.is_claimed,
-        wants_calibration: row.wants_calibration,
     };
     rows.into_iter().map(work).collect()
 }

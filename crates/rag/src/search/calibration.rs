@@ -19,8 +19,8 @@ pub const MIN_CHUNKS: i64 = 100;
 const MAX_QUESTIONS: usize = 256;
 /// Least, where there are so many.
 const MIN_QUESTIONS: usize = 64;
-/// Chunks to a sentence that is asked: both, with a medley, are to cost less than a hundredth of ingesting those.
-const CHUNKS_PER_QUESTION: usize = 100;
+/// Chunks to a sentence that is asked: each takes, as a medley does, about as long as to ingest a chunk.
+const CHUNKS_PER_QUESTION: usize = 200;
 /// Sentences of one script from which on it has a calibration of its own.
 const MIN_OF_SCRIPT: usize = 24;
 /// Weights of cosine and MaxSim beside their defaults, from the default on.
@@ -162,8 +162,8 @@ fn reciprocal_ranks(clozes: &[&Trial], weights: [f64; 3]) -> Vec<f64> {
         let scores = scores(trial, weights);
         let better = scores.iter().filter(|score| **score > scores[own]).count();
         // Equals share the mean of their ranks.
-        let equal = scores.iter().filter(|score| **score == scores[own]).count();
-        1.0 / (better as f64 + (equal as f64 + 1.0) / 2.0)
+        let no_worse = scores.iter().filter(|score| **score >= scores[own]).count();
+        1.0 / f64::midpoint(better as f64 + 1.0, no_worse as f64)
     };
     clozes.iter().map(rank).collect()
 }
@@ -248,6 +248,7 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // exact by construction
 mod tests {
     use super::*;
 

@@ -38,6 +38,7 @@ impl SignalWeights {
     }
 
     /// For ranking the candidates of a question whose lexemes have these weights: the share of codes counts for words alone.
+    #[must_use]
     pub fn for_lexemes<'a>(self, lexemes: impl Iterator<Item = (&'a str, f64)> + Clone) -> Self {
         let codes: Vec<&str> =
             lexemes.clone().map(|(lexeme, _)| lexeme).filter(|lexeme| is_code(lexeme)).collect();
