@@ -36,7 +36,7 @@ const NOVELTY_WEIGHT: f64 = 2.0;
 /// filled up with what has nothing to do with it.
 const MIN_MATCH_SHARE: f32 = 0.8;
 /// Share of the question's words in the first quote that a further one must have too.
-const MIN_WORDS_SHARE: f32 = 0.5;
+const MIN_WORDS_SHARE: f32 = 0.25;
 /// How much a match of the heading, the introduction or the column counts beside one of the text itself.
 const CONTEXT_SHARE: f32 = 0.9;
 /// What a confidence falls by when none of the question's words stands in the passage, and when none of its names and numbers does.
