@@ -16,6 +16,8 @@ CREATE TABLE rag.submitted_answer (
     places         jsonb NOT NULL,
     -- What is said where these hold no answer, if not all documents could be found then.
     loading        text,
+    -- The answer in the passages' own sentences, for where the model gives none; emptied with the end.
+    fallback       jsonb,
     state          text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed', 'canceled')),
     submitted_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ready_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),

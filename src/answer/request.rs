@@ -21,6 +21,7 @@ use std::time::Duration;
 const PRUNE_BATCH: i32 = 1_000;
 
 /// A question and its passages.
+#[derive(Default)]
 pub struct Submission<'a> {
     /// Name of a generator.
     pub model: &'a str,
@@ -37,6 +38,8 @@ pub struct Submission<'a> {
     pub query_id: Option<i64>,
     /// Why not all documents could be found, if so.
     pub loading: Option<String>,
+    /// Text and citations of the answer that takes the place of the model's if need be.
+    pub fallback: Option<Value>,
 }
 
 row! {
@@ -64,6 +67,8 @@ row! {
         pub age: Duration,
         /// Why not all documents could be found then, if so.
         pub loading: Option<String>,
+        /// See [`Submission::fallback`].
+        pub fallback: Option<JsonB>,
     }
 }
 
@@ -135,6 +140,7 @@ pub fn submit(submission: Submission<'_>) -> Result<Uuid> {
         JsonB(places).into(),
         limit.into(),
         submission.loading.into(),
+        submission.fallback.map(JsonB).into(),
     ];
     let sql = statement!("answer/insert");
     let mut ids = as_extension_owner(|| query(sql, &args, |row| required(&row, 1)));
@@ -229,7 +235,11 @@ pub fn finish(request: &AnswerRequest, outcome: &Result<GeneratedAnswer, Problem
         Some(surrounded(cited, request.passages.get(found.passage)?, &found.chars))
     };
     let citations = |written: &GeneratedAnswer| -> Value {
-        written.citations.iter().filter_map(citation).collect()
+        let fallback = request.fallback.as_ref().filter(|_| written.usage.fallback.is_some());
+        match fallback {
+            Some(JsonB(fallback)) => fallback["citations"].clone(),
+            None => written.citations.iter().filter_map(citation).collect(),
+        }
     };
     let json = |value: Option<Value>| value.map(JsonB);
     let args = [

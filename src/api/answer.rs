@@ -3,8 +3,10 @@ mod collection;
 mod conversation;
 mod request;
 mod stream;
+mod writing;
 
 pub(super) use collection::{answered, generator};
+pub(super) use writing::Writing;
 
 use crate::api::answer::conversation::standalone;
 use crate::api::embed::{checked, embedder};
@@ -18,19 +20,20 @@ use crate::sys::error::SqlError;
 use crate::sys::{guc, interrupt, limit};
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, generate};
-use rag::answer::json::{AnswerForm, CitedPassage, surrounded};
+use rag::answer::generate::{GeneratedAnswer, Usage, generate_counted};
+use rag::answer::json::{AnswerForm, CitedPassage};
 use rag::answer::{self, Answer, Citation, Options, Status};
 use rag::model::{LocalModel, Purpose};
 use rag::remote::{Client, Generator, RemoteKind};
 use rag::{Error, Result};
 use serde_json::{Value, json};
+use writing::{Near, Picked, Sources};
 
 /// Answers from bare passages; always one row.
 ///
 /// STABLE because it reads a model; PARALLEL RESTRICTED because only the leader inherits or loads one.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model text = NULL, instructions text = NULL, history jsonb = NULL, format text = 'text') RETURNS TABLE (
+CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model text = NULL, instructions text = NULL, history jsonb = NULL, context text = NULL, fallback bool = true, format text = 'text') RETURNS TABLE (
     answer text,
     citations jsonb,
     status text,
@@ -38,7 +41,7 @@ CREATE FUNCTION @extschema@.rag_answer(question text, passages text[], model tex
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text, jsonb, text) IS 'an answer to a question from passages, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text, jsonb, text, bool, text) IS 'an answer to a question from passages, with quotes and their places';
 ")]
 // The columns are the API, and pgrx passes arrays by value.
 #[allow(clippy::type_complexity, clippy::needless_pass_by_value, clippy::too_many_arguments)]
@@ -48,6 +51,8 @@ fn rag_answer_passages(
     model: default!(Option<&str>, "NULL"),
     instructions: default!(Option<&str>, "NULL"),
     history: Option<JsonText>,
+    context: Option<&str>,
+    fallback: Option<bool>,
     format: Option<&str>,
 ) -> Result<
     TableIterator<
@@ -69,22 +74,22 @@ fn rag_answer_passages(
     require_question(question)?;
     let (places, texts) = elements(passages.as_ref())?;
     let turns = turns(history)?;
+    let writing = Writing::read(instructions, context, fallback)?;
     let form = AnswerForm::named(format)?;
+    let sources = Sources { places: &places, texts: &texts };
     let row = match answering_model(model)? {
         AnsweringModel::Generator(client) => {
             let standalone = standalone(question, &turns, Some(&client))?;
             let question = standalone.as_deref().unwrap_or(question);
-            generated(&client, question, &texts, instructions, None, |found| {
-                let cited = places[found.passage].verified(found);
-                surrounded(cited, texts[found.passage], &found.chars)
-            })?
+            let pick = |options: &Options| answer(question, &texts, embedder(None)?, options);
+            generated(&client, question, sources, &writing, None, pick)?
         }
         AnsweringModel::Embedder(model) => {
             refuse_instructions(instructions)?;
             let standalone = standalone(question, &turns, None)?;
             let question = standalone.as_deref().unwrap_or(question);
-            let answer = answer(question, &texts, model)?;
-            extracted(&answer, &places, &texts)
+            let answer = answer(question, &texts, model, &default_options())?;
+            extracted(&answer, sources)
         }
     };
     let (answer, citations, status, confidence, claims, usage) = row;
@@ -123,11 +128,9 @@ fn null_question_row() -> AnswerRow {
     (None, JsonB(json!([])), Status::NoAnswer.as_str().to_owned(), None, None, None)
 }
 
-/// The row of an answer in the own sentences of the passages, which are `texts` at `places`.
-fn extracted(answer: &Answer, places: &[CitedPassage], texts: &[&str]) -> AnswerRow {
-    let show = |cited: &Citation| {
-        surrounded(places[cited.passage].scored(cited), texts[cited.passage], &cited.chars)
-    };
+/// The row of an answer in the own sentences of `sources`.
+fn extracted(answer: &Answer, sources: Sources<'_>) -> AnswerRow {
+    let show = |cited: &Citation| sources.scored(cited);
     let citations = answer.citations.iter().map(show).collect();
     let (status, confidence) = (answer.status.as_str().to_owned(), f64::from(answer.confidence));
     let usage = answer::json::judgement(answer, answer.refused.as_ref().map(show));
@@ -141,25 +144,36 @@ fn extracted(answer: &Answer, places: &[CitedPassage], texts: &[&str]) -> Answer
     )
 }
 
-/// The row of an answer from `passages`, which are not all there is while `loading`; `show` makes JSON of a citation.
+/// The row of an answer from `sources`, which are not all there is while `loading`; `pick` picks sentences of them.
 fn generated(
     client: &Client,
     question: &str,
-    passages: &[&str],
-    instructions: Option<&str>,
+    sources: Sources<'_>,
+    writing: &Writing<'_>,
     loading: Option<&str>,
-    show: impl Fn(&VerifiedQuote) -> Value,
+    pick: impl Fn(&Options) -> Result<Answer>,
 ) -> Result<AnswerRow> {
-    let generator = Generator(client);
+    let near = writing.narrow(client, sources, &pick)?;
+    let given = near.as_ref().map_or(sources, Near::sources);
+    let (generator, mut usage) = (Generator(client), Usage::default());
     let checkpoint = &mut interrupt::checkpoint;
-    limit::texts(instructions)?;
-    let written = generate(&generator, question, passages, instructions, checkpoint)?;
-    let GeneratedAnswer { status, text, citations, claims, usage } = written.or_not_ready(loading);
-    let citations = citations.iter().map(show).collect();
-    let (claims, usage) =
-        (answer::json::claims(&claims), answer::json::usage(&client.spec().name, &usage));
-    let status = status.as_str().to_owned();
-    Ok((Some(text), JsonB(citations), status, None, Some(JsonB(claims)), Some(JsonB(usage))))
+    let instructions = writing.instructions;
+    let written =
+        generate_counted(&generator, question, given.texts, instructions, &mut usage, checkpoint);
+    let json = |usage: &Usage| JsonB(answer::json::usage(&client.spec().name, usage));
+    let answered = Status::Answered.as_str().to_owned();
+    if let Some((Picked { text, citations }, why)) =
+        writing.fall_back(&written, sources, &pick)
+    {
+        usage.fallback = Some(why);
+        let claims = written.map(|written| answer::json::claims(&written.claims)).ok();
+        let citations = JsonB(Value::Array(citations));
+        return Ok((Some(text), citations, answered, None, claims.map(JsonB), Some(json(&usage))));
+    }
+    let GeneratedAnswer { status, text, citations, claims, usage } = written?.or_not_ready(loading);
+    let citations = citations.iter().map(|found| given.verified(found)).collect();
+    let (claims, usage) = (JsonB(answer::json::claims(&claims)), json(&usage));
+    Ok((Some(text), JsonB(citations), status.as_str().to_owned(), None, Some(claims), Some(usage)))
 }
 
 /// The model that answers.
@@ -193,10 +207,19 @@ fn refuse_instructions(instructions: Option<&str>) -> Result<()> {
         .with_hint("Name a generator, or leave instructions NULL."))
 }
 
-fn answer(question: &str, passages: &[&str], model: &LocalModel) -> Result<Answer> {
-    let options = Options { threshold: guc::answer::threshold(), ..Options::default() };
+/// Options of an answer in the passages' own sentences.
+fn default_options() -> Options {
+    Options { threshold: guc::answer::threshold(), ..Options::default() }
+}
+
+fn answer(
+    question: &str,
+    passages: &[&str],
+    model: &LocalModel,
+    options: &Options,
+) -> Result<Answer> {
     let window = model.room(Purpose::Document)?;
     let tokenizer = model.tokenizer();
     let checkpoint = &mut interrupt::checkpoint;
-    answer::from_passages(model, tokenizer, window, question, passages, &options, checkpoint)
+    answer::from_passages(model, tokenizer, window, question, passages, options, checkpoint)
 }

@@ -17,9 +17,11 @@ use crate::sys::rights::current_user;
 use crate::sys::transaction::Host;
 use crate::worker::work::{TurnEnd, Work};
 use ended::Ended;
+use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
-use rag::answer::generate::{GeneratedAnswer, generate};
+use rag::answer::Status;
+use rag::answer::generate::{GeneratedAnswer, Usage, generate_counted, needs_fallback};
 use rag::model::watch;
 use rag::remote::{Blocking, Cancel, RemoteKind};
 use rag::{Error, Result};
@@ -53,10 +55,13 @@ pub struct Answers {
     ready_at: Option<i64>,
 }
 
+/// What came of a call, and what it took.
+type Outcome = (Result<GeneratedAnswer>, Usage);
+
 struct Running {
     request: AnswerRequest,
     remote: Remote,
-    outcome: Receiver<Result<GeneratedAnswer>>,
+    outcome: Receiver<Outcome>,
     cancel: Cancel,
     since: Instant,
 }
@@ -103,7 +108,7 @@ impl Answers {
             self.collect();
         }
         for running in std::mem::take(&mut self.running) {
-            self.ended.push(running.end(Err(stopped())));
+            self.ended.push(running.end_with(Err(stopped()), None));
         }
         for ended in &mut self.ended {
             if ended.outcome.as_ref().is_err_and(|problem| problem.sqlstate == "57014") {
@@ -126,10 +131,10 @@ impl Answers {
                     position += 1;
                     continue;
                 }
-                Ok(outcome) => outcome.map_err(|error| Problem::from(&error)),
+                Ok(outcome) => outcome,
                 Err(TryRecvError::Disconnected) => {
                     let error = Error::model("the thread that asked the model ended early");
-                    Err(Problem::from(&error))
+                    (Err(error), Usage::default())
                 }
             };
             let ended = self.running.swap_remove(position).end(outcome);
@@ -250,7 +255,26 @@ impl Answers {
 }
 
 impl Running {
-    fn end(self, outcome: Result<GeneratedAnswer, Problem>) -> Ended {
+    fn end(self, (outcome, usage): Outcome) -> Ended {
+        let why = needs_fallback(&outcome);
+        let claims = outcome.as_ref().map(|written| written.claims.clone()).unwrap_or_default();
+        let text = self.request.fallback.as_ref().and_then(|JsonB(answer)| answer["text"].as_str());
+        let fallback = why.zip(text).map(|(why, text)| GeneratedAnswer {
+            status: Status::Answered,
+            text: text.to_owned(),
+            citations: Vec::new(),
+            claims,
+            usage: Usage { fallback: Some(why), ..usage },
+        });
+        self.end_with(outcome.map_err(|error| Problem::from(&error)), fallback)
+    }
+
+    /// `fallback` takes the place of the outcome, unless the provider only asks to wait.
+    fn end_with(
+        self,
+        outcome: Result<GeneratedAnswer, Problem>,
+        fallback: Option<GeneratedAnswer>,
+    ) -> Ended {
         let records = self.remote.take_records();
         // If the first of two calls was answered, a retry would pay for it again.
         let is_limited = |problem: &Problem| {
@@ -259,14 +283,10 @@ impl Running {
                 && !records.iter().any(Record::was_answered)
         };
         let loading = self.request.loading.as_deref();
+        let is_put_off = outcome.as_ref().is_err_and(is_limited);
+        let outcome = fallback.filter(|_| !is_put_off).map_or(outcome, Ok);
         let outcome = outcome.map(|written| written.or_not_ready(loading));
-        Ended {
-            is_put_off: outcome.as_ref().is_err_and(is_limited),
-            records,
-            took: self.since.elapsed(),
-            request: self.request,
-            outcome,
-        }
+        Ended { is_put_off, records, took: self.since.elapsed(), request: self.request, outcome }
     }
 }
 
@@ -290,10 +310,7 @@ fn open(request: &AnswerRequest) -> Result<Remote> {
 }
 
 /// Calls the model on a thread of its own.
-fn ask(
-    request: &mut AnswerRequest,
-    remote: &Remote,
-) -> Result<(Receiver<Result<GeneratedAnswer>>, Cancel)> {
+fn ask(request: &mut AnswerRequest, remote: &Remote) -> Result<(Receiver<Outcome>, Cancel)> {
     let (client, cancel) = (remote.shared(), Cancel::default());
     let cancelled = cancel.clone();
     let (sender, outcome) = mpsc::channel();
@@ -304,9 +321,11 @@ fn ask(
         let texts: Vec<&str> = passages.iter().map(String::as_str).collect();
         let generator = Blocking(&client, &cancelled);
         let go_on = &mut || cancelled.check();
-        let written = generate(&generator, &question, &texts, instructions.as_deref(), go_on);
+        let (mut usage, instructions) = (Usage::default(), instructions.as_deref());
+        let written =
+            generate_counted(&generator, &question, &texts, instructions, &mut usage, go_on);
         // Fails if this process has given the request up.
-        drop(sender.send(written));
+        drop(sender.send((written, usage)));
     })?;
     Ok((outcome, cancel))
 }

@@ -36,15 +36,29 @@ is($sql->("SELECT detail->'claims'->1->'dropped'->>0, detail->'usage'->>'input_t
 	'The Moon is the capital.|70', 'what was dropped is told at the end');
 is($sql->("SELECT kind, content FROM rag_answer_stream('x', ARRAY[]::text[], 'writer')"), 'status|no_answer', 'nothing to answer from');
 $provider->always({ say => 'no JSON' });
-is(error_of($node, "SELECT * FROM $stream")->{sqlstate}, '08P01', 'another form, twice');
+my $strict = "rag_answer_stream('Which cities are capitals?', $passages, 'writer', fallback => false)";
+is(error_of($node, "SELECT * FROM $strict")->{sqlstate}, '08P01', 'another form, twice');
 is(scalar($provider->requests), 2, 'is asked for twice');
 for ([ 'truncated', '08P01' ], [ 'reset_in_body', '08000' ], [ 'garbage', '08P01' ], [ { status => 401 }, '28000' ], [ { status => 429 }, '53400' ], [ 'hang', '57014' ], [ 'hang_in_body', '57014' ])
 {
 	my ($fault, $sqlstate) = @$_;
 	$provider->always($fault);
-	my $error = error_of($node, "SET statement_timeout = '1s'; SELECT * FROM $stream");
+	my $error = error_of($node, "SET statement_timeout = '1s'; SELECT * FROM $strict");
 	is($error->{sqlstate}, $sqlstate, 'fault: ' . JSON::PP->new->allow_nonref->encode($fault)) or diag(explain($error));
 }
+$provider->always({ say => 'no JSON' });
+is($sql->("SELECT kind, content, detail->'usage'->>'fallback' LIKE '%form it was told to%' FROM rag_answer_stream('Which city is the capital of France?', $passages, 'writer') WHERE kind <> 'citation' LIMIT 1 OFFSET 1"),
+	'status|answered|t', 'where the model gives none, the passages answer, and it is said');
+$provider->always({ status => 401 });
+is($sql->("SELECT status, usage->>'fallback' LIKE '%does not accept the credential%', answer LIKE 'Paris is the capital of France. [1]%' FROM rag_answer('What is the capital of France?', $passages, 'writer')"),
+	'answered|t|t', 'also where it fails');
+my $thought = '<think>' . JSON::PP->new->encode({ claims => [ { text => 'A draft.', quotes => [ { passage => 1, quote => 'Paris is the capital of France.' } ] } ] });
+$provider->always({ say => $thought . '</think>' . JSON::PP->new->encode($claims) });
+is($sql->("SELECT string_agg(content, ' ') FROM $stream WHERE kind = 'text'"), 'Paris is one. [1] Berlin is one. [2]', 'thoughts are not shown');
+is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'], 'writer', context => 'all')")->{sqlstate}, '22023', 'an unknown context');
+$provider->always(undef);
+is($sql->("SELECT answer, citations->0->>'char_start', usage->>'passages' FROM rag_answer('What is the capital of France?', ARRAY['It is raining. Paris is the capital of France. Bread is baked.'], 'writer', context => 'sentences')"),
+	'Paris is the capital of France. [1]|15|1', 'sentences in place of passages, with their places');
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'])")->{sqlstate}, '22023', 'a model that writes is needed');
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'], 'embedder')")->{sqlstate}, '42804', 'and no other');
 

@@ -101,27 +101,32 @@ $wait_for->($_, 'done') for @ids;
 is($asked->(), 20, 'each was asked once');
 
 # --- What goes wrong ---------------------------------------------------------------------------------
+my $strict = "rag_answer_submit($question, fallback => false)";
 for ([ { status => 401 }, '28000', 1 ], [ { status => 500 }, '08000', 1 ], [ 'reset', '08000' ], [ 'truncated', '08P01' ], [ { say => 'no JSON' }, '08P01', 2 ], [ 'oversized', '08P01' ])
 {
 	my ($fault, $sqlstate, $requests) = @$_;
 	my $name = 'fault ' . JSON::PP->new->allow_nonref->encode($fault);
 	$provider->always($fault);
-	my $failed = $wait_for->($sql->("SELECT $submit"), 'failed');
+	my $failed = $wait_for->($sql->("SELECT $strict"), 'failed');
 	is($error->('sqlstate', $failed), $sqlstate, $name);
 	is($asked->(), $requests, "$name: requests") if $requests;
 }
 is($sql->("SELECT state, sqlstate FROM rag.answer_request ORDER BY submitted_at DESC LIMIT 1"), 'failed|08P01', 'the view tells as well');
 $provider->script({ status => 429, headers => { 'retry-after' => '1' } });
-$id = $wait_for->($sql->("SELECT $submit"), 'done');
+$id = $wait_for->($sql->("SELECT $strict"), 'done');
 cmp_ok($asked->(), '>=', 2, 'what a provider puts off is asked again');
 $provider->script({ status => 429 });
-$id = $wait_for->($sql->("SELECT $submit"), 'done');
+$id = $wait_for->($sql->("SELECT $strict"), 'done');
 is($sql->("SELECT attempts FROM rag.answer_request WHERE request_id = '$id'"), 1, 'later, if the model has no more tries');
 $provider->script({ say => 'no JSON' }, { status => 429 });
-$id = $wait_for->($sql->("SELECT $submit"), 'failed');
+$id = $wait_for->($sql->("SELECT $strict"), 'failed');
 is($asked->() . $error->('sqlstate', $id), '253400', 'what was answered, though not well, is not asked for again when the provider puts the repair off');
 $sql->("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'not this one' USING ERRCODE = '22000'; END \$\$;
 	CREATE TRIGGER refuse BEFORE UPDATE ON rag.submitted_answer FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.question LIKE '%poison%') EXECUTE FUNCTION refuse()");
+$provider->always({ say => 'no JSON' });
+$id = $wait_for->($sql->("SELECT rag_answer_submit('Which city is the capital of France?', ARRAY['Paris is the capital of France.'], 'writer')"), 'done');
+is($sql->("SELECT answer, citations->0->>'quote', status, usage->>'requests', usage->>'fallback' LIKE '%form it was told to%' FROM rag_answer_fetch('$id')"),
+	'Paris is the capital of France. [1]|Paris is the capital of France.|answered|2|t', 'the passages answer where the model does not');
 $provider->always({ wait => 500, say => $claims });
 my ($poison, $well) = split /\n/, $sql->("SELECT rag_answer_submit(question, ARRAY['Paris'], 'writer') FROM unnest(ARRAY['poison', 'Well?']) WITH ORDINALITY u (question, i) ORDER BY i");
 $wait_for->($well, 'done');

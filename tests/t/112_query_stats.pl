@@ -63,14 +63,14 @@ my $id = $sql->("SELECT rag_answer_submit($question)", 'owner');
 wait_until('the worker has it written', sub { $sql->("SELECT state FROM rag_answer_fetch('$id')", 'owner') eq 'done' });
 wait_until('and counts it', sub { $stats->('owner_docs') eq 's,7,1,1 a,5,1,0' }, 10);
 $provider->always({ status => 400 });
-error_of($node, "SELECT FROM rag_answer($question)", user => 'owner');
-$id = $sql->("SELECT rag_answer_submit($question)", 'owner');
+error_of($node, "SELECT FROM rag_answer($question, fallback => false)", user => 'owner');
+$id = $sql->("SELECT rag_answer_submit($question, fallback => false)", 'owner');
 wait_until('it fails', sub { $sql->("SELECT state FROM rag_answer_fetch('$id')", 'owner') eq 'failed' });
 wait_until('and is counted', sub { $stats->('owner_docs') eq 's,7,1,1 a,7,1,2' }, 10);
-error_of($node, "SELECT FROM rag_answer_stream($question)", user => 'owner');
+error_of($node, "SELECT FROM rag_answer_stream($question, fallback => false)", user => 'owner');
 is($stats->('owner_docs'), 's,7,1,1 a,8,1,3', 'one that fails while it is streamed');
 $provider->always('hang');
-error_of($node, "SET statement_timeout = '300ms'; SELECT FROM rag_answer($question)", user => 'owner');
+error_of($node, "SET statement_timeout = '300ms'; SELECT FROM rag_answer($question, fallback => false)", user => 'owner');
 is($stats->('owner_docs'), 's,7,1,1 a,9,1,4', 'one that is cancelled');
 $provider->always(undef);
 

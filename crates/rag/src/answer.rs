@@ -5,19 +5,26 @@
 //! it can prove.
 mod bare;
 mod blocks;
+mod build;
 mod claims;
 mod extract;
 pub mod generate;
 pub mod json;
+mod lenient;
+pub mod narrow;
 mod prompt;
 mod quotable;
+pub(crate) mod repetition;
+mod reply;
 pub mod stream;
-mod verify;
+mod support;
 mod words;
+mod written;
 
 pub use bare::from_passages;
 pub use extract::extract;
 pub use quotable::{Sentence, sentences};
+pub use support::support_of;
 
 use crate::rerank::TokenBits;
 use std::ops::Range;

@@ -2,10 +2,10 @@
 use std::fmt;
 
 /// A failure with a message in PostgreSQL's style and, where one can act, a hint.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Inner {
     kind: Kind,
     message: String,

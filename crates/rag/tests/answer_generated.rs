@@ -8,7 +8,7 @@ mod support;
 
 use provider::server::Server;
 use rag::Result;
-use rag::answer::generate::{GeneratedAnswer, generate};
+use rag::answer::generate::{GeneratedAnswer, VerifiedBy, generate, needs_fallback};
 use rag::answer::{NO_ANSWER, Status};
 use rag::remote::{Generator, RemoteKind, Spec};
 use serde_json::{Value, json};
@@ -38,6 +38,10 @@ fn an_honest_model_is_quoted() {
     assert_eq!((citation.marker, citation.passage), (1, 1));
     assert_eq!(citation.quote, "Berlin is the  capital\nof Germany.");
     assert_eq!(citation.chars, 0..34);
+    assert_eq!(
+        (written.claims[0].support, written.claims[0].verified_by),
+        (1.0, Some(VerifiedBy::Verbatim))
+    );
     assert_eq!(written.usage.requests, 1);
     assert_eq!((written.usage.input_tokens, written.usage.output_tokens), (Some(70), Some(7)));
 }
@@ -58,7 +62,8 @@ fn invented_quotes_are_dropped_with_their_claims() {
     assert_eq!(written.text, "Berlin is a capital. [1]");
     assert_eq!(written.citations.len(), 1);
     let dropped: Vec<usize> = written.claims.iter().map(|claim| claim.dropped.len()).collect();
-    assert_eq!(dropped, [1, 3, 0]);
+    // A wrong number, or none, does not make a quote wrong.
+    assert_eq!(dropped, [1, 0, 0]);
     assert!(written.claims[0].markers.is_empty() && written.claims[2].markers.is_empty());
 }
 
@@ -102,9 +107,10 @@ fn a_reply_in_another_form_is_repaired_once() {
     assert_eq!(error.sqlstate(), "08P01");
     assert_eq!(server.requests().len(), 4);
 
-    server.script(&[json!("cut")]);
+    server.script(&[json!({"cut": true, "say": r#"{"quotes": ["Paris is the cap"#})]);
     let error = answer(&server, "Which?", &PASSAGES).unwrap_err();
     assert!(error.hint().unwrap().contains("max_output_tokens"));
+    assert_eq!(server.requests().len(), 5, "what was cut would be cut again");
 }
 
 /// What documents have said to models to make them do as they please.
@@ -162,8 +168,10 @@ fn injections_change_neither_the_rules_nor_what_is_verified() {
         assert_eq!(messages[0], rules, "{injection}");
         assert_eq!(messages.as_array().unwrap().len(), 2);
         let user = messages[1]["content"].as_str().unwrap();
-        let key = user.split_once("message is ").unwrap().1.split_once('.').unwrap().0;
+        // The key stands in the lines around passages, and nowhere else.
+        let key = user.split_once("[passage 1 ").unwrap().1.split_once(']').unwrap().0;
         assert_eq!(key.len(), 32);
+        assert_eq!(user.matches(key).count(), 4, "{injection}");
         for boundary in ["[passage 1 ", "[end 1 ", "[passage 2 ", "[end 2 "] {
             let marked = format!("{boundary}{key}]");
             assert_eq!(user.matches(&marked).count(), 1, "{injection}: {boundary}");
@@ -186,4 +194,105 @@ fn a_small_context_takes_the_best_passages() {
     assert_eq!(written.usage.passages, 2);
     // The model's second passage is the third that was given.
     assert_eq!(written.citations[0].passage, 2);
+}
+
+/// What is answered to a reply, with the passage of the cases.
+fn reply(text: &Value) -> Result<GeneratedAnswer> {
+    let server = Server::start();
+    server.script(&[json!({"say": text})]);
+    let written = answer(
+        &server,
+        "What does VACUUM do?",
+        &["VACUUM reclaims storage. More.", "Its INSERT privilege is needed to add rows."],
+    );
+    assert_eq!(server.requests().len(), 1, "{text}");
+    written
+}
+
+fn good() -> Value {
+    json!({"text": "VACUUM frees space.", "quotes": [{"passage": 1, "quote": "VACUUM reclaims storage"}]})
+}
+
+#[test]
+fn replies_that_models_write_are_read() {
+    let form = json!({"claims": [good()]});
+    for text in [
+        json!(format!("<think>The form is {{\"claims\": [...]}}. {{maybe}}</think>{form}")),
+        json!(format!(
+            "<think>{form} {{\"claims\":[{{\"text\":\"draft\",\"quotes\":[]}}]}}</think>{form}"
+        )),
+        json!({"claims": [good(), {"text": "Invented."}]}),
+        json!({"claims": [{"text": "Invented."}, good()]}),
+        json!({"claims": [{"text": "VACUUM frees space.", "quotes": ["VACUUM reclaims storage"]}]}),
+        json!({"claims": [{"text": "VACUUM frees space.", "quotes": [{"passage": 2, "quote": "VACUUM reclaims storage"}]}]}),
+        json!(format!("{form}{form}")),
+        json!(format!("{form} {{this}}")),
+        json!([good()]),
+        json!(format!("{{\"claims\":[{},],}}", good())),
+        json!({"quotes": ["VACUUM reclaims storage"], "answer": "VACUUM frees space."}),
+        json!({"quotes": ["VACUUM reclaims storage", "VACUUM is a cleaner"], "answer": "VACUUM frees space."}),
+    ] {
+        let written = reply(&text).unwrap();
+        assert_eq!(written.text, "VACUUM frees space. [1]", "{text}");
+        assert_eq!(written.citations[0].quote, "VACUUM reclaims storage", "{text}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_a_sentence_of_a_passage_is_its_own_quote() {
+    let written = reply(&json!({"claims": [{"text": "Its INSERT privilege is needed to add rows.", "quotes": [{"passage": 2, "quote": "INSERT"}]}]})).unwrap();
+    assert_eq!(written.text, "Its INSERT privilege is needed to add rows. [1]");
+    assert_eq!(written.citations[0].quote, "Its INSERT privilege is needed to add rows.");
+    assert_eq!(written.claims[0].dropped, ["INSERT"]);
+}
+
+#[test]
+fn a_claim_that_its_quote_does_not_support_is_replaced_or_dropped() {
+    let quote = json!(["VACUUM reclaims storage"]);
+    for (claim, text) in [
+        (
+            "The key of this message is c600aaaabbbbccccddddeeeeffff0000.",
+            "VACUUM reclaims storage. [1]",
+        ),
+        ("VACUUM does not reclaim storage.", "VACUUM reclaims storage. [1]"),
+        ("VACUUM reclaims 5 GB.", "VACUUM reclaims storage. [1]"),
+        ("What does VACUUM do?", "VACUUM reclaims storage. [1]"),
+    ] {
+        let written = reply(&json!({"quotes": quote, "answer": claim})).unwrap();
+        assert_eq!(written.text, text, "{claim}");
+        assert_eq!(written.claims[0].verified_by, Some(VerifiedBy::Quote), "{claim}");
+        assert!(written.claims[0].refusal.is_some());
+    }
+    // A quote that has nothing to do with the question stands for nothing.
+    let written = reply(&json!({"quotes": ["needed to add rows"], "answer": "It cleans up."}));
+    assert!(needs_fallback(&written).is_some());
+    let written = written.unwrap();
+    assert_eq!((written.status, written.claims[0].verified_by), (Status::NoAnswer, None));
+    // That there is no answer is an answer.
+    let written = reply(&json!({"quotes": [], "answer": ""}));
+    assert_eq!((needs_fallback(&written), written.unwrap().status), (None, Status::NoAnswer));
+}
+
+#[test]
+fn of_a_long_quote_the_sentences_that_stand_there_are_cited() {
+    let passage = "The first sentence of this passage is about storage. The second one is about the locks that are held. A third says what VACUUM does to dead rows. The fourth tells how often it runs by itself. The fifth and last is about its settings.";
+    let server = Server::start();
+    server.script(&[json!({"say": {"quotes": [passage.replace("by itself", "by hand")], "answer": "The third says what VACUUM does to dead rows."}})]);
+    let written = answer(&server, "What does VACUUM do?", &[passage]).unwrap();
+    assert_eq!(written.status, Status::Answered);
+    assert_eq!(written.claims[0].dropped, ["The fourth tells how often it runs by hand."]);
+}
+
+#[test]
+fn of_a_reply_without_end_the_complete_claims_are_kept() {
+    let server = Server::start();
+    let again =
+        json!({"text": "It runs by itself.", "quotes": ["storage. It runs by itself"]}).to_string();
+    let text = format!("{{\"claims\":[{},{}", good(), [&*again; 99].join(","));
+    server.script(&[json!({"cut": true, "say": text})]);
+    let written =
+        answer(&server, "What does VACUUM do?", &["VACUUM reclaims storage. It runs by itself."])
+            .unwrap();
+    assert_eq!(written.text, "VACUUM frees space. [1] It runs by itself. [2]");
+    assert_eq!(written.usage.requests, 1);
 }

@@ -160,3 +160,231 @@ fn a_malformed_reply_is_repaired_unless_text_was_shown() {
     let Next::Done(_, written) = next else { panic!("{next:?}") };
     assert!(pieces.is_empty() && written.status == Status::NoAnswer);
 }
+
+const FORM: &str = r#"{"answer":"Berlin is in Germany.","quotes":["Berlin is in Germany."]}"#;
+
+/// What a generator of a provider makes of a response, whole (`stream` is false) or streamed, and how often it was asked.
+fn said(
+    provider: &str,
+    body: &str,
+    is_streamed: bool,
+) -> (rag::Result<rag::model::generator::Generated>, String, usize) {
+    let server = Server::start();
+    server.script(&[json!({"status": 200, "body": body})]);
+    let mut shown = String::new();
+    let client = client(Spec {
+        provider: provider.into(),
+        retries: 1,
+        ..spec(&server, RemoteKind::Generator)
+    });
+    let generator = Generator(&client);
+    let said = if is_streamed {
+        generator.stream(&hello(), &Cancel::default(), &mut |bit| shown.push_str(bit))
+    } else {
+        rag::model::generator::Generator::generate(&generator, &hello(), &mut support::no_check)
+    };
+    (said, shown, server.requests().len())
+}
+
+#[test]
+fn thoughts_of_every_dialect_are_left_out() {
+    let text = serde_json::to_string(FORM).unwrap();
+    let whole = [
+        (
+            "openai",
+            format!(
+                r#"{{"choices":[{{"message":{{"content":[{{"type":"thinking","thinking":[{{"type":"text","text":"hm"}}]}},{{"type":"text","text":{text}}}]}},"finish_reason":"stop"}}]}}"#
+            ),
+        ),
+        (
+            "openai",
+            format!(
+                r#"{{"choices":[{{"message":{{"content":{text},"reasoning_content":"hm","reasoning":"hm"}},"finish_reason":"stop"}}]}}"#
+            ),
+        ),
+        (
+            "anthropic",
+            format!(
+                r#"{{"content":[{{"type":"thinking","thinking":"hm","signature":"x"}},{{"type":"text","text":{text}}}],"stop_reason":"end_turn"}}"#
+            ),
+        ),
+        (
+            "anthropic",
+            format!(
+                r#"{{"content":[{{"type":"tool_use","id":"1","name":"answer","input":{FORM}}}],"stop_reason":"tool_use"}}"#
+            ),
+        ),
+        (
+            "cohere",
+            format!(
+                r#"{{"message":{{"content":[{{"type":"thinking","thinking":"hm"}},{{"type":"text","text":{text}}}]}},"finish_reason":"COMPLETE"}}"#
+            ),
+        ),
+        (
+            "ollama",
+            format!(
+                r#"{{"message":{{"role":"assistant","content":{text},"thinking":"hm"}},"done":true}}"#
+            ),
+        ),
+    ];
+    let streamed = [
+        (
+            "openai",
+            format!(
+                "data: {{\"choices\":[{{\"delta\":{{\"reasoning_content\":\"hm\"}}}}]}}\n\ndata: {{\"choices\":[{{\"delta\":{{\"content\":[{{\"type\":\"thinking\",\"thinking\":[{{\"type\":\"text\",\"text\":\"hm\"}}]}}]}}}}]}}\n\ndata: {{\"choices\":[{{\"delta\":{{\"content\":[{{\"type\":\"text\",\"text\":{text}}}]}}}}]}}\n\ndata: {{\"usage\":{{\"prompt_tokens\":1}}}}\n\n"
+            ),
+        ),
+        (
+            "openai",
+            format!(
+                "data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}},\"finish_reason\":\"stop\"}}]}}\n\ndata: {{\"choices\":null,\"usage\":{{}}}}\n\ndata: [DONE]\n\n"
+            ),
+        ),
+        (
+            "anthropic",
+            format!(
+                "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}}}}\n\nevent: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"input_json_delta\",\"partial_json\":{text}}}}}\n\ndata: {{\"type\":\"message_stop\"}}\n\n"
+            ),
+        ),
+        (
+            "cohere",
+            format!(
+                "data: {{\"type\":\"message-start\",\"delta\":{{\"message\":{{\"role\":\"assistant\",\"content\":[],\"tool_plan\":\"\",\"citations\":[]}}}}}}\n\ndata: {{\"type\":\"content-delta\",\"delta\":{{\"message\":{{\"content\":{{\"thinking\":\"hm\"}}}}}}}}\n\ndata: {{\"type\":\"content-delta\",\"delta\":{{\"message\":{{\"content\":{{\"text\":{text}}}}}}}}}\n\ndata: {{\"type\":\"message-end\",\"delta\":{{\"finish_reason\":\"COMPLETE\"}}}}\n\n"
+            ),
+        ),
+        (
+            "ollama",
+            format!(
+                "{{\"message\":{{\"content\":\"\",\"thinking\":\"hm\"}},\"done\":false}}\n{{\"message\":{{\"content\":{text}}},\"done\":false}}\n{{\"message\":{{\"content\":\"\"}},\"done\":true}}\n"
+            ),
+        ),
+    ];
+    for (cases, is_streamed) in [(&whole[..], false), (&streamed[..], true)] {
+        for (provider, body) in cases {
+            let (said, shown, requests) = said(provider, body, is_streamed);
+            let said = said.unwrap_or_else(|error| panic!("{provider} {body}: {error:?}"));
+            assert_eq!((&*said.text, requests), (FORM, 1), "{provider} {body}");
+            assert!(!is_streamed || shown == FORM, "{provider} {body}");
+        }
+    }
+}
+
+#[test]
+fn refusals_and_filters_are_told_and_not_asked_again() {
+    for (provider, body, word) in [
+        (
+            "openai",
+            r#"{"choices":[{"message":{"content":null},"finish_reason":"content_filter"}]}"#,
+            "filter",
+        ),
+        (
+            "openai",
+            r#"{"choices":[{"message":{"content":null,"refusal":"I'm sorry."},"finish_reason":"stop"}]}"#,
+            "I'm sorry",
+        ),
+        ("anthropic", r#"{"content":[],"stop_reason":"refusal"}"#, "declines"),
+        ("cohere", r#"{"message":{"content":[]},"finish_reason":"ERROR_TOXIC"}"#, "filter"),
+    ] {
+        let server = Server::start();
+        server.script(&[json!({"status": 200, "body": body})]);
+        let client =
+            client(Spec { provider: provider.into(), ..spec(&server, RemoteKind::Generator) });
+        let passages = ["Berlin is in Germany."];
+        let written = rag::answer::generate::generate(
+            &Generator(&client),
+            "Where?",
+            &passages,
+            None,
+            &mut support::no_check,
+        );
+        assert!(rag::answer::generate::needs_fallback(&written).is_some());
+        let error = written.unwrap_err();
+        assert_eq!(error.sqlstate(), "38000", "{body}");
+        assert!(error.detail().unwrap().contains(word), "{error:?}");
+        assert_eq!(server.requests().len(), 1, "{body}");
+    }
+}
+
+#[test]
+fn errors_within_streams_keep_their_words() {
+    for (provider, body, word, sqlstate, times) in [
+        (
+            "openai",
+            "data: {\"error\":\"CUDA out of memory\"}\n\n",
+            "CUDA out of memory",
+            "08000",
+            1,
+        ),
+        (
+            "openai",
+            "event: error\ndata: {\"message\":\"Overloaded\"}\n\n",
+            "Overloaded",
+            "08000",
+            2,
+        ),
+        (
+            "anthropic",
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
+            "Overloaded",
+            "08000",
+            2,
+        ),
+        (
+            "ollama",
+            "{\"error\":\"model requires more system memory (5.6 GiB) than is available\"}\n",
+            "more system memory",
+            "08000",
+            1,
+        ),
+        (
+            "openai",
+            "data: {\"object\":\"error\",\"message\":\"bad key\",\"code\":401}\n\n",
+            "bad key",
+            "28000",
+            1,
+        ),
+    ] {
+        let server = Server::start();
+        server.always(json!({"status": 200, "body": body}));
+        let client = client(Spec {
+            provider: provider.into(),
+            retries: 1,
+            ..spec(&server, RemoteKind::Generator)
+        });
+        let error =
+            Generator(&client).stream(&hello(), &Cancel::default(), &mut |_| {}).unwrap_err();
+        assert!(error.detail().unwrap().contains(word), "{body}: {error:?}");
+        assert_eq!((error.sqlstate(), server.requests().len()), (sqlstate, times), "{body}");
+    }
+}
+
+#[test]
+fn a_stream_that_repeats_itself_is_hung_up_on() {
+    let claim =
+        json!({"text": "Berlin is in Germany.", "quotes": ["Berlin is in Germany."]}).to_string();
+    let server = Server::start();
+    server
+        .always(json!({"say": format!("{{\"claims\":[{}", [&*claim; 500].join(",")), "pause": 1}));
+    let client = client(spec(&server, RemoteKind::Generator));
+    let mut shown = 0;
+    let said = Generator(&client)
+        .stream(&hello(), &Cancel::default(), &mut |bit| shown += bit.len())
+        .unwrap();
+    assert!(said.is_cut && shown < 2_000, "{shown}");
+}
+
+#[test]
+fn a_stream_may_take_longer_than_its_timeout_but_not_be_silent_for_it() {
+    let text = json!({"quotes": [], "answer": "A long story, told in small pieces. ".repeat(3)})
+        .to_string();
+    for (pause, is_told) in [(60, true), (900, false)] {
+        let server = Server::start();
+        server.script(&[json!({"say": text, "pause": pause})]);
+        let timeout = Duration::from_millis(600);
+        let client = client(Spec { timeout, retries: 0, ..spec(&server, RemoteKind::Generator) });
+        let started = Instant::now();
+        let said = Generator(&client).stream(&hello(), &Cancel::default(), &mut |_| {});
+        assert_eq!(said.is_ok(), is_told, "{said:?}");
+        assert!(!is_told || started.elapsed() > timeout);
+    }
+}

@@ -40,4 +40,4 @@ UPDATE rag.submitted_answer s
   FROM next
  WHERE s.request_id = next.request_id
 RETURNING s.request_id AS id, s.role::oid AS role, s.collection_id AS collection, s.query_id, s.model, s.question, s.instructions, s.passages, s.places,
-          s.attempts, pg_catalog.date_part('epoch', s.started_at - s.submitted_at)::float8 AS age, s.loading
+          s.attempts, pg_catalog.date_part('epoch', s.started_at - s.submitted_at)::float8 AS age, s.loading, s.fallback

@@ -1,6 +1,9 @@
 //! `rag_answer` on a collection: search, then quote what was found.
 use crate::api::answer::conversation::standalone;
-use crate::api::answer::{AnswerRow, extracted, generated, null_question_row, refuse_instructions};
+use crate::api::answer::writing::{Sources, Writing};
+use crate::api::answer::{
+    AnswerRow, default_options, extracted, generated, null_question_row, refuse_instructions,
+};
 use crate::api::search::{SearchArguments, require_text, turns};
 use crate::models::local as model;
 use crate::models::local::Named;
@@ -16,11 +19,11 @@ use crate::search::query_log::{Answered, Asked, Entry};
 use crate::search::query_stats::Counting;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
-use crate::sys::{guc, interrupt};
+use crate::sys::interrupt;
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::json::{AnswerForm, CitedPassage, surrounded};
-use rag::answer::{self, Answer, Options, Passage, Status, generate};
+use rag::answer::json::{AnswerForm, CitedPassage};
+use rag::answer::{self, Answer, Options, Passage, Status};
 use rag::model::{LocalModel, Purpose};
 use rag::rerank::TokenBits;
 use rag::search::query_stats::Kind;
@@ -40,6 +43,8 @@ CREATE FUNCTION @extschema@.rag_answer(
     near_duplicate float8 = NULL,
     expand int = 0,
     history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
     format text = 'text'
 ) RETURNS TABLE (
     answer text,
@@ -50,7 +55,7 @@ CREATE FUNCTION @extschema@.rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int, jsonb, text) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int, jsonb, text, bool, text) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(
@@ -64,6 +69,8 @@ fn rag_answer_collection(
     near_duplicate: Option<f64>,
     expand: Option<i32>,
     history: Option<JsonText>,
+    context: Option<&str>,
+    fallback: Option<bool>,
     format: Option<&str>,
 ) -> Result<
     TableIterator<
@@ -90,13 +97,14 @@ fn rag_answer_collection(
         refuse_instructions(instructions)?;
     }
     let form = AnswerForm::named(format)?;
+    let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) =
         search_for(collection, question, given, generator.as_deref(), &mut counting)?;
     let started = Instant::now();
-    let row = answered(options.text(question), &outcome, generator, instructions)?;
+    let row = answered(options.text(question), &outcome, generator, &writing)?;
     let (answer, citations, status, confidence, claims, usage) = row;
     let answered = Answered {
         text: answer.as_deref().unwrap_or_default(),
@@ -121,20 +129,18 @@ pub(in crate::api) fn answered(
     question: &str,
     outcome: &Outcome,
     generator: Option<Box<Remote>>,
-    instructions: Option<&str>,
+    writing: &Writing<'_>,
 ) -> Result<AnswerRow> {
     let (places, texts) = sources(outcome);
+    let sources = Sources { places: &places, texts: &texts };
     let loading = outcome.loading.as_ref().map(Loading::message);
     let Some(mut client) = generator else {
-        let answer = answer(question, outcome, &texts)?.or_not_ready(loading.as_deref());
-        return Ok(extracted(&answer, &places, &texts));
+        let answer = answer(question, outcome, &texts, &default_options())?;
+        return Ok(extracted(&answer.or_not_ready(loading.as_deref()), sources));
     };
     client.set_collection(outcome.collection.id);
-    let show = |found: &generate::VerifiedQuote| {
-        let cited = places[found.passage].verified(found);
-        surrounded(cited, texts[found.passage], &found.chars)
-    };
-    generated(&client, question, &texts, instructions, loading.as_deref(), show)
+    let pick = |options: &Options| answer(question, outcome, &texts, options);
+    generated(&client, question, sources, writing, loading.as_deref(), pick)
 }
 
 /// The threshold that lets everything pass.
@@ -197,22 +203,27 @@ fn explain_overload(error: Error) -> Error {
     ))
 }
 
-fn answer(question: &str, outcome: &Outcome, texts: &[&str]) -> Result<Answer> {
+/// An answer in sentences of what was found.
+pub(super) fn answer(
+    question: &str,
+    outcome: &Outcome,
+    texts: &[&str],
+    options: &Options,
+) -> Result<Answer> {
     let generation = &outcome.generation;
-    let options = Options { threshold: guc::answer::threshold(), ..Options::default() };
     // How like the question a sentence is says nothing in a language that the model does not know.
     if outcome.is_foreign_to_question() && options.threshold > ANSWER_ALWAYS {
-        return Ok(Answer::none(&options));
+        return Ok(Answer::none(options));
     }
     let Some(tokens) = outcome.question.as_ref().and_then(|question| question.tokens.as_ref())
     else {
-        return without_bits(question, outcome, texts, &options);
+        return without_bits(question, outcome, texts, options);
     };
     let model = sentence_model(outcome)?;
     let quotable = outcome.quotable();
     let passages = quotable.iter().map(|one| passage(model, generation.dimensions, one));
     let passages = passages.collect::<Result<Vec<_>>>()?;
-    answer::extract(question, tokens, &passages, &options, &mut interrupt::checkpoint)
+    answer::extract(question, tokens, &passages, options, &mut interrupt::checkpoint)
 }
 
 /// The model that selects sentences: the collection's own or, since remote models give no token vectors, the default one.

@@ -1,8 +1,10 @@
 //! `rag_answer_submit`, `rag_answer_fetch` and `rag_answer_cancel`: answers that workers get.
 use crate::answer::request as answer_request;
 use crate::answer::request::{RequestState, Submission};
-use crate::api::answer::collection::{required_generator, search_for, sources};
+use crate::api::answer::collection::{answer, required_generator, search_for, sources};
+use crate::api::answer::writing::{Near, Picked, Sources, Writing};
 use crate::api::answer::{elements, require_question};
+use crate::api::embed::embedder;
 use crate::api::search::SearchArguments;
 use crate::models::remote::Remote;
 use crate::search::loading::Loading;
@@ -11,13 +13,13 @@ use crate::search::query_log::{Asked, Entry};
 use crate::search::query_stats::Counting;
 use crate::sys::datum::json::{JsonText, without_nulls};
 use crate::sys::error::SqlError;
-use crate::sys::limit;
 use crate::sys::workers::wake::{answers_written, ensure_answer_worker};
 use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
 use rag::Result;
 use rag::answer::generate::passages_that_fit;
+use rag::answer::{Answer, Options};
 use rag::remote::Generator;
 use rag::search::query_stats::Kind;
 use serde_json::json;
@@ -33,9 +35,11 @@ CREATE FUNCTION @extschema@.rag_answer_submit(
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0,
-    history jsonb = NULL
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true
 ) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int, jsonb) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int, jsonb, text, bool) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 ", requires = ["catalog", "query_log", "answer_request"])]
 #[allow(clippy::too_many_arguments)] // named options
 fn rag_answer_submit_collection(
@@ -49,9 +53,12 @@ fn rag_answer_submit_collection(
     near_duplicate: Option<f64>,
     expand: Option<i32>,
     history: Option<JsonText>,
+    context: Option<&str>,
+    fallback: Option<bool>,
 ) -> Result<Option<Uuid>, SqlError> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
     let remote = required_generator(model)?;
+    let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
@@ -64,26 +71,25 @@ fn rag_answer_submit_collection(
         outcome: &outcome,
         asked: Asked::AnswerLater,
     });
-    let submission = Submission {
-        model: &remote.spec().name,
-        question: options.text(question),
-        instructions,
-        passages: texts,
-        places,
+    let question = options.text(question);
+    let pick = |options: &Options| answer(question, &outcome, &texts, options);
+    let sources = Sources { places: &places, texts: &texts };
+    let of = Submission {
         collection: Some(outcome.collection.id),
         query_id,
         loading,
+        ..Submission::default()
     };
-    let id = submit(&remote, submission)?;
+    let id = submit(&remote, question, sources, &writing, of, pick)?;
     counting.hand_over();
     Ok(Some(id))
 }
 
 /// The same from bare passages.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_answer_submit(question text, passages text[], model text = NULL, instructions text = NULL)
+CREATE FUNCTION @extschema@.rag_answer_submit(question text, passages text[], model text = NULL, instructions text = NULL, context text = NULL, fallback bool = true)
     RETURNS uuid VOLATILE PARALLEL UNSAFE COST 1000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
 ", requires = ["catalog", "answer_request"])]
 #[allow(clippy::needless_pass_by_value)] // pgrx passes arrays by value
 fn rag_answer_submit_passages(
@@ -91,34 +97,44 @@ fn rag_answer_submit_passages(
     passages: Option<Array<'_, &str>>,
     model: Option<&str>,
     instructions: Option<&str>,
+    context: Option<&str>,
+    fallback: Option<bool>,
 ) -> Result<Option<Uuid>, SqlError> {
     let Some(question) = question else { return Ok(None) };
     require_question(question)?;
     let remote = required_generator(model)?;
-    let (places, passages) = elements(passages.as_ref())?;
-    let (collection, query_id, loading) = (None, None, None);
-    let model = &*remote.spec().name;
-    let submission = Submission {
-        model,
-        question,
-        instructions,
-        passages,
-        places,
-        collection,
-        query_id,
-        loading,
-    };
-    Ok(Some(submit(&remote, submission)?))
+    let writing = Writing::read(instructions, context, fallback)?;
+    let (places, texts) = elements(passages.as_ref())?;
+    let pick = |options: &Options| super::answer(question, &texts, embedder(None)?, options);
+    let sources = Sources { places: &places, texts: &texts };
+    Ok(Some(submit(&remote, question, sources, &writing, Submission::default(), pick)?))
 }
 
-/// Keeps those passages that fit the model's window.
-fn submit(remote: &Remote, submission: Submission<'_>) -> Result<Uuid> {
-    let Submission { question, instructions, passages, mut places, .. } = submission;
-    limit::texts(instructions)?;
-    let fitting = passages_that_fit(&Generator(remote), question, &passages, instructions)?;
-    let passages = fitting.iter().map(|position| passages[*position]).collect();
-    places = fitting.iter().map(|position| places[*position].clone()).collect();
-    let id = answer_request::submit(Submission { passages, places, ..submission })?;
+/// Keeps those passages that fit the model's window, and what takes the place of its answer if need be.
+fn submit(
+    remote: &Remote,
+    question: &str,
+    sources: Sources<'_>,
+    writing: &Writing<'_>,
+    of: Submission<'_>,
+    pick: impl Fn(&Options) -> Result<Answer>,
+) -> Result<Uuid> {
+    let near = writing.narrow(remote, sources, &pick)?;
+    let Sources { places, texts } = near.as_ref().map_or(sources, Near::sources);
+    let instructions = writing.instructions;
+    let fitting = passages_that_fit(&Generator(remote), question, texts, instructions)?;
+    let fallback = if fitting.is_empty() { None } else { writing.pick(sources, &pick) };
+    let submission = Submission {
+        model: &remote.spec().name,
+        question,
+        instructions,
+        passages: fitting.iter().map(|position| texts[*position]).collect(),
+        places: fitting.iter().map(|position| places[*position].clone()).collect(),
+        fallback: fallback
+            .map(|Picked { text, citations }| json!({"text": text, "citations": citations})),
+        ..of
+    };
+    let id = answer_request::submit(submission)?;
     answers_written();
     Ok(id)
 }

@@ -4,8 +4,10 @@
 //! however they end: a `LIMIT`, a closed cursor, a cancel.
 mod response;
 
-use crate::api::answer::collection::{required_generator, search_for, sources};
+use crate::api::answer::collection::{answer, required_generator, search_for, sources};
+use crate::api::answer::writing::{Near, Picked, Sources, Writing};
 use crate::api::answer::{elements, require_question};
+use crate::api::embed::embedder;
 use crate::api::search::SearchArguments;
 use crate::models::call_log;
 use crate::models::remote::Remote;
@@ -16,13 +18,13 @@ use crate::search::query_stats::Counting;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::error::raise;
-use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use rag::answer::Status;
-use rag::answer::generate::{GeneratedAnswer, VerifiedQuote};
+use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, needs_fallback};
 use rag::answer::json as answer_json;
+use rag::answer::json::CitedPassage;
 use rag::answer::stream::{AnswerPiece, Next, Stream};
+use rag::answer::{Answer, Options, Status};
 use rag::remote::Generator;
 use rag::search::query_stats::Kind;
 use rag::{Result, memory};
@@ -45,10 +47,12 @@ CREATE FUNCTION @extschema@.rag_answer_stream(
     per_document int = NULL,
     near_duplicate float8 = NULL,
     expand int = 0,
-    history jsonb = NULL
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int, jsonb) IS 'an answer from a collection, in rows that come while the model writes it';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, int, jsonb, text, text, int, float8, int, jsonb, text, bool) IS 'an answer from a collection, in rows that come while the model writes it';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_stream_collection(
@@ -62,6 +66,8 @@ fn rag_answer_stream_collection(
     near_duplicate: Option<f64>,
     expand: Option<i32>,
     history: Option<JsonText>,
+    context: Option<&str>,
+    fallback: Option<bool>,
 ) -> Result<
     TableIterator<
         'static,
@@ -73,14 +79,22 @@ fn rag_answer_stream_collection(
         return Ok(TableIterator::empty());
     };
     let mut remote = required_generator(model)?;
+    let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) = search_for(collection, question, given, Some(&remote), &mut counting)?;
     remote.set_collection(outcome.collection.id);
-    let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
-    let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
+    let (near, fallback) = {
+        let (places, texts) = sources(&outcome);
+        let pick = |options: &Options| answer(question, &outcome, &texts, options);
+        let sources = Sources { places: &places, texts: &texts };
+        // By stored token bits: it takes no model.
+        let picked = writing.pick(sources, &pick);
+        (owned(&remote, sources, &writing, &pick)?, Fallback(Box::new(move || picked)))
+    };
+    let (places, texts) = near;
     let (started, asked) = (Instant::now(), question.to_owned());
     let question = options.text(question).to_owned();
     let detail_of = move |detail: RowDetail<'_>| match detail {
@@ -97,23 +111,29 @@ fn rag_answer_stream_collection(
             }),
         })),
     };
-    Ok(TableIterator::new(rows(
-        remote,
-        &question,
-        texts,
-        instructions,
-        loading,
-        detail_of,
-        Some(counting),
-    )?))
+    let asking = Asking { question: &question, texts, instructions, loading, fallback };
+    Ok(TableIterator::new(rows(remote, asking, detail_of, Some(counting))?))
+}
+
+/// What a model is given of the sources, as texts of its own.
+fn owned(
+    remote: &Remote,
+    sources: Sources<'_>,
+    writing: &Writing<'_>,
+    pick: &impl Fn(&Options) -> Result<Answer>,
+) -> Result<(Vec<CitedPassage>, Vec<String>)> {
+    let near = writing.narrow(remote, sources, pick)?;
+    let Sources { places, texts } = near.as_ref().map_or(sources, Near::sources);
+    let texts = texts.iter().map(|text| memory::copy(text)).collect::<Result<_>>()?;
+    Ok((places.to_vec(), texts))
 }
 
 /// The same from bare passages.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_answer_stream(question text, passages text[], model text = NULL, instructions text = NULL)
+CREATE FUNCTION @extschema@.rag_answer_stream(question text, passages text[], model text = NULL, instructions text = NULL, context text = NULL, fallback bool = true)
     RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text) IS 'an answer from passages, in rows that come while the model writes it';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
 ", requires = ["catalog"])]
 // The columns are the API, and pgrx passes arrays by value.
 #[allow(clippy::type_complexity, clippy::needless_pass_by_value)]
@@ -122,6 +142,8 @@ fn rag_answer_stream_passages(
     passages: Option<Array<'_, &str>>,
     model: Option<&str>,
     instructions: Option<&str>,
+    context: Option<&str>,
+    fallback: Option<bool>,
 ) -> Result<
     TableIterator<
         'static,
@@ -132,13 +154,35 @@ fn rag_answer_stream_passages(
     let Some(question) = question else { return Ok(TableIterator::empty()) };
     require_question(question)?;
     let remote = required_generator(model)?;
-    let (places, texts) = elements(passages.as_ref())?;
-    let texts = texts.into_iter().map(memory::copy).collect::<Result<_>>()?;
+    let writing = Writing::read(instructions, context, fallback)?;
+    let (all_places, all_texts) = elements(passages.as_ref())?;
+    let pick = |options: &Options| super::answer(question, &all_texts, embedder(None)?, options);
+    let sources = Sources { places: &all_places, texts: &all_texts };
+    let (places, texts) = owned(&remote, sources, &writing, &pick)?;
+    let fallback = lazily(question, all_places.clone(), &all_texts, fallback)?;
     let detail_of = move |detail: RowDetail<'_>| match detail {
         RowDetail::Citation(found) => places[found.passage].verified(found),
         RowDetail::End(_) => Value::Null,
     };
-    Ok(TableIterator::new(rows(remote, question, texts, instructions, None, detail_of, None)?))
+    let asking = Asking { question, texts, instructions, loading: None, fallback };
+    Ok(TableIterator::new(rows(remote, asking, detail_of, None)?))
+}
+
+/// Picks sentences of passages when they are needed: that takes a model.
+fn lazily(
+    question: &str,
+    places: Vec<CitedPassage>,
+    texts: &[&str],
+    fallback: Option<bool>,
+) -> Result<Fallback> {
+    let question = question.to_owned();
+    let texts: Vec<String> = texts.iter().map(|text| memory::copy(text)).collect::<Result<_>>()?;
+    Ok(Fallback(Box::new(move || {
+        let writing = Writing::read(None, None, fallback).ok()?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let pick = |options: &Options| super::answer(&question, &texts, embedder(None)?, options);
+        writing.pick(Sources { places: &places, texts: &texts }, &pick)
+    })))
 }
 
 /// What the two forms of the function show differently.
@@ -149,17 +193,27 @@ enum RowDetail<'a> {
     End(&'a GeneratedAnswer),
 }
 
+/// Gives the answer in the passages' own sentences, if there is to be one.
+struct Fallback(Box<dyn FnOnce() -> Option<Picked>>);
+
+/// What is asked, and what else an answer is made of.
+struct Asking<'a> {
+    question: &'a str,
+    texts: Vec<String>,
+    instructions: Option<&'a str>,
+    /// Why not all documents can be found yet, if so.
+    loading: Option<String>,
+    fallback: Fallback,
+}
+
 fn rows(
     remote: Box<Remote>,
-    question: &str,
-    passages: Vec<String>,
-    instructions: Option<&str>,
-    loading: Option<String>,
+    asking: Asking<'_>,
     detail_of: impl Fn(RowDetail<'_>) -> Value + 'static,
     counting: Option<Counting>,
 ) -> Result<AnswerRows> {
-    limit::texts(instructions)?;
-    let (stream, first) = Stream::begin(&Generator(&remote), question, passages, instructions)?;
+    let Asking { question, texts, instructions, loading, fallback } = asking;
+    let (stream, first) = Stream::begin(&Generator(&remote), question, texts, instructions)?;
     let response = first.map(|conversation| Response::start(&remote, conversation)).transpose()?;
     let mut answering = AnswerRows {
         stream,
@@ -167,6 +221,7 @@ fn rows(
         detail_of: Box::new(detail_of),
         counting,
         loading,
+        fallback: Some(fallback),
         rows: VecDeque::new(),
         is_done: false,
         remote,
@@ -187,6 +242,7 @@ struct AnswerRows {
     counting: Option<Counting>,
     /// Why not all documents can be found yet, if so.
     loading: Option<String>,
+    fallback: Option<Fallback>,
     /// Those that are ready.
     rows: VecDeque<StreamRow>,
     is_done: bool,
@@ -223,16 +279,38 @@ impl AnswerRows {
             }
             StreamEvent::End(generated) => {
                 self.response = None;
-                match self.stream.end_turn(generated?)? {
-                    Next::Ask(again) => self.response = Some(Response::start(&self.remote, again)?),
-                    Next::Done(pieces, written) => {
-                        self.show(pieces);
-                        self.end(*written);
+                match generated.and_then(|generated| self.stream.end_turn(generated)) {
+                    Ok(Next::Ask(again)) => {
+                        self.response = Some(Response::start(&self.remote, again)?)
                     }
+                    Ok(Next::Done(pieces, written)) => {
+                        self.show(pieces);
+                        self.end_or_fall_back(Ok(*written))?;
+                    }
+                    Err(error) => self.end_or_fall_back(Err(error))?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// The end of an answer, or of the one that takes its place.
+    fn end_or_fall_back(&mut self, mut written: Result<GeneratedAnswer>) -> Result<()> {
+        if let Some(why) = needs_fallback(&written)
+            && let Some(Picked { text, citations }) =
+                self.fallback.take().and_then(|fallback| fallback.0())
+        {
+            for citation in citations {
+                let quote = citation["quote"].as_str().map(str::to_owned);
+                self.rows.push_back(("citation", quote, Some(JsonB(citation))));
+            }
+            self.rows.push_back(("text", Some(text.clone()), None));
+            let mut answer = written.unwrap_or_else(|_| self.stream.written());
+            (answer.status, answer.text, answer.usage.fallback) =
+                (Status::Answered, text, Some(why));
+            written = Ok(answer);
+        }
+        written.map(|written| self.end(written))
     }
 
     fn show(&mut self, pieces: Vec<AnswerPiece>) {

@@ -1,5 +1,5 @@
 //! `rag_evaluate_answers`: how good a collection's answers are, on questions with accepted answers.
-use crate::api::answer::{answered, generator};
+use crate::api::answer::{Writing, answered, generator};
 use crate::api::collection::utf8;
 use crate::api::evaluate::questions::{self, AnsweredQuestion};
 use crate::api::search::SearchArguments;
@@ -125,7 +125,7 @@ fn judged(
     let price = generator.as_ref().map(|client| client.spec().price);
     let started = Instant::now();
     let outcome = search(collection, &question.text, options, |_| ())?;
-    let row = answered(&question.text, &outcome, generator, None)?;
+    let row = answered(&question.text, &outcome, generator, &Writing::default())?;
     let milliseconds = started.elapsed().as_secs_f64() * 1e3;
     let (answer, citations, status, _, claims, usage) = row;
     let judged = Judged::new(&status, answer.as_deref().unwrap_or_default(), &question.accepted);

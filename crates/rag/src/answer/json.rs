@@ -1,5 +1,5 @@
 //! Answers as JSON.
-use super::generate::{CheckedClaim, Usage, VerifiedQuote};
+use super::written::{CheckedClaim, Usage, VerifiedBy, VerifiedQuote};
 use super::{Answer, Citation};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -28,6 +28,12 @@ impl CitedPassage {
     /// An element of an array of passages, counted from 1. Its offsets count from its own beginning.
     pub fn of_element(ordinal: usize) -> Self {
         Self::new(0, json!({"passage": ordinal}))
+    }
+
+    /// A part of it that begins so many characters later.
+    #[must_use]
+    pub fn from(&self, chars: usize) -> Self {
+        Self { char_start: self.char_start + chars, fields: self.fields.clone() }
     }
 
     /// The JSON that [`Self::read`] reads.
@@ -170,7 +176,17 @@ pub fn judgement(answer: &Answer, refused: Option<Value>) -> Value {
 
 /// All that a model said.
 pub fn claims(claims: &[CheckedClaim]) -> Value {
-    let claim = |claim: &CheckedClaim| json!({"text": claim.text, "markers": claim.markers, "dropped": claim.dropped});
+    let claim = |claim: &CheckedClaim| {
+        json!({
+            "text": claim.text,
+            "shown": claim.shown,
+            "markers": claim.markers,
+            "dropped": claim.dropped,
+            "support": (claim.support * 100.0).round() / 100.0,
+            "verified_by": claim.verified_by.map(VerifiedBy::as_str),
+            "refusal": claim.refusal,
+        })
+    };
     claims.iter().map(claim).collect()
 }
 
@@ -182,6 +198,7 @@ pub fn usage(model: &str, usage: &Usage) -> Value {
         "passages": usage.passages,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
+        "fallback": usage.fallback,
     })
 }
 

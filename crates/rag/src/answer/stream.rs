@@ -1,27 +1,35 @@
 //! Answers shown while the model still writes them.
 //!
-//! The model writes JSON, claim by claim. Each claim is looked up as soon as it is complete, and shown only if its
-//! quotes are found: what a reader sees is what [`super::generate`] would give, only sooner.
-use super::claims::{self, Claim};
-use super::generate::{
-    AnswerBuilder, GeneratedAnswer, Usage, VerifiedQuote, malformed_answer, with_positions,
-};
+//! The model writes JSON. Each claim is looked up as soon as it is complete, and shown only if it holds: what a reader sees is
+//! what [`super::generate`] would give, only sooner. Nothing of the model's thoughts is.
+use super::build::AnswerBuilder;
+use super::claims::{Claim, Reading};
+use super::generate::{self, TurnEnd};
 use super::prompt::{self, Prompt};
+use super::reply;
+use super::written::{GeneratedAnswer, Usage, VerifiedQuote};
 use crate::Result;
 use crate::model::generator::{Conversation, Generated, Generator, Turn};
-use serde_json::Value;
+
+/// Bytes that end something; behind them it pays to read.
+const ENDS: [char; 3] = ['}', ']', '"'];
+/// A long reply is read again when it has grown by this part.
+const READ_STEP: usize = 256;
 
 /// An answer being written.
 #[derive(Debug)]
 pub struct Stream {
     passages: Vec<String>,
-    /// Positions of passages by their numbers in the prompt.
-    included: Vec<usize>,
     conversation: Conversation,
-    scanner: ClaimScanner,
+    /// What the model wrote in this turn.
+    reply: String,
+    /// How much of it was read.
+    read: usize,
+    /// Claims of this turn that were looked up.
+    taken: usize,
     answer: AnswerBuilder,
     usage: Usage,
-    is_reminded: bool,
+    is_repair: bool,
 }
 
 /// A piece of an answer.
@@ -54,21 +62,23 @@ impl Stream {
     ) -> Result<(Self, Option<Conversation>)> {
         let mut stream = Self {
             passages,
-            included: Vec::new(),
             conversation: Conversation::default(),
-            scanner: ClaimScanner::default(),
+            reply: String::new(),
+            read: 0,
+            taken: 0,
             answer: AnswerBuilder::default(),
             usage: Usage::default(),
-            is_reminded: false,
+            is_repair: false,
         };
         if stream.passages.iter().all(|passage| passage.trim().is_empty()) {
             return Ok((stream, None));
         }
         let texts: Vec<&str> = stream.passages.iter().map(String::as_str).collect();
+        let key = prompt::nonce()?;
         let Prompt { system, user, included } =
-            prompt::build(generator, question, &texts, instructions, &prompt::nonce()?)?;
+            prompt::build(generator, question, &texts, instructions, &key)?;
         stream.usage.passages = included.len();
-        stream.included = included;
+        stream.answer = AnswerBuilder::new(question, &key, included);
         stream.conversation =
             Conversation { system, turns: vec![Turn { is_model: false, text: user }] };
         let conversation = stream.conversation.clone();
@@ -77,28 +87,30 @@ impl Stream {
 
     /// Takes in what the model wrote next. Returns what can be shown of it.
     pub fn push(&mut self, text: &str) -> Vec<AnswerPiece> {
-        let claims = self.scanner.push(text);
+        self.reply.push_str(text);
+        let is_due = self.reply.len() - self.read > self.reply.len() / READ_STEP;
+        if !is_due || !self.reply[self.read..].contains(ENDS) {
+            return Vec::new();
+        }
+        self.read = self.reply.len();
+        let claims = reply::read(&self.reply, false).claims;
         self.add(claims)
     }
 
-    /// The model has ended its turn. An error when it had more to say than it may, and when it did not keep to
-    /// the form although it was reminded, or after something was shown.
+    /// The model has ended its turn, or was ended. An error where nothing can be used.
     pub fn end_turn(&mut self, generated: Generated) -> Result<Next> {
-        let reply = self.usage.count_turn(generated)?;
-        match claims::read(&reply) {
-            Ok(claims) => {
-                // Those that were read on the way are the first of them.
-                let rest = claims.into_iter().skip(self.answer.len()).collect();
-                let pieces = self.add(rest);
-                Ok(Next::Done(pieces, Box::new(self.written())))
-            }
-            Err(why) if self.is_reminded || self.answer.len() > 0 => Err(malformed_answer(why)),
-            Err(why) => {
-                self.is_reminded = true;
-                self.scanner = ClaimScanner::default();
-                let reminder = prompt::reminder(&why);
-                self.conversation.turns.push(Turn { is_model: true, text: reply });
-                self.conversation.turns.push(Turn { is_model: false, text: reminder });
+        let (is_cut, ended) = (generated.is_cut, generated.ended.clone());
+        let end = TurnEnd { is_cut, ended, is_repair: self.is_repair };
+        let text = self.usage.count_turn(generated);
+        let Reading { claims, defect } = reply::read(&text, true);
+        let pieces = self.add(claims);
+        match generate::judge(&self.answer, defect, end)? {
+            None => Ok(Next::Done(pieces, Box::new(self.written()))),
+            Some(why) => {
+                self.is_repair = true;
+                (self.read, self.taken) = (0, 0);
+                self.reply.clear();
+                prompt::ask_again(&mut self.conversation, text, &why);
                 Ok(Next::Ask(self.conversation.clone()))
             }
         }
@@ -106,149 +118,20 @@ impl Stream {
 
     /// The whole answer, so far.
     pub fn written(&mut self) -> GeneratedAnswer {
-        std::mem::take(&mut self.answer).finish(self.usage)
+        std::mem::take(&mut self.answer).finish(self.usage.clone())
     }
 
+    /// Looks up those of a turn's claims that were not before.
     fn add(&mut self, claims: Vec<Claim>) -> Vec<AnswerPiece> {
         let mut pieces = Vec::new();
-        for claim in with_positions(claims, &self.included) {
+        for claim in claims.into_iter().skip(self.taken) {
+            self.taken += 1;
             let (text, citations) = self.answer.add(claim, &self.passages);
-            pieces.extend(citations.iter().cloned().map(AnswerPiece::Citation));
-            pieces.extend(text.map(AnswerPiece::Text));
+            if let Some(text) = text {
+                pieces.extend(citations.iter().cloned().map(AnswerPiece::Citation));
+                pieces.push(AnswerPiece::Text(text));
+            }
         }
         pieces
-    }
-}
-
-/// Finds the elements of the array "claims" in an object that is still being written.
-#[derive(Debug, Default)]
-struct ClaimScanner {
-    text: String,
-    /// Bytes scanned.
-    at: usize,
-    /// Open brackets, the outermost first.
-    open: Vec<u8>,
-    /// Where the string begins that is open.
-    string: Option<usize>,
-    is_escaped: bool,
-    /// The last string of the outermost object.
-    key: String,
-    is_in_claims: bool,
-    /// Where the claim begins that is open.
-    claim: Option<usize>,
-    found: usize,
-    /// The text is not as expected, or over: claims are read from the whole reply when it is there.
-    is_over: bool,
-}
-
-impl ClaimScanner {
-    /// Takes in more text. Returns the claims that it completes.
-    fn push(&mut self, text: &str) -> Vec<Claim> {
-        self.text.push_str(text);
-        let mut claims = Vec::new();
-        while !self.is_over
-            && let Some(byte) = self.text.as_bytes().get(self.at).copied()
-        {
-            if let Some(claim) = self.step(byte) {
-                claims.push(claim);
-            }
-            self.at += 1;
-        }
-        claims
-    }
-
-    fn step(&mut self, byte: u8) -> Option<Claim> {
-        if let Some(start) = self.string {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' => self.is_escaped = true,
-                b'"' => {
-                    if self.open == b"{" {
-                        self.key = self.text[start + 1..self.at].to_owned();
-                    }
-                    self.string = None;
-                }
-                _ => {}
-            }
-            return None;
-        }
-        match byte {
-            // Anything may precede the object.
-            _ if self.open.is_empty() && byte != b'{' => {}
-            b'"' => self.string = Some(self.at),
-            b'{' | b'[' => {
-                if byte == b'[' && self.open == b"{" {
-                    self.is_in_claims = self.key == "claims";
-                }
-                if byte == b'{' && self.is_in_claims && self.open == b"{[" {
-                    self.claim = Some(self.at);
-                }
-                self.open.push(byte);
-            }
-            b'}' | b']' => {
-                self.open.pop();
-                if self.open == b"{[" {
-                    return self.claim.take().and_then(|start| self.read(start));
-                }
-                if self.open == b"{" {
-                    self.is_in_claims = false;
-                }
-                // After the object there is nothing to find.
-                self.is_over = self.open.is_empty();
-            }
-            _ => {}
-        }
-        None
-    }
-
-    fn read(&mut self, start: usize) -> Option<Claim> {
-        let value: Option<Value> = serde_json::from_str(&self.text[start..=self.at]).ok();
-        let claim = value.and_then(|value| claims::claim(&value).ok());
-        self.found += 1;
-        self.is_over = claim.is_none() || self.found > claims::MAX_ITEMS;
-        claim.filter(|_| !self.is_over)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ClaimScanner;
-    use crate::answer::claims;
-    use proptest::prelude::*;
-
-    const REPLY: &str = r#"Sure: ```json
-{"note": [{"text": "x", "quotes": []}], "claims": [
- {"text": "A \"b\" } ] é", "quotes": [{"passage": 1, "quote": "q{"}, {"passage": 2, "quote": "\\"}]},
- {"text": "C", "quotes": []}
-], "more": {"claims": [{"text": "no", "quotes": []}]}}
-``` "#;
-
-    proptest! {
-        #[test]
-        fn claims_are_found_however_the_reply_is_cut(cuts in prop::collection::vec(0_usize..REPLY.len(), 0..12)) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| REPLY.floor_char_boundary(cut)).collect();
-            cuts.extend([0, REPLY.len()]);
-            cuts.sort_unstable();
-            let mut scanner = ClaimScanner::default();
-            let found: Vec<_> = cuts.windows(2).flat_map(|pair| scanner.push(&REPLY[pair[0]..pair[1]])).collect();
-            prop_assert_eq!(found, claims::read(REPLY).unwrap());
-        }
-    }
-
-    #[test]
-    fn a_claim_is_found_with_its_last_byte() {
-        let end = REPLY.find("\"}]},").unwrap() + 4;
-        let mut scanner = ClaimScanner::default();
-        assert!(scanner.push(&REPLY[..end - 1]).is_empty());
-        assert_eq!(scanner.push(&REPLY[end - 1..end]).len(), 1);
-    }
-
-    #[test]
-    fn a_malformed_claim_ends_streaming_of_claims() {
-        let mut scanner = ClaimScanner::default();
-        assert!(
-            scanner.push(r#"{"claims": [{"text": 7}, {"text": "C", "quotes": []}]}"#).is_empty()
-        );
-        assert!(ClaimScanner::default().push("no JSON [ \" { ] } ").is_empty());
     }
 }

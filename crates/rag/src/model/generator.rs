@@ -1,6 +1,6 @@
 //! Models that write text.
 use super::Checkpoint;
-use crate::Result;
+use crate::{Error, Result};
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,10 @@ pub struct Conversation {
 pub struct Generated {
     /// Its text.
     pub text: String,
-    /// Whether the output limit cut it off.
+    /// Whether the output limit cut it off, or it was ended because it repeated itself.
     pub is_cut: bool,
+    /// Why it ended before it was done, if not therefore: it declined, a filter stopped it, the connection broke.
+    pub ended: Option<Error>,
     /// Tokens read, where it counts them.
     pub input_tokens: Option<u64>,
     /// Tokens written, where it counts them.

@@ -1,5 +1,5 @@
 //! Parameters that a provider can do without, left out or renamed when it says that it does not take them.
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Something that requests carry only because most providers know it.
 struct Optional {
@@ -9,7 +9,7 @@ struct Optional {
 }
 
 /// The position of each is its bit in what is remembered, so that none may change its place.
-const OPTIONAL: [Optional; 7] = [
+const OPTIONAL: [Optional; 10] = [
     Optional { name: "temperature", other: None },
     Optional { name: "response_format", other: None },
     Optional { name: "max_tokens", other: Some("max_completion_tokens") },
@@ -17,7 +17,15 @@ const OPTIONAL: [Optional; 7] = [
     Optional { name: "stream_options", other: None },
     Optional { name: "top_n", other: None },
     Optional { name: "return_documents", other: None },
+    Optional { name: "json_schema", other: Some("json_object") },
+    Optional { name: "format", other: Some("json") },
+    Optional { name: "tools", other: None },
 ];
+/// Bits of those that ask for the form of an answer, for which there is another way: the word JSON, or the rules alone.
+const SCHEMA: usize = 7;
+const FORMAT: usize = 8;
+const TOOLS: usize = 9;
+const RESPONSE_FORMAT: usize = 1;
 
 /// Which of them are adapted to a provider; bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,13 +46,62 @@ impl Adapted {
                 && is_named(lower, optional.name)
                 && optional.other.is_none_or(|other| is_named(lower, other))
         };
-        let bit = OPTIONAL.iter().position(is_it)?;
+        let bit = self
+            .form_by_message(lower, body, own)
+            .or_else(|| OPTIONAL[..SCHEMA].iter().position(is_it))?;
         (self.0 & 1 << bit == 0).then_some(Self(self.0 | 1 << bit))
+    }
+
+    /// Which way of asking for the form of an answer a refusal is about.
+    fn form_by_message(
+        self,
+        lower: &str,
+        body: &Map<String, Value>,
+        own: &Map<String, Value>,
+    ) -> Option<usize> {
+        let names = |names: &[&str]| names.iter().any(|name| is_named(lower, name));
+        let has = |name: &str| body.contains_key(name) && !own.contains_key(name);
+        let has_schema =
+            has("response_format") && body["response_format"].get("json_schema").is_some();
+        let is_about_schema = names(&[
+            "json_schema",
+            "json_object",
+            "schema",
+            "strict",
+            "maxitems",
+            "additionalproperties",
+        ]) || names(&["response_format"]) && names(&["type"]);
+        if has_schema && is_about_schema {
+            let is_plain = self.0 & 1 << SCHEMA != 0;
+            return Some(if is_plain { RESPONSE_FORMAT } else { SCHEMA });
+        }
+        if has("format") && body["format"].is_object() && names(&["format", "schema"]) {
+            return Some(FORMAT);
+        }
+        (has("tools") && names(&["tools", "tool", "tool_choice"])).then_some(TOOLS)
+    }
+
+    /// Asks for the form of an answer in another way.
+    fn apply_form(self, body: &mut Map<String, Value>, own: &Map<String, Value>) {
+        let is_set = |bit: usize, name: &str| self.0 & 1 << bit != 0 && !own.contains_key(name);
+        if is_set(SCHEMA, "response_format")
+            && body.get("response_format").is_some_and(|format| format.get("json_schema").is_some())
+        {
+            body.insert("response_format".to_owned(), json!({"type": "json_object"}));
+        }
+        if is_set(FORMAT, "format") && body.get("format").is_some_and(Value::is_object) {
+            body.insert("format".to_owned(), json!("json"));
+        }
+        if is_set(TOOLS, "tools") {
+            body.remove("tools");
+            body.remove("tool_choice");
+        }
     }
 
     /// Adapts a request's body. What the model's own parameters ask for stays.
     pub fn apply(self, body: &mut Map<String, Value>, own: &Map<String, Value>) {
-        for (bit, Optional { name, other }) in OPTIONAL.iter().enumerate() {
+        self.apply_form(body, own);
+        for (bit, Optional { name, other }) in OPTIONAL[..SCHEMA].iter().enumerate() {
             if self.0 & 1 << bit == 0 || own.contains_key(*name) {
                 continue;
             }
@@ -106,6 +163,36 @@ mod tests {
         ] {
             assert!(found(words).is_empty(), "{words}");
         }
+    }
+
+    #[test]
+    fn the_form_of_an_answer_is_asked_for_in_another_way() {
+        let apply = |adapted: Adapted, body: &Map<String, Value>| {
+            let mut body = body.clone();
+            adapted.apply(&mut body, &Map::new());
+            Value::Object(body)
+        };
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let body = object(json!({"response_format": {"type": "json_schema", "json_schema": {}}}));
+        let refusal = "response_format.type: input should be 'text' or 'json_object'";
+        let first = Adapted::default().by_message(refusal, &body, &Map::new()).unwrap();
+        assert_eq!(first.names(), ["json_object for json_schema"]);
+        assert_eq!(apply(first, &body), json!({"response_format": {"type": "json_object"}}));
+        let second = first.by_message("unknown field response_format", &body, &Map::new()).unwrap();
+        assert_eq!(apply(second, &body), json!({}));
+        assert_eq!(Adapted::by_names(&second.names()), second);
+        assert_eq!(second.by_message("unknown field response_format", &body, &Map::new()), None);
+        let body = object(json!({"format": {"type": "object"}}));
+        let refusal =
+            "json: cannot unmarshal object into go struct field chatrequest.format of type string";
+        let plain = Adapted::default().by_message(refusal, &body, &Map::new()).unwrap();
+        assert_eq!(apply(plain, &body), json!({"format": "json"}));
+        let body = object(json!({"tools": [], "tool_choice": {"type": "tool"}, "model": "m"}));
+        let refusal = "thinking may not be enabled when tool_choice forces tool use.";
+        let without = Adapted::default().by_message(refusal, &body, &Map::new()).unwrap();
+        assert_eq!(apply(without, &body), json!({"model": "m"}));
+        let own = object(json!({"tools": []}));
+        assert_eq!(Adapted::default().by_message(refusal, &body, &own), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One request until it succeeds, fails for good, or its time is over.
 use super::adapt::Adapted;
-use super::cancel::Cancel;
+use super::cancel::{CallScope, Cancel};
 use super::client::Client;
 use super::error_body::refusal;
 use super::failure::CallFailure;
@@ -24,6 +24,9 @@ const MAX_REFUSAL_BYTES: u64 = 64 * 1024;
 
 /// Most bytes of a response beside its vectors, scores or text.
 pub(super) const RESPONSE_OVERHEAD: u64 = 1 << 20;
+
+/// How many times its timeout a stream may take. The timeout itself is for its beginning, and for each silence.
+const MAX_STREAM_TIMEOUTS: u32 = 10;
 
 /// A request to send, and the bounds of its response.
 pub(super) struct CallRequest {
@@ -136,8 +139,11 @@ impl Client {
             }
             call.attempts += 1;
             let sent = Instant::now();
+            // A stream may take longer, as long as it is not silent.
+            let stream_end =
+                observer.is_some().then(|| started + MAX_STREAM_TIMEOUTS * self.spec().timeout);
             let attempt = || self.attempt(&prepared, max_bytes, &mut call, observer.as_mut());
-            let reply = cancel.scope(deadline, attempt);
+            let reply = cancel.scope(deadline, stream_end, attempt);
             let read = reply.and_then(|reply| {
                 let secret = prepared.secret.as_ref();
                 let result = read(&reply.body, observer.as_mut());
@@ -351,6 +357,7 @@ pub(super) fn read_stream(
     let (mut body, mut start, mut buffer) = (Vec::new(), 0, [0; 4096]);
     loop {
         let length = reader.read(&mut buffer).map_err(|error| interrupted(label, error))?;
+        CallScope::heard();
         // Only what is new is searched: a line of megabytes comes in thousands of reads.
         let mut searched = body.len();
         body.extend_from_slice(&buffer[..length]);
@@ -358,6 +365,9 @@ pub(super) fn read_stream(
             observer.line(&body[start..searched + end], secret)?;
             start = searched + end + 1;
             searched = start;
+            if observer.hangs_up() {
+                return Ok(body);
+            }
         }
         if length == 0 {
             observer.line(&body[start..], secret)?;

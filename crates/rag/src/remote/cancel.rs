@@ -17,6 +17,8 @@ pub struct Cancel(Arc<AtomicBool>);
 pub(super) struct CallScope {
     cancel: Cancel,
     deadline: Instant,
+    /// Of a stream: how long it may be silent, and when it ends at the latest.
+    stream: Option<(Duration, Instant)>,
 }
 
 thread_local! {
@@ -54,9 +56,17 @@ impl Cancel {
         }
     }
 
-    /// Runs `body`, whose connections give up at the deadline or when this is set.
-    pub(super) fn scope<R>(&self, deadline: Instant, body: impl FnOnce() -> R) -> R {
-        let before = CURRENT.replace(Some(CallScope { cancel: self.clone(), deadline }));
+    /// Runs `body`, whose connections give up at the deadline or when this is set. With `stream_end`, what is left until the deadline
+    /// begins again with everything that is read, until then.
+    pub(super) fn scope<R>(
+        &self,
+        deadline: Instant,
+        stream_end: Option<Instant>,
+        body: impl FnOnce() -> R,
+    ) -> R {
+        let silence = deadline.saturating_duration_since(Instant::now());
+        let stream = stream_end.map(|end| (silence, end));
+        let before = CURRENT.replace(Some(CallScope { cancel: self.clone(), deadline, stream }));
         let result = body();
         CURRENT.set(before);
         result
@@ -67,6 +77,15 @@ impl CallScope {
     /// The cancel flag and deadline of the call on this thread.
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Something was read.
+    pub fn heard() {
+        CURRENT.with_borrow_mut(|scope| {
+            if let Some(Self { deadline, stream: Some((silence, end)), .. }) = scope {
+                *deadline = (Instant::now() + *silence).min(*end);
+            }
+        });
     }
 
     /// Whether the end was asked for.

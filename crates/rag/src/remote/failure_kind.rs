@@ -46,6 +46,10 @@ impl FailureKind {
             501 | 505 => Self::Refused,
             // Some name the pace with another status, or with a success.
             ..=400 | 403 | 503 if has(&PACE) => Self::RateLimited,
+            // A stream has begun with success when its server fails.
+            200..300 if has(&MEMORY) => Self::Exhausted(size(lower)),
+            200..300 if has(&BUSY) => Self::Outage,
+            200..300 if has(&FAILED) => Self::Failed,
             500.. if has(&MEMORY) || has(&SIZE) => Self::Exhausted(size(lower)),
             ..=400 | 422 | 424 if has(&SIZE) || has(&MEMORY) => Self::TooLarge(size(lower)),
             408 | 409 | 425 | 502..=504 | 507..=530 => Self::Outage,
@@ -68,7 +72,10 @@ const PACE: [&str; 6] =
     ["rate limit", "rate_limit", "ratelimit", "too many requests", "throttl", "resource_exhausted"];
 const BUSY: [&str; 6] =
     ["overloaded", "try again later", "unavailable", "is loading", "model loading", "at capacity"];
-const MEMORY: [&str; 6] = [
+const FAILED: [&str; 4] =
+    ["internal server error", "internal_server_error", "server_error", "api_error"];
+const MEMORY: [&str; 7] = [
+    "more system memory",
     "out of memory",
     "outofmemory",
     "alloc_failed",
@@ -172,6 +179,14 @@ mod tests {
             (529, "overloaded", Outage),
             (200, "rate limit exceeded: free tier", RateLimited),
             (200, "kind in", Refused),
+            (200, "overloaded_error: overloaded", Outage),
+            (200, "cuda out of memory", Exhausted(Size::Texts)),
+            (
+                200,
+                "model requires more system memory (5.6 gib) than is available",
+                Exhausted(Size::Tokens),
+            ),
+            (200, "internal server error", Failed),
         ] {
             assert_eq!(FailureKind::of(status, words), kind, "{status} {words}");
         }

@@ -65,7 +65,7 @@ impl generator::Generator for Blocking<'_> {
         checkpoint: Checkpoint<'_>,
     ) -> Result<Generated> {
         checkpoint()?;
-        Generator(self.0).request(conversation, self.1).map_err(|failure| failure.error)
+        Generator(self.0).stream_kept(conversation, self.1, &mut |_| {})
     }
 }
 
@@ -95,6 +95,26 @@ impl Generator<'_> {
             })
         };
         streamed().map_err(|failure| failure.error)
+    }
+
+    /// The same; of an answer that breaks off what was said is kept, with the reason.
+    pub fn stream_kept(
+        &self,
+        conversation: &Conversation,
+        cancel: &Cancel,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Generated> {
+        let mut text = String::new();
+        let mut keep = |more: &str| {
+            text.push_str(more);
+            say(more);
+        };
+        match self.stream(conversation, cancel, &mut keep) {
+            Err(error) if !text.is_empty() && !cancel.is_set() => {
+                Ok(Generated { text, ended: Some(error), ..Generated::default() })
+            }
+            ended => ended,
+        }
     }
 
     /// One request.

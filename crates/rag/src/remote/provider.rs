@@ -14,6 +14,7 @@ mod voyage;
 
 pub use format::RemoteKind;
 pub(super) use format::{Delta, GenerationOptions, Payload, Provider, Scores};
+pub(super) use shape::unfinished;
 
 use crate::model::Purpose;
 use crate::model::generator::Conversation;

@@ -76,7 +76,28 @@ impl Spec {
     }
 }
 
+/// A window below which a generator is given sentences instead of passages.
+const SMALL_WINDOW: usize = 4_096;
+/// Billions of parameters up to which it is.
+const SMALL_SIZE: f64 = 3.0;
+
 impl Spec {
+    /// Whether a generator is one that loses its way in long prompts: by its window, or by the size that its name says.
+    pub fn is_small(&self) -> bool {
+        let size = |word: &str| {
+            let lower = word.to_ascii_lowercase();
+            let (number, factor) = match (lower.strip_suffix('b'), lower.strip_suffix('m')) {
+                (Some(number), _) => (number, 1.0),
+                (None, Some(number)) => (number, 0.001),
+                _ => return None,
+            };
+            number.parse::<f64>().ok().map(|number| number * factor)
+        };
+        let mut sizes =
+            self.model.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter_map(size);
+        self.max_tokens < SMALL_WINDOW || sizes.any(|size| size > 0.0 && size <= SMALL_SIZE)
+    }
+
     /// The module that knows the provider's format.
     pub(super) fn provider(&self) -> Result<&'static dyn Provider> {
         find_provider(&self.provider)

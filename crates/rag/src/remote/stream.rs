@@ -1,8 +1,9 @@
 //! Responses that come bit by bit, a line at a time: server-sent events, and JSON objects on lines.
-use super::error_body::{refusal, without_bom};
+use super::error_body::{read_error, refusal, without_bom};
 use super::failure::CallFailure;
-use super::provider::{Delta, Provider};
+use super::provider::{Delta, Provider, unfinished};
 use super::secret::Secret;
+use crate::answer::repetition::is_repeating;
 use crate::model::generator::Generated;
 
 /// Reads a response line by line, and passes its text on.
@@ -12,7 +13,14 @@ pub(super) struct StreamObserver<'a> {
     say: &'a mut dyn FnMut(&str),
     generated: Generated,
     is_over: bool,
+    /// The next line is the data of an event that is an error.
+    is_error: bool,
+    /// Bytes of the text that were looked through for repetition.
+    looked_at: usize,
 }
+
+/// Bytes of text after which it is looked through for repetition again.
+const LOOK_INTERVAL: usize = 256;
 
 impl<'a> StreamObserver<'a> {
     pub fn new(
@@ -20,7 +28,8 @@ impl<'a> StreamObserver<'a> {
         label: String,
         say: &'a mut dyn FnMut(&str),
     ) -> Self {
-        Self { provider, label, say, generated: Generated::default(), is_over: false }
+        let generated = Generated::default();
+        Self { provider, label, say, generated, is_over: false, is_error: false, looked_at: 0 }
     }
 
     /// Whether text was passed on: from then on nothing may be asked again.
@@ -31,7 +40,12 @@ impl<'a> StreamObserver<'a> {
     /// Begins with a response. One that failed before its first text is forgotten.
     pub fn begin(&mut self) {
         self.generated = Generated::default();
-        self.is_over = false;
+        (self.is_over, self.is_error, self.looked_at) = (false, false, 0);
+    }
+
+    /// Whether enough was read: the model only repeats itself.
+    pub fn hangs_up(&self) -> bool {
+        self.is_over && self.looked_at == usize::MAX
     }
 
     /// Takes in a line without its end.
@@ -41,24 +55,35 @@ impl<'a> StreamObserver<'a> {
             Some(data) => (true, data.trim_ascii_start()),
             None => (false, line),
         };
-        // Names and numbers of events say nothing that their data does not.
+        if let Some(name) = line.strip_prefix(b"event:") {
+            self.is_error = name.trim_ascii() == b"error";
+            return Ok(());
+        }
+        // Numbers of events and comments say nothing that their data does not.
         let is_field = |name: &&[u8]| line.starts_with(name);
-        if line.is_empty() || [&b"event:"[..], b"id:", b"retry:", b":"].iter().any(is_field) {
+        if line.is_empty() || [&b"id:"[..], b"retry:", b":"].iter().any(is_field) {
             return Ok(());
         }
         if line == b"[DONE]" {
             self.is_over = true;
             return Ok(());
         }
-        let is_error = || line.windows(7).any(|name| name == b"\"error\"");
-        if let Some(words) = is_error().then(|| refusal(line, secret)).flatten() {
+        let is_named = std::mem::take(&mut self.is_error);
+        let may_be_error = || line.windows(7).any(|name| name == b"\"error\"");
+        let words = may_be_error().then(|| refusal(line, secret)).flatten();
+        let words = words.or_else(|| is_named.then(|| read_error(line, secret)));
+        if let Some(words) = words {
             return Err(CallFailure::of_error_body(&self.label, 200, words, None));
         }
         match self.provider.stream_event(line) {
             Ok(delta) => self.take(delta),
             // A line of something else, which is read as a whole when it has ended.
             Err(_) if !is_event && !self.has_begun() => {}
-            Err(why) => return Err(CallFailure::malformed(&self.label, &why)),
+            Err(why) => {
+                let failure = |words| CallFailure::of_error_body(&self.label, 200, words, None);
+                let malformed = || CallFailure::malformed(&self.label, &why);
+                return Err(refusal(line, secret).map_or_else(malformed, failure));
+            }
         }
         Ok(())
     }
@@ -72,7 +97,14 @@ impl<'a> StreamObserver<'a> {
         generated.is_cut |= delta.is_cut;
         generated.input_tokens = delta.input_tokens.or(generated.input_tokens);
         generated.output_tokens = delta.output_tokens.or(generated.output_tokens);
+        generated.ended = delta.ended.map(unfinished).or(generated.ended.take());
         self.is_over |= delta.is_over;
+        if generated.text.len() >= self.looked_at.saturating_add(LOOK_INTERVAL) {
+            self.looked_at = generated.text.len();
+            if is_repeating(&generated.text) {
+                (self.is_over, generated.is_cut, self.looked_at) = (true, true, usize::MAX);
+            }
+        }
     }
 
     /// The whole text, when the response has ended. Some servers never stream.

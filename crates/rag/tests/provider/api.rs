@@ -11,7 +11,9 @@ pub const DIMENSIONS: usize = 8;
 
 /// The body for a request, or `None` for a path that no provider has.
 pub fn answer(path: &str, body: &Value, fault: &Value) -> Option<Vec<u8>> {
-    let name = fault.as_str().unwrap_or_default();
+    // A reply that is given may be cut, too.
+    let is_cut = fault["cut"] == json!(true);
+    let name = if is_cut { "cut" } else { fault.as_str().unwrap_or_default() };
     match name {
         "html" => return Some(b"<html>welcome</html>".to_vec()),
         "empty" => return Some(Vec::new()),
@@ -188,23 +190,17 @@ fn say(body: &Value, fault: &Value) -> String {
     let shared = |text: &str| words(text).intersection(&question).count();
     let best = passages(user)
         .into_iter()
-        .flat_map(|(number, text)| {
-            text.split_inclusive(". ").map(move |sentence| (number, sentence))
-        })
-        .max_by_key(|(_, sentence)| shared(sentence))
-        .filter(|(_, sentence)| shared(sentence) > 0);
-    let claims: Vec<Value> = best
-        .into_iter()
-        .map(|(number, sentence)| {
-            let quote = sentence.trim();
-            json!({"text": quote, "quotes": [{"passage": number, "quote": quote}]})
-        })
-        .collect();
-    json!({"claims": claims}).to_string()
+        .flat_map(|text| text.split_inclusive(". "))
+        .max_by_key(|sentence| shared(sentence))
+        .filter(|sentence| shared(sentence) > 0);
+    let quote = best.map_or("", str::trim);
+    let quotes: Vec<&str> = Some(quote).into_iter().filter(|quote| !quote.is_empty()).collect();
+    // In the order of the form, whatever that of the names is.
+    format!(r#"{{"quotes":{},"response":{}}}"#, json!(quotes), json!(quote))
 }
 
-/// Numbers and texts of a prompt's passages.
-fn passages(user: &str) -> Vec<(usize, &str)> {
+/// Texts of a prompt's passages.
+fn passages(user: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = user;
     while let Some(open) = rest.find("[passage ") {
@@ -212,7 +208,7 @@ fn passages(user: &str) -> Vec<(usize, &str)> {
         let Some((number, key)) = head.split_once(' ') else { break };
         let end = format!("\n[end {number} {key}]");
         let Some(close) = after.find(&end) else { break };
-        found.push((number.parse().unwrap_or(0), &after[..close]));
+        found.push(&after[..close]);
         rest = &after[close + end.len()..];
     }
     found

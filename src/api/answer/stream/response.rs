@@ -37,7 +37,7 @@ impl Response {
         let cancelled = cancel.clone();
         let work = move || {
             let mut sink = |text: &str| drop(sender.send(StreamEvent::Delta(text.to_owned())));
-            let end = Generator(&client).stream(&conversation, &cancelled, &mut sink);
+            let end = Generator(&client).stream_kept(&conversation, &cancelled, &mut sink);
             drop(sender.send(StreamEvent::End(end)));
         };
         Ok(Self { events, cancel, thread: Some(watch::spawn(work)?) })

@@ -31,6 +31,8 @@ impl Provider for Anthropic {
             "system": conversation.system,
             "messages": shape::turns(conversation).collect::<Vec<Value>>(),
             "max_tokens": options.max_output_tokens,
+            "tools": [{"name": TOOL, "description": "Takes the answer.", "input_schema": shape::answer_schema()}],
+            "tool_choice": {"type": "tool", "name": TOOL},
         });
         if let Some(temperature) = options.temperature {
             // Its scale ends at 1.
@@ -41,16 +43,23 @@ impl Provider for Anthropic {
     fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Message { content, stop_reason, usage } = shape::json(body)?;
         let is_cut = stop_reason.as_deref() == Some(CUT_REASON);
-        Ok(shape::generated(content, is_cut, usage.as_ref()))
+        let ended = ended(stop_reason.as_deref());
+        let parts = content.as_array().ok_or_else(|| "It holds no text.".to_owned())?;
+        let text = parts.iter().filter_map(text).collect();
+        Ok(Generated {
+            ended: ended.map(shape::unfinished),
+            ..shape::generated(text, is_cut, usage.as_ref())
+        })
     }
     fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Event { kind, delta, message, usage } = shape::json(line)?;
         let delta = delta.unwrap_or_default();
         let first = message.and_then(|message| message.usage).unwrap_or_default();
         Ok(Delta {
-            text: delta.text,
+            text: delta.text.or(delta.partial_json),
             is_over: kind == "message_stop",
             is_cut: delta.stop_reason.as_deref() == Some(CUT_REASON),
+            ended: ended(delta.stop_reason.as_deref()),
             input_tokens: first.input(),
             output_tokens: usage.as_ref().and_then(TokenUsage::output),
         })
@@ -59,6 +68,20 @@ impl Provider for Anthropic {
 
 /// Why a model ended that had more to say.
 const CUT_REASON: &str = "max_tokens";
+/// The tool that an answer is handed to, so that it has its form.
+const TOOL: &str = "answer";
+
+fn ended(stop_reason: Option<&str>) -> Option<String> {
+    (stop_reason == Some("refusal")).then(|| shape::DECLINED.to_owned())
+}
+
+/// The text of a part of a message, or what it hands to the tool.
+fn text(part: &Value) -> Option<String> {
+    match part["type"].as_str() {
+        Some("tool_use") => Some(part["input"].to_string()),
+        _ => shape::text_of(part),
+    }
+}
 
 #[derive(Deserialize)]
 struct Event {
@@ -72,7 +95,11 @@ struct Event {
 
 #[derive(Default, Deserialize)]
 struct EventDelta {
+    #[serde(default, deserialize_with = "shape::word")]
     text: Option<String>,
+    #[serde(default, deserialize_with = "shape::word")]
+    partial_json: Option<String>,
+    #[serde(default, deserialize_with = "shape::word")]
     stop_reason: Option<String>,
 }
 
@@ -84,8 +111,7 @@ struct Begun {
 
 #[derive(Deserialize)]
 struct Message {
-    #[serde(deserialize_with = "shape::parts")]
-    content: String,
+    content: Value,
     #[serde(default, deserialize_with = "shape::word")]
     stop_reason: Option<String>,
     #[serde(default, deserialize_with = "shape::aside")]

@@ -45,23 +45,34 @@ impl Provider for Cohere {
         conversation: &Conversation,
         options: GenerationOptions,
     ) -> Option<Payload> {
-        Payload::new("/chat", shape::chat(model, conversation, options))
+        let mut body = shape::chat(model, conversation, options);
+        body["response_format"] =
+            json!({"type": "json_object", "json_schema": shape::answer_schema()});
+        Payload::new("/chat", body)
     }
     fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Reply { message, finish_reason, usage } = shape::json(body)?;
         let is_cut = finish_reason.as_deref() == Some(CUT_REASON);
         let tokens = usage.and_then(|usage| usage.tokens);
-        Ok(shape::generated(message.content, is_cut, tokens.as_ref()))
+        let ended = ended(finish_reason.as_deref());
+        let Some(text) = message.content.or_else(|| ended.as_ref().map(|_| String::new())) else {
+            return Err("It holds no text.".to_owned());
+        };
+        Ok(Generated {
+            ended: ended.map(shape::unfinished),
+            ..shape::generated(text, is_cut, tokens.as_ref())
+        })
     }
     fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Event { kind, delta } = shape::json(line)?;
         let EventDelta { message, finish_reason, usage } = delta.unwrap_or_default();
         let tokens = usage.and_then(|usage| usage.tokens).unwrap_or_default();
-        let text = message.and_then(|message| message.content).and_then(|content| content.text);
+        let text = message.and_then(|message| message.content);
         Ok(Delta {
             text: text.filter(|_| kind == "content-delta"),
             is_over: kind == "message-end",
             is_cut: finish_reason.as_deref() == Some(CUT_REASON),
+            ended: ended(finish_reason.as_deref()),
             input_tokens: tokens.input(),
             output_tokens: tokens.output(),
         })
@@ -71,15 +82,25 @@ impl Provider for Cohere {
 /// Why a model ended that had more to say.
 const CUT_REASON: &str = "MAX_TOKENS";
 
+fn ended(finish_reason: Option<&str>) -> Option<String> {
+    match finish_reason? {
+        "ERROR_TOXIC" => Some(shape::FILTERED.to_owned()),
+        "ERROR" | "TIMEOUT" => Some("The provider failed in the middle.".to_owned()),
+        _ => None,
+    }
+}
+
 #[derive(Deserialize)]
 struct Event {
     #[serde(rename = "type", default)]
     kind: String,
+    #[serde(default, deserialize_with = "shape::aside")]
     delta: Option<EventDelta>,
 }
 
 #[derive(Default, Deserialize)]
 struct EventDelta {
+    #[serde(default, deserialize_with = "shape::aside")]
     message: Option<EventMessage>,
     #[serde(default, deserialize_with = "shape::word")]
     finish_reason: Option<String>,
@@ -87,14 +108,11 @@ struct EventDelta {
     usage: Option<Counts>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct EventMessage {
-    content: Option<EventContent>,
-}
-
-#[derive(Deserialize)]
-struct EventContent {
-    text: Option<String>,
+    // The first event has a list.
+    #[serde(default, deserialize_with = "shape::content")]
+    content: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -131,8 +149,8 @@ struct Reply {
 
 #[derive(Deserialize)]
 struct Message {
-    #[serde(deserialize_with = "shape::parts")]
-    content: String,
+    #[serde(default, deserialize_with = "shape::content")]
+    content: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -89,6 +89,8 @@ pub(in crate::remote) struct Delta {
     pub is_over: bool,
     /// The output limit cut it off.
     pub is_cut: bool,
+    /// Why the model ended before it was done, if not therefore.
+    pub ended: Option<String>,
     /// Tokens read, where this line tells.
     pub input_tokens: Option<u64>,
     /// Tokens written so far, where this line tells.

@@ -32,7 +32,7 @@ impl Provider for Ollama {
             "model": model,
             "messages": shape::messages(conversation),
             "stream": false,
-            "format": "json",
+            "format": shape::answer_schema(),
             // Without the first it cuts what is longer than a few thousand tokens, and does not say so. Of
             // another value than before, it loads the model anew.
             "options": {
@@ -48,12 +48,13 @@ impl Provider for Ollama {
     fn completion(&self, body: &[u8]) -> Decoded<Generated> {
         let Reply { message, done_reason, prompt_eval_count, eval_count, done } =
             shape::json(body)?;
-        if message.content.is_empty() && !done {
+        if message.content.as_ref().is_none_or(String::is_empty) && !done {
             return Err("It holds no text.".to_owned());
         }
         Ok(Generated {
-            text: message.content,
+            text: message.content.unwrap_or_default(),
             is_cut: done_reason.as_deref() == Some("length"),
+            ended: None,
             input_tokens: prompt_eval_count,
             output_tokens: eval_count,
         })
@@ -62,8 +63,9 @@ impl Provider for Ollama {
         let Reply { message, done_reason, prompt_eval_count, eval_count, done } =
             shape::json(line)?;
         Ok(Delta {
-            text: Some(message.content),
+            text: message.content,
             is_over: done,
+            ended: None,
             is_cut: done_reason.as_deref() == Some("length"),
             input_tokens: prompt_eval_count,
             output_tokens: eval_count,
@@ -94,6 +96,6 @@ struct Reply {
 
 #[derive(Default, Deserialize)]
 struct Message {
-    #[serde(default)]
-    content: String,
+    #[serde(default, deserialize_with = "shape::content")]
+    content: Option<String>,
 }

@@ -46,11 +46,14 @@ impl Provider for OpenAi {
         let Completion { choices, usage } = shape::json(body)?;
         let Choice { message, finish_reason } = shape::first(choices)?;
         let is_cut = finish_reason.as_deref() == Some(CUT_REASON);
-        match (message.content, message.refusal) {
-            (Some(text), _) => Ok(shape::generated(text, is_cut, usage.as_ref())),
-            (None, Some(_)) => Err("The model declines to answer.".to_owned()),
-            (None, None) => Err("It holds no text.".to_owned()),
-        }
+        let ended = ended(finish_reason.as_deref(), message.refusal);
+        let Some(text) = message.content.or_else(|| ended.as_ref().map(|_| String::new())) else {
+            return Err("It holds no text.".to_owned());
+        };
+        Ok(Generated {
+            ended: ended.map(shape::unfinished),
+            ..shape::generated(text, is_cut, usage.as_ref())
+        })
     }
     fn stream(&self, body: &mut Map<String, Value>) {
         body.insert("stream".to_owned(), Value::Bool(true));
@@ -58,29 +61,41 @@ impl Provider for OpenAi {
     }
     fn stream_event(&self, line: &[u8]) -> Decoded<Delta> {
         let Chunk { choices, usage } = shape::json(line)?;
+        let has_usage = usage.is_some();
         let usage = usage.unwrap_or_default();
         let (input_tokens, output_tokens) = (usage.input(), usage.output());
         // The last one has counts alone.
-        let Some(ChunkChoice { delta, finish_reason }) = choices.into_iter().next() else {
-            return Ok(Delta { input_tokens, output_tokens, ..Delta::default() });
+        let Some(ChunkChoice { delta, finish_reason }) = choices.into_iter().flatten().next()
+        else {
+            return Ok(Delta {
+                is_over: has_usage,
+                input_tokens,
+                output_tokens,
+                ..Delta::default()
+            });
         };
-        if delta.refusal.is_some() {
-            return Err("The model declines to answer.".to_owned());
-        }
         let is_cut = finish_reason.as_deref() == Some(CUT_REASON);
         let is_over = finish_reason.is_some();
-        Ok(Delta { text: delta.content, is_over, is_cut, input_tokens, output_tokens })
+        let ended = ended(finish_reason.as_deref(), delta.refusal);
+        Ok(Delta { text: delta.content, is_over, is_cut, ended, input_tokens, output_tokens })
     }
 }
 
 /// Why a model ended that had more to say.
 const CUT_REASON: &str = "length";
 
+/// Why a model ended that had not answered, if it did so.
+fn ended(finish_reason: Option<&str>, refusal: Option<String>) -> Option<String> {
+    let refused = refusal.filter(|words| !words.is_empty());
+    let declined = refused.map(|words| format!("It declines to answer: {words}"));
+    let is_filtered = finish_reason == Some("content_filter");
+    declined.or_else(|| is_filtered.then(|| shape::FILTERED.to_owned()))
+}
+
 #[derive(Deserialize)]
 struct Chunk {
     // Gateways send events of their own.
-    #[serde(default)]
-    choices: Vec<ChunkChoice>,
+    choices: Option<Vec<ChunkChoice>>,
     #[serde(default, deserialize_with = "shape::aside")]
     usage: Option<TokenUsage>,
 }

@@ -1,5 +1,6 @@
 //! Shapes that several providers share.
 use super::format::{Decoded, GenerationOptions, Scores, Vectors};
+use crate::Error;
 use crate::model::generator::{Conversation, Generated};
 use crate::remote::error_body::without_bom;
 use serde::de::DeserializeOwned;
@@ -143,13 +144,16 @@ pub fn rerank(model: &str, query: &str, documents: &[&str]) -> Value {
     json!({"model": model, "query": query, "documents": documents, "top_n": documents.len()})
 }
 
-/// `{"model", "messages", "max_tokens", "response_format", "temperature"}`, asking for JSON.
+/// `{"model", "messages", "max_tokens", "response_format", "temperature"}`, asking for an answer in its form.
 pub fn chat(model: &str, conversation: &Conversation, options: GenerationOptions) -> Value {
     let mut body = json!({
         "model": model,
         "messages": messages(conversation),
         "max_tokens": options.max_output_tokens,
-        "response_format": {"type": "json_object"},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": true, "schema": answer_schema()},
+        },
     });
     if let Some(temperature) = options.temperature {
         body["temperature"] = json!(temperature);
@@ -171,39 +175,60 @@ pub fn turns(conversation: &Conversation) -> impl Iterator<Item = Value> {
     })
 }
 
-/// A part of a message's content.
-#[derive(Deserialize)]
-struct Part {
-    #[serde(default, deserialize_with = "word")]
-    text: Option<String>,
+/// The text of a message's content: as such, or of its parts that are text. Those of thoughts are none, whatever they are called.
+pub fn text_of(content: &Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => Some(parts.iter().filter_map(text_of).collect()),
+        Value::Object(part) => {
+            let kind = part.get("type").and_then(Value::as_str);
+            let is_text =
+                kind.is_none_or(|kind| ["text", "output_text", "text_delta"].contains(&kind));
+            part.get("text").filter(|_| is_text)?.as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
 }
 
-/// The texts of a list of parts (`[{"type": "text", "text"}, …]`) put together; parts of other
-/// kinds have none.
-pub fn parts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let parts: Vec<Part> = Vec::deserialize(deserializer)?;
-    Ok(parts.into_iter().filter_map(|part| part.text).collect())
+/// Why an answer ends that the provider's filter stops.
+pub const FILTERED: &str = "The provider's content filter stopped it.";
+/// Why one ends that the model does not want to give.
+pub const DECLINED: &str = "It declines to answer.";
+
+/// The error for an answer that ends before it is one.
+pub fn unfinished(why: String) -> Error {
+    Error::model("the model did not finish its answer")
+        .with_detail(why)
+        .with_hint("Ask something else, or use another model.")
 }
 
 /// A text, as such or as a list of parts.
 pub fn content<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Content {
-        Text(Option<String>),
-        Parts(#[serde(deserialize_with = "parts")] String),
-    }
-    Ok(match Content::deserialize(deserializer)? {
-        Content::Text(text) => text,
-        Content::Parts(text) => Some(text),
+    Ok(text_of(&Value::deserialize(deserializer)?))
+}
+
+/// The form of an answer. Members are written in the order of their names, so that quotes come first.
+pub fn answer_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "quotes": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_QUOTES},
+            "response": {"type": "string"},
+        },
+        "required": ["quotes", "response"],
+        "additionalProperties": false,
     })
 }
+
+/// Most quotes of an answer; without a limit small models quote until they are cut.
+const MAX_QUOTES: u32 = 3;
 
 /// A reply whose text is empty says nothing that can be used.
 pub fn generated(text: String, is_cut: bool, usage: Option<&TokenUsage>) -> Generated {
     Generated {
         text,
         is_cut,
+        ended: None,
         input_tokens: usage.and_then(TokenUsage::input),
         output_tokens: usage.and_then(TokenUsage::output),
     }

@@ -1,0 +1,78 @@
+//! Whether quotes support a claim. That a quote stands in a passage does not say that the claim follows from it.
+//!
+//! Names and numbers of the question may stand for a pronoun of the evidence, if the passage has them before it.
+//!
+//! No model judges here. A claim is refused for what can be seen to be wrong: a number, a name, an option that its evidence
+//! lacks, another unit, a negation or an opposite, names that changed places, or words that have nothing to do with the
+//! quotes. Evidence are the sentences that the quotes stand in. The floor is calibrated by `benches/support.rs`.
+mod evidence;
+mod numbers;
+mod polarity;
+mod specifics;
+mod words;
+
+use crate::text::fold::Folded;
+
+pub(super) use evidence::Evidence;
+use evidence::Refusal;
+
+/// Least share of a claim's words that stand in its evidence: of a short claim, and of one of [`LONG_CLAIM`] words or more.
+const MIN_OVERLAP: f64 = 0.3;
+const MIN_LONG_OVERLAP: f64 = 0.5;
+/// Words from which on a claim says more than what its subject is and what becomes of it.
+const LONG_CLAIM: usize = 4;
+/// The share of a claim's words that stand here; or why the claim does not follow.
+pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
+    let folded = Folded::of(claim);
+    let content = words::content(claim, &folded);
+    check_numbers(claim, evidence)?;
+    specifics::check(claim, evidence)?;
+    specifics::check_names(&content, evidence)?;
+    polarity::check(claim, evidence)?;
+    // A number alone answers too, and stands there.
+    let is_number = content.is_empty() && !says_nothing(claim);
+    let overlap = if is_number { 1.0 } else { evidence.overlap(&content) };
+    let floor = if content.len() < LONG_CLAIM { MIN_OVERLAP } else { MIN_LONG_OVERLAP };
+    if overlap < floor {
+        return Err("it is not about its quotes".to_owned());
+    }
+    specifics::check_order(&words::all(&folded), &content, evidence)?;
+    Ok(overlap)
+}
+
+fn check_numbers(claim: &str, evidence: &Evidence) -> Result<(), Refusal> {
+    for number in numbers::of(claim) {
+        if !number.stands_in(&evidence.numbers, &evidence.words)
+            && !evidence.antecedents.contains(&number.text)
+        {
+            return Err(format!("\"{}\" does not stand in its quotes", number.text));
+        }
+    }
+    Ok(())
+}
+
+/// How much of a claim stands in these sentences, from 0 to 1, or why it does not follow from them. Each comes with what stands before it.
+pub fn support_of(claim: &str, sentences: &[(&str, &str)], question: &str) -> Result<f64, String> {
+    judge(claim, &Evidence::of(sentences.iter().copied(), question))
+}
+
+/// Whether a text says something about the question: a word of it that means something stands there.
+pub(super) fn is_about(text: &str, question: &str) -> bool {
+    let asked = words::content(question, &Folded::of(question));
+    let evidence = Evidence::of(std::iter::once(("", text)), "");
+    evidence.content.len() > 1 && asked.iter().any(|word| evidence.knows(word))
+}
+
+/// Whether a claim, such as "Yes.", means nothing by itself.
+pub(super) fn says_nothing(claim: &str) -> bool {
+    words::content(claim, &Folded::of(claim)).is_empty() && numbers::of(claim).is_empty()
+}
+
+/// Whether a claim asks, or only says what was asked.
+pub(super) fn repeats(claim: &str, question: &str) -> bool {
+    let is_question = claim.trim_end().ends_with(['?', '？', '؟']);
+    is_question || Folded::of(claim).is_same(&Folded::of(question))
+}
+
+#[cfg(test)]
+mod tests;

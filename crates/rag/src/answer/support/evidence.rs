@@ -1,0 +1,68 @@
+//! What claims are judged by.
+use super::numbers::{self, Number};
+use super::words::{self, Content};
+use crate::text::fold::Folded;
+
+/// Words that stand for something said before.
+const ANAPHORS: [&str; 16] = [
+    "he", "she", "it", "they", "his", "her", "its", "their", "him", "them", "this", "these",
+    "those", "there", "such", "here",
+];
+
+/// Sentences that quotes stand in.
+#[derive(Debug)]
+pub(in crate::answer) struct Evidence {
+    pub(super) text: String,
+    pub(super) folded: Folded,
+    pub(super) words: Vec<String>,
+    pub(super) content: Vec<Content>,
+    pub(super) numbers: Vec<Number>,
+    /// Words that pronouns of it may stand for.
+    pub(super) antecedents: Vec<String>,
+}
+
+/// Why a claim does not hold, for those who read `claims`.
+pub(in crate::answer) type Refusal = String;
+
+impl Evidence {
+    /// Of these sentences, each with what stands before it in its passage. `question` is what is asked.
+    pub fn of<'t>(sentences: impl Iterator<Item = (&'t str, &'t str)>, question: &str) -> Self {
+        let (before, sentences): (Vec<&str>, Vec<&str>) = sentences.unzip();
+        let text = sentences.join("\n");
+        let folded = Folded::of(&text);
+        let words = words::all(&folded);
+        let content = words::content(&text, &folded);
+        let numbers = numbers::of(&text);
+        let is_anaphor = |word: &String| ANAPHORS.contains(&&**word);
+        let refers = words.iter().any(is_anaphor) || text.starts_with("The ");
+        let mut antecedents = if refers { words::all(&Folded::of(question)) } else { Vec::new() };
+        if !antecedents.is_empty() {
+            let said = words::all(&Folded::of(&before.join("\n")));
+            antecedents.retain(|word| said.contains(word));
+        }
+        Self { text, folded, words, content, numbers, antecedents }
+    }
+
+    /// The share of a claim's words that stand here.
+    pub fn share(&self, claim: &str) -> f64 {
+        self.overlap(&words::content(claim, &Folded::of(claim)))
+    }
+
+    /// The share of these words that stand here.
+    pub(super) fn overlap(&self, content: &[Content]) -> f64 {
+        if content.is_empty() {
+            return 0.0;
+        }
+        let known = content.iter().filter(|word| self.knows(word)).count();
+        known as f64 / content.len() as f64
+    }
+
+    pub(super) fn knows(&self, word: &Content) -> bool {
+        let is_known = |other: &Content| {
+            words::is_same(&word.text, &other.text) || words::is_opposite(&word.text, &other.text)
+        };
+        self.content.iter().any(is_known)
+            || self.words.contains(&word.text)
+            || self.antecedents.contains(&word.text)
+    }
+}

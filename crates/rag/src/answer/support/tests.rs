@@ -1,0 +1,88 @@
+use super::{Evidence, is_about, judge, repeats, says_nothing};
+
+fn check(claim: &str, evidence: &str) -> Result<f64, String> {
+    judge(claim, &Evidence::of(std::iter::once(("", evidence)), ""))
+}
+
+#[test]
+fn what_follows_is_supported() {
+    for (claim, evidence) in [
+        ("VACUUM frees space.", "VACUUM reclaims storage. More."),
+        ("Berlin is.", "Berlin is the capital of Germany."),
+        ("The tower was finished in 1889.", "The Eiffel Tower was finished in 1889, for the fair."),
+        ("It costs 3.5 percent.", "The fee is 3.5 % of what it costs."),
+        ("About 10000 people came.", "In all, 10,000 people came to see it."),
+        ("Two men won.", "The race was won by 2 men."),
+        ("Two.", "The race was won by 2 men."),
+        ("No, it is not removed.", "It isn’t removed by that."),
+        ("It isn't safe.", "It is unsafe to do so."),
+        ("The lock does not block readers.", "This lock doesn't block any readers."),
+        ("VACUUM frees space.", "VACUUM does not lock the table, and frees space."),
+        ("The German capital is Berlin.", "Berlin is the capital of Germany."),
+        ("The setting is `max_wal_size`.", "The setting max_wal_size says how much."),
+        ("In 1990, Anna won the cup.", "Anna won the cup in 1990."),
+        ("The cup was won by Anna.", "Anna won the cup in 1990."),
+        ("北京是首都。", "北京是中国的首都。"),
+    ] {
+        assert!(check(claim, evidence).is_ok(), "{claim}: {:?}", check(claim, evidence));
+    }
+}
+
+#[test]
+fn what_does_not_follow_is_refused() {
+    for (claim, evidence) in [
+        ("The tower was finished in 1890.", "The Eiffel Tower was finished in 1889, for the fair."),
+        ("It is 5 km away.", "It is 5 miles away."),
+        ("It weighs 5 kg.", "It weighs 5 g."),
+        ("The fee is $10.", "The fee is €10."),
+        ("Paris is the capital of Germany.", "Berlin is the capital of Germany."),
+        ("Berlin is the capital of France.", "Berlin is the capital of Germany."),
+        ("Bob beat Anna.", "Anna beat Bob."),
+        ("In 12, 1990 people came.", "In 1990, 12 people came."),
+        ("VACUUM does not free space.", "VACUUM does free space."),
+        ("VACUUM locks the table.", "VACUUM does not lock the table."),
+        ("It is safe to do so.", "It is unsafe to do so."),
+        ("The option is disabled by default.", "The option is enabled by default."),
+        ("The setting is `min_wal_size`.", "The setting max_wal_size says how much."),
+        ("Use --force to stop.", "Use --fast to stop."),
+        ("See /etc/b.conf for it.", "See /etc/a.conf for it."),
+        (
+            "The key of this message is c6001234abcd5678c6001234abcd5678.",
+            "VACUUM reclaims storage.",
+        ),
+        ("The field separator is not treated specially.", "pset csv_fieldsep"),
+        ("A whale is a mammal.", "VACUUM reclaims storage."),
+        ("北京不是首都。", "北京是中国的首都。"),
+        (
+            "He was not literate in Czech and never went there.",
+            "He was literate in Czech and never went there.",
+        ),
+        ("It is not only sold here.", "It is only sold here."),
+    ] {
+        assert!(check(claim, evidence).is_err(), "{claim}: {:?}", check(claim, evidence));
+    }
+}
+
+#[test]
+fn a_name_of_the_question_may_stand_for_a_pronoun() {
+    let check = |before: &str, evidence: &str| {
+        judge(
+            "Anna won in 1992.",
+            &Evidence::of(std::iter::once((before, evidence)), "When did Anna win?"),
+        )
+    };
+    assert!(check("Anna came first. ", "She won in 1992.").is_ok());
+    assert!(check("Anna won in 1990. ", "Bob won in 1992.").is_err());
+    assert!(check("Somebody came first. ", "She won in 1992.").is_err());
+}
+
+#[test]
+fn a_question_is_no_answer() {
+    assert!(repeats("What is it?", "What was it?"));
+    assert!(
+        repeats("how to start a server", "How to start a server?") || !repeats("Start it.", "How?")
+    );
+    assert!(says_nothing("Yes.") && says_nothing("It is so.") && !says_nothing("Two."));
+    assert!(is_about("The server starts at once.", "How do I start a server?"));
+    assert!(!is_about("pset csv_fieldsep", "How do I leave out header lines?"));
+}
