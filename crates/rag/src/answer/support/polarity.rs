@@ -87,7 +87,7 @@ fn read(text: &str) -> (Vec<Negatable>, usize) {
             let rest = text[end..].trim_start();
             let is_only = rest.get(..4).is_some_and(|next| next.eq_ignore_ascii_case("only"));
             // "No, it is not" negates once.
-            if rest.starts_with(',') {
+            if text[..word.bytes.start].trim().is_empty() && rest.starts_with(',') {
                 continue;
             }
             (left, is_head) = if is_only { (0, false) } else { (SCOPE, true) };

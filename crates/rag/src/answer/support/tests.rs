@@ -58,6 +58,7 @@ fn what_does_not_follow_is_refused() {
             "He was literate in Czech and never went there.",
         ),
         ("It is not only sold here.", "It is only sold here."),
+        ("It does not ,run beside readers.", "It runs beside readers."),
     ] {
         assert!(check(claim, evidence).is_err(), "{claim}: {:?}", check(claim, evidence));
     }
