@@ -106,86 +106,42 @@ impl Lists for SegmentLists {
     fn part(&self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
         match self {
             Self::Inline(lists) => lists.part(part),
-            Self::Stored { segment, rows } => Ok(rows.part(*segment, part)?.map(Cow::Owned)),
+            Self::Stored { segment, rows } => Ok(rows.part(*segment, part).map(Cow::Owned)),
         }
     }
 }
 
-/// Lists whose parts are read one behind the other without a look-up for each.
-const PART_SCANS: usize = 8;
-
 /// The table of postings, by key.
 pub struct PostingRows {
-    table: Oid,
-    rows: RefCell<IndexScan>,
-    /// Least recently used first.
-    parts: RefCell<Vec<PartScan>>,
+    groups: RefCell<IndexScan>,
+    parts: RefCell<IndexScan>,
     data: Column,
-}
-
-/// A scan of the parts of a segment.
-struct PartScan {
-    scan: IndexScan,
-    number: Column,
-    /// The segment and the part that come next; `None` at the end.
-    next: Option<(i32, i32)>,
 }
 
 impl PostingRows {
     pub fn open(generation: &Generation) -> Result<Self> {
-        let table = generation.postings;
-        let (rows, data) = postings_scan(table, 3)?;
-        let (rows, parts) = (RefCell::new(rows), RefCell::default());
-        Ok(Self { table, rows, parts, data })
+        let (groups, data) = postings_scan(generation, 3)?;
+        let (parts, _) = postings_scan(generation, 3)?;
+        Ok(Self { groups: RefCell::new(groups), parts: RefCell::new(parts), data })
     }
 
     fn group(&self, segment: i32, lexeme: &str) -> Option<Vec<u8>> {
-        let mut scan = self.rows.borrow_mut();
+        let mut scan = self.groups.borrow_mut();
         scan.seek(&[KeyValue::Int(segment), GROUPS, KeyValue::UpTo(lexeme)]);
         scan.last_row()?.bytes(self.data)
     }
 
-    /// A part of a long list. Parts of a list have consecutive numbers.
-    fn part(&self, segment: i32, part: u32) -> Result<Option<Vec<u8>>> {
-        let Ok(part) = i32::try_from(part) else { return Ok(None) };
-        let mut scans = self.parts.borrow_mut();
-        let is_next = |one: &PartScan| one.next == Some((segment, part));
-        let mut one = match scans.iter().position(is_next) {
-            Some(position) => scans.remove(position),
-            None if scans.len() < PART_SCANS => PartScan::open(self.table)?,
-            None => scans.remove(0),
-        };
-        let bytes = one.read(segment, part, self.data);
-        scans.push(one);
-        Ok(bytes)
+    /// A part of a long list: its row has the empty lexeme.
+    fn part(&self, segment: i32, part: u32) -> Option<Vec<u8>> {
+        self.exact(segment, part, "")
     }
 
     /// The row of this very key.
     pub fn exact(&self, segment: i32, part: u32, lexeme: &str) -> Option<Vec<u8>> {
         let part = i32::try_from(part).ok()?;
-        let mut scan = self.rows.borrow_mut();
+        let mut scan = self.parts.borrow_mut();
         scan.seek(&[KeyValue::Int(segment), KeyValue::Int(part), KeyValue::Text(lexeme)]);
         scan.next_row()?.bytes(self.data)
-    }
-}
-
-impl PartScan {
-    fn open(table: Oid) -> Result<Self> {
-        let (scan, _) = postings_scan(table, 2)?;
-        let number = scan.column(c"part", pg_sys::INT4OID).ok_or_else(|| other_columns(table))?;
-        Ok(Self { scan, number, next: None })
-    }
-
-    fn read(&mut self, segment: i32, part: i32, data: Column) -> Option<Vec<u8>> {
-        if self.next.take() != Some((segment, part)) {
-            self.scan.seek(&[KeyValue::Int(segment), KeyValue::From(part)]);
-        }
-        let row = self.scan.next_row()?;
-        if row.int(self.number) != part {
-            return None;
-        }
-        self.next = part.checked_add(1).map(|next| (segment, next));
-        row.bytes(data)
     }
 }
 
@@ -203,7 +159,7 @@ impl SegmentSource {
             if let Some(bytes) = row.inline {
                 return Ok(Self::Inline(Inline::from(bytes)));
             }
-            let (mut groups, _) = postings_scan(generation.postings, 2)?;
+            let (mut groups, _) = postings_scan(generation, 2)?;
             groups.seek(&[KeyValue::Int(row.number), GROUPS]);
             Ok(Self::Stored { segment: row.number, groups, rows: Rc::clone(&rows) })
         };
@@ -224,13 +180,14 @@ impl Source for SegmentSource {
     fn part(&mut self, part: u32) -> Result<Option<Cow<'_, [u8]>>> {
         match self {
             Self::Inline(lists) => Source::part(lists, part),
-            Self::Stored { segment, rows, .. } => Ok(rows.part(*segment, part)?.map(Cow::Owned)),
+            Self::Stored { segment, rows, .. } => Ok(rows.part(*segment, part).map(Cow::Owned)),
         }
     }
 }
 
 /// A scan of the table of postings by the first `given` columns of its key, and its column of bytes.
-fn postings_scan(table: Oid, given: usize) -> Result<(IndexScan, Column)> {
+fn postings_scan(generation: &Generation, given: usize) -> Result<(IndexScan, Column)> {
+    let table = generation.postings;
     let scan = IndexScan::open(table, &POSTINGS_KEY, given).ok_or_else(|| no_index(table))?;
     let data = scan.column(c"data", pg_sys::BYTEAOID).ok_or_else(|| other_columns(table))?;
     Ok((scan, data))

@@ -13,8 +13,6 @@ const COLUMNS: usize = 3;
 #[derive(Debug, Clone, Copy)]
 pub enum KeyValue<'a> {
     Int(i32),
-    /// This one or any behind it; the last of those given.
-    From(i32),
     Text(&'a str),
     /// This one or any before it.
     UpTo(&'a str),
@@ -127,10 +125,6 @@ impl IndexScan {
             let (strategy, function, argument) = match (of, value) {
                 (KeyType::Int, KeyValue::Int(number)) => {
                     (equal, pg_sys::F_INT4EQ, pg_sys::Datum::from(*number))
-                }
-                (KeyType::Int, KeyValue::From(number)) => {
-                    let at_least = pg_sys::BTGreaterEqualStrategyNumber;
-                    (at_least, pg_sys::F_INT4GE, pg_sys::Datum::from(*number))
                 }
                 (KeyType::Text, KeyValue::Text(text)) => (equal, pg_sys::F_TEXTEQ, self.text(text)),
                 (KeyType::Text, KeyValue::UpTo(text)) => {

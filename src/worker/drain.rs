@@ -37,9 +37,6 @@ use std::time::{Duration, Instant};
 /// How often to delete old entries of the logs.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
-/// How often at most to look for segments to merge in all generations, as after a repair: each takes a short transaction.
-const LOOK_OVER_EVERY: Duration = Duration::from_secs(10);
-
 /// After a step longer than this, other generations go first for as long.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -56,9 +53,6 @@ pub struct Drain {
     outage: Option<Failed>,
     conflicts: u32,
     merges: Merges,
-    /// Whether generations without jobs may have segments to merge, and when that was last looked for.
-    is_look_over_due: bool,
-    looked_over: Option<Instant>,
     /// What transactions that failed were to store.
     unstored: Unstored,
     /// When old log entries were last deleted.
@@ -100,8 +94,6 @@ impl Drain {
             outage: None,
             conflicts: 0,
             merges: Merges::default(),
-            is_look_over_due: true,
-            looked_over: None,
             unstored: Unstored::default(),
             pruned: None,
         }
@@ -205,7 +197,7 @@ impl Drain {
         if changed == Coalesced::Taken || has_more_merges {
             return Ok(TurnEnd::Worked);
         }
-        if self.prune()? || self.look_over(&work) {
+        if self.prune()? {
             return Ok(TurnEnd::Worked);
         }
         let ready = |work: &PendingWork| match self.retry_at(work.generation) {
@@ -214,11 +206,7 @@ impl Drain {
         };
         let call_log_retry_at = call_log::retry_in().filter(|_| self.host.is_worker());
         let call_log_retry_at = call_log_retry_at.map(|wait| now().saturating_add(micros(wait)));
-        let looked_over = self.looked_over.filter(|_| self.is_look_over_due);
-        let look_over_in = looked_over.map(|at| LOOK_OVER_EVERY.saturating_sub(at.elapsed()));
-        let look_over_at = look_over_in.map(|wait| now().saturating_add(micros(wait)));
-        let retries = [call_log_retry_at, look_over_at].into_iter().flatten();
-        let ready_at = work.iter().filter_map(ready).chain(retries).min();
+        let ready_at = work.iter().filter_map(ready).chain(call_log_retry_at).min();
         let is_claimed = is_locked || work.iter().any(|work| work.is_claimed);
         Ok(TurnEnd::Idle { ready_at, is_claimed })
     }
@@ -230,19 +218,6 @@ impl Drain {
             self.merges.add(work.generation);
         }
         Ok(has_more)
-    }
-
-    /// Notes all generations for merges, once the queue is drained, if a wake-up was not for jobs alone, or may not have been.
-    fn look_over(&mut self, work: &[PendingWork]) -> bool {
-        let was_just_now = self.looked_over.is_some_and(|at| at.elapsed() < LOOK_OVER_EVERY);
-        if !self.is_look_over_due || was_just_now {
-            return false;
-        }
-        (self.is_look_over_due, self.looked_over) = (false, Some(Instant::now()));
-        for work in work {
-            self.merges.add(work.generation);
-        }
-        !work.is_empty()
     }
 
     /// Deletes old entries of the logs, every [`PRUNE_EVERY`]; whether there may be more.
@@ -420,8 +395,7 @@ impl Work for Drain {
         Ok(())
     }
 
-    fn turn(&mut self, is_wake_requested: bool) -> Result<TurnEnd, Failed> {
-        self.is_look_over_due |= is_wake_requested;
+    fn turn(&mut self, _is_wake_requested: bool) -> Result<TurnEnd, Failed> {
         Drain::turn(self)
     }
 

@@ -142,27 +142,7 @@ $node->safe_psql('postgres', "UPDATE $postings SET lexeme = lexeme || '0' WHERE 
 is(wrong($node), 1, 'a list under another key is found');
 is($node->safe_psql('postgres', "SELECT found, action FROM rag_verify('doc') WHERE problem = 'posting lists wrong'"), '1|written anew', 'and mended');
 
-# 7. Dead rows of merged segments make room for the next merges, without autovacuum.
-my $vacuumed = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relid = '$postings'::regclass";
-my $vacuums = $node->safe_psql('postgres', $vacuumed);
-for (1 .. 12)
-{
-	$node->safe_psql('postgres', "UPDATE doc SET body = 'turn $_ of ' || body WHERE id > 1000");
-	wait_for_indexed($node, 'doc');
-}
-wait_until('workers vacuum the posting lists', sub { $node->safe_psql('postgres', $vacuumed) > $vacuums });
-is(wrong($node), 0, 'posting lists are right after that');
-
-# 8. Segments without jobs, such as a repair leaves, are merged once the queue is drained: here forty without chunks.
-stop_workers_at($node, 'called');
-$node->safe_psql('postgres', "INSERT INTO $segments (is_deletion, chunks, length, postings) SELECT false, 0, 0, '' FROM generate_series(1, 40)");
-cmp_ok((split /\|/, sizes())[0], '>=', 40, 'many segments');
-stop_workers_at($node);
-$node->safe_psql('postgres', "INSERT INTO other VALUES (1000, 'another')");
-wait_until('segments of a collection without jobs are merged', sub { (split /\|/, sizes())[0] < 32 });
-is(wrong($node), 0, 'to the same posting lists');
-
-# 9. A standby, and a dump.
+# 7. A standby, and a dump.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);

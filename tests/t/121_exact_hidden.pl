@@ -159,10 +159,11 @@ sub weight_errors
 {
 	my ($role) = @_;
 	my $words = sql_texts('here', 'skew', map { "w$_" } 1 .. 98);
-	return split /\|/, $sql->("SET ROLE $role; WITH visible AS MATERIALIZED (SELECT to_tsvector('simple', body) AS lexemes FROM shared),
+	return split /\|/, $sql->("SET ROLE $role; SET enable_nestloop = off; WITH visible AS MATERIALIZED (SELECT to_tsvector('simple', body) AS lexemes FROM shared),
 		counted AS (SELECT lexeme, ln(1 + ((SELECT count(*) FROM visible) - count(*) + 0.5) / (count(*) + 0.5)) AS idf FROM visible, unnest(lexemes) WHERE lexeme = ANY ($words) GROUP BY lexeme),
 		exact AS MATERIALIZED (SELECT question, chunk_id, bm25 FROM reference((SELECT chunks::text FROM rag.generation JOIN rag.collection USING (collection_id) WHERE name = 'shared'), $words)),
-		error AS (SELECT idf * ((s.ranks ->> 'bm25')::float8 / e.bm25 - 1) AS error FROM counted CROSS JOIN LATERAL rag_search('shared', lexeme, 1, dense_weight => 0, rerank => false) s JOIN exact e ON e.question = lexeme AND e.chunk_id = s.chunk_id WHERE e.bm25 > 0)
+		found AS MATERIALIZED (SELECT lexeme, idf, s.chunk_id, (s.ranks ->> 'bm25')::float8 AS bm25 FROM counted CROSS JOIN LATERAL rag_search('shared', lexeme, 1, dense_weight => 0, rerank => false) s),
+		error AS (SELECT f.idf * (f.bm25 / e.bm25 - 1) AS error FROM found f JOIN exact e ON e.question = f.lexeme AND e.chunk_id = f.chunk_id WHERE e.bm25 > 0)
 		SELECT round(sqrt(avg(error^2))::numeric, 3), round(max(abs(error))::numeric, 3), count(*) FROM error");
 }
 # estimated($role, $what)

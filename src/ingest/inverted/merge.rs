@@ -1,7 +1,6 @@
 //! Upkeep of inverted files: workers merge segments, one merge of a generation at a time, each in a transaction of its own.
 //!
-//! A search with an older snapshot goes on with the segments that it sees. Where a worker is killed, nothing is left. Merges write
-//! each chunk several times within seconds; autovacuum looks once a minute, so that workers vacuum the posting lists themselves.
+//! A search with an older snapshot goes on with the segments that it sees. Where a worker is killed, nothing is left.
 use crate::catalog::inverted::{self, SegmentRow, SegmentSource};
 use crate::catalog::target::{Target, warn_about};
 use crate::ingest::inverted::{PostingRows, count, insert_segment};
@@ -36,8 +35,6 @@ pub struct Merges {
 #[derive(Default)]
 struct GenerationMerges {
     purge: Purge,
-    /// Chunks of stored segments that were merged since the last vacuum.
-    dead: u64,
     failed_at: Option<Instant>,
 }
 
@@ -55,7 +52,7 @@ impl Merges {
         let started = Instant::now();
         while let Some(generation) = self.due.pop_first() {
             let state = self.generations.entry(generation).or_default();
-            match merge_and_vacuum(host, generation, state) {
+            match merge_next(host, generation, &mut state.purge) {
                 Ok(true) => drop(self.due.insert(generation)),
                 Ok(false) => {}
                 Err(failed) if failed.is_cancel() => return Err(failed),
@@ -78,40 +75,11 @@ row! {
 }
 
 /// Merges the segments of a generation that come next; false: there are none, or another process is at it.
-fn merge_and_vacuum(
-    host: &Host,
-    generation: i32,
-    state: &mut GenerationMerges,
-) -> Result<bool, Failed> {
-    let Some(Merge { postings, replaced, stored }) =
-        merge_next(host, generation, &mut state.purge)?
-    else {
-        return Ok(false);
-    };
-    state.dead += replaced;
-    // A procedure runs in a transaction, where VACUUM cannot.
-    if host.is_worker() && upkeep::is_vacuum_due(state.dead, stored) {
-        state.dead = 0;
-        host.utility(&fill(statement!("ingest/vacuum_postings"), &[("postings", &postings)]))?;
-    }
-    Ok(true)
-}
-
-/// A merge that was committed.
-struct Merge {
-    /// SQL of the table of postings.
-    postings: String,
-    /// Chunks of the stored segments that took part, and of all that there were.
-    replaced: u64,
-    stored: u64,
-}
-
-/// Merges the segments of a generation that come next, in a transaction.
-fn merge_next(host: &Host, generation: i32, purge: &mut Purge) -> Result<Option<Merge>, Failed> {
+fn merge_next(host: &Host, generation: i32, purge: &mut Purge) -> Result<bool, Failed> {
     host.transaction(|| {
-        let Some(target) = Target::load(generation)? else { return Ok(None) };
+        let Some(target) = Target::load(generation)? else { return Ok(false) };
         if !admission::inverted_file(generation).try_exclusive_for_transaction() {
-            return Ok(None);
+            return Ok(false);
         }
         // Only now: a merge that was under way has committed.
         let _snapshot = Snapshot::take();
@@ -123,17 +91,11 @@ fn merge_next(host: &Host, generation: i32, purge: &mut Purge) -> Result<Option<
                 let SegmentSizeRow { number, is_deletion, is_inline, .. } = row;
                 SegmentSize { number, is_deletion, is_inline, chunks }
             });
-            let Some(numbers) = upkeep::choose(&sizes, purge) else { return Ok(None) };
+            let Some(numbers) = upkeep::choose(&sizes, purge) else { return Ok(false) };
             host.show(Some(&format!("rag_pg: merging segments of \"{}\"", target.collection.name)));
             merge(host, &target, &numbers)
                 .map_err(|error| inverted::damaged(&target.generation, error))?;
-            let stored = sizes.iter().filter(|one| !one.is_inline);
-            let replaced = stored.clone().filter(|one| numbers.contains(&one.number));
-            Ok(Some(Merge {
-                replaced: replaced.map(|one| one.chunks).sum(),
-                stored: stored.map(|one| one.chunks).sum(),
-                postings: target.postings.clone(),
-            }))
+            Ok(true)
         })
     })
 }

@@ -17,21 +17,12 @@ const LARGEST: u64 = 262_144;
 /// Deletions are merged with all other segments when they are more than this share of the chunks in them.
 const DELETED_SHARE: u64 = 10;
 
-/// Dead rows of merged segments are vacuumed when they are more than this share of the chunks in stored segments: the next merges
-/// write where they were.
-const DEAD_SHARE: u64 = 5;
-
 /// Most chunks, and lexemes of them with all occurrences, of a segment that is stored inline, some 8 kB.
 const INLINE_SIZE: (u64, u64) = (256, 2_048);
 
 /// Whether a segment of that many chunks and lexemes is stored inline.
 pub fn is_inline(chunks: u64, length: u64) -> bool {
     chunks <= INLINE_SIZE.0 && length <= INLINE_SIZE.1
-}
-
-/// Whether to vacuum the posting lists: segments of `dead` chunks were merged since the last time, and all stored ones have `chunks`.
-pub fn is_vacuum_due(dead: u64, chunks: u64) -> bool {
-    dead > 0 && dead.saturating_mul(DEAD_SHARE) >= chunks
 }
 
 /// What the choice depends on.
@@ -134,7 +125,7 @@ impl Purge {
 
 #[cfg(test)]
 mod tests {
-    use super::{INLINE_SEGMENTS, LARGEST, Purge, SegmentSize, choose, is_inline, is_vacuum_due};
+    use super::{INLINE_SEGMENTS, LARGEST, Purge, SegmentSize, choose, is_inline};
 
     fn stored(number: i32, chunks: u64) -> SegmentSize {
         SegmentSize { number, is_deletion: false, is_inline: false, chunks }
@@ -182,41 +173,6 @@ mod tests {
         assert_eq!(segments.iter().map(|one| one.chunks).sum::<u64>(), 1_000_000);
         assert!(most <= 40, "{most} segments");
         assert!(copied <= 5_000_000, "{copied} chunks copied");
-    }
-
-    #[test]
-    fn dead_rows_leave_the_file_hardly_more_than_twice_its_size() {
-        let (mut segments, mut next, mut purge) = (Vec::new(), 1, Purge::default());
-        // Chunks that the file has room for, those of them that are free, and those that are dead.
-        let (mut room, mut free, mut dead) = (0, 0, 0);
-        let mut write = |chunks: u64, free: &mut u64| {
-            let reused = chunks.min(*free);
-            *free -= reused;
-            room += chunks - reused;
-            room
-        };
-        for _ in 0..2_000 {
-            segments.push(stored(next, 500));
-            next += 1;
-            let mut size = write(500, &mut free);
-            while let Some(numbers) = choose(&segments, &mut purge) {
-                let chunks: u64 = segments.iter().map(|one| one.chunks).sum();
-                let is_merged = |one: &SegmentSize| numbers.contains(&one.number);
-                let merged =
-                    segments.iter().filter(|one| is_merged(one)).map(|one| one.chunks).sum();
-                segments.retain(|one| !is_merged(one));
-                segments.push(stored(next, merged));
-                next += 1;
-                size = write(merged, &mut free);
-                dead += merged;
-                if is_vacuum_due(dead, chunks) {
-                    free += dead;
-                    dead = 0;
-                }
-            }
-            let chunks: u64 = segments.iter().map(|one| one.chunks).sum();
-            assert!(4 * size <= 9 * chunks + 4_096, "room for {size} chunks of {chunks}");
-        }
     }
 
     #[test]
