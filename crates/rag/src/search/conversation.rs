@@ -75,7 +75,7 @@ pub fn read(history: &Value) -> Result<Vec<Turn>> {
         })?;
         match role {
             "user" | "assistant" => {
-                read.push(Turn { is_user: role == "user", content: content.to_owned() })
+                read.push(Turn { is_user: role == "user", content: content.to_owned() });
             }
             "system" | "developer" | "tool" => {}
             other => {
@@ -364,12 +364,12 @@ mod tests {
             ("You can.\nUse ROLLBACK.", &by_rules),
             ("{\"question\": 1}", &by_rules),
         ] {
-            let model = Says(reply, Default::default());
+            let model = Says(reply, std::cell::Cell::default());
             let rewritten = rewrite(&model, question, &said, &mut || Ok(())).unwrap();
             assert_eq!(rewritten.as_deref(), Some(expected));
             assert_eq!(model.1.get(), 1);
         }
-        let same = Says("And how do I undo it?", Default::default());
+        let same = Says("And how do I undo it?", std::cell::Cell::default());
         assert_eq!(rewrite(&same, question, &said, &mut || Ok(())).unwrap(), None);
         assert_eq!(rewrite(&same, question, &[], &mut || Ok(())).unwrap(), None);
         assert_eq!(same.1.get(), 1);
