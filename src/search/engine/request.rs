@@ -19,8 +19,8 @@ use rag::inverted::{Index, Terms};
 use rag::model::{Detail, Embedding};
 use rag::search::calibration::OfScript;
 use rag::search::relevance::Relevance;
-use rag::text::script::Writing;
 use rag::search::weights::SignalWeights;
+use rag::text::script::Writing;
 use std::cell::{OnceCell, RefCell};
 use std::time::{Duration, Instant};
 

@@ -64,7 +64,7 @@ fn follow_up(before: &Value, after: &Value, places: &HashMap<String, usize>) -> 
     let answer = text(&before["answers"][0]);
     let passage = places[&text(&after["passage"])];
     let history = vec![turn(true, first), turn(false, answer)];
-    Some(FollowUp { history, with_pronoun, whole, passage })
+    Some(FollowUp { history, whole, with_pronoun, passage })
 }
 
 /// The longest run of words with a capital, not at the beginning, that both questions have.

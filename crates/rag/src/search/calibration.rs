@@ -8,8 +8,8 @@ mod question;
 pub use question::{cloze, medley};
 
 use super::relevance::{Relevance, Scale, Signals};
-use crate::text::script::Writing;
 use crate::rerank::{MAX_SIM_WEIGHT, fuse};
+use crate::text::script::Writing;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
