@@ -281,7 +281,7 @@ impl AnswerRows {
                 self.response = None;
                 match generated.and_then(|generated| self.stream.end_turn(generated)) {
                     Ok(Next::Ask(again)) => {
-                        self.response = Some(Response::start(&self.remote, again)?)
+                        self.response = Some(Response::start(&self.remote, again)?);
                     }
                     Ok(Next::Done(pieces, written)) => {
                         self.show(pieces);

@@ -314,7 +314,10 @@ fn answer(mut stream: &TcpStream, request: &Request, fault: &Value) -> std::io::
         }
         _ => {}
     }
-    if let Some(lines) = bits::lines(&request.path, &request.body, &good) {
+    // What is oversized is so however it was asked for.
+    if let Some(lines) = bits::lines(&request.path, &request.body, &good)
+        && name != "oversized"
+    {
         return speak(stream, &lines, fault);
     }
     let length = good.len();
