@@ -14,8 +14,8 @@ const MAX_REWRITTEN: usize = 32;
 type Key = (String, String, Vec<Turn>);
 
 thread_local! {
-    /// The one used last is the last.
-    static REWRITTEN: RefCell<VecDeque<(Key, Option<String>)>> = const { RefCell::new(VecDeque::new()) };
+    /// What each became, or the question itself where it stands alone. The one used last is the last.
+    static REWRITTEN: RefCell<VecDeque<(Key, String)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// The question as it stands alone, `None` when it does already: as a generator rewrites it, or by rules without one.
@@ -29,7 +29,7 @@ pub(super) fn standalone(
     };
     let key = (client.spec().name.clone(), question.to_owned(), turns.to_vec());
     if let Some(known) = known(&key) {
-        return Ok(known);
+        return Ok((known != question).then_some(known));
     }
     let checkpoint = &mut interrupt::checkpoint;
     let rewritten = conversation::rewrite(&Generator(client), question, turns, checkpoint)?;
@@ -37,12 +37,12 @@ pub(super) fn standalone(
         if kept.len() >= MAX_REWRITTEN {
             kept.pop_front();
         }
-        kept.push_back((key, rewritten.clone()));
+        kept.push_back((key, rewritten.clone().unwrap_or_else(|| question.to_owned())));
     });
     Ok(rewritten)
 }
 
-fn known(key: &Key) -> Option<Option<String>> {
+fn known(key: &Key) -> Option<String> {
     REWRITTEN.with_borrow_mut(|kept| {
         let at = kept.iter().position(|(other, _)| other == key)?;
         let found = kept.remove(at)?;
