@@ -162,9 +162,7 @@ fn generated(
         generate_counted(&generator, question, given.texts, instructions, &mut usage, checkpoint);
     let json = |usage: &Usage| JsonB(answer::json::usage(&client.spec().name, usage));
     let answered = Status::Answered.as_str().to_owned();
-    if let Some((Picked { text, citations }, why)) =
-        writing.fall_back(&written, sources, &pick)
-    {
+    if let Some((Picked { text, citations }, why)) = writing.fall_back(&written, sources, &pick) {
         usage.fallback = Some(why);
         let claims = written.map(|written| answer::json::claims(&written.claims)).ok();
         let citations = JsonB(Value::Array(citations));

@@ -34,12 +34,20 @@ pub(in crate::api) struct Sources<'a> {
 impl Sources<'_> {
     /// A citation of a sentence, with what stands around it.
     pub fn scored(&self, cited: &Citation) -> Value {
-        surrounded(self.places[cited.passage].scored(cited), self.texts[cited.passage], &cited.chars)
+        surrounded(
+            self.places[cited.passage].scored(cited),
+            self.texts[cited.passage],
+            &cited.chars,
+        )
     }
 
     /// A citation of a model's quote, with what stands around it.
     pub fn verified(&self, found: &VerifiedQuote) -> Value {
-        surrounded(self.places[found.passage].verified(found), self.texts[found.passage], &found.chars)
+        surrounded(
+            self.places[found.passage].verified(found),
+            self.texts[found.passage],
+            &found.chars,
+        )
     }
 }
 

@@ -44,7 +44,7 @@ pub fn parts(answer: &Answer, passages: &[&str]) -> Vec<Part> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, parts};
+    use super::{Part, options, parts};
     use crate::answer::{Answer, Citation, Status};
 
     #[test]
@@ -54,11 +54,11 @@ mod tests {
             let quote = passages[passage][bytes.clone()].to_owned();
             let start = passages[passage][..bytes.start].chars().count();
             let chars = start..start + quote.chars().count();
-            Citation { marker: 1, passage, quote, bytes, chars, score: 0.0, is_best: false }
+            let shown = quote.clone();
+            Citation { marker: 1, passage, quote, shown, bytes, chars, score: 0.0, is_best: false }
         };
         let citations = vec![cited(0, 8..12), cited(0, 13..19), cited(1, 0..5), cited(0, 0..7)];
-        let answer =
-            Answer { status: Status::Answered, text: String::new(), citations, confidence: 1.0 };
+        let answer = Answer { status: Status::Answered, citations, ..Answer::none(&options()) };
         let part = |passage, bytes, char_start| Part { passage, bytes, char_start };
         assert_eq!(
             parts(&answer, &passages),
