@@ -19,11 +19,12 @@ pub fn pseudo_question(content: &str, seed: u64) -> &str {
     let sentence = chosen.map_or(content.trim(), |chosen| usual[chosen]);
     let most = 2 * sentence.chars().count().min(*SENTENCE_CHARS.end()) / 3;
     let end = sentence.char_indices().nth(most).map_or(sentence.len(), |(end, _)| end);
+    let (start, rest) = sentence.split_at(end);
     // Whole words, where there are spaces.
-    let words = sentence[..end].trim_end();
-    match words.rfind(char::is_whitespace) {
-        Some(space) if !sentence[end..].starts_with(char::is_whitespace) => &words[..space],
-        _ => words,
+    let is_whole = start.ends_with(char::is_whitespace) || rest.starts_with(char::is_whitespace);
+    match start.rfind(char::is_whitespace) {
+        Some(space) if !is_whole => start[..space].trim_end(),
+        _ => start.trim_end(),
     }
 }
 
