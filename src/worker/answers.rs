@@ -56,7 +56,12 @@ pub struct Answers {
 }
 
 /// What came of a call, and what it took.
-type Outcome = (Result<GeneratedAnswer>, Usage);
+struct Outcome {
+    written: Result<GeneratedAnswer>,
+    usage: Usage,
+    /// Given back, since citations show what stands around their quotes.
+    passages: Vec<String>,
+}
 
 struct Running {
     request: AnswerRequest,
@@ -134,7 +139,7 @@ impl Answers {
                 Ok(outcome) => outcome,
                 Err(TryRecvError::Disconnected) => {
                     let error = Error::model("the thread that asked the model ended early");
-                    (Err(error), Usage::default())
+                    Outcome { written: Err(error), usage: Usage::default(), passages: Vec::new() }
                 }
             };
             let ended = self.running.swap_remove(position).end(outcome);
@@ -255,9 +260,10 @@ impl Answers {
 }
 
 impl Running {
-    fn end(self, (outcome, usage): Outcome) -> Ended {
-        let why = needs_fallback(&outcome);
-        let claims = outcome.as_ref().map(|written| written.claims.clone()).unwrap_or_default();
+    fn end(mut self, Outcome { written, usage, passages }: Outcome) -> Ended {
+        self.request.passages = passages;
+        let why = needs_fallback(&written);
+        let claims = written.as_ref().map(|written| written.claims.clone()).unwrap_or_default();
         let text = self.request.fallback.as_ref().and_then(|JsonB(answer)| answer["text"].as_str());
         let fallback = why.zip(text).map(|(why, text)| GeneratedAnswer {
             status: Status::Answered,
@@ -266,7 +272,7 @@ impl Running {
             claims,
             usage: Usage { fallback: Some(why), ..usage },
         });
-        self.end_with(outcome.map_err(|error| Problem::from(&error)), fallback)
+        self.end_with(written.map_err(|error| Problem::from(&error)), fallback)
     }
 
     /// `fallback` takes the place of the outcome, unless the provider only asks to wait.
@@ -325,7 +331,7 @@ fn ask(request: &mut AnswerRequest, remote: &Remote) -> Result<(Receiver<Outcome
         let written =
             generate_counted(&generator, &question, &texts, instructions, &mut usage, go_on);
         // Fails if this process has given the request up.
-        drop(sender.send((written, usage)));
+        drop(sender.send(Outcome { written, usage, passages }));
     })?;
     Ok((outcome, cancel))
 }
