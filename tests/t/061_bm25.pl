@@ -36,7 +36,7 @@ CREATE POLICY half ON big TO odd, even USING (half = current_user);
 CREATE POLICY tenant ON big TO t7 USING (tenant = current_user COLLATE "default");
 CREATE POLICY joined ON big TO joined USING (EXISTS (SELECT FROM member m WHERE m.tenant = big.tenant AND m.role = current_user));
 -- What BM25 gives the chunks for which \$3 holds, by statistics of those for which \$2 holds.
-CREATE FUNCTION reference(words text[], counted text, condition text) RETURNS TABLE (chunk_id bigint, bm25 float8) LANGUAGE plpgsql AS \$\$
+CREATE FUNCTION scores(words text[], counted text, condition text) RETURNS TABLE (chunk_id bigint, bm25 float8) LANGUAGE plpgsql AS \$\$
 BEGIN
     RETURN QUERY EXECUTE format(\$q\$
         WITH chunk AS MATERIALIZED (SELECT c.chunk_id, c.lexemes, c.lexeme_count, %1\$s AS counts, %2\$s AS passes FROM big s JOIN $chunks c ON c.key_1 = s.id),
@@ -61,7 +61,7 @@ sub compare
 	(my $words = $query) =~ s/"|-\w+//g;
 	my $array = join ',', sort split ' ', $words;
 	return $node->safe_psql('postgres', <<"SQL");
-TRUNCATE expected; INSERT INTO expected SELECT * FROM reference('{$array}', \$\$$counted\$\$, \$\$$condition\$\$);
+TRUNCATE expected; INSERT INTO expected SELECT * FROM scores('{$array}', \$\$$counted\$\$, \$\$$condition\$\$);
 SET ROLE $role;
 WITH best AS (SELECT bm25 FROM expected ORDER BY bm25 DESC LIMIT 10),
      found AS (SELECT e.bm25 AS expected, (s.ranks ->> 'bm25')::float8 AS bm25, s.ranks ->> 'degraded' AS degraded
