@@ -96,12 +96,15 @@ impl Source {
 
 fn calibrate(host: &Host, generation: i32) -> std::result::Result<bool, Failed> {
     let Some(claim) = host.transaction(|| Ok(claim(generation)))? else { return Ok(false) };
-    host.show(Some("rag_pg: calibrating"));
     let started = Instant::now();
-    let asked = host.transaction(|| sample(generation, claim.chunks))?;
+    let asked = host.transaction(|| sample(host, generation, claim.chunks))?;
     let model = host.transaction(|| {
         let Target { collection, generation, .. } = Target::reload(generation)?;
-        embedder(&collection, &generation)
+        let mut model = embedder(&collection, &generation)?;
+        if let Embedder::Remote(remote) = &mut model {
+            remote.set_role(collection.owner);
+        }
+        Ok(model)
     })?;
     let mut trials = Vec::with_capacity(asked.len());
     for batch in asked.chunks(BATCH) {
@@ -143,9 +146,10 @@ fn claim(generation: i32) -> Option<Claim> {
 }
 
 /// The questions to ask.
-fn sample(generation: i32, chunks: i64) -> Result<Vec<Asked>> {
+fn sample(host: &Host, generation: i32, chunks: i64) -> Result<Vec<Asked>> {
     let target = Target::reload(generation)?;
     let collection = &target.collection;
+    host.show(Some(&format!("rag_pg: calibrating \"{}\"", collection.name)));
     let keys = collection.stored_keys("c.");
     let sql = fill(
         statement!("maintain/calibrate_sample"),

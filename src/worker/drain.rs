@@ -175,7 +175,9 @@ impl Drain {
         let mut turns = [after, before].concat();
         turns.sort_by_key(|work| {
             let is_claimed = work.step == Some(WorkStep::Jobs) && work.is_claimed;
-            (is_delayed(work.generation), is_claimed)
+            // No document waits for a calibration.
+            let is_calibration = work.step == Some(WorkStep::Calibrate);
+            (is_calibration, is_delayed(work.generation), is_claimed)
         });
         for next in turns {
             let Some(step) = next.step else { continue };

@@ -119,7 +119,7 @@ END $$;
 SQL
 my $most = 0;
 my $workers = sub {
-	my $count = $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker' AND query LIKE 'rag_pg: %'");
+	my $count = $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rag_pg worker' AND query LIKE 'rag_pg: %' AND query NOT LIKE 'rag_pg: calibrating%'");
 	$most = $count if $count > $most;
 	return $count;
 };

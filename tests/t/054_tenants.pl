@@ -90,7 +90,7 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM rag.query_log WHERE (cand
 	0, '... and no candidate of another');
 
 # --- One by one ----------------------------------------------------------------------------------
-my $count = q{SELECT count(*) FILTER (WHERE document_key ->> 'tenant' = 'tenant_a') > 0, count(*) FILTER (WHERE document_key ->> 'tenant' = 'tenant_b') > 0 FROM rag_search('docs', 'locks', 50)};
+my $count = q{SELECT count(*) FILTER (WHERE document_key ->> 'tenant' = 'tenant_a') > 0, count(*) FILTER (WHERE document_key ->> 'tenant' = 'tenant_b') > 0 FROM rag_search('docs', 'locks', 1000)};
 sub sees { my ($role) = @_; return (split /\n/, $node->safe_psql('postgres', "SET ROLE $role; $count"))[-1] }
 is(sees('tenant_a'), 't|f', 'a tenant sees its own');
 is(sees('bypasser'), 't|t', 'BYPASSRLS: all');
