@@ -34,11 +34,11 @@ SELECT i, format('Город %1$s стоит на берегу реки %2$s. В
 SELECT rag_create_collection('place', 'place', 'body', text_search_config => 'russian');
 CALL rag_work('place');
 SELECT key AS script, (value ->> 'questions')::int >= 24 AS were_enough, (value ->> 'model_weight')::float8 < 1 AS is_less,
-       (value #>> '{found,lexical}')::float8 > (value #>> '{found,dense}')::float8 AS words_find_more, value #>> '{relevance,max_sim,weight}' AS judges
+       (value -> 'found' ->> 'lexical')::float8 > (value -> 'found' ->> 'dense')::float8 AS words_find_more, value -> 'relevance' -> 'max_sim' ->> 'weight' AS judges
   FROM rag.generation_status, jsonb_each(calibration) WHERE collection = 'place';
 SELECT calibrated_chunks, calibrating_until FROM rag.generation g JOIN rag.collection c USING (collection_id) WHERE c.name = 'place';
 -- Searches go by it, in that script only, and where no weight is given.
-SELECT query, (search #>> '{weights,dense}')::float8 < 1 AS dense, (search #>> '{weights,rerank}')::float8 < 2 AS rerank, search #> '{weights,lexical}' AS lexical
+SELECT query, (search -> 'weights' ->> 'dense')::float8 < 1 AS dense, (search -> 'weights' ->> 'rerank')::float8 < 2 AS rerank, search -> 'weights' -> 'lexical' AS lexical
   FROM unnest(ARRAY['Где стоит город Волетск?', 'Where is the town?']) query, LATERAL (SELECT search FROM rag_explain('place', query) LIMIT 1) AS e;
 SELECT search -> 'weights' AS weights FROM rag_explain('place', 'Где стоит город Волетск?', dense_weight => 1, rerank_weight => 3) LIMIT 1;
 SELECT content LIKE 'Город волетск %' AS is_found, relevance > 0.5 AS is_relevant FROM rag_search('place', 'Где стоит город Волетск?', 1);
