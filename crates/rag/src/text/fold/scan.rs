@@ -128,11 +128,12 @@ impl<'t> Scanner<'t> {
 
     /// Whether the hyphen that was read stands directly behind a letter, and only blanks behind it, up to the line end at `end`.
     fn is_behind_hyphen(&self, end: usize) -> bool {
-        let line = self.text[..end].trim_end_matches([' ', '\t', '\r']);
+        let is_blank = |c: char| matches!(c, ' ' | '\t' | '\r') || is_ignorable(c);
+        let line = self.text[..end].trim_end_matches(is_blank);
         let word = line.trim_end_matches(is_dash);
         word.len() < line.len()
-            && word.ends_with(char::is_alphabetic)
-            && self.text[end..].trim_start().starts_with(char::is_alphabetic)
+            && word.trim_end_matches(is_ignorable).ends_with(char::is_alphabetic)
+            && begins_with_letter(&self.text[end..])
     }
 
     /// A line end behind a soft hyphen divides a word.
@@ -141,7 +142,7 @@ impl<'t> Scanner<'t> {
         let white = rest.len() - rest.trim_start().len();
         let is_behind_letter = self.gap == Gap::default()
             && self.units.last().is_some_and(|unit| unit.c.is_alphabetic());
-        if is_behind_letter && rest[white..].starts_with(char::is_alphabetic) {
+        if is_behind_letter && begins_with_letter(rest) {
             self.at += white;
             self.gap.0 |= Gap::LINE_END;
         }
@@ -298,4 +299,10 @@ impl<'t> Scanner<'t> {
             is_numbering,
         });
     }
+}
+
+/// Whether the first that shows in a text is a letter.
+fn begins_with_letter(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c.is_whitespace() || is_ignorable(c))
+        .starts_with(char::is_alphabetic)
 }

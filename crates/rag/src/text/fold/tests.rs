@@ -273,10 +273,16 @@ fn retyped(quote: &str, how: u32, at: usize) -> String {
         13 => format!("{quote}..."),
         14 => quote.replace(" %", "%").replace("8 kB", "8kB"),
         10 | 11 | 12 | 15 => quote.replace(' ', "  "),
-        // A soft hyphen before any letter.
+        // A soft hyphen before any letter, but none inside of an entity.
         _ => {
-            let letters: Vec<usize> =
-                quote.char_indices().filter(|(_, c)| c.is_alphabetic()).map(|(at, _)| at).collect();
+            let is_plain = |at: usize| {
+                quote[..at].rfind('&').is_none_or(|and| quote[and..at].contains([';', ' ', '\n']))
+            };
+            let letters: Vec<usize> = quote
+                .char_indices()
+                .filter(|(at, c)| c.is_alphabetic() && is_plain(*at))
+                .map(|(at, _)| at)
+                .collect();
             let at = letters.get(at % letters.len().max(1)).copied().unwrap_or(0);
             format!("{}\u{ad}{}", &quote[..at], &quote[at..])
         }
