@@ -191,5 +191,25 @@ for my $query ('zebra', 'zebra w17 w18', 'w1 w2 w3 w4 zebra', '"zebra w0"', 'zeb
 	note("in $elapsed s");
 }
 is($node->safe_psql('postgres', q{SET ROLE tenant; SELECT count(*) FROM rag_search('skewed', 'zebra', 3, dense_weight => 0, rerank => false, filter => '{"id": {"lte": 30000}}')}), 2, 'with a filter: those that pass');
+
+# Nor does EXPLAIN (BUFFERS) tell that hidden rows hold rare words: candidates hide among random chunks, of which as many are read for forty words of
+# hidden rows as for words of none.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION read_blocks(collection text, query text, n int) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE plan json; blocks float8 := 0;
+BEGIN
+    FOR g IN 0 .. n LOOP
+        EXECUTE format('EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT FROM rag_search(%L, %L, depth => 20, dense_weight => 0, rerank => false)', collection, query || repeat(' ', g)) INTO plan;
+        -- The first one plans and fills caches.
+        IF g > 0 THEN
+            blocks := blocks + (plan #>> '{0,Plan,Shared Hit Blocks}')::int + (plan #>> '{0,Plan,Shared Read Blocks}')::int;
+        END IF;
+    END LOOP;
+    RETURN blocks / n;
+END $$;
+SQL
+my @hidden = (grep { $_ % 17 != 0 && $_ % 17 != 9 } 1 .. 60)[ 0 .. 39 ];
+my ($of_hidden, $of_none) = map { my $first = $_; $node->safe_psql('postgres', "SET ROLE tenant; SELECT read_blocks('skewed', '" . join(' ', map { 'n' . ($first + $_) } @hidden) . "', 20)") } 0, 900000;
+cmp_ok(abs($of_hidden - $of_none), '<', 25, "blocks read for words of hidden rows and of none: $of_hidden, $of_none");
 $node->stop;
 done_testing();

@@ -46,6 +46,8 @@ pub struct Request {
     pub loading: Option<Loading>,
     /// Term statistics that a run estimated.
     pub estimated: RefCell<Option<Estimate>>,
+    /// Random chunks among which candidates hide, and how many were wanted.
+    pub random_chunks: RefCell<(usize, Vec<i64>)>,
     /// Opened when a run first needs it.
     index: OnceCell<Index<SegmentLists>>,
 }
@@ -100,6 +102,7 @@ impl Request {
             question,
             embedding,
             estimated: RefCell::default(),
+            random_chunks: RefCell::default(),
             index: OnceCell::new(),
             resolved,
         })

@@ -13,7 +13,7 @@ use crate::sys::{plan, relation_size};
 use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys::{ItemPointerData, Oid};
 use rag::search::sample::{Tid, places, scattered};
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
@@ -49,11 +49,11 @@ pub fn visible_of(
         .chain((request.has_policies && chunks.is_empty()).then_some(&[][..]));
     for piece in pieces {
         let mut listed: BTreeSet<i64> = piece.iter().copied().collect();
-        let size = padded(listed.len()).min(asked.unwrap_or(usize::MAX));
-        if request.has_policies && listed.len() < size {
-            for chunk in random_chunks(request, size - listed.len()) {
+        if request.has_policies {
+            let size = padded(listed.len()).min(asked.unwrap_or(usize::MAX));
+            for chunk in random_chunks(request, size).iter() {
                 if listed.len() < size {
-                    listed.insert(chunk);
+                    listed.insert(*chunk);
                 }
             }
         }
@@ -74,13 +74,21 @@ fn padded(count: usize) -> usize {
     size.unwrap_or(MAX_STATEMENT_CHUNKS)
 }
 
-/// Random chunks, visible or not: so many and some more, as some are the same or known already, and at some TIDs is none.
-fn random_chunks(request: &Request, count: usize) -> Vec<i64> {
+/// Random chunks, visible or not: so many and some more, as some are the same or among the candidates, and at some TIDs is none. How many are
+/// read must not depend on how many candidates there are. All statements of a request share them.
+fn random_chunks(request: &Request, count: usize) -> Ref<'_, Vec<i64>> {
+    if request.random_chunks.borrow().0 < count {
+        *request.random_chunks.borrow_mut() = (count, read_random_chunks(request, count));
+    }
+    Ref::map(request.random_chunks.borrow(), |(_, chunks)| chunks)
+}
+
+fn read_random_chunks(request: &Request, count: usize) -> Vec<i64> {
     let resolved = &request.resolved;
     let sql =
         fill(statement!("search/random_chunks"), &[("chunks", resolved.tables.chunks.as_str())]);
     let extent = relation_size::extent(resolved.generation.chunks);
-    let tids = scattered(extent, 2 * count + 16, RandomState::new().hash_one(count)).map(tid);
+    let tids = scattered(extent, 2 * count, RandomState::new().hash_one(count)).map(tid);
     let tids: Vec<ItemPointerData> = tids.collect();
     as_source_owner(resolved.collection.owner, || {
         let _settings = without_client_messages();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 /// Signals of one chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Signals {
-    /// How many of the question's words it holds, see [`word_match`].
+    /// How well it matches the question's words, see [`word_match`].
     pub words: Option<f64>,
     /// Mean over the question's tokens of the best cosine with a token of the chunk.
     pub max_sim: Option<f64>,
@@ -12,9 +12,9 @@ pub struct Signals {
     pub cosine: Option<f64>,
 }
 
-/// How many of a question's words a chunk of BM25 score `bm25` holds, over the square root of how many it could. Words count by their weight: one
-/// that a single chunk holds, `rarest`, counts as one. `highest` is what no score exceeds. By chance a text holds some words of any question; of a
-/// longer question it holds more, of which the root allows for. 0 for a question without words.
+/// How well a chunk of BM25 score `bm25` matches the words of a question: the score over the geometric mean of `highest`, which no score of this
+/// question exceeds, and `rarest`, the weight of a word that a single chunk holds. A share of `highest` alone would be too strict for long
+/// questions, whose answers hold a part of the words. 0 for a question without words.
 pub fn word_match(bm25: f64, highest: f64, rarest: f64) -> f64 {
     let scale = (highest * rarest).sqrt();
     if scale > 0.0 { bm25 / scale } else { 0.0 }
