@@ -63,11 +63,13 @@ figure "single-row INSERT, without and with a collection: microseconds more" "$(
 as_server "$BINDIR/pgbench" -i -q -s 10 >/dev/null 2>&1
 sql -c "TRUNCATE source" -c "DELETE FROM rag.change" >/dev/null
 bench() { as_server "$BINDIR/pgbench" -n -S -c "$(nproc)" -j "$(nproc)" -T "$SECONDS_OF_PGBENCH" 2>/dev/null | awk '/^tps/ { print $3 }'; }
+embedded_chunks() { sql -c "SELECT sum(embedded) FROM rag.generation_status WHERE collection = 'source'"; }
 sql -c "INSERT INTO source SELECT i, repeat('Words of a longer document, number ' || i || '. ', 20) FROM generate_series(1, 100000) i" >/dev/null
 for limit in 0 1000; do
     sql -c "ALTER SYSTEM SET rag_pg.max_tokens_per_second = $limit" -c "SELECT pg_reload_conf()" >/dev/null
     # Between two runs without a backfill: a machine that rested is some percent faster at first.
     losses=()
+    embedded=()
     set_workers 0
     bench >/dev/null
     alone=$(bench)
@@ -75,7 +77,9 @@ for limit in 0 1000; do
         set_workers 1
         sql -c "INSERT INTO source VALUES (-$limit - $round, 'A call.')" >/dev/null
         sleep 2
+        before=$(embedded_chunks)
         beside=$(bench)
+        embedded+=("$(awk "BEGIN { print ($(embedded_chunks) - $before) / $SECONDS_OF_PGBENCH }")")
         set_workers 0
         sleep 2
         after=$(bench)
@@ -84,6 +88,7 @@ for limit in 0 1000; do
     done
     loss=$(awk "BEGIN { printf \"%.0f %%\", $(median "${losses[@]}") }")
     figure "pgbench -S on all cores beside a backfill, max_tokens_per_second = $limit: loss" "$loss" "< 10 %"
+    figure "... and chunks embedded a second meanwhile" "$(median "${embedded[@]}")" ""
 done
 set_workers 0
 sql -c "SELECT rag_drop_collection('source')" -c "DROP TABLE plain, source" -c "ALTER SYSTEM RESET ALL" -c "SELECT pg_reload_conf()" >/dev/null
