@@ -154,6 +154,16 @@ CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id, queued_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id) WHERE worker IS NOT NULL;
 CREATE INDEX ON rag.job (generation_id, rag.source_hash(NULL, key)) WHERE is_dead;
+-- A worker stores many documents at once; what it has done of them since it began is estimated from this.
+CREATE VIEW rag.claim AS
+SELECT j.generation_id, j.worker, pg_catalog.count(*) AS jobs, pg_catalog.count(j.begun_at) AS begun,
+       EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(j.begun_at))::float8 AS seconds
+  FROM rag.job j
+ WHERE j.worker IS NOT NULL AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp()
+ GROUP BY j.generation_id, j.worker;
+COMMENT ON VIEW rag.claim IS 'what each worker is working on';
+COMMENT ON COLUMN rag.claim.begun IS 'jobs that it has begun with';
+COMMENT ON COLUMN rag.claim.seconds IS 'since it began with them';
 COMMENT ON COLUMN rag.job.doubtful IS 'attempts, the last in a row, in which a remote model failed at it while others succeeded';
 COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
@@ -197,6 +207,8 @@ CREATE TABLE rag.progress (
     tokens        bigint NOT NULL DEFAULT 0,
     rate          float8,
     rated_at      timestamptz,
+    rate_weight   float8 NOT NULL DEFAULT 0,
+    in_hand       float8 NOT NULL DEFAULT 0,
     worker        int,
     heartbeat     timestamptz,
     error         text,
@@ -210,8 +222,10 @@ COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation w
 COMMENT ON COLUMN rag.progress.error IS 'what went wrong last with the generation as a whole, or NULL';
 COMMENT ON COLUMN rag.progress.paused IS 'what the error said that paused it, for the owner: rag.collection and rag.generation, which everyone reads, have no words of documents and providers';
 COMMENT ON COLUMN rag.progress.sqlstate IS 'of the error in error or paused';
-COMMENT ON COLUMN rag.progress.rate IS 'documents a second, stored by all workers together, smoothed';
+COMMENT ON COLUMN rag.progress.rate IS 'documents a second, done by all workers together, smoothed';
 COMMENT ON COLUMN rag.progress.rated_at IS 'when documents were last stored';
+COMMENT ON COLUMN rag.progress.rate_weight IS 'how much time the rate is of: near 0 after a moment, and 1 at last';
+COMMENT ON COLUMN rag.progress.in_hand IS 'how many documents the other workers had done then but not stored, as estimated';
 
 -- What is dumped here can be read by everyone, since pg_dump gives up at the first table it may not read. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.
 GRANT SELECT ON rag.collection, rag.generation TO PUBLIC;

@@ -1,8 +1,9 @@
 -- Run by workers as the extension's owner, last in the transaction that applies.
 -- $1 generation; differences: $2 documents, $3 chunks, $4 embedded chunks, $5 embedded tokens, $6 chunks whose vectors another
 -- generation had; $7 documents done, the first of which was queued at $8.
--- The rate is that of all workers together, a moving average with a half-life of 30 seconds: documents done over the time
--- since any worker last stored, or since the first was queued if that is later.
+-- The rate is that of all workers together, an average in which what was 30 seconds ago counts half. It is of documents done since any
+-- worker last stored, or since the first was queued if that is later: those stored now and what the other workers have in hand,
+-- without what they had in hand then.
 INSERT INTO rag.progress AS p (generation_id, indexed, chunks, embedded, tokens, reused, worker, heartbeat)
 VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.pg_backend_pid(), pg_catalog.clock_timestamp())
     ON CONFLICT (generation_id) DO UPDATE
@@ -11,13 +12,23 @@ VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.pg_backend_pid(), pg_catalog.clock_ti
        embedded = p.embedded + EXCLUDED.embedded,
        tokens = p.tokens + EXCLUDED.tokens,
        reused = p.reused + EXCLUDED.reused,
-       rate = CASE WHEN $7::bigint = 0 THEN p.rate
-                   ELSE (SELECT COALESCE(p.rate * t.fade + $7 / t.seconds * (1 - t.fade), $7 / t.seconds)
-                           FROM (SELECT s.seconds, pg_catalog.power(0.5::float8, s.seconds / 30) AS fade
-                                   FROM (SELECT GREATEST(EXTRACT(epoch FROM EXCLUDED.heartbeat
-                                                                          - GREATEST(p.rated_at, $8::timestamptz))::float8,
-                                                         0.001)) AS s (seconds)) AS t) END,
-       rated_at = CASE WHEN $7::bigint = 0 THEN p.rated_at ELSE EXCLUDED.heartbeat END,
+       (rate, rate_weight, rated_at, in_hand) =
+           (SELECT p.rate, p.rate_weight, p.rated_at, p.in_hand WHERE $7::bigint = 0
+             UNION ALL
+            SELECT (COALESCE(p.rate, 0) * w.old + GREATEST($7 + h.documents - p.in_hand, 0) / s.seconds * w.new) / (w.old + w.new),
+                   w.old + w.new, EXCLUDED.heartbeat, h.documents
+              FROM (SELECT GREATEST(EXTRACT(epoch FROM EXCLUDED.heartbeat - GREATEST(p.rated_at, $8::timestamptz))::float8,
+                                    0.001)) AS s (seconds)
+             CROSS JOIN LATERAL (SELECT pg_catalog.power(0.5::float8, s.seconds / 30)) AS t (fade)
+             CROSS JOIN LATERAL (SELECT p.rate_weight * t.fade, 1 - t.fade) AS w (old, new)
+             -- Of the rate each worker has its share.
+             CROSS JOIN LATERAL (
+                   SELECT COALESCE(pg_catalog.sum(LEAST(c.begun, COALESCE(p.rate, 0) / c.workers * c.seconds)), 0)
+                     FROM (SELECT c.begun, c.seconds, 1 + pg_catalog.count(*) OVER () AS workers
+                             FROM rag.claim c
+                            WHERE c.generation_id = p.generation_id AND c.worker <> pg_catalog.pg_backend_pid()) AS c
+                   ) AS h (documents)
+             WHERE $7 > 0),
        worker = EXCLUDED.worker,
        heartbeat = EXCLUDED.heartbeat,
        error = NULL,
