@@ -154,16 +154,6 @@ CREATE INDEX ON rag.job (generation_id, ready_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id, queued_at) WHERE NOT is_dead;
 CREATE INDEX ON rag.job (generation_id) WHERE worker IS NOT NULL;
 CREATE INDEX ON rag.job (generation_id, rag.source_hash(NULL, key)) WHERE is_dead;
--- A worker stores many documents at once; what it has done of them since it began is estimated from this.
-CREATE VIEW rag.claim AS
-SELECT j.generation_id, j.worker, pg_catalog.count(*) AS jobs, pg_catalog.count(j.begun_at) AS begun,
-       EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(j.begun_at))::float8 AS seconds
-  FROM rag.job j
- WHERE j.worker IS NOT NULL AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp()
- GROUP BY j.generation_id, j.worker;
-COMMENT ON VIEW rag.claim IS 'what each worker is working on';
-COMMENT ON COLUMN rag.claim.begun IS 'jobs that it has begun with';
-COMMENT ON COLUMN rag.claim.seconds IS 'since it began with them';
 COMMENT ON COLUMN rag.job.doubtful IS 'attempts, the last in a row, in which a remote model failed at it while others succeeded';
 COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';

@@ -77,17 +77,21 @@ SELECT c.name AS collection,
                FROM rag.job_count n
               GROUP BY n.generation_id) AS n ON n.generation_id = g.generation_id
  CROSS JOIN LATERAL (
-       -- What workers have done of the documents that they have in hand: each its share of the rate.
+       -- A worker stores many documents at once. What it has done of them since it began is estimated: its share of the rate.
        SELECT COALESCE(pg_catalog.sum(b.jobs), 0)::bigint,
-              COALESCE(pg_catalog.sum(LEAST(b.begun, p.rate / b.workers * b.seconds)), 0),
+              COALESCE(pg_catalog.sum(LEAST(b.begun, p.rate / b.workers
+                           * EXTRACT(epoch FROM pg_catalog.clock_timestamp() - b.since)::float8)), 0),
               (SELECT pg_catalog.min(j.queued_at) FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND NOT j.is_dead),
               -- A claim is not ready before its lease ends.
               (SELECT pg_catalog.min(j.ready_at) FROM rag.job j
                 WHERE j.generation_id = g.generation_id AND NOT j.is_dead)
-         FROM (SELECT c.jobs, c.begun, c.seconds, pg_catalog.count(*) OVER () AS workers
-                 FROM rag.claim c
-                WHERE c.generation_id = g.generation_id) AS b) AS j (in_flight, done, oldest, ready_at)
+         FROM (SELECT pg_catalog.count(*) AS jobs, pg_catalog.count(j.begun_at) AS begun, pg_catalog.min(j.begun_at) AS since,
+                      pg_catalog.count(*) OVER () AS workers
+                 FROM rag.job j
+                WHERE j.generation_id = g.generation_id AND j.worker IS NOT NULL AND NOT j.is_dead
+                  AND j.ready_at > pg_catalog.clock_timestamp()
+                GROUP BY j.worker) AS b) AS j (in_flight, done, oldest, ready_at)
  CROSS JOIN LATERAL (
        -- A comparison of the whole source finds what else waits too, which is not to be counted twice.
        SELECT CASE WHEN pg_catalog.bool_or(w.is_whole) THEN 1 ELSE COALESCE(pg_catalog.sum(w.documents), 0) END::bigint,

@@ -278,8 +278,11 @@ impl Run {
         !are_known && self.dense_access(request).iter().any(AccessPath::is_vector_index)
     }
 
-    /// How the plan of the statement that ran reads the dense leg's chunks.
+    /// How the plan of the statement that ran reads the dense leg's chunks; nothing where they were compared as they were listed.
     pub fn dense_access(&self, request: &Request) -> Vec<AccessPath> {
+        if self.strategy.distances().is_some() {
+            return Vec::new();
+        }
         let statement = dense_statement(request, &self.strategy);
         statement
             .map_or_else(Vec::new, |(sql, arguments)| AccessPath::of(&scans::of(&sql, &arguments)))
@@ -293,12 +296,22 @@ impl Run {
 
 /// The dense leg: the chunks nearest to the question, nearest first.
 fn nearest(request: &Request, strategy: &Strategy) -> Vec<i64> {
-    let Some((sql, arguments)) = dense_statement(request, strategy) else { return Vec::new() };
-    let _settings = search_settings(strategy.depth, &request.resolved.generation);
-    let mut found: Vec<(f64, i64)> =
-        plan::read_as_caller(&sql, &arguments, |row| (required(row, 2), required(row, 1)));
+    let order = |a: &(f64, i64), b: &(f64, i64)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    let mut found: Vec<(f64, i64)> = if let Some(distances) = strategy.distances() {
+        let mut all: Vec<_> = distances.collect();
+        if all.len() > strategy.depth {
+            all.select_nth_unstable_by(strategy.depth, order);
+            all.truncate(strategy.depth);
+        }
+        all
+    } else if let Some((sql, arguments)) = dense_statement(request, strategy) {
+        let _settings = search_settings(strategy.depth, &request.resolved.generation);
+        plan::read_as_caller(&sql, &arguments, |row| (required(row, 2), required(row, 1)))
+    } else {
+        return Vec::new();
+    };
     // An iterative index scan returns them in about that order.
-    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    found.sort_by(order);
     found.into_iter().map(|(_, chunk_id)| chunk_id).collect()
 }
 

@@ -21,13 +21,16 @@ VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.pg_backend_pid(), pg_catalog.clock_ti
                                     0.001)) AS s (seconds)
              CROSS JOIN LATERAL (SELECT pg_catalog.power(0.5::float8, s.seconds / 30)) AS t (fade)
              CROSS JOIN LATERAL (SELECT p.rate_weight * t.fade, 1 - t.fade) AS w (old, new)
-             -- Of the rate each worker has its share.
+             -- Each worker's share of the rate, as in rag.generation_status.
              CROSS JOIN LATERAL (
-                   SELECT COALESCE(pg_catalog.sum(LEAST(c.begun, COALESCE(p.rate, 0) / c.workers * c.seconds)), 0)
-                     FROM (SELECT c.begun, c.seconds, 1 + pg_catalog.count(*) OVER () AS workers
-                             FROM rag.claim c
-                            WHERE c.generation_id = p.generation_id AND c.worker <> pg_catalog.pg_backend_pid()) AS c
-                   ) AS h (documents)
+                   SELECT COALESCE(pg_catalog.sum(LEAST(b.begun, COALESCE(p.rate, 0) / b.workers
+                                * EXTRACT(epoch FROM EXCLUDED.heartbeat - b.since)::float8)), 0)
+                     FROM (SELECT pg_catalog.count(j.begun_at) AS begun, pg_catalog.min(j.begun_at) AS since,
+                                  1 + pg_catalog.count(*) OVER () AS workers
+                             FROM rag.job j
+                            WHERE j.generation_id = p.generation_id AND j.worker <> pg_catalog.pg_backend_pid() AND NOT j.is_dead
+                              AND j.ready_at > EXCLUDED.heartbeat
+                            GROUP BY j.worker) AS b) AS h (documents)
              WHERE $7 > 0),
        worker = EXCLUDED.worker,
        heartbeat = EXCLUDED.heartbeat,

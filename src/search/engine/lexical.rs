@@ -7,7 +7,7 @@ use crate::catalog::lexical::{Access, LexicalIndex};
 use crate::search::engine::request::{QuestionTerms, Request};
 use crate::search::engine::strategy::{LexicalChoice, Strategy};
 use crate::search::engine::term_statistics::{MAX_LISTED, TermStatistics};
-use crate::search::engine::visibility::{Listing, visible_of};
+use crate::search::engine::visibility::{Detail, Listing, visible_of};
 use crate::search::options::MAX_CANDIDATES;
 use crate::sys::guc::search::search_budget;
 use crate::sys::{interrupt, relation_size};
@@ -186,7 +186,8 @@ impl TermSearch<'_> {
             let needed = missing * seen as f64 / visible.len() as f64;
             if may_list && missing > 0.0 && needed > passing {
                 may_list = false;
-                let listing = Listing::find(request, must_match, MAX_LISTED, |_| true);
+                let listing =
+                    Listing::find(request, must_match, MAX_LISTED, Detail::Length, |_| true);
                 among = listing.passing.map(|passing| passing.matching);
             }
         }

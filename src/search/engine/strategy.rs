@@ -3,7 +3,7 @@
 use crate::catalog::lexical::Access;
 use crate::search::engine::Run;
 use crate::search::engine::request::Request;
-use crate::search::engine::visibility::{Listing, Passing, visible_of};
+use crate::search::engine::visibility::{Detail, Listing, Passing, visible_of};
 use crate::sys::{interrupt, relation_size};
 use rag::Result;
 use rag::search::exact_scan::is_cheaper;
@@ -127,7 +127,8 @@ impl Strategy {
                 passing <= MAX_PREFERRED as f64 && is_cheaper(passing, chunks, depth)
             };
             let must_match = strategy.must_match(request);
-            let listing = Listing::find(request, must_match, MAX_PREFERRED, is_cheaper);
+            let listing =
+                Listing::find(request, must_match, MAX_PREFERRED, Detail::Distance, is_cheaper);
             if let Some(passing) = listing.passing {
                 return Ok(strategy.comparing(AllowList::Passing(passing)));
             }
@@ -175,7 +176,9 @@ impl Strategy {
                 found < self.wanted && (request.is_restricted() || check == Check::Early);
             if is_short && run.may_have_missed(request) {
                 let must_match = self.must_match(request);
-                match Listing::find(request, must_match, MAX_COMPARED, |_| true).passing {
+                match Listing::find(request, must_match, MAX_COMPARED, Detail::Distance, |_| true)
+                    .passing
+                {
                     Some(passing) => {
                         let next = self.clone().comparing(AllowList::Passing(passing));
                         return Ok(Verdict::Retry(next));
@@ -212,6 +215,13 @@ impl Strategy {
     /// Whether the legs check filter and source themselves.
     pub fn checks_early(&self) -> bool {
         matches!(self.access, ChunkAccess::Indexes { check: Check::Early, .. })
+    }
+
+    /// The chunks of the allow-list and how far each is from the question, if that was found out when they were listed.
+    pub fn distances(&self) -> Option<impl Iterator<Item = (f64, i64)>> {
+        let Some(AllowList::Passing(passing)) = self.allow_list() else { return None };
+        let distances = passing.distances.as_ref()?.iter().copied();
+        Some(distances.zip(passing.matching.iter().copied()))
     }
 
     /// The allow-list, if one is compared.

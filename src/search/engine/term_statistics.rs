@@ -4,7 +4,7 @@ use crate::search::engine::request::{QuestionTerms, Request};
 use crate::search::engine::strategy::{
     AllowList, ChunkAccess, MAX_COMPARED, MAX_PREFERRED, Strategy,
 };
-use crate::search::engine::visibility::{Listing, Passing, sample, visible_of};
+use crate::search::engine::visibility::{Detail, Listing, Passing, sample, visible_of};
 use crate::sys::{interrupt, relation_size};
 use rag::Result;
 use rag::search::sample::scrambled;
@@ -135,7 +135,8 @@ impl TermStatistics {
         let are_few = documents <= MAX_PREFERRED as f64 && rows <= MAX_GONE_THROUGH;
         if are_few || visible.len() < ENOUGH_VISIBLE {
             let must_match = strategy.must_match(request);
-            let listing = Listing::find(request, must_match, MAX_COMPARED, |_| true);
+            let listing =
+                Listing::find(request, must_match, MAX_COMPARED, Detail::Length, |_| true);
             if let Some(passing) = listing.passing {
                 let statistics = Self::of_passing(share, &passing, terms)?;
                 return Ok(Self { passing: Some(Rc::new(passing)), ..statistics });
@@ -213,7 +214,8 @@ impl TermStatistics {
             if may_list && left > self.documents && self.documents <= MAX_LISTED as f64 {
                 may_list = false;
                 let must_match = strategy.must_match(request);
-                let listing = Listing::find(request, must_match, MAX_LISTED, |_| true);
+                let listing =
+                    Listing::find(request, must_match, MAX_LISTED, Detail::Length, |_| true);
                 self.passing = listing.passing.map(Rc::new);
                 if self.passing.is_some() {
                     passing_share = 1.0 / MAX_CHECKED as f64;

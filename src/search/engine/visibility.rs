@@ -88,11 +88,16 @@ fn read_random_chunks(request: &Request, count: usize) -> Vec<i64> {
     let sql =
         fill(statement!("search/random_chunks"), &[("chunks", resolved.tables.chunks.as_str())]);
     let extent = relation_size::extent(resolved.generation.chunks);
-    let tids = scattered(extent, 2 * count, RandomState::new().hash_one(count)).map(tid);
-    let tids: Vec<ItemPointerData> = tids.collect();
+    let seed = RandomState::new().hash_one(count);
+    let read = |places: usize| {
+        let tids: Vec<ItemPointerData> = scattered(extent, places, seed).map(tid).collect();
+        plan::read(&sql, &[tids.into()], |row| required(row, 1))
+    };
     as_source_owner(resolved.collection.owner, || {
         let _settings = without_client_messages();
-        plan::read(&sql, &[tids.into()], |row| required(row, 1))
+        let chunks = read(count + count / 4);
+        // Where many rows are dead.
+        if chunks.len() < count + count / 8 { read(4 * count) } else { chunks }
     })
 }
 
@@ -126,6 +131,8 @@ pub struct Passing {
     pub length: f64,
     /// Those that match, ascending.
     pub matching: Vec<i64>,
+    /// How far they are from the question, where that was asked for.
+    pub distances: Option<Vec<f64>>,
 }
 
 /// What a search for them found.
@@ -144,7 +151,16 @@ row! {
         chunk_id: i64,
         lexeme_count: i32,
         is_match: bool,
+        distance: Option<f64>,
     }
+}
+
+/// What a listing tells of each chunk besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Length,
+    /// How far it is from the question, too.
+    Distance,
 }
 
 impl Listing {
@@ -153,14 +169,17 @@ impl Listing {
         request: &Request,
         must_match: Option<&str>,
         most: usize,
+        detail: Detail,
         is_worth: impl Fn(f64) -> bool,
     ) -> Self {
         let collection = &request.resolved.collection;
+        let has_distances = detail == Detail::Distance && request.has_dense_leg();
         let parts = [
             ("source", collection.source_sql.as_str()),
             ("chunks", &request.resolved.tables.chunks),
             ("keys_equal", &collection.keys_equal("s", "c")),
             ("condition", request.filter.sql().unwrap_or("true")),
+            ("distance", &request.resolved.tables.distance),
         ];
         let sql = fill(statement!("search/allow_list"), &parts);
         let key = (sql.clone(), format!("{:?}", request.options.filter_text), current_user());
@@ -168,6 +187,9 @@ impl Listing {
             return Self { passing: None, expected, at_least: 0.0 };
         }
         let arguments = request.arguments(|own| {
+            if has_distances {
+                own[0] = request.vector();
+            }
             own[1] = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1).into();
             own[2] = tsquery(must_match);
         });
@@ -181,7 +203,8 @@ impl Listing {
         EXPECTED.with_borrow_mut(|all| all.1.insert(key, expected));
         let at_least = listed.as_ref().map_or(0, Vec::len) as f64;
         let listed = listed.filter(|listed| listed.len() <= most);
-        Self { passing: listed.map(Passing::of), expected, at_least }
+        let passing = listed.map(|listed| Passing::of(listed, has_distances));
+        Self { passing, expected, at_least }
     }
 }
 
@@ -204,13 +227,15 @@ fn expected_before(key: &ListingKey) -> Option<f64> {
 }
 
 impl Passing {
-    fn of(mut listed: Vec<ListedChunk>) -> Self {
+    fn of(mut listed: Vec<ListedChunk>, has_distances: bool) -> Self {
         listed.sort_unstable_by_key(|listed| listed.chunk_id);
-        let matching = listed.iter().filter(|listed| listed.is_match);
+        let matching = || listed.iter().filter(|listed| listed.is_match);
+        let distance = |listed: &ListedChunk| listed.distance.unwrap_or(f64::INFINITY);
         Self {
             length: listed.iter().map(|listed| f64::from(listed.lexeme_count)).sum(),
-            matching: matching.map(|listed| listed.chunk_id).collect(),
-            chunks: listed.into_iter().map(|listed| listed.chunk_id).collect(),
+            matching: matching().map(|listed| listed.chunk_id).collect(),
+            distances: has_distances.then(|| matching().map(distance).collect()),
+            chunks: listed.iter().map(|listed| listed.chunk_id).collect(),
         }
     }
 }

@@ -16,7 +16,11 @@ const MAX_REST: Duration = Duration::from_secs(5);
 /// where its threads ran half of the time: nobody else wanted them much, or the work is not divided evenly between threads.
 pub fn rest(wall: Duration, cpu: Duration, threads: usize) -> Duration {
     let ran = cpu / u32::try_from(threads.max(1)).unwrap_or(u32::MAX);
-    if ran * 2 >= wall { Duration::ZERO } else { (wall.saturating_sub(ran) * REST_PER_WAIT).min(MAX_REST) }
+    if ran * 2 >= wall {
+        Duration::ZERO
+    } else {
+        (wall.saturating_sub(ran) * REST_PER_WAIT).min(MAX_REST)
+    }
 }
 
 #[cfg(test)]
