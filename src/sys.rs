@@ -23,6 +23,7 @@ pub mod rows;
 pub mod shmem;
 pub mod spi;
 pub mod started;
+pub mod statement;
 pub mod text_search;
 pub mod time_limit;
 pub mod transaction;

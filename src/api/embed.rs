@@ -5,8 +5,10 @@ use crate::sys::datum::vector::{Embedded, MAX_DIMENSIONS, Vector, VectorArray};
 use crate::sys::error::SqlError;
 use crate::sys::limit;
 use crate::sys::privileges::current_user;
+use crate::sys::statement::is_stable_argument;
 use pgrx::prelude::*;
 use rag::model::{Detail, LocalModel, Purpose};
+use rag::text::array_literal::is_array_literal;
 use rag::{Error, Result, memory};
 
 mod memo;
@@ -24,9 +26,11 @@ fn rag_embed(
     content: Option<&str>,
     model: Option<&str>,
     purpose: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<Embedded<Vector>>, SqlError> {
     let purpose = parse_purpose(purpose)?;
     let Some(content) = content else { return Ok(None) };
+    refuse_list(content, fcinfo)?;
     let model = any_embedder(model)?;
     limit::text(content)?;
     if content.trim().is_empty() {
@@ -39,6 +43,19 @@ fn rag_embed(
         Ok(model.embed_reporting(&[content], purpose, Detail::Vector)?.swap_remove(0).vector)
     })?;
     Ok(Some(Embedded { embedding: Vector(vector), fingerprint: fingerprint.into_owned() }))
+}
+
+/// Refuses what a driver makes of a list: of `rag_embed($1)` without a type the server takes the first form, for a text. A column's texts
+/// may look like anything.
+fn refuse_list(content: &str, fcinfo: pg_sys::FunctionCallInfo) -> Result<()> {
+    // SAFETY: PostgreSQL passes a valid call.
+    #[allow(unsafe_code)]
+    let is_stable = || unsafe { is_stable_argument(fcinfo, 0) };
+    if is_array_literal(content) && is_stable() {
+        return Err(Error::invalid_argument("the text to embed is written like an array")
+            .with_hint("To embed its elements, write rag_embed($1::text[]); to embed it as it is, rag_embed(ARRAY[$1]::text[])."));
+    }
+    Ok(())
 }
 
 /// Embeds many texts in batches of like length; NULL elements stay NULL.

@@ -333,10 +333,13 @@ impl Collection {
 
 /// Qualified, quoted name of a generation's table.
 pub fn table_sql(table: Oid) -> Result<String> {
-    names::relation(table).ok_or_else(|| {
-        Error::not_ready("a table of the collection is gone")
-            .with_hint("Drop the collection with rag_drop_collection() and create it again.")
-    })
+    names::relation(table).ok_or_else(table_gone)
+}
+
+/// Somebody dropped a table of the collection.
+pub fn table_gone() -> Error {
+    Error::not_ready("a table of the collection is gone")
+        .with_hint("SELECT rag_rebuild(...) makes new tables from the source, and rag_switch(...) has searches use them.")
 }
 
 impl Generation {

@@ -15,7 +15,7 @@ use crate::sys::failed::Failed;
 use crate::sys::names::{extension_schema, relation_sql};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
-use crate::sys::spi::{execute, fill, query, read, required};
+use crate::sys::spi::{execute, fill, read, required};
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission;
 use crate::sys::workers::builder_control;
@@ -135,7 +135,7 @@ pub fn add_dependency(target: &Target, name: &str) {
 /// Number of chunks.
 pub fn count_chunks(target: &Target) -> i64 {
     let sql = fill("SELECT pg_catalog.count(1) FROM {chunks}", &[("chunks", &target.chunks)]);
-    let count = || query(&sql, &[], |row| required(&row, 1)).pop();
+    let count = || read(&sql, &[], |row| required(&row, 1)).pop();
     as_source_owner(target.collection.owner, count).unwrap_or_default()
 }
 

@@ -72,7 +72,7 @@ impl TriggerCall<'_> {
                     .with_hint("Create the trigger with AFTER."),
             );
         }
-        let targets = self.targets();
+        let Some(targets) = self.targets() else { return };
         if event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_TRUNCATE {
             append(&targets, None, false);
         } else {
@@ -96,7 +96,7 @@ impl TriggerCall<'_> {
         wake::changes_written();
     }
 
-    fn targets(&self) -> Rc<TriggerTargets> {
+    fn targets(&self) -> Option<Rc<TriggerTargets>> {
         // SAFETY: a trigger has a relation and a definition, both open during the call.
         let (relation, name) = unsafe {
             let trigger = &*self.data.tg_trigger;

@@ -7,7 +7,7 @@ use crate::models::local as model;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
-use crate::sys::spi::{column, fill, query, read, required};
+use crate::sys::spi::{column, fill, read, required};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
 use rag::Result;
@@ -78,7 +78,7 @@ pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> 
 fn count_documents(collection: &Collection) -> i64 {
     let known = statement!("maintain/estimate_documents");
     let known: Vec<Option<i64>> =
-        as_extension_owner(|| query(known, &[collection.id.into()], |row| column(&row, 1)));
+        as_extension_owner(|| read(known, &[collection.id.into()], |row| column(&row, 1)));
     known.into_iter().next().flatten().unwrap_or_else(|| {
         let template = statement!("maintain/estimate_count");
         let sql = fill(template, &[("source", &collection.source_sql)]);

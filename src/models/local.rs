@@ -2,7 +2,7 @@
 use crate::models::remote;
 use crate::sys::guc::model::{Truncation, truncation};
 use crate::sys::rights::current_user;
-use crate::sys::{exit, guc, process};
+use crate::sys::{exit, guc, process, statement};
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
@@ -32,6 +32,8 @@ thread_local! {
     // Only the main thread asks for models; after a fork it is still the same thread.
     static OPEN: RefCell<Vec<OpenModel>> = const { RefCell::new(Vec::new()) };
     static THREADS: Cell<usize> = const { Cell::new(1) };
+    /// The statement that had its NOTICE of texts that were cut.
+    static TOLD: Cell<pgrx::pg_sys::TimestampTz> = const { Cell::new(0) };
 }
 
 /// The embedder `name` (or `name@fingerprint`); `None` stands for `rag_pg.default_model`. A model
@@ -216,7 +218,7 @@ fn open(located: Located) -> Result<&'static LocalModel> {
     Ok(model)
 }
 
-/// Does what `rag_pg.truncation` says when texts did not fit the window.
+/// Does what `rag_pg.truncation` says when texts did not fit the window. A statement over many rows gives one NOTICE.
 pub fn report_truncated(
     model: &LocalModel,
     purpose: Purpose,
@@ -235,12 +237,13 @@ pub fn report_truncated(
     match truncation() {
         Truncation::Silent => {}
         Truncation::Error => return Err(Error::too_large(message).with_hint(hint)),
-        Truncation::Notice => {
+        Truncation::Notice if TOLD.replace(statement::current()) != statement::current() => {
             let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
             ErrorReport::new(code, format!("{message}; the rest was left out"), function_name!())
                 .set_hint(hint)
                 .report(PgLogLevel::NOTICE);
         }
+        Truncation::Notice => {}
     }
     Ok(())
 }

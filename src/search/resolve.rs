@@ -1,7 +1,7 @@
 //! The generation that a search reads: found by the collection's name, with the caller's rights checked.
 #![allow(unsafe_code)] // pairs a value with the OID of its type
 
-use crate::catalog::collection::{Collection, Generation};
+use crate::catalog::collection::{Collection, Generation, table_gone};
 use crate::catalog::vector_index;
 use crate::sys::cursor::Snapshot;
 use crate::sys::datum::vector::Vector;
@@ -43,7 +43,12 @@ pub fn resolve(name: &str, found: impl FnOnce(i32)) -> Result<Resolved> {
         is_there = looked_up.generation.hold();
     }
     if !is_there {
-        // The transaction keeps its snapshot (REPEATABLE READ), or the tables were dropped by hand.
+        let _latest = Snapshot::latest();
+        let now = LookedUp::read(name)?;
+        if now.generation.id == looked_up.generation.id {
+            return Err(table_gone());
+        }
+        // The transaction keeps its snapshot (REPEATABLE READ).
         return Err(Error::conflict(format!(
             "the generation that \"{name}\" was searched in is gone"
         ))

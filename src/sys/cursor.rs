@@ -25,6 +25,13 @@ impl Snapshot {
         unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
         Self(())
     }
+
+    /// Takes one that sees what is committed by now, whatever the transaction's isolation.
+    pub fn latest() -> Self {
+        // SAFETY: as above.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+        Self(())
+    }
 }
 
 impl Drop for Snapshot {

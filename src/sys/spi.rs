@@ -56,6 +56,16 @@ pub fn read<T>(
     with_safe_search_path(|| read_as_caller(sql, args, map))
 }
 
+/// As [`read`], for what may have been written since the active snapshot was taken, if `has_written`. On a standby nothing can have been.
+pub fn read_written<T>(
+    has_written: bool,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(SpiHeapTupleData<'_>) -> T,
+) -> Vec<T> {
+    if has_written { query(sql, args, map) } else { read(sql, args, map) }
+}
+
 /// As [`read`], but under the caller's search path: the statement qualifies all that it names.
 pub fn read_as_caller<T>(
     sql: &str,

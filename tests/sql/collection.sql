@@ -77,7 +77,7 @@ CREATE TABLE stranger (id int PRIMARY KEY, body text);
 CREATE TRIGGER t AFTER INSERT ON stranger FOR EACH ROW EXECUTE FUNCTION rag_ingest();
 \pset format unaligned
 \pset tuples_only on
-SELECT * FROM refused($$INSERT INTO stranger VALUES (1, 'x')$$);
+INSERT INTO stranger VALUES (1, 'x');
 SELECT * FROM refused($$SELECT rag_ingest()$$);
 -- Refusals.
 CREATE TABLE no_key (id int, body text);

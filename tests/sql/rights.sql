@@ -149,7 +149,6 @@ SELECT rag_create_collection('stolen', 'precious', 'body');
 \echo :LAST_ERROR_SQLSTATE
 CREATE TRIGGER t AFTER INSERT ON public.precious FOR EACH ROW EXECUTE FUNCTION rag_ingest();
 INSERT INTO public.precious VALUES (1, 'x');
-\echo :LAST_ERROR_SQLSTATE
 INSERT INTO rag.change (collection_id) VALUES (1);
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO rag.job (generation_id, key, is_new, queued_at) VALUES (1, '["1"]', true, now());

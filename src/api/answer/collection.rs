@@ -199,7 +199,7 @@ fn explain_overload(error: Error) -> Error {
     }
     let hint = error.hint().unwrap_or_default().to_owned();
     error.with_hint(format!(
-        "{hint} To answer from passages, give an array: rag_answer(question, ARRAY[passage, ...])."
+        "{hint} To answer from passages, give an array: rag_answer(question, passages => ARRAY[passage, ...]), or $2::text[] for a parameter."
     ))
 }
 

@@ -1,4 +1,5 @@
 //! What a statement has embedded already.
+use crate::sys::statement;
 use pgrx::pg_sys;
 use rag::Result;
 use rag::model::Purpose;
@@ -36,7 +37,7 @@ pub fn once_per_statement(
     if content.len() > MAX_TEXT_BYTES {
         return compute();
     }
-    let statement = statement();
+    let statement = statement::current();
     let known = MEMO.with_borrow_mut(|memo| {
         if memo.statement != statement {
             memo.statement = statement;
@@ -59,11 +60,4 @@ pub fn once_per_statement(
         memo.known.push(MemoEntry { fingerprint, purpose, content, vector: vector.clone() });
     });
     Ok(vector)
-}
-
-/// Identifies a statement of this backend.
-#[allow(unsafe_code)]
-fn statement() -> pg_sys::TimestampTz {
-    // SAFETY: reads this backend's state.
-    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
 }

@@ -1,10 +1,12 @@
 //! Which collections a table is the source of, cached per backend.
+use crate::sys::cursor::Snapshot;
 use crate::sys::plan;
 use crate::sys::rows::row;
-use pgrx::{PgRelation, pg_guard, pg_sys};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgRelation, PgSqlErrorCode, function_name, pg_guard, pg_sys};
 use rag::{Error, Result};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -54,19 +56,28 @@ type TargetsByTable = HashMap<(pg_sys::Oid, Option<String>), Rc<TriggerTargets>>
 
 thread_local! {
     static CACHE: RefCell<TargetsByTable> = RefCell::new(HashMap::new());
+    /// Tables that are the source of no collection, of which a WARNING told.
+    static STRANGERS: RefCell<HashSet<pg_sys::Oid>> = RefCell::default();
     static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The collections whose source is `relation`, or only the one named by the trigger's argument.
-pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Rc<TriggerTargets>> {
+/// The collections whose source is `relation`, or only the one named by the trigger's argument. `None` where there is none, which does not
+/// fail the user's write: a table may be restored without its collection, or before it, and `rag_verify` finds what was written
+/// meanwhile. A WARNING tells of it, once in a session.
+pub fn targets(relation: pg_sys::Oid, name: Option<&str>) -> Result<Option<Rc<TriggerTargets>>> {
     watch_relations();
     let key = (relation, name.map(str::to_owned));
     if let Some(found) = CACHE.with_borrow(|cache| cache.get(&key).cloned()) {
-        return Ok(found);
+        return Ok(Some(found));
     }
-    let targets = Rc::new(load(relation, name)?);
+    let Some(targets) = load(relation, name)?.map(Rc::new) else {
+        if STRANGERS.with_borrow_mut(|strangers| strangers.insert(relation)) {
+            warn_of_stranger(relation, name);
+        }
+        return Ok(None);
+    };
     CACHE.with_borrow_mut(|cache| cache.insert(key, targets.clone()));
-    Ok(targets)
+    Ok(Some(targets))
 }
 
 row! {
@@ -79,35 +90,26 @@ row! {
     }
 }
 
-fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<TriggerTargets> {
+fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Option<TriggerTargets>> {
     let sql = statement!("ingest/trigger_collections");
-    // SPI as pgrx wraps it would take the transaction's snapshot once that has written.
-    let read = || plan::read(sql, &[relation.into()], CollectionRow::read);
-    let mut found = with_latest_snapshot(read);
+    // Trigger and collection may be newer than the transaction's snapshot, which SPI as pgrx wraps it would take once that has
+    // written.
+    let latest = Snapshot::latest();
+    let mut found = plan::read(sql, &[relation.into()], CollectionRow::read);
+    drop(latest);
     found.retain(|row| name.is_none_or(|name| name == row.name));
-    let Some(first) = found.first() else { return Err(no_source(relation, name)) };
+    let Some(first) = found.first() else { return Ok(None) };
     let describe = |name: &String| describe(relation, name);
     let columns: Vec<TriggerColumn> =
         first.key_columns.iter().map(describe).collect::<Result<_>>()?;
     let watched = found.iter().flat_map(|row| row.title_column.iter().chain([&row.content_column]));
     let watched: BTreeSet<&String> = watched.collect();
-    Ok(TriggerTargets {
+    Ok(Some(TriggerTargets {
         collections: found.iter().map(|row| row.collection_id).collect(),
         depends_on_settings: columns.iter().any(|column| !column.is_plain),
         columns,
         watched: watched.into_iter().map(describe).collect::<Result<_>>()?,
-    })
-}
-
-/// Runs `body`, which only reads, with the latest snapshot: trigger and collection may be newer than the transaction's
-/// snapshot.
-fn with_latest_snapshot<R>(body: impl FnOnce() -> R) -> R {
-    // SAFETY: in a transaction; an abort takes the snapshot away, like any other.
-    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
-    let result = body();
-    // SAFETY: pushed above, and whatever body pushed is gone.
-    unsafe { pg_sys::PopActiveSnapshot() };
-    result
+    }))
 }
 
 fn describe(relation: pg_sys::Oid, name: &str) -> Result<TriggerColumn> {
@@ -146,7 +148,7 @@ fn describe(relation: pg_sys::Oid, name: &str) -> Result<TriggerColumn> {
     }
 }
 
-fn no_source(relation: pg_sys::Oid, name: Option<&str>) -> Error {
+fn warn_of_stranger(relation: pg_sys::Oid, name: Option<&str>) {
     // SAFETY: the trigger holds a lock on the relation.
     let opened = unsafe { PgRelation::open(relation) };
     let table = opened.name();
@@ -154,8 +156,10 @@ fn no_source(relation: pg_sys::Oid, name: Option<&str>) -> Error {
         None => format!("table \"{table}\" is not the source of a collection"),
         Some(name) => format!("table \"{table}\" is not the source of collection \"{name}\""),
     };
-    Error::not_ready(message)
-        .with_hint("rag_create_collection() registers a source and creates its triggers.")
+    let hint = "Changes are written, but no search will find them. rag_create_collection() makes a collection of the table; where one is restored later, rag_verify() finds what changed.";
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, function_name!())
+        .set_hint(hint)
+        .report(PgLogLevel::WARNING);
 }
 
 /// Registers for relcache invalidations: creating or dropping a collection creates or drops triggers of its source.

@@ -3,7 +3,7 @@ use crate::catalog::target::Target;
 use crate::ingest::inverted::Segments;
 use crate::maintain::verify::{Finding, QUEUED, as_owner};
 use crate::sys::interrupt::checkpoint;
-use crate::sys::spi::{execute, fill, query, required};
+use crate::sys::spi::{execute, fill, read_written, required};
 use rag::Result;
 
 /// A kind of problem: the statement that counts it, and the one that repairs it.
@@ -64,7 +64,8 @@ impl Check {
             ("bits", target.bits.as_deref().unwrap_or_default()),
         ];
         as_owner(target, || {
-            let found = query(&fill(self.count, &names), &[], |row| required::<i64>(&row, 1))[0];
+            let count = fill(self.count, &names);
+            let found = read_written(repairs, &count, &[], |row| required::<i64>(&row, 1))[0];
             if repairs && found > 0 {
                 let sql = fill(self.repair, &names);
                 if self.deletes_chunks {

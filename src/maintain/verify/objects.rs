@@ -10,7 +10,7 @@ use crate::maintain::verify::Finding;
 use crate::sys::names;
 use crate::sys::privileges::relation_owner;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
-use crate::sys::spi::{execute, fill, query, read, required};
+use crate::sys::spi::{execute, fill, read, read_written, required};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::quote_identifier;
 use rag::Result;
@@ -186,7 +186,8 @@ fn view(collection: &Collection, repairs: bool) -> Result<i64> {
 /// Roles that `rag_grant` let read the chunks, but that lack a privilege on another table or on the view.
 fn grants(collection: &Collection, generation: &Generation, repairs: bool) -> Result<i64> {
     let sql = statement!("maintain/verify_grants");
-    let roles = query(sql, &[generation.id.into()], |row| required::<String>(&row, 1));
+    let args = [generation.id.into()];
+    let roles = read_written(repairs, sql, &args, |row| required::<String>(&row, 1));
     if repairs && !roles.is_empty() {
         // Read again: the view may have been created just now.
         let collection = Collection::by_name(&collection.name)?;
