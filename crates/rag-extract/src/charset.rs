@@ -27,12 +27,13 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> (Cow<'a, str>, &'s
 pub fn sample(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(16 << 10)];
     let (text, _) = decode(head, None);
-    let strange = text.chars().filter(|&c| is_binary(c)).count();
-    (strange * 50 <= text.chars().count()).then(|| text.into_owned())
+    (!is_binary(&text)).then(|| text.into_owned())
 }
 
-fn is_binary(c: char) -> bool {
-    matches!(c, '\0'..='\u{8}' | '\u{e}'..='\u{1a}' | '\u{1c}'..='\u{1f}' | '\u{7f}' | '\u{fffd}')
+/// Whether more than one character in fifty is none that texts have.
+pub fn is_binary(text: &str) -> bool {
+    let strange = |c: &char| matches!(c, '\0'..='\u{8}' | '\u{e}'..='\u{1a}' | '\u{1c}'..='\u{1f}' | '\u{7f}' | '\u{fffd}');
+    text.chars().filter(strange).count() * 50 > text.chars().count()
 }
 
 /// UTF-16 without a mark: every other byte of Western text is zero.

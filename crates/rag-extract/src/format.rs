@@ -5,10 +5,19 @@ use serde_json::Map;
 
 pub mod pdf;
 
+mod delimited;
 mod docx;
+mod epub;
 mod html;
+mod mail;
+mod notebook;
+mod odf;
 mod office;
 mod plain;
+mod pptx;
+mod rtf;
+mod sheet;
+mod subtitles;
 
 use crate::charset;
 use crate::detect::{Format, detect};
@@ -34,7 +43,15 @@ pub fn extract(
         Format::Docx => docx::read(&bytes, options),
         Format::Html => html::read(&bytes, options),
         Format::Plain | Format::Markdown => plain::read(&bytes, format, options),
-        _ => Err(Failure::unsupported("file format is not supported")),
+        Format::Pptx => pptx::read(&bytes, options),
+        Format::Xlsx | Format::Xlsb | Format::Xls => sheet::read(&bytes, format, options),
+        Format::Odt | Format::Ods | Format::Odp => odf::read(&bytes, format, options),
+        Format::Epub => epub::read(&bytes, options),
+        Format::Csv => delimited::read(&bytes, options),
+        Format::Eml | Format::Mbox => mail::read(&bytes, format, options),
+        Format::Ipynb => notebook::read(&bytes, options),
+        Format::Rtf => rtf::read(&bytes, options),
+        Format::Srt | Format::Vtt => subtitles::read(&bytes, format, options),
     }?;
     if document.characters() == 0 {
         return Err(Failure::no_text("file has no text"));

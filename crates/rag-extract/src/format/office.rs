@@ -71,3 +71,9 @@ pub fn properties(package: &mut Package, document: &mut Document) {
         Ok(())
     });
 }
+
+/// The id by which an element names a relationship; it has an `id` of its own besides.
+pub fn reference<'a>(node: roxmltree::Node<'a, '_>) -> Option<&'a str> {
+    let named = |a: &roxmltree::Attribute| a.name() == "id" && a.namespace().is_some();
+    node.attributes().find(named).map(|attribute| attribute.value())
+}

@@ -41,20 +41,18 @@ pub fn read(bytes: &[u8], options: &Options, pdfium: Result<&Pdfium, &str>) -> R
     }
     document.describe("language", &file.language());
 
-    let (mut layouts, mut labels) = (Vec::new(), Vec::new());
+    let mut layouts: Vec<Layout> = Vec::new();
     let (mut lost, mut read) = (0, 0);
     for number in 0..count {
-        labels.push(file.label(number));
-        if let Some(sheet) = file.page(number) {
-            layouts.push(lines::layout(&sheet));
-        } else {
-            lost += 1;
-            layouts.push(Layout::default());
-        }
-        read += layouts[number].rows.iter().flatten().map(|f| f.text.len()).sum::<usize>();
+        let sheet = file.page(number);
+        lost += usize::from(sheet.is_none());
+        let mut layout = sheet.map_or_else(Layout::default, |sheet| lines::layout(&sheet));
+        layout.label = file.label(number);
+        read += layout.rows.iter().flatten().map(|f| f.text.len()).sum::<usize>();
         if read > options.max_output {
             return Err(too_much(options.max_output));
         }
+        layouts.push(layout);
     }
     if lost == count {
         return Err(Failure::damaged("none of its pages can be read"));
@@ -62,18 +60,18 @@ pub fn read(bytes: &[u8], options: &Options, pdfium: Result<&Pdfium, &str>) -> R
     running::remove(&mut layouts);
     check_text(&layouts)?;
     let body = running::body_size(&layouts);
-    let aslant: Vec<Vec<String>> = layouts.iter_mut().map(|l| std::mem::take(&mut l.aslant)).collect();
-    let parts: Vec<_> = layouts.into_iter().map(|l| columns::parts(l.rows, &l.rules)).collect();
+    let rows = layouts.iter_mut().map(|l| columns::parts(std::mem::take(&mut l.rows), &l.rules));
+    let parts: Vec<_> = rows.collect();
     let style = blocks::Style::of(&parts, body);
-    for ((number, parts), (aslant, label)) in parts.iter().enumerate().zip(aslant.iter().zip(labels)) {
+    for (number, (parts, layout)) in parts.iter().zip(&layouts).enumerate() {
         let mut page = Writer::new(options.max_output);
         let mut content = blocks::write(parts, &style, &mut page)?;
-        for text in aslant {
+        for text in &layout.aslant {
             content = format!("{content}\n\n{text}");
         }
         let mut metadata = Map::new();
-        if label != (number + 1).to_string() {
-            describe(&mut metadata, "label", &label);
+        if layout.label != (number + 1).to_string() {
+            describe(&mut metadata, "label", &layout.label);
         }
         document.push(&content, metadata)?;
     }

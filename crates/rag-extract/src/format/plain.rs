@@ -2,6 +2,7 @@
 use serde_json::Map;
 
 use super::{decoded, single};
+use crate::charset;
 use crate::detect::Format;
 use crate::document::{Document, Options};
 use crate::failure::Failure;
@@ -11,6 +12,9 @@ pub fn read(bytes: &[u8], format: Format, options: &Options) -> Result<Document,
     if format == Format::Markdown {
         front_matter(&text, &mut document);
         return single(document, &text);
+    }
+    if charset::is_binary(&text) {
+        return Err(Failure::unsupported("binary files of this kind are not supported"));
     }
     let text = text.trim_end_matches(['\u{c}', '\n', '\r', ' ']);
     document.paged = text.contains('\u{c}');

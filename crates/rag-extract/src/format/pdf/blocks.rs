@@ -271,7 +271,7 @@ fn begins_paragraph(line: &Fragment, open: &Open, style: &Style, left: f32, righ
         // The next column: a sentence that has not ended goes on.
         return ended || !line.text.trim_start().starts_with(|c: char| c.is_lowercase() || is_unspaced(c));
     }
-    if far(line, open, style) {
+    if far(line, open, style) || open.text.contains(" … ") && has_leaders(&line.text) {
         return true;
     }
     if let Kind::Item(..) = open.kind {
@@ -292,8 +292,7 @@ fn begins_paragraph(line: &Fragment, open: &Open, style: &Style, left: f32, righ
 
 /// Adds a line to a text; `divided` says that its last word goes on in the line.
 fn append(text: &mut String, line: &str, divided: bool, style: &Style) {
-    let line = line.replace('\u{ad}', "\u{ad}");
-    let mut line = line.trim().to_owned();
+    let mut line = without_leaders(line.trim());
     // Soft hyphens that do not end a line are not printed.
     let ends_soft = line.ends_with('\u{ad}');
     line.retain(|c| c != '\u{ad}');
@@ -336,6 +335,32 @@ fn append(text: &mut String, line: &str, divided: bool, style: &Style) {
         text.push(' ');
     }
     text.push_str(&line);
+}
+
+/// Dots that lead the eye to a page number are one ellipsis.
+fn without_leaders(line: &str) -> String {
+    if !has_leaders(line) {
+        return line.to_owned();
+    }
+    let mut kept = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(['.', '…', '·']) {
+        let run = rest[at..].len() - rest[at..].trim_start_matches(['.', '…', '·', ' ']).len();
+        let dots = rest[at..at + run].chars().filter(|c| *c != ' ').count();
+        if dots >= 4 {
+            kept.push_str(rest[..at].trim_end());
+            kept.push_str(" … ");
+        } else {
+            kept.push_str(&rest[..at + run]);
+        }
+        rest = &rest[at + run..];
+    }
+    kept + rest
+}
+
+/// Whether a line is one of a table of contents or an index.
+pub fn has_leaders(line: &str) -> bool {
+    line.contains(". . . .") || line.contains(".....") || line.contains("…….") || line.contains("………")
 }
 
 /// Characters of scripts without spaces between words.

@@ -257,6 +257,10 @@ fn fit(columns: &[(f32, f32)], row: &Row) -> Option<Vec<(f32, f32)>> {
 fn is_table(rows: &[Row], columns: &[(f32, f32)], rules: &Rules) -> bool {
     let full = rows.iter().filter(|row| row.len() >= 2).count();
     let ruled = ruled(rows, columns, rules) >= 2;
+    let led = rows.iter().filter(|row| row.iter().any(|f| super::blocks::has_leaders(&f.text)));
+    if led.count() * 2 > rows.len() {
+        return false;
+    }
     if columns.len() < 2 || full < if ruled || columns.len() >= 4 { 2 } else { 3 } {
         return false;
     }

@@ -371,10 +371,14 @@ impl File<'_> {
             size: size * if scale > 0.0 { scale } else { 1.0 },
             angle: matrix.b.atan2(matrix.a),
             bold,
-            fixed: flags & 1 != 0 || name.contains("mono") || name.contains("courier"),
+            fixed: flags & 1 != 0 || FIXED.iter().any(|part| name.contains(part)),
         }
     }
 }
+
+/// Parts of the names of fonts whose characters are equally wide; not all such fonts say so.
+const FIXED: [&str; 9] =
+    ["mono", "monl", "courier", "cmtt", "typewriter", "consolas", "menlo", "monaco", "sourcecode"];
 
 /// Calls a function that fills a buffer with UTF-16, first for the length.
 fn wide(fill: impl Fn(*mut c_void, c_ulong) -> c_ulong) -> String {

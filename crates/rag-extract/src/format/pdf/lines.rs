@@ -30,6 +30,8 @@ pub struct Layout {
     /// From the upper edge to the lower one.
     pub top: f32,
     pub bottom: f32,
+    /// What the page calls itself.
+    pub label: String,
     /// Share of the page that pictures cover, and share of the characters that fonts do not name.
     pub pictured: f32,
     pub unknown: f32,
@@ -94,6 +96,7 @@ pub fn layout(sheet: &Sheet) -> Layout {
     Layout {
         rows: rows(runs, &rules),
         aslant: aslant(sheet, main),
+        label: String::new(),
         rules,
         top,
         bottom,

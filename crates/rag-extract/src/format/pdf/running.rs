@@ -20,7 +20,10 @@ pub fn remove(pages: &mut [Layout]) {
             for row in edge.rows(layout) {
                 let text = text_of(&layout.rows[row]);
                 let y = edge.distance(layout, &layout.rows[row]);
-                if let Some(number) = page_number(&text) {
+                if text == layout.label && edge.is_outermost(layout, row) {
+                    found[page].push(row);
+                }
+                for number in page_number(&text).into_iter().chain(edge_numbers(&text)) {
                     numbers.push((page, row, y, number - page as i64));
                 }
                 if text.len() <= 200 {
@@ -45,7 +48,11 @@ pub fn remove(pages: &mut [Layout]) {
             let same = numbers.iter().filter(|(other, _, height, difference)| {
                 *other != page && *difference == offset && (height - y).abs() <= 6.0
             });
-            if same.count() >= 1 || pages.len() == 1 && edge.is_outermost(&pages[page], row) {
+            let alone = page_number(&text_of(&pages[page].rows[row])).is_some();
+            let wanted = if alone { 1 } else { 2 };
+            if same.count() >= wanted
+                || alone && pages.len() == 1 && edge.is_outermost(&pages[page], row)
+            {
                 found[page].push(row);
             }
         }
@@ -146,6 +153,13 @@ fn page_number(text: &str) -> Option<i64> {
         number = number.or(Some(value));
     }
     number
+}
+
+/// Numbers that a head begins or ends with, beside a title that differs from page to page.
+fn edge_numbers(text: &str) -> impl Iterator<Item = i64> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let edges = if words.len() < 2 { Vec::new() } else { vec![words[0], words[words.len() - 1]] };
+    edges.into_iter().filter_map(|word| word.parse().ok()).filter(|n| (0..100_000).contains(n))
 }
 
 fn roman(word: &str) -> Option<i64> {

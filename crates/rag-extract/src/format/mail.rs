@@ -1,0 +1,117 @@
+//! E-mail: the body, and what is attached by name. A page for each message of a mailbox.
+use mail_parser::{Address, Message, MessageParser, MimeHeaders, PartType};
+use serde_json::{Map, Value};
+
+use super::html;
+use crate::detect::Format;
+use crate::document::{Document, Options, describe};
+use crate::failure::Failure;
+use crate::markdown::Writer;
+
+pub fn read(bytes: &[u8], format: Format, options: &Options) -> Result<Document, Failure> {
+    let mut document = Document::new(format, format == Format::Mbox, options);
+    if format == Format::Eml {
+        let mut metadata = Map::new();
+        let content = message(bytes, options, &mut metadata)?;
+        for (key, from) in [("title", "subject"), ("author", "from"), ("created", "date")] {
+            if let Some(Value::String(value)) = metadata.get(from) {
+                document.describe(key, &value.clone());
+            }
+        }
+        document.push(&content, metadata)?;
+        return Ok(document);
+    }
+    for bytes in messages(bytes) {
+        let mut metadata = Map::new();
+        // A message that cannot be read keeps its place.
+        let content = match message(&bytes, options, &mut metadata) {
+            Err(failure) if failure.class == crate::Class::Damaged => String::new(),
+            content => content?,
+        };
+        document.push(&content, metadata)?;
+    }
+    Ok(document)
+}
+
+/// The messages of a mailbox, each behind a line that begins with "From ".
+fn messages(mailbox: &[u8]) -> Vec<Vec<u8>> {
+    let mut messages: Vec<Vec<u8>> = Vec::new();
+    let mut blank = true;
+    for line in mailbox.split_inclusive(|b| *b == b'\n') {
+        if blank && line.starts_with(b"From ") {
+            messages.push(Vec::new());
+        } else if let Some(message) = messages.last_mut() {
+            let quoted = line.iter().position(|b| *b != b'>').unwrap_or(0);
+            // Lines of the text that look like the divider were quoted once.
+            let skip = usize::from(quoted > 0 && line[quoted..].starts_with(b"From "));
+            message.extend_from_slice(&line[skip..]);
+        }
+        blank = line.iter().all(u8::is_ascii_whitespace);
+    }
+    messages
+}
+
+fn message(bytes: &[u8], options: &Options, metadata: &mut Map<String, Value>) -> Result<String, Failure> {
+    let parsed = MessageParser::default().parse(bytes);
+    let Some(message) = parsed else { return Err(Failure::damaged("it is no message")) };
+    let mut page = Writer::new(options.max_output);
+    let subject = message.subject().unwrap_or_default();
+    describe(metadata, "subject", subject);
+    page.heading(1, subject);
+    let mut head = Vec::new();
+    for (key, label, address) in [
+        ("from", "From", message.from()),
+        ("to", "To", message.to()),
+        ("cc", "Cc", message.cc()),
+    ] {
+        let people = address.map(people).unwrap_or_default();
+        describe(metadata, key, &people);
+        if !people.is_empty() {
+            head.push(format!("{label}: {people}"));
+        }
+    }
+    if let Some(date) = message.date() {
+        describe(metadata, "date", &date.to_rfc3339());
+        head.push(format!("Date: {}", date.to_rfc3339()));
+    }
+    page.paragraph(&head.join("\n"));
+    body(&message, options, &mut page)?;
+    let mut names = Vec::new();
+    for part in message.attachments() {
+        let nested = part.message().and_then(|message| message.subject());
+        let kind = part.content_type().map(|kind| match kind.subtype() {
+            Some(subtype) => format!("{}/{subtype}", kind.ctype()),
+            None => kind.ctype().to_owned(),
+        });
+        let name = part.attachment_name().or(nested).unwrap_or("without a name");
+        names.push(Value::String(name.to_owned()));
+        if names.len() == 1 {
+            page.paragraph("Attachments:");
+        }
+        page.item(0, "-", &format!("{name} ({}, {} bytes)", kind.unwrap_or_default(), part.len()));
+    }
+    if !names.is_empty() {
+        metadata.insert("attachments".to_owned(), Value::Array(names));
+    }
+    page.take()
+}
+
+fn people(address: &Address) -> String {
+    let person = |address: &mail_parser::Addr| match (address.name(), address.address()) {
+        (Some(name), Some(address)) => format!("{name} <{address}>"),
+        (name, address) => name.or(address).unwrap_or_default().to_owned(),
+    };
+    address.iter().map(person).collect::<Vec<_>>().join(", ")
+}
+
+/// Text where the sender wrote it, and HTML where there is nothing else.
+fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), Failure> {
+    for part in message.text_bodies() {
+        match &part.body {
+            PartType::Text(text) => page.paragraph(&text.replace('\r', "")),
+            PartType::Html(text) => page.paragraph(&html::markdown(text, options.max_output)?.content),
+            _ => {}
+        }
+    }
+    Ok(())
+}
