@@ -46,7 +46,7 @@ pub fn read(bytes: &[u8], options: &Options, pdfium: Result<&Pdfium, &str>) -> R
     for number in 0..count {
         let sheet = file.page(number);
         lost += usize::from(sheet.is_none());
-        let mut layout = sheet.map_or_else(Layout::default, |sheet| lines::layout(&sheet));
+        let mut layout = sheet.map_or_else(Layout::default, |mut sheet| lines::layout(&mut sheet));
         layout.label = file.label(number);
         read += layout.rows.iter().flatten().map(|f| f.text.len()).sum::<usize>();
         if read > options.max_output {

@@ -88,7 +88,7 @@ struct Open {
     kind: Kind,
     last: Option<Fragment>,
     /// Left edges of the lists that an entry is in.
-    lists: Vec<f32>,
+    lists: Vec<(f32, String)>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,11 +133,12 @@ fn column(lines: &[Fragment], style: &Style, open: &mut Open, page: &mut Writer)
             open.close(page);
             match kind {
                 Begin::Item(marker) => {
-                    while open.lists.last().is_some_and(|edge| line.left < *edge - 2.0) {
+                    while open.lists.last().is_some_and(|(edge, _)| line.left < *edge - 4.0) {
                         open.lists.pop();
                     }
-                    if open.lists.last().is_none_or(|edge| line.left > *edge + 2.0) {
-                        open.lists.push(line.left);
+                    match open.lists.last_mut() {
+                        Some((edge, last)) if line.left <= *edge + 4.0 => last.clone_from(&marker),
+                        _ => open.lists.push((line.left, marker.clone())),
                     }
                     let rest = text[marker.len()..].trim_start();
                     let bullet = is_bullet(&marker);
@@ -192,7 +193,7 @@ enum Begin {
 
 fn kind(line: &Fragment, next: Option<&Fragment>, style: &Style, open: &Open) -> Begin {
     let text = line.text.trim();
-    if line.fixed && text.chars().count() >= 2 {
+    if line.fixed && (text.chars().count() >= 2 || open.kind == Kind::Code) {
         return Begin::Kind(Kind::Code);
     }
     if let Some(level) = style.level(line)
@@ -242,10 +243,9 @@ fn marker(line: &Fragment, open: &Open, style: &Style) -> Option<String> {
             Err(_) => inner.bytes().next().map(|b| u32::from(b.to_ascii_lowercase() - b'a') + 1),
         }
     };
-    let follows = match &open.kind {
-        Kind::Item(_, last) if !is_bullet(last) => number(first)? == number(last)? + 1,
-        _ => false,
-    };
+    let follows = open.lists.iter().any(|(edge, last)| {
+        (edge - line.left).abs() <= 8.0 && !is_bullet(last) && number(first) == number(last).map(|n| n + 1)
+    });
     let starts = number(first)? == 1 && (open.text.is_empty() || far(line, open, style) || open.text.ends_with([':', '.']));
     (follows || starts || far(line, open, style) && open.last.is_some()).then(|| first.to_owned())
 }
@@ -276,7 +276,7 @@ fn begins_paragraph(line: &Fragment, open: &Open, style: &Style, left: f32, righ
     }
     if let Kind::Item(..) = open.kind {
         // An entry goes on below its text; a line below its marker is behind the list.
-        let edge = open.lists.last().copied().unwrap_or(left);
+        let edge = open.lists.last().map_or(left, |(edge, _)| *edge);
         return line.left <= edge + 1.0 && ended && last.right < right - 0.15 * (right - left);
     }
     let width = (right - left).max(1.0);

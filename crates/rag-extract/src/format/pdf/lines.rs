@@ -72,7 +72,11 @@ fn degrees(glyph: &Glyph) -> i32 {
 }
 
 /// Lays out a page.
-pub fn layout(sheet: &Sheet) -> Layout {
+pub fn layout(sheet: &mut Sheet) -> Layout {
+    if sheet.glyphs.iter().any(|glyph| is_right_to_left(glyph.c)) {
+        in_order(&mut sheet.glyphs);
+    }
+    let sheet = &*sheet;
     let mut angles: Vec<(i32, usize)> = Vec::new();
     let dark = |glyph: &&Glyph| !glyph.generated && !glyph.c.is_whitespace();
     for glyph in sheet.glyphs.iter().filter(dark) {
@@ -141,6 +145,46 @@ pub fn is_right_to_left(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
 }
 
+/// The order of reading where pdfium leaves another one in lines from right to left: a ligature's
+/// letters are turned round, and so are the words of a left-to-right phrase.
+fn in_order(glyphs: &mut [Glyph]) {
+    let rtl = |glyph: &Glyph| is_right_to_left(glyph.c);
+    for n in 1..glyphs.len() {
+        let (first, second) = (&glyphs[n - 1], &glyphs[n]);
+        let one = (first.x, first.y) == (second.x, second.y) && !second.generated;
+        if one && rtl(first) && rtl(second) {
+            glyphs.swap(n - 1, n);
+        }
+    }
+    let blank = |glyph: &Glyph| glyph.generated || glyph.c.is_whitespace();
+    let mut n = 0;
+    while n < glyphs.len() {
+        if !(glyphs[n].c.is_alphabetic() && !rtl(&glyphs[n]) && n >= 2 && glyphs[..n].iter().rev().find(|g| !blank(g)).is_some_and(rtl)) {
+            n += 1;
+            continue;
+        }
+        let mut end = n;
+        let mut begin = f32::MAX;
+        // Words each of which stands to the left of the one before.
+        while end < glyphs.len() {
+            let edge = |glyph: &Glyph| blank(glyph) || rtl(glyph);
+            let word = glyphs[end..].iter().position(edge).map_or(glyphs.len(), |length| end + length);
+            let letters = &glyphs[end..word];
+            if letters.is_empty() || letters[0].x >= begin || (letters[0].y - glyphs[n].y).abs() > 1.0 {
+                break;
+            }
+            begin = letters[0].x;
+            end = word + usize::from(glyphs.get(word).is_some_and(blank));
+        }
+        let end = if end > n && blank(&glyphs[end - 1]) { end - 1 } else { end };
+        if end > n {
+            glyphs[n..end].reverse();
+            glyphs[n..end].split_mut(blank).for_each(<[Glyph]>::reverse);
+        }
+        n = end.max(n + 1);
+    }
+}
+
 /// Characters that follow each other in the file and on the page.
 fn runs(sheet: &Sheet, turn: Turn, main: i32, rules: &Rules) -> Vec<Fragment> {
     let mut runs: Vec<Fragment> = Vec::new();
@@ -201,7 +245,8 @@ impl Fragment {
         if self.right_to_left || is_right_to_left(c) {
             // A number within such a line begins at its far end.
             let gap = (left - self.right).max(self.left - right);
-            return gap <= 2.5 * larger;
+            let reach = if is_right_to_left(c) { 0.9 } else { 12.0 };
+            return gap <= reach * larger;
         }
         (-0.6 * larger..=0.9 * larger).contains(&(left - self.right))
     }
@@ -250,7 +295,7 @@ fn rows(mut runs: Vec<Fragment>, rules: &Rules) -> Vec<Row> {
 impl Fragment {
     fn adjoins(&self, next: &Self, rules: &Rules) -> bool {
         let gap = next.left - self.right;
-        let reach = if is_marker(&self.text) { 2.5 } else { 1.0 };
+        let reach = if is_marker(&self.text) { 2.5 } else { 0.5 };
         gap <= reach * self.size.max(next.size) && !(gap > 0.0 && rules.divide(self.right, next.left, self.y))
     }
 
