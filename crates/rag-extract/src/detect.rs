@@ -296,16 +296,20 @@ fn is_markdown(start: &str) -> bool {
     marks >= 2
 }
 
-/// Whether the first lines have one delimiter equally often.
+/// Whether the first rows have equally many cells, and the first row is a header.
 fn is_csv(start: &str) -> bool {
-    [',', ';', '\t'].iter().any(|delimiter| {
-        let count = |line: &str| line.matches(*delimiter).count();
-        let lines: Vec<&str> = start.lines().take(20).filter(|line| !line.is_empty()).collect();
-        let complete = lines.len().saturating_sub(usize::from(start.lines().count() <= lines.len()));
-        let first = lines.first().map_or(0, |line| count(line));
-        complete >= 2
-            && first >= 1
-            && lines.iter().take(complete).all(|line| count(line) == first)
-            && !lines[0].ends_with(['.', ',', ';'])
+    [b',', b';', b'\t'].iter().any(|delimiter| {
+        let mut reader = csv::ReaderBuilder::new();
+        let reader = reader.delimiter(*delimiter).has_headers(false).flexible(true);
+        let rows = reader.from_reader(start.as_bytes()).into_records();
+        let rows: Vec<_> = rows.take(20).filter_map(Result::ok).collect();
+        // The last one may be cut off where the sample ends.
+        let whole = if rows.len() > 2 { rows.len() - 1 } else { rows.len() };
+        let Some(first) = rows.first().filter(|first| first.len() >= 2) else { return false };
+        // A sentence has blanks behind its commas, and ends.
+        let title = |cell: &str| {
+            !cell.is_empty() && cell.len() < 60 && !cell.starts_with(' ') && !cell.ends_with('.')
+        };
+        whole >= 2 && first.iter().all(title) && rows[..whole].iter().all(|row| row.len() == first.len())
     })
 }

@@ -12,8 +12,8 @@ const REACH: usize = 4;
 pub fn remove(pages: &mut [Layout]) {
     watermarks(pages);
     let size = body_size(pages);
-    let mut found: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
     for edge in [Edge::Top, Edge::Bottom] {
+        let mut found: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
         let mut seen: HashMap<String, Vec<(usize, usize, f32)>> = HashMap::new();
         let mut numbers: Vec<(usize, usize, f32, i64)> = Vec::new();
         for (page, layout) in pages.iter().enumerate() {
@@ -56,13 +56,9 @@ pub fn remove(pages: &mut [Layout]) {
                 found[page].push(row);
             }
         }
-    }
-    for (layout, rows) in pages.iter_mut().zip(found) {
-        let mut n = 0;
-        layout.rows.retain(|_| {
-            n += 1;
-            !rows.contains(&(n - 1))
-        });
+        for (layout, heads) in pages.iter_mut().zip(found) {
+            edge.cut(&mut layout.rows, &heads);
+        }
     }
 }
 
@@ -108,6 +104,17 @@ impl Edge {
         match self {
             Self::Top => row[0].y - layout.top,
             Self::Bottom => layout.bottom - row[0].y,
+        }
+    }
+
+    /// Takes out heads that have nothing but heads between themselves and the edge: text may repeat as well.
+    fn cut(self, rows: &mut Vec<Row>, heads: &[usize]) {
+        let count = rows.len();
+        match self {
+            Self::Top => drop(rows.drain(..(0..count).take_while(|row| heads.contains(row)).count())),
+            Self::Bottom => {
+                rows.truncate(count - (0..count).rev().take_while(|row| heads.contains(row)).count());
+            }
         }
     }
 
