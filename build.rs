@@ -2,8 +2,8 @@
 //!
 //! `cargo pgrx` reads the SQL it generates from an ELF section that the linker's `--gc-sections`
 //! may drop. It keeps the section by passing `--no-gc-sections` through rustflags, which rebuilds
-//! every dependency a second time. The same argument for the cdylib alone lets the library and
-//! `rag-model` come out of one build.
+//! every dependency a second time. The same argument for the cdylib alone lets the library,
+//! `rag-model` and `rag-extract` come out of one build.
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make install: builds the extension and rag-model in release mode and installs them: the extension
-# where PG_CONFIG says, rag-model into $PREFIX/bin, both below DESTDIR if that is set.
+# make install: builds the extension, rag-model and rag-extract in release mode and installs them: the extension
+# where PG_CONFIG says, the programs into $PREFIX/bin, all below DESTDIR if that is set.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -20,5 +20,7 @@ else
     run_cargo_pgrx install --release --sudo --pg-config "$PG_CONFIG" "${FEATURES[@]}"
 fi
 
-writing "$DESTDIR$PREFIX/bin" install -D -m 755 "$TARGET/release/rag-model" "$DESTDIR$PREFIX/bin/rag-model"
-note "installed rag-model to $DESTDIR$PREFIX/bin"
+for program in rag-model rag-extract; do
+    writing "$DESTDIR$PREFIX/bin" install -D -m 755 "$TARGET/release/$program" "$DESTDIR$PREFIX/bin/$program"
+done
+note "installed rag-model and rag-extract to $DESTDIR$PREFIX/bin"

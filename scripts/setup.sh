@@ -255,25 +255,42 @@ onnxruntime() {
         note "using what is there"
         return
     fi
-    if echo "$ONNXRUNTIME_LIBRARY_SHA256  $ONNXRUNTIME_LIBRARY" | sha256sum --check --status 2>/dev/null; then
+    out_of_wheel "onnxruntime==$ONNXRUNTIME_VERSION" "$ONNXRUNTIME_WHEEL_SHA256" "onnxruntime/capi/libonnxruntime.so.$ONNXRUNTIME_VERSION" \
+        "$ONNXRUNTIME_LIBRARY_SHA256" "$ONNXRUNTIME_LIBRARY" "about 17 MB"
+}
+
+pdfium() {
+    step "pdfium, which reads PDF files, out of $PDFIUM_WHEEL, to $PDFIUM_LIBRARY"
+    if [ -z "$PDFIUM_WHEEL_SHA256" ]; then
+        # All else works without it; rag-extract says what is missing.
+        note "none is pinned for $(uname -m): PDF files need a libpdfium.so for this processor there"
+        return
+    fi
+    out_of_wheel "$PDFIUM_WHEEL" "$PDFIUM_WHEEL_SHA256" pypdfium2_raw/libpdfium.so "$PDFIUM_LIBRARY_SHA256" "$PDFIUM_LIBRARY" "about 4 MB"
+}
+
+# out_of_wheel REQUIREMENT WHEEL_SHA256 MEMBER SHA256 LIBRARY SIZE: puts a library that a wheel carries where it is loaded from.
+out_of_wheel() {
+    local requirement=$1 wheel_sha256=$2 member=$3 sha256=$4 library=$5 size=$6
+    if echo "$sha256  $library" | sha256sum --check --status 2>/dev/null; then
         note "already installed"
         return
     fi
-    note "downloading about 17 MB"
+    note "downloading $size"
     # shellcheck disable=SC2086
-    wheel "onnxruntime==$ONNXRUNTIME_VERSION" "$ONNXRUNTIME_WHEEL_SHA256" $WHEEL_PLATFORM
+    wheel "$requirement" "$wheel_sha256" $WHEEL_PLATFORM
     find_python
-    "$PYTHON" - "$WHEEL" "$ONNXRUNTIME_VERSION" >"$WORK/libonnxruntime.so" <<'PYTHON'
+    "$PYTHON" - "$WHEEL" "$member" >"$WORK/library.so" <<'PYTHON'
 import shutil, sys, zipfile
 wheel = zipfile.ZipFile(sys.argv[1])
-with wheel.open("onnxruntime/capi/libonnxruntime.so." + sys.argv[2]) as library:
+with wheel.open(sys.argv[2]) as library:
     shutil.copyfileobj(library, sys.stdout.buffer)
 PYTHON
-    echo "$ONNXRUNTIME_LIBRARY_SHA256  $WORK/libonnxruntime.so" | sha256sum --check --status ||
+    echo "$sha256  $WORK/library.so" | sha256sum --check --status ||
         fail "the library inside $WHEEL is not the expected one" "delete that file and run the same command again"
     # A new file in place of the old one: a running server keeps the one it has mapped.
-    writing "$ONNXRUNTIME_LIBRARY" install -D -m 644 "$WORK/libonnxruntime.so" "$ONNXRUNTIME_LIBRARY.new"
-    writing "$ONNXRUNTIME_LIBRARY" mv -f "$ONNXRUNTIME_LIBRARY.new" "$ONNXRUNTIME_LIBRARY"
+    writing "$library" install -D -m 644 "$WORK/library.so" "$library.new"
+    writing "$library" mv -f "$library.new" "$library"
     note "installed"
 }
 
@@ -300,10 +317,10 @@ sql_checkers() {
 }
 
 importer() {
-    step "rag-model, which imports models, and the extension's library (5 minutes the first time)"
+    step "rag-model, which imports models, rag-extract, which reads files, and the extension's library (5 minutes the first time)"
     pgrx_home
     cargo_features
-    build_rag_model ||
+    build_programs ||
         fail "the build failed (cargo's messages are above)" "mend that, then run the same command again"
 }
 
@@ -321,6 +338,7 @@ system_packages
 pgvector
 cargo_pgrx
 onnxruntime
+pdfium
 sql_checkers
 importer
 default_model

@@ -136,7 +136,8 @@ unit() {
     else
         for word in $TESTS; do
             cargo_test --lib -- "$word" || status=$?
-            [ ! -e "tests/$word.rs" ] && [ ! -e "crates/rag/tests/$word.rs" ] || cargo_test --test "$word" || status=$?
+            compgen -G "tests/$word.rs" >/dev/null || compgen -G "crates/*/tests/$word.rs" >/dev/null || continue
+            cargo_test --test "$word" || status=$?
         done
     fi
     # Targets without tests also print a result line; one that did not compile prints none.
@@ -147,6 +148,7 @@ unit() {
 # cargo_test ARGUMENT...: output to the log, and all but the passed tests to the terminal.
 cargo_test() {
     RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME_PATH="$ONNXRUNTIME_LIBRARY" ORT_DYLIB_PATH="$ONNXRUNTIME_LIBRARY" \
+        RAG_PG_PDFIUM="$PDFIUM_LIBRARY" \
         cargo test --no-fail-fast "${FEATURES[@]}" "$@" 2>&1 | tee -a "$log" |
         { grep -vE --line-buffered '^(test .* \.\.\. ok)?$' || true; }
 }

@@ -364,7 +364,8 @@ fn the_error_type_depends_on_nothing_of_ours() {
 #[test]
 fn unsafe_code_is_allowed_by_name_and_explained() {
     let mut found = Vec::new();
-    for (path, text) in [sources("src"), sources("crates/rag/src")].concat() {
+    let all = [sources("src"), sources("crates/rag/src"), sources("crates/rag-extract/src")];
+    for (path, text) in all.concat() {
         let lines: Vec<&str> = text.lines().collect();
         for (n, line) in code(&text) {
             let is_block = line.contains("unsafe {") || line.contains("unsafe impl");
@@ -375,6 +376,22 @@ fn unsafe_code_is_allowed_by_name_and_explained() {
         }
     }
     assert!(found.is_empty(), "unsafe without a SAFETY comment:\n{}", found.join("\n"));
+}
+
+/// The program that parses files of others shares nothing with what runs in a server, and unsafe code is in few of its files.
+#[test]
+fn the_extractor_stands_alone() {
+    let manifest = include_str!("../crates/rag-extract/Cargo.toml");
+    let ours = manifest.lines().filter(|line| {
+        ["rag ", "rag_pg ", "pgrx "].iter().any(|name| line.starts_with(name))
+            || line.contains("path = \"..")
+    });
+    assert_eq!(ours.collect::<Vec<_>>(), Vec::<&str>::new());
+    let is_unsafe = |text: &str| text.contains("#![allow(unsafe_code)]");
+    let found = sources("crates/rag-extract/src").into_iter().filter(|(_, text)| is_unsafe(text));
+    let found: Vec<String> = found.map(|(path, _)| path).collect();
+    let allowed = ["confine.rs", "fatal.rs", "format/pdf/library.rs"];
+    assert_eq!(found, allowed.map(|path| format!("crates/rag-extract/src/{path}")));
 }
 
 #[test]

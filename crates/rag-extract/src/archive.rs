@@ -64,7 +64,10 @@ impl<R: Read + Seek> Archive<R> {
     pub fn check_all(&mut self) -> Result<(), Failure> {
         let mut names: Vec<String> = self.names.keys().cloned().collect();
         names.sort();
-        names.iter().filter(|name| name.ends_with(".xml") || name.ends_with(".bin")).try_for_each(|name| self.read(name).map(drop))
+        names
+            .iter()
+            .filter(|name| matches!(name.rsplit('.').next(), Some("xml" | "bin" | "rels")))
+            .try_for_each(|name| self.read(name).map(drop))
     }
 }
 
@@ -96,7 +99,10 @@ mod tests {
 
     #[test]
     fn targets_are_relative_to_their_part() {
-        assert_eq!(resolve("ppt/slides/slide1.xml", "../notesSlides/n.xml"), "ppt/notesSlides/n.xml");
+        assert_eq!(
+            resolve("ppt/slides/slide1.xml", "../notesSlides/n.xml"),
+            "ppt/notesSlides/n.xml"
+        );
         assert_eq!(resolve("OEBPS/content.opf", "a/../b.xhtml#x"), "OEBPS/b.xhtml");
         assert_eq!(resolve("xl/workbook.xml", "/xl/sheet.xml"), "xl/sheet.xml");
     }

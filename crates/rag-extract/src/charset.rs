@@ -13,7 +13,7 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> (Cow<'a, str>, &'s
     let encoding = declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
     // A page that declares another charset than UTF-8 and is UTF-8 was converted on its way.
     if let Ok(text) = std::str::from_utf8(bytes)
-        && (encoding.is_none_or(|encoding| encoding.is_single_byte()) || encoding == Some(UTF_8))
+        && (encoding.is_none_or(Encoding::is_single_byte) || encoding == Some(UTF_8))
         && wide(bytes).is_none()
     {
         return (Cow::Borrowed(text), UTF_8.name());
@@ -89,14 +89,19 @@ mod tests {
             ("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。", "shift_jis"),
             ("Zażółć gęślą jaźń i pchnij w tę łódź jeża lub ośm skrzyń fig.", "windows-1250"),
         ] {
-            let (bytes, _, lossy) = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(text);
+            let (bytes, _, lossy) =
+                encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(text);
             assert!(!lossy, "{label}");
             assert_eq!(decode(&bytes, Some(label)).0, text, "declared {label}");
             assert_eq!(decode(&bytes, None).0, text, "guessed {label}");
         }
         let wide: Vec<u8> = "plain words".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert_eq!(decode(&wide, None), ("plain words".into(), "UTF-16BE"));
-        let marked = [&b"\xff\xfe"[..], &"été".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat();
+        let marked = [
+            &b"\xff\xfe"[..],
+            &"été".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+        ]
+        .concat();
         assert_eq!(decode(&marked, Some("utf-8")), ("été".into(), "UTF-16LE"));
     }
 }

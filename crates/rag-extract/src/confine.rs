@@ -32,7 +32,9 @@ pub struct Limits {
 /// Which parts are in force.
 #[derive(Clone, Copy, Debug)]
 pub struct Confinement {
+    /// No path and no network, by Landlock.
     pub landlock: bool,
+    /// No system calls but a few.
     pub seccomp: bool,
     /// Whether the process was root and is nobody now.
     pub user_dropped: bool,

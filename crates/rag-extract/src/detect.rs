@@ -9,7 +9,7 @@ macro_rules! formats {
     ($($variant:ident $name:literal,)*) => {
         /// The formats that have a reader.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Format { $($variant,)* }
+        pub enum Format { $(#[doc = $name] $variant,)* }
 
         impl Format {
             /// All of them.
@@ -245,15 +245,38 @@ fn is_html(lower: &str) -> bool {
             break;
         }
     }
-    let tags = ["<!doctype html", "<html", "<head", "<body", "<title", "<meta", "<table", "<div", "<p>", "<h1"];
+    let tags = [
+        "<!doctype html",
+        "<html",
+        "<head",
+        "<body",
+        "<title",
+        "<meta",
+        "<table",
+        "<div",
+        "<p>",
+        "<h1",
+    ];
     tags.iter().any(|tag| rest.starts_with(tag))
 }
 
 /// Whether a text begins with the headers of a message.
 fn headers(start: &str) -> bool {
     const COMMON: [&str; 14] = [
-        "from", "to", "subject", "date", "message-id", "received", "return-path", "mime-version",
-        "delivered-to", "reply-to", "content-type", "dkim-signature", "cc", "x-mozilla-status",
+        "from",
+        "to",
+        "subject",
+        "date",
+        "message-id",
+        "received",
+        "return-path",
+        "mime-version",
+        "delivered-to",
+        "reply-to",
+        "content-type",
+        "dkim-signature",
+        "cc",
+        "x-mozilla-status",
     ];
     let mut known = 0;
     let mut sender = false;
@@ -310,6 +333,8 @@ fn is_csv(start: &str) -> bool {
         let title = |cell: &str| {
             !cell.is_empty() && cell.len() < 60 && !cell.starts_with(' ') && !cell.ends_with('.')
         };
-        whole >= 2 && first.iter().all(title) && rows[..whole].iter().all(|row| row.len() == first.len())
+        whole >= 2
+            && first.iter().all(title)
+            && rows[..whole].iter().all(|row| row.len() == first.len())
     })
 }

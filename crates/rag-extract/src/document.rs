@@ -37,10 +37,13 @@ impl Default for Options {
 /// The pages of a file.
 #[derive(Clone, Debug)]
 pub struct Document {
+    /// What the file is.
     pub format: Format,
     /// Whether the format has pages: a text file has none and is given as one.
     pub paged: bool,
+    /// Title, author, dates and so on.
     pub metadata: Map<String, Value>,
+    /// In order, also empty ones.
     pub pages: Vec<Page>,
     bytes: usize,
     max_pages: usize,
@@ -50,7 +53,9 @@ pub struct Document {
 /// A page, sheet, slide, part or message.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
+    /// Markdown-shaped text.
     pub content: String,
+    /// Label, sheet, slide, part and so on.
     pub metadata: Map<String, Value>,
 }
 
@@ -76,10 +81,7 @@ impl Document {
     /// Adds a page, or fails where it is one too many.
     pub fn push(&mut self, content: &str, metadata: Map<String, Value>) -> Result<(), Failure> {
         if self.pages.len() >= self.max_pages {
-            return Err(Failure::too_large(format!(
-                "file has more than {} pages",
-                self.max_pages
-            )));
+            return Err(Failure::too_large(format!("file has more than {} pages", self.max_pages)));
         }
         let content = clean(content);
         self.bytes += content.len();

@@ -35,8 +35,11 @@ impl Class {
 /// A class with a message in the style of PostgreSQL's primary messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// What the caller does about it.
     pub class: Class,
+    /// Lower case, no full stop.
     pub message: String,
+    /// What the reader stumbled over.
     pub detail: Option<String>,
 }
 

@@ -27,7 +27,7 @@ use pdf::Pdfium;
 
 /// The pages of a file. `pdfium` is the library, or why there is none.
 pub fn extract(
-    bytes: Vec<u8>,
+    bytes: &[u8],
     options: &Options,
     pdfium: Result<&Pdfium, &str>,
 ) -> Result<Document, Failure> {
@@ -36,22 +36,22 @@ pub fn extract(
     }
     let format = match options.format {
         Some(format) => format,
-        None => detect(&bytes, options)?,
+        None => detect(bytes, options)?,
     };
     let document = match format {
-        Format::Pdf => pdf::read(&bytes, options, pdfium),
-        Format::Docx => docx::read(&bytes, options),
-        Format::Html => html::read(&bytes, options),
-        Format::Plain | Format::Markdown => plain::read(&bytes, format, options),
-        Format::Pptx => pptx::read(&bytes, options),
-        Format::Xlsx | Format::Xlsb | Format::Xls => sheet::read(&bytes, format, options),
-        Format::Odt | Format::Ods | Format::Odp => odf::read(&bytes, format, options),
-        Format::Epub => epub::read(&bytes, options),
-        Format::Csv => delimited::read(&bytes, options),
-        Format::Eml | Format::Mbox => mail::read(&bytes, format, options),
-        Format::Ipynb => notebook::read(&bytes, options),
-        Format::Rtf => rtf::read(&bytes, options),
-        Format::Srt | Format::Vtt => subtitles::read(&bytes, format, options),
+        Format::Pdf => pdf::read(bytes, options, pdfium),
+        Format::Docx => docx::read(bytes, options),
+        Format::Html => html::read(bytes, options),
+        Format::Plain | Format::Markdown => plain::read(bytes, format, options),
+        Format::Pptx => pptx::read(bytes, options),
+        Format::Xlsx | Format::Xlsb | Format::Xls => sheet::read(bytes, format, options),
+        Format::Odt | Format::Ods | Format::Odp => odf::read(bytes, format, options),
+        Format::Epub => epub::read(bytes, options),
+        Format::Csv => delimited::read(bytes, options),
+        Format::Eml | Format::Mbox => mail::read(bytes, format, options),
+        Format::Ipynb => notebook::read(bytes, options),
+        Format::Rtf => rtf::read(bytes, options),
+        Format::Srt | Format::Vtt => subtitles::read(bytes, format, options),
     }?;
     if document.characters() == 0 {
         return Err(Failure::no_text("file has no text"));

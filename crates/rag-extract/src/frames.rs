@@ -29,17 +29,13 @@ pub fn write_document(
     let mut characters = 0;
     for (n, page) in document.pages.iter().enumerate() {
         characters += page.content.chars().count();
-        frame(
-            out,
-            &json!({"page": n + 1, "content": page.content, "metadata": page.metadata}),
-        )?;
+        frame(out, &json!({"page": n + 1, "content": page.content, "metadata": page.metadata}))?;
     }
     match failure {
         Some(failure) => frame(out, &error(failure)),
-        None => frame(
-            out,
-            &json!({"end": {"pages": document.pages.len(), "characters": characters}}),
-        ),
+        None => {
+            frame(out, &json!({"end": {"pages": document.pages.len(), "characters": characters}}))
+        }
     }
 }
 

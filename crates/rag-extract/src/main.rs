@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map_err(Failure::damaged)?;
-        rag_extract::extract(bytes, &options, pdfium.as_ref().map_err(String::as_str))
+        rag_extract::extract(&bytes, &options, pdfium.as_ref().map_err(String::as_str))
     }));
     let result = result.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());

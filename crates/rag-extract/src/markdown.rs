@@ -88,15 +88,6 @@ impl Writer {
         self.put(&text.replace('\n', &format!("\n{indent}  ")));
     }
 
-    pub fn quote(&mut self, text: &str) {
-        let text = text.trim();
-        if !text.is_empty() {
-            self.block();
-            self.put("> ");
-            self.put(&text.replace('\n', "\n> "));
-        }
-    }
-
     pub fn code(&mut self, language: &str, text: &str) {
         let text = text.trim_end().trim_start_matches('\n');
         if text.is_empty() {
@@ -119,7 +110,9 @@ impl Writer {
         let width = rows.iter().filter_map(last).max().map_or(0, |last| last + 1);
         let rows: Vec<&Vec<String>> = rows.iter().filter(|row| last(row).is_some()).collect();
         if width == 1 {
-            rows.iter().for_each(|row| self.paragraph(&row[0]));
+            for row in rows {
+                self.paragraph(&row[0]);
+            }
             return;
         }
         if rows.is_empty() {
@@ -130,7 +123,8 @@ impl Writer {
             if self.full {
                 return;
             }
-            let cells = (0..width).map(|n| row.get(n).map_or_else(String::new, |cell| escape(cell)));
+            let cells =
+                (0..width).map(|n| row.get(n).map_or_else(String::new, |cell| escape(cell)));
             let line = cells.collect::<Vec<_>>().join(" | ");
             self.put(if n == 0 { "| " } else { "\n| " });
             self.put(&line);

@@ -58,6 +58,8 @@ impl<'a, 'input: 'a> Element<'a, 'input> for Node<'a, 'input> {
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.attributes().find(|attribute| attribute.name() == name).map(|attribute| attribute.value())
+        self.attributes()
+            .find(|attribute| attribute.name() == name)
+            .map(|attribute| attribute.value())
     }
 }

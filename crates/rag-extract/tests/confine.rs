@@ -36,7 +36,19 @@ fn said(output: &Output) -> String {
 #[test]
 fn files_network_processes_and_code_are_out_of_reach() {
     let attempts = [
-        "open", "list", "write", "stat", "inherited", "tcp", "udp", "unix", "exec", "fork", "thread", "signal", "code",
+        "open",
+        "list",
+        "write",
+        "stat",
+        "inherited",
+        "tcp",
+        "udp",
+        "unix",
+        "exec",
+        "fork",
+        "thread",
+        "signal",
+        "code",
         "memfd",
     ];
     for attempt in attempts {

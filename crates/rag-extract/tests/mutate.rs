@@ -59,7 +59,8 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
         }
         5 => {
             // Numbers that are read as lengths, counts and places.
-            let digits: Vec<usize> = (0..bytes.len()).filter(|n| bytes[*n].is_ascii_digit()).collect();
+            let digits: Vec<usize> =
+                (0..bytes.len()).filter(|n| bytes[*n].is_ascii_digit()).collect();
             for _ in 0..5 {
                 if let Some(at) = digits.get(numbers.below(digits.len())) {
                     bytes[*at] = b'0' + numbers.below(10) as u8;
@@ -97,7 +98,8 @@ fn mutate_part(bytes: &[u8], other: &[u8], numbers: &mut Numbers) -> Option<Vec<
 }
 
 fn mutant(cases: &[Case], n: usize) -> (&Case, Vec<u8>) {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ (n as u64 + 1).wrapping_mul(0xff51_afd7_ed55_8ccd));
+    let mut numbers =
+        Numbers(0x9e37_79b9_7f4a_7c15 ^ (n as u64 + 1).wrapping_mul(0xff51_afd7_ed55_8ccd));
     numbers.next();
     let case = &cases[n % cases.len()];
     let other = &cases[numbers.below(cases.len())].bytes;
@@ -114,10 +116,20 @@ fn mutant(cases: &[Case], n: usize) -> (&Case, Vec<u8>) {
 
 #[test]
 fn changed_files_end_within_limits_and_are_classified() {
-    let count = std::env::var("RAG_PG_EXTRACT_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
+    let count =
+        std::env::var("RAG_PG_EXTRACT_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
     let cases = cases();
     let output = OUTPUT.to_string();
-    let limits = ["--max-seconds", "5", "--max-memory", "536870912", "--max-pages", "2000", "--max-output", &output];
+    let limits = [
+        "--max-seconds",
+        "5",
+        "--max-memory",
+        "536870912",
+        "--max-pages",
+        "2000",
+        "--max-output",
+        &output,
+    ];
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let work = |worker: usize| {
         let mut found: BTreeMap<(&str, String), usize> = BTreeMap::new();
@@ -132,7 +144,9 @@ fn changed_files_end_within_limits_and_are_classified() {
                 wrong.push(format!("{n}, {}: {class}, {} bytes", case.name, run.bytes));
             }
             // Our own readers never crash; pdfium may, in its own process.
-            if class == "crashed" && (case.format != "pdf" || std::env::var_os("RAG_PG_EXTRACT_CRASHES").is_some()) {
+            if class == "crashed"
+                && (case.format != "pdf" || std::env::var_os("RAG_PG_EXTRACT_CRASHES").is_some())
+            {
                 wrong.push(format!("{n}, {}: {:?}", case.name, run.crash));
             }
             *found.entry((case.format, class)).or_default() += 1;
@@ -140,13 +154,16 @@ fn changed_files_end_within_limits_and_are_classified() {
         (found, wrong)
     };
     let results: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+        let threads: Vec<_> =
+            (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a worker")).collect()
     });
     let mut all: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut wrong = Vec::new();
     for (found, misses) in results {
-        found.into_iter().for_each(|(key, n)| *all.entry(key).or_default() += n);
+        for (key, n) in found {
+            *all.entry(key).or_default() += n;
+        }
         wrong.extend(misses);
     }
     println!("{all:?}");

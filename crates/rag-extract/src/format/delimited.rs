@@ -9,7 +9,8 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
     let (text, document) = decoded(bytes, Format::Csv, options);
     // A line that says which delimiter follows is for Excel only.
     let said = text.lines().next().and_then(|line| line.strip_prefix("sep=")?.bytes().next());
-    let text = if said.is_some() { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+    let text =
+        if said.is_some() { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
     let delimiter = said.unwrap_or_else(|| delimiter(text));
     let mut rows = Vec::new();
     for row in reader(text, delimiter).records() {

@@ -80,7 +80,8 @@ fn styles(root: Node) -> HashMap<String, Style> {
         let Some(id) = node.get("styleId") else { continue };
         let name = node.child("name").and_then(|name| name.get("val")).unwrap_or(id);
         let properties = node.child("pPr");
-        let level = properties.and_then(|p| p.child("outlineLvl")).and_then(|level| level.get("val"));
+        let level =
+            properties.and_then(|p| p.child("outlineLvl")).and_then(|level| level.get("val"));
         let heading = level.and_then(|level| level.parse().ok()).filter(|level| *level < 9);
         let style = Style {
             heading: heading.map(|level: usize| level + 1).or_else(|| heading_of_name(name)),
@@ -111,7 +112,12 @@ fn heading_of_name(name: &str) -> Option<usize> {
     match name.as_str() {
         "title" => Some(1),
         "subtitle" => Some(2),
-        name => name.strip_prefix("heading")?.trim().parse().ok().filter(|level| (1..=9).contains(level)),
+        name => name
+            .strip_prefix("heading")?
+            .trim()
+            .parse()
+            .ok()
+            .filter(|level| (1..=9).contains(level)),
     }
 }
 
@@ -119,7 +125,8 @@ fn heading_of_name(name: &str) -> Option<usize> {
 fn numbering(properties: Node) -> Option<(String, usize)> {
     let node = properties.child("numPr")?;
     let id = node.child("numId")?.get("val")?.to_owned();
-    let level = node.child("ilvl").and_then(|level| level.get("val")).and_then(|level| level.parse().ok());
+    let level =
+        node.child("ilvl").and_then(|level| level.get("val")).and_then(|level| level.parse().ok());
     Some((id, level.unwrap_or(0).min(8)))
 }
 
@@ -138,7 +145,8 @@ fn lists(root: Node) -> HashMap<String, Vec<Level>> {
     let mut kinds: HashMap<&str, Vec<Level>> = HashMap::new();
     for node in root.all("abstractNum") {
         let Some(id) = node.get("abstractNumId") else { continue };
-        let value = |node: Node, name| node.child(name).and_then(|node| node.get("val")).map(str::to_owned);
+        let value =
+            |node: Node, name| node.child(name).and_then(|node| node.get("val")).map(str::to_owned);
         let levels = node.children().filter(|node| node.is("lvl")).map(|node| Level {
             format: value(node, "numFmt").unwrap_or_default(),
             start: value(node, "start").and_then(|start| start.parse().ok()).unwrap_or(1),
@@ -233,8 +241,11 @@ impl Reader {
         if !style.hidden {
             self.runs(node, &mut text, &mut boxes, 0);
         }
-        let level = properties.and_then(|p| p.child("outlineLvl")).and_then(|level| level.get("val")?.parse().ok());
-        let heading = level.filter(|level| *level < 9).map(|level: usize| level + 1).or(style.heading);
+        let level = properties
+            .and_then(|p| p.child("outlineLvl"))
+            .and_then(|level| level.get("val")?.parse().ok());
+        let heading =
+            level.filter(|level| *level < 9).map(|level: usize| level + 1).or(style.heading);
         let own = properties.and_then(numbering);
         let list = own.map(|(id, level)| {
             // A paragraph may name a level of the list that its style names.
@@ -251,15 +262,19 @@ impl Reader {
                 match (heading, &list, &marker) {
                     (Some(level), ..) => {
                         let number = marker.as_deref().filter(|marker| *marker != "-" && first);
-                        let line = number.map_or_else(|| line.to_owned(), |number| format!("{number} {line}"));
+                        let line = number
+                            .map_or_else(|| line.to_owned(), |number| format!("{number} {line}"));
                         self.page.heading(level, &line);
                     }
-                    (None, Some((_, level)), Some(marker)) if first => self.page.item(*level, marker, line),
+                    (None, Some((_, level)), Some(marker)) if first => {
+                        self.page.item(*level, marker, line);
+                    }
                     _ => self.page.paragraph(line),
                 }
                 first = false;
             }
-            if let Some(mark) = piece.chars().next_back().filter(|c| matches!(*c, PAGE | RENDERED)) {
+            if let Some(mark) = piece.chars().next_back().filter(|c| matches!(*c, PAGE | RENDERED))
+            {
                 self.break_page(mark)?;
             }
         }
@@ -275,7 +290,13 @@ impl Reader {
     }
 
     /// The text of a paragraph's runs, with marks where pages break.
-    fn runs<'a, 'i>(&mut self, node: Node<'a, 'i>, text: &mut String, boxes: &mut Vec<Node<'a, 'i>>, depth: usize) {
+    fn runs<'a, 'i>(
+        &mut self,
+        node: Node<'a, 'i>,
+        text: &mut String,
+        boxes: &mut Vec<Node<'a, 'i>>,
+        depth: usize,
+    ) {
         if depth > MAX_DEPTH {
             return;
         }
@@ -293,7 +314,9 @@ impl Reader {
                     if let Some(id) = child.get("id")
                         && let Some(note) = self.notes.get(&format!("{kind}{id}"))
                     {
-                        text.push_str(&format!("[^{id}]"));
+                        text.push_str("[^");
+                        text.push_str(id);
+                        text.push(']');
                         self.cited.push((id.to_owned(), note.clone()));
                     }
                 }
@@ -314,7 +337,8 @@ impl Reader {
         }
         let counters = self.counters.entry(id.to_owned()).or_insert_with(|| vec![0; 9]);
         let start = kind.map_or(1, |kind| kind.start);
-        counters[level] = if counters[level] == 0 { start } else { counters[level].saturating_add(1) };
+        counters[level] =
+            if counters[level] == 0 { start } else { counters[level].saturating_add(1) };
         counters[level + 1..].fill(0);
         let number = counters[level];
         let letter = |first: u8| char::from(first + ((number.max(1) - 1) % 26) as u8).to_string();
@@ -341,7 +365,9 @@ impl Reader {
                 }
                 marks.extend(text.chars().filter(|c| matches!(*c, PAGE | RENDERED)).take(1));
                 cells.push(text.replace([PAGE, RENDERED], " "));
-                let span = properties.and_then(|p| p.child("gridSpan")).and_then(|span| span.get("val")?.parse().ok());
+                let span = properties
+                    .and_then(|p| p.child("gridSpan"))
+                    .and_then(|span| span.get("val")?.parse().ok());
                 let span: usize = span.unwrap_or(1);
                 cells.extend((1..span.min(64)).map(|_| String::new()));
             }
@@ -395,7 +421,9 @@ impl Reader {
 /// A node, or what is within one that only wraps rows and cells.
 fn through<'a, 'i>(node: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
     if node.is("sdt") {
-        return node.child("sdtContent").map_or_else(Vec::new, |content| content.children().collect());
+        return node
+            .child("sdtContent")
+            .map_or_else(Vec::new, |content| content.children().collect());
     }
     if node.is("ins") || node.is("customXml") { node.children().collect() } else { vec![node] }
 }

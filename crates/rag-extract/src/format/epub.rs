@@ -57,7 +57,8 @@ fn book(root: roxmltree::Node, package: &str) -> Book {
         let (Some(id), Some(href)) = (item.get("id"), item.get("href")) else { continue };
         let part = resolve(package, &unescape(href));
         let kind = item.get("media-type").unwrap_or_default();
-        let is_nav = item.get("properties").is_some_and(|p| p.split_whitespace().any(|p| p == "nav"));
+        let is_nav =
+            item.get("properties").is_some_and(|p| p.split_whitespace().any(|p| p == "nav"));
         if is_nav || kind == "application/x-dtbncx+xml" && contents.is_none() {
             contents = Some(part.clone());
         }
@@ -76,7 +77,8 @@ fn book(root: roxmltree::Node, package: &str) -> Book {
         ("description", "description"),
     ] {
         let values = root.child("metadata").into_iter().flat_map(|node| node.descendants());
-        let values = values.filter(|node| node.tag_name().name() == name).filter_map(|node| node.text());
+        let values =
+            values.filter(|node| node.tag_name().name() == name).filter_map(|node| node.text());
         metadata.extend(values.map(|value| (key, value.to_owned())));
     }
     Book { metadata, parts: parts.map(|(part, _)| part.clone()).collect(), contents }
@@ -88,7 +90,9 @@ fn titles(archive: &mut Archive<Cursor<&[u8]>>, part: &str) -> HashMap<String, S
     let Ok(bytes) = archive.read(part) else { return titles };
     let _ = tree::parse(&bytes, |root| {
         let text = |node: roxmltree::Node| {
-            node.descendants().filter_map(|node| node.text().filter(|_| node.is_text())).collect::<String>()
+            node.descendants()
+                .filter_map(|node| node.text().filter(|_| node.is_text()))
+                .collect::<String>()
         };
         for node in root.descendants() {
             let (target, title) = if node.is("navPoint") {
@@ -115,7 +119,8 @@ fn unescape(url: &str) -> String {
     let mut rest = url.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {
         let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| first == b'%');
+        let code =
+            digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| first == b'%');
         bytes.push(code.unwrap_or(first));
         rest = if code.is_some() { &behind[2..] } else { behind };
     }
@@ -130,7 +135,10 @@ fn close_empty(text: &str) -> String {
         let tag = rest[..at].rfind('<').map_or("", |from| &rest[from + 1..at]);
         let name = tag.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
         closed.push_str(&rest[..at]);
-        let void = ["br", "hr", "img", "meta", "link", "input", "col", "area", "base", "embed", "source", "wbr"];
+        let void = [
+            "br", "hr", "img", "meta", "link", "input", "col", "area", "base", "embed", "source",
+            "wbr",
+        ];
         if name.is_empty() || void.contains(&name) {
             closed.push_str("/>");
         } else {
@@ -147,7 +155,10 @@ fn close_empty(text: &str) -> String {
 mod tests {
     #[test]
     fn empty_elements_are_closed() {
-        assert_eq!(super::close_empty("<title/><br/>a <a id='x'/>"), "<title></title><br/>a <a id='x'></a>");
+        assert_eq!(
+            super::close_empty("<title/><br/>a <a id='x'/>"),
+            "<title></title><br/>a <a id='x'></a>"
+        );
         assert_eq!(super::unescape("a%20b%C3%A9%zz"), "a bé%zz");
     }
 }

@@ -77,12 +77,14 @@ impl Walk {
     }
 
     fn element(&mut self, node: &Handle, name: &str, depth: usize) {
-        if attribute(node, "hidden").is_some() || attribute(node, "aria-hidden").as_deref() == Some("true") {
+        if attribute(node, "hidden").is_some()
+            || attribute(node, "aria-hidden").as_deref() == Some("true")
+        {
             return;
         }
         match name {
-            "script" | "style" | "template" | "noscript" | "svg" | "nav" | "iframe" | "object" | "select"
-            | "button" | "textarea" | "canvas" | "audio" | "video" | "rp" | "rt" => {}
+            "script" | "style" | "template" | "noscript" | "svg" | "nav" | "iframe" | "object"
+            | "select" | "button" | "textarea" | "canvas" | "audio" | "video" | "rp" | "rt" => {}
             "title" => self.describe("title", &text(node)),
             "html" => {
                 let language = attribute(node, "lang").or_else(|| attribute(node, "xml:lang"));
@@ -107,7 +109,8 @@ impl Walk {
             "table" => self.table(node, depth),
             "ul" | "ol" => {
                 self.flush();
-                let start = attribute(node, "start").and_then(|start| start.parse().ok()).unwrap_or(1);
+                let start =
+                    attribute(node, "start").and_then(|start| start.parse().ok()).unwrap_or(1);
                 self.lists.push((name == "ol").then_some(start));
                 self.children(node, depth);
                 self.flush();
@@ -136,7 +139,8 @@ impl Walk {
     }
 
     fn meta(&mut self, node: &Handle) {
-        let name = attribute(node, "name").or_else(|| attribute(node, "property")).unwrap_or_default();
+        let name =
+            attribute(node, "name").or_else(|| attribute(node, "property")).unwrap_or_default();
         let key = match name.to_ascii_lowercase().as_str() {
             "author" | "dc.creator" | "article:author" => "author",
             "description" => "description",
@@ -205,7 +209,8 @@ impl Walk {
                     spans[line.len()] -= 1;
                     line.push(String::new());
                 }
-                let span = |name| attribute(cell, name).and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
+                let span =
+                    |name| attribute(cell, name).and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
                 let (wide, high) = (span("colspan").clamp(1, 64), span("rowspan").clamp(1, 10_000));
                 for n in 0..wide {
                     let place = line.len();
@@ -264,9 +269,9 @@ fn language(pre: &Handle) -> String {
     let code = children.iter().find(|child| is(child, "code"));
     let class = code.and_then(|code| attribute(code, "class")).or_else(|| attribute(pre, "class"));
     let class = class.unwrap_or_default();
-    let name = class.split_whitespace().find_map(|class| {
-        class.strip_prefix("language-").or_else(|| class.strip_prefix("lang-"))
-    });
+    let name = class
+        .split_whitespace()
+        .find_map(|class| class.strip_prefix("language-").or_else(|| class.strip_prefix("lang-")));
     name.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
@@ -293,10 +298,46 @@ fn text(node: &Handle) -> String {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "address" | "article" | "aside" | "blockquote" | "body" | "caption" | "center" | "dd" | "details" | "dialog"
-        | "dir" | "div" | "dl" | "dt" | "fieldset" | "figcaption" | "figure" | "footer" | "form" | "head"
-        | "header" | "hgroup" | "hr" | "legend" | "li" | "main" | "menu" | "ol" | "option" | "p" | "section" | "summary"
-        | "table" | "tbody" | "td" | "tfoot" | "th" | "thead" | "tr" | "ul"
+        "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "body"
+            | "caption"
+            | "center"
+            | "dd"
+            | "details"
+            | "dialog"
+            | "dir"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "form"
+            | "head"
+            | "header"
+            | "hgroup"
+            | "hr"
+            | "legend"
+            | "li"
+            | "main"
+            | "menu"
+            | "ol"
+            | "option"
+            | "p"
+            | "section"
+            | "summary"
+            | "table"
+            | "tbody"
+            | "td"
+            | "tfoot"
+            | "th"
+            | "thead"
+            | "tr"
+            | "ul"
     )
 }
 

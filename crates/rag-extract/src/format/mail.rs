@@ -51,7 +51,11 @@ fn messages(mailbox: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-fn message(bytes: &[u8], options: &Options, metadata: &mut Map<String, Value>) -> Result<String, Failure> {
+fn message(
+    bytes: &[u8],
+    options: &Options,
+    metadata: &mut Map<String, Value>,
+) -> Result<String, Failure> {
     let parsed = MessageParser::default().parse(bytes);
     let Some(message) = parsed else { return Err(Failure::damaged("it is no message")) };
     let mut page = Writer::new(options.max_output);
@@ -59,11 +63,9 @@ fn message(bytes: &[u8], options: &Options, metadata: &mut Map<String, Value>) -
     describe(metadata, "subject", subject);
     page.heading(1, subject);
     let mut head = Vec::new();
-    for (key, label, address) in [
-        ("from", "From", message.from()),
-        ("to", "To", message.to()),
-        ("cc", "Cc", message.cc()),
-    ] {
+    for (key, label, address) in
+        [("from", "From", message.from()), ("to", "To", message.to()), ("cc", "Cc", message.cc())]
+    {
         let people = address.map(people).unwrap_or_default();
         describe(metadata, key, &people);
         if !people.is_empty() {
@@ -109,7 +111,9 @@ fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), F
     for part in message.text_bodies() {
         match &part.body {
             PartType::Text(text) => page.paragraph(&text.replace('\r', "")),
-            PartType::Html(text) => page.paragraph(&html::markdown(text, options.max_output)?.content),
+            PartType::Html(text) => {
+                page.paragraph(&html::markdown(text, options.max_output)?.content);
+            }
             _ => {}
         }
     }

@@ -18,7 +18,8 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
     document.describe("programming_language", &language);
     document.describe("title", notebook["metadata"]["title"].as_str().unwrap_or_default());
     // Version 3 has its cells in a worksheet.
-    let cells = notebook["cells"].as_array().or_else(|| notebook["worksheets"][0]["cells"].as_array());
+    let cells =
+        notebook["cells"].as_array().or_else(|| notebook["worksheets"][0]["cells"].as_array());
     let Some(cells) = cells else { return Err(Failure::damaged("it has no cells")) };
     let mut page = Writer::new(options.max_output);
     for cell in cells {

@@ -1,4 +1,4 @@
-//! OpenDocument texts, spreadsheets and presentations.
+//! Open Document texts, spreadsheets and presentations.
 use std::collections::{HashMap, HashSet};
 use std::io::Cursor;
 
@@ -89,7 +89,9 @@ impl Styles {
         for style in root.all("style") {
             let Some(name) = style.get("name") else { continue };
             let breaks = style.child("paragraph-properties").and_then(|p| p.get("break-before"));
-            if breaks == Some("page") || style.get("master-page-name").is_some_and(|page| !page.is_empty()) {
+            if breaks == Some("page")
+                || style.get("master-page-name").is_some_and(|page| !page.is_empty())
+            {
                 self.breaking.insert(name.to_owned());
             }
             if style.child("table-properties").and_then(|p| p.get("display")) == Some("false") {
@@ -108,7 +110,8 @@ impl Styles {
             let Some(name) = list.get("name") else { continue };
             for level in list.children().filter(|level| level.is("list-level-style-number")) {
                 let shown = level.get("num-format").is_some_and(|format| !format.is_empty());
-                let depth = level.get("level").and_then(|level| level.parse().ok()).unwrap_or(1_usize);
+                let depth =
+                    level.get("level").and_then(|level| level.parse().ok()).unwrap_or(1_usize);
                 if shown {
                     self.numbered.insert((name.to_owned(), depth - usize::from(depth > 0)));
                 }
@@ -176,7 +179,12 @@ impl<'s> Text<'s> {
     }
 
     /// A heading, a paragraph, or with a marker the first one of a list's entry.
-    fn paragraph(&mut self, node: Node, marker: Option<String>, depth: usize) -> Result<(), Failure> {
+    fn paragraph(
+        &mut self,
+        node: Node,
+        marker: Option<String>,
+        depth: usize,
+    ) -> Result<(), Failure> {
         let style = node.get("style-name").unwrap_or_default();
         if self.styles.breaking.contains(style) && !self.page.is_empty() {
             self.end_page()?;
@@ -200,7 +208,9 @@ impl<'s> Text<'s> {
             }
             match (level, marker.take().filter(|_| !piece.trim().is_empty())) {
                 (Some(level), _) => self.page.heading(level, piece),
-                (None, Some(marker)) => self.page.item(self.lists.len().saturating_sub(1), &marker, piece),
+                (None, Some(marker)) => {
+                    self.page.item(self.lists.len().saturating_sub(1), &marker, piece);
+                }
                 (None, None) => self.page.paragraph(piece),
             }
         }
@@ -210,7 +220,13 @@ impl<'s> Text<'s> {
         Ok(())
     }
 
-    fn inline<'a, 'i>(&mut self, node: Node<'a, 'i>, text: &mut String, frames: &mut Vec<Node<'a, 'i>>, depth: usize) {
+    fn inline<'a, 'i>(
+        &mut self,
+        node: Node<'a, 'i>,
+        text: &mut String,
+        frames: &mut Vec<Node<'a, 'i>>,
+        depth: usize,
+    ) {
         if depth > MAX_DEPTH {
             return;
         }
@@ -238,12 +254,15 @@ impl<'s> Text<'s> {
                 "soft-page-break" if self.rendered => text.push(PAGE),
                 "note" => {
                     let citation = child.child("note-citation").map(plain).unwrap_or_default();
-                    let note = child.child("note-body").map(plain).unwrap_or_default();
-                    text.push_str(&format!("[^{citation}]"));
-                    self.notes.push(format!("[^{citation}]: {note}"));
+                    let said = child.child("note-body").map(plain).unwrap_or_default();
+                    text.push_str("[^");
+                    text.push_str(&citation);
+                    text.push(']');
+                    self.notes.push(format!("[^{citation}]: {said}"));
                 }
                 "text-box" => frames.push(child),
-                "annotation" | "annotation-end" | "tracked-changes" | "ruby-text" | "title" | "desc" => {}
+                "annotation" | "annotation-end" | "tracked-changes" | "ruby-text" | "title"
+                | "desc" => {}
                 _ => self.inline(child, text, frames, depth + 1),
             }
         }
@@ -360,10 +379,14 @@ fn spreadsheet(
         let mut number = 0_u32;
         for row in rows_of(table) {
             // What repeats is empty almost always; a value is not multiplied.
-            let rows = row.get("number-rows-repeated").and_then(|n| n.parse().ok()).unwrap_or(1_u32);
+            let rows =
+                row.get("number-rows-repeated").and_then(|n| n.parse().ok()).unwrap_or(1_u32);
             let mut column = 0_u32;
             for cell in row.children().filter(|node| is_cell(*node)) {
-                let count = cell.get("number-columns-repeated").and_then(|n| n.parse().ok()).unwrap_or(1_u32);
+                let count = cell
+                    .get("number-columns-repeated")
+                    .and_then(|n| n.parse().ok())
+                    .unwrap_or(1_u32);
                 if !cell.is("covered-table-cell") {
                     let value = value(cell);
                     if !value.text.is_empty() {
@@ -411,7 +434,12 @@ fn presentation(
             text.page.heading(1, &title);
         }
         for shape in slide.children().filter(|node| node.is_element() && !is_title(node)) {
-            if !shape.is("notes") && !matches!(shape.get("class"), Some("page-number" | "footer" | "date-time" | "header")) {
+            if !shape.is("notes")
+                && !matches!(
+                    shape.get("class"),
+                    Some("page-number" | "footer" | "date-time" | "header")
+                )
+            {
                 text.blocks(shape, 0)?;
             }
         }

@@ -14,9 +14,15 @@ use crate::markdown::Writer;
 pub use library::Pdfium;
 use lines::Layout;
 
-pub fn read(bytes: &[u8], options: &Options, pdfium: Result<&Pdfium, &str>) -> Result<Document, Failure> {
+/// The pages of a PDF file.
+pub fn read(
+    bytes: &[u8],
+    options: &Options,
+    pdfium: Result<&Pdfium, &str>,
+) -> Result<Document, Failure> {
     let pdfium = pdfium.map_err(|detail| {
-        Failure::unsupported("PDF files cannot be read without the library pdfium").with_detail(detail)
+        Failure::unsupported("PDF files cannot be read without the library pdfium")
+            .with_detail(detail)
     })?;
     let file = pdfium.open(bytes, options.password.as_deref())?;
     let count = file.pages();
@@ -108,7 +114,8 @@ fn date(value: &str) -> String {
     if length < 8 {
         return value.to_owned();
     }
-    let part = |from: usize| digits.get(from..from + 2).filter(|_| from + 2 <= length).unwrap_or("00");
+    let part =
+        |from: usize| digits.get(from..from + 2).filter(|_| from + 2 <= length).unwrap_or("00");
     let day = format!("{}-{}-{}", &digits[..4], part(4), part(6));
     if length < 12 {
         return day;

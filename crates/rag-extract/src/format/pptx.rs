@@ -1,4 +1,4 @@
-//! PowerPoint presentations: a page for each slide, with the speaker's notes behind it.
+//! Presentations of `PowerPoint`: a page for each slide, with the speaker's notes behind it.
 use std::collections::HashMap;
 
 use roxmltree::Node;
@@ -20,7 +20,8 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
     let presentation = package.read(&part)?;
     let slides: Vec<String> = tree::parse(&presentation, |root| {
         let entries = root.child("sldIdLst").into_iter().flat_map(|list| list.children());
-        let target = |node: Node| relationships.get(office::reference(node)?).map(|r| r.target.clone());
+        let target =
+            |node: Node| relationships.get(office::reference(node)?).map(|r| r.target.clone());
         Ok(entries.filter_map(target).collect())
     })?;
     for (n, part) in slides.iter().enumerate() {
@@ -81,7 +82,9 @@ fn flatten<'a, 'i>(node: Node<'a, 'i>, depth: usize, flat: &mut Vec<Node<'a, 'i>
     for child in node.children() {
         match child.tag_name().name() {
             "sp" | "graphicFrame" => flat.push(child),
-            "grpSp" | "AlternateContent" | "Choice" if depth < MAX_DEPTH => flatten(child, depth + 1, flat),
+            "grpSp" | "AlternateContent" | "Choice" if depth < MAX_DEPTH => {
+                flatten(child, depth + 1, flat);
+            }
             _ => {}
         }
     }
@@ -152,12 +155,15 @@ fn rows(table: Node) -> Vec<Vec<String>> {
 }
 
 fn notes(package: &mut Package, relationships: &HashMap<String, Relationship>) -> Vec<String> {
-    let Some(notes) = relationships.values().find(|r| r.kind == "notesSlide") else { return Vec::new() };
+    let Some(notes) = relationships.values().find(|r| r.kind == "notesSlide") else {
+        return Vec::new();
+    };
     let Ok(bytes) = package.read(&notes.target) else { return Vec::new() };
     let read = tree::parse(&bytes, |root| {
         let shapes = root.all("sp").filter(|shape| placeholder(*shape) == Some("body"));
         let frames = shapes.filter_map(|shape| shape.child("txBody"));
-        let lines = frames.flat_map(|frame| frame.children()).filter(|node| node.is("p")).map(paragraph);
+        let lines =
+            frames.flat_map(|frame| frame.children()).filter(|node| node.is("p")).map(paragraph);
         Ok(lines.filter(|line| !line.trim().is_empty()).collect())
     });
     read.unwrap_or_default()

@@ -175,7 +175,9 @@ impl Reader {
                     let level = match name.as_str() {
                         "title" => Some(1),
                         "subtitle" => Some(2),
-                        name => name.strip_prefix("heading").and_then(|level| level.trim().parse().ok()),
+                        name => {
+                            name.strip_prefix("heading").and_then(|level| level.trim().parse().ok())
+                        }
                     };
                     if let Some(level) = level {
                         self.headings.insert(self.style, level);
@@ -204,7 +206,6 @@ impl Reader {
                 b'*' => self.star = true,
                 b'~' => self.symbol(" "),
                 b'_' => self.symbol("-"),
-                b'-' => {}
                 b'\\' | b'{' | b'}' => self.byte(first),
                 b'\r' | b'\n' => {
                     self.flush();
@@ -244,7 +245,7 @@ impl Reader {
         let star = std::mem::take(&mut self.star);
         let on = number != Some(0);
         match word {
-            "u" => return self.unicode(number.unwrap_or(0)),
+            "u" => self.unicode(number.unwrap_or(0)),
             "uc" => self.state.fallback = usize::try_from(number.unwrap_or(1)).unwrap_or(1).min(16),
             "ansicpg" => {
                 if let Some(encoding) = number.and_then(code_page) {
@@ -255,7 +256,8 @@ impl Reader {
             "f" => {
                 self.font = number.unwrap_or(0);
                 if self.state.destination != Destination::Fonts {
-                    self.state.encoding = self.fonts.get(&self.font).copied().unwrap_or(self.default);
+                    self.state.encoding =
+                        self.fonts.get(&self.font).copied().unwrap_or(self.default);
                 }
             }
             "fcharset" => {
@@ -270,7 +272,10 @@ impl Reader {
                 }
             }
             "outlinelevel" if self.state.destination == Destination::Body => {
-                self.level = number.and_then(|level| usize::try_from(level).ok()).filter(|l| *l < 9).map(|l| l + 1);
+                self.level = number
+                    .and_then(|level| usize::try_from(level).ok())
+                    .filter(|l| *l < 9)
+                    .map(|l| l + 1);
             }
             "v" => self.state.hidden = on,
             "plain" => self.state.hidden = false,
@@ -317,7 +322,7 @@ impl Reader {
         Ok(())
     }
 
-    fn unicode(&mut self, number: i32) -> Result<(), Failure> {
+    fn unicode(&mut self, number: i32) {
         // Written as a signed number of 16 bits.
         let unit = number as u16;
         let text = match (self.surrogate.take(), unit) {
@@ -330,7 +335,6 @@ impl Reader {
         };
         self.put(&text);
         self.skip = self.state.fallback;
-        Ok(())
     }
 
     fn end_paragraph(&mut self) {
@@ -388,9 +392,32 @@ impl Reader {
 fn is_ignored(word: &str) -> bool {
     matches!(
         word,
-        "colortbl" | "pict" | "object" | "header" | "headerl" | "headerr" | "headerf" | "footer" | "footerl"
-            | "footerr" | "footerf" | "fldinst" | "info" | "nonshppict" | "bkmkstart" | "bkmkend" | "xe" | "tc"
-            | "rxe" | "creatim" | "revtim" | "printim" | "operator" | "company" | "doccomm" | "generator"
+        "colortbl"
+            | "pict"
+            | "object"
+            | "header"
+            | "headerl"
+            | "headerr"
+            | "headerf"
+            | "footer"
+            | "footerl"
+            | "footerr"
+            | "footerf"
+            | "fldinst"
+            | "info"
+            | "nonshppict"
+            | "bkmkstart"
+            | "bkmkend"
+            | "xe"
+            | "tc"
+            | "rxe"
+            | "creatim"
+            | "revtim"
+            | "printim"
+            | "operator"
+            | "company"
+            | "doccomm"
+            | "generator"
     )
 }
 

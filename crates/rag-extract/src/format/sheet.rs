@@ -77,11 +77,14 @@ fn write_block(block: &[(u32, Vec<(u32, Cell)>)], page: &mut Writer) {
         page.paragraph(&cells[0].1.text);
     }
     let rows = &block[titles..];
-    let Some(first) = rows.iter().flat_map(|(_, cells)| cells.first()).map(|(column, _)| *column).min() else {
+    let Some(first) =
+        rows.iter().filter_map(|(_, cells)| cells.first()).map(|(column, _)| *column).min()
+    else {
         return;
     };
     // Sheets may have a value far away from all others: a row is as wide as it is used.
-    let mut used: Vec<u32> = rows.iter().flat_map(|(_, cells)| cells.iter().map(|(c, _)| *c)).collect();
+    let mut used: Vec<u32> =
+        rows.iter().flat_map(|(_, cells)| cells.iter().map(|(c, _)| *c)).collect();
     used.sort_unstable();
     used.dedup();
     let dense = used.last().is_some_and(|last| ((last - first) as usize) < 2 * used.len() + 8);
@@ -160,7 +163,12 @@ fn visible<R: std::io::Read + std::io::Seek, B: Reader<R>>(book: &B) -> Vec<Stri
 }
 
 /// Adds a sheet as a page.
-pub fn sheet(document: &mut Document, name: &str, cells: Cells, options: &Options) -> Result<(), Failure> {
+pub fn sheet(
+    document: &mut Document,
+    name: &str,
+    cells: Cells,
+    options: &Options,
+) -> Result<(), Failure> {
     let mut page = Writer::new(options.max_output);
     if !cells.rows.is_empty() {
         page.heading(1, name);

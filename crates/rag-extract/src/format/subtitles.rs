@@ -56,7 +56,7 @@ fn times(line: &str) -> Option<(f64, f64)> {
     Some((seconds(from)?, seconds(to)?))
 }
 
-/// The speaker that WebVTT names.
+/// The speaker that a cue names.
 fn voice(said: &str) -> Option<String> {
     let (_, behind) = said.split_once("<v")?;
     let (name, _) = behind.split_once('>')?;
@@ -73,7 +73,9 @@ fn plain(said: &str) -> String {
         match (closing, c) {
             (Some(end), c) if c == end => closing = None,
             (Some(_), _) => {}
-            (None, '<') if rest.peek().is_some_and(|next| next.is_alphanumeric() || *next == '/') => {
+            (None, '<')
+                if rest.peek().is_some_and(|next| next.is_alphanumeric() || *next == '/') =>
+            {
                 closing = Some('>');
             }
             (None, '{') if rest.peek() == Some(&'\\') => closing = Some('}'),

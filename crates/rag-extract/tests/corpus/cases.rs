@@ -7,7 +7,20 @@ use super::zipped::{docx, epub, odf, p, pptx, row, shape, styled, table, xlsx};
 
 /// All of them.
 pub fn cases() -> Vec<Case> {
-    [pdf_text(), pdf_layout(), pdf_files(), word(), slides(), sheets(), open_document(), books(), text(), markup(), mail()].concat()
+    [
+        pdf_text(),
+        pdf_layout(),
+        pdf_files(),
+        word(),
+        slides(),
+        sheets(),
+        open_document(),
+        books(),
+        text(),
+        markup(),
+        mail(),
+    ]
+    .concat()
 }
 
 fn pdf(name: &'static str, pdf: &Pdf, pages: usize) -> Case {
@@ -35,26 +48,57 @@ const RIGHT: [&str; 6] = [
 fn pdf_text() -> Vec<Case> {
     let mut plain = Pdf::new();
     plain.page().line(Font::Bold, 20.0, 72.0, 760.0, "Tides");
-    plain.lines(72.0, 720.0, &["The tide follows the moon, and its height fol-", "lows the season as well as the shape of a", "well-", "known coast."]);
+    plain.lines(
+        72.0,
+        720.0,
+        &[
+            "The tide follows the moon, and its height fol-",
+            "lows the season as well as the shape of a",
+            "well-",
+            "known coast.",
+        ],
+    );
     plain.line(Font::Bold, 14.0, 72.0, 620.0, "Spring tides");
-    plain.lines(72.0, 600.0, &["They come twice a month, and this well-known", "fact was written down early."]);
+    plain.lines(
+        72.0,
+        600.0,
+        &["They come twice a month, and this well-known", "fact was written down early."],
+    );
     plain.info("/Title(On tides)/Author(A. Sailor)/CreationDate(D:20240229120000Z)");
     let plain = Case {
         headings: vec![(1, "# Tides"), (1, "## Spring tides")],
-        phrases: vec![(1, "its height follows the season as well as the shape of a well-known coast.")],
-        metadata: vec![("title", "On tides"), ("author", "A. Sailor"), ("created", "2024-02-29T12:00:00Z")],
+        phrases: vec![(
+            1,
+            "its height follows the season as well as the shape of a well-known coast.",
+        )],
+        metadata: vec![
+            ("title", "On tides"),
+            ("author", "A. Sailor"),
+            ("created", "2024-02-29T12:00:00Z"),
+        ],
         ..pdf("pdf: headings, joined lines, divided words", &plain, 1)
     };
 
     let mut heads = Pdf::new();
-    for (n, body) in ["Alpha comes first of", "Bravo takes the next", "Charlie is behind it", "Delta ends the file"].iter().enumerate() {
+    for (n, body) in [
+        "Alpha comes first of",
+        "Bravo takes the next",
+        "Charlie is behind it",
+        "Delta ends the file",
+    ]
+    .iter()
+    .enumerate()
+    {
         let page = heads.page();
         page.line(Font::Text, 9.0, 72.0, 810.0, "Signals at sea");
         page.lines(72.0, 760.0, &[body, "all the pages here."]);
         page.line(Font::Text, 9.0, 300.0, 30.0, &format!("- {} -", n + 1));
     }
     let heads = Case {
-        phrases: vec![(1, "Alpha comes first of all the pages here."), (4, "Delta ends the file all")],
+        phrases: vec![
+            (1, "Alpha comes first of all the pages here."),
+            (4, "Delta ends the file all"),
+        ],
         lacks: vec!["Signals at sea", "- 1 -", "- 4 -"],
         ..pdf("pdf: running heads and page numbers go", &heads, 4)
     };
@@ -65,7 +109,10 @@ fn pdf_text() -> Vec<Case> {
     labels.page().lines(72.0, 700.0, &["Still the first", "chapter."]);
     labels.labels("0<</S/r>>1<</S/D>>");
     let labels = Case {
-        phrases: vec![(1, "The preface of the small book."), (2, "The first chapter of the small book.")],
+        phrases: vec![
+            (1, "The preface of the small book."),
+            (2, "The first chapter of the small book."),
+        ],
         page_metadata: vec![(1, "label", "i"), (2, "label", "1")],
         ..pdf("pdf: page labels", &labels, 3)
     };
@@ -75,36 +122,74 @@ fn pdf_text() -> Vec<Case> {
     // Drawn from the left edge, as programs do: the last letter comes first.
     for (n, line) in ["שלום לכל העולם", "וגם לכל הימים"].iter().enumerate() {
         let drawn: String = line.chars().rev().collect();
-        hebrew.line(Font::Unicode, 12.0, 400.0 - 7.0 * line.len() as f32 / 2.0, 700.0 - 16.0 * n as f32, &drawn);
+        hebrew.line(
+            Font::Unicode,
+            12.0,
+            400.0 - 7.0 * line.len() as f32 / 2.0,
+            700.0 - 16.0 * n as f32,
+            &drawn,
+        );
     }
-    let hebrew = Case { phrases: vec![(1, "שלום לכל העולם וגם לכל הימים")], ..pdf("pdf: right to left", &hebrew, 1) };
+    let hebrew = Case {
+        phrases: vec![(1, "שלום לכל העולם וגם לכל הימים")],
+        ..pdf("pdf: right to left", &hebrew, 1)
+    };
 
     let mut japanese = Pdf::new();
     japanese.page();
-    for (n, line) in ["吾輩は猫である。名前はまだ無い。どこで生れ", "たかとんと見当がつかぬ。何でも薄暗い所で"].iter().enumerate() {
+    for (n, line) in
+        ["吾輩は猫である。名前はまだ無い。どこで生れ", "たかとんと見当がつかぬ。何でも薄暗い所で"]
+            .iter()
+            .enumerate()
+    {
         japanese.line(Font::Unicode, 12.0, 72.0, 700.0 - 18.0 * n as f32, line);
     }
-    let japanese = Case { phrases: vec![(1, "どこで生れたかとんと見当がつかぬ")], ..pdf("pdf: no spaces between lines of Japanese", &japanese, 1) };
+    let japanese = Case {
+        phrases: vec![(1, "どこで生れたかとんと見当がつかぬ")],
+        ..pdf("pdf: no spaces between lines of Japanese", &japanese, 1)
+    };
 
     let mut ligature = Pdf::new();
     ligature.page().line(Font::Unicode, 12.0, 72.0, 700.0, "The o\u{fb03}ce \u{fb01}led the");
     ligature.line(Font::Unicode, 12.0, 72.0, 684.0, "\u{fb02}owers, so\u{ad}ftly.");
-    let ligature = Case { phrases: vec![(1, "The office filed the flowers, softly.")], ..pdf("pdf: ligatures and soft hyphens", &ligature, 1) };
+    let ligature = Case {
+        phrases: vec![(1, "The office filed the flowers, softly.")],
+        ..pdf("pdf: ligatures and soft hyphens", &ligature, 1)
+    };
 
     let mut cyrillic = Pdf::new();
-    cyrillic.page().line(Font::Unicode, 12.0, 72.0, 700.0, "Мы шли по берегу и говорили о том, как пере-");
+    cyrillic.page().line(
+        Font::Unicode,
+        12.0,
+        72.0,
+        700.0,
+        "Мы шли по берегу и говорили о том, как пере-",
+    );
     cyrillic.line(Font::Unicode, 12.0, 72.0, 684.0, "менчива погода.");
-    let cyrillic = Case { phrases: vec![(1, "как переменчива погода.")], ..pdf("pdf: Cyrillic with a divided word", &cyrillic, 1) };
+    let cyrillic = Case {
+        phrases: vec![(1, "как переменчива погода.")],
+        ..pdf("pdf: Cyrillic with a divided word", &cyrillic, 1)
+    };
     vec![plain, heads, labels, hebrew, japanese, ligature, cyrillic]
 }
 
 fn pdf_layout() -> Vec<Case> {
     let mut columns = Pdf::new();
-    columns.page().line(Font::Bold, 18.0, 72.0, 780.0, "A title above both of the columns on this page");
+    columns.page().line(
+        Font::Bold,
+        18.0,
+        72.0,
+        780.0,
+        "A title above both of the columns on this page",
+    );
     columns.lines(72.0, 740.0, &LEFT).lines(310.0, 740.0, &RIGHT);
     let columns = Case {
         headings: vec![(1, "# A title above both of the columns on this page")],
-        phrases: vec![(1, "travel far from one line to the next.\n\nOn the right side"), (1, "a line that fills it"), (1, "second column, whose lines")],
+        phrases: vec![
+            (1, "travel far from one line to the next.\n\nOn the right side"),
+            (1, "a line that fills it"),
+            (1, "second column, whose lines"),
+        ],
         ..pdf("pdf: two columns", &columns, 1)
     };
 
@@ -112,18 +197,35 @@ fn pdf_layout() -> Vec<Case> {
     three.page();
     for (n, x) in [40.0, 220.0, 400.0].iter().enumerate() {
         let word = ["first", "second", "third"][n];
-        let lines: Vec<String> = (0..8).map(|k| format!("the {word} column has line {k} {}", ["that goes", "and then", "as it is", "so far on"][k % 4])).collect();
+        let lines: Vec<String> = (0..8)
+            .map(|k| {
+                format!(
+                    "the {word} column has line {k} {}",
+                    ["that goes", "and then", "as it is", "so far on"][k % 4]
+                )
+            })
+            .collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         three.page_lines(*x, &lines);
     }
     let three = Case {
-        phrases: vec![(1, "first column has line 0 that goes the first column has line 1"), (1, "third column has line 6 as it is the third column has line 7")],
+        phrases: vec![
+            (1, "first column has line 0 that goes the first column has line 1"),
+            (1, "third column has line 6 as it is the third column has line 7"),
+        ],
         ..pdf("pdf: three columns", &three, 1)
     };
 
     let mut ruled = Pdf::new();
     ruled.page().lines(72.0, 760.0, &["Before the table there is a", "sentence."]);
-    for (n, cells) in [["Fruit", "Note", "Price"], ["Quince", "is hard until", "2.50"], ["Medlar", "is soft", "3.00"]].iter().enumerate() {
+    for (n, cells) in [
+        ["Fruit", "Note", "Price"],
+        ["Quince", "is hard until", "2.50"],
+        ["Medlar", "is soft", "3.00"],
+    ]
+    .iter()
+    .enumerate()
+    {
         let y = 700.0 - 40.0 * n as f32;
         for (cell, x) in cells.iter().zip([76.0, 150.0, 280.0]) {
             ruled.line(Font::Text, 11.0, x, y, cell);
@@ -137,15 +239,32 @@ fn pdf_layout() -> Vec<Case> {
         ruled.rule(x, 715.0, x, 600.0);
     }
     let ruled = Case {
-        rows: vec![(1, "| Fruit | Note | Price |"), (1, "| --- | --- | --- |"), (1, "| Quince | is hard until it is cooked | 2.50 |"), (1, "| Medlar | is soft | 3.00 |")],
+        rows: vec![
+            (1, "| Fruit | Note | Price |"),
+            (1, "| --- | --- | --- |"),
+            (1, "| Quince | is hard until it is cooked | 2.50 |"),
+            (1, "| Medlar | is soft | 3.00 |"),
+        ],
         phrases: vec![(1, "Before the table there is a sentence.")],
         ..pdf("pdf: a ruled table whose cells have several lines", &ruled, 1)
     };
 
     let mut unruled = Pdf::new();
     unruled.page().line(Font::Bold, 18.0, 72.0, 790.0, "Countries");
-    unruled.lines(72.0, 760.0, &["Some of the larger countries are listed below with", "their capitals."]);
-    for (n, cells) in [["Country", "Capital", "People"], ["France", "Paris", "68"], ["Germany", "Berlin", "84"], ["Japan", "Tokyo", "124"]].iter().enumerate() {
+    unruled.lines(
+        72.0,
+        760.0,
+        &["Some of the larger countries are listed below with", "their capitals."],
+    );
+    for (n, cells) in [
+        ["Country", "Capital", "People"],
+        ["France", "Paris", "68"],
+        ["Germany", "Berlin", "84"],
+        ["Japan", "Tokyo", "124"],
+    ]
+    .iter()
+    .enumerate()
+    {
         for (cell, x) in cells.iter().zip([72.0, 180.0, 290.0]) {
             unruled.line(Font::Text, 11.0, x, 700.0 - 16.0 * n as f32, cell);
         }
@@ -162,7 +281,11 @@ fn pdf_layout() -> Vec<Case> {
     for n in 0..3 {
         let page = across.page();
         for k in 0..6 {
-            let cells = if k == 0 { ["Item".to_owned(), "Colour".into(), "Stock".into()] } else { [format!("item {n}{k}"), ["red", "blue"][k % 2].into(), format!("{}", 100 * n + k)] };
+            let cells = if k == 0 {
+                ["Item".to_owned(), "Colour".into(), "Stock".into()]
+            } else {
+                [format!("item {n}{k}"), ["red", "blue"][k % 2].into(), format!("{}", 100 * n + k)]
+            };
             for (cell, x) in cells.iter().zip([72.0, 200.0, 320.0]) {
                 page.line(Font::Text, 11.0, x, 780.0 - 16.0 * k as f32, cell);
             }
@@ -170,18 +293,36 @@ fn pdf_layout() -> Vec<Case> {
         page.line(Font::Text, 9.0, 500.0, 30.0, &format!("Page {} of 3", n + 1));
     }
     let across = Case {
-        rows: vec![(1, "| Item | Colour | Stock |"), (2, "| Item | Colour | Stock |"), (3, "| item 25 | blue | 205 |")],
+        rows: vec![
+            (1, "| Item | Colour | Stock |"),
+            (2, "| Item | Colour | Stock |"),
+            (3, "| item 25 | blue | 205 |"),
+        ],
         lacks: vec!["Page 2"],
         ..pdf("pdf: a table across pages keeps its header", &across, 3)
     };
 
     let mut lists = Pdf::new();
     lists.page().line(Font::Text, 11.0, 72.0, 740.0, "To make tea:");
-    lists.line(Font::Text, 11.0, 86.0, 720.0, "1. Boil water until it").line(Font::Text, 11.0, 100.0, 706.0, "bubbles.");
+    lists.line(Font::Text, 11.0, 86.0, 720.0, "1. Boil water until it").line(
+        Font::Text,
+        11.0,
+        100.0,
+        706.0,
+        "bubbles.",
+    );
     lists.line(Font::Text, 11.0, 86.0, 692.0, "2. Pour it on the leaves.");
-    lists.line(Font::Text, 11.0, 86.0, 660.0, "\u{95} green leaves").line(Font::Text, 11.0, 86.0, 646.0, "\u{95} black leaves that were left in the").line(Font::Text, 11.0, 96.0, 632.0, "sun");
+    lists
+        .line(Font::Text, 11.0, 86.0, 660.0, "\u{95} green leaves")
+        .line(Font::Text, 11.0, 86.0, 646.0, "\u{95} black leaves that were left in the")
+        .line(Font::Text, 11.0, 96.0, 632.0, "sun");
     let lists = Case {
-        rows: vec![(1, "1. Boil water until it bubbles."), (1, "2. Pour it on the leaves."), (1, "- green leaves"), (1, "- black leaves that were left in the sun")],
+        rows: vec![
+            (1, "1. Boil water until it bubbles."),
+            (1, "2. Pour it on the leaves."),
+            (1, "- green leaves"),
+            (1, "- black leaves that were left in the sun"),
+        ],
         ..pdf("pdf: lists", &lists, 1)
     };
 
@@ -189,7 +330,13 @@ fn pdf_layout() -> Vec<Case> {
     code.page().lines(72.0, 760.0, &["The statement that follows reads one", "table:"]);
     for (n, line) in ["SELECT name,", "       price", "  FROM fruit;"].iter().enumerate() {
         let blanks = line.len() - line.trim_start().len();
-        code.line(Font::Fixed, 10.0, 72.0 + 6.0 * blanks as f32, 700.0 - 12.0 * n as f32, line.trim_start());
+        code.line(
+            Font::Fixed,
+            10.0,
+            72.0 + 6.0 * blanks as f32,
+            700.0 - 12.0 * n as f32,
+            line.trim_start(),
+        );
     }
     let code = Case {
         rows: vec![(1, "SELECT name,"), (1, "       price"), (1, "  FROM fruit;"), (1, "```")],
@@ -198,11 +345,24 @@ fn pdf_layout() -> Vec<Case> {
     };
 
     let mut note = Pdf::new();
-    note.page().lines(72.0, 700.0, &["The harbour was built by monks,1 who came from", "the north."]);
-    note.line(Font::Text, 8.0, 72.0, 100.0, "1 Their names are not known, nor is the year in which");
+    note.page().lines(
+        72.0,
+        700.0,
+        &["The harbour was built by monks,1 who came from", "the north."],
+    );
+    note.line(
+        Font::Text,
+        8.0,
+        72.0,
+        100.0,
+        "1 Their names are not known, nor is the year in which",
+    );
     note.line(Font::Text, 8.0, 72.0, 90.0, "they came.");
     let note = Case {
-        phrases: vec![(1, "who came from the north.\n\n1 Their names"), (1, "the year in which they came.")],
+        phrases: vec![
+            (1, "who came from the north.\n\n1 Their names"),
+            (1, "the year in which they came."),
+        ],
         ..pdf("pdf: a footnote is a paragraph of its own", &note, 1)
     };
     vec![columns, three, ruled, unruled, across, lists, code, note]
@@ -224,26 +384,51 @@ fn pdf_files() -> Vec<Case> {
     let mut turned = Pdf::new();
     turned.page().rotate(90);
     // Text that is upright once the page is turned.
-    turned.turned(Font::Text, 12.0, [0.0, 1.0, -1.0, 0.0, 100.0, 100.0], "On a page that lies on its");
+    turned.turned(
+        Font::Text,
+        12.0,
+        [0.0, 1.0, -1.0, 0.0, 100.0, 100.0],
+        "On a page that lies on its",
+    );
     turned.turned(Font::Text, 12.0, [0.0, 1.0, -1.0, 0.0, 116.0, 100.0], "side lines are lines.");
-    let turned = Case { phrases: vec![(1, "On a page that lies on its side lines are lines.")], ..pdf("pdf: a turned page", &turned, 1) };
+    let turned = Case {
+        phrases: vec![(1, "On a page that lies on its side lines are lines.")],
+        ..pdf("pdf: a turned page", &turned, 1)
+    };
 
     let mut water = Pdf::new();
     for body in ["One page with", "Two pages with", "Three pages with"] {
         water.page().turned(Font::Bold, 60.0, [0.7, 0.7, -0.7, 0.7, 150.0, 200.0], "DRAFT");
         water.lines(72.0, 700.0, &[body, "a mark across."]);
     }
-    let water = Case { phrases: vec![(2, "Two pages with a mark across.")], lacks: vec!["DRAFT"], ..pdf("pdf: watermarks go", &water, 3) };
+    let water = Case {
+        phrases: vec![(2, "Two pages with a mark across.")],
+        lacks: vec!["DRAFT"],
+        ..pdf("pdf: watermarks go", &water, 3)
+    };
 
     let mut form = Pdf::new();
     form.page().line(Font::Text, 11.0, 72.0, 605.0, "Name of the ship:").field("Esmeralda");
-    let form = Case { phrases: vec![(1, "Name of the ship:"), (1, "Esmeralda")], ..pdf("pdf: what was filled into a form", &form, 1) };
+    let form = Case {
+        phrases: vec![(1, "Name of the ship:"), (1, "Esmeralda")],
+        ..pdf("pdf: what was filled into a form", &form, 1)
+    };
 
     let mut mixed = Pdf::new();
     mixed.page().picture();
-    mixed.page().lines(72.0, 700.0, &["A page of text beside a page that is a picture is", "text, and the picture's page is empty."]);
+    mixed.page().lines(
+        72.0,
+        700.0,
+        &[
+            "A page of text beside a page that is a picture is",
+            "text, and the picture's page is empty.",
+        ],
+    );
     mixed.page();
-    let mixed = Case { phrases: vec![(2, "is a picture is text, and")], ..pdf("pdf: empty pages count", &mixed, 3) };
+    let mixed = Case {
+        phrases: vec![(2, "is a picture is text, and")],
+        ..pdf("pdf: empty pages count", &mixed, 3)
+    };
 
     let sealed = |name, file: &'static [u8], arguments| Case {
         name,
@@ -264,20 +449,45 @@ fn pdf_files() -> Vec<Case> {
         water,
         form,
         mixed,
-        sealed("pdf: encrypted with the empty password", include_bytes!("../files/empty-password.pdf"), vec![]),
-        sealed("pdf: encrypted, with the password", include_bytes!("../files/password.pdf"), vec!["--password", "secret"]),
+        sealed(
+            "pdf: encrypted with the empty password",
+            include_bytes!("../files/empty-password.pdf"),
+            vec![],
+        ),
+        sealed(
+            "pdf: encrypted, with the password",
+            include_bytes!("../files/password.pdf"),
+            vec!["--password", "secret"],
+        ),
     ]
 }
 
 fn word() -> Vec<Case> {
-    let case = |name, body: &str, pages| Case { name, bytes: docx(body), format: "docx", pages, counted: pages > 1, ..Case::default() };
-    let list = |id: &str, level: usize, text: &str| p(&format!("<w:numPr><w:ilvl w:val=\"{level}\"/><w:numId w:val=\"{id}\"/></w:numPr>"), text);
+    let case = |name, body: &str, pages| Case {
+        name,
+        bytes: docx(body),
+        format: "docx",
+        pages,
+        counted: pages > 1,
+        ..Case::default()
+    };
+    let list = |id: &str, level: usize, text: &str| {
+        p(&format!("<w:numPr><w:ilvl w:val=\"{level}\"/><w:numId w:val=\"{id}\"/></w:numPr>"), text)
+    };
     let run = |text: &str| format!("<w:r><w:t xml:space=\"preserve\">{text}</w:t></w:r>");
     let page = "<w:r><w:br w:type=\"page\"/></w:r>";
     let rendered = "<w:r><w:lastRenderedPageBreak/></w:r>";
     let merged = format!(
         "<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val=\"2\"/></w:tcPr>{}</w:tc><w:tc><w:tcPr/>{}</w:tc></w:tr><w:tr><w:tc><w:tcPr><w:vMerge w:val=\"restart\"/></w:tcPr>{}</w:tc><w:tc><w:tcPr/>{}</w:tc><w:tc><w:tcPr/>{}{}</w:tc></w:tr><w:tr><w:tc><w:tcPr><w:vMerge/></w:tcPr>{}</w:tc><w:tc><w:tcPr/>{}</w:tc><w:tc><w:tcPr/>{}</w:tc></w:tr></w:tbl>",
-        p("", "wide"), p("", "end"), p("", "tall"), p("", "b|c"), p("", "outer"), table(&[&["inner"]]), p("", ""), p("", "e"), p("", "f")
+        p("", "wide"),
+        p("", "end"),
+        p("", "tall"),
+        p("", "b|c"),
+        p("", "outer"),
+        table(&[&["inner"]]),
+        p("", ""),
+        p("", "e"),
+        p("", "f")
     );
     vec![
         Case {
@@ -285,56 +495,157 @@ fn word() -> Vec<Case> {
             phrases: vec![(1, "A sentence in several runs.")],
             lacks: vec!["RUNNING HEAD"],
             metadata: vec![("title", "Kept title"), ("author", "An author")],
-            ..case("docx: headings by style, outline and inheritance", &(styled("Title", "Named title") + &styled("Kop1", "First") + &styled("Kop2", "Second") + &styled("Own", "Third") + &format!("<w:p>{}{}{}</w:p>", run("A sentence"), run(" in several"), run(" runs."))), 1)
+            ..case(
+                "docx: headings by style, outline and inheritance",
+                &(styled("Title", "Named title")
+                    + &styled("Kop1", "First")
+                    + &styled("Kop2", "Second")
+                    + &styled("Own", "Third")
+                    + &format!(
+                        "<w:p>{}{}{}</w:p>",
+                        run("A sentence"),
+                        run(" in several"),
+                        run(" runs.")
+                    )),
+                1,
+            )
         },
         Case {
-            rows: vec![(1, "- dot"), (1, "  - deeper"), (1, "- by style"), (1, "1. one"), (1, "2. two"), (1, "   1. inner"), (1, "3. three")],
-            ..case("docx: lists", &(list("1", 0, "dot") + &list("1", 1, "deeper") + &styled("Lijst", "by style") + &p("", "between") + &list("2", 0, "one") + &list("2", 0, "two") + &list("2", 1, "inner") + &list("2", 0, "three")), 1)
+            rows: vec![
+                (1, "- dot"),
+                (1, "  - deeper"),
+                (1, "- by style"),
+                (1, "1. one"),
+                (1, "2. two"),
+                (1, "   1. inner"),
+                (1, "3. three"),
+            ],
+            ..case(
+                "docx: lists",
+                &(list("1", 0, "dot")
+                    + &list("1", 1, "deeper")
+                    + &styled("Lijst", "by style")
+                    + &p("", "between")
+                    + &list("2", 0, "one")
+                    + &list("2", 0, "two")
+                    + &list("2", 1, "inner")
+                    + &list("2", 0, "three")),
+                1,
+            )
         },
         Case {
             rows: vec![(1, "| Fruit | Price |"), (1, "| --- | --- |"), (1, "| Quince | 2.50 |")],
             phrases: vec![(1, "| Quince | 2.50 |\n\nBehind it.")],
-            ..case("docx: a table", &(table(&[&["Fruit", "Price"], &["Quince", "2.50"]]) + &p("", "Behind it.")), 1)
+            ..case(
+                "docx: a table",
+                &(table(&[&["Fruit", "Price"], &["Quince", "2.50"]]) + &p("", "Behind it.")),
+                1,
+            )
         },
         Case {
-            rows: vec![(1, "| wide |  | end |"), (1, "| tall | b\\|c | outer inner |"), (1, "|  | e | f |")],
+            rows: vec![
+                (1, "| wide |  | end |"),
+                (1, "| tall | b\\|c | outer inner |"),
+                (1, "|  | e | f |"),
+            ],
             ..case("docx: merged cells and a table in a cell", &merged, 1)
         },
         Case {
             phrases: vec![(1, "First page."), (2, "Second page."), (3, "Third page.")],
-            ..case("docx: pages where the author broke them", &(p("", "First page.") + &format!("<w:p>{page}{}</w:p>", run("Second page.")) + &p("<w:pageBreakBefore/>", "Third page.")), 3)
+            ..case(
+                "docx: pages where the author broke them",
+                &(p("", "First page.")
+                    + &format!("<w:p>{page}{}</w:p>", run("Second page."))
+                    + &p("<w:pageBreakBefore/>", "Third page.")),
+                3,
+            )
         },
         Case {
-            phrases: vec![(1, "begins on the first"), (2, "page and ends on the second."), (3, "A page that the author broke.")],
-            ..case("docx: pages where Word broke them", &(format!("<w:p>{}{rendered}{}</w:p>", run("A sentence begins on the first "), run("page and ends on the second.")) + &format!("<w:p>{page}</w:p><w:p>{rendered}{}</w:p>", run("A page that the author broke."))), 3)
+            phrases: vec![
+                (1, "begins on the first"),
+                (2, "page and ends on the second."),
+                (3, "A page that the author broke."),
+            ],
+            ..case(
+                "docx: pages where Word broke them",
+                &(format!(
+                    "<w:p>{}{rendered}{}</w:p>",
+                    run("A sentence begins on the first "),
+                    run("page and ends on the second.")
+                ) + &format!(
+                    "<w:p>{page}</w:p><w:p>{rendered}{}</w:p>",
+                    run("A page that the author broke.")
+                )),
+                3,
+            )
         },
         Case {
             phrases: vec![(1, "Known[^2] to all."), (1, "[^2]: Said in a note.")],
-            ..case("docx: notes", &format!("<w:p>{}<w:r><w:footnoteReference w:id=\"2\"/></w:r>{}</w:p>", run("Known"), run(" to all.")), 1)
+            ..case(
+                "docx: notes",
+                &format!(
+                    "<w:p>{}<w:r><w:footnoteReference w:id=\"2\"/></w:r>{}</w:p>",
+                    run("Known"),
+                    run(" to all.")
+                ),
+                1,
+            )
         },
         Case {
             phrases: vec![(1, "The new word stands.")],
             lacks: vec!["old", "unseen", "PAGE"],
-            ..case("docx: what was deleted, is hidden or is an instruction", &format!("<w:p>{}<w:del><w:r><w:delText>old</w:delText></w:r></w:del><w:ins>{}</w:ins><w:r><w:rPr><w:vanish/></w:rPr><w:t>unseen</w:t></w:r><w:r><w:instrText>PAGE</w:instrText></w:r>{}</w:p>", run("The "), run("new"), run(" word stands.")), 1)
+            ..case(
+                "docx: what was deleted, is hidden or is an instruction",
+                &format!(
+                    "<w:p>{}<w:del><w:r><w:delText>old</w:delText></w:r></w:del><w:ins>{}</w:ins><w:r><w:rPr><w:vanish/></w:rPr><w:t>unseen</w:t></w:r><w:r><w:instrText>PAGE</w:instrText></w:r>{}</w:p>",
+                    run("The "),
+                    run("new"),
+                    run(" word stands.")
+                ),
+                1,
+            )
         },
         Case {
             phrases: vec![(1, "Around a box.\n\nIn a box.")],
             rows: vec![(1, "In a box.")],
-            ..case("docx: a text box is read once", &format!("<w:p>{}<w:r><mc:AlternateContent><mc:Choice Requires=\"wps\"><w:drawing><wps:txbx><w:txbxContent>{}</w:txbxContent></wps:txbx></w:drawing></mc:Choice><mc:Fallback><w:pict><w:txbxContent>{}</w:txbxContent></w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>", run("Around a box."), p("", "In a box."), p("", "In a box.")), 1)
+            ..case(
+                "docx: a text box is read once",
+                &format!(
+                    "<w:p>{}<w:r><mc:AlternateContent><mc:Choice Requires=\"wps\"><w:drawing><wps:txbx><w:txbxContent>{}</w:txbxContent></wps:txbx></w:drawing></mc:Choice><mc:Fallback><w:pict><w:txbxContent>{}</w:txbxContent></w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>",
+                    run("Around a box."),
+                    p("", "In a box."),
+                    p("", "In a box.")
+                ),
+                1,
+            )
         },
         Case {
             phrases: vec![(1, "Line one\nline two"), (1, "In a control.")],
-            ..case("docx: line breaks and content controls", &format!("<w:p>{}<w:r><w:br/></w:r>{}</w:p><w:sdt><w:sdtContent>{}</w:sdtContent></w:sdt>", run("Line one"), run("line two"), p("", "In a control.")), 1)
+            ..case(
+                "docx: line breaks and content controls",
+                &format!(
+                    "<w:p>{}<w:r><w:br/></w:r>{}</w:p><w:sdt><w:sdtContent>{}</w:sdtContent></w:sdt>",
+                    run("Line one"),
+                    run("line two"),
+                    p("", "In a control.")
+                ),
+                1,
+            )
         },
     ]
 }
 
 fn slides() -> Vec<Case> {
     let grid = "<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>Fruit</a:t></a:r></a:p></a:txBody></a:tc><a:tc><a:txBody><a:p><a:r><a:t>Price</a:t></a:r></a:p></a:txBody></a:tc></a:tr><a:tr><a:tc><a:txBody><a:p><a:r><a:t>Quince</a:t></a:r></a:p></a:txBody></a:tc><a:tc><a:txBody><a:p><a:r><a:t>2.50</a:t></a:r></a:p></a:txBody></a:tc></a:tr></a:tbl></a:graphicData></a:graphic></p:graphicFrame>";
-    let first = shape("body", &[(0, "top"), (1, "inner")]) + &shape("title", &[(0, "Opening")]) + &shape("sldNum", &[(0, "1")]);
-    let second = shape("title", &[(0, "Numbers")]) + grid + &format!("<p:grpSp>{}</p:grpSp>", shape("", &[(0, "In a group")]));
+    let first = shape("body", &[(0, "top"), (1, "inner")])
+        + &shape("title", &[(0, "Opening")])
+        + &shape("sldNum", &[(0, "1")]);
+    let second = shape("title", &[(0, "Numbers")])
+        + grid
+        + &format!("<p:grpSp>{}</p:grpSp>", shape("", &[(0, "In a group")]));
     let third = shape("title", &[(0, "Kept back")]);
-    let slides = [("", first.as_str()), ("", second.as_str()), ("show=\"0\"", third.as_str()), ("", "")];
+    let slides =
+        [("", first.as_str()), ("", second.as_str()), ("show=\"0\"", third.as_str()), ("", "")];
     vec![Case {
         name: "pptx: slides in order, tables, notes where they belong",
         bytes: pptx(&slides, &[(1, "Say hello."), (2, "Mention the price.")]),
@@ -342,7 +653,13 @@ fn slides() -> Vec<Case> {
         pages: 4,
         counted: true,
         headings: vec![(1, "# Opening"), (2, "# Numbers")],
-        rows: vec![(1, "- top"), (1, "  - inner"), (2, "| Quince | 2.50 |"), (1, "Notes: Say hello."), (2, "Notes: Mention the price.")],
+        rows: vec![
+            (1, "- top"),
+            (1, "  - inner"),
+            (2, "| Quince | 2.50 |"),
+            (1, "Notes: Say hello."),
+            (2, "Notes: Mention the price."),
+        ],
         phrases: vec![(2, "In a group")],
         lacks: vec!["Kept back", "77"],
         page_metadata: vec![(1, "title", "Opening"), (2, "title", "Numbers")],
@@ -354,22 +671,49 @@ fn sheets() -> Vec<Case> {
     let shared = |place: &str, n: usize| format!("<c r=\"{place}\" t=\"s\"><v>{n}</v></c>");
     let first = format!(
         "<row r=\"1\">{}{}</row><row r=\"2\">{}<c r=\"B2\"><v>2.5</v></c><c r=\"C2\" s=\"1\"><v>45351</v></c></row>",
-        shared("A1", 0), shared("B1", 1), shared("A2", 2)
+        shared("A1", 0),
+        shared("B1", 1),
+        shared("A2", 2)
     );
-    let blocks = row(1, &["Stock of the garden"]) + &row(2, &["Tree", "Height"]) + &row(3, &["Oak", "12"]) + &row(6, &["Shrub", "Width", "Year"]) + &row(7, &["Box", "3", "1999"]);
+    let blocks = row(1, &["Stock of the garden"])
+        + &row(2, &["Tree", "Height"])
+        + &row(3, &["Oak", "12"])
+        + &row(6, &["Shrub", "Width", "Year"])
+        + &row(7, &["Box", "3", "1999"]);
     let far = "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row><row r=\"1048576\"><c r=\"XFD1048576\" t=\"inlineStr\"><is><t>far away</t></is></c></row>";
-    let book = |name, sheets: &[(&str, &str, &str)], pages| Case { name, bytes: xlsx(sheets), format: "xlsx", pages, counted: true, ..Case::default() };
+    let book = |name, sheets: &[(&str, &str, &str)], pages| Case {
+        name,
+        bytes: xlsx(sheets),
+        format: "xlsx",
+        pages,
+        counted: true,
+        ..Case::default()
+    };
     vec![
         Case {
             headings: vec![(1, "# Prices")],
             rows: vec![(1, "| Fruit | Price |  |"), (1, "| Quince | 2.5 | 2024-02-29 |")],
             lacks: vec!["unseen", "deep"],
             page_metadata: vec![(1, "sheet", "Prices"), (2, "sheet", "Empty")],
-            ..book("xlsx: shared strings, dates, hidden sheets", &[("Prices", "", &first), ("H", "state=\"hidden\"", &row(1, &["unseen", "x"])), ("V", "state=\"veryHidden\"", &row(1, &["deep", "x"])), ("Empty", "", "")], 2)
+            ..book(
+                "xlsx: shared strings, dates, hidden sheets",
+                &[
+                    ("Prices", "", &first),
+                    ("H", "state=\"hidden\"", &row(1, &["unseen", "x"])),
+                    ("V", "state=\"veryHidden\"", &row(1, &["deep", "x"])),
+                    ("Empty", "", ""),
+                ],
+                2,
+            )
         },
         Case {
             headings: vec![(1, "# Garden")],
-            rows: vec![(1, "Stock of the garden"), (1, "| Tree | Height |"), (1, "| Shrub | Width | Year |"), (1, "| Box | 3 | 1999 |")],
+            rows: vec![
+                (1, "Stock of the garden"),
+                (1, "| Tree | Height |"),
+                (1, "| Shrub | Width | Year |"),
+                (1, "| Box | 3 | 1999 |"),
+            ],
             ..book("xlsx: several tables on a sheet", &[("Garden", "", &blocks)], 1)
         },
         Case {
@@ -403,8 +747,21 @@ fn open_document() -> Vec<Case> {
             pages: 3,
             counted: true,
             headings: vec![(1, "# First")],
-            rows: vec![(1, "- dot"), (1, "  - deeper"), (1, "1. one"), (1, "2. two"), (1, "| Fruit | Price |"), (1, "| Quince | 2.50 |")],
-            phrases: vec![(1, "A line  with\na break[^1]."), (1, "[^1]: Said in a note."), (1, "It goes"), (2, "over."), (3, "A new page.")],
+            rows: vec![
+                (1, "- dot"),
+                (1, "  - deeper"),
+                (1, "1. one"),
+                (1, "2. two"),
+                (1, "| Fruit | Price |"),
+                (1, "| Quince | 2.50 |"),
+            ],
+            phrases: vec![
+                (1, "A line  with\na break[^1]."),
+                (1, "[^1]: Said in a note."),
+                (1, "It goes"),
+                (2, "over."),
+                (3, "A new page."),
+            ],
             lacks: vec!["gone"],
             metadata: vec![("title", "Open title"), ("author", "An author")],
             ..Case::default()
@@ -436,7 +793,11 @@ fn open_document() -> Vec<Case> {
 
 fn books() -> Vec<Case> {
     let chapters = [
-        ("one.xhtml", "The first", "<h1>One</h1><p>It was a dark\n and stormy night.</p><table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr></table>"),
+        (
+            "one.xhtml",
+            "The first",
+            "<h1>One</h1><p>It was a dark\n and stormy night.</p><table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr></table>",
+        ),
         ("two two.xhtml", "The second", "<h2>Two</h2><p>The rain fell<br/>in torrents.</p>"),
     ];
     [(2, "epub: version 2"), (3, "epub: version 3")]
@@ -448,7 +809,10 @@ fn books() -> Vec<Case> {
             counted: true,
             headings: vec![(1, "# One"), (2, "## Two")],
             rows: vec![(1, "| a | b |"), (1, "| c | d |")],
-            phrases: vec![(1, "It was a dark and stormy night."), (2, "The rain fell\nin torrents.")],
+            phrases: vec![
+                (1, "It was a dark and stormy night."),
+                (2, "The rain fell\nin torrents."),
+            ],
             metadata: vec![("title", "A book"), ("author", "An author"), ("language", "en")],
             page_metadata: vec![(1, "title", "The first"), (2, "title", "The second")],
             ..Case::default()
@@ -457,14 +821,25 @@ fn books() -> Vec<Case> {
 }
 
 fn encoded(label: &str, text: &str) -> Vec<u8> {
-    encoding_rs::Encoding::for_label(label.as_bytes()).expect("a charset").encode(text).0.into_owned()
+    encoding_rs::Encoding::for_label(label.as_bytes())
+        .expect("a charset")
+        .encode(text)
+        .0
+        .into_owned()
 }
 
 fn text() -> Vec<Case> {
-    let case = |name, format, bytes: Vec<u8>| Case { name, format, bytes, pages: 1, ..Case::default() };
-    let wide: Vec<u8> = "Line one\r\nline two: žluťoučký kůň\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let case =
+        |name, format, bytes: Vec<u8>| Case { name, format, bytes, pages: 1, ..Case::default() };
+    let wide: Vec<u8> = "Line one\r\nline two: žluťoučký kůň\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     let mut notebook = String::new();
-    let _ = write!(notebook, r##"{{"cells":[{{"cell_type":"markdown","source":["# Study\n","Text of\n","it."]}},{{"cell_type":"code","source":"print(1)","outputs":[{{"output_type":"stream","text":["1\n"]}}]}},{{"cell_type":"raw","source":"| a | b |\n| --- | --- |\n| c | d |"}}],"metadata":{{"language_info":{{"name":"python"}}}},"nbformat":4,"nbformat_minor":5}}"##);
+    let _ = write!(
+        notebook,
+        r##"{{"cells":[{{"cell_type":"markdown","source":["# Study\n","Text of\n","it."]}},{{"cell_type":"code","source":"print(1)","outputs":[{{"output_type":"stream","text":["1\n"]}}]}},{{"cell_type":"raw","source":"| a | b |\n| --- | --- |\n| c | d |"}}],"metadata":{{"language_info":{{"name":"python"}}}},"nbformat":4,"nbformat_minor":5}}"##
+    );
     vec![
         Case { phrases: vec![(1, "grüßt\nund geht")], metadata: vec![("charset", "UTF-8")], ..case("plain: UTF-8 with a mark", "plain", [b"\xef\xbb\xbf", "Er grüßt\r\nund geht".as_bytes()].concat()) },
         Case { phrases: vec![(1, "Line one\nline two: žluťoučký kůň")], ..case("plain: UTF-16 without a mark", "plain", wide) },
@@ -485,7 +860,8 @@ fn text() -> Vec<Case> {
 }
 
 fn markup() -> Vec<Case> {
-    let case = |name, bytes: Vec<u8>| Case { name, format: "html", bytes, pages: 1, ..Case::default() };
+    let case =
+        |name, bytes: Vec<u8>| Case { name, format: "html", bytes, pages: 1, ..Case::default() };
     vec![
         Case {
             headings: vec![(1, "# Main head"), (1, "## Second")],
@@ -503,22 +879,50 @@ fn markup() -> Vec<Case> {
 }
 
 fn mail() -> Vec<Case> {
-    let case = |name, format, text: &str| Case { name, format, bytes: text.replace('\n', "\r\n").into_bytes(), pages: 1, ..Case::default() };
-    let head = "From: Ann <ann@example.org>\nTo: bob@example.org\nDate: Fri, 01 Mar 2024 10:00:00 +0100\n";
-    let mixed = format!("{head}Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: multipart/alternative; boundary=C\n\n--C\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nThe text of the let=\nter, f=FCr alle.\n--C\nContent-Type: text/html\n\n<p>Not this.</p>\n--C--\n--B\nContent-Type: application/pdf; name=plan.pdf\nContent-Disposition: attachment; filename=plan.pdf\nContent-Transfer-Encoding: base64\n\nJVBERg==\n--B--\n");
-    let html = format!("{head}Subject: Markup\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\nPGgyPkhlYWQ8L2gyPjx0YWJsZT48dHI+PHRkPmE8dGQ+Yjx0cj48dGQ+Yzx0ZD5kPC90YWJsZT4=\n");
+    let case = |name, format, text: &str| Case {
+        name,
+        format,
+        bytes: text.replace('\n', "\r\n").into_bytes(),
+        pages: 1,
+        ..Case::default()
+    };
+    let head =
+        "From: Ann <ann@example.org>\nTo: bob@example.org\nDate: Fri, 01 Mar 2024 10:00:00 +0100\n";
+    let mixed = format!(
+        "{head}Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: multipart/alternative; boundary=C\n\n--C\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nThe text of the let=\nter, f=FCr alle.\n--C\nContent-Type: text/html\n\n<p>Not this.</p>\n--C--\n--B\nContent-Type: application/pdf; name=plan.pdf\nContent-Disposition: attachment; filename=plan.pdf\nContent-Transfer-Encoding: base64\n\nJVBERg==\n--B--\n"
+    );
+    let html = format!(
+        "{head}Subject: Markup\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\nPGgyPkhlYWQ8L2gyPjx0YWJsZT48dHI+PHRkPmE8dGQ+Yjx0cj48dGQ+Yzx0ZD5kPC90YWJsZT4=\n"
+    );
     let plain = format!("{head}Subject: Plain\n\nOne line\nand another.\n");
-    let mailbox = format!("From ann@example.org Fri Mar  1 10:00:00 2024\n{plain}\n>From here on\n\nFrom bob@example.org Fri Mar  1 11:00:00 2024\nFrom: bob@example.org\nSubject: Answer\n\nYes.\n");
+    let mailbox = format!(
+        "From ann@example.org Fri Mar  1 10:00:00 2024\n{plain}\n>From here on\n\nFrom bob@example.org Fri Mar  1 11:00:00 2024\nFrom: bob@example.org\nSubject: Answer\n\nYes.\n"
+    );
     vec![
         Case {
             headings: vec![(1, "# Grüße")],
-            phrases: vec![(1, "The text of the letter, für alle."), (1, "- plan.pdf (application/pdf, 4 bytes)"), (1, "From: Ann <ann@example.org>\nTo: bob@example.org\nDate: 2024-03-01T10:00:00+01:00")],
+            phrases: vec![
+                (1, "The text of the letter, für alle."),
+                (1, "- plan.pdf (application/pdf, 4 bytes)"),
+                (
+                    1,
+                    "From: Ann <ann@example.org>\nTo: bob@example.org\nDate: 2024-03-01T10:00:00+01:00",
+                ),
+            ],
             lacks: vec!["Not this", "JVBER"],
             metadata: vec![("title", "Grüße"), ("author", "Ann <ann@example.org>")],
             ..case("eml: parts, charsets, attachments", "eml", &mixed)
         },
-        Case { headings: vec![(1, "# Markup"), (1, "## Head")], rows: vec![(1, "| a | b |"), (1, "| c | d |")], ..case("eml: HTML alone", "eml", &html) },
-        Case { headings: vec![(1, "# Plain")], phrases: vec![(1, "One line\nand another.")], ..case("eml: plain", "eml", &plain) },
+        Case {
+            headings: vec![(1, "# Markup"), (1, "## Head")],
+            rows: vec![(1, "| a | b |"), (1, "| c | d |")],
+            ..case("eml: HTML alone", "eml", &html)
+        },
+        Case {
+            headings: vec![(1, "# Plain")],
+            phrases: vec![(1, "One line\nand another.")],
+            ..case("eml: plain", "eml", &plain)
+        },
         Case {
             pages: 2,
             counted: true,

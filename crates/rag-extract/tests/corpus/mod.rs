@@ -1,5 +1,6 @@
 //! Small files of every format, made here, and what has to come of each.
-#![allow(dead_code)] // Each test program that includes this uses a part of it.
+// Each test program that includes this uses a part of it, and files are written out at length.
+#![allow(dead_code, clippy::format_collect, clippy::too_many_lines, clippy::many_single_char_names)]
 mod cases;
 mod failures;
 mod pdf;
@@ -81,7 +82,10 @@ pub fn run(bytes: &[u8], arguments: &[&str]) -> Run {
     });
     let mut crash = match (output.status.code(), output.status.signal()) {
         (Some(0), _) => None,
-        (code, signal) => Some(format!("code {code:?}, signal {signal:?}, {}", String::from_utf8_lossy(&output.stderr))),
+        (code, signal) => Some(format!(
+            "code {code:?}, signal {signal:?}, {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
     };
     let mut frames = Vec::new();
     let mut rest = output.stdout.as_slice();

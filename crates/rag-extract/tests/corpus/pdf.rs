@@ -88,11 +88,15 @@ impl Pdf {
     pub fn turned(&mut self, font: Font, size: f32, matrix: [f32; 6], text: &str) -> &mut Self {
         let [a, b, c, d, e, f] = matrix;
         let shown = match font {
-            Font::Unicode => text.encode_utf16().fold(String::from("<"), |mut hex, unit| {
-                let _ = write!(hex, "{unit:04x}");
-                hex
-            }) + ">",
-            _ => format!("({})", text.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)")),
+            Font::Unicode => {
+                text.encode_utf16().fold(String::from("<"), |mut hex, unit| {
+                    let _ = write!(hex, "{unit:04x}");
+                    hex
+                }) + ">"
+            }
+            _ => {
+                format!("({})", text.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)"))
+            }
         };
         let font = font as i32;
         let line = format!("BT /F{font} {size} Tf {a} {b} {c} {d} {e} {f} Tm {shown} Tj ET\n");
@@ -128,26 +132,41 @@ impl Pdf {
         let pages = self.pages.len();
         let first = 10;
         let kids: String = (0..pages).map(|n| format!("{} 0 R ", first + 3 * n)).collect();
-        let labels = if self.labels.is_empty() { String::new() } else { format!("/PageLabels<</Nums[{}]>>", self.labels) };
+        let labels = if self.labels.is_empty() {
+            String::new()
+        } else {
+            format!("/PageLabels<</Nums[{}]>>", self.labels)
+        };
         let fields = self.pages.iter().enumerate().filter(|(_, page)| page.field.is_some());
         let fields: String = fields.map(|(n, _)| format!("{} 0 R ", first + 3 * n + 2)).collect();
         objects.push(format!("<</Type/Catalog/Pages 2 0 R{labels}/AcroForm<</Fields[{fields}]/DR<</Font<</F1 3 0 R>>>>>>>>"));
         objects.push(format!("<</Type/Pages/Kids[{kids}]/Count {pages}>>"));
         for name in ["Helvetica", "Helvetica-Bold", "Courier"] {
-            objects.push(format!("<</Type/Font/Subtype/Type1/BaseFont/{name}/Encoding/WinAnsiEncoding>>"));
+            objects.push(format!(
+                "<</Type/Font/Subtype/Type1/BaseFont/{name}/Encoding/WinAnsiEncoding>>"
+            ));
         }
         objects.push("<</Type/Font/Subtype/Type0/BaseFont/Any/Encoding/Identity-H/DescendantFonts[7 0 R]/ToUnicode 8 0 R>>".into());
         objects.push("<</Type/Font/Subtype/CIDFontType2/BaseFont/Any/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/DW 700/W[32[300]]/FontDescriptor<</Type/FontDescriptor/FontName/Any/Flags 4/FontBBox[0 -200 1000 800]/Ascent 800/Descent -200/ItalicAngle 0/StemV 80/CapHeight 700>>>>".into());
-        let ranges = (0..256).map(|high| format!("1 beginbfrange <{high:02x}00> <{high:02x}ff> <{high:02x}00> endbfrange\n"));
+        let ranges = (0..256).map(|high| {
+            format!("1 beginbfrange <{high:02x}00> <{high:02x}ff> <{high:02x}00> endbfrange\n")
+        });
         let map = "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def 1 begincodespacerange <0000> <ffff> endcodespacerange\n".to_owned();
         objects.push(stream("", &(map + &ranges.collect::<String>() + "endcmap end end")));
         objects.push(format!("<</Producer(test){}>>", self.info));
         for (n, page) in self.pages.iter().enumerate() {
             let own = first + 3 * n;
             let rotate = page.rotate;
-            let annotations = if page.field.is_some() { format!("/Annots[{} 0 R]", own + 2) } else { String::new() };
+            let annotations = if page.field.is_some() {
+                format!("/Annots[{} 0 R]", own + 2)
+            } else {
+                String::new()
+            };
             let (content, picture) = if page.picture {
-                (format!("q 595 0 0 842 0 0 cm /I Do Q\n{}", page.content), format!("/XObject<</I {} 0 R>>", own + 2))
+                (
+                    format!("q 595 0 0 842 0 0 cm /I Do Q\n{}", page.content),
+                    format!("/XObject<</I {} 0 R>>", own + 2),
+                )
             } else {
                 (page.content.clone(), String::new())
             };
@@ -161,7 +180,8 @@ impl Pdf {
                 None => "null".into(),
             });
         }
-        let value = self.pages.iter().find_map(|page| page.field.as_ref()).cloned().unwrap_or_default();
+        let value =
+            self.pages.iter().find_map(|page| page.field.as_ref()).cloned().unwrap_or_default();
         objects.push(stream(
             "/Type/XObject/Subtype/Form/BBox[0 0 200 20]/Resources<</Font<</F1 3 0 R>>>>",
             &format!("/Tx BMC BT /F1 11 Tf 2 5 Td ({value}) Tj ET EMC"),
@@ -190,7 +210,13 @@ impl Pdf {
         for offset in offsets {
             file.extend(format!("{:010} 00000 n \n", offset + off).bytes());
         }
-        file.extend(format!("trailer <</Size {size}/Root 1 0 R/Info 9 0 R>>\nstartxref\n{}\n%%EOF\n", table + off).bytes());
+        file.extend(
+            format!(
+                "trailer <</Size {size}/Root 1 0 R/Info 9 0 R>>\nstartxref\n{}\n%%EOF\n",
+                table + off
+            )
+            .bytes(),
+        );
         file
     }
 }

@@ -8,8 +8,13 @@ use zip::{CompressionMethod, ZipWriter};
 pub fn zipped(parts: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in parts {
-        let method = if *name == "mimetype" { CompressionMethod::Stored } else { CompressionMethod::Deflated };
-        zip.start_file(*name, SimpleFileOptions::default().compression_method(method)).expect("a part");
+        let method = if *name == "mimetype" {
+            CompressionMethod::Stored
+        } else {
+            CompressionMethod::Deflated
+        };
+        zip.start_file(*name, SimpleFileOptions::default().compression_method(method))
+            .expect("a part");
         zip.write_all(content.as_bytes()).expect("its content");
     }
     zip.finish().expect("a zip file").into_inner()
@@ -19,7 +24,9 @@ const W: &str = r#"xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2
 
 /// A paragraph of one run, with what stands in its properties.
 pub fn p(properties: &str, text: &str) -> String {
-    format!("<w:p><w:pPr>{properties}</w:pPr><w:r><w:t xml:space=\"preserve\">{text}</w:t></w:r></w:p>")
+    format!(
+        "<w:p><w:pPr>{properties}</w:pPr><w:r><w:t xml:space=\"preserve\">{text}</w:t></w:r></w:p>"
+    )
 }
 
 /// The same in a style.
@@ -39,9 +46,15 @@ pub fn docx(body: &str) -> Vec<u8> {
     let styles = format!(
         r#"<w:styles {W}><w:style w:type="paragraph" w:styleId="Kop1"><w:name w:val="heading 1"/><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style><w:style w:styleId="Kop2"><w:name w:val="heading 2"/></w:style><w:style w:styleId="Own"><w:name w:val="Own head"/><w:basedOn w:val="Kop2"/></w:style><w:style w:styleId="Lijst"><w:name w:val="List Bullet"/><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr></w:style><w:style w:styleId="Title"><w:name w:val="Title"/></w:style></w:styles>"#
     );
-    let level = |n: usize, format: &str| format!(r#"<w:lvl w:ilvl="{n}"><w:start w:val="1"/><w:numFmt w:val="{format}"/></w:lvl>"#);
+    let level = |n: usize, format: &str| {
+        format!(r#"<w:lvl w:ilvl="{n}"><w:start w:val="1"/><w:numFmt w:val="{format}"/></w:lvl>"#)
+    };
     let kinds = |id: usize, format: &str| {
-        format!(r#"<w:abstractNum w:abstractNumId="{id}">{}{}</w:abstractNum>"#, level(0, format), level(1, format))
+        format!(
+            r#"<w:abstractNum w:abstractNumId="{id}">{}{}</w:abstractNum>"#,
+            level(0, format),
+            level(1, format)
+        )
     };
     let numbering = format!(
         r#"<w:numbering {W}>{}{}<w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num><w:num w:numId="2"><w:abstractNumId w:val="1"/></w:num></w:numbering>"#,
@@ -55,13 +68,22 @@ pub fn docx(body: &str) -> Vec<u8> {
     );
     let head = format!("<w:hdr {W}>{}</w:hdr>", p("", "RUNNING HEAD"));
     zipped(&[
-        ("[Content_Types].xml", r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>"#),
-        ("word/document.xml", &format!("<w:document {W}><w:body>{body}<w:sectPr/></w:body></w:document>")),
+        (
+            "[Content_Types].xml",
+            r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>"#,
+        ),
+        (
+            "word/document.xml",
+            &format!("<w:document {W}><w:body>{body}<w:sectPr/></w:body></w:document>"),
+        ),
         ("word/styles.xml", &styles),
         ("word/numbering.xml", &numbering),
         ("word/footnotes.xml", &notes),
         ("word/header1.xml", &head),
-        ("docProps/core.xml", r#"<c:coreProperties xmlns:c="x" xmlns:dc="y"><dc:title>Kept title</dc:title><dc:creator>An author</dc:creator></c:coreProperties>"#),
+        (
+            "docProps/core.xml",
+            r#"<c:coreProperties xmlns:c="x" xmlns:dc="y"><dc:title>Kept title</dc:title><dc:creator>An author</dc:creator></c:coreProperties>"#,
+        ),
     ])
 }
 
@@ -74,33 +96,60 @@ pub fn shape(kind: &str, lines: &[(usize, &str)]) -> String {
         format!("<a:p><a:pPr lvl=\"{level}\"/><a:r><a:t>{text}</a:t></a:r></a:p>")
     };
     let lines: String = lines.iter().map(line).collect();
-    format!("<p:sp><p:nvSpPr><p:cNvPr id=\"1\" name=\"s\"/><p:cNvSpPr/><p:nvPr>{holder}</p:nvPr></p:nvSpPr><p:txBody>{lines}</p:txBody></p:sp>")
+    format!(
+        "<p:sp><p:nvSpPr><p:cNvPr id=\"1\" name=\"s\"/><p:cNvSpPr/><p:nvPr>{holder}</p:nvPr></p:nvSpPr><p:txBody>{lines}</p:txBody></p:sp>"
+    )
 }
 
 /// Slides as the shapes on them and attributes; their files are numbered backwards, as after moving them.
 pub fn pptx(slides: &[(&str, &str)], notes: &[(usize, &str)]) -> Vec<u8> {
     let count = slides.len();
     let mut parts: Vec<(String, String)> = Vec::new();
-    let ids: String = (0..count).map(|n| format!("<p:sldId id=\"{}\" r:id=\"rId{}\"/>", 256 + n, n + 1)).collect();
-    parts.push(("ppt/presentation.xml".into(), format!("<p:presentation {A}><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>")));
+    let ids: String = (0..count)
+        .map(|n| format!("<p:sldId id=\"{}\" r:id=\"rId{}\"/>", 256 + n, n + 1))
+        .collect();
+    parts.push((
+        "ppt/presentation.xml".into(),
+        format!("<p:presentation {A}><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>"),
+    ));
     let relationship = |id: String, kind: &str, target: String| {
-        format!("<Relationship Id=\"{id}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}\" Target=\"{target}\"/>")
+        format!(
+            "<Relationship Id=\"{id}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}\" Target=\"{target}\"/>"
+        )
     };
-    let wrap = |inner: String| format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{inner}</Relationships>");
-    let all = (0..count).map(|n| relationship(format!("rId{}", n + 1), "slide", format!("slides/slide{}.xml", count - n)));
+    let wrap = |inner: String| {
+        format!(
+            "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{inner}</Relationships>"
+        )
+    };
+    let all = (0..count).map(|n| {
+        relationship(format!("rId{}", n + 1), "slide", format!("slides/slide{}.xml", count - n))
+    });
     parts.push(("ppt/_rels/presentation.xml.rels".into(), wrap(all.collect())));
     for (n, (attributes, shapes)) in slides.iter().enumerate() {
         let file = format!("slide{}.xml", count - n);
-        parts.push((format!("ppt/slides/{file}"), format!("<p:sld {A} {attributes}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>")));
+        parts.push((
+            format!("ppt/slides/{file}"),
+            format!(
+                "<p:sld {A} {attributes}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
+            ),
+        ));
         if let Some((_, text)) = notes.iter().find(|(slide, _)| *slide == n + 1) {
             // Notes have numbers of their own.
             let target = format!("../notesSlides/notesSlide{}.xml", 50 + n);
-            parts.push((format!("ppt/slides/_rels/{file}.rels"), wrap(relationship("rId1".into(), "notesSlide", target))));
+            parts.push((
+                format!("ppt/slides/_rels/{file}.rels"),
+                wrap(relationship("rId1".into(), "notesSlide", target)),
+            ));
             let body = shape("body", &[(0, text)]) + &shape("sldNum", &[(0, "77")]);
-            parts.push((format!("ppt/notesSlides/notesSlide{}.xml", 50 + n), format!("<p:notes {A}><p:cSld><p:spTree>{body}</p:spTree></p:cSld></p:notes>")));
+            parts.push((
+                format!("ppt/notesSlides/notesSlide{}.xml", 50 + n),
+                format!("<p:notes {A}><p:cSld><p:spTree>{body}</p:spTree></p:cSld></p:notes>"),
+            ));
         }
     }
-    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let parts: Vec<(&str, &str)> =
+        parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     zipped(&parts)
 }
 
@@ -112,21 +161,32 @@ pub fn xlsx(sheets: &[(&str, &str, &str)]) -> Vec<u8> {
         format!("<sheet name=\"{name}\" sheetId=\"{0}\" r:id=\"rId{0}\" {attributes}/>", n + 1)
     };
     let entries: String = sheets.iter().enumerate().map(entry).collect();
-    parts.push(("xl/workbook.xml".into(), format!("<workbook {S}><sheets>{entries}</sheets></workbook>")));
+    parts.push((
+        "xl/workbook.xml".into(),
+        format!("<workbook {S}><sheets>{entries}</sheets></workbook>"),
+    ));
     let relationship = |n: usize, kind: &str, target: &str| {
-        format!("<Relationship Id=\"rId{n}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}\" Target=\"{target}\"/>")
+        format!(
+            "<Relationship Id=\"rId{n}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}\" Target=\"{target}\"/>"
+        )
     };
-    let mut all: String = (1..=sheets.len()).map(|n| relationship(n, "worksheet", &format!("worksheets/sheet{n}.xml"))).collect();
+    let mut all: String = (1..=sheets.len())
+        .map(|n| relationship(n, "worksheet", &format!("worksheets/sheet{n}.xml")))
+        .collect();
     all += &relationship(91, "sharedStrings", "sharedStrings.xml");
     all += &relationship(92, "styles", "styles.xml");
     parts.push(("xl/_rels/workbook.xml.rels".into(), format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{all}</Relationships>")));
     parts.push(("xl/sharedStrings.xml".into(), format!("<sst {S}><si><t>Fruit</t></si><si><t>Price</t></si><si><r><t>Qui</t></r><r><t>nce</t></r></si></sst>")));
     parts.push(("xl/styles.xml".into(), format!("<styleSheet {S}><cellXfs count=\"2\"><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/></cellXfs></styleSheet>")));
     for (n, (_, _, rows)) in sheets.iter().enumerate() {
-        parts.push((format!("xl/worksheets/sheet{}.xml", n + 1), format!("<worksheet {S}><sheetData>{rows}</sheetData></worksheet>")));
+        parts.push((
+            format!("xl/worksheets/sheet{}.xml", n + 1),
+            format!("<worksheet {S}><sheetData>{rows}</sheetData></worksheet>"),
+        ));
     }
     parts.push(("[Content_Types].xml".into(), r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>"#.into()));
-    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let parts: Vec<(&str, &str)> =
+        parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     zipped(&parts)
 }
 
@@ -139,17 +199,28 @@ pub fn row(number: usize, cells: &[&str]) -> String {
             Err(_) => format!("<c r=\"{place}\" t=\"inlineStr\"><is><t>{text}</t></is></c>"),
         }
     };
-    let cells: String = cells.iter().enumerate().filter(|(_, text)| !text.is_empty()).map(cell).collect();
+    let cells: String =
+        cells.iter().enumerate().filter(|(_, text)| !text.is_empty()).map(cell).collect();
     format!("<row r=\"{number}\">{cells}</row>")
 }
 
-/// An OpenDocument file; `kind` is text, spreadsheet or presentation.
+/// An `OpenDocument` file; `kind` is text, spreadsheet or presentation.
 pub fn odf(kind: &str, styles: &str, body: &str) -> Vec<u8> {
     const N: &str = r#"xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" xmlns:fo="urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0" xmlns:presentation="urn:oasis:names:tc:opendocument:xmlns:presentation:1.0" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:meta="urn:oasis:names:tc:opendocument:xmlns:meta:1.0""#;
     zipped(&[
         ("mimetype", &format!("application/vnd.oasis.opendocument.{kind}")),
-        ("content.xml", &format!("<office:document-content {N}><office:automatic-styles>{styles}</office:automatic-styles><office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>")),
-        ("meta.xml", &format!("<office:document-meta {N}><office:meta><dc:title>Open title</dc:title><meta:initial-creator>An author</meta:initial-creator></office:meta></office:document-meta>")),
+        (
+            "content.xml",
+            &format!(
+                "<office:document-content {N}><office:automatic-styles>{styles}</office:automatic-styles><office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
+            ),
+        ),
+        (
+            "meta.xml",
+            &format!(
+                "<office:document-meta {N}><office:meta><dc:title>Open title</dc:title><meta:initial-creator>An author</meta:initial-creator></office:meta></office:document-meta>"
+            ),
+        ),
     ])
 }
 
@@ -160,7 +231,10 @@ pub fn epub(version: usize, chapters: &[(&str, &str, &str)]) -> Vec<u8> {
         ("META-INF/container.xml".into(), r#"<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>"#.into()),
     ];
     let item = |(n, (file, ..)): (usize, &(&str, &str, &str))| {
-        format!("<item id=\"i{n}\" href=\"{}\" media-type=\"application/xhtml+xml\"/>", file.replace(' ', "%20"))
+        format!(
+            "<item id=\"i{n}\" href=\"{}\" media-type=\"application/xhtml+xml\"/>",
+            file.replace(' ', "%20")
+        )
     };
     let items: String = chapters.iter().enumerate().map(item).collect();
     let spine: String = (0..chapters.len()).map(|n| format!("<itemref idref=\"i{n}\"/>")).collect();
@@ -171,17 +245,24 @@ pub fn epub(version: usize, chapters: &[(&str, &str, &str)]) -> Vec<u8> {
     };
     parts.push(("OEBPS/book.opf".into(), format!("<package xmlns=\"http://www.idpf.org/2007/opf\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><metadata><dc:title>A book</dc:title><dc:creator>An author</dc:creator><dc:language>en</dc:language></metadata><manifest>{items}{contents}</manifest><spine>{spine}</spine></package>")));
     if version == 2 {
-        let point = |(file, title, _): &(&str, &str, &str)| format!("<navPoint><navLabel><text>{title}</text></navLabel><content src=\"{file}\"/></navPoint>");
+        let point = |(file, title, _): &(&str, &str, &str)| {
+            format!(
+                "<navPoint><navLabel><text>{title}</text></navLabel><content src=\"{file}\"/></navPoint>"
+            )
+        };
         let points: String = chapters.iter().map(point).collect();
         parts.push(("OEBPS/toc.ncx".into(), format!("<!DOCTYPE ncx PUBLIC \"-//NISO//DTD ncx 2005-1//EN\" \"x.dtd\"><ncx xmlns=\"http://www.daisy.org/z3986/2005/ncx/\"><navMap>{points}</navMap></ncx>")));
     } else {
-        let point = |(file, title, _): &(&str, &str, &str)| format!("<li><a href=\"{}\">{title}</a></li>", file.replace(' ', "%20"));
+        let point = |(file, title, _): &(&str, &str, &str)| {
+            format!("<li><a href=\"{}\">{title}</a></li>", file.replace(' ', "%20"))
+        };
         let points: String = chapters.iter().map(point).collect();
         parts.push(("OEBPS/nav.xhtml".into(), format!("<html xmlns=\"http://www.w3.org/1999/xhtml\"><body><nav><ol>{points}</ol></nav></body></html>")));
     }
     for (file, _, body) in chapters {
         parts.push((format!("OEBPS/{file}"), format!("<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\"><head><title/></head><body>{body}</body></html>")));
     }
-    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let parts: Vec<(&str, &str)> =
+        parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     zipped(&parts)
 }

@@ -215,8 +215,10 @@ fn is_bold_heading(line: &Fragment, next: Option<&Fragment>, style: &Style, open
     let text = line.text.trim();
     let short = text.chars().count() <= 120 && !text.ends_with(['.', ',', ';', ':']);
     let heading_goes_on = matches!(open.kind, Kind::Heading(_)) && !far(line, open, style);
-    let above = open.last.is_none() || open.text.is_empty() || far(line, open, style) || heading_goes_on;
-    let below = next.is_none_or(|next| !next.bold || next.y - line.y > style.spacing * line.size * 1.3);
+    let above =
+        open.last.is_none() || open.text.is_empty() || far(line, open, style) || heading_goes_on;
+    let below =
+        next.is_none_or(|next| !next.bold || next.y - line.y > style.spacing * line.size * 1.3);
     short && above && (below || heading_goes_on) && text.chars().any(char::is_alphabetic)
 }
 
@@ -229,7 +231,9 @@ fn marker(line: &Fragment, open: &Open, style: &Style) -> Option<String> {
     if is_bullet(first) {
         // A dash within a sentence may stand at the beginning of a line.
         let dash = matches!(first, "-" | "–" | "—" | "*" | "·");
-        let within = matches!(open.kind, Kind::Paragraph) && !open.text.is_empty() && !far(line, open, style)
+        let within = matches!(open.kind, Kind::Paragraph)
+            && !open.text.is_empty()
+            && !far(line, open, style)
             && !open.text.ends_with([':', '.', ';', '!', '?']);
         return (!(dash && within)).then(|| first.to_owned());
     }
@@ -244,9 +248,12 @@ fn marker(line: &Fragment, open: &Open, style: &Style) -> Option<String> {
         }
     };
     let follows = open.lists.iter().any(|(edge, last)| {
-        (edge - line.left).abs() <= 8.0 && !is_bullet(last) && number(first) == number(last).map(|n| n + 1)
+        (edge - line.left).abs() <= 8.0
+            && !is_bullet(last)
+            && number(first) == number(last).map(|n| n + 1)
     });
-    let starts = number(first)? == 1 && (open.text.is_empty() || far(line, open, style) || open.text.ends_with([':', '.']));
+    let starts = number(first)? == 1
+        && (open.text.is_empty() || far(line, open, style) || open.text.ends_with([':', '.']));
     (follows || starts || far(line, open, style) && open.last.is_some()).then(|| first.to_owned())
 }
 
@@ -266,10 +273,14 @@ fn begins_paragraph(line: &Fragment, open: &Open, style: &Style, left: f32, righ
     if (line.size - last.size).abs() > 0.12 * last.size {
         return true;
     }
-    let ended = open.text.trim_end().ends_with(['.', '!', '?', ':', '。', '！', '？', '”', '"', '»', '।', '؟', ')']);
+    let ended = open
+        .text
+        .trim_end()
+        .ends_with(['.', '!', '?', ':', '。', '！', '？', '”', '"', '»', '।', '؟', ')']);
     if line.y < last.y {
         // The next column: a sentence that has not ended goes on.
-        return ended || !line.text.trim_start().starts_with(|c: char| c.is_lowercase() || is_unspaced(c));
+        return ended
+            || !line.text.trim_start().starts_with(|c: char| c.is_lowercase() || is_unspaced(c));
     }
     if far(line, open, style) || open.text.contains(" … ") && has_leaders(&line.text) {
         return true;
@@ -360,7 +371,10 @@ fn without_leaders(line: &str) -> String {
 
 /// Whether a line is one of a table of contents or an index.
 pub fn has_leaders(line: &str) -> bool {
-    line.contains(". . . .") || line.contains(".....") || line.contains("…….") || line.contains("………")
+    line.contains(". . . .")
+        || line.contains(".....")
+        || line.contains("…….")
+        || line.contains("………")
 }
 
 /// Characters of scripts without spaces between words.

@@ -20,14 +20,20 @@ pub fn parts(rows: Vec<Row>, rules: &Rules) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut pending: Vec<Row> = Vec::new();
     if rows.iter().map(Vec::len).sum::<usize>() > MAX_FRAGMENTS {
-        return vec![Part::Column(rows.iter().map(|row| line(row)).collect())];
+        return vec![Part::Column(rows.iter().map(line).collect())];
     }
     region(rows, rules, DEPTH, &mut pending, &mut parts);
     flush(&mut pending, &mut parts);
     parts
 }
 
-fn region(rows: Vec<Row>, rules: &Rules, depth: usize, pending: &mut Vec<Row>, parts: &mut Vec<Part>) {
+fn region(
+    rows: Vec<Row>,
+    rules: &Rules,
+    depth: usize,
+    pending: &mut Vec<Row>,
+    parts: &mut Vec<Part>,
+) {
     if rows.is_empty() {
         return;
     }
@@ -52,7 +58,14 @@ struct Table {
     cells: Vec<Vec<String>>,
 }
 
-fn divide(mut rows: Vec<Row>, table: Table, rules: &Rules, depth: usize, pending: &mut Vec<Row>, parts: &mut Vec<Part>) {
+fn divide(
+    mut rows: Vec<Row>,
+    table: Table,
+    rules: &Rules,
+    depth: usize,
+    pending: &mut Vec<Row>,
+    parts: &mut Vec<Part>,
+) {
     let behind = rows.split_off(table.to);
     rows.truncate(table.from);
     region(rows, rules, depth, pending, parts);
@@ -61,8 +74,14 @@ fn divide(mut rows: Vec<Row>, table: Table, rules: &Rules, depth: usize, pending
     region(behind, rules, depth, pending, parts);
 }
 
-fn columns_at(gutter: Gutter, rows: Vec<Row>, rules: &Rules, depth: usize, pending: &mut Vec<Row>, parts: &mut Vec<Part>) {
-    let Gutter { from, to, x } = gutter;
+fn columns_at(
+    Gutter { from, to, x }: Gutter,
+    rows: Vec<Row>,
+    rules: &Rules,
+    depth: usize,
+    pending: &mut Vec<Row>,
+    parts: &mut Vec<Part>,
+) {
     let mut rows = rows;
     let behind = rows.split_off(to);
     let within = rows.split_off(from);
@@ -175,7 +194,8 @@ fn judge(rows: &[Row], x: f32, prose: bool) -> Option<(f32, usize)> {
     // Behind the right column the left one goes on while its lines follow each other.
     let mut end = last + 1;
     while end < rows.len() {
-        let above = rows[..end].iter().rev().find(|row| has(row, true)).map_or(f32::MIN, |row| row[0].y);
+        let above =
+            rows[..end].iter().rev().find(|row| has(row, true)).map_or(f32::MIN, |row| row[0].y);
         if rows[end][0].y - above > 2.2 * rows[end][0].size {
             break;
         }
@@ -214,8 +234,16 @@ struct Side {
 
 impl Side {
     fn of(rows: &[Row], within: impl Fn(&Fragment) -> bool) -> Self {
-        let mut side =
-            Self { lines: 0, left: f32::MAX, right: f32::MIN, top: f32::MAX, bottom: f32::MIN, size: f32::MAX, characters: 0.0, full: 0.0 };
+        let mut side = Self {
+            lines: 0,
+            left: f32::MAX,
+            right: f32::MIN,
+            top: f32::MAX,
+            bottom: f32::MIN,
+            size: f32::MAX,
+            characters: 0.0,
+            full: 0.0,
+        };
         let mut ends = Vec::new();
         for row in rows {
             let mut end = f32::MIN;
@@ -224,7 +252,11 @@ impl Side {
                 side.size = side.size.min(fragment.size);
                 side.top = side.top.min(fragment.y);
                 side.bottom = side.bottom.max(fragment.y);
-                side.characters += fragment.text.chars().map(|c| if super::blocks::is_unspaced(c) { 2.0 } else { 1.0 }).sum::<f32>();
+                side.characters += fragment
+                    .text
+                    .chars()
+                    .map(|c| if super::blocks::is_unspaced(c) { 2.0 } else { 1.0 })
+                    .sum::<f32>();
                 end = end.max(fragment.right);
             }
             if end > f32::MIN {
@@ -247,9 +279,11 @@ fn merged(rules: &Rules) -> Vec<(f32, f32, f32)> {
     all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut merged: Vec<(f32, f32, f32)> = Vec::new();
     for (y, left, right) in all {
-        let near = merged.iter_mut().rev().take(40).find(|(other, l, r)| {
-            y - *other <= 2.5 && left <= *r + 4.0 && right >= *l - 4.0
-        });
+        let near = merged
+            .iter_mut()
+            .rev()
+            .take(40)
+            .find(|(other, l, r)| y - *other <= 2.5 && left <= *r + 4.0 && right >= *l - 4.0);
         match near {
             Some((_, l, r)) => (*l, *r) = (l.min(left), r.max(right)),
             None => merged.push((y, left, right)),
@@ -262,11 +296,13 @@ fn merged(rules: &Rules) -> Vec<(f32, f32, f32)> {
 fn find_ruled(rows: &[Row], rules: &Rules) -> Option<Table> {
     let merged = merged(rules);
     for (n, (top, left, right)) in merged.iter().enumerate() {
-        let same = |rule: &&(f32, f32, f32)| (rule.1 - left).abs() <= 4.0 && (rule.2 - right).abs() <= 4.0;
+        let same =
+            |rule: &&(f32, f32, f32)| (rule.1 - left).abs() <= 4.0 && (rule.2 - right).abs() <= 4.0;
         let mut bands: Vec<f32> = merged[n..].iter().filter(same).map(|rule| rule.0).collect();
         // Rules of the next table on the page are apart by text that reaches beyond this one.
         let outside = rows.iter().filter(|row| row[0].y > *top);
-        let outside = outside.filter(|row| row.iter().any(|f| f.left < left - 3.0 || f.right > right + 3.0));
+        let outside =
+            outside.filter(|row| row.iter().any(|f| f.left < left - 3.0 || f.right > right + 3.0));
         let limit = outside.map(|row| row[0].y).fold(f32::MAX, f32::min);
         bands.retain(|y| *y <= limit);
         if bands.len() < 3 {
@@ -279,7 +315,12 @@ fn find_ruled(rows: &[Row], rules: &Rules) -> Option<Table> {
         let columns = ruled_columns(&rows[from..to], rules, (*top, bottom), (*left, *right));
         if columns.len() >= 2 && to - from >= 2 {
             let cells = ruled_cells(&rows[from..to], &columns, &bands);
-            if cells.iter().filter(|row| row.iter().filter(|cell| !cell.is_empty()).count() >= 2).count() >= 2 {
+            if cells
+                .iter()
+                .filter(|row| row.iter().filter(|cell| !cell.is_empty()).count() >= 2)
+                .count()
+                >= 2
+            {
                 return Some(Table { from, to, cells });
             }
         }
@@ -288,11 +329,20 @@ fn find_ruled(rows: &[Row], rules: &Rules) -> Option<Table> {
 }
 
 /// Left edges of the columns: from vertical rules, or from the space between cells.
-fn ruled_columns(rows: &[Row], rules: &Rules, (top, bottom): (f32, f32), (left, right): (f32, f32)) -> Vec<f32> {
+fn ruled_columns(
+    rows: &[Row],
+    rules: &Rules,
+    (top, bottom): (f32, f32),
+    (left, right): (f32, f32),
+) -> Vec<f32> {
     let mut places: Vec<(f32, f32)> = Vec::new();
-    let mut all: Vec<_> = rules.vertical.iter().filter(|(x, upper, lower)| {
-        *x > left + 4.0 && *x < right - 4.0 && *upper < bottom && *lower > top
-    }).collect();
+    let mut all: Vec<_> = rules
+        .vertical
+        .iter()
+        .filter(|(x, upper, lower)| {
+            *x > left + 4.0 && *x < right - 4.0 && *upper < bottom && *lower > top
+        })
+        .collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (x, upper, lower) in all {
         let height = lower.min(bottom) - upper.max(top);
@@ -326,7 +376,8 @@ fn ruled_columns(rows: &[Row], rules: &Rules, (top, bottom): (f32, f32), (left, 
 
 /// The cells of a table with rules between its rows, or only around it and below its header.
 fn ruled_cells(rows: &[Row], edges: &[f32], bands: &[f32]) -> Vec<Vec<String>> {
-    let inner = bands.iter().filter(|y| rows[0][0].y < **y && **y < rows[rows.len() - 1][0].y).count();
+    let inner =
+        bands.iter().filter(|y| rows[0][0].y < **y && **y < rows[rows.len() - 1][0].y).count();
     let by_rules = inner >= 2 || bands.len() >= rows.len();
     let mut cells: Vec<Vec<String>> = Vec::new();
     let mut last: Option<(usize, f32)> = None;
@@ -343,7 +394,8 @@ fn ruled_cells(rows: &[Row], edges: &[f32], bands: &[f32]) -> Vec<Vec<String>> {
         last = Some((band, y));
         if let Some(target) = cells.last_mut() {
             for fragment in row {
-                let middle = f32::midpoint(fragment.left, fragment.right).min(fragment.left + fragment.size);
+                let middle =
+                    f32::midpoint(fragment.left, fragment.right).min(fragment.left + fragment.size);
                 put(target, edges.iter().rposition(|edge| *edge <= middle).unwrap_or(0), fragment);
             }
         }
@@ -414,7 +466,9 @@ fn fit(columns: &[(f32, f32)], row: &Row) -> Option<Vec<(f32, f32)>> {
     wider.sort_by(|a, b| a.0.total_cmp(&b.0));
     let apart = wider.windows(2).all(|pair| pair[0].1 + 1.0 < pair[1].0);
     // A row in which two cells fell into one column was not made for these columns.
-    let column = |fragment: &Fragment| wider.iter().position(|(l, r)| fragment.left >= *l - 0.1 && fragment.right <= *r + 0.1);
+    let column = |fragment: &Fragment| {
+        wider.iter().position(|(l, r)| fragment.left >= *l - 0.1 && fragment.right <= *r + 0.1)
+    };
     let mut places: Vec<_> = row.iter().map(column).collect();
     places.dedup();
     (apart && places.len() == row.len() && wider.len() <= columns.len() + 1).then_some(wider)
@@ -424,7 +478,12 @@ fn is_table(rows: &[Row], columns: &[(f32, f32)]) -> bool {
     let full = rows.iter().filter(|row| row.len() >= 2).count();
     let led = rows.iter().filter(|row| row.iter().any(|f| super::blocks::has_leaders(&f.text)));
     let code = rows.iter().all(|row| row.iter().all(|fragment| fragment.fixed));
-    if columns.len() < 2 || full < 3 || full * 10 < rows.len() * 5 || led.count() * 2 > rows.len() || code {
+    if columns.len() < 2
+        || full < 3
+        || full * 10 < rows.len() * 5
+        || led.count() * 2 > rows.len()
+        || code
+    {
         return false;
     }
     // Most rows of a table have most of its cells; spaces of justified lines fall anywhere.
@@ -434,13 +493,20 @@ fn is_table(rows: &[Row], columns: &[(f32, f32)]) -> bool {
     }
     // Cells of a column share an edge.
     let aligned = |(left, right): &&(f32, f32)| {
-        let within: Vec<&Fragment> =
-            rows.iter().flatten().filter(|f| f.left >= *left - 0.1 && f.right <= *right + 0.1).collect();
+        let within: Vec<&Fragment> = rows
+            .iter()
+            .flatten()
+            .filter(|f| f.left >= *left - 0.1 && f.right <= *right + 0.1)
+            .collect();
         let share = |edge: &dyn Fn(&Fragment) -> f32| {
-            let near = |f: &Fragment| within.iter().filter(|other| (edge(other) - edge(f)).abs() <= 2.0).count();
+            let near = |f: &Fragment| {
+                within.iter().filter(|other| (edge(other) - edge(f)).abs() <= 2.0).count()
+            };
             within.iter().map(|f| near(f)).max().unwrap_or(0)
         };
-        let best = share(&|f| f.left).max(share(&|f| f.right)).max(share(&|f| f32::midpoint(f.left, f.right)));
+        let best = share(&|f| f.left)
+            .max(share(&|f| f.right))
+            .max(share(&|f| f32::midpoint(f.left, f.right)));
         best * 10 >= within.len() * 6
     };
     if columns.iter().filter(aligned).count() < columns.len() {
@@ -459,14 +525,17 @@ fn cells(rows: &[Row], columns: &[(f32, f32)]) -> Vec<Vec<String>> {
     let mut cells: Vec<Vec<String>> = Vec::new();
     let mut above = f32::MIN;
     for row in rows {
-        let goes_on = row[0].left > columns[0].1 && row[0].y - above <= 1.6 * row[0].size && row.len() < columns.len();
+        let goes_on = row[0].left > columns[0].1
+            && row[0].y - above <= 1.6 * row[0].size
+            && row.len() < columns.len();
         if !goes_on || cells.is_empty() {
             cells.push(vec![String::new(); columns.len()]);
         }
         above = row[0].y;
         if let Some(target) = cells.last_mut() {
             for fragment in row {
-                let column = columns.iter().rposition(|(left, _)| *left <= fragment.left + 0.5).unwrap_or(0);
+                let column =
+                    columns.iter().rposition(|(left, _)| *left <= fragment.left + 0.5).unwrap_or(0);
                 put(target, column, fragment);
             }
         }

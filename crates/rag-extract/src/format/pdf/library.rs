@@ -138,7 +138,11 @@ impl Pdfium {
     }
 
     /// Opens a file. It is read from `bytes` as long as the document lives.
-    pub fn open<'a>(&'a self, bytes: &'a [u8], password: Option<&str>) -> Result<File<'a>, Failure> {
+    pub fn open<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        password: Option<&str>,
+    ) -> Result<File<'a>, Failure> {
         let password = password.and_then(|password| CString::new(password).ok());
         let word = password.as_ref().map_or(null(), |password| password.as_ptr());
         // SAFETY: the bytes live longer than the document, which `'a` says.
@@ -150,7 +154,9 @@ impl Pdfium {
         // SAFETY: takes nothing.
         Err(match unsafe { (self.functions.last_error)() } {
             4 => Failure::encrypted(),
-            5 => Failure::unsupported("the way in which this PDF file is encrypted is not supported"),
+            5 => {
+                Failure::unsupported("the way in which this PDF file is encrypted is not supported")
+            }
             error => Failure::damaged(format!("pdfium cannot open it (error {error})")),
         })
     }
@@ -293,7 +299,13 @@ impl File<'_> {
                 }
                 let mut r = Rect::default();
                 let (left, bottom) = (&raw mut r.left, &raw mut r.bottom);
-                let known = (functions.object_bounds)(object, left, bottom, &raw mut r.right, &raw mut r.top);
+                let known = (functions.object_bounds)(
+                    object,
+                    left,
+                    bottom,
+                    &raw mut r.right,
+                    &raw mut r.top,
+                );
                 if known == 0 {
                     continue;
                 }
@@ -364,9 +376,13 @@ impl File<'_> {
                 (functions.font_info)(text, n, buffer, name.len() as c_ulong, &raw mut flags),
             )
         };
-        let name = String::from_utf8_lossy(&name[..name.len().min(length as usize)]).to_ascii_lowercase();
+        let name =
+            String::from_utf8_lossy(&name[..name.len().min(length as usize)]).to_ascii_lowercase();
         let scale = matrix.c.hypot(matrix.d);
-        let bold = weight >= 600 || flags & (1 << 18) != 0 || name.contains("bold") || name.contains("black");
+        let bold = weight >= 600
+            || flags & (1 << 18) != 0
+            || name.contains("bold")
+            || name.contains("black");
         Font {
             size: size * if scale > 0.0 { scale } else { 1.0 },
             angle: matrix.b.atan2(matrix.a),

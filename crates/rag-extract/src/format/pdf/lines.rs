@@ -3,6 +3,7 @@ use super::library::{Glyph, Rect, Sheet};
 
 /// Text in one piece. x grows along the line and y from line to line, whichever way the page is turned.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // Properties that any combination may have.
 pub struct Fragment {
     pub text: String,
     pub left: f32,
@@ -159,7 +160,11 @@ fn in_order(glyphs: &mut [Glyph]) {
     let blank = |glyph: &Glyph| glyph.generated || glyph.c.is_whitespace();
     let mut n = 0;
     while n < glyphs.len() {
-        if !(glyphs[n].c.is_alphabetic() && !rtl(&glyphs[n]) && n >= 2 && glyphs[..n].iter().rev().find(|g| !blank(g)).is_some_and(rtl)) {
+        if !(glyphs[n].c.is_alphabetic()
+            && !rtl(&glyphs[n])
+            && n >= 2
+            && glyphs[..n].iter().rev().find(|g| !blank(g)).is_some_and(rtl))
+        {
             n += 1;
             continue;
         }
@@ -168,9 +173,13 @@ fn in_order(glyphs: &mut [Glyph]) {
         // Words each of which stands to the left of the one before.
         while end < glyphs.len() {
             let edge = |glyph: &Glyph| blank(glyph) || rtl(glyph);
-            let word = glyphs[end..].iter().position(edge).map_or(glyphs.len(), |length| end + length);
+            let word =
+                glyphs[end..].iter().position(edge).map_or(glyphs.len(), |length| end + length);
             let letters = &glyphs[end..word];
-            if letters.is_empty() || letters[0].x >= begin || (letters[0].y - glyphs[n].y).abs() > 1.0 {
+            if letters.is_empty()
+                || letters[0].x >= begin
+                || (letters[0].y - glyphs[n].y).abs() > 1.0
+            {
                 break;
             }
             begin = letters[0].x;
@@ -296,7 +305,8 @@ impl Fragment {
     fn adjoins(&self, next: &Self, rules: &Rules) -> bool {
         let gap = next.left - self.right;
         let reach = if is_marker(&self.text) { 2.5 } else { 0.5 };
-        gap <= reach * self.size.max(next.size) && !(gap > 0.0 && rules.divide(self.right, next.left, self.y))
+        gap <= reach * self.size.max(next.size)
+            && !(gap > 0.0 && rules.divide(self.right, next.left, self.y))
     }
 
     fn join(&mut self, next: &Self) {

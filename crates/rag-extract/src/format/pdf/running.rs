@@ -28,7 +28,9 @@ pub fn remove(pages: &mut [Layout]) {
                 }
                 if text.len() <= 200 {
                     let key = text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c });
-                    seen.entry(key.collect::<String>().to_lowercase()).or_default().push((page, row, y));
+                    seen.entry(key.collect::<String>().to_lowercase())
+                        .or_default()
+                        .push((page, row, y));
                 }
             }
         }
@@ -37,7 +39,8 @@ pub fn remove(pages: &mut [Layout]) {
                 let near = places.iter().filter(|(other, _, height)| {
                     *other != page && other.abs_diff(page) <= REACH && (height - y).abs() <= 4.0
                 });
-                let wanted = if pages.len() == 2 && small(&pages[page].rows[row], size) { 1 } else { 2 };
+                let wanted =
+                    if pages.len() == 2 && small(&pages[page].rows[row], size) { 1 } else { 2 };
                 if near.count() >= wanted && apart(&pages[page], row, edge, size) {
                     found[page].push(row);
                 }
@@ -111,9 +114,13 @@ impl Edge {
     fn cut(self, rows: &mut Vec<Row>, heads: &[usize]) {
         let count = rows.len();
         match self {
-            Self::Top => drop(rows.drain(..(0..count).take_while(|row| heads.contains(row)).count())),
+            Self::Top => {
+                drop(rows.drain(..(0..count).take_while(|row| heads.contains(row)).count()));
+            }
             Self::Bottom => {
-                rows.truncate(count - (0..count).rev().take_while(|row| heads.contains(row)).count());
+                rows.truncate(
+                    count - (0..count).rev().take_while(|row| heads.contains(row)).count(),
+                );
             }
         }
     }
@@ -148,7 +155,22 @@ fn text_of(row: &Row) -> String {
 /// The number in a row that says nothing else, such as `- 12 -`, `Page 3 of 9` or `iv`.
 fn page_number(text: &str) -> Option<i64> {
     const WORDS: [&str; 16] = [
-        "page", "seite", "pagina", "página", "strona", "страница", "p", "s", "of", "von", "de", "di", "sur", "z", "из", "pág",
+        "page",
+        "seite",
+        "pagina",
+        "página",
+        "strona",
+        "страница",
+        "p",
+        "s",
+        "of",
+        "von",
+        "de",
+        "di",
+        "sur",
+        "z",
+        "из",
+        "pág",
     ];
     let text = text.to_lowercase();
     let mut number = None;
@@ -156,7 +178,8 @@ fn page_number(text: &str) -> Option<i64> {
         if WORDS.contains(&word) {
             continue;
         }
-        let value = word.parse().ok().filter(|n| (0..100_000).contains(n)).or_else(|| roman(word))?;
+        let value =
+            word.parse().ok().filter(|n| (0..100_000).contains(n)).or_else(|| roman(word))?;
         number = number.or(Some(value));
     }
     number
