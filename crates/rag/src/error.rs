@@ -70,6 +70,8 @@ enum Kind {
     Cancelled,
     /// There is no memory for it.
     OutOfMemory,
+    /// A program that was run for it crashed.
+    Crashed,
 }
 
 impl Error {
@@ -177,6 +179,10 @@ impl Error {
     pub fn out_of_memory(message: impl Into<String>) -> Self {
         Self::new(Kind::OutOfMemory, message)
     }
+    /// A program that was run for it crashed (58000).
+    pub fn crashed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Crashed, message)
+    }
     /// The work was cancelled (57014).
     pub fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "canceling work due to user request")
@@ -251,6 +257,7 @@ impl Error {
             Kind::Busy => "55P03",
             Kind::Cancelled => "57014",
             Kind::OutOfMemory => "53200",
+            Kind::Crashed => "58000",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! No two files import each other, directly or around a circle. Modules import only those before them:
 //!
 //! ```text
-//! error < memory < file < text < model < chunk < rerank < answer < generation < queue < remote < search < inverted < fuzz
+//! error < memory < file < extract < text < model < chunk < rerank < answer < generation < queue < remote < search < inverted < fuzz
 //! ```
 //!
 //! Inside of `model`: formats of files (`manifest`, `onnx`, `tokenizer`), then what lies on disk (`inventory`, `store`),
@@ -14,6 +14,7 @@
 pub mod answer;
 pub mod chunk;
 pub mod error;
+pub mod extract;
 pub mod file;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

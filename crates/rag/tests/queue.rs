@@ -5,6 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use rag::chunk::{Format, Options, PATH_SEPARATOR};
+use rag::extract::{ExtractedText, Page};
 use rag::model::tokenizer::Tokenizer;
 use rag::queue::diff::{ChunkHash, diff};
 use rag::queue::plan::{Chunk, Document, chunks, document_hash};
@@ -31,7 +32,11 @@ fn plan(
 }
 
 fn document(title: Option<&str>, content: &str) -> Document {
-    Document { title: title.map(str::to_owned), content: Some(content.to_owned()) }
+    Document {
+        title: title.map(str::to_owned),
+        content: Some(content.to_owned()),
+        ..Document::default()
+    }
 }
 
 fn markdown() -> impl Strategy<Value = String> {
@@ -113,7 +118,11 @@ proptest! {
 #[test]
 fn null_and_blank_documents_have_no_chunks() {
     for content in [None, Some(""), Some(" \n\t "), Some("\u{1}\u{2}")] {
-        let document = Document { title: Some("T".into()), content: content.map(str::to_owned) };
+        let document = Document {
+            title: Some("T".into()),
+            content: content.map(str::to_owned),
+            ..Document::default()
+        };
         assert_eq!(plan(&document, 20, Format::Plain, &TOKENIZERS[0]), []);
     }
 }
@@ -138,4 +147,97 @@ fn a_title_of_megabytes_costs_nothing() {
     assert_eq!(chunks.len(), 1);
     assert!(chunks[0].heading_tokens <= WINDOW / 4);
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+fn table(rows: usize, columns: usize) -> String {
+    let cells = |of: &dyn Fn(usize) -> String| {
+        let cells: Vec<String> = (0..columns).map(of).collect();
+        format!("| {} |", cells.join(" | "))
+    };
+    let head = [cells(&|n| format!("name {n}")), cells(&|_| "---".to_owned())];
+    let rows = (0..rows).map(|row| cells(&|n| format!("row {row} cell {n}")));
+    head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn chunks_of_a_long_table_are_embedded_with_its_header_row() {
+    let tokenizer = &TOKENIZERS[0];
+    let text = format!("# Prices\n\nBefore.\n\n{}\n\nAfter the table.", table(40, 2));
+    let html = format!(
+        "<h1>Prices</h1><table><tr><th>name 0</th><th>name 1</th></tr>{}</table><p>After the table.</p>",
+        (0..40)
+            .map(|row| format!("<tr><td>row {row} cell 0</td><td>row {row} cell 1</td></tr>"))
+            .collect::<String>()
+    );
+    for (text, format, header) in
+        [(&text, Format::Markdown, "| name 0 | name 1 |"), (&html, Format::Html, "name 0 | name 1")]
+    {
+        let found = plan(&document(None, text), WINDOW, format, tokenizer);
+        assert!(found.len() > 3, "{found:?}");
+        for chunk in &found {
+            let has_header = chunk.content.contains(header);
+            let is_in_table =
+                chunk.content.starts_with("| row") || chunk.content.starts_with("row");
+            assert_eq!(&*chunk.heading == format!("Prices\n{header}"), is_in_table, "{chunk:?}");
+            assert!(!(has_header && is_in_table));
+            assert!(tokenizer.count(&chunk.embedding_text()).unwrap() <= WINDOW);
+            // No row is cut.
+            let whole =
+                chunk.content.lines().all(|line| !line.contains("row") || line.contains("cell 1"));
+            assert!(whole, "{chunk:?}");
+        }
+        assert!(found.iter().any(|chunk| chunk.content.contains(header)));
+        assert!(found.last().unwrap().content.contains("After"));
+    }
+    // As much of a header as a quarter of the window holds.
+    for columns in [3, 8, 200] {
+        let found = plan(
+            &document(Some("Title"), &table(20, columns)),
+            WINDOW,
+            Format::Markdown,
+            tokenizer,
+        );
+        for chunk in found.iter().skip(1).filter(|chunk| chunk.content.starts_with("| row")) {
+            assert!(chunk.heading.contains("name 0"), "{chunk:?}");
+            assert!(chunk.heading_tokens <= WINDOW / 4);
+        }
+    }
+}
+
+#[test]
+fn chunks_of_a_file_know_their_pages_and_stay_in_their_sheet() {
+    let tokenizer = &TOKENIZERS[0];
+    let page = |number: u32, content: &str, sheet: Option<&str>| Page {
+        number,
+        content: content.to_owned(),
+        metadata: sheet.map(|sheet| ("sheet".to_owned(), sheet.into())).into_iter().collect(),
+    };
+    let pages = vec![
+        page(1, "The first sentence. The second runs over", None),
+        page(2, "the end of a page. A third.", None),
+        page(3, "Short.", Some("A")),
+        page(4, "Shorter.", Some("B")),
+    ];
+    let ExtractedText { text, parts } = ExtractedText::join(pages).unwrap();
+    let document = Document { title: None, content: Some(text.clone()), parts };
+    let found = plan(&document, WINDOW, Format::Auto, tokenizer);
+    let shown: Vec<_> =
+        found.iter().map(|c| (&*c.content, c.page, c.place.as_deref().unwrap())).collect();
+    assert_eq!(
+        shown,
+        [
+            (
+                "The first sentence. The second runs over\nthe end of a page. A third.",
+                Some(1),
+                r#"{"page_end":2}"#
+            ),
+            ("Short.", Some(3), r#"{"page_end":3,"sheet":"A"}"#),
+            ("Shorter.", Some(4), r#"{"page_end":4,"sheet":"B"}"#),
+        ]
+    );
+    for chunk in &found {
+        let piece: String =
+            text.chars().skip(chunk.char_start).take(chunk.char_end - chunk.char_start).collect();
+        assert_eq!(piece, chunk.content);
+    }
 }

@@ -29,6 +29,8 @@ pub(super) enum BlockKind {
     Text,
     /// Code or a table: cut at lines.
     Lines,
+    /// A table whose first bytes, so many, are its header row: cut at lines as well.
+    Table(u32),
     /// Says what the next block is about and stays with it, as the term of a definition does.
     Lead,
     /// An entry of `DocumentStructure::headings`.
@@ -67,6 +69,10 @@ impl Block {
 
     pub fn is_heading(&self) -> bool {
         matches!(self.kind, BlockKind::Heading(_))
+    }
+
+    pub fn is_lines(&self) -> bool {
+        matches!(self.kind, BlockKind::Lines | BlockKind::Table(_))
     }
 }
 

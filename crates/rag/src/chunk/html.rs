@@ -158,7 +158,7 @@ impl Page {
                 self.tables.push(false);
             }
             "tr" if self.tables.last() == Some(&false) => self.writer.row(),
-            "td" | "th" if self.tables.last() == Some(&false) => self.writer.cell(),
+            "td" | "th" if self.tables.last() == Some(&false) => self.writer.cell(name == "th"),
             _ if is_block(name) => self.writer.block(Gap::Line),
             _ => {}
         }

@@ -75,6 +75,7 @@ enum Leaf {
     Tight,
     Paragraph,
     Lines,
+    Table,
     Heading(u8, String),
 }
 
@@ -163,7 +164,8 @@ impl Blocks<'_> {
             Tag::Heading { level, .. } => {
                 self.open(range, Leaf::Heading(*level as u8, String::new()));
             }
-            Tag::CodeBlock(_) | Tag::Table(_) | Tag::HtmlBlock | Tag::MetadataBlock(_) => {
+            Tag::Table(_) => self.open(range, Leaf::Table),
+            Tag::CodeBlock(_) | Tag::HtmlBlock | Tag::MetadataBlock(_) => {
                 self.open(range, Leaf::Lines);
             }
             Tag::BlockQuote(_) | Tag::List(_) | Tag::Item | Tag::FootnoteDefinition(_) => {
@@ -217,6 +219,11 @@ impl Blocks<'_> {
         match kind {
             Leaf::Heading(level, title) => self.document.push_heading(start..end, level, &title),
             Leaf::Lines => self.document.push(start..end, BlockKind::Lines),
+            Leaf::Table => {
+                // What stands before the table on its first line, such as a quotation's marker, is its own.
+                let header = self.text[start..end].find('\n').unwrap_or_default();
+                self.document.push(start..end, BlockKind::Table(header as u32));
+            }
             Leaf::Tight | Leaf::Paragraph => self.document.push(start..end, BlockKind::Text),
         }
         self.end = end;

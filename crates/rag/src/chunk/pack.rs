@@ -130,20 +130,63 @@ impl<'a, 'b> Packer<'a, 'b> {
         let end = last.range().end;
         let mut start = open.blocks[0].range().start;
         let mut fresh = start;
-        let mut heading = &open.first;
+        let mut heading = open.first.clone();
+        // The table that the last chunk ended in, and the heading of its other chunks.
+        let mut table: Option<(u32, (Arc<str>, usize))> = None;
         loop {
             let budget = self.budget(heading.1);
             let found = self.find(open, start, fresh, budget)?;
-            self.emit(open, heading, &found);
+            self.emit(open, &heading, &found);
             if found.end >= end {
                 return Ok(());
             }
-            heading = &open.other;
-            let budget = self.budget(heading.1);
             fresh = self.next_start(open, found.end);
+            heading = match self.header_above(open, fresh) {
+                None => open.other.clone(),
+                Some((block, header)) => {
+                    if table.as_ref().is_none_or(|(known, _)| *known != block.start) {
+                        table = Some((block.start, self.with_header(open, header)?));
+                    }
+                    table
+                        .as_ref()
+                        .map_or_else(|| open.other.clone(), |(_, heading)| heading.clone())
+                }
+            };
+            let budget = self.budget(heading.1);
             start = self.overlap(open, found.start..found.end, fresh, budget)?;
             self.meter.forget(start);
         }
+    }
+
+    /// The table that goes on at `fresh`, and its header row.
+    fn header_above(&self, open: &Open<'a>, fresh: usize) -> Option<(Block, &'a str)> {
+        let index = open.blocks.partition_point(|block| block.range().end <= fresh);
+        let block = *open.blocks.get(index)?;
+        let BlockKind::Table(header) = block.kind else { return None };
+        let range = block.range();
+        let header = range.start..range.start + header as usize;
+        (self.options.heading_tokens > 0 && fresh > header.end).then(|| (block, &self.text[header]))
+    }
+
+    /// The heading of a table's chunks that do not have its header row: the heading path, and the row as far as it fits. What
+    /// columns are called tells more of a row than what the section is.
+    fn with_header(&self, open: &Open<'_>, header: &str) -> Result<(Arc<str>, usize)> {
+        // No token has fewer bytes than one.
+        let most = self.options.heading_tokens.saturating_mul(32);
+        let header = header[..header.floor_char_boundary(most)].trim();
+        let cells: Vec<usize> = header.match_indices('|').map(|(at, _)| at + 1).collect();
+        let halves = std::iter::successors(Some(cells.len()), |count| Some(count / 2));
+        let starts = halves.take_while(|count| *count > 0).map(|count| &header[..cells[count - 1]]);
+        let path = format!("{}\n{header}", open.other.0);
+        let alone = std::iter::once(header).chain(starts).map(str::to_owned);
+        for heading in std::iter::once(path).chain(alone) {
+            let heading = heading.trim();
+            let tokens = self.meter.count_text(heading)?;
+            if !heading.is_empty() && tokens <= self.options.heading_tokens {
+                return Ok((heading.into(), tokens));
+            }
+        }
+        Ok(open.other.clone())
     }
 
     /// Most tokens of a chunk below a heading path of so many.
@@ -211,7 +254,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             return Ok(before.or(leads_alone));
         }
         let cut = match block.kind {
-            BlockKind::Lines => cut::line(self.text, range.clone(), limit),
+            BlockKind::Lines | BlockKind::Table(_) => cut::line(self.text, range.clone(), limit),
             _ => cut::sentence(self.text, range.clone(), limit),
         };
         Ok(cut.or(before).or_else(|| cut::word(self.text, range, limit)))
@@ -221,7 +264,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         match block.kind {
             BlockKind::Heading(_) | BlockKind::Lead => true,
             BlockKind::Text => self.text[block.range()].ends_with(':'),
-            BlockKind::Lines => false,
+            BlockKind::Lines | BlockKind::Table(_) => false,
         }
     }
 
@@ -266,7 +309,7 @@ impl<'a, 'b> Packer<'a, 'b> {
         match open.blocks.get(index) {
             Some(block) if block.range().start >= end => block.range().start,
             // The indentation of a line of code means something.
-            Some(block) if block.kind == BlockKind::Lines => {
+            Some(block) if block.is_lines() => {
                 end + rest[..space].rfind('\n').map_or(space, |i| i + 1)
             }
             _ => end + space,
@@ -309,7 +352,7 @@ impl<'a, 'b> Packer<'a, 'b> {
 
     /// Where an overlap may start in a block: at a sentence; code is repeated as a whole only.
     fn starts(&self, block: &Block, inside: Range<usize>) -> Vec<usize> {
-        if block.kind == BlockKind::Lines {
+        if block.is_lines() {
             return if inside.start == block.range().start {
                 vec![inside.start]
             } else {
@@ -331,7 +374,7 @@ impl<'a, 'b> Packer<'a, 'b> {
             return Ok(rest);
         }
         let limit = self.meter.reach(rest.clone(), budget)?.max(rest.start);
-        if block.kind == BlockKind::Lines {
+        if block.is_lines() {
             let line = self.text[fresh..limit].find('\n').map_or(fresh, |i| fresh + i);
             return Ok(fresh..line);
         }

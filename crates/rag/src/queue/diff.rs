@@ -1,4 +1,6 @@
 //! Which chunks an edit leaves alone.
+use crate::Result;
+use crate::model::Checkpoint;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -25,6 +27,29 @@ pub fn source_hash(title: Option<&str>, content: Option<&str>) -> [u8; 32] {
         hasher.update(text.unwrap_or_default());
     }
     hasher.finalize().into()
+}
+
+/// Bytes hashed between two calls of the checkpoint: some milliseconds.
+const PIECE: usize = 4 << 20;
+
+/// Hash of a document that is a file, with what may decide how it is read.
+pub fn file_hash(
+    title: Option<&str>,
+    file: Option<&[u8]>,
+    name: Option<&str>,
+    media_type: Option<&str>,
+    checkpoint: Checkpoint<'_>,
+) -> Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let texts = [title, name, media_type].map(|text| text.map(str::as_bytes));
+    for bytes in texts.into_iter().chain([file]) {
+        hasher.update(bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_le_bytes());
+        for piece in bytes.unwrap_or_default().chunks(PIECE) {
+            checkpoint()?;
+            hasher.update(piece);
+        }
+    }
+    Ok(hasher.finalize().into())
 }
 
 /// A document's stored chunks against its new ones.

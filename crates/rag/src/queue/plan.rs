@@ -1,6 +1,7 @@
 //! From a document as its source row gives it to the chunks it should have.
 use super::diff::{ChunkHash, chunk_hash, source_hash};
-use crate::chunk::{self, Options, PATH_SEPARATOR, embedding_text};
+use crate::chunk::{self, Format, Options, PATH_SEPARATOR, embedding_text};
+use crate::extract::{Part, place, units};
 use crate::model::tokenizer::{TokenCounter, Word};
 use crate::model::{Checkpoint, Detail, Embedder, Purpose};
 use crate::rerank::TokenBits;
@@ -15,6 +16,8 @@ pub struct Document {
     pub title: Option<String>,
     /// Its text; `None` for NULL, which makes no chunks.
     pub content: Option<String>,
+    /// Where the pages of a file's text begin; none in other texts.
+    pub parts: Vec<Part>,
 }
 
 /// A chunk that a document should have.
@@ -36,6 +39,8 @@ pub struct Chunk {
     pub char_end: usize,
     /// Page of the first character, from 1.
     pub page: Option<u32>,
+    /// Of a chunk of a file: its last page and what names the first, as JSON.
+    pub place: Option<String>,
     /// Hash of all that the chunk's row holds.
     pub hash: ChunkHash,
 }
@@ -70,34 +75,56 @@ pub fn chunks(
     let quarter = options.window / 4;
     let head = title.as_deref().map(|title| Head::new(title, quarter, counter)).transpose()?;
     let taken = head.as_ref().map_or(0, |head| head.tokens);
+    let is_file = !document.parts.is_empty();
     let options = Options {
         heading_tokens: quarter - taken,
         window: options.window - taken,
+        // The text of a file is shaped as Markdown, whatever the file was.
+        format: if is_file { Format::Markdown } else { options.format },
         ..options.clone()
     };
-    let chunked = chunk::chunk(content, &options, counter, checkpoint)?;
     let mut found = Vec::new();
-    memory::reserve(&mut found, chunked.chunks.len())?;
-    // Control characters alone are no tokens: there is nothing to find them by.
-    for chunk in chunked.chunks.iter().filter(|chunk| chunk.token_count > 0) {
-        let content = chunked.content(chunk);
-        let (section, heading, heading_tokens) = match &head {
-            None => (chunk.section.clone(), chunk.heading.clone(), chunk.heading_tokens),
-            Some(head) => head.join(chunk, counter)?,
-        };
-        found.push(Chunk {
-            hash: chunk_hash(section.as_deref().unwrap_or_default(), &heading, content),
-            content: content.to_owned(),
-            section,
-            heading,
-            heading_tokens,
-            token_count: chunk.token_count,
-            char_start: chunk.chars.start,
-            char_end: chunk.chars.end,
-            page: chunk.page,
-        });
+    for (characters, text) in undivided(content, &document.parts) {
+        let chunked = chunk::chunk(text, &options, counter, &mut *checkpoint)?;
+        memory::reserve(&mut found, chunked.chunks.len())?;
+        // Control characters alone are no tokens: there is nothing to find them by.
+        for chunk in chunked.chunks.iter().filter(|chunk| chunk.token_count > 0) {
+            let content = chunked.content(chunk);
+            let (section, heading, heading_tokens) = match &head {
+                None => (chunk.section.clone(), chunk.heading.clone(), chunk.heading_tokens),
+                Some(head) => head.join(chunk, counter)?,
+            };
+            let characters = characters + chunk.chars.start..characters + chunk.chars.end;
+            let place = place(&document.parts, &characters);
+            found.push(Chunk {
+                hash: chunk_hash(section.as_deref().unwrap_or_default(), &heading, content),
+                content: content.to_owned(),
+                section,
+                heading,
+                heading_tokens,
+                token_count: chunk.token_count,
+                page: place.as_ref().map_or(chunk.page, |place| Some(place.page)),
+                place: place.map(|place| place.json().to_string()),
+                char_start: characters.start,
+                char_end: characters.end,
+            });
+        }
     }
     Ok(found)
+}
+
+/// Pieces of a text that no chunk goes over the border of, each with its first character: sheets, slides and parts of a file.
+fn undivided<'t>(text: &'t str, parts: &[Part]) -> Vec<(usize, &'t str)> {
+    let units = units(parts, usize::MAX);
+    let mut pieces = Vec::with_capacity(units.len());
+    let mut rest = text;
+    for unit in units {
+        let end = rest.char_indices().nth(unit.len()).map_or(rest.len(), |(byte, _)| byte);
+        let (piece, behind) = rest.split_at(end);
+        pieces.push((unit.start, piece));
+        rest = behind;
+    }
+    pieces
 }
 
 /// A document's title, which heads every heading path.

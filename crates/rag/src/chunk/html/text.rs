@@ -33,6 +33,8 @@ pub(super) struct TextWriter {
     is_pre_start: bool,
     /// In a table; its cells so far in the row.
     table: Option<usize>,
+    /// Of a table whose first row has header cells alone: whether that row is at its end, and where it ends.
+    header: Option<(bool, usize)>,
     /// A line that is begun before the next word: a row's first.
     is_new_row: bool,
 }
@@ -157,7 +159,14 @@ impl TextWriter {
                 self.document.push_heading(start..end, level, &title);
             }
             None if self.is_lead => self.document.push(start..end, BlockKind::Lead),
-            None if is_lines => self.document.push(start..end, BlockKind::Lines),
+            None if is_lines => {
+                let header = self.header.map_or(0, |(_, header)| header.saturating_sub(start));
+                let kind = match (self.table, header as u32) {
+                    (Some(_), header @ 1..) => BlockKind::Table(header),
+                    _ => BlockKind::Lines,
+                };
+                self.document.push(start..end, kind);
+            }
             None => self.document.push(start..end, BlockKind::Text),
         }
     }
@@ -232,6 +241,7 @@ impl TextWriter {
     /// A table is one block of lines.
     pub fn start_table(&mut self) {
         self.table = Some(0);
+        self.header = None;
     }
 
     pub fn end_table(&mut self) {
@@ -247,11 +257,23 @@ impl TextWriter {
             self.table = Some(0);
             self.is_new_row = true;
             self.space = false;
+            if let Some((is_whole, end)) = &mut self.header
+                && !*is_whole
+                && self.start.is_some_and(|start| start < self.text.len())
+            {
+                (*is_whole, *end) = (true, self.text.len());
+            }
         }
     }
 
-    pub fn cell(&mut self) {
+    pub fn cell(&mut self, is_header: bool) {
         let Some(cells) = self.table else { return };
+        match self.header {
+            None if is_header && self.start.is_none() => self.header = Some((false, 0)),
+            // A row that has other cells too is one like the rest.
+            Some((false, _)) if !is_header => self.header = None,
+            _ => {}
+        }
         self.table = Some(cells + 1);
         self.space = true;
         if cells > 0 {
