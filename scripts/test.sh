@@ -51,6 +51,8 @@ prepare_servers() {
     build_package
     copy_postgres "$WORK/postgres"
     cp "$TARGET/debug/rag-model" "$WORK/"
+    # Tests of files that need the program itself are skipped where there is none.
+    [ ! -x "$TARGET/debug/rag-extract" ] || cp "$TARGET/debug/rag-extract" "$WORK/"
     cp -R "$ROOT/tests" "$WORK/tests"
     cp "$ROOT/README.md" "$WORK/" 2>/dev/null || true
     # pg_regress gives up on a test without an expected file; an empty one makes it a plain failure.
@@ -67,7 +69,8 @@ prepare_servers() {
 as_server() {
     (cd "$WORK" && "${SERVER_USER[@]}" env RUST_BACKTRACE=0 LC_ALL=C.UTF-8 PATH="$BINDIR:$PATH" \
         RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" \
-        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" "$@")
+        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" \
+        RAG_PG_EXTRACT_BINARY="$WORK/rag-extract" RAG_PG_EXTRACT_STAND_IN="$WORK/tests/extract/stand_in.pl" "$@")
 }
 
 # server_config FILE PRELOAD: postgresql.conf lines for the temporary servers of pg_regress. Its tests
@@ -77,6 +80,7 @@ server_config() {
 $2
 rag_pg.model_path = '$MODELS'
 rag_pg.onnxruntime_path = '$ONNXRUNTIME_LIBRARY'
+rag_pg.extract_program = '$WORK/tests/extract/stand_in.pl'
 max_worker_processes = 16
 rag_pg.workers = 0
 log_line_prefix = '%m [%p] %q%a '

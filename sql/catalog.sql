@@ -8,8 +8,13 @@ CREATE TABLE rag.collection (
     source             regclass NOT NULL,
     content_column     name NOT NULL,
     title_column       name,
+    content_kind       text NOT NULL DEFAULT 'text' CHECK (content_kind IN ('text', 'file', 'large object')),
+    file_name_column   name,
+    media_type_column  name,
+    keep_text          boolean NOT NULL DEFAULT true,
+    ocr                boolean NOT NULL DEFAULT false,
     key_columns        name[] NOT NULL,
-    -- Column numbers of content, title (0: none) and keys, by which a rename is noticed.
+    -- Column numbers of content, title, file name, media type (0: none) and keys, by which a rename is noticed.
     column_numbers     int2[] NOT NULL,
     -- A restored table has other column numbers, and nobody asked a cloned database to pay for a model:
     -- where rag.home(source) is another, the collection stands still until rag_verify.
@@ -24,6 +29,11 @@ CREATE TABLE rag.collection (
 CREATE INDEX ON rag.collection (source);
 COMMENT ON TABLE rag.collection IS 'one row per collection: a source table kept searchable';
 COMMENT ON COLUMN rag.collection.title_column IS 'column whose text heads every heading path, or NULL';
+COMMENT ON COLUMN rag.collection.content_kind IS 'what the content column holds: texts, files, or numbers of large objects that are files';
+COMMENT ON COLUMN rag.collection.file_name_column IS 'column with the names of the files, or NULL';
+COMMENT ON COLUMN rag.collection.media_type_column IS 'column with the MIME types of the files, or NULL';
+COMMENT ON COLUMN rag.collection.keep_text IS 'whether the text of files is kept, so that it is extracted once';
+COMMENT ON COLUMN rag.collection.ocr IS 'whether rag_pg.ocr_program recognizes the text of files that have none';
 COMMENT ON COLUMN rag.collection.home IS 'cluster, database and table for which it was created or last verified';
 COMMENT ON COLUMN rag.collection.replicated IS 'whether changes that logical replication applies are noticed too';
 COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL';
@@ -142,6 +152,9 @@ CREATE TABLE rag.job (
     -- When its worker began with it: a claim is worked off in pieces.
     begun_at      timestamptz,
     losses        int NOT NULL DEFAULT 0,
+    -- Of a file that takes long: pages extracted, and how many there are.
+    page          int,
+    pages         int,
     failure       text CHECK (failure IN ('transient', 'rate-limited', 'outage', 'row', 'configuration')),
     reason        text,
     excerpt       text,
@@ -195,6 +208,8 @@ CREATE TABLE rag.progress (
     embedded      bigint NOT NULL DEFAULT 0,
     reused        bigint NOT NULL DEFAULT 0,
     tokens        bigint NOT NULL DEFAULT 0,
+    pages         bigint NOT NULL DEFAULT 0,
+    extracting    float8 NOT NULL DEFAULT 0,
     rate          float8,
     rated_at      timestamptz,
     rate_weight   float8 NOT NULL DEFAULT 0,
@@ -209,6 +224,8 @@ COMMENT ON TABLE rag.progress IS 'counters that workers keep, so that rag.status
 COMMENT ON COLUMN rag.progress.embedded IS 'chunks embedded since the generation was made';
 COMMENT ON COLUMN rag.progress.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation was made';
+COMMENT ON COLUMN rag.progress.pages IS 'pages of files whose text was extracted since the generation was made';
+COMMENT ON COLUMN rag.progress.extracting IS 'seconds that this took, all workers together';
 COMMENT ON COLUMN rag.progress.error IS 'what went wrong last with the generation as a whole, or NULL';
 COMMENT ON COLUMN rag.progress.paused IS 'what the error said that paused it, for the owner: rag.collection and rag.generation, which everyone reads, have no words of documents and providers';
 COMMENT ON COLUMN rag.progress.sqlstate IS 'of the error in error or paused';

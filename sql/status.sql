@@ -26,6 +26,8 @@ SELECT c.name AS collection,
        CASE WHEN w.is_told THEN p.embedded END AS embedded,
        CASE WHEN w.is_told THEN p.reused END AS reused,
        CASE WHEN w.is_told THEN p.tokens END AS tokens,
+       CASE WHEN w.is_told THEN p.pages END AS pages,
+       CASE WHEN w.is_told THEN p.pages / NULLIF(p.extracting, 0) END AS page_rate,
        CASE WHEN w.is_told THEN pg_catalog.clock_timestamp() - LEAST(j.oldest, w.oldest) END AS lag,
        CASE WHEN w.is_told THEN p.rate END AS rate,
        CASE WHEN w.is_told AND p.rate > 0 AND c.paused IS NULL AND g.paused IS NULL
@@ -115,6 +117,8 @@ COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brou
 COMMENT ON COLUMN rag.generation_status.embedded IS 'chunks embedded for it so far';
 COMMENT ON COLUMN rag.generation_status.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.generation_status.tokens IS 'tokens embedded for it so far';
+COMMENT ON COLUMN rag.generation_status.pages IS 'pages of files whose text was extracted for it so far';
+COMMENT ON COLUMN rag.generation_status.page_rate IS 'pages extracted a second of work on that, on average; NULL where none were';
 COMMENT ON COLUMN rag.generation_status.bytes IS 'its tables with their indexes; NULL where one is locked or gone';
 COMMENT ON COLUMN rag.generation_status.calibration IS 'what its signals are worth, by the script of a question; NULL before its first calibration';
 COMMENT ON COLUMN rag.generation_status.is_loaded IS 'whether the first load is in and the vector index built';
@@ -133,7 +137,8 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
        CASE WHEN s.pending IS NOT NULL THEN COALESCE(t.calls, 0) END AS remote_calls,
        CASE WHEN s.pending IS NOT NULL THEN COALESCE(t.tokens, 0) END AS remote_tokens,
        CASE WHEN s.pending IS NOT NULL THEN t.cost END AS remote_cost,
-       (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate
+       (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate,
+       s.pages, s.page_rate
   FROM rag.generation_status s
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
@@ -154,7 +159,32 @@ COMMENT ON COLUMN rag.status.remote_calls IS 'calls of remote models for the col
 COMMENT ON COLUMN rag.status.remote_tokens IS 'tokens of these, read and written';
 COMMENT ON COLUMN rag.status.remote_cost IS 'their cost by the models'' prices; NULL where no model has any';
 COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose embedding was known, of the whole server where rag_pg is preloaded; the same in every row; there NULL but for members of pg_monitor';
+COMMENT ON COLUMN rag.status.pages IS 'pages of files whose text was extracted so far';
+COMMENT ON COLUMN rag.status.page_rate IS 'pages extracted a second of work on that, on average; NULL where none were';
 GRANT SELECT ON rag.status TO PUBLIC;
+
+CREATE VIEW rag.extraction WITH (security_barrier) AS
+SELECT c.name AS collection,
+       g.generation_id AS generation,
+       CASE WHEN o.is_owner THEN j.key::jsonb END AS document_key,
+       j.page,
+       j.pages,
+       j.begun_at,
+       j.worker
+  FROM rag.job j
+  JOIN rag.generation g ON g.generation_id = j.generation_id
+  JOIN rag.collection c ON c.collection_id = g.collection_id
+  JOIN pg_catalog.pg_class r ON r.oid = c.source
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
+ WHERE j.page IS NOT NULL AND j.worker IS NOT NULL AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp()
+   AND (o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON VIEW rag.extraction IS 'files whose text is being extracted for longer than a second, of the collections that the caller owns; members of pg_monitor see all, without what came from documents';
+COMMENT ON COLUMN rag.extraction.document_key IS 'values of the source''s primary key as text, in its order';
+COMMENT ON COLUMN rag.extraction.page IS 'pages extracted so far';
+COMMENT ON COLUMN rag.extraction.pages IS 'pages of the file, where that is known';
+COMMENT ON COLUMN rag.extraction.begun_at IS 'when work on the document began';
+COMMENT ON COLUMN rag.extraction.worker IS 'process id of the worker';
+GRANT SELECT ON rag.extraction TO PUBLIC;
 
 CREATE VIEW rag.dead_job WITH (security_barrier) AS
 SELECT c.name AS collection,

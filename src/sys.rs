@@ -1,6 +1,7 @@
 //! PostgreSQL as the rest of the crate sees it: process facts, transactions, SPI, privileges, settings, shared memory, datums.
 //! The bottom floor: it imports no other, and is where a call of PostgreSQL's is made safe.
 pub mod background;
+pub mod child;
 pub mod cursor;
 pub mod datum;
 pub mod error;

@@ -1,5 +1,5 @@
 //! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
-use crate::catalog::collection::{Build, Collection, VIEW_SUFFIX, build};
+use crate::catalog::collection::{Build, Collection, ContentKind, VIEW_SUFFIX, build};
 use crate::catalog::generation::compare_everything;
 use crate::catalog::objects::drop;
 use crate::catalog::objects::triggers::set_replication_triggers;
@@ -32,7 +32,12 @@ CREATE FUNCTION @extschema@.rag_create_collection(
     token_bits boolean = NULL,
     index text = 'hnsw',
     replicated boolean = false,
-    lexical text = 'builtin'
+    lexical text = 'builtin',
+    file_name name = NULL,
+    media_type name = NULL,
+    keep_text boolean = true,
+    ocr boolean = false,
+    large_objects boolean = false
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
@@ -51,6 +56,11 @@ fn rag_create_collection(
     index: Option<&str>,
     replicated: Option<bool>,
     lexical: Option<&str>,
+    file_name: Option<&CStr>,
+    media_type: Option<&CStr>,
+    keep_text: Option<bool>,
+    ocr: Option<bool>,
+    large_objects: Option<bool>,
 ) -> Result<(), SqlError> {
     model::require_utf8()?;
     let name = check_name(required_argument(name, "name")?)?;
@@ -59,12 +69,26 @@ fn rag_create_collection(
     let title = title.map(utf8).transpose()?;
     let source = Source::describe(table)?;
     lock(&source);
-    for column in std::iter::once(&content).chain(&title) {
+    let file_name = file_name.map(utf8).transpose()?;
+    let media_type = media_type.map(utf8).transpose()?;
+    let kind = source.content_kind(&content, large_objects.unwrap_or(false))?;
+    for column in [&title, &file_name, &media_type].into_iter().flatten() {
         source.require_text(column)?;
+    }
+    let is_of_files = kind != ContentKind::Text;
+    let options = [
+        ("file_name", file_name.is_some()),
+        ("media_type", media_type.is_some()),
+        ("ocr", ocr == Some(true)),
+    ];
+    if let Some((option, _)) = options.iter().find(|(_, is_given)| *is_given && !is_of_files) {
+        return Err(Error::invalid_argument(format!("option \"{option}\" is for files"))
+            .with_hint("Leave it out, or name a content column of type bytea.")
+            .into());
     }
     let embedder = Embedder::named(model, source.owner)?;
     let build = Build {
-        format: build::format(format.unwrap_or("auto"))?,
+        format: build::format(format.unwrap_or("auto"), is_of_files)?,
         index_method: build::index_method(index.unwrap_or("hnsw"))?,
         token_bits: build::token_bits(token_bits, true, &embedder)?,
         lexical: lexical::engine(lexical.unwrap_or("builtin"), source.owner, &source.schema_sql)?,
@@ -72,8 +96,20 @@ fn rag_create_collection(
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let is_replicated = replicated.unwrap_or(false);
-    let plan =
-        NewCollection { name, source, content, title, text_search_config, is_replicated, build };
+    let plan = NewCollection {
+        name,
+        source,
+        content,
+        kind,
+        title,
+        file_name,
+        media_type,
+        keeps_text: keep_text.unwrap_or(true),
+        with_ocr: ocr.unwrap_or(false),
+        text_search_config,
+        is_replicated,
+        build,
+    };
     let id = create(&plan)?;
     // The whole source is compared with the documents, of which there are none yet.
     compare_everything(id);

@@ -121,7 +121,7 @@ fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> 
     let hits = |passage: &Passage| -> Vec<i64> {
         passage.hits.iter().map(|hit| outcome.found[*hit].chunk_id).collect()
     };
-    let metadata = json!({
+    let mut metadata = json!({
         "section": found.section,
         "page": found.page,
         "char_start": char_start,
@@ -135,7 +135,10 @@ fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> 
         found.ordinal,
         passage.map_or(&*found.content, |passage| &passage.content).to_owned(),
         found.score,
-        JsonB(without_nulls(metadata)),
+        JsonB(without_nulls({
+            found.add_place(&mut metadata);
+            metadata
+        })),
         JsonB(ranks),
         found.relevance,
     )

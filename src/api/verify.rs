@@ -2,6 +2,7 @@
 use crate::catalog::collection::Collection;
 use crate::maintain::verify;
 use crate::sys::error::SqlError;
+use crate::sys::interrupt;
 use pgrx::prelude::*;
 
 #[pg_extern(sql = r"
@@ -38,4 +39,20 @@ COMMENT ON FUNCTION rag.source_hash IS 'hash by which a document, or the key of 
 ", requires = ["bootstrap"])]
 fn source_hash(title: Option<&str>, content: Option<&str>) -> Vec<u8> {
     rag::queue::diff::source_hash(title, content).to_vec()
+}
+
+/// The same of a document that is a file.
+#[pg_extern(sql = r"
+CREATE FUNCTION rag.file_hash(title text, file bytea, file_name text, media_type text) RETURNS bytea
+    IMMUTABLE PARALLEL SAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION rag.file_hash IS 'hash by which a document that is a file is known again';
+", requires = ["bootstrap"])]
+fn file_hash(
+    title: Option<&str>,
+    file: Option<&[u8]>,
+    file_name: Option<&str>,
+    media_type: Option<&str>,
+) -> Result<Vec<u8>, SqlError> {
+    let checkpoint = &mut interrupt::checkpoint;
+    Ok(rag::queue::diff::file_hash(title, file, file_name, media_type, checkpoint)?.to_vec())
 }

@@ -38,8 +38,17 @@ pub struct Collection {
     pub owner: Oid,
     /// Column with the text, unquoted.
     pub content: String,
+    /// What that column holds.
+    pub kind: ContentKind,
     /// Column whose text heads every heading path, unquoted.
     pub title: Option<String>,
+    /// Columns with names and MIME types of files, unquoted.
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    /// Whether the text of files is kept.
+    pub keeps_text: bool,
+    /// Whether the text of files that show pictures of it is recognized.
+    pub with_ocr: bool,
     /// Columns of the source's primary key.
     pub keys: Vec<KeyColumn>,
     /// Text search configuration, qualified and quoted.
@@ -59,6 +68,11 @@ row! {
         owner: Option<Oid>,
         content: String,
         title: Option<String>,
+        content_kind: String,
+        file_name: Option<String>,
+        media_type: Option<String>,
+        keeps_text: bool,
+        with_ocr: bool,
         text_search_config: String,
         is_replicated: bool,
         view: Option<Oid>,
@@ -93,6 +107,49 @@ row! {
         postings: Option<Oid>,
         calibration: Option<JsonB>,
     }
+}
+
+/// What the content column of a source holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentKind {
+    /// Texts.
+    Text,
+    /// Files.
+    File,
+    /// Numbers of large objects, which are files.
+    LargeObject,
+}
+
+impl ContentKind {
+    const ALL: [Self; 3] = [Self::Text, Self::File, Self::LargeObject];
+
+    /// As stored in the catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::File => "file",
+            Self::LargeObject => "large object",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.expect("the catalog keeps no other kind")
+    }
+}
+
+/// Whether there is a large object of the number in `column`.
+fn large_object_exists(column: &str) -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata l WHERE l.oid OPERATOR(pg_catalog.=) {column})"
+    )
+}
+
+/// A column of the row `row` as text, NULL where there is none.
+fn text_of(row: &str, column: Option<&str>) -> String {
+    column.map_or("NULL::pg_catalog.text".to_owned(), |column| {
+        format!("{row}.{}::pg_catalog.text", quote_identifier(column))
+    })
 }
 
 /// The state of a generation in its collection.
@@ -226,7 +283,12 @@ impl Collection {
             source_sql,
             owner,
             content: row.content,
+            kind: ContentKind::of(&row.content_kind),
             title: row.title,
+            file_name: row.file_name,
+            media_type: row.media_type,
+            keeps_text: row.keeps_text,
+            with_ocr: row.with_ocr,
             keys: key::primary_key(row.source),
             text_search_config: row.text_search_config,
             is_replicated: row.is_replicated,
@@ -259,16 +321,88 @@ impl Collection {
         require_owner(self.owner, &self.name, to_do)
     }
 
-    /// The content column, quoted.
-    pub fn content_sql(&self) -> String {
-        quote_identifier(&self.content)
+    /// What the row `row` holds: a text, or the bytes of a file.
+    pub fn content_value(&self, row: &str) -> String {
+        let column = format!("{row}.{}", quote_identifier(&self.content));
+        match self.kind {
+            ContentKind::Text => format!("{column}::pg_catalog.text"),
+            ContentKind::File => format!("{column}::pg_catalog.bytea"),
+            // A number without an object is as NULL: no other document is to wait for it.
+            ContentKind::LargeObject => {
+                format!(
+                    "CASE WHEN {} THEN pg_catalog.lo_get({column}) END",
+                    large_object_exists(&column)
+                )
+            }
+        }
+    }
+
+    /// Its text, and the bytes of its file: one of them is NULL.
+    pub fn text_and_file(&self, row: &str) -> (String, String) {
+        match self.kind {
+            ContentKind::Text => (self.content_value(row), "NULL::pg_catalog.bytea".to_owned()),
+            _ => ("NULL::pg_catalog.text".to_owned(), self.content_value(row)),
+        }
+    }
+
+    /// Bytes of what the row `row` holds, without reading it.
+    pub fn content_size(&self, row: &str) -> String {
+        let column = format!("{row}.{}", quote_identifier(&self.content));
+        match self.kind {
+            ContentKind::Text | ContentKind::File => {
+                format!("pg_catalog.octet_length({})::bigint", self.content_value(row))
+            }
+            // Closed when the transaction ends. 262144 opens it for reading; 2 is its end.
+            ContentKind::LargeObject => format!(
+                "CASE WHEN {} THEN pg_catalog.lo_lseek64(pg_catalog.lo_open({column}, 262144), 0, 2) END",
+                large_object_exists(&column)
+            ),
+        }
+    }
+
+    /// Hash by which the document of the row `row` is known again.
+    pub fn source_hash(&self, row: &str) -> String {
+        let (title, content) = (self.title_text(row), self.content_value(row));
+        if self.kind == ContentKind::Text {
+            return format!("rag.source_hash({title}, {content})");
+        }
+        let (name, media_type) = (self.file_name_text(row), self.media_type_text(row));
+        format!("rag.file_hash({title}, {content}, {name}, {media_type})")
     }
 
     /// The title of the row `row` as text, NULL where the collection has no title column.
     pub fn title_text(&self, row: &str) -> String {
-        self.title.as_deref().map_or("NULL::pg_catalog.text".to_owned(), |title| {
-            format!("{row}.{}::pg_catalog.text", quote_identifier(title))
-        })
+        text_of(row, self.title.as_deref())
+    }
+
+    /// The name of the row's file, and its MIME type, the same way.
+    pub fn file_name_text(&self, row: &str) -> String {
+        text_of(row, self.file_name.as_deref())
+    }
+
+    pub fn media_type_text(&self, row: &str) -> String {
+        text_of(row, self.media_type.as_deref())
+    }
+
+    /// The columns whose texts belong to a document besides its content.
+    pub fn texts_beside(&self) -> [Option<&String>; 3] {
+        [&self.title, &self.file_name, &self.media_type].map(Option::as_ref)
+    }
+
+    /// Whether documents are files.
+    pub fn is_of_files(&self) -> bool {
+        self.kind != ContentKind::Text
+    }
+
+    /// SQL of what the documents row `d` of a file says of its chunk number `ordinal` besides the page.
+    pub fn place_of(&self, ordinal: &str) -> String {
+        if self.is_of_files() {
+            format!(
+                "(d.places OPERATOR(pg_catalog.->) ({ordinal} OPERATOR(pg_catalog.-) 1)::pg_catalog.int4)"
+            )
+        } else {
+            "NULL::pg_catalog.jsonb".to_owned()
+        }
     }
 
     /// SQL that is true when the row `source` and the row `other` (of a table whose key columns are
@@ -295,7 +429,8 @@ impl Collection {
     /// The columns of the source that chunks are made from: keys, text and, where there is one, title.
     pub fn source_columns(&self) -> Vec<&str> {
         let keys = self.keys.iter().map(|key| key.name.as_str());
-        keys.chain([self.content.as_str()]).chain(self.title.as_deref()).collect()
+        let others = self.texts_beside().into_iter().flatten().map(String::as_str);
+        keys.chain([self.content.as_str()]).chain(others).collect()
     }
 
     /// SQL that is true while the source row of `other` exists and the caller may read its text.

@@ -3,7 +3,9 @@ pub mod drop;
 pub mod triggers;
 use crate::catalog::collection::key::KeyColumn;
 use crate::catalog::collection::tables::lock_exclusively;
-use crate::catalog::collection::{Build, Collection, Generation, STORAGE_FORMAT, State, key};
+use crate::catalog::collection::{
+    Build, Collection, ContentKind, Generation, STORAGE_FORMAT, State, key,
+};
 use crate::catalog::lexical;
 use crate::catalog::objects::triggers::{
     create_triggers, drop_leftover_triggers, record_partitions, set_replication_triggers,
@@ -30,8 +32,17 @@ pub struct NewCollection {
     pub source: Source,
     /// Column with the text.
     pub content: String,
+    /// What it holds.
+    pub kind: ContentKind,
     /// Column whose text heads every heading path.
     pub title: Option<String>,
+    /// Columns with names and MIME types of files.
+    pub file_name: Option<String>,
+    pub media_type: Option<String>,
+    /// Whether the text of files is kept.
+    pub keeps_text: bool,
+    /// Whether the text of files that show pictures of it is recognized.
+    pub with_ocr: bool,
     /// Text search configuration, qualified and quoted.
     pub text_search_config: String,
     /// Whether changes that logical replication applies are noticed too.
@@ -93,23 +104,57 @@ impl Source {
 
     /// Checks that `column` exists and holds text.
     pub fn require_text(&self, column: &str) -> Result<()> {
+        let hint = "Use a text column, or add a generated column that casts it to text.";
+        match self.column(column, false)? {
+            (_, Some(ContentKind::Text)) => Ok(()),
+            (type_sql, _) => Err(self.wrong_type(column, &type_sql, "text", hint)),
+        }
+    }
+
+    /// What `column` holds: texts, files or, where that is asked for, numbers of large objects.
+    pub fn content_kind(&self, column: &str, with_large_objects: bool) -> Result<ContentKind> {
+        let (type_sql, kind) = self.column(column, with_large_objects)?;
+        match kind {
+            Some(ContentKind::Text | ContentKind::File) if with_large_objects => {
+                let hint = "Leave large_objects out: files in a bytea column need no option.";
+                Err(self.wrong_type(column, &type_sql, "oid", hint))
+            }
+            Some(kind) => Ok(kind),
+            None => {
+                let hint = "Use a column of type text or bytea, or of oid with large_objects => true, or add a generated column that casts it to text.";
+                Err(self.wrong_type(column, &type_sql, "text or bytea", hint))
+            }
+        }
+    }
+
+    /// The type of a column, and what it holds as far as that can be indexed.
+    fn column(
+        &self,
+        column: &str,
+        with_large_objects: bool,
+    ) -> Result<(String, Option<ContentKind>)> {
         let sql = statement!("catalog/describe_column");
-        let rows = read(sql, &[self.table.into(), column.into()], |row| {
-            (required::<String>(&row, 1), required::<bool>(&row, 2))
+        let args = [self.table.into(), column.into(), with_large_objects.into()];
+        let rows = read(sql, &args, |row| {
+            let kinds = [ContentKind::Text, ContentKind::File, ContentKind::LargeObject];
+            let kind = (2..).zip(kinds).find(|(position, _)| required::<bool>(&row, *position));
+            (required::<String>(&row, 1), kind.map(|(_, kind)| kind))
         });
-        match rows.into_iter().next() {
-            None => Err(Error::undefined_column(format!(
+        rows.into_iter().next().ok_or_else(|| {
+            Error::undefined_column(format!(
                 "column \"{column}\" of table {} does not exist",
                 self.sql
             ))
-            .with_hint("Name the column that holds the documents' text.")),
-            Some((type_sql, false)) => Err(Error::wrong_type(format!(
-                "column \"{column}\" of table {} is of type {type_sql}, not text",
-                self.sql
-            ))
-            .with_hint("Use a text column, or add a generated column that casts it to text.")),
-            Some(_) => Ok(()),
-        }
+            .with_hint("Name the column that holds the documents' text.")
+        })
+    }
+
+    fn wrong_type(&self, column: &str, type_sql: &str, wanted: &str, hint: &str) -> Error {
+        Error::wrong_type(format!(
+            "column \"{column}\" of table {} is of type {type_sql}, not {wanted}",
+            self.sql
+        ))
+        .with_hint(hint)
     }
 }
 
@@ -225,6 +270,11 @@ fn insert_collection(plan: &NewCollection, keys: Vec<String>) -> Result<i32> {
         keys.into(),
         plan.text_search_config.as_str().into(),
         plan.is_replicated.into(),
+        plan.kind.name().into(),
+        plan.file_name.as_deref().into(),
+        plan.media_type.as_deref().into(),
+        plan.keeps_text.into(),
+        plan.with_ocr.into(),
     ];
     let ids = as_extension_owner(|| query(sql, &args, |row| required::<i32>(&row, 1)));
     Ok(ids[0])
@@ -371,6 +421,7 @@ impl TableNames {
             ("vector", &vector_index::stored(build.dimensions, &extension_schema("vector"))),
             ("vector_storage", vector_storage(build.dimensions)),
             ("keys_main", &keys_main.concat()),
+            ("file_columns", if collection.is_of_files() { FILE_COLUMNS } else { "" }),
             ("documents_visible", &collection.source_visible(&self.documents)),
             ("chunks_visible", &collection.source_visible(&self.chunks)),
             ("documents_comment", &comment("documents")),
@@ -388,6 +439,15 @@ impl TableNames {
         }
     }
 }
+
+/// Columns of documents rows of files: what chunks have besides their page, the text and the hash of the file it was extracted
+/// of, where its pages begin, and what is known of the file.
+const FILE_COLUMNS: &str = "places jsonb,
+    text        text,
+    text_hash   bytea,
+    parts       jsonb,
+    file        jsonb,
+    ";
 
 /// Inline while at least two chunks of some 200 tokens fit into a page with their lexemes.
 fn vector_storage(dimensions: usize) -> &'static str {
@@ -433,6 +493,17 @@ pub fn create_view(collection: &Collection, generation: &Generation) -> Result<(
         ("documents", relation_sql(generation.documents)),
         ("chunks", relation_sql(generation.chunks)),
         ("visible", collection.source_visible("d")),
+        (
+            "place",
+            if collection.is_of_files() {
+                format!(
+                    " OPERATOR(pg_catalog.||) COALESCE({}, '{{}}'::pg_catalog.jsonb)",
+                    collection.place_of("p.ordinal")
+                )
+            } else {
+                String::new()
+            },
+        ),
     ];
     let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
     execute(&fill(statement!("catalog/create_view"), &names), &[]);

@@ -101,12 +101,10 @@ struct ComparedRow {
 /// Columns of the source that a comparison reads, each once.
 fn source_columns(target: &Target) -> String {
     let collection = &target.collection;
-    let mut names: Vec<&String> = collection.keys.iter().map(|key| &key.name).collect();
-    names.push(&collection.content);
-    names.extend(&collection.title);
-    names.sort();
+    let mut names = collection.source_columns();
+    names.sort_unstable();
     names.dedup();
-    let column = |name: &&String| format!("s.{}", quote_identifier(name));
+    let column = |name: &&str| format!("s.{}", quote_identifier(name));
     names.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
@@ -133,8 +131,7 @@ fn compare(target: &Target, is_source: bool, after: Option<&str>, most: usize) -
             ("source_texts", &each(&|key| text(of_source(key)))),
             ("source_keys", &each(&of_source)),
             ("source_columns", &source_columns(target)),
-            ("title", &target.collection.title_text("s")),
-            ("content", &target.collection.content_sql()),
+            ("source_hash", &target.collection.source_hash("s")),
             ("document_texts", &each(&|key| text(of_documents(key)))),
             ("document_keys", &each(&of_documents)),
             ("source", &target.collection.source_sql),

@@ -1,23 +1,29 @@
 //! Estimates time, size and cost of a rebuild from a sample. Writes nothing.
 use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
-use crate::catalog::collection::{Build, Collection};
+use crate::catalog::collection::{Build, Collection, table_sql};
+use crate::catalog::target::Target;
 use crate::catalog::vector_index;
+use crate::ingest::extract::{self as extraction, File};
+use crate::ingest::pipeline::read::{self, SourceFile};
 use crate::models::embedder::Embedder;
 use crate::models::local as model;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{column, fill, read, required};
+use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
 use rag::Result;
-use rag::chunk::Options;
+use rag::chunk::{Format, Options};
+use rag::extract::{self, Extracted, ExtractedText};
 use rag::generation::estimate::{Estimate, Layout, Sample};
 use rag::model::{LocalModel, Purpose};
 use rag::queue::diff::ChunkHash;
 use rag::queue::plan::{self, Chunk, Document};
+use serde_json::Value;
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Documents looked at, and rows that they are chosen from.
 const MAX_DOCUMENTS: i64 = 100;
@@ -27,6 +33,9 @@ const MAX_CHARACTERS: i32 = 50_000;
 const MAX_BYTES: usize = 2_000_000;
 /// Tokens embedded to see how long that takes.
 const TIMED_TOKENS: usize = 2_000;
+/// Files whose text is extracted where none is kept, and the time that may take.
+const EXTRACTED_FILES: usize = 10;
+const EXTRACTION_TIME: Duration = Duration::from_secs(10);
 
 /// A document of the sample.
 struct SampledDocument {
@@ -38,12 +47,16 @@ struct SampledDocument {
 
 pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
     let documents = count_documents(collection);
-    let sampled = read_sample(collection, documents);
+    let sampled = if collection.is_of_files() {
+        read_files(collection, documents)?
+    } else {
+        read_sample(collection, documents)
+    };
     let stored = stored_hashes(collection, build, &sampled)?;
     let options = Options {
         max_tokens: build.max_tokens,
         overlap_tokens: build.overlap_tokens,
-        format: build.format.parse()?,
+        format: if collection.is_of_files() { Format::Markdown } else { build.format.parse()? },
         heading_tokens: 0,
         window: embedder.room(Purpose::Document)?,
     };
@@ -101,7 +114,8 @@ fn read_sample(collection: &Collection, documents: i64) -> Vec<SampledDocument> 
         ("source_texts", each(&|key| format!("pg_catalog.format('%s', s.{})", key.stored_name()))),
         ("source_keys", each(&|key| format!("s.{} AS {}", key.name_sql(), key.stored_name()))),
         ("title", format!("{title}::text")),
-        ("content", collection.content_sql()),
+        // Files are read one by one.
+        ("content", collection.text_and_file("s").0),
         ("source", collection.source_sql.clone()),
         ("characters", MAX_CHARACTERS.to_string()),
         ("percent", percent.to_string()),
@@ -116,10 +130,100 @@ fn read_sample(collection: &Collection, documents: i64) -> Vec<SampledDocument> 
             SampledDocument {
                 key: encode(key.iter().map(String::as_str)),
                 parts: (f64::from(bytes) / taken).max(1.0),
-                document: Document { title, content },
+                document: Document { title, content, parts: Vec::new() },
             }
         })
     })
+}
+
+row! {
+    struct FileRow { key: Vec<String>, title: Option<String>, content: String, bytes: i32, parts: Option<JsonB> }
+}
+
+/// Texts of files, as they are kept. Where none are, those of a few files are extracted.
+fn read_files(collection: &Collection, documents: i64) -> Result<Vec<SampledDocument>> {
+    let active = collection.active_generation()?;
+    let text = |key: &KeyColumn| format!("pg_catalog.format('%s', d.{})", key.stored_name());
+    let percent = (100.0 * SAMPLED_ROWS as f64 / documents.max(1) as f64).min(100.0);
+    let names = [
+        ("document_texts", collection.keys.iter().map(text).collect::<Vec<_>>().join(", ")),
+        ("title", collection.title_text("s")),
+        ("documents", table_sql(active.documents)?),
+        ("source", collection.source_sql.clone()),
+        ("equal", collection.keys_equal("s", "d")),
+        ("characters", MAX_CHARACTERS.to_string()),
+        ("percent", percent.to_string()),
+        ("limit", MAX_DOCUMENTS.to_string()),
+    ];
+    let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+    let sql = fill(statement!("maintain/estimate_files"), &names);
+    let kept = as_source_owner(collection.owner, || {
+        read(&sql, &[], |row| {
+            let FileRow { key, title, content, bytes, parts } = FileRow::read(&row);
+            let parts = parts.map_or(Value::Null, |parts| parts.0);
+            let key = encode(key.iter().map(String::as_str));
+            let text = ExtractedText::stored(content, parts).unwrap_or_default();
+            sampled_file(key, title, text, bytes.unsigned_abs() as usize)
+        })
+    });
+    if kept.is_empty() { extract_some(collection, documents) } else { Ok(kept) }
+}
+
+/// A document with the text of its file, which has so many bytes in all.
+fn sampled_file(
+    key: String,
+    title: Option<String>,
+    text: ExtractedText,
+    bytes: usize,
+) -> SampledDocument {
+    let ExtractedText { text, mut parts } = text;
+    let characters = text.chars().count();
+    parts.retain(|part| part.start < characters.max(1));
+    let times = (bytes as f64 / text.len().max(1) as f64).max(1.0);
+    SampledDocument { key, parts: times, document: Document { title, content: Some(text), parts } }
+}
+
+fn extract_some(collection: &Collection, documents: i64) -> Result<Vec<SampledDocument>> {
+    let Some(target) = Target::load(collection.active_generation()?.id)? else {
+        return Ok(Vec::new());
+    };
+    let (started, mut found) = (Instant::now(), Vec::new());
+    for sampled in read_sample(collection, documents) {
+        if found.len() >= EXTRACTED_FILES || started.elapsed() > EXTRACTION_TIME {
+            break;
+        }
+        for read in read::documents(&target, std::slice::from_ref(&sampled.key))? {
+            let extracted = read.file.as_ref().map(|source| extract_in_session(&target, source));
+            let Some(Ok(extracted)) = extracted.transpose()? else { continue };
+            let mut text = ExtractedText::join(extracted.pages)?;
+            let bytes = text.text.len();
+            let most = text.text.char_indices().nth(MAX_CHARACTERS as usize);
+            text.text.truncate(most.map_or(bytes, |(byte, _)| byte));
+            found.push(sampled_file(
+                sampled.key.clone(),
+                sampled.document.title.clone(),
+                text,
+                bytes,
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn extract_in_session(
+    target: &Target,
+    source: &SourceFile,
+) -> Result<Result<Extracted, extract::Failure>> {
+    let file = File {
+        bytes: &source.bytes,
+        format: &target.generation.format,
+        name: source.name.as_deref(),
+        media_type: source.media_type.as_deref(),
+        password: None,
+        max_pages: None,
+        with_ocr: target.collection.with_ocr,
+    };
+    extraction::extract(&file, &mut |_, _| checkpoint())
 }
 
 /// Chunks of the sampled documents, numbered from 1, whose vectors some generation has.

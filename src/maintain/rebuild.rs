@@ -51,7 +51,7 @@ impl RebuildOptions<'_> {
         // A remote model has no token bits whatever was asked for.
         let had_bits = active.bits.is_some() || model::is_remote(active);
         let build = Build {
-            format: build::format(self.format.unwrap_or(&active.format))?,
+            format: build::format(self.format.unwrap_or(&active.format), collection.is_of_files())?,
             index_method: build::index_method(self.index.unwrap_or(&active.asked_index_method))?,
             lexical: lexical::engine(
                 self.lexical.unwrap_or(active.lexical.name()),

@@ -5,6 +5,7 @@ use crate::sys::datum::text::StoredText;
 use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::interrupt;
 use crate::sys::rows::{required, row};
+use pgrx::JsonB;
 use pgrx::spi::SpiHeapTupleData;
 use rag::Result;
 use rag::model::Embedding;
@@ -14,6 +15,7 @@ use rag::search::diverse::Choice;
 use rag::search::fusion::Fused;
 use rag::search::relevance::{Relevance, Signals, word_match};
 use rag::search::weights::SignalWeights;
+use serde_json::Value;
 use std::ops::Deref;
 
 /// What became of a candidate.
@@ -44,6 +46,8 @@ row! {
         pub char_end: i32,
         /// Page it starts on, from 1.
         pub page: Option<i32>,
+        /// Of a chunk of a file: its last page, and its sheet, slide or part.
+        pub place: Option<JsonB>,
         pub lexemes: StoredTsVector,
         /// Tokens of the heading path that come first in `bits`.
         pub heading_tokens: i32,
@@ -83,6 +87,15 @@ impl Deref for ChunkCandidate {
 }
 
 impl ChunkCandidate {
+    /// Adds to a JSON object where the chunk of a file stands besides its page. What is there already stays.
+    pub fn add_place(&self, object: &mut Value) {
+        let Some(JsonB(Value::Object(place))) = &self.place else { return };
+        let Value::Object(object) = object else { return };
+        for (key, value) in place {
+            object.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+
     /// Reads a row whose last `keys` columns are the document's key.
     pub fn read(row: &SpiHeapTupleData<'_>, keys: usize) -> Self {
         let chunk = ChunkRow::read_first(row);

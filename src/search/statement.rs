@@ -63,6 +63,7 @@ pub fn fetch(resolved: &Resolved, visible: &str, with_bits: bool) -> String {
         ("same_document", &collection.stored_keys_equal("d", "f")),
         ("bits", bits),
         ("join_bits", &join_bits),
+        ("place", &collection.place_of("p.ordinal")),
         ("keys", &collection.stored_keys("c.")),
         ("found_keys", &collection.stored_keys("f.")),
     ];

@@ -1,4 +1,5 @@
-//! Types that pgrx does not read or write, or not without a copy: `vector`, `tsvector`, `jsonb` and text.
+//! Types that pgrx does not read or write, or not without a copy: `vector`, `tsvector`, `jsonb`, `bytea` and text.
+pub mod file;
 pub mod json;
 pub mod text;
 pub mod tsvector;

@@ -1,8 +1,8 @@
 //! A caught error, classified by what it means for the queue.
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
-use rag::Error;
 use rag::queue::Failure;
 use rag::remote::{Blame, Fault};
+use rag::{Error, extract};
 
 /// A caught error of a step.
 pub struct Failed {
@@ -82,6 +82,13 @@ impl Failed {
             _ => None,
         };
         Self { class, is_provider_failure: true, doubtful, ..Self::from(fault.error) }
+    }
+
+    /// Why a file has no text. A crash may be an accident, such as that the system was short of memory, but not twice.
+    pub fn of_file(failure: extract::Failure) -> Self {
+        let is_crash = failure.class == extract::Class::Crashed;
+        let class = if is_crash { Failure::Transient } else { Failure::Row };
+        Self { class, doubtful: is_crash.then_some(2), ..Self::from(failure.error) }
     }
 
     /// The five characters of the error's SQLSTATE.

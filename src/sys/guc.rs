@@ -2,6 +2,7 @@
 //! stands beside it.
 pub mod answer;
 pub mod call_log;
+pub mod extract;
 pub mod limit;
 pub mod model;
 pub mod query_log;
@@ -16,6 +17,7 @@ pub fn init() {
     answer::init();
     model::init();
     call_log::init();
+    extract::init();
     limit::init();
     query_log::init();
     question_cache::init();

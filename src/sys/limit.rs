@@ -1,4 +1,5 @@
 //! Limits of arguments.
+use crate::sys::guc::extract::max_file_size;
 use crate::sys::guc::limit::{max_array_items, max_document_size};
 use rag::{Error, Result, memory};
 
@@ -32,6 +33,17 @@ pub fn document_size(bytes: usize) -> Result<()> {
         .with_hint(
             "Divide it into several documents, or ask an administrator to raise the setting.",
         ))
+}
+
+/// Checks a file of this size.
+pub fn file_size(bytes: usize) -> Result<()> {
+    let most = max_file_size();
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Error::too_large("the file is too large")
+        .with_detail(format!("It has {bytes} bytes, and rag_pg.max_file_size is {most}."))
+        .with_hint("Divide the file, or ask an administrator to raise the setting."))
 }
 
 /// Checks an array of so many elements against `rag_pg.max_array_items`.

@@ -1,6 +1,7 @@
 //! Rows of statements, read into structs and without leaving copies of their values behind.
 #![allow(unsafe_code)] // switches memory contexts
 
+use crate::sys::datum::file::StoredFile;
 use crate::sys::datum::text::StoredText;
 use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::datum::vector::Vector;
@@ -114,6 +115,7 @@ columns!(
     Uuid,
     JsonB,
     TimestampWithTimeZone,
+    StoredFile,
     StoredText,
     StoredTsVector,
     Vector

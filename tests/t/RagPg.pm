@@ -48,6 +48,7 @@ sub init_node
 	$node->append_conf('postgresql.conf', <<"CONF");
 rag_pg.model_path = '$ENV{RAG_PG_MODEL_PATH}'
 rag_pg.onnxruntime_path = '$ENV{RAG_PG_ONNXRUNTIME}'
+rag_pg.extract_program = '$ENV{RAG_PG_EXTRACT_STAND_IN}'
 log_line_prefix = '%m [%p] %b %q%a '
 # Tests wait for workers, on machines that others use too.
 rag_pg.worker_nice = 0

@@ -8,7 +8,7 @@ CREATE TABLE {documents} (
     char_starts int[] NOT NULL,
     char_ends   int[] NOT NULL,
     pages       int[],
-    indexed_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    {file_columns}indexed_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY ({keys})
 );
 CREATE TABLE {chunks} (

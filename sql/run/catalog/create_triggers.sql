@@ -1,7 +1,6 @@
 -- Run as the owner of a source that is a plain table. Inserts and deletes come as whole statements, so
--- that COPY of a million rows stays cheap.
-CREATE TRIGGER {insert} AFTER INSERT ON {table} REFERENCING NEW TABLE AS rag_pg_new
-    FOR EACH STATEMENT EXECUTE FUNCTION {ingest}({collection});
+-- that COPY of a million rows stays cheap; inserted files come row by row, since a table of them would hold each a second time.
+CREATE TRIGGER {insert} AFTER INSERT ON {table} {new_rows} EXECUTE FUNCTION {ingest}({collection});
 CREATE TRIGGER {delete} AFTER DELETE ON {table} REFERENCING OLD TABLE AS rag_pg_old
     FOR EACH STATEMENT EXECUTE FUNCTION {ingest}({collection});
 CREATE TRIGGER {truncate} AFTER TRUNCATE ON {table}

@@ -8,7 +8,7 @@ SELECT {view_keys},
        p.char_start,
        p.char_end,
        pg_catalog.jsonb_strip_nulls(
-           pg_catalog.jsonb_build_object('section', c.section, 'page', p.page)) AS metadata,
+           pg_catalog.jsonb_build_object('section', c.section, 'page', p.page){place}) AS metadata,
        c.embedding::{vector}.vector AS embedding
   FROM {documents} d
  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(d.chunk_ids), pg_catalog.unnest(d.char_starts),

@@ -1,6 +1,6 @@
 -- Run by catalog::target as the extension's owner after a statement failed: all that statements for a generation ($1) are made of. xmin
 -- tells a name that was changed and changed back.
-SELECT pg_catalog.concat_ws(' ', c.content_column, c.title_column, c.key_columns::text, c.source::oid, d.described)
+SELECT pg_catalog.concat_ws(' ', c.content_column, c.title_column, c.file_name_column, c.media_type_column, c.key_columns::text, c.source::oid, d.described)
   FROM rag.generation g
   JOIN rag.collection c ON c.collection_id = g.collection_id
  CROSS JOIN LATERAL (

@@ -6,7 +6,7 @@ SELECT CASE
            THEN 'a column of the collection was dropped'
          WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index i
                            WHERE i.indrelid = c.source AND i.indisprimary
-                             AND (i.indkey::int2[])[0:i.indnkeyatts - 1] = c.column_numbers[3:])
+                             AND (i.indkey::int2[])[0:i.indnkeyatts - 1] = c.column_numbers[5:])
            THEN 'the source has another primary key than the collection, or none'
          WHEN EXISTS (SELECT FROM pg_catalog.pg_class r JOIN pg_catalog.pg_inherits h
                           ON h.inhparent = r.oid OR h.inhrelid = r.oid

@@ -16,6 +16,12 @@ WITH expected (relid, name, type) AS (
            ($4, 'chunk_id', 20::oid), ($4, 'heading_tokens', 23::oid), ($4, 'bits', 17::oid),
            ($5, 'segment', 23::oid), ($5, 'is_deletion', 16::oid), ($5, 'chunks', 20::oid), ($5, 'length', 20::oid), ($5, 'postings', 17::oid),
            ($6, 'segment', 23::oid), ($6, 'lexeme', 25::oid), ($6, 'part', 23::oid), ($6, 'data', 17::oid)
+     UNION ALL
+    -- Where documents are files.
+    SELECT $2, f.name, f.type
+      FROM (VALUES ('places', 3802::oid), ('text', 25::oid), ('text_hash', 17::oid), ('parts', 3802::oid), ('file', 3802::oid)) AS f (name, type)
+     WHERE EXISTS (SELECT FROM rag.generation g JOIN rag.collection c ON c.collection_id = g.collection_id
+                    WHERE g.documents::oid = $2 AND c.content_kind <> 'text')
 ), used (relid, classid, objid, is_default) AS (
     -- What is parsed or run whenever a statement over the table is planned.
     SELECT i.indrelid, 'pg_catalog.pg_class'::pg_catalog.regclass::oid, i.indexrelid, false

@@ -19,7 +19,9 @@ UPDATE rag.job j
        ready_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3),
        worker = pg_catalog.pg_backend_pid(),
        begun_at = pg_catalog.clock_timestamp(),
-       losses = j.losses + 1
+       losses = j.losses + 1,
+       page = NULL,
+       pages = NULL
   FROM ready
  WHERE j.token = ready.token
 RETURNING j.key, j.token, j.attempts, j.doubtful

@@ -1,17 +1,19 @@
 -- Run by workers as the extension's owner, last in the transaction that applies.
 -- $1 generation; differences: $2 documents, $3 chunks, $4 embedded chunks, $5 embedded tokens, $6 chunks whose vectors another
--- generation had; $7 documents done, the first of which was queued at $8.
+-- generation had; $7 documents done, the first of which was queued at $8; differences: $9 extracted pages, $10 seconds of that.
 -- The rate is that of all workers together, an average in which what was 30 seconds ago counts half. It is of documents done since any
 -- worker last stored, or since the first was queued if that is later: those stored now and what the other workers have in hand,
 -- without what they had in hand then.
-INSERT INTO rag.progress AS p (generation_id, indexed, chunks, embedded, tokens, reused, worker, heartbeat)
-VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.pg_backend_pid(), pg_catalog.clock_timestamp())
+INSERT INTO rag.progress AS p (generation_id, indexed, chunks, embedded, tokens, reused, pages, extracting, worker, heartbeat)
+VALUES ($1, $2, $3, $4, $5, $6, $9, $10, pg_catalog.pg_backend_pid(), pg_catalog.clock_timestamp())
     ON CONFLICT (generation_id) DO UPDATE
    SET indexed = p.indexed + EXCLUDED.indexed,
        chunks = p.chunks + EXCLUDED.chunks,
        embedded = p.embedded + EXCLUDED.embedded,
        tokens = p.tokens + EXCLUDED.tokens,
        reused = p.reused + EXCLUDED.reused,
+       pages = p.pages + EXCLUDED.pages,
+       extracting = p.extracting + EXCLUDED.extracting,
        (rate, rate_weight, rated_at, in_hand) =
            (SELECT p.rate, p.rate_weight, p.rated_at, p.in_hand WHERE $7::bigint = 0
              UNION ALL

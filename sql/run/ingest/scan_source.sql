@@ -4,7 +4,7 @@
 SELECT ARRAY[{source_texts}],
        d.source_hash IS NULL,
        d.source_hash IS NOT NULL
-           AND d.source_hash OPERATOR(pg_catalog.<>) rag.source_hash({title}, s.{content}::text)
+           AND d.source_hash OPERATOR(pg_catalog.<>) {source_hash}
   FROM (SELECT {source_columns} FROM {source} s WHERE {after} ORDER BY {source_keys} LIMIT {limit}) s
   LEFT JOIN LATERAL (SELECT d.source_hash FROM {documents} d WHERE {equal} OFFSET 0) d ON true
  ORDER BY {source_keys}

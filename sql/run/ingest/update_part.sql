@@ -10,7 +10,7 @@ UPDATE {documents} d
                   WITH ORDINALITY AS o (id, char_start, char_end, ordinal)
             WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(n.chunk_ids::bigint[]) AS m (id) WHERE m.id = o.id)),
        -- Pages of the old ones are not known here, and read as NULL behind the end.
-       pages = n.pages::int[],
+       pages = n.pages::int[]{file_set},
        indexed_at = pg_catalog.now()
   FROM {states}
   JOIN {keys} ON k.ordinal = n.document

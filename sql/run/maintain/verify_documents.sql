@@ -2,7 +2,7 @@
 -- 0 has none, 1 is of another text, 2 has no source row. Hashed before the join, so that no join
 -- carries texts.
 SELECT CASE WHEN d.source_hash IS NULL THEN 0 ELSE 1 END, ARRAY[{source_texts}]
-  FROM (SELECT {source_keys}, rag.source_hash({title}, s.{content}::text) AS hash FROM {source} s OFFSET 0) s
+  FROM (SELECT {source_keys}, {source_hash} AS hash FROM {source} s OFFSET 0) s
   LEFT JOIN {documents} d ON {equal}
  WHERE d.source_hash IS DISTINCT FROM s.hash
 UNION ALL

@@ -4,7 +4,8 @@ UPDATE rag.collection c
    SET home = rag.home(c.source),
        column_numbers = ARRAY (
            SELECT coalesce(a.attnum, 0)
-             FROM pg_catalog.unnest(ARRAY [c.content_column, c.title_column] || c.key_columns)
+             FROM pg_catalog.unnest(ARRAY [c.content_column, c.title_column, c.file_name_column, c.media_type_column]
+                                    || c.key_columns)
                   WITH ORDINALITY AS k (name, position)
              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.source AND a.attname = k.name
             ORDER BY k.position)

@@ -16,6 +16,7 @@ SELECT f.chunk_id,
        COALESCE(d.char_starts[p.ordinal], 0) AS char_start,
        COALESCE(d.char_ends[p.ordinal], 0) AS char_end,
        d.pages[p.ordinal] AS page,
+       {place} AS place,
        f.lexemes,
        {bits},
        {found_keys}

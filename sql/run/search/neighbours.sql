@@ -7,6 +7,7 @@ SELECT c.chunk_id,
        d.char_starts[p.ordinal] AS char_start,
        d.char_ends[p.ordinal] AS char_end,
        d.pages[p.ordinal] AS page,
+       {place} AS place,
        c.lexemes,
        {bits},
        {keys}

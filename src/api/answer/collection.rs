@@ -279,12 +279,13 @@ fn passage<'a>(
 /// The texts that an answer may quote, and what to cite of each. Offsets count characters of the document from 0.
 pub(super) fn sources(outcome: &Outcome) -> (Vec<CitedPassage>, Vec<&str>) {
     let place = |Quotable { chunk, text, char_start, .. }| {
-        let source = json!({
+        let mut source = json!({
             "chunk_id": chunk.chunk_id,
             "document_key": outcome.collection.document_key(&chunk.key),
             "section": chunk.section,
             "page": chunk.page,
         });
+        chunk.add_place(&mut source);
         (CitedPassage::new(char_start, source), text)
     };
     outcome.quotable().into_iter().map(place).unzip()

@@ -3,7 +3,7 @@ use crate::models::embedder::Embedder;
 use rag::chunk::{Format, Options};
 use rag::model::Purpose;
 use rag::search::lexical::Engine;
-use rag::{Error, Result};
+use rag::{Error, Result, extract};
 
 /// How a generation is built.
 #[derive(Debug, Clone)]
@@ -65,9 +65,13 @@ pub fn token_bits(wanted: Option<bool>, default: bool, embedder: &Embedder) -> R
     }
 }
 
-/// A format of documents by its name.
-pub fn format(name: &str) -> Result<String> {
-    name.parse::<Format>()?;
+/// A format of documents, which may be files, by its name.
+pub fn format(name: &str, is_of_files: bool) -> Result<String> {
+    if is_of_files {
+        extract::require_format(name)?;
+    } else {
+        name.parse::<Format>()?;
+    }
     Ok(name.to_owned())
 }
 

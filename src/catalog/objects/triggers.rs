@@ -1,5 +1,5 @@
 //! The triggers that record changes of a source in `rag.change`.
-use crate::catalog::collection::{Collection, KeyColumn};
+use crate::catalog::collection::{Collection, ContentKind, KeyColumn};
 use crate::catalog::objects::Source;
 use crate::catalog::objects::drop::drop_triggers;
 use crate::sys::names::{extension_schema, relation_sql};
@@ -139,12 +139,18 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
             format!("NOT (OLD.{name} {} NEW.{name})", key.equality())
         })
         .collect();
-    for text in std::iter::once(&collection.content).chain(&collection.title) {
-        let name = quote_identifier(text);
+    let texts = [Some(&collection.content).filter(|_| !collection.is_of_files())];
+    let texts = texts.into_iter().chain(collection.texts_beside()).flatten();
+    for name in texts.map(quote_identifier) {
         // Byte for byte: a collation may call different texts equal.
         changed.push(format!(
             "OLD.{name}::text COLLATE pg_catalog.\"C\" IS DISTINCT FROM NEW.{name}::text COLLATE pg_catalog.\"C\""
         ));
+        columns.push(name);
+    }
+    if collection.is_of_files() {
+        let name = quote_identifier(&collection.content);
+        changed.push(format!("OLD.{name} IS DISTINCT FROM NEW.{name}"));
         columns.push(name);
     }
     // A BEFORE trigger of the user's can change the text when another column is set.
@@ -161,6 +167,14 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
         ("table", table.to_owned()),
         ("of", of),
         ("changed", changed.join(" OR ")),
+        (
+            "new_rows",
+            match collection.kind {
+                ContentKind::File => "FOR EACH ROW",
+                _ => "REFERENCING NEW TABLE AS rag_pg_new FOR EACH STATEMENT",
+            }
+            .to_owned(),
+        ),
         ("ingest", format!("{}.rag_ingest", extension_schema("rag_pg"))),
         ("collection", quote_literal(&collection.name)),
     ];

@@ -97,6 +97,9 @@ struct ProgressDelta {
     embedded: i64,
     tokens: i64,
     reused: i64,
+    /// Pages of files whose text was extracted, and seconds that took.
+    pages: i64,
+    extracting: f64,
 }
 
 /// Adds to the counters. The first of the documents that are done was queued at `since`.
@@ -111,6 +114,8 @@ fn note_progress(target: &Target, progress: ProgressDelta, since: Option<Timesta
             progress.reused.into(),
             progress.documents.into(),
             since.into(),
+            progress.pages.into(),
+            progress.extracting.into(),
         ];
         execute(statement!("ingest/progress"), &args);
     });
@@ -153,6 +158,18 @@ struct DocumentWrite {
     pages: Option<String>,
     /// The chunks that it named when it was read.
     expected: Option<String>,
+    /// Of a file: what its chunks have besides their pages, and what is kept of it.
+    places: Option<String>,
+    file: FileColumns,
+}
+
+/// The columns of a documents row that are about its file.
+#[derive(Default)]
+struct FileColumns {
+    text: Option<String>,
+    text_hash: Option<Vec<u8>>,
+    parts: Option<String>,
+    description: Option<String>,
 }
 
 impl<'a> Rows<'a> {
@@ -198,6 +215,21 @@ impl<'a> Rows<'a> {
                 row.char_starts = array(chunks().map(|chunk| chunk.char_start));
                 row.char_ends = array(chunks().map(|chunk| chunk.char_end));
                 row.pages = has_pages.then(|| array(chunks().map(page)));
+                if let Some(file) = &new.file {
+                    let place = |chunk: &'a Chunk| chunk.place.as_deref().unwrap_or("null");
+                    let places: Vec<&str> = chunks().map(place).collect();
+                    row.places = Some(format!("[{}]", places.join(",")));
+                    row.file = FileColumns {
+                        text_hash: file.text.is_some().then(|| new.source_hash.clone()),
+                        text: file.text.clone(),
+                        parts: Some(file.parts.clone()),
+                        description: Some(file.description.clone()),
+                    };
+                    if !self.is_part {
+                        self.progress.pages += file.pages as i64;
+                        self.progress.extracting += file.took.as_secs_f64();
+                    }
+                }
                 if !self.is_part {
                     assert!(there.len() == new.chunks.len(), "every chunk was embedded");
                     row.source_hash.clone_from(&new.source_hash);
@@ -336,7 +368,14 @@ fn write_documents(
         ("char_ends", "text"),
         ("pages", "text"),
         ("expected", "text"),
+        ("places", "text"),
+        ("text", "text"),
+        ("text_hash", "bytea"),
+        ("parts", "text"),
+        ("file", "text"),
     ];
+    let is_of_files = target.collection.is_of_files();
+    let columns: &[(&str, &str)] = if is_of_files { &columns } else { &columns[..7] };
     let mut args = key_args(target, keys);
     let arrays = columns.iter().enumerate().map(|(i, (_, element))| {
         format!("pg_catalog.unnest(${}::{element}[])", args.len() + 1 + i)
@@ -344,7 +383,7 @@ fn write_documents(
     let states = format!(
         "ROWS FROM ({}) AS n ({})",
         arrays.collect::<Vec<_>>().join(", "),
-        columns.map(|(name, _)| name).join(", ")
+        columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     );
     args.extend([
         rows.iter().map(|row| row.document).collect::<Vec<_>>().into(),
@@ -355,7 +394,27 @@ fn write_documents(
         rows.iter().map(|row| row.pages.as_deref()).collect::<Vec<_>>().into(),
         rows.iter().map(|row| row.expected.as_deref()).collect::<Vec<_>>().into(),
     ]);
-    let written = execute(&keyed(target, template, &[("states", &states)]), &args);
+    if is_of_files {
+        args.extend([
+            rows.iter().map(|row| row.places.as_deref()).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.text.as_deref()).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.text_hash.as_deref()).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.parts.as_deref()).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.description.as_deref()).collect::<Vec<_>>().into(),
+        ]);
+    }
+    let names = [
+        ("states", states.as_str()),
+        ("file_columns", ", places, text, text_hash, parts, file"),
+        ("file_values", ", n.places::jsonb, n.text, n.text_hash, n.parts::jsonb, n.file::jsonb"),
+        (
+            "file_set",
+            ", places = n.places::jsonb, text = n.text, text_hash = n.text_hash, parts = n.parts::jsonb, file = n.file::jsonb",
+        ),
+    ];
+    let names =
+        names.map(|(name, sql)| (name, if is_of_files || name == "states" { sql } else { "" }));
+    let written = execute(&keyed(target, template, &names), &args);
     if written == count {
         return Ok(());
     }

@@ -6,10 +6,14 @@
 use crate::catalog::collection::Generation;
 use crate::catalog::model::{local, remote};
 use crate::catalog::target::Target;
+use crate::ingest::extract::{File, extract};
 use crate::ingest::pipeline::apply::{apply, apply_part};
-use crate::ingest::pipeline::change::{self, ChunkState, DocumentChange, PlannedChunk};
+use crate::ingest::pipeline::change::{
+    self, Change, ChunkState, DocumentChange, FileRow, PlannedChunk,
+};
 use crate::ingest::pipeline::claim_size;
 use crate::ingest::pipeline::embed::{EmbeddingRun, Embeddings, LocalPace};
+use crate::ingest::pipeline::extraction::ExtractionProgress;
 use crate::ingest::pipeline::live_lease::{LiveLease, OtherGenerations};
 use crate::ingest::pipeline::read;
 use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
@@ -18,10 +22,12 @@ use crate::ingest::queue::pause;
 use crate::models::embedder::Embedder;
 use crate::models::remote::Remote;
 use crate::sys::failed::Failed;
+use crate::sys::interrupt::checkpoint;
 use crate::sys::limit;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
 use crate::sys::workers::shared_state::request_helper;
+use rag::extract::ExtractedText;
 use rag::queue::batch::halves;
 use rag::queue::diff::ChunkHash;
 use rag::queue::failure::Failure;
@@ -29,8 +35,10 @@ use rag::queue::plan::Document;
 use rag::queue::spool::Spool;
 use rag::queue::unstored::Unstored;
 use rag::{Error, memory};
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// Most characters of a document that a dead job shows.
 const EXCERPT: usize = 200;
@@ -191,9 +199,10 @@ impl ClaimBatch<'_, '_> {
                 break; // The remaining jobs are released.
             }
             let jobs = &mut jobs[run];
-            // The text as the table has it, as it is read, and its chunks.
+            // The text as the table has it, as it is read, and its chunks; a file is held once.
             let bytes: usize = jobs.iter().map(|job| job.size).sum();
-            if let Err(failed) = host.outside(|| memory::require(3 * bytes)) {
+            let copies = if self.target.collection.is_of_files() { 1 } else { 3 };
+            if let Err(failed) = host.outside(|| memory::require(copies * bytes)) {
                 self.failed(jobs, failed)?;
                 continue;
             }
@@ -263,10 +272,12 @@ impl ClaimBatch<'_, '_> {
         }
     }
 
-    /// Gives up documents over `rag_pg.max_document_size` before they are read.
+    /// Gives up documents over `rag_pg.max_document_size`, or files over `rag_pg.max_file_size`, before they are read.
     fn refuse_too_large(&mut self, jobs: &mut [Job]) -> Result<(), Failed> {
+        let is_of_files = self.target.collection.is_of_files();
+        let check = if is_of_files { limit::file_size } else { limit::document_size };
         for job in jobs {
-            if let Err(failed) = self.live.host.outside(|| limit::document_size(job.size)) {
+            if let Err(failed) = self.live.host.outside(|| check(job.size)) {
                 self.give_up(job, &failed)?;
                 job.size = 0;
             }
@@ -334,7 +345,8 @@ impl ClaimBatch<'_, '_> {
         let (target, mut reads, unchanged, hashes) = host.transaction(|| {
             let target = Target::reload(generation)?;
             host.reached("reading");
-            let reads = read::documents(&target, &keys);
+            let mut reads = read::documents(&target, &keys)?;
+            read::take_kept(&target, &keys, &mut reads)?;
             let unchanged = unchanged(target.collection.id, tokens.clone());
             let hashes = read::hashes_of_changed(&target, &reads);
             Ok((target, reads, unchanged, hashes))
@@ -363,8 +375,17 @@ impl ClaimBatch<'_, '_> {
         hashes: &HashMap<i64, ChunkHash>,
     ) -> Result<Vec<DocumentChange<'j>>, Failed> {
         let mut changes = Vec::with_capacity(jobs.len());
-        for (job, read) in jobs.into_iter().zip(reads) {
+        for (job, mut read) in jobs.into_iter().zip(reads) {
             self.live.keep_alive()?;
+            let started = Instant::now();
+            let pages = match self.extract(job, &mut read)? {
+                Ok(pages) => pages,
+                Err(failed) => {
+                    self.give_up(job, &failed)?;
+                    continue;
+                }
+            };
+            let took = started.elapsed();
             if let SourceRow::Document(Document { content: Some(text), .. }) = &read.source {
                 job.excerpt = Some(text.chars().take(EXCERPT).collect());
             }
@@ -372,7 +393,10 @@ impl ClaimBatch<'_, '_> {
             let plan = || change::plan(&self.target, &self.model, &read, hashes);
             match self.live.host.outside(plan) {
                 Ok(None) => {}
-                Ok(Some(change)) => {
+                Ok(Some(mut change)) => {
+                    if let Change::Replace(new) = &mut change {
+                        new.file = self.file_row(&mut read, pages, took);
+                    }
                     let expected = read.stored.map(|stored| stored.chunk_ids);
                     changes.push(DocumentChange { job, expected, change });
                 }
@@ -381,6 +405,65 @@ impl ClaimBatch<'_, '_> {
             }
         }
         Ok(changes)
+    }
+
+    /// Extracts the text of a changed document's file, outside of any transaction. Returns how many pages that were, or why the
+    /// file has no text; an error is no fault of the file's.
+    fn extract(
+        &mut self,
+        job: &mut Job,
+        read: &mut ReadDocument,
+    ) -> Result<Result<usize, Failed>, Failed> {
+        let Some(source) = read.file.as_ref().filter(|_| read.is_changed()) else {
+            return Ok(Ok(0));
+        };
+        job.excerpt.clone_from(&source.name);
+        let collection = &self.target.collection;
+        let file = File {
+            bytes: &source.bytes,
+            format: &self.target.generation.format,
+            name: source.name.as_deref(),
+            media_type: source.media_type.as_deref(),
+            password: None,
+            max_pages: None,
+            with_ocr: collection.with_ocr,
+        };
+        let (host, mut lost) = (self.live.host, None);
+        let mut progress = ExtractionProgress::new(host, &collection.name, job.token);
+        let live = &mut self.live;
+        let extracted = host.outside(|| {
+            extract(&file, &mut |pages, of| {
+                checkpoint()?;
+                let told = progress.tell(pages, of);
+                told.and_then(|()| live.keep_alive_meanwhile()).map_err(|failed| {
+                    lost = Some(failed);
+                    Error::cancelled()
+                })
+            })
+        });
+        if let Some(failed) = lost {
+            return Err(failed);
+        }
+        host.reached("extracted");
+        let extracted = match extracted? {
+            Ok(extracted) => extracted,
+            Err(failure) => return Ok(Err(Failed::of_file(failure))),
+        };
+        let (pages, description) = (extracted.pages.len(), Value::Object(extracted.description()));
+        let text = host.outside(|| ExtractedText::join(extracted.pages))?;
+        read.extracted(text, description);
+        Ok(Ok(pages))
+    }
+
+    /// What the documents row keeps of the file of a document whose chunks are planned.
+    fn file_row(&self, read: &mut ReadDocument, pages: usize, took: Duration) -> Option<FileRow> {
+        let description = read.description.take()?.to_string();
+        let SourceRow::Document(document) = &mut read.source else { return None };
+        let text = document.content.take().unwrap_or_default();
+        let text = ExtractedText { text, parts: std::mem::take(&mut document.parts) };
+        let parts = text.parts_json().to_string();
+        let text = self.target.collection.keeps_text.then_some(text.text);
+        Some(FileRow { text, parts, description, pages, took })
     }
 
     /// Embeds and stores documents that are stored together; a long one is alone, and stored in parts.

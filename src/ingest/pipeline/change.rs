@@ -1,17 +1,18 @@
 //! What a claimed document's stored rows are to become.
 use crate::catalog::target::Target;
-use crate::ingest::pipeline::read::{ReadDocument, SourceRow, StoredDocument};
+use crate::ingest::pipeline::read::{ReadDocument, SourceRow};
 use crate::ingest::queue::lease::Job;
 use crate::models::embedder::Embedder;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::limit;
 use rag::Result;
-use rag::chunk::Options;
+use rag::chunk::{Format, Options};
 use rag::model::Purpose;
 use rag::queue::diff::{ChunkHash, diff};
 use rag::queue::plan::{self, Chunk, Document};
 use rag::queue::spool::SpoolHandle;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 /// A claimed document and what to do with it.
 pub struct DocumentChange<'j> {
@@ -41,6 +42,21 @@ pub struct Replacement {
     pub chunks: Vec<PlannedChunk>,
     /// Stored chunks to delete.
     pub removed: Vec<i64>,
+    /// What its documents row keeps of its file.
+    pub file: Option<FileRow>,
+}
+
+/// What a documents row keeps of a file.
+pub struct FileRow {
+    /// Its text; `None` where the collection does not keep it.
+    pub text: Option<String>,
+    /// Where its pages begin, as JSON.
+    pub parts: String,
+    /// What is known of it, as JSON.
+    pub description: String,
+    /// Pages of which the text was extracted now, and how long that took.
+    pub pages: usize,
+    pub took: Duration,
 }
 
 /// A chunk that a document is to have.
@@ -130,7 +146,11 @@ pub fn plan(
         SourceRow::Repeated => return Ok(None),
         SourceRow::Gone => Change::Erase,
         SourceRow::Document(document) => {
-            replace(target, model, document, read.stored.as_ref(), hashes)?
+            limit::document_size(document.content.as_ref().map_or(0, String::len))?;
+            if !read.is_changed() {
+                return Ok(Some(Change::Keep));
+            }
+            replace(target, model, document, read, hashes)?
         }
     }))
 }
@@ -139,24 +159,24 @@ fn replace(
     target: &Target,
     model: &Embedder,
     document: &Document,
-    stored: Option<&StoredDocument>,
+    read: &ReadDocument,
     hashes: &HashMap<i64, ChunkHash>,
 ) -> Result<Change> {
-    limit::document_size(document.content.as_ref().map_or(0, String::len))?;
-    let source_hash = plan::document_hash(document);
-    if stored.is_some_and(|stored| stored.source_hash == source_hash) {
-        return Ok(Change::Keep);
-    }
     let generation = &target.generation;
     let options = Options {
         max_tokens: generation.max_tokens,
         overlap_tokens: generation.overlap_tokens,
-        format: generation.format.parse()?,
+        format: if target.collection.is_of_files() {
+            Format::Markdown
+        } else {
+            generation.format.parse()?
+        },
         heading_tokens: 0,
         window: model.room(Purpose::Document)?,
     };
     let chunks = plan::chunks(document, &options, model.counter(), &mut checkpoint)?;
-    let stored: Vec<(i64, ChunkHash)> = stored
+    let stored: Vec<(i64, ChunkHash)> = read
+        .stored
         .iter()
         .flat_map(|stored| &stored.chunk_ids)
         // A chunk without a known hash is not kept.
@@ -169,8 +189,9 @@ fn replace(
         state: kept.map_or(ChunkState::New, ChunkState::Stored),
     };
     Ok(Change::Replace(Replacement {
-        source_hash: source_hash.to_vec(),
+        source_hash: read.hash.clone(),
         chunks: chunks.into_iter().zip(diff.kept).map(planned).collect(),
         removed: diff.removed,
+        file: None,
     }))
 }

@@ -2,7 +2,7 @@
 use crate::catalog::collection::key;
 use crate::ingest::trigger::target::TriggerColumn;
 use crate::sys::ffi;
-use pgrx::pg_sys;
+use pgrx::{pg_sys, varlena};
 use std::ffi::CStr;
 use std::fmt::{Display, Write as _};
 
@@ -75,6 +75,10 @@ impl SlotRow {
     ) -> bool {
         // SAFETY: the datums are of the column's type; the comparison may detoast into scratch.
         unsafe {
+            // An update of other columns leaves a value where it is: a large one is not fetched to be compared with itself.
+            if column.length == -1 && is_same_pointer(a, b) {
+                return true;
+            }
             let previous = pg_sys::MemoryContextSwitchTo(self.scratch);
             let same = ffi::datum_image_eq(a, b, column.by_value, column.length);
             pg_sys::MemoryContextSwitchTo(previous);
@@ -91,6 +95,20 @@ impl SlotRow {
             let index = usize::try_from(attribute - 1).expect("user columns count from 1");
             (!*(*self.slot).tts_isnull.add(index)).then(|| *(*self.slot).tts_values.add(index))
         }
+    }
+}
+
+/// Whether two values lie out of line, in the same place.
+unsafe fn is_same_pointer(a: pg_sys::Datum, b: pg_sys::Datum) -> bool {
+    // SAFETY: the caller gives values of variable length, whose header tells their size.
+    unsafe {
+        let (a, b) = (a.cast_mut_ptr::<pg_sys::varlena>(), b.cast_mut_ptr::<pg_sys::varlena>());
+        if !varlena::varatt_is_1b_e(a) || !varlena::varatt_is_1b_e(b) {
+            return false;
+        }
+        let bytes =
+            |value| std::slice::from_raw_parts(value as *const u8, varlena::varsize_any(value));
+        bytes(a) == bytes(b)
     }
 }
 

@@ -87,6 +87,8 @@ row! {
         key_columns: Vec<String>,
         content_column: String,
         title_column: Option<String>,
+        file_name_column: Option<String>,
+        media_type_column: Option<String>,
     }
 }
 
@@ -102,7 +104,10 @@ fn load(relation: pg_sys::Oid, name: Option<&str>) -> Result<Option<TriggerTarge
     let describe = |name: &String| describe(relation, name);
     let columns: Vec<TriggerColumn> =
         first.key_columns.iter().map(describe).collect::<Result<_>>()?;
-    let watched = found.iter().flat_map(|row| row.title_column.iter().chain([&row.content_column]));
+    let watched = found.iter().flat_map(|row| {
+        let beside = [&row.title_column, &row.file_name_column, &row.media_type_column];
+        beside.into_iter().flatten().chain([&row.content_column])
+    });
     let watched: BTreeSet<&String> = watched.collect();
     Ok(Some(TriggerTargets {
         collections: found.iter().map(|row| row.collection_id).collect(),

@@ -62,7 +62,17 @@ impl Check {
             ("documents", target.documents.as_str()),
             ("chunks", &target.chunks),
             ("bits", target.bits.as_deref().unwrap_or_default()),
+            ("file_set", ", places = m.places"),
+            ("file_kept", ", p.places"),
+            (
+                "file_places",
+                ", pg_catalog.jsonb_agg(b.places -> (n.position - 1)::int ORDER BY n.position) AS places",
+            ),
         ];
+        let is_of_files = target.collection.is_of_files();
+        let names = names.map(|(name, sql)| {
+            (name, if name.starts_with("file_") && !is_of_files { "" } else { sql })
+        });
         as_owner(target, || {
             let count = fill(self.count, &names);
             let found = read_written(repairs, &count, &[], |row| required::<i64>(&row, 1))[0];

@@ -54,8 +54,7 @@ fn statement(target: &Target) -> String {
         statement!("maintain/verify_documents"),
         &[
             ("source_keys", &columns),
-            ("title", &collection.title_text("s")),
-            ("content", &collection.content_sql()),
+            ("source_hash", &collection.source_hash("s")),
             ("source", &collection.source_sql),
             ("documents", &target.documents),
             ("equal", &equal.join(" AND ")),

@@ -71,6 +71,7 @@ pub fn neighbours(
         ("visible", &collection.source_visible("c")),
         ("bits", bits),
         ("join_bits", &join_bits),
+        ("place", &collection.place_of("p.ordinal")),
         ("keys", &collection.stored_keys("c.")),
     ];
     let sql = fill(statement!("search/neighbours"), &names);
