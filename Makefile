@@ -9,7 +9,7 @@ SHELL := /bin/bash
 help:
 	@echo 'make setup      packages, pgvector, cargo-pgrx, ONNX Runtime, pdfium, default model; does only what is missing'
 	@echo 'make install    build and install the extension, rag-model and rag-extract'
-	@echo 'make demo       set up, install, then watch the PostgreSQL manual become searchable (PAGES=all: all of it)'
+	@echo 'make demo       set up, install, then watch the PostgreSQL manual become searchable (PAGES=all: all of it; FILES=directory: its files instead)'
 	@echo 'make demo-stop  end the demo'"'"'s server and remove its directory'
 	@echo 'make test       set up, build for tests, then run every test (ONLY="regress tap" TESTS="chunk": a part, without set-up)'
 	@echo 'make dev        build for tests and run it in a server that stays; make dev-stop ends it'

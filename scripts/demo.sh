@@ -3,10 +3,12 @@
 # collection, five questions. `make demo-stop` ends the server and removes the directory.
 #
 #   PAGES=200      how many pages of the manual; `all` takes every one
+#   FILES=path     the files of this directory instead of the manual
 #   DEMO_DIR=path  where the server lives
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PAGES=${PAGES:-200}
+FILES=${FILES:-}
 SERVER_DIR=${DEMO_DIR:-/var/tmp/rag_pg-demo-$(id -un)}
 DATABASE=demo
 
@@ -20,18 +22,32 @@ load() {
     note "$(sql -At -c "SELECT format('%s pages, %s', count(*), pg_size_pretty(sum(octet_length(html)))) FROM manual")"
 }
 
-# ingest: makes the table a collection and watches the worker fill it.
+# load_files DIRECTORY: its files into table files (name, file), one at a time: the server cannot read all that its user's shell can.
+load_files() {
+    local file copy=$SERVER_DIR/file
+    step "files of $1 into table files (name, file)"
+    sql -c 'CREATE TABLE files (name text PRIMARY KEY, file bytea)'
+    while IFS= read -r -d '' file; do
+        install -m 644 "$file" "$copy"
+        sql -v name="${file#"$1"/}" -v path="$copy" -f - <<<"INSERT INTO files VALUES (:'name', pg_read_binary_file(:'path'))"
+    done < <(find "$1" -type f -print0)
+    rm -f "$copy"
+    note "$(sql -At -c "SELECT format('%s files, %s', count(*), pg_size_pretty(sum(octet_length(file)))) FROM files")"
+}
+
+# ingest NAME COLUMN OPTIONS: makes the table a collection and watches the worker fill it.
 ingest() {
-    step "SELECT rag_create_collection('manual', 'manual', 'html')"
+    local create="SELECT rag_create_collection('$1', '$1', '$2'$3)"
+    step "$create"
     local started=$SECONDS moved=$SECONDS status busy paused line last=""
-    sql -c "SELECT rag_create_collection('manual', 'manual', 'html')" >/dev/null
+    sql -c "$create" >/dev/null
     while :; do
         status=$(sql -At -c "
             SELECT lag IS NOT NULL OR EXISTS (SELECT FROM rag.scan), paused,
-                   format('%s of %s pages searchable, %s chunks', indexed, greatest(documents, (SELECT count(*) FROM manual)), chunks)
-                   || coalesce(', ' || round(rate::numeric, 1) || ' pages/s', '')
+                   format('%s of %s documents searchable, %s chunks', indexed, greatest(documents, (SELECT count(*) FROM $1)), chunks)
+                   || coalesce(', ' || round(rate::numeric, 1) || ' documents/s', '')
                    || coalesce(', ' || extract(epoch FROM eta)::int || ' s left', '')
-              FROM rag.status WHERE collection = 'manual'")
+              FROM rag.status WHERE collection = '$1'")
         IFS='|' read -r busy paused line <<<"$status"
         if [ -t 1 ]; then
             printf '\r    %-80s' "$line"
@@ -76,8 +92,20 @@ step "a server of its own in $SERVER_DIR (no network, no password; make demo-sto
 create_server 'shared_buffers = 256MB'
 start_server
 sql -c 'CREATE EXTENSION rag_pg CASCADE' 2>/dev/null
+if [ -n "$FILES" ]; then
+    [ -d "$FILES" ] || fail "FILES is a directory, not $FILES" "for example: make demo FILES=\$HOME/papers"
+    load_files "$(cd "$FILES" && pwd)"
+    ingest files file ", file_name => 'name'"
+    sql -c "SELECT document_key ->> 0 AS given_up, reason FROM rag.dead_job"
+    step "the server goes on; ask it"
+    printf '    %s\n' "$(psql_command)"
+    printf "    demo=# SELECT answer, c -> 'document_key' ->> 'name' AS file, c -> 'page' AS page\n"
+    printf "    demo-#   FROM rag_answer('files', 'What is this about?'), jsonb_array_elements(citations) c;\n"
+    printf '    make demo-stop\n'
+    exit
+fi
 load "$LIMIT"
-ingest
+ingest manual html ''
 ask
 
 step "the server goes on; ask it more"

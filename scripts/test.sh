@@ -52,11 +52,11 @@ prepare_servers() {
     copy_postgres "$WORK/postgres"
     cp "$TARGET/debug/rag-model" "$WORK/"
     # Tests of files that need the program itself are skipped where there is none.
-    [ ! -x "$TARGET/debug/rag-extract" ] || cp "$TARGET/debug/rag-extract" "$WORK/"
+    local file
+    for file in rag-extract libpdfium.so; do [ ! -e "$TARGET/debug/$file" ] || cp "$TARGET/debug/$file" "$WORK/"; done
     cp -R "$ROOT/tests" "$WORK/tests"
     cp "$ROOT/README.md" "$WORK/" 2>/dev/null || true
     # pg_regress gives up on a test without an expected file; an empty one makes it a plain failure.
-    local file
     for file in "$WORK"/tests/sql/*.sql; do touch -a "$WORK/tests/expected/$(basename "$file" .sql).out"; done
     for file in "$WORK"/tests/isolation/specs/*.spec; do touch -a "$WORK/tests/isolation/expected/$(basename "$file" .spec).out"; done
     [ "$(id -u)" -ne 0 ] || chown -hR postgres "$WORK"

@@ -23,7 +23,7 @@ CREATE FUNCTION @extschema@.rag_document(collection text, document_key jsonb)
     STRICT STABLE PARALLEL RESTRICTED ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_document IS 'the text of a file of a collection, what is known of it, and where its pages begin';
 ", requires = ["catalog"])]
-#[allow(clippy::type_complexity)] // the shape of a result set
+#[allow(clippy::needless_pass_by_value, clippy::type_complexity)] // an argument of SQL's; the shape of a result set
 fn rag_document(
     collection: &str,
     document_key: JsonText,

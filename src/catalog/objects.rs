@@ -421,6 +421,7 @@ impl TableNames {
             ("vector", &vector_index::stored(build.dimensions, &extension_schema("vector"))),
             ("vector_storage", vector_storage(build.dimensions)),
             ("keys_main", &keys_main.concat()),
+            ("file_statistics", if collection.is_of_files() { FILE_STATISTICS } else { "" }),
             ("file_columns", if collection.is_of_files() { FILE_COLUMNS } else { "" }),
             ("documents_visible", &collection.source_visible(&self.documents)),
             ("chunks_visible", &collection.source_visible(&self.chunks)),
@@ -448,6 +449,10 @@ const FILE_COLUMNS: &str = "places jsonb,
     parts       jsonb,
     file        jsonb,
     ";
+
+/// As for the other columns with what documents say.
+const FILE_STATISTICS: &str = "ALTER COLUMN places SET STATISTICS 0, ALTER COLUMN text SET STATISTICS 0, \
+    ALTER COLUMN text_hash SET STATISTICS 0, ALTER COLUMN parts SET STATISTICS 0, ALTER COLUMN file SET STATISTICS 0, ";
 
 /// Inline while at least two chunks of some 200 tokens fit into a page with their lexemes.
 fn vector_storage(dimensions: usize) -> &'static str {

@@ -10,6 +10,7 @@ use Time::HiRes qw(sleep);
 
 my $node = new_node('files', conf => <<'CONF');
 rag_pg.workers = 2
+restart_after_crash = on
 rag_pg.extract_timeout = 3
 CONF
 
@@ -33,9 +34,8 @@ sub is_gone { my ($pid, $what) = @_; return ok(wait_until($what, sub { !kill 0, 
 
 # --- A session ---
 $node->safe_psql('postgres', "ALTER SYSTEM SET rag_pg.extract_timeout = '1h'; SELECT pg_reload_conf()");
-for my $word (qw(hang spin linger))
+for my $word (qw(hang spin))
 {
-	next if $word eq 'linger'; # ends by itself
 	my ($session, $child) = extracting("SELECT rag_extract_text('!$word')");
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($session->{pid})");
 	my (undef, undef, $stderr) = $session->{finish}->();
@@ -112,10 +112,9 @@ $node->safe_psql('postgres', "INSERT INTO files SELECT n, 'file ' || n, convert_
 my $id = 100;
 $node->safe_psql('postgres', "INSERT INTO files VALUES (" . $id++ . ", '$_', '!$_')") for @hostile;
 # What crashes is tried a second time.
-wait_until('every hostile file is settled', sub {
-	$node->safe_psql('postgres', "SELECT rag_retry('files') FROM rag.job WHERE NOT is_dead AND failure = 'transient' LIMIT 1");
-	return counts() =~ /\|0\|0\|\d+\|t$/ });
-is(counts(), '54|44|0|0|10|t', 'hostile files cost themselves alone');
+wait_until('every hostile file is settled', sub { counts() =~ /\|0\|0\|\d+\|t$/ });
+is(counts(), '54|43|0|0|11|t', 'hostile files cost themselves alone');
+is($node->safe_psql('postgres', "SELECT attempts, count(*) FROM rag.dead_job GROUP BY 1 ORDER BY 1"), "1|4\n2|7", 'those that crash are tried twice, the others once');
 my %reasons = map { split /\|/, $_, 2 } split /\n/, $node->safe_psql('postgres', <<'SQL');
 SELECT f.name, min(j.reason) FROM rag.dead_job j JOIN files f ON f.id = (j.document_key ->> 0)::int GROUP BY 1
 SQL
@@ -123,8 +122,7 @@ my %expected = (
 	(map { $_ => qr/^the program that extracts text crashed: / } qw(crash exit silent garbage memory complain linger)),
 	(map { $_ => qr/^extracting the text of the file took too long: It was ended after 3 s/ } qw(hang spin)),
 	(map { $_ => qr/^the text of the file is too large/ } qw(flood huge)));
-delete $expected{linger} if !$reasons{linger};
-like($reasons{$_} // '', $expected{$_}, "$_: the reason is told") for sort grep { $reasons{$_} } keys %expected;
+like($reasons{$_} // '', $expected{$_}, "$_: the reason is told") for sort keys %expected;
 is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT chunk_id), min((metadata ->> 'page_end')::int) FROM files_chunks WHERE id <= 40"), '40|40|2', 'all others are indexed, each once');
 $node->safe_psql('postgres', "DELETE FROM files WHERE id >= 100");
 

@@ -8,6 +8,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $readme = slurp_file('README.md');
+my $paper = PostgreSQL::Test::Utils::tempdir_short() . '/paper.txt';
+append_to_file($paper, "The paper is about the search for text in files.\fIt has two pages.\n");
+$readme =~ s{/path/to/paper\.pdf}{$paper}g;
 my @blocks;
 while ($readme =~ /^```sql[ \t]*\n(.*?)^```[ \t]*$/msg)
 {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a target's name and laws are its documentation")]
 use crate::answer::{generate, stream};
 use crate::chunk::{Format, Options, chunk};
+use crate::extract::{ExtractedText, Limits, Reader as FrameReader, units};
 use crate::inverted::{Index, Inline, Posting, Reader, Scored, Segment, Sink, TopK, merge};
 use crate::model::generator::{Conversation, Generated, Generator};
 use crate::model::import::source::ModelSource;
@@ -22,7 +23,7 @@ use zip::write::SimpleFileOptions;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; `fuzz/fuzz_targets` has a file for each.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("html", html),
     ("markdown", markdown),
     ("plain", plain),
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 14] = [
     ("wheel", wheel),
     ("wire", wire),
     ("inverted", inverted),
+    ("frames", frames),
 ];
 
 /// Takes a byte off the front; 0 where there is none.
@@ -393,6 +395,29 @@ pub fn wire(mut data: &[u8]) {
     {
         assert_eq!(answer::json::CitedPassage::read(&place.to_json()), Some(place));
     }
+}
+
+/// What the program that extracts text says, and the text that its pages make.
+pub fn frames(mut data: &[u8]) {
+    let limits = Limits { text: 4_096, pages: 64, first: None };
+    let piece = usize::from(byte(&mut data)).max(1);
+    let read = |piece: usize| {
+        let mut reader = FrameReader::new(limits);
+        data.chunks(piece).try_for_each(|bytes| reader.push(bytes))?;
+        reader.finish()
+    };
+    let found = read(piece);
+    assert_eq!(found, read(data.len().max(1)), "pieces change nothing");
+    let Ok(found) = found else { return };
+    assert!(found.pages.len() <= limits.pages);
+    let contents: Vec<String> = found.pages.iter().map(|page| page.content.clone()).collect();
+    assert!(contents.iter().map(String::len).sum::<usize>() <= limits.text);
+    let text = ExtractedText::join(found.pages).expect("no limit is reached");
+    let stored = ExtractedText::stored(text.text.clone(), text.parts_json());
+    assert_eq!(stored, Some(text.clone()), "it comes back as it was stored");
+    assert_eq!(text.parts.len(), contents.len());
+    let characters = text.text.chars().count();
+    assert_eq!(units(&text.parts, characters).iter().map(Range::len).sum::<usize>(), characters);
 }
 
 #[cfg(test)]

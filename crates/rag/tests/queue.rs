@@ -163,11 +163,11 @@ fn table(rows: usize, columns: usize) -> String {
 fn chunks_of_a_long_table_are_embedded_with_its_header_row() {
     let tokenizer = &TOKENIZERS[0];
     let text = format!("# Prices\n\nBefore.\n\n{}\n\nAfter the table.", table(40, 2));
+    let rows =
+        (0..40).map(|row| format!("<tr><td>row {row} cell 0</td><td>row {row} cell 1</td></tr>"));
     let html = format!(
         "<h1>Prices</h1><table><tr><th>name 0</th><th>name 1</th></tr>{}</table><p>After the table.</p>",
-        (0..40)
-            .map(|row| format!("<tr><td>row {row} cell 0</td><td>row {row} cell 1</td></tr>"))
-            .collect::<String>()
+        rows.collect::<Vec<_>>().concat()
     );
     for (text, format, header) in
         [(&text, Format::Markdown, "| name 0 | name 1 |"), (&html, Format::Html, "name 0 | name 1")]
@@ -178,7 +178,13 @@ fn chunks_of_a_long_table_are_embedded_with_its_header_row() {
             let has_header = chunk.content.contains(header);
             let is_in_table =
                 chunk.content.starts_with("| row") || chunk.content.starts_with("row");
-            assert_eq!(&*chunk.heading == format!("Prices\n{header}"), is_in_table, "{chunk:?}");
+            // The path too, if both fit into a quarter of the window.
+            let headings = [format!("Prices\n{header}"), header.to_owned()];
+            assert_eq!(
+                headings.iter().any(|heading| **heading == *chunk.heading),
+                is_in_table,
+                "{chunk:?}"
+            );
             assert!(!(has_header && is_in_table));
             assert!(tokenizer.count(&chunk.embedding_text()).unwrap() <= WINDOW);
             // No row is cut.

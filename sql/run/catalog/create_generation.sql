@@ -52,7 +52,7 @@ ALTER TABLE {chunks} {keys_main}ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COL
 -- documents say has any.
 ALTER TABLE {chunks} ALTER COLUMN content SET STATISTICS 0, ALTER COLUMN content_hash SET STATISTICS 0,
     ALTER COLUMN section SET STATISTICS 0, ALTER COLUMN lexemes SET STATISTICS 0, ALTER COLUMN embedding SET STATISTICS 0;
-ALTER TABLE {documents} ALTER COLUMN source_hash SET STATISTICS 0;
+ALTER TABLE {documents} {file_statistics}ALTER COLUMN source_hash SET STATISTICS 0;
 ALTER TABLE {segments} ALTER COLUMN postings SET STATISTICS 0;
 ALTER TABLE {postings} ALTER COLUMN lexeme SET STATISTICS 0, ALTER COLUMN data SET STATISTICS 0;
 -- A table of another's with a column of a row type would keep these from being dropped.

@@ -430,7 +430,7 @@ impl ClaimBatch<'_, '_> {
         };
         let (host, mut lost) = (self.live.host, None);
         let mut progress = ExtractionProgress::new(host, &collection.name, job.token);
-        let live = &mut self.live;
+        let live = &mut *self.live;
         let extracted = host.outside(|| {
             extract(&file, &mut |pages, of| {
                 checkpoint()?;

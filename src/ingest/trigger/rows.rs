@@ -106,8 +106,9 @@ unsafe fn is_same_pointer(a: pg_sys::Datum, b: pg_sys::Datum) -> bool {
         if !varlena::varatt_is_1b_e(a) || !varlena::varatt_is_1b_e(b) {
             return false;
         }
-        let bytes =
-            |value| std::slice::from_raw_parts(value as *const u8, varlena::varsize_any(value));
+        let bytes = |value: *mut pg_sys::varlena| {
+            std::slice::from_raw_parts(value.cast::<u8>(), varlena::varsize_any(value))
+        };
         bytes(a) == bytes(b)
     }
 }

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(text.text, "a\n\nb\nc");
         let units = units(&text.parts, 6);
         assert_eq!(units[..2], [0..3, 3..6]);
-        assert_eq!(units.iter().map(|range| range.len()).sum::<usize>(), 6);
+        assert_eq!(units.iter().map(ExactSizeIterator::len).sum::<usize>(), 6);
     }
 
     proptest! {

@@ -71,6 +71,22 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             "1h2m3.5s",
             "2015-10-21T07:28:00Z",
         ]),
+        "frames" => {
+            let frame =
+                |json: &str| [&(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
+            let document =
+                frame(r#"{"document":{"format":"pdf","pages":2,"metadata":{"title":"T"}}}"#);
+            let pages = [
+                frame(r#"{"page":1,"content":"The first part of","metadata":{"label":"i"}}"#),
+                frame(r#"{"page":2,"content":"a sentence.\n\n| a |","metadata":{"sheet":"S"}}"#),
+            ];
+            let end = frame(r#"{"end":{"pages":2,"characters":30}}"#);
+            let error = frame(r#"{"error":{"class":"damaged","message":"no xref","detail":null}}"#);
+            vec![
+                [&b"\x07"[..], &document, &pages.concat(), &end].concat(),
+                [&b"\x01"[..], &document, &pages[0], &error].concat(),
+            ]
+        }
         "urls" => text(&[
             "https://api.example.com:8443/v1?api-version=2",
             "http://[::1]:80/a",
