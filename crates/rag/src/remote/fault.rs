@@ -251,6 +251,8 @@ impl<S: Sender> FaultSearch<'_, S> {
         if blame == Blame::Model && !failed.kind.is_general() {
             match self.sender.note_refusal() {
                 Refusal::Accident => blame = Blame::Outage,
+                // What is no response tells nothing of a model that answered a moment ago, however often.
+                Refusal::Again if failed.kind == FailureKind::Unusable => blame = Blame::Outage,
                 Refusal::Again => {
                     let Err(again) = self.sender.probe() else {
                         self.others = Some(true);

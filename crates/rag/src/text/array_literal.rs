@@ -72,7 +72,8 @@ mod tests {
                 .iter()
                 .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
                 .collect();
-            prop_assert!(is_array_literal(&format!("{{{}}}", quoted.join(","))));
+            let list = format!("{{{}}}", quoted.join(","));
+            prop_assert!(is_array_literal(&list));
         }
 
         #[test]

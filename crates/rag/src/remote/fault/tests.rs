@@ -52,6 +52,8 @@ struct Simulated<F> {
     learnt: Option<usize>,
     /// Whether requests succeeded just before.
     has_worked: bool,
+    /// What is said of a refusal when they did not.
+    otherwise: Refusal,
 }
 
 impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Simulated<F> {
@@ -89,7 +91,7 @@ impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
         false
     }
     fn note_refusal(&mut self) -> Refusal {
-        if std::mem::take(&mut self.has_worked) { Refusal::Accident } else { Refusal::Certain }
+        if std::mem::take(&mut self.has_worked) { Refusal::Accident } else { self.otherwise }
     }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.blame);
@@ -104,6 +106,7 @@ fn simulated<F: Fn(&Range<usize>) -> Option<FailureKind>>(texts: usize, rule: F)
         rejected: HashMap::new(),
         learnt: None,
         has_worked: false,
+        otherwise: Refusal::Certain,
     }
 }
 
@@ -222,6 +225,19 @@ fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
         let failure = provider.ask(&(0..1)).unwrap_err();
         let result = find_fault(&mut provider, 0..1, failure).map_err(|fault| fault.blame);
         assert_eq!((result, provider.rejected.len()), (Err(blame), 0));
+    }
+}
+
+#[test]
+fn responses_that_are_none_are_an_outage_of_a_model_that_worked_a_moment_ago() {
+    for (kind, blame) in
+        [(FailureKind::Refused, Blame::Model), (FailureKind::Unusable, Blame::Outage)]
+    {
+        let mut provider = simulated(1, |_: &Range<usize>| Some(kind));
+        provider.otherwise = Refusal::Again;
+        let failure = provider.send(0..1).expect_err("all fails");
+        let fault = find_fault(&mut provider, 0..1, failure).expect_err("all fails");
+        assert_eq!(fault.blame, blame, "{kind:?}");
     }
 }
 
