@@ -69,17 +69,22 @@ pub fn read(
     let rows = layouts.iter_mut().map(|l| columns::parts(std::mem::take(&mut l.rows), &l.rules));
     let parts: Vec<_> = rows.collect();
     let style = blocks::Style::of(&parts, body);
-    for (number, (parts, layout)) in parts.iter().zip(&layouts).enumerate() {
+    let mut contents = Vec::with_capacity(count);
+    for (parts, layout) in parts.iter().zip(&layouts) {
         let mut page = Writer::new(options.max_output);
         let mut content = blocks::write(parts, &style, &mut page)?;
         for text in &layout.aslant {
             content = format!("{content}\n\n{text}");
         }
+        contents.push(content);
+    }
+    style.join_pages(&mut contents);
+    for (number, (content, layout)) in contents.iter().zip(&layouts).enumerate() {
         let mut metadata = Map::new();
         if layout.label != (number + 1).to_string() {
             describe(&mut metadata, "label", &layout.label);
         }
-        document.push(&content, metadata)?;
+        document.push(content, metadata)?;
     }
     Ok(document)
 }

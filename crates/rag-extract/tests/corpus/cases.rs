@@ -170,7 +170,26 @@ fn pdf_text() -> Vec<Case> {
         phrases: vec![(1, "как переменчива погода.")],
         ..pdf("pdf: Cyrillic with a divided word", &cyrillic, 1)
     };
-    vec![plain, heads, labels, hebrew, japanese, ligature, cyrillic]
+    let mut divided = Pdf::new();
+    divided.page().lines(72.0, 700.0, &["The last word of this page is di-"]);
+    divided.page().lines(72.0, 700.0, &["vided, and the next page goes", "on."]);
+    let divided = Case {
+        phrases: vec![
+            (1, "The last word of this page is divided,"),
+            (2, "and the next page goes on."),
+        ],
+        ..pdf("pdf: a word divided between pages", &divided, 2)
+    };
+
+    let mut same = Pdf::new();
+    for _ in 0..4 {
+        same.page().lines(72.0, 780.0, &["Handle with care,", "please."]);
+    }
+    let same = Case {
+        phrases: vec![(1, "Handle with care, please."), (4, "Handle with care, please.")],
+        ..pdf("pdf: pages that say the same", &same, 4)
+    };
+    vec![divided, same, plain, heads, labels, hebrew, japanese, ligature, cyrillic]
 }
 
 fn pdf_layout() -> Vec<Case> {

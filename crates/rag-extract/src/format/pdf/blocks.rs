@@ -52,6 +52,24 @@ impl Style {
         Self { body, sizes, spacing: most.map_or(1.2, |(ratio, _)| ratio as f32 / 20.0), words }
     }
 
+    /// Words divided at the end of a page are on the page where they begin.
+    pub fn join_pages(&self, pages: &mut [String]) {
+        for n in 1..pages.len() {
+            let (above, below) = pages.split_at_mut(n);
+            let (Some(last), Some(next)) = (above.last_mut(), below.first_mut()) else { return };
+            let divided = last.trim_end_matches(['-', '\u{2010}', '\u{ad}']);
+            if divided.len() == last.len() || !divided.ends_with(char::is_alphabetic) {
+                continue;
+            }
+            let end = next.find(char::is_whitespace).unwrap_or(next.len());
+            if next.starts_with(char::is_lowercase) {
+                append(last, &next[..end], true, self);
+                let blanks = next[end..].len() - next[end..].trim_start().len();
+                next.drain(..end + blanks);
+            }
+        }
+    }
+
     fn level(&self, line: &Fragment) -> Option<usize> {
         if line.size < self.body * 1.12 {
             return None;
@@ -193,7 +211,9 @@ enum Begin {
 
 fn kind(line: &Fragment, next: Option<&Fragment>, style: &Style, open: &Open) -> Begin {
     let text = line.text.trim();
-    if line.fixed && (text.chars().count() >= 2 || open.kind == Kind::Code) {
+    if line.fixed
+        && (open.kind == Kind::Code && !open.text.is_empty() || is_code(line, next, style, open))
+    {
         return Begin::Kind(Kind::Code);
     }
     if let Some(level) = style.level(line)
@@ -208,6 +228,15 @@ fn kind(line: &Fragment, next: Option<&Fragment>, style: &Style, open: &Open) ->
         return Begin::Item(marker);
     }
     Begin::Same
+}
+
+/// A line of code with others below, or alone between paragraphs; not a name that a sentence has a line for.
+fn is_code(line: &Fragment, next: Option<&Fragment>, style: &Style, open: &Open) -> bool {
+    let above =
+        open.last.is_none() || far(line, open, style) || matches!(open.kind, Kind::Heading(_));
+    let distance = |next: &Fragment| next.y - line.y > style.spacing * line.size * 1.25 + 0.5;
+    let followed = next.is_some_and(|next| next.fixed && !distance(next));
+    line.text.trim().chars().count() >= 2 && (followed || above && next.is_none_or(distance))
 }
 
 /// A bold line that stands alone above text.

@@ -214,7 +214,9 @@ fn judge(rows: &[Row], x: f32, prose: bool) -> Option<(f32, usize)> {
     let width = left.characters.min(right.characters);
     let full = left.full.min(right.full);
     let fewest = left.lines.min(right.lines) as f32;
-    let fits = if prose { fewest >= 4.0 && width >= 12.0 && full >= 0.45 } else { width >= 4.0 };
+    // A narrow column beside a wide one has labels of what is beside them: rows are read then.
+    let (lines, letters, edge) = if prose { (4.0, 12.0, 0.45) } else { (3.0, 10.0, 0.3) };
+    let fits = fewest >= lines && width >= letters && full >= edge;
     fits.then_some((fewest * width.min(20.0), end))
 }
 
