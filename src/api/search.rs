@@ -10,6 +10,7 @@ use crate::sys::error::SqlError;
 use crate::sys::limit;
 use pgrx::JsonB;
 use pgrx::prelude::*;
+use rag::extract::BREAKS;
 use rag::search::passage::Passage;
 use rag::search::query_stats::Kind;
 use rag::{Error, Result};
@@ -129,16 +130,16 @@ fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> 
         "chunks": passage.map(|passage| &passage.chunks),
         "hits": passage.map(hits),
     });
+    for (key, value) in found.place().filter(|(key, _)| *key != BREAKS) {
+        metadata[key] = value.clone();
+    }
     (
         found.chunk_id,
         JsonB(outcome.collection.document_key(&found.key)),
         found.ordinal,
         passage.map_or(&*found.content, |passage| &passage.content).to_owned(),
         found.score,
-        JsonB(without_nulls({
-            found.add_place(&mut metadata);
-            metadata
-        })),
+        JsonB(without_nulls(metadata)),
         JsonB(ranks),
         found.relevance,
     )

@@ -502,7 +502,7 @@ pub fn create_view(collection: &Collection, generation: &Generation) -> Result<(
             "place",
             if collection.is_of_files() {
                 format!(
-                    " OPERATOR(pg_catalog.||) COALESCE({}, '{{}}'::pg_catalog.jsonb)",
+                    " OPERATOR(pg_catalog.||) COALESCE({}, '{{}}'::pg_catalog.jsonb) OPERATOR(pg_catalog.-) 'breaks'::pg_catalog.text",
                     collection.place_of("p.ordinal")
                 )
             } else {

@@ -87,13 +87,10 @@ impl Deref for ChunkCandidate {
 }
 
 impl ChunkCandidate {
-    /// Adds to a JSON object where the chunk of a file stands besides its page. What is there already stays.
-    pub fn add_place(&self, object: &mut Value) {
-        let Some(JsonB(Value::Object(place))) = &self.place else { return };
-        let Value::Object(object) = object else { return };
-        for (key, value) in place {
-            object.entry(key).or_insert_with(|| value.clone());
-        }
+    /// Where the chunk of a file stands besides its page, and which pages begin inside.
+    pub fn place(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let place = self.place.as_ref().and_then(|JsonB(place)| place.as_object());
+        place.into_iter().flatten()
     }
 
     /// Reads a row whose last `keys` columns are the document's key.

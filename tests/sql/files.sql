@@ -1,7 +1,7 @@
 -- Collections over files: extracted, divided and indexed by page. The program is a stand-in: see tests/extract/stand_in.pl.
 CREATE TABLE papers (id int PRIMARY KEY, name text, kind text, title text, data bytea);
 INSERT INTO papers VALUES
-  (1, 'savepoint.txt', NULL, 'Transactions', convert_to(E'# Savepoints\n\nA savepoint marks a place inside a transaction. ROLLBACK TO SAVEPOINT undoes all that came\fafter it. A transaction can have many.\f# Vacuum\n\nVACUUM reclaims storage occupied by dead tuples.', 'UTF8')),
+  (1, 'savepoint.txt', NULL, 'Transactions', convert_to(E'# Savepoints\n\nA savepoint marks a place inside a transaction. ROLLBACK TO SAVEPOINT undoes all that came\fafter it. A transaction can have many savepoints.\f# Vacuum\n\nVACUUM reclaims storage occupied by dead tuples.', 'UTF8')),
   (2, 'prices.csv', 'text/csv', NULL, convert_to(E'{"sheet": "Fruit"}\n| fruit | price |\n|---|---|\n| apple | 3 |\n| pear | 4 |\f{"sheet": "Vegetables"}\n| vegetable | price |\n|---|---|\n| leek | 5 |', 'UTF8')),
   (3, 'scan.pdf', NULL, NULL, '%no_text'),
   (4, 'broken.pdf', NULL, NULL, '%damaged the xref table is missing'),
@@ -23,6 +23,11 @@ SELECT bool_and(c.content = substr(d.content, c.char_start + 1, c.char_end - c.c
   FROM papers_chunks c, LATERAL rag_document('papers', to_jsonb(ARRAY[c.id])) d;
 SELECT content IS NULL, metadata FROM rag_document('papers', '["6"]');
 SELECT count(*) FROM rag_document('papers', '[99]');
+
+-- The page of a quote is its own, not that of its chunk.
+SELECT c ->> 'quote' AS quote, c -> 'page' AS page, c -> 'page_end' AS page_end
+  FROM rag_answer('papers', 'How many savepoints can a transaction have?') a, jsonb_array_elements(a.citations) c;
+SELECT metadata - 'char_start' - 'char_end' AS metadata FROM rag_search('papers', 'many savepoints', top_k => 1);
 
 -- An edit embeds what changed, and a file that has become whole is indexed.
 UPDATE papers SET data = convert_to(replace(convert_from(data, 'UTF8'), 'can have many', 'can have several'), 'UTF8') WHERE id = 1;

@@ -185,8 +185,11 @@ $node->safe_psql('postgres', "ALTER SYSTEM SET rag_pg.extract_program = '/nowher
 $node->safe_psql('postgres', "INSERT INTO files VALUES (300, 'later', 'Indexed later.')");
 wait_until('the collection is paused', sub { $node->safe_psql('postgres', "SELECT paused FROM rag.status WHERE collection = 'files'") =~ /could not run program/ });
 is($node->safe_psql('postgres', 'SELECT count(*), max(attempts), bool_or(is_dead) FROM rag.job'), '1|0|f', 'no document is charged');
-$node->safe_psql('postgres', "ALTER SYSTEM RESET rag_pg.extract_program; SELECT pg_reload_conf(); SELECT rag_resume('files')");
-wait_for_indexed($node, 'files');
+$node->safe_psql('postgres', "ALTER SYSTEM RESET rag_pg.extract_program; SELECT pg_reload_conf()");
+# A worker may be called before it has read the configuration.
+wait_until('the collection goes on', sub {
+	$node->safe_psql('postgres', "SELECT rag_resume('files') FROM rag.status WHERE collection = 'files' AND paused IS NOT NULL");
+	return $node->safe_psql('postgres', "SELECT count(*) FROM files_chunks WHERE id = 300") });
 is($node->safe_psql('postgres', "SELECT content FROM files_chunks WHERE id = 300"), 'Indexed later.', 'and it goes on');
 is($node->safe_psql('postgres', "SELECT count(*) FROM rag_verify('files') WHERE found > 0"), 0, 'rag_verify finds nothing wrong');
 

@@ -8,7 +8,7 @@ mod text;
 
 pub use failure::{Class, Failure, from_program};
 pub use frames::{Limits, Reader};
-pub use text::{ExtractedText, Part, Place, place, units};
+pub use text::{BREAKS, ExtractedText, Part, Place, narrow, place, units};
 
 use crate::{Error, Result};
 use serde_json::{Map, Value};

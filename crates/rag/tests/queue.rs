@@ -235,7 +235,7 @@ fn chunks_of_a_file_know_their_pages_and_stay_in_their_sheet() {
             (
                 "The first sentence. The second runs over\nthe end of a page. A third.",
                 Some(1),
-                r#"{"page_end":2}"#
+                r#"{"breaks":[[41,2]],"page_end":2}"#
             ),
             ("Short.", Some(3), r#"{"page_end":3,"sheet":"A"}"#),
             ("Shorter.", Some(4), r#"{"page_end":4,"sheet":"B"}"#),

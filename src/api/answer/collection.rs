@@ -285,7 +285,9 @@ pub(super) fn sources(outcome: &Outcome) -> (Vec<CitedPassage>, Vec<&str>) {
             "section": chunk.section,
             "page": chunk.page,
         });
-        chunk.add_place(&mut source);
+        for (key, value) in chunk.place() {
+            source[key] = value.clone();
+        }
         (CitedPassage::new(char_start, source), text)
     };
     outcome.quotable().into_iter().map(place).unzip()

@@ -127,9 +127,9 @@ struct Rows<'a> {
     /// Keys of the documents; rows refer to them by ordinal, from 1.
     keys: Vec<String>,
     chunks: Vec<ChunkRow<'a>>,
-    inserted: Vec<DocumentWrite>,
-    updated: Vec<DocumentWrite>,
-    erased: Vec<DocumentWrite>,
+    inserted: Vec<DocumentWrite<'a>>,
+    updated: Vec<DocumentWrite<'a>>,
+    erased: Vec<DocumentWrite<'a>>,
     /// Chunks to delete.
     removed: Vec<i64>,
     /// Whether documents rows keep the chunks that they name.
@@ -148,7 +148,7 @@ struct ChunkRow<'a> {
 
 /// A documents row to insert, update or delete. Arrays are literals.
 #[derive(Default)]
-struct DocumentWrite {
+struct DocumentWrite<'a> {
     /// Ordinal of its key.
     document: i64,
     source_hash: Vec<u8>,
@@ -160,16 +160,16 @@ struct DocumentWrite {
     expected: Option<String>,
     /// Of a file: what its chunks have besides their pages, and what is kept of it.
     places: Option<String>,
-    file: FileColumns,
+    file: FileColumns<'a>,
 }
 
 /// The columns of a documents row that are about its file.
 #[derive(Default)]
-struct FileColumns {
-    text: Option<String>,
-    text_hash: Option<Vec<u8>>,
-    parts: Option<String>,
-    description: Option<String>,
+struct FileColumns<'a> {
+    text: Option<&'a str>,
+    text_hash: Option<&'a [u8]>,
+    parts: Option<&'a str>,
+    description: Option<&'a str>,
 }
 
 impl<'a> Rows<'a> {
@@ -220,10 +220,10 @@ impl<'a> Rows<'a> {
                     let places: Vec<&str> = chunks().map(place).collect();
                     row.places = Some(format!("[{}]", places.join(",")));
                     row.file = FileColumns {
-                        text_hash: file.text.is_some().then(|| new.source_hash.clone()),
-                        text: file.text.clone(),
-                        parts: Some(file.parts.clone()),
-                        description: Some(file.description.clone()),
+                        text_hash: file.text.is_some().then_some(&*new.source_hash),
+                        text: file.text.as_deref().filter(|_| !file.is_stored),
+                        parts: Some(&file.parts),
+                        description: Some(&file.description),
                     };
                     if !self.is_part {
                         self.progress.pages += file.pages as i64;
@@ -353,7 +353,7 @@ fn insert_chunks(
 fn write_documents(
     target: &Target,
     keys: &[String],
-    rows: &[DocumentWrite],
+    rows: &[DocumentWrite<'_>],
     template: &str,
 ) -> Result<()> {
     let count = rows.len();
@@ -397,10 +397,10 @@ fn write_documents(
     if is_of_files {
         args.extend([
             rows.iter().map(|row| row.places.as_deref()).collect::<Vec<_>>().into(),
-            rows.iter().map(|row| row.file.text.as_deref()).collect::<Vec<_>>().into(),
-            rows.iter().map(|row| row.file.text_hash.as_deref()).collect::<Vec<_>>().into(),
-            rows.iter().map(|row| row.file.parts.as_deref()).collect::<Vec<_>>().into(),
-            rows.iter().map(|row| row.file.description.as_deref()).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.text).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.text_hash).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.parts).collect::<Vec<_>>().into(),
+            rows.iter().map(|row| row.file.description).collect::<Vec<_>>().into(),
         ]);
     }
     let names = [
@@ -409,7 +409,7 @@ fn write_documents(
         ("file_values", ", n.places::jsonb, n.text, n.text_hash, n.parts::jsonb, n.file::jsonb"),
         (
             "file_set",
-            ", places = n.places::jsonb, text = n.text, text_hash = n.text_hash, parts = n.parts::jsonb, file = n.file::jsonb",
+            ", places = n.places::jsonb, text = CASE WHEN d.text_hash = n.text_hash AND d.text IS NOT NULL THEN d.text ELSE n.text END, text_hash = n.text_hash, parts = n.parts::jsonb, file = n.file::jsonb",
         ),
     ];
     let names =

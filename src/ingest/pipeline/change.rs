@@ -54,6 +54,8 @@ pub struct FileRow {
     pub parts: String,
     /// What is known of it, as JSON.
     pub description: String,
+    /// Whether a part of the document was stored, and with it the text.
+    pub is_stored: bool,
     /// Pages of which the text was extracted now, and how long that took.
     pub pages: usize,
     pub took: Duration,
@@ -126,6 +128,9 @@ impl DocumentChange<'_> {
             ChunkState::Stored(id) => Some(id),
             _ => None,
         };
+        if let Change::Replace(Replacement { file: Some(file), .. }) = &mut self.change {
+            file.is_stored = true;
+        }
         let mut named: Vec<i64> = self.chunks().iter().filter_map(stored).collect();
         let known: HashSet<i64> = named.iter().copied().collect();
         let before = self.expected.take().unwrap_or_default();

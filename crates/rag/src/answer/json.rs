@@ -1,6 +1,7 @@
 //! Answers as JSON.
 use super::written::{CheckedClaim, Usage, VerifiedBy, VerifiedQuote};
 use super::{Answer, Citation};
+use crate::extract::narrow;
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
@@ -69,6 +70,7 @@ impl CitedPassage {
         (name, value): (&str, Value),
     ) -> Value {
         let mut fields = self.fields.clone();
+        narrow(&mut fields, &(self.char_start + chars.start..self.char_start + chars.end));
         for (key, value) in [
             ("marker", json!(marker)),
             ("quote", json!(quote)),

@@ -3,15 +3,19 @@
 //! The first frame is about the document, the next are its pages, the last says how it ended. Any other output is a crash.
 use super::failure::{Class, Failure, from_program};
 use super::{Extracted, Page};
+use crate::memory;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Bytes of a frame's length.
 const HEADER: usize = 4;
-/// Bytes of JSON a byte of text: a control character becomes six.
-const ESCAPED: usize = 6;
+/// Bytes of JSON a byte of text: a quotation mark or a line end becomes two.
+const ESCAPED: usize = 2;
 /// Most bytes of frames beyond those of the text.
 const OVERHEAD: usize = 16 << 20;
+/// Most entries of metadata, and most bytes of an entry: the metadata of a page is stored with each of its chunks.
+const ENTRIES: usize = 64;
+const ENTRY: usize = 1_000;
 /// Most pages. Each takes memory, however short it is.
 const PAGES: usize = 200_000;
 
@@ -111,6 +115,8 @@ impl Reader {
             // No more than the frame at hand is ever held.
             let wanted = self.wanted()?;
             let (taken, behind) = rest.split_at(rest.len().min(wanted - self.buffer.len()));
+            memory::reserve(&mut self.buffer, taken.len())
+                .map_err(|error| Failure { class: Class::TooLarge, error })?;
             self.buffer.extend_from_slice(taken);
             rest = behind;
             if self.buffer.len() == wanted && wanted == self.wanted()? {
@@ -172,7 +178,7 @@ impl Reader {
         self.has_document = true;
         self.total = document.pages;
         self.extracted.format = document.format;
-        self.extracted.metadata = document.metadata;
+        self.extracted.metadata = bounded(document.metadata);
         Ok(())
     }
 
@@ -188,7 +194,7 @@ impl Reader {
             return Err(broken("a page has a character 0"));
         }
         storable(&page.metadata)?;
-        self.extracted.pages.push(page);
+        self.extracted.pages.push(Page { metadata: bounded(page.metadata), ..page });
         Ok(())
     }
 
@@ -224,6 +230,21 @@ impl Reader {
 
 fn broken(what: &str) -> Failure {
     Class::Crashed.failure("").with_detail(&format!("Of its output, {what}."))
+}
+
+/// As much of metadata as is kept.
+fn bounded(mut metadata: Map<String, Value>) -> Map<String, Value> {
+    if metadata.len() > ENTRIES {
+        metadata = metadata.into_iter().take(ENTRIES).collect();
+    }
+    metadata.retain(|key, value| {
+        if let Value::String(text) = value {
+            text.truncate(text.floor_char_boundary(ENTRY));
+            return key.len() <= ENTRY;
+        }
+        key.len() <= ENTRY && !value.is_null() && value.to_string().len() <= ENTRY
+    });
+    metadata
 }
 
 /// Neither `text` nor `jsonb` holds a character 0.
@@ -354,6 +375,19 @@ mod tests {
         reader.push(&1_000_000_u32.to_be_bytes()).unwrap();
         assert!(reader.buffer.capacity() < 1_000);
         assert_eq!(reader.finish().unwrap_err().class, Class::Crashed);
+    }
+
+    #[test]
+    fn metadata_are_bounded() {
+        let many: Map<String, Value> =
+            (0..100).map(|n| (format!("key {n:03}"), json!(n))).collect();
+        assert_eq!(bounded(many).len(), ENTRIES);
+        let long =
+            json!({ "a": "é".repeat(1_000), "b": ["x".repeat(2_000)], "c": null, "d": { "e": 1 } });
+        let Value::Object(long) = long else { unreachable!() };
+        let kept = bounded(long);
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["a", "d"]);
+        assert_eq!(kept["a"].as_str().unwrap().len(), ENTRY);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The text that a file's pages make, and where in it each page begins.
 use super::Page;
 use crate::{Result, memory};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::ops::Range;
 
 /// A text made of pages.
@@ -33,6 +33,8 @@ pub struct Place {
     pub page_end: u32,
     /// Metadata of the first of them.
     pub metadata: Map<String, Value>,
+    /// The pages that begin inside, each with its first character.
+    pub breaks: Vec<(usize, u32)>,
 }
 
 /// What divides a document by itself: no chunk goes over its border.
@@ -134,17 +136,46 @@ pub fn place(parts: &[Part], characters: &Range<usize>) -> Option<Place> {
     };
     let first = of(characters.start)?;
     let last = of(characters.end.saturating_sub(1).max(characters.start))?;
-    Some(Place { page: first.page, page_end: last.page, metadata: first.metadata.clone() })
+    let from = parts.partition_point(|part| part.start <= characters.start);
+    let inside = parts[from..].iter().take_while(|part| part.start < characters.end);
+    let breaks = inside.map(|part| (part.start, part.page)).collect();
+    Some(Place { page: first.page, page_end: last.page, metadata: first.metadata.clone(), breaks })
 }
+
+/// What metadata of a chunk say of it themselves.
+const OWN: [&str; 6] = ["page", "page_end", "section", "char_start", "char_end", BREAKS];
+/// Of a place as JSON, the pages that begin inside: from these the page of a quote is known. No user sees them.
+pub const BREAKS: &str = "breaks";
 
 impl Place {
     /// What metadata of a chunk have besides its page.
     pub fn json(&self) -> Value {
         let mut object = self.metadata.clone();
-        object.remove("page");
+        object.retain(|key, _| !OWN.contains(&key.as_str()));
         object.insert("page_end".to_owned(), Value::from(self.page_end));
+        if !self.breaks.is_empty() {
+            object.insert(BREAKS.to_owned(), json!(self.breaks));
+        }
         Value::Object(object)
     }
+}
+
+/// Narrows the place in `fields`, which are those of a chunk, to that of some of its characters.
+pub fn narrow(fields: &mut Map<String, Value>, characters: &Range<usize>) {
+    let Some(breaks) = fields.remove(BREAKS) else { return };
+    let breaks: Vec<(usize, u32)> = serde_json::from_value(breaks).unwrap_or_default();
+    let page_of = |character: usize| {
+        let before = breaks.iter().take_while(|(start, _)| *start <= character);
+        before.last().map(|(_, page)| Value::from(*page))
+    };
+    let last = characters.end.saturating_sub(1).max(characters.start);
+    let last = page_of(last).or_else(|| fields.get("page").cloned());
+    if let Some(page) = page_of(characters.start) {
+        // It is that of another page.
+        fields.remove("label");
+        fields.insert("page".to_owned(), page);
+    }
+    fields.extend(last.map(|last| ("page_end".to_owned(), last)));
 }
 
 /// Between two pages of which the first ends inside of a word: the hyphen goes.
@@ -243,6 +274,25 @@ mod tests {
         assert_eq!(find("End."), (4, 4));
         assert_eq!(find("Next.\n\nEnd."), (2, 4));
         assert_eq!(place(&[], &(0..1)), None);
+    }
+
+    #[test]
+    fn a_quote_has_the_pages_that_it_stands_on() {
+        let text = joined(&["The first part of", "a sentence. Next", "and last."]);
+        let whole = place(&text.parts, &(0..text.text.len())).unwrap();
+        let pages = |piece: &str| {
+            let start = text.text.find(piece).unwrap();
+            let Value::Object(mut fields) = whole.json() else { unreachable!() };
+            fields.insert("page".to_owned(), Value::from(whole.page));
+            narrow(&mut fields, &(start..start + piece.len()));
+            assert!(!fields.contains_key(BREAKS));
+            (fields["page"].as_u64().unwrap(), fields["page_end"].as_u64().unwrap())
+        };
+        assert_eq!(pages("The first"), (1, 1));
+        assert_eq!(pages("part of\na sentence."), (1, 2));
+        assert_eq!(pages("Next"), (2, 2));
+        assert_eq!(pages("Next\nand last."), (2, 3));
+        assert_eq!(pages("last"), (3, 3));
     }
 
     #[test]
