@@ -13,30 +13,35 @@ use std::ops::Range;
 // development set of SQuAD best, see docs/reference/answer.md.
 
 /// Weight of the passage's own rank beside the match of a candidate.
-const PASSAGE_WEIGHT: f64 = 0.35;
+const PASSAGE_WEIGHT: f64 = 0.2;
 /// Weight of the question's words that stand in the candidate or in its heading path.
-const WORDS_WEIGHT: f64 = 1.0;
+const WORDS_WEIGHT: f64 = 0.75;
 /// Weight of a number, or of a name, where the question asks for one.
-const NUMBER_WEIGHT: f64 = 1.0;
+const NUMBER_WEIGHT: f64 = 1.33;
 const NAME_WEIGHT: f64 = 0.3;
+/// Weight of a reason where the question asks for one.
+const REASON_WEIGHT: f64 = 0.7;
 /// Weight of a definition whose term the question names.
-const TERM_WEIGHT: f64 = 1.5;
+const TERM_WEIGHT: f64 = 2.0;
 /// What a sentence loses that refers to the one before, and what a pair gains whose second does.
-const ANAPHORA_PENALTY: f64 = 0.3;
-const ANAPHORA_WEIGHT: f64 = 0.2;
-/// What longer candidates lose beside a sentence, and rows and items, which say less than one.
-const PAIR_PENALTY: f64 = 0.3;
-const ROW_PENALTY: f64 = 0.2;
-const BLOCK_PENALTY: f64 = 0.5;
+const ANAPHORA_PENALTY: f64 = 0.25;
+const ANAPHORA_WEIGHT: f64 = 0.4;
+/// What prose loses that does not end as a sentence does, such as a title.
+const FRAGMENT_PENALTY: f64 = 0.2;
+/// What two sentences lose of which one has nothing to do with the question; rows and items, which say less than a sentence;
+/// and what is longer.
+const PAIR_PENALTY: f64 = 0.7;
+const ROW_PENALTY: f64 = 0.1;
+const BLOCK_PENALTY: f64 = 0.25;
 /// What a candidate loses for each before it in its section, up to six.
-const PLACE_PENALTY: f64 = 0.05;
+const PLACE_PENALTY: f64 = 0.02;
 /// Weight of what a further sentence says that those chosen do not.
 const NOVELTY_WEIGHT: f64 = 2.0;
 /// A further sentence must match the question at least this well beside the first: an answer is not
 /// filled up with what has nothing to do with it.
 const MIN_MATCH_SHARE: f32 = 0.8;
 /// Share of the question's words in the first quote that a further one must have too.
-const MIN_WORDS_SHARE: f32 = 0.25;
+const MIN_WORDS_SHARE: f32 = 0.1;
 /// How much a match of the heading, the introduction or the column counts beside one of the text itself.
 const CONTEXT_SHARE: f32 = 0.9;
 /// What a confidence falls by when none of the question's words stands in the passage, and when none of its names and numbers does.
@@ -169,6 +174,16 @@ impl Scores {
         let joined: Vec<Vec<f32>> = rows.iter().zip(&pool.candidates).map(joined).collect();
         let matches: Vec<f64> =
             joined.iter().map(|row| f64::from(weighted_mean(row, &weights))).collect();
+        // How much worse the worse sentence of two matches than the better.
+        let uneven = |Pooled { candidate, .. }: &Pooled| {
+            let own = candidate.own.clone();
+            let halves = own.map(|piece| f64::from(weighted_mean(max_sim.of(piece), &weights)));
+            let (least, most) = halves.fold((f64::MAX, 0.0), |(least, most): (f64, f64), half| {
+                (least.min(half), most.max(half))
+            });
+            if most > 0.0 { 1.0 - least.max(0.0) / most } else { 0.0 }
+        };
+        let uneven: Vec<f64> = pool.candidates.iter().map(uneven).collect();
         let held = |Pooled { passage, candidate }: &Pooled| {
             let Passage { text, heading, .. } = &passages[*passage];
             words.covered([&text[candidate.bytes.clone()], *heading].into_iter())
@@ -182,7 +197,7 @@ impl Scores {
         Self {
             own: rows.iter().map(|row| mean(row)).collect(),
             whole: joined.iter().map(|row| mean(row)).collect(),
-            value: values(pool, passages, words, &matches, &words_held),
+            value: values(pool, passages, words, [&matches, &uneven], &words_held),
             words_held,
             rows,
             deviation: deviation(&matches).max(f64::EPSILON),
@@ -251,33 +266,37 @@ fn values(
     pool: &Pool<'_>,
     passages: &[Passage<'_>],
     words: &QuestionWords,
-    matches: &[f64],
+    [matches, uneven]: [&[f64]; 2],
     words_held: &[f32],
 ) -> Vec<f64> {
     let ranks: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
     let ranks = standard_scores(&ranks);
     let matches = standard_scores(matches);
-    let value = |((z, held), Pooled { passage, candidate }): ((f64, &f32), &Pooled)| {
-        let quote = &passages[*passage].text[candidate.bytes.clone()];
-        let given = |is: bool, weight: f64| if is { weight } else { 0.0 };
-        z + PASSAGE_WEIGHT * ranks[*passage]
-            + WORDS_WEIGHT * f64::from(*held)
-            + given(words.is_number_given(quote), NUMBER_WEIGHT)
-            + given(words.is_name_given(quote), NAME_WEIGHT)
-            + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
-            + prior(candidate, quote)
-            - PLACE_PENALTY * candidate.place.min(6) as f64
-    };
-    matches.into_iter().zip(words_held).zip(&pool.candidates).map(value).collect()
+    let value =
+        |(((z, held), uneven), Pooled { passage, candidate }): (((f64, &f32), &f64), &Pooled)| {
+            let quote = &passages[*passage].text[candidate.bytes.clone()];
+            let given = |is: bool, weight: f64| if is { weight } else { 0.0 };
+            z + PASSAGE_WEIGHT * ranks[*passage]
+                + WORDS_WEIGHT * f64::from(*held)
+                + given(words.is_number_given(quote), NUMBER_WEIGHT)
+                + given(words.is_name_given(quote), NAME_WEIGHT)
+                + given(words.is_reason_given(quote), REASON_WEIGHT)
+                + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
+                + prior(candidate, quote, *uneven)
+                - PLACE_PENALTY * candidate.place.min(6) as f64
+        };
+    matches.into_iter().zip(words_held).zip(uneven).zip(&pool.candidates).map(value).collect()
 }
 
-/// What the form of a candidate counts: of two that match alike the shorter is quoted.
-fn prior(candidate: &Candidate, quote: &str) -> f64 {
+/// What the form of a candidate counts: of two that match alike the shorter is quoted. `uneven` is how much worse one of two
+/// sentences matches than the other.
+fn prior(candidate: &Candidate, quote: &str, uneven: f64) -> f64 {
     let loss = if is_anaphoric(quote) { ANAPHORA_PENALTY } else { 0.0 };
     match candidate.form {
+        Form::Sentence if !ends_sentence(quote) => -FRAGMENT_PENALTY - loss,
         Form::Sentence => -loss,
-        Form::Pair { refers_back: true } => ANAPHORA_WEIGHT - PAIR_PENALTY - loss,
-        Form::Pair { refers_back: false } => -PAIR_PENALTY - loss,
+        Form::Pair { refers_back: true } => ANAPHORA_WEIGHT - PAIR_PENALTY * uneven - loss,
+        Form::Pair { refers_back: false } => -PAIR_PENALTY * uneven - loss,
         Form::Row | Form::Item => -ROW_PENALTY,
         Form::List | Form::Listing => -BLOCK_PENALTY,
         Form::BareListing => -2.0 * BLOCK_PENALTY,

@@ -145,6 +145,7 @@ pub(super) fn quotables(text: &str, span: Range<usize>, heading: &str) -> Quotab
         found: Quotables::default(),
         heading: None,
         lead: None,
+        term: None,
         header: None,
         place: 0,
         last: None,
@@ -165,6 +166,8 @@ struct Reader<'a> {
     heading: Option<usize>,
     /// A question, an introduction or a term just before.
     lead: Option<Lead>,
+    /// The term whose definition is being read.
+    term: Option<usize>,
     /// The header of the table that is being read.
     header: Option<usize>,
     place: usize,
@@ -197,13 +200,14 @@ impl Reader<'_> {
         match kind {
             BlockKind::Heading => {
                 let piece = self.piece(bytes.clone());
-                (self.heading, self.lead, self.place) = (Some(piece), None, 0);
+                (self.heading, self.lead, self.term, self.place) = (Some(piece), None, None, 0);
                 self.add_lead(piece);
             }
             BlockKind::Term => {
                 let piece = self.piece(bytes.clone());
                 self.add_lead(piece);
-                (self.lead, self.place) = (Some(Lead { piece, is_quoted: true, is_term: true }), 0);
+                self.lead = Some(Lead { piece, is_quoted: true, is_term: true });
+                (self.term, self.place) = (Some(piece), 0);
             }
             BlockKind::Header => {
                 let piece = self.piece(bytes.clone());
@@ -236,7 +240,9 @@ impl Reader<'_> {
     fn add(&mut self, form: Form, own: Range<usize>, lead: Option<Lead>, shown: Option<String>) {
         let pieces = &self.found.pieces;
         let mut bytes = pieces[own.start].start..pieces[own.end - 1].end;
-        let mut context: Vec<usize> = self.heading.into_iter().chain(self.header).collect();
+        let above = [self.heading, self.term, self.header];
+        let mut context: Vec<usize> =
+            above.into_iter().flatten().filter(|piece| *piece < own.start).collect();
         let mut own = own;
         let mut is_definition = false;
         if let Some(Lead { piece, is_quoted, is_term }) = lead {

@@ -36,6 +36,14 @@ const ASKS_NUMBER: [&str; 20] = [
 /// What asks for a name.
 const ASKS_NAME: [&str; 6] = ["who", "whom", "whose", "where", "which country", "which city"];
 
+/// What asks for a reason, or for what something is good or bad for.
+const ASKS_REASON: [&str; 7] =
+    ["why", "danger", "risk", "reason", "purpose", "good for", "what for"];
+
+/// Words of which a sentence that gives one has some.
+const REASONS: &str = "because since otherwise thus therefore avoid avoids prevent prevents result results cause causes due allows \
+    helps useful";
+
 /// Numbers as words.
 const NUMBERS: &str = "one two three four five six seven eight nine ten eleven twelve hundred thousand million billion once twice \
     unlimited half dozen";
@@ -73,6 +81,7 @@ pub(super) struct QuestionWords {
     words: Vec<Word>,
     asks_number: bool,
     asks_name: bool,
+    asks_reason: bool,
 }
 
 /// Weight of all words of a question from which on their lack counts in full.
@@ -97,7 +106,12 @@ impl QuestionWords {
         let asked =
             format!(" {} ", words_of(&question.to_lowercase()).collect::<Vec<_>>().join(" "));
         let asks = |phrases: &[&str]| phrases.iter().any(|it| asked.contains(&format!(" {it} ")));
-        Self { words, asks_number: asks(&ASKS_NUMBER), asks_name: asks(&ASKS_NAME) }
+        Self {
+            words,
+            asks_number: asks(&ASKS_NUMBER),
+            asks_name: asks(&ASKS_NAME),
+            asks_reason: asks(&ASKS_REASON),
+        }
     }
 
     /// Whether a number is asked for and the text holds one.
@@ -117,6 +131,11 @@ impl QuestionWords {
             && words_of(text)
                 .skip(1)
                 .any(|word| word.starts_with(char::is_uppercase) && is_new(word))
+    }
+
+    /// Whether a reason is asked for and the text gives one.
+    pub fn is_reason_given(&self, text: &str) -> bool {
+        self.asks_reason && words_of(text).any(|word| is_one_of(REASONS, &word.to_lowercase()))
     }
 
     /// Whether a term is a name that the question holds: `work_mem (integer)`.
