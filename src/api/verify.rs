@@ -4,6 +4,7 @@ use crate::maintain::verify;
 use crate::sys::error::SqlError;
 use crate::sys::interrupt;
 use pgrx::prelude::*;
+use rag::queue::diff;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_verify(collection text, repair boolean = true)
@@ -38,7 +39,7 @@ CREATE FUNCTION rag.source_hash(title text, content text) RETURNS bytea
 COMMENT ON FUNCTION rag.source_hash IS 'hash by which a document, or the key of a job, is known again';
 ", requires = ["bootstrap"])]
 fn source_hash(title: Option<&str>, content: Option<&str>) -> Vec<u8> {
-    rag::queue::diff::source_hash(title, content).to_vec()
+    diff::source_hash(title, content).to_vec()
 }
 
 /// The same of a document that is a file.
@@ -53,6 +54,6 @@ fn file_hash(
     file_name: Option<&str>,
     media_type: Option<&str>,
 ) -> Result<Vec<u8>, SqlError> {
-    let checkpoint = &mut interrupt::checkpoint;
-    Ok(rag::queue::diff::file_hash(title, file, file_name, media_type, checkpoint)?.to_vec())
+    let file = diff::file_hash(file, file_name, media_type, &mut interrupt::checkpoint)?;
+    Ok(diff::titled_hash(title, &file).to_vec())
 }

@@ -40,11 +40,19 @@ UPDATE papers SET name = 'other.txt' WHERE id = 4;
 UPDATE papers SET data = data, kind = kind;
 SELECT pending FROM rag.status WHERE collection = 'papers';
 CALL rag_work('papers');
+-- Its title does not.
+UPDATE papers SET title = 'Kinds of transactions' WHERE id = 1;
+TRUNCATE before;
+INSERT INTO before SELECT embedded, pages FROM rag.generation_status WHERE collection = 'papers';
+CALL rag_work('papers');
+SELECT s.embedded - b.embedded AS embedded, s.pages - b.pages AS pages FROM rag.generation_status s, before b WHERE collection = 'papers';
 
 -- A rebuild divides the kept texts, and extracts nothing.
 SET rag_pg.extract_program = '/nowhere/rag-extract';
 SELECT documents, chunks > 2 AS has_chunks FROM rag_estimate('papers', max_tokens => 30);
+SET client_min_messages = warning;
 SELECT rag_rebuild('papers', max_tokens => 30) > 0;
+RESET client_min_messages;
 CALL rag_work('papers');
 SELECT state, indexed, chunks, pages, dead, paused FROM rag.generation_status WHERE collection = 'papers' ORDER BY generation;
 RESET rag_pg.extract_program;

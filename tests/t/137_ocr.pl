@@ -41,7 +41,7 @@ is($node->safe_psql('postgres', "SELECT citations -> 0 -> 'page' FROM rag_answer
 sub running
 {
 	my ($word) = @_;
-	return grep { my $line = eval { slurp_file("/proc/$_/cmdline") } // ''; $line =~ /^sleep\0$word\0/ } map { m{/proc/(\d+)} } glob('/proc/[0-9]*');
+	return grep { my $line = eval { slurp_file("/proc/$_/cmdline") } // ''; $line =~ /^sleep\x00$word\x00/ } map { m{/proc/(\d+)} } glob('/proc/[0-9]*');
 }
 my $session = start_session($node, "SET rag_pg.ocr_program = '$hangs'; SELECT rag_extract_text('%no_text', ocr => true)");
 wait_until('the program and what it started run', sub { running(3600) && running(3601) });

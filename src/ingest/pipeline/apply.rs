@@ -220,7 +220,7 @@ impl<'a> Rows<'a> {
                     let places: Vec<&str> = chunks().map(place).collect();
                     row.places = Some(format!("[{}]", places.join(",")));
                     row.file = FileColumns {
-                        text_hash: file.text.is_some().then_some(&*new.source_hash),
+                        text_hash: file.text.is_some().then_some(&*file.hash),
                         text: file.text.as_deref().filter(|_| !file.is_stored),
                         parts: Some(&file.parts),
                         description: Some(&file.description),

@@ -463,7 +463,8 @@ impl ClaimBatch<'_, '_> {
         let text = ExtractedText { text, parts: std::mem::take(&mut document.parts) };
         let parts = text.parts_json().to_string();
         let text = self.target.collection.keeps_text.then_some(text.text);
-        Some(FileRow { text, parts, description, is_stored: false, pages, took })
+        let hash = read.file_hash.clone();
+        Some(FileRow { hash, text, parts, description, is_stored: false, pages, took })
     }
 
     /// Embeds and stores documents that are stored together; a long one is alone, and stored in parts.

@@ -48,6 +48,8 @@ pub struct Replacement {
 
 /// What a documents row keeps of a file.
 pub struct FileRow {
+    /// Its hash.
+    pub hash: Vec<u8>,
     /// Its text; `None` where the collection does not keep it.
     pub text: Option<String>,
     /// Where its pages begin, as JSON.

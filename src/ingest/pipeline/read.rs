@@ -12,7 +12,7 @@ use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use rag::Result;
 use rag::extract::ExtractedText;
-use rag::queue::diff::{ChunkHash, file_hash};
+use rag::queue::diff::{ChunkHash, file_hash, titled_hash};
 use rag::queue::plan::{Document, document_hash};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -33,6 +33,8 @@ pub struct ReadDocument {
     pub source: SourceRow,
     /// Its hash.
     pub hash: Vec<u8>,
+    /// Hash of its file, by which a text that is kept is known; empty where there is none.
+    pub file_hash: Vec<u8>,
     /// The file that its text is to be extracted of.
     pub file: Option<SourceFile>,
     /// What is known of the file whose text was extracted.
@@ -126,11 +128,12 @@ fn document(
 ) -> Result<ReadDocument> {
     let ReadRow { is_there, content, file, title, file_name: name, media_type, .. } = row;
     let mut document = Document { title, content, parts: Vec::new() };
-    let hash = if collection.is_of_files() {
-        let (title, bytes) = (document.title.as_deref(), file.as_deref());
-        file_hash(title, bytes, name.as_deref(), media_type.as_deref(), &mut checkpoint)?
+    let (hash, file_hash) = if collection.is_of_files() {
+        let (name, media_type) = (name.as_deref(), media_type.as_deref());
+        let file = file_hash(file.as_deref(), name, media_type, &mut checkpoint)?;
+        (titled_hash(document.title.as_deref(), &file), file.to_vec())
     } else {
-        document_hash(&document)
+        (document_hash(&document), Vec::new())
     };
     // There is nothing to extract of an empty file.
     let file = file.filter(|file| {
@@ -150,6 +153,7 @@ fn document(
     Ok(ReadDocument {
         source,
         hash: hash.to_vec(),
+        file_hash,
         file: file.map(|bytes| SourceFile { bytes, name, media_type }),
         description: None,
         stored: stored.map(|(source_hash, chunk_ids)| StoredDocument { source_hash, chunk_ids }),
@@ -177,7 +181,7 @@ pub fn take_kept(target: &Target, keys: &[String], reads: &mut [ReadDocument]) -
             continue;
         }
         let hash =
-            |read: &ReadDocument| if is_wanted(read) { read.hash.clone() } else { Vec::new() };
+            |read: &ReadDocument| if is_wanted(read) { read.file_hash.clone() } else { Vec::new() };
         let hashes: Vec<Vec<u8>> = reads.iter().map(hash).collect();
         let mut args = key_args(target, keys);
         let parameter = format!("${}", args.len() + 1);

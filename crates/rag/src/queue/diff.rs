@@ -32,16 +32,15 @@ pub fn source_hash(title: Option<&str>, content: Option<&str>) -> [u8; 32] {
 /// Bytes hashed between two calls of the checkpoint: some milliseconds.
 const PIECE: usize = 4 << 20;
 
-/// Hash of a document that is a file, with what may decide how it is read.
+/// Hash of a file, with what may decide how it is read.
 pub fn file_hash(
-    title: Option<&str>,
     file: Option<&[u8]>,
     name: Option<&str>,
     media_type: Option<&str>,
     checkpoint: Checkpoint<'_>,
 ) -> Result<[u8; 32]> {
     let mut hasher = Sha256::new();
-    let texts = [title, name, media_type].map(|text| text.map(str::as_bytes));
+    let texts = [name, media_type].map(|text| text.map(str::as_bytes));
     for bytes in texts.into_iter().chain([file]) {
         hasher.update(bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_le_bytes());
         for piece in bytes.unwrap_or_default().chunks(PIECE) {
@@ -50,6 +49,15 @@ pub fn file_hash(
         }
     }
     Ok(hasher.finalize().into())
+}
+
+/// Hash of a document that is a file of this hash, as its source row gives it.
+pub fn titled_hash(title: Option<&str>, file: &[u8; 32]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(title.map_or(u64::MAX, |title| title.len() as u64).to_le_bytes());
+    hasher.update(title.unwrap_or_default());
+    hasher.update(file);
+    hasher.finalize().into()
 }
 
 /// A document's stored chunks against its new ones.
@@ -76,7 +84,7 @@ pub fn diff(stored: &[(i64, ChunkHash)], new: &[ChunkHash]) -> Diff {
 
 #[cfg(test)]
 mod tests {
-    use super::{chunk_hash, diff, source_hash};
+    use super::{chunk_hash, diff, file_hash, source_hash, titled_hash};
     use proptest::prelude::*;
 
     #[test]
@@ -86,6 +94,25 @@ mod tests {
         assert_ne!(source_hash(None, Some("")), source_hash(Some(""), None));
         assert_ne!(source_hash(None, None), source_hash(None, Some("")));
         assert_ne!(source_hash(Some("a"), Some("b")), source_hash(Some("ab"), Some("")));
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_bytes_name_and_type() {
+        let hash =
+            |file, name, media_type| file_hash(file, name, media_type, &mut || Ok(())).unwrap();
+        let some = hash(Some(b"a"), Some("b"), None);
+        for other in [
+            hash(Some(b"b"), Some("a"), None),
+            hash(Some(b"a"), None, Some("b")),
+            hash(Some(b""), Some("b"), None),
+            hash(None, Some("b"), None),
+        ] {
+            assert_ne!(some, other);
+        }
+        assert_ne!(titled_hash(None, &some), titled_hash(Some(""), &some));
+        let is_cancelled =
+            file_hash(Some(b"a"), None, None, &mut || Err(crate::Error::cancelled()));
+        assert!(is_cancelled.is_err());
     }
 
     proptest! {
