@@ -1,5 +1,5 @@
 -- Collections over files: extracted, divided and indexed by page. The program is a stand-in: see tests/extract/stand_in.pl.
-CREATE TABLE papers (id int PRIMARY KEY, name text, kind text, title text, data bytea);
+CREATE TABLE papers (id int PRIMARY KEY, name text, kind text, title text, data pg_catalog.bytea);
 INSERT INTO papers VALUES
   (1, 'savepoint.txt', NULL, 'Transactions', convert_to(E'# Savepoints\n\nA savepoint marks a place inside a transaction. ROLLBACK TO SAVEPOINT undoes all that came\fafter it. A transaction can have many savepoints.\f# Vacuum\n\nVACUUM reclaims storage occupied by dead tuples.', 'UTF8')),
   (2, 'prices.csv', 'text/csv', NULL, convert_to(E'{"sheet": "Fruit"}\n| fruit | price |\n|---|---|\n| apple | 3 |\n| pear | 4 |\f{"sheet": "Vegetables"}\n| vegetable | price |\n|---|---|\n| leek | 5 |', 'UTF8')),
@@ -20,7 +20,7 @@ SELECT document_key, metadata ->> 'sheet' AS sheet FROM rag_search('papers', 'le
 -- Chunks are pieces of the text that is kept.
 SELECT d.pages, d.metadata, d.parts FROM rag_document('papers', '[1]') d;
 SELECT bool_and(c.content = substr(d.content, c.char_start + 1, c.char_end - c.char_start))
-  FROM papers_chunks c, LATERAL rag_document('papers', to_jsonb(ARRAY[c.id])) d;
+  FROM papers_chunks c, LATERAL rag_document('papers', pg_catalog.jsonb_build_object('id', c.id)) d;
 SELECT content IS NULL, metadata FROM rag_document('papers', '["6"]');
 SELECT count(*) FROM rag_document('papers', '[99]');
 
@@ -103,7 +103,7 @@ SELECT documents, chunks > 2 AS has_chunks FROM rag_estimate('papers', max_token
 SELECT rag_drop_collection('papers');
 
 -- Large objects.
-CREATE TABLE objects (id int PRIMARY KEY, file oid);
+CREATE TABLE objects (id int PRIMARY KEY, file pg_catalog.oid);
 INSERT INTO objects VALUES (1, lo_from_bytea(0, 'An object of one page.')), (2, 1), (3, NULL);
 SELECT rag_create_collection('objects', 'objects', 'file');
 SELECT rag_create_collection('objects', 'objects', 'file', large_objects => true, index => 'none');
@@ -117,7 +117,7 @@ SELECT problem, found FROM rag_verify('objects') WHERE found > 0;
 SELECT rag_drop_collection('objects');
 
 -- A partitioned source: an update of another column does not look at the files.
-CREATE TABLE parts (id int PRIMARY KEY, note text, data bytea) PARTITION BY RANGE (id);
+CREATE TABLE parts (id int PRIMARY KEY, note text, data pg_catalog.bytea) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
 INSERT INTO parts VALUES (1, 'a', 'In a partition.');
 SELECT rag_create_collection('parts', 'parts', 'data', index => 'none');
