@@ -44,18 +44,31 @@ const NOBODY: u32 = 65534;
 
 /// Confines the calling process, which has one thread.
 pub fn confine(limits: &Limits) -> io::Result<Confinement> {
+    let user_dropped = give_up()?;
+    // Landlock's rules are a file descriptor while they are made, so limits come behind it.
+    let landlock = forbid_paths();
+    limit(limits)?;
+    expire(limits)?;
+    let seccomp = filter_calls();
+    Ok(Confinement { landlock, seccomp, user_dropped })
+}
+
+/// What holds where the kernel has neither Landlock nor seccomp.
+pub fn confine_by_limits(limits: &Limits) -> io::Result<()> {
+    give_up()?;
+    limit(limits)?;
+    expire(limits)
+}
+
+/// Gives up descriptors, user and privileges; tells whether the process was root.
+fn give_up() -> io::Result<bool> {
     close_inherited();
     let user_dropped = drop_user()?;
     // After the change of user, which clears the signal of a parent's death.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
     prctl(libc::PR_SET_DUMPABLE, 0)?;
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    let landlock = forbid_paths();
-    // Landlock's rules are a file descriptor while they are made.
-    limit(limits)?;
-    expire(limits)?;
-    let seccomp = filter_calls();
-    Ok(Confinement { landlock, seccomp, user_dropped })
+    Ok(user_dropped)
 }
 
 /// Closes what the parent left open: a backend has files of the database among them.

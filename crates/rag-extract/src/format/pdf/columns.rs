@@ -15,6 +15,9 @@ const DEPTH: usize = 6;
 /// Beyond so many fragments a page is a drawing, and is read as it lies.
 const MAX_FRAGMENTS: usize = 20_000;
 
+/// Beyond so many rules a page is a drawing too.
+const MAX_RULES: usize = 1000;
+
 /// The parts of a page in reading order.
 pub fn parts(rows: Vec<Row>, rules: &Rules) -> Vec<Part> {
     let mut parts = Vec::new();
@@ -297,6 +300,9 @@ fn merged(rules: &Rules) -> Vec<(f32, f32, f32)> {
 /// The first table that rules enclose: three at least, equally long, above each other.
 fn find_ruled(rows: &[Row], rules: &Rules) -> Option<Table> {
     let merged = merged(rules);
+    if merged.len() > MAX_RULES {
+        return None;
+    }
     for (n, (top, left, right)) in merged.iter().enumerate() {
         let same =
             |rule: &&(f32, f32, f32)| (rule.1 - left).abs() <= 4.0 && (rule.2 - right).abs() <= 4.0;

@@ -1,23 +1,20 @@
-//! What a reader taken over by a file could try. `hostile free ATTEMPT` tries it as any program may,
-//! `hostile confined ATTEMPT` behind the confinement; each says what came of it.
-#![allow(unsafe_code)]
+//! What a reader taken over by a file could try: free as any program may, `limited` by what needs no new kernel, or
+//! `confined`. It says what came of it.
 use std::fs;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use rag_extract::confine::{Limits, confine};
-use rag_extract::fatal;
+use rag_extract::confine::{Limits, confine, confine_by_limits};
 
-#[global_allocator]
-static ALLOCATOR: fatal::Bounded = fatal::Bounded;
-
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, how, attempt] = arguments.as_slice() else { panic!("hostile free|confined ATTEMPT") };
-    if how == "confined" {
-        confine(&Limits { memory: 256 << 20, seconds: 1, output: 1 << 20 }).expect("confinement");
+/// Tries, and says what came of it.
+pub fn run(how: &str, attempt: &str) {
+    let limits = Limits { memory: 256 << 20, seconds: 1, output: 1 << 20 };
+    match how {
+        "free" => {}
+        "limited" => confine_by_limits(&limits).expect("limits"),
+        _ => drop(confine(&limits).expect("confinement")),
     }
     match attempt_of(attempt) {
         Ok(()) => println!("done"),
