@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 # One after the other, whatever -j says: they share a build directory.
 .NOTPARALLEL:
-.PHONY: help setup install test dev dev-stop demo demo-stop bench
+.PHONY: help setup install test test-generator dev dev-stop demo demo-stop bench
 
 help:
 	@echo 'make setup      packages, pgvector, cargo-pgrx, ONNX Runtime, pdfium, default model; does only what is missing'
@@ -12,6 +12,7 @@ help:
 	@echo 'make demo       set up, install, then watch the PostgreSQL manual become searchable (PAGES=all: all of it; FILES=directory: its files instead)'
 	@echo 'make demo-stop  end the demo'"'"'s server and remove its directory'
 	@echo 'make test       set up, build for tests, then run every test (ONLY="regress tap" TESTS="chunk": a part, without set-up)'
+	@echo 'make test-generator  have real small models answer questions; downloads 660 MB the first time'
 	@echo 'make dev        build for tests and run it in a server that stays; make dev-stop ends it'
 	@echo 'make bench      set up, install, then measure'
 
@@ -23,6 +24,9 @@ install:
 
 test: $(if $(TESTS),,setup)
 	@bash scripts/test.sh
+
+test-generator:
+	@bash scripts/test-generator.sh
 
 dev:
 	@bash scripts/dev.sh

@@ -118,6 +118,16 @@ is(error_of($node, 'SELECT * FROM rag.call_total', user => 'owner')->{sqlstate},
 my ($dump) = run_command([ 'pg_dump', $node->connstr('postgres') ]);
 unlike($dump, qr/COPY rag\.(logged_call|call_total)|req-1/, 'a dump holds none of it');
 
+# --- A question that follows another -------------------------------------------------------------------
+# The question is rewritten before the search; what needs no call makes none.
+my $history = q{history => '[{"role": "user", "content": "Which documents are there?"}]'};
+my $calls = $sql->("SELECT count(*) FROM rag.call_log WHERE purpose = 'answer'");
+is(error_of($node, "SELECT rag_answer('nothing', 'And which others?', model => 'generator', $history)")->{sqlstate}, '42704', 'no such collection');
+$sql->("SELECT rag_answer('docs', 'And which others?', model => 'generator', $history)");
+wait_until('both calls are recorded', sub { $sql->("SELECT count(*) >= $calls + 2 FROM rag.call_log WHERE purpose = 'answer'") eq 't' });
+is($sql->("SELECT count(*), count(collection) FROM (SELECT collection FROM rag.call_log WHERE purpose = 'answer' ORDER BY call_id DESC LIMIT 2) c"), '2|2', 'a rewritten question is charged to the collection too');
+is($sql->("SELECT count(*) - $calls FROM rag.call_log WHERE purpose = 'answer'"), 2, 'nothing was asked for a collection that does not exist');
+
 # --- How long ----------------------------------------------------------------------------------------
 $sql->("SELECT rag_drop_collection('docs')");
 is($sql->("SELECT count(*), count(collection) FROM rag.call_log WHERE role = 'owner'::regrole"), '3|0', 'calls outlive their collection');

@@ -56,6 +56,9 @@ my $thought = '<think>' . JSON::PP->new->encode({ claims => [ { text => 'A draft
 $provider->always({ say => $thought . '</think>' . JSON::PP->new->encode($claims) });
 is($sql->("SELECT string_agg(content, ' ') FROM $stream WHERE kind = 'text'"), 'Paris is one. [1] Berlin is one. [2]', 'thoughts are not shown');
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'], 'writer', context => 'all')")->{sqlstate}, '22023', 'an unknown context');
+$provider->always({ say => { claims => [ { text => 'Paris is one.', quotes => [ { passage => 1, quote => 'Paris is the capital' } ] } ] } });
+is($sql->("SELECT detail->>'before', detail->>'after' FROM rag_answer_stream('Which cities are capitals?', ARRAY['It rains. Paris is the capital of France.'], 'writer') WHERE kind = 'citation'"),
+	'It rains. | of France.', 'what stands around a quote');
 $provider->always(undef);
 is($sql->("SELECT answer, citations->0->>'char_start', usage->>'passages' FROM rag_answer('What is the capital of France?', ARRAY['It is raining. Paris is the capital of France. Bread is baked.'], 'writer', context => 'sentences')"),
 	'Paris is the capital of France. [1]|15|1', 'sentences in place of passages, with their places');

@@ -294,6 +294,29 @@ fn a_term_and_its_definition_are_one_quote() {
 }
 
 #[test]
+fn a_term_says_what_all_sentences_of_its_definition_are_about() {
+    let definition =
+        |term: &str| format!("{term} (integer)\n\nLimits sorting. Unit megabytes.\n\n");
+    let text = definition("temp_buffers") + &definition("work_mem");
+    let answer = ask("unit of work_mem", &[&text]);
+    let best = answer.citations.iter().find(|cited| cited.quote.contains("Unit")).unwrap();
+    assert!(best.bytes.start > text.find("work_mem").unwrap(), "{answer:?}");
+}
+
+#[test]
+fn a_sentence_that_says_nothing_of_the_question_is_not_quoted_along() {
+    let text = "Vacuum removes dead rows. Cats sleep at night. Indexes keep pointers to rows.";
+    assert_eq!(first("what removes dead rows", text, ""), "Vacuum removes dead rows.");
+}
+
+#[test]
+fn what_asks_why_is_answered_by_a_reason() {
+    let text = "Vacuum tables often. Vacuum tables because dead rows pile up otherwise.";
+    let quote = first("why vacuum tables", text, "");
+    assert!(quote.contains("because"), "{quote}");
+}
+
+#[test]
 fn a_list_is_quoted_with_its_introduction() {
     let text = "Dogs bark. The server must be stopped before:\n\n- an upgrade\n- a copy of its files\n- a repair\n\nCats sleep.";
     let quote = first("server must be stopped before", text, "");

@@ -68,6 +68,20 @@ fn invented_quotes_are_dropped_with_their_claims() {
 }
 
 #[test]
+fn a_claim_without_the_number_that_is_asked_for_is_no_answer() {
+    let server = Server::start();
+    let quote = "Paris is the capital of France.";
+    let said = json!([{"text": quote, "quotes": [{"passage": 1, "quote": quote}]}]);
+    server.always(claims(&said));
+    let written =
+        answer(&server, "How many people live in Paris, the capital?", &PASSAGES).unwrap();
+    assert_eq!(written.status, Status::NoAnswer);
+    assert!(written.claims[0].refusal.as_ref().unwrap().contains("number"), "{:?}", written.claims);
+    let written = answer(&server, "Which is the capital of France?", &PASSAGES).unwrap();
+    assert_eq!(written.status, Status::Answered);
+}
+
+#[test]
 fn nothing_that_holds_is_no_answer() {
     for said in [
         json!([]),

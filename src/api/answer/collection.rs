@@ -5,6 +5,7 @@ use crate::api::answer::{
     AnswerRow, default_options, extracted, generated, null_question_row, refuse_instructions,
 };
 use crate::api::search::{SearchArguments, require_text, turns};
+use crate::catalog::collection::Collection;
 use crate::models::local as model;
 use crate::models::local::Named;
 use crate::models::remote;
@@ -92,7 +93,7 @@ fn rag_answer_collection(
         let row = (answer, citations, status, confidence, None, claims, usage);
         return Ok(TableIterator::once(row));
     };
-    let generator = model.map(generator).transpose()?;
+    let mut generator = model.map(generator).transpose()?;
     if generator.is_none() {
         refuse_instructions(instructions)?;
     }
@@ -102,7 +103,7 @@ fn rag_answer_collection(
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) =
-        search_for(collection, question, given, generator.as_deref(), &mut counting)?;
+        search_for(collection, question, given, generator.as_deref_mut(), &mut counting)?;
     let started = Instant::now();
     let row = answered(options.text(question), &outcome, generator, &writing)?;
     let (answer, citations, status, confidence, claims, usage) = row;
@@ -151,13 +152,17 @@ pub(super) fn search_for(
     collection: &str,
     question: &str,
     mut given: SearchArguments,
-    generator: Option<&Remote>,
+    mut generator: Option<&mut Remote>,
     counting: &mut Counting,
 ) -> Result<(Outcome, SearchOptions)> {
     require_text("question", question)?;
     let turns = turns(given.history.take())?;
     let options = SearchOptions { quotes: true, ..given.read()? };
-    let standalone = standalone(question, &turns, generator)?;
+    if let Some(remote) = generator.as_deref_mut() {
+        // Before the call that rewrites the question.
+        remote.set_collection(Collection::by_name(collection).map_err(explain_overload)?.id);
+    }
+    let standalone = standalone(question, &turns, generator.as_deref())?;
     let options = SearchOptions { standalone, ..options };
     let outcome = search::search(collection, question, &options, |id| counting.set_collection(id))
         .map_err(explain_overload)?;

@@ -57,12 +57,13 @@ fn rag_answer_submit_collection(
     fallback: Option<bool>,
 ) -> Result<Option<Uuid>, SqlError> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
-    let remote = required_generator(model)?;
+    let mut remote = required_generator(model)?;
     let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
-    let (outcome, options) = search_for(collection, question, given, Some(&remote), &mut counting)?;
+    let (outcome, options) =
+        search_for(collection, question, given, Some(&mut remote), &mut counting)?;
     let (places, texts) = sources(&outcome);
     let loading = outcome.loading.as_ref().map(Loading::message);
     let query_id = query_log::record(&Entry {

@@ -22,7 +22,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, needs_fallback};
 use rag::answer::json as answer_json;
-use rag::answer::json::CitedPassage;
+use rag::answer::json::{CitedPassage, surrounded};
 use rag::answer::stream::{AnswerPiece, Next, Stream};
 use rag::answer::{Answer, Options, Status};
 use rag::remote::Generator;
@@ -83,8 +83,8 @@ fn rag_answer_stream_collection(
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
     let mut counting = Counting::begin(Kind::Answer);
-    let (outcome, options) = search_for(collection, question, given, Some(&remote), &mut counting)?;
-    remote.set_collection(outcome.collection.id);
+    let (outcome, options) =
+        search_for(collection, question, given, Some(&mut remote), &mut counting)?;
     let loading = outcome.loading.as_ref().map(Loading::message);
     let (near, fallback) = {
         let (places, texts) = sources(&outcome);
@@ -98,7 +98,9 @@ fn rag_answer_stream_collection(
     let (started, asked) = (Instant::now(), question.to_owned());
     let question = options.text(question).to_owned();
     let detail_of = move |detail: RowDetail<'_>| match detail {
-        RowDetail::Citation(found) => places[found.passage].verified(found),
+        RowDetail::Citation(found, text) => {
+            surrounded(places[found.passage].verified(found), text, &found.chars)
+        }
         RowDetail::End(written) => json!(query_log::record(&Entry {
             query: &asked,
             options: &options,
@@ -161,7 +163,9 @@ fn rag_answer_stream_passages(
     let (places, texts) = owned(&remote, sources, &writing, &pick)?;
     let fallback = lazily(question, all_places.clone(), &all_texts, fallback)?;
     let detail_of = move |detail: RowDetail<'_>| match detail {
-        RowDetail::Citation(found) => places[found.passage].verified(found),
+        RowDetail::Citation(found, text) => {
+            surrounded(places[found.passage].verified(found), text, &found.chars)
+        }
         RowDetail::End(_) => Value::Null,
     };
     let asking = Asking { question, texts, instructions, loading: None, fallback };
@@ -187,8 +191,8 @@ fn lazily(
 
 /// What the two forms of the function show differently.
 enum RowDetail<'a> {
-    /// A citation as JSON.
-    Citation(&'a VerifiedQuote),
+    /// A citation as JSON, of a passage with this text.
+    Citation(&'a VerifiedQuote, &'a str),
     /// The end: the number of the query in the log, if it is there.
     End(&'a GeneratedAnswer),
 }
@@ -318,7 +322,8 @@ impl AnswerRows {
             self.rows.push_back(match piece {
                 AnswerPiece::Text(text) => ("text", Some(text), None),
                 AnswerPiece::Citation(found) => {
-                    let detail = (self.detail_of)(RowDetail::Citation(&found));
+                    let text = self.stream.passage(found.passage);
+                    let detail = (self.detail_of)(RowDetail::Citation(&found, text));
                     ("citation", Some(found.quote), Some(JsonB(detail)))
                 }
             });

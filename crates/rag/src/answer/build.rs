@@ -1,6 +1,7 @@
 //! Makes an answer of claims, one by one: looks up their quotes, and judges whether these support them.
 use super::claims::{Claim, Quote};
 use super::support::{self, Evidence};
+use super::words::QuestionWords;
 use super::written::{CheckedClaim, GeneratedAnswer, Usage, VerifiedBy, VerifiedQuote};
 use super::{NO_ANSWER, Status};
 use crate::chunk;
@@ -195,7 +196,9 @@ impl AnswerBuilder {
             return refused("it was said before", Vec::new());
         }
         let repeats = support::repeats(claim, &self.question);
-        if let Some(place) = self.verbatim(claim, passages).filter(|_| !repeats) {
+        let asked = QuestionWords::new(&self.question);
+        let is_off = repeats || asked.lacks_number(claim);
+        if let Some(place) = self.verbatim(claim, passages).filter(|_| !is_off) {
             let is_quoted = |quote: &&Place| {
                 quote.passage == place.passage
                     && quote.bytes.start < place.bytes.end
@@ -226,6 +229,8 @@ impl AnswerBuilder {
             |place: &Place| (&passages[place.passage].as_ref()[..place.bytes.start], text(place));
         let judged = if repeats {
             Err("it repeats the question".to_owned())
+        } else if asked.lacks_number(claim) {
+            Err("it has no number, which the question asks for".to_owned())
         } else {
             support::judge(claim, &Evidence::of(around.iter().map(evidence), &self.question))
         };
@@ -253,6 +258,7 @@ impl AnswerBuilder {
                     is_new(place)
                         && place.bytes.len() <= MAX_SENTENCE_BYTES
                         && support::is_about(text(place), &self.question)
+                        && !asked.lacks_number(text(place))
                 };
                 let mut places: Vec<Place> = around.iter().filter(answers).cloned().collect();
                 places.dedup();

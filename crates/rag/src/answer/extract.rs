@@ -47,6 +47,8 @@ const CONTEXT_SHARE: f32 = 0.9;
 /// What a confidence falls by when none of the question's words stands in the passage, and when none of its names and numbers does.
 const WORDS_PENALTY: f32 = 0.20;
 const NAMES_PENALTY: f32 = 0.10;
+/// What it falls by when a number is asked for and no quote has one.
+const NUMBER_PENALTY: f32 = 0.20;
 
 /// Picks the parts of `passages` that answer a `question`, whose token vectors are `tokens`.
 ///
@@ -65,11 +67,17 @@ pub fn extract(
         pool.add(position, passage);
     }
     let max_sim = MaxSim::new(tokens, &pool.bits, checkpoint)?;
-    let scores = Scores::new(&pool, passages, &max_sim, &QuestionWords::new(question));
+    let words = QuestionWords::new(question);
+    let scores = Scores::new(&pool, passages, &max_sim, &words);
     let chosen = scores.pick(&pool, options.max_sentences);
     let none = Answer::none(options);
     let Some(&best) = chosen.first() else { return Ok(none) };
-    let confidence = scores.confidence(&pool, best);
+    let quote = |i: &usize| {
+        let Pooled { passage, candidate } = &pool.candidates[*i];
+        &passages[*passage].text[candidate.bytes.clone()]
+    };
+    let is_off = chosen.iter().map(quote).all(|quote| words.lacks_number(quote));
+    let confidence = scores.confidence(&pool, best) - if is_off { NUMBER_PENALTY } else { 0.0 };
     if f64::from(confidence) < none.threshold {
         let refused = cite_in_text_order(passages, &pool, &[best], &scores).pop();
         return Ok(Answer { confidence, refused, ..none });
@@ -174,16 +182,11 @@ impl Scores {
         let joined: Vec<Vec<f32>> = rows.iter().zip(&pool.candidates).map(joined).collect();
         let matches: Vec<f64> =
             joined.iter().map(|row| f64::from(weighted_mean(row, &weights))).collect();
-        // How much worse the worse sentence of two matches than the better.
-        let uneven = |Pooled { candidate, .. }: &Pooled| {
-            let own = candidate.own.clone();
-            let halves = own.map(|piece| f64::from(weighted_mean(max_sim.of(piece), &weights)));
-            let (least, most) = halves.fold((f64::MAX, 0.0), |(least, most): (f64, f64), half| {
-                (least.min(half), most.max(half))
-            });
-            if most > 0.0 { 1.0 - least.max(0.0) / most } else { 0.0 }
+        let halves = |Pooled { candidate, .. }: &Pooled| {
+            let of = |piece: usize| f64::from(weighted_mean(max_sim.of(piece), &weights)).max(0.0);
+            [of(candidate.own.start), of(candidate.own.end - 1)]
         };
-        let uneven: Vec<f64> = pool.candidates.iter().map(uneven).collect();
+        let halves: Vec<[f64; 2]> = pool.candidates.iter().map(halves).collect();
         let held = |Pooled { passage, candidate }: &Pooled| {
             let Passage { text, heading, .. } = &passages[*passage];
             words.covered([&text[candidate.bytes.clone()], *heading].into_iter())
@@ -197,7 +200,7 @@ impl Scores {
         Self {
             own: rows.iter().map(|row| mean(row)).collect(),
             whole: joined.iter().map(|row| mean(row)).collect(),
-            value: values(pool, passages, words, [&matches, &uneven], &words_held),
+            value: values(pool, passages, words, &matches, &halves, &words_held),
             words_held,
             rows,
             deviation: deviation(&matches).max(f64::EPSILON),
@@ -266,37 +269,48 @@ fn values(
     pool: &Pool<'_>,
     passages: &[Passage<'_>],
     words: &QuestionWords,
-    [matches, uneven]: [&[f64]; 2],
+    matches: &[f64],
+    halves: &[[f64; 2]],
     words_held: &[f32],
 ) -> Vec<f64> {
     let ranks: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
     let ranks = standard_scores(&ranks);
     let matches = standard_scores(matches);
-    let value =
-        |(((z, held), uneven), Pooled { passage, candidate }): (((f64, &f32), &f64), &Pooled)| {
-            let quote = &passages[*passage].text[candidate.bytes.clone()];
-            let given = |is: bool, weight: f64| if is { weight } else { 0.0 };
-            z + PASSAGE_WEIGHT * ranks[*passage]
-                + WORDS_WEIGHT * f64::from(*held)
-                + given(words.is_number_given(quote), NUMBER_WEIGHT)
-                + given(words.is_name_given(quote), NAME_WEIGHT)
-                + given(words.is_reason_given(quote), REASON_WEIGHT)
-                + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
-                + prior(candidate, quote, *uneven)
-                - PLACE_PENALTY * candidate.place.min(6) as f64
-        };
-    matches.into_iter().zip(words_held).zip(uneven).zip(&pool.candidates).map(value).collect()
+    let value = |(((z, held), halves), Pooled { passage, candidate }): (
+        ((f64, &f32), &[f64; 2]),
+        &Pooled,
+    )| {
+        let quote = &passages[*passage].text[candidate.bytes.clone()];
+        let given = |is: bool, weight: f64| if is { weight } else { 0.0 };
+        z + PASSAGE_WEIGHT * ranks[*passage]
+            + WORDS_WEIGHT * f64::from(*held)
+            + given(words.is_number_given(quote), NUMBER_WEIGHT)
+            + given(words.is_name_given(quote), NAME_WEIGHT)
+            + given(words.is_reason_given(quote), REASON_WEIGHT)
+            + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
+            + prior(candidate, quote, *halves)
+            - PLACE_PENALTY * candidate.place.min(6) as f64
+    };
+    matches.into_iter().zip(words_held).zip(halves).zip(&pool.candidates).map(value).collect()
 }
 
-/// What the form of a candidate counts: of two that match alike the shorter is quoted. `uneven` is how much worse one of two
-/// sentences matches than the other.
-fn prior(candidate: &Candidate, quote: &str, uneven: f64) -> f64 {
+/// What the form of a candidate counts: of two that match alike the shorter is quoted. `halves` are the matches of its first and its
+/// last piece: a sentence that says nothing of the question is no part of a pair, and one that refers to the sentence before
+/// calls for that only where it answers itself.
+fn prior(candidate: &Candidate, quote: &str, [first, last]: [f64; 2]) -> f64 {
+    let uneven = 1.0 - first.min(last) / first.max(last).max(f64::EPSILON);
     let loss = if is_anaphoric(quote) { ANAPHORA_PENALTY } else { 0.0 };
     match candidate.form {
         Form::Sentence if !ends_sentence(quote) => -FRAGMENT_PENALTY - loss,
         Form::Sentence => -loss,
-        Form::Pair { refers_back: true } => ANAPHORA_WEIGHT - PAIR_PENALTY * uneven - loss,
-        Form::Pair { refers_back: false } => -PAIR_PENALTY * uneven - loss,
+        Form::Pair { refers_back } => {
+            let gain = match refers_back {
+                true if last >= first => ANAPHORA_WEIGHT,
+                true => ANAPHORA_WEIGHT / 4.0,
+                false => 0.0,
+            };
+            gain - PAIR_PENALTY * uneven - loss
+        }
         Form::Row | Form::Item => -ROW_PENALTY,
         Form::List | Form::Listing => -BLOCK_PENALTY,
         Form::BareListing => -2.0 * BLOCK_PENALTY,

@@ -116,6 +116,11 @@ impl Stream {
         }
     }
 
+    /// The text of a passage that a citation names.
+    pub fn passage(&self, position: usize) -> &str {
+        &self.passages[position]
+    }
+
     /// The whole answer, so far.
     pub fn written(&mut self) -> GeneratedAnswer {
         std::mem::take(&mut self.answer).finish(self.usage.clone())

@@ -33,6 +33,24 @@ const ASKS_NUMBER: [&str; 20] = [
     "what date",
 ];
 
+/// Of these, what nothing but a number answers. "How long may it be" asks for one too, "how long is it kept" may not.
+const NEEDS_NUMBER: [&str; 11] = [
+    "how many",
+    "how much",
+    "how large",
+    "how big",
+    "how old",
+    "how far",
+    "how high",
+    "how tall",
+    "which port",
+    "what year",
+    "which year",
+];
+
+/// Words that stand for a number there.
+const NO_NUMBERS: &str = "no none nothing free";
+
 /// What asks for a name.
 const ASKS_NAME: [&str; 6] = ["who", "whom", "whose", "where", "which country", "which city"];
 
@@ -80,6 +98,7 @@ struct Word {
 pub(super) struct QuestionWords {
     words: Vec<Word>,
     asks_number: bool,
+    needs_number: bool,
     asks_name: bool,
     asks_reason: bool,
 }
@@ -106,8 +125,10 @@ impl QuestionWords {
         let asked =
             format!(" {} ", words_of(&question.to_lowercase()).collect::<Vec<_>>().join(" "));
         let asks = |phrases: &[&str]| phrases.iter().any(|it| asked.contains(&format!(" {it} ")));
+        let asks_length = asked.contains(" how long ") && asked.ends_with(" be ");
         Self {
             words,
+            needs_number: asks(&NEEDS_NUMBER) || asks_length,
             asks_number: asks(&ASKS_NUMBER),
             asks_name: asks(&ASKS_NAME),
             asks_reason: asks(&ASKS_REASON),
@@ -119,6 +140,15 @@ impl QuestionWords {
         self.asks_number
             && (text.contains(|c: char| c.is_numeric())
                 || words_of(text).any(|word| is_one_of(NUMBERS, &word.to_lowercase())))
+    }
+
+    /// Whether only a number answers, and the text has none.
+    pub fn lacks_number(&self, text: &str) -> bool {
+        self.needs_number
+            && !text.contains(|c: char| c.is_numeric())
+            && !words_of(text)
+                .map(str::to_lowercase)
+                .any(|word| is_one_of(NUMBERS, &word) || is_one_of(NO_NUMBERS, &word))
     }
 
     /// Whether a name is asked for and the text holds one that the question does not.
