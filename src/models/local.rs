@@ -235,7 +235,6 @@ pub fn report_truncated(
     let message = format!("{what} longer than the {room} tokens that model \"{name}\" takes");
     let hint = "rag_chunk cuts texts to fit.";
     match truncation() {
-        Truncation::Silent => {}
         Truncation::Error => return Err(Error::too_large(message).with_hint(hint)),
         Truncation::Notice if TOLD.replace(statement::current()) != statement::current() => {
             let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
@@ -243,7 +242,7 @@ pub fn report_truncated(
                 .set_hint(hint)
                 .report(PgLogLevel::NOTICE);
         }
-        Truncation::Notice => {}
+        Truncation::Silent | Truncation::Notice => {}
     }
     Ok(())
 }

@@ -97,10 +97,17 @@ struct Word {
 /// The words of a question that tell what it is about: names and numbers before others.
 pub(super) struct QuestionWords {
     words: Vec<Word>,
-    asks_number: bool,
-    needs_number: bool,
-    asks_name: bool,
-    asks_reason: bool,
+    sought: Vec<Sought>,
+}
+
+/// What a question asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sought {
+    Number,
+    /// A number, and nothing else answers.
+    NumberOnly,
+    Name,
+    Reason,
 }
 
 /// Weight of all words of a question from which on their lack counts in full.
@@ -126,25 +133,30 @@ impl QuestionWords {
             format!(" {} ", words_of(&question.to_lowercase()).collect::<Vec<_>>().join(" "));
         let asks = |phrases: &[&str]| phrases.iter().any(|it| asked.contains(&format!(" {it} ")));
         let asks_length = asked.contains(" how long ") && asked.ends_with(" be ");
-        Self {
-            words,
-            needs_number: asks(&NEEDS_NUMBER) || asks_length,
-            asks_number: asks(&ASKS_NUMBER),
-            asks_name: asks(&ASKS_NAME),
-            asks_reason: asks(&ASKS_REASON),
-        }
+        let sought = [
+            (Sought::NumberOnly, asks(&NEEDS_NUMBER) || asks_length),
+            (Sought::Number, asks(&ASKS_NUMBER)),
+            (Sought::Name, asks(&ASKS_NAME)),
+            (Sought::Reason, asks(&ASKS_REASON)),
+        ];
+        let sought = sought.into_iter().filter(|(_, is_sought)| *is_sought);
+        Self { words, sought: sought.map(|(sought, _)| sought).collect() }
+    }
+
+    fn seeks(&self, sought: Sought) -> bool {
+        self.sought.contains(&sought)
     }
 
     /// Whether a number is asked for and the text holds one.
     pub fn is_number_given(&self, text: &str) -> bool {
-        self.asks_number
+        self.seeks(Sought::Number)
             && (text.contains(|c: char| c.is_numeric())
                 || words_of(text).any(|word| is_one_of(NUMBERS, &word.to_lowercase())))
     }
 
     /// Whether only a number answers, and the text has none.
     pub fn lacks_number(&self, text: &str) -> bool {
-        self.needs_number
+        self.seeks(Sought::NumberOnly)
             && !text.contains(|c: char| c.is_numeric())
             && !words_of(text)
                 .map(str::to_lowercase)
@@ -157,7 +169,7 @@ impl QuestionWords {
             let word = word.to_lowercase();
             !self.words.iter().any(|known| known.text == word) && !is_one_of(COMMON, &word)
         };
-        self.asks_name
+        self.seeks(Sought::Name)
             && words_of(text)
                 .skip(1)
                 .any(|word| word.starts_with(char::is_uppercase) && is_new(word))
@@ -165,7 +177,8 @@ impl QuestionWords {
 
     /// Whether a reason is asked for and the text gives one.
     pub fn is_reason_given(&self, text: &str) -> bool {
-        self.asks_reason && words_of(text).any(|word| is_one_of(REASONS, &word.to_lowercase()))
+        self.seeks(Sought::Reason)
+            && words_of(text).any(|word| is_one_of(REASONS, &word.to_lowercase()))
     }
 
     /// Whether a term is a name that the question holds: `work_mem (integer)`.
