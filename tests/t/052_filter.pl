@@ -85,11 +85,11 @@ SELECT regexp_replace(concat_ws(E'\\n', search -> 'legs' -> 0 ->> 'access', sear
 SQL
 }
 
-my ($by_index, $by_words, $by_key) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'inverted file big_gN_postings', 'btree index big_gN_chunks_pkey');
+my ($by_index, $by_words, $by_list) = map { qr/\Q$_\E/ } ('hnsw index big_gN_chunks_embedding_idx', 'inverted file big_gN_postings', 'compared as they were listed');
 like(explained(''), qr/^$by_index\n$by_words\n/, 'no filter: each leg has its index');
 like(explained(q(, filter => '{"half": "odd"}')), qr/^$by_index\n$by_words\n/, 'half of the chunks: each leg has its index');
-like(explained(q(, filter => '{"tenant": "t7"}')), qr/^$by_key\n$by_words\n.*leave 100 chunks/, '100 chunks: both legs look at them alone, and it is said');
-like(explained(q(, filter => '{"not": {"id": {"gt": 40}}}')), qr/^$by_key\n$by_words\n.*leave 40 chunks/, 'few, against expectation: so they do');
+like(explained(q(, filter => '{"tenant": "t7"}')), qr/^$by_list\n$by_words\n.*leave 100 chunks/, '100 chunks: both legs look at them alone, and it is said');
+like(explained(q(, filter => '{"not": {"id": {"gt": 40}}}')), qr/^$by_list\n$by_words\n.*leave 40 chunks/, 'few, against expectation: so they do');
 like($node->safe_psql('postgres', q{SELECT rag_explain_text('big', 'question', filter => '{"id": {"lte": 0}}')}), qr{leave no chunk}, 'none: it is said');
 
 # An index that stops at once, and a filter that passes none of the 10,000 nearest but 40,000 others, which are compared
@@ -139,10 +139,10 @@ SELECT min(found), round(avg(hits / 10.0), 3) >= 0.95, sum(others)
 SQL
 	is($result, '10|t|0', "$role: its ten nearest, and no row of another");
 }
-like(explained('', 't7'), qr/^$by_key\n$by_words\n.*leave 100 chunks/, 'a small tenant: both legs look at its chunks alone');
+like(explained('', 't7'), qr/^$by_list\n$by_words\n.*leave 100 chunks/, 'a small tenant: both legs look at its chunks alone');
 like(explained('', 'odd'), qr/^$by_index\n$by_words\n/, 'a large one: each leg has its index');
-like(explained('', 'opaque'), qr/^$by_key\n$by_words\n.*leave 50 chunks/, 'a policy nobody can see through: so few after all');
-like(explained(q(, filter => '{"id": {"lte": 2000}}'), 'odd'), qr/^$by_key\n$by_words\n.*leave 1000 chunks/, 'policy and filter together');
+like(explained('', 'opaque'), qr/^$by_list\n$by_words\n.*leave 50 chunks/, 'a policy nobody can see through: so few after all');
+like(explained(q(, filter => '{"id": {"lte": 2000}}'), 'odd'), qr/^$by_list\n$by_words\n.*leave 1000 chunks/, 'policy and filter together');
 # One session for both: the number of rows a plan is made for is this tenant's, and so are the rows.
 my $turns = join "\n", map { 'SET ROLE t' . (7 + $_ % 2) . q{; SELECT count(*), count(*) FILTER (WHERE (document_key ->> 'id')::int % 1000 <> right(current_user, 1)::int) FROM rag_search('big', 'w1 w2', 20, rerank => false); RESET ROLE;} } 1 .. 6;
 is($node->safe_psql('postgres', $turns), join("\n", ('20|0') x 6), 'tenants in turn');
@@ -232,7 +232,8 @@ SQL
 			my $log = slurp_file($node->logfile, $offset);
 			# The large tenant's chunks were not listed: that statement was planned and not run.
 			$log =~ s/Query Text: -- Run by rag_search as the caller, read-only: the chunks that the filter.*?(?=LOG:)//sg if $user eq 'odd';
-			like($log, qr/-- Run by rag_search and rag_recall as the caller/, "$user, $query: the plan is in the log");
+			my $compared = $user eq 't7' ? qr/-- Run by rag_search as the caller, read-only: the chunks that the filter/ : qr/-- Run by rag_search and rag_recall as the caller/;
+			like($log, $compared, "$user, $query: the plan is in the log");
 			my ($scan) = $log =~ m/(Seq Scan on (?:\w+\.)?(?:big|big_g\d+_\w+)\b)/;
 			is($scan, undef, '... and no table of the collection is read in full');
 		}

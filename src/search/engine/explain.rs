@@ -89,7 +89,11 @@ fn dense_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
     let has_leg = request.has_dense_leg();
     Leg {
         name: "dense",
-        access: has_leg.then(|| joined(&run.dense_access(request))).flatten(),
+        access: match run.strategy.distances() {
+            _ if !has_leg => None,
+            Some(_) => Some("compared as they were listed".to_owned()),
+            None => joined(&run.dense_access(request)),
+        },
         wanted: has_leg.then(|| format!("the nearest {}", run.strategy.depth)),
         found: all.iter().filter(|candidate| candidate.ranks.dense_rank.is_some()).count(),
     }

@@ -306,7 +306,7 @@ fn prior(candidate: &Candidate, quote: &str, [first, last]: [f64; 2]) -> f64 {
         Form::Pair { refers_back } => {
             let gain = match refers_back {
                 true if last >= first => ANAPHORA_WEIGHT,
-                true => ANAPHORA_WEIGHT / 4.0,
+                true => ANAPHORA_WEIGHT / 2.0,
                 false => 0.0,
             };
             gain - PAIR_PENALTY * uneven - loss

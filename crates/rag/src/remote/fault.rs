@@ -251,14 +251,16 @@ impl<S: Sender> FaultSearch<'_, S> {
         if blame == Blame::Model && !failed.kind.is_general() {
             match self.sender.note_refusal() {
                 Refusal::Accident => blame = Blame::Outage,
-                // What is no response tells nothing of a model that answered a moment ago, however often.
-                Refusal::Again if failed.kind == FailureKind::Unusable => blame = Blame::Outage,
                 Refusal::Again => {
-                    let Err(again) = self.sender.probe() else {
-                        self.others = Some(true);
-                        return Ok(());
-                    };
-                    failed = again;
+                    // Failures of two kinds are accidents sooner than two of one.
+                    let probes = if failed.kind == failure.kind { 1 } else { 2 };
+                    for _ in 0..probes {
+                        let Err(again) = self.sender.probe() else {
+                            self.others = Some(true);
+                            return Ok(());
+                        };
+                        failed = again;
+                    }
                     let Step::End(next) = decide(failed.kind, evidence) else { return Ok(()) };
                     blame = next;
                 }

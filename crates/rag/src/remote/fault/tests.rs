@@ -229,15 +229,15 @@ fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
 }
 
 #[test]
-fn responses_that_are_none_are_an_outage_of_a_model_that_worked_a_moment_ago() {
-    for (kind, blame) in
-        [(FailureKind::Refused, Blame::Model), (FailureKind::Unusable, Blame::Outage)]
-    {
-        let mut provider = simulated(1, |_: &Range<usize>| Some(kind));
+fn a_probe_that_fails_otherwise_than_the_text_is_repeated_once_more() {
+    for (kind, probes) in [(FailureKind::Refused, 2), (FailureKind::Unusable, 3)] {
+        let of_text = FailureKind::Refused;
+        let rule = |texts: &Range<usize>| Some(if texts.is_empty() { kind } else { of_text });
+        let mut provider = simulated(1, rule);
         provider.otherwise = Refusal::Again;
         let failure = provider.send(0..1).expect_err("all fails");
         let fault = find_fault(&mut provider, 0..1, failure).expect_err("all fails");
-        assert_eq!(fault.blame, blame, "{kind:?}");
+        assert_eq!((fault.blame, provider.requests.len()), (Blame::Model, 1 + probes), "{kind:?}");
     }
 }
 
