@@ -163,7 +163,7 @@ impl Client {
             if failure.kind == FailureKind::Slow && sent.elapsed() < self.spec().timeout / 2 {
                 failure.kind = FailureKind::Outage;
             }
-            if observer.as_ref().is_some_and(StreamObserver::is_passed_on) {
+            if observer.as_ref().is_some_and(StreamObserver::has_begun) {
                 break Err(failure);
             }
             if self.adapts(&mut prepared, &failure) {
@@ -313,7 +313,6 @@ impl Client {
                 None => read(response, max_bytes, &label),
                 Some(observer) => {
                     observer.begin();
-                    require_length(&response, max_bytes, &label)?;
                     let reader = response.into_body().into_reader();
                     read_stream(reader, max_bytes, &label, observer, prepared.secret.as_ref())
                 }
@@ -333,25 +332,18 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 /// Reads a body, but no more than so many bytes.
 fn read(response: Response<Body>, most: u64, label: &str) -> Result<Vec<u8>, CallFailure> {
-    require_length(&response, most, label)?;
+    let too_long = || CallFailure::malformed(label, &format!("It is longer than {most} bytes."));
+    if response.body().content_length().is_some_and(|length| length > most) {
+        return Err(too_long());
+    }
     let mut body = Vec::new();
     let reader = response.into_body().into_reader();
     let read = reader.take(most + 1).read_to_end(&mut body);
     read.map_err(|error| interrupted(label, error))?;
     if body.len() as u64 > most {
-        return Err(too_long(most, label));
+        return Err(too_long());
     }
     Ok(body)
-}
-
-/// An error where a body announces that it is longer.
-fn require_length(response: &Response<Body>, most: u64, label: &str) -> Result<(), CallFailure> {
-    let is_longer = response.body().content_length().is_some_and(|length| length > most);
-    if is_longer { Err(too_long(most, label)) } else { Ok(()) }
-}
-
-fn too_long(most: u64, label: &str) -> CallFailure {
-    CallFailure::malformed(label, &format!("It is longer than {most} bytes."))
 }
 
 /// Reads a streamed body of at most `most` bytes, and passes every line on as it comes.
@@ -382,7 +374,7 @@ pub(super) fn read_stream(
             return Ok(body);
         }
         if body.len() as u64 > most {
-            return Err(too_long(most, label));
+            return Err(CallFailure::malformed(label, &format!("It is longer than {most} bytes.")));
         }
     }
 }
@@ -407,7 +399,7 @@ mod tests {
         let body = b"x".repeat(24 << 20);
         let mut say = |_: &str| {};
         let mut observer =
-            StreamObserver::new(by_name("openai").unwrap(), "m".to_owned(), Some(&mut say));
+            StreamObserver::new(by_name("openai").unwrap(), "m".to_owned(), &mut say);
         let started = Instant::now();
         let read = read_stream(Cursor::new(&body), 32 << 20, "m", &mut observer, None);
         assert_eq!(read.map(|read| read.len()).ok(), Some(body.len()));

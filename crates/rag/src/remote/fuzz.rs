@@ -36,7 +36,7 @@ pub fn stream(mut data: &[u8]) {
         let read = |step: usize| -> Option<Generated> {
             let mut text = String::new();
             let mut say = |more: &str| text.push_str(more);
-            let mut observer = StreamObserver::new(provider, "m".to_owned(), Some(&mut say));
+            let mut observer = StreamObserver::new(provider, "m".to_owned(), &mut say);
             observer.begin();
             let body = read_stream(Slow(data, step), MAX_BYTES, "m", &mut observer, None).ok()?;
             assert!(body == data || observer.hangs_up() && data.starts_with(&body));
@@ -125,7 +125,7 @@ mod tests {
             return provider.completion(body).map_err(malformed);
         }
         let mut say = |_: &str| {};
-        let mut observer = StreamObserver::new(provider, "m".to_owned(), Some(&mut say));
+        let mut observer = StreamObserver::new(provider, "m".to_owned(), &mut say);
         observer.begin();
         let read = read_stream(Slow(body, 64), MAX_BYTES, "m", &mut observer, None);
         read.and_then(|body| observer.finish(&body)).map_err(|failure| failure.error)

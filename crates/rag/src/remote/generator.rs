@@ -38,9 +38,8 @@ impl generator::Generator for Generator<'_> {
         checkpoint: Checkpoint<'_>,
     ) -> Result<Generated> {
         let cancel = Cancel::default();
-        // Streamed too: a model may think for long, and is hung up on when it only repeats itself.
-        let work = || self.observe(conversation, &cancel, None);
-        run_watched(work, || cancel.set(), checkpoint)?
+        let work = || self.request(conversation, &cancel);
+        run_watched(work, || cancel.set(), checkpoint)?.map_err(|failure| failure.error)
     }
 }
 
@@ -79,17 +78,7 @@ impl Generator<'_> {
         cancel: &Cancel,
         say: &mut dyn FnMut(&str),
     ) -> Result<Generated> {
-        self.observe(conversation, cancel, Some(say))
-    }
-
-    /// The same; with nobody to tell, an answer that breaks off is asked for again as any other request is.
-    fn observe(
-        &self,
-        conversation: &Conversation,
-        cancel: &Cancel,
-        say: Option<&mut dyn FnMut(&str)>,
-    ) -> Result<Generated> {
-        let streamed = || {
+        let mut streamed = || {
             let client = self.0;
             let mut request = self.prepare(conversation)?;
             client.provider().stream(&mut request.payload.body);
@@ -126,6 +115,21 @@ impl Generator<'_> {
             }
             ended => ended,
         }
+    }
+
+    /// One request.
+    fn request(
+        &self,
+        conversation: &Conversation,
+        cancel: &Cancel,
+    ) -> Result<Generated, CallFailure> {
+        let client = self.0;
+        client.run(self.prepare(conversation)?, cancel, |body| {
+            let said = client.provider().completion(body);
+            let said = said.map_err(|why| CallFailure::malformed(&client.spec().label(), &why))?;
+            let counted = Counted { input: said.input_tokens, output: said.output_tokens };
+            Ok((said, counted))
+        })
     }
 
     fn prepare(&self, conversation: &Conversation) -> Result<CallRequest, CallFailure> {

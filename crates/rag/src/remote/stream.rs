@@ -10,8 +10,7 @@ use crate::model::generator::Generated;
 pub(super) struct StreamObserver<'a> {
     provider: &'static dyn Provider,
     label: String,
-    /// Who is told while the model writes; nobody where the answer is wanted as a whole.
-    say: Option<&'a mut dyn FnMut(&str)>,
+    say: &'a mut dyn FnMut(&str),
     generated: Generated,
     is_over: bool,
     /// The next line is the data of an event that is an error.
@@ -27,26 +26,15 @@ impl<'a> StreamObserver<'a> {
     pub fn new(
         provider: &'static dyn Provider,
         label: String,
-        say: Option<&'a mut dyn FnMut(&str)>,
+        say: &'a mut dyn FnMut(&str),
     ) -> Self {
         let generated = Generated::default();
         Self { provider, label, say, generated, is_over: false, is_error: false, looked_at: 0 }
     }
 
-    /// Whether there is text.
-    fn has_begun(&self) -> bool {
-        !self.generated.text.is_empty()
-    }
-
     /// Whether text was passed on: from then on nothing may be asked again.
-    pub fn is_passed_on(&self) -> bool {
-        self.say.is_some() && self.has_begun()
-    }
-
-    fn pass_on(&mut self, text: &str) {
-        if let Some(say) = &mut self.say {
-            say(text);
-        }
+    pub fn has_begun(&self) -> bool {
+        !self.generated.text.is_empty()
     }
 
     /// Begins with a response. One that failed before its first text is forgotten.
@@ -101,11 +89,11 @@ impl<'a> StreamObserver<'a> {
     }
 
     fn take(&mut self, delta: Delta) {
-        if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
-            self.pass_on(&text);
-            self.generated.text.push_str(&text);
-        }
         let generated = &mut self.generated;
+        if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
+            (self.say)(&text);
+            generated.text.push_str(&text);
+        }
         generated.is_cut |= delta.is_cut;
         generated.input_tokens = delta.input_tokens.or(generated.input_tokens);
         generated.output_tokens = delta.output_tokens.or(generated.output_tokens);
@@ -129,7 +117,7 @@ impl<'a> StreamObserver<'a> {
         }
         let said = self.provider.completion(body);
         let said = said.map_err(|why| CallFailure::malformed(&self.label, &why))?;
-        self.pass_on(&said.text);
+        (self.say)(&said.text);
         Ok(said)
     }
 }
