@@ -14,8 +14,8 @@ my @pages = grep { m{/sql-[^/]*\.html$} } manual_pages();
 plan skip_all => 'no generators are served (make test-generator does it)' unless %address;
 plan skip_all => 'the PostgreSQL manual is not installed' unless @pages;
 
-# What each model is known to reach at least, of 15; wrong is what it may not exceed.
-my %bar = (none => { right => 0, wrong => 15 }, 'qwen2.5-coder:0.5b' => { right => 0, wrong => 15 }, 'smollm2:135m' => { right => 0, wrong => 15 });
+# What is known of a model, of 15: what it reached when it was last measured.
+my %bar = ('qwen2.5-coder:0.5b' => { right => 6, wrong => 7 });
 
 my $hosts = join ', ', values %address;
 my $node = new_node('generator', conf => "rag_pg.allowed_hosts = '$hosts'\n");
@@ -88,8 +88,9 @@ for my $model (sort(keys %address), 'none')
 		}
 		diag("$model, $way: right $count{right}, wrong $count{wrong}, refused $count{refused} of 15; "
 			  . "answered by the model $count{own}, by the pages' sentences $count{fallback}; claims that held $count{held} of $count{claims}");
-		cmp_ok($count{right}, '>=', $bar{$model}{right}, "$model, $way: right answers");
-		cmp_ok($count{wrong}, '<=', $bar{$model}{wrong}, "$model, $way: wrong answers");
+		my $bar = $bar{$model} or next;
+		cmp_ok($count{right}, '>=', $bar->{right}, "$model, $way: right answers");
+		cmp_ok($count{wrong}, '<=', $bar->{wrong}, "$model, $way: wrong answers");
 	}
 }
 $node->stop;
