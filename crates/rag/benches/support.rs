@@ -2,7 +2,7 @@
 //!
 //! True claims are sentences of passages, and paraphrases: people's questions with the answer put where the question word stood. Corrupted
 //! ones are both with a negation put in or taken out, a number or a name replaced by one of another passage, or claims of
-//! another article. Evidence is the sentence that holds the accepted answer. Also prints what verifying an answer of five claims takes.
+//! another article. The rules were tuned on one half of the articles; the other is reported too. Evidence is the sentence that holds the accepted answer. Also prints what verifying an answer of five claims takes.
 use rag::answer::support_of;
 use rag::chunk::sentences;
 use serde_json::Value;
@@ -141,15 +141,17 @@ fn main() {
     };
     let is_verbose = std::env::var("RAG_PG_VERBOSE").is_ok();
     let cases = cases(&directory);
-    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut halves: [BTreeMap<&str, (usize, usize)>; 2] = Default::default();
     let mut count = |kind: &'static str, claim: Option<String>, case: &Case| {
         let Some(claim) = claim else { return };
         let evidence = &case.evidence;
         let result = support_of(&claim, &[(&case.before, evidence)], &case.question);
-        let (all, held) = counts.entry(kind).or_default();
+        // Articles by turns: the titles of one half say nothing about those of the other.
+        let half = case.article.bytes().map(usize::from).sum::<usize>() % 2;
+        let (all, held) = halves[half].entry(kind).or_default();
         *all += 1;
         *held += usize::from(result.is_ok());
-        if is_verbose && result.is_ok() == kind.starts_with('-') {
+        if is_verbose && half == 0 && result.is_ok() == kind.starts_with('-') {
             println!("{kind}: {claim}\n    {evidence}\n    {result:?}");
         }
     };
@@ -161,6 +163,8 @@ fn main() {
         count("- sentences negated", negated(evidence), case);
         count("- paraphrases negated", paraphrase.as_deref().and_then(negated), case);
         count("- another number", swapped(evidence, &other.evidence, is_number, evidence), case);
+        let beside = swapped(evidence, &case.before, is_name, evidence);
+        count("- another name of its passage", beside, case);
         count("- another name", swapped(evidence, &other.evidence, is_name, evidence), case);
         let wrong = paraphrase
             .as_ref()
@@ -172,22 +176,8 @@ fn main() {
             count("- another article, paraphrases", other.paraphrase.clone(), case);
         }
     }
-    for sign in ["+", "-"] {
-        let (all, held) = counts
-            .iter()
-            .filter(|(kind, _)| kind.starts_with(sign))
-            .fold((0, 0), |sum, (_, (a, h))| (sum.0 + a, sum.1 + h));
-        for (kind, (all, held)) in counts.iter().filter(|(kind, _)| kind.starts_with(sign)) {
-            println!(
-                "figure\taccepted of {all} claims, {kind}\t{:.1} %\t",
-                100.0 * *held as f64 / *all as f64
-            );
-        }
-        let bar = if sign == "+" { "at least 90 %" } else { "at most 5 %" };
-        println!(
-            "figure\taccepted of {all} claims, {sign} all\t{:.1} %\t{bar}",
-            100.0 * held as f64 / all as f64
-        );
+    for (counts, half) in halves.iter().zip(["", ", held out"]) {
+        report(counts, half);
     }
     let started = Instant::now();
     let rounds = 200;
@@ -202,4 +192,25 @@ fn main() {
     }
     let took = started.elapsed().as_secs_f64() * 1e3 / rounds as f64;
     println!("figure\tjudging five claims\t{took:.2} ms\tat most 15 ms");
+}
+
+/// Prints the shares of accepted claims.
+fn report(counts: &BTreeMap<&str, (usize, usize)>, half: &str) {
+    for sign in ["+", "-"] {
+        let (all, held) = counts
+            .iter()
+            .filter(|(kind, _)| kind.starts_with(sign))
+            .fold((0, 0), |sum, (_, (a, h))| (sum.0 + a, sum.1 + h));
+        for (kind, (all, held)) in counts.iter().filter(|(kind, _)| kind.starts_with(sign)) {
+            println!(
+                "figure\taccepted of {all} claims, {kind}{half}\t{:.1} %\t",
+                100.0 * *held as f64 / *all as f64
+            );
+        }
+        let bar = if sign == "+" { "at least 90 %" } else { "at most 5 %" };
+        println!(
+            "figure\taccepted of {all} claims, {sign} all{half}\t{:.1} %\t{bar}",
+            100.0 * held as f64 / all as f64
+        );
+    }
 }

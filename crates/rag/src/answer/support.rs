@@ -18,9 +18,11 @@ use evidence::Refusal;
 
 /// Least share of a claim's words that stand in its evidence: of a short claim, and of one of [`LONG_CLAIM`] words or more.
 const MIN_OVERLAP: f64 = 0.3;
-const MIN_LONG_OVERLAP: f64 = 0.5;
+const MIN_LONG_OVERLAP: f64 = 0.35;
 /// Words from which on a claim says more than what its subject is and what becomes of it.
 const LONG_CLAIM: usize = 4;
+/// Least share of what a claim says beyond the question that stands there: the question's own words may be others.
+const MIN_NEWS: f64 = 0.5;
 /// The share of a claim's words that stand here; or why the claim does not follow.
 pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
     let folded = Folded::of(claim);
@@ -32,8 +34,9 @@ pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
     // A number alone answers too, and stands there.
     let is_number = content.is_empty() && !says_nothing(claim);
     let overlap = if is_number { 1.0 } else { evidence.overlap(&content) };
-    let floor = if content.len() < LONG_CLAIM { MIN_OVERLAP } else { MIN_LONG_OVERLAP };
-    if overlap < floor {
+    let is_short = content.len() < LONG_CLAIM;
+    let floor = if is_short { MIN_OVERLAP } else { MIN_LONG_OVERLAP };
+    if overlap < floor || !is_short && evidence.news(&content) < MIN_NEWS {
         return Err("it is not about its quotes".to_owned());
     }
     specifics::check_order(&words::all(&folded), &content, evidence)?;

@@ -19,6 +19,8 @@ pub(in crate::answer) struct Evidence {
     pub(super) numbers: Vec<Number>,
     /// Words that pronouns of it may stand for.
     pub(super) antecedents: Vec<String>,
+    /// Words of the question that mean something.
+    asked: Vec<Content>,
 }
 
 /// Why a claim does not hold, for those who read `claims`.
@@ -40,12 +42,23 @@ impl Evidence {
             let said = words::all(&Folded::of(&before.join("\n")));
             antecedents.retain(|word| said.contains(word));
         }
-        Self { text, folded, words, content, numbers, antecedents }
+        let asked = words::content(question, &Folded::of(question));
+        Self { text, folded, words, content, numbers, antecedents, asked }
     }
 
     /// The share of a claim's words that stand here.
     pub fn share(&self, claim: &str) -> f64 {
         self.overlap(&words::content(claim, &Folded::of(claim)))
+    }
+
+    /// The share of what a claim says beyond the question that stands here; 1 where it says nothing beyond it.
+    pub(super) fn news(&self, claim: &[Content]) -> f64 {
+        let is_asked = |word: &&Content| {
+            self.asked.iter().any(|other| words::is_same(&word.text, &other.text))
+        };
+        let news: Vec<&Content> = claim.iter().filter(|word| !is_asked(word)).collect();
+        let known = news.iter().filter(|word| self.knows(word)).count();
+        if news.is_empty() { 1.0 } else { known as f64 / news.len() as f64 }
     }
 
     /// The share of these words that stand here.

@@ -78,6 +78,16 @@ fn a_name_of_the_question_may_stand_for_a_pronoun() {
 }
 
 #[test]
+fn what_a_claim_says_beyond_the_question_must_stand_there() {
+    let question = "Which gas do plants take from the air by day?";
+    let evidence = "Plants take carbon dioxide from the air by day and give off oxygen.";
+    let check =
+        |claim: &str| judge(claim, &Evidence::of(std::iter::once(("", evidence)), question));
+    assert!(check("Plants take carbon dioxide from the air by day.").is_ok());
+    assert!(check("Plants take methane from the air by day.").is_err());
+}
+
+#[test]
 fn a_question_is_no_answer() {
     assert!(repeats("What is it?", "What was it?"));
     assert!(
