@@ -3,7 +3,7 @@ use super::{Answer, Options};
 use std::ops::Range;
 
 /// Most sentences that are sent in place of the passages.
-const MAX_SENTENCES: usize = 6;
+const MAX_SENTENCES: usize = 12;
 
 /// Options that pick the sentences, however little they are like the question.
 pub fn options() -> Options {
