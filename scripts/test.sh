@@ -270,7 +270,10 @@ tap() {
     failed=$(matches '^not ok ' "$log")
     # A file that died without a failed test is a failure too.
     failed=$((failed + $(matches '^tests/t/.*\(Wstat: .* Failed: 0\)' "$log")))
-    [ "$status" -eq 0 ] || tail -n 15 "$WORK"/tap-log/*.log 2>/dev/null || true
+    # PostgreSQL 15 writes logs beside the data.
+    for name in $(sed -n 's|^tests/t/\(.*\)\.pl *(Wstat.*|\1|p' "$log"); do
+        tail -n 15 "$WORK"/{tap-log,tmp_check/log}/regress_log_"$name" 2>/dev/null || true
+    done
     count tap "$passed" "$failed" "$skipped" "$status"
 }
 

@@ -193,7 +193,7 @@ fn confine(parent: libc::pid_t, time: Duration, memory: u64, is_trusted: bool) -
     // SAFETY: as above. What is ignored, and what is blocked, outlives exec: nothing is, from here on.
     unsafe {
         for signal in 1..=LAST_SIGNAL {
-            libc::signal(signal, libc::SIG_DFL);
+            reset(signal);
         }
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
@@ -202,8 +202,23 @@ fn confine(parent: libc::pid_t, time: Duration, memory: u64, is_trusted: bool) -
     Ok(())
 }
 
-/// The last signal there is. Setting some of them fails, which does no harm.
+/// The last signal there is.
 const LAST_SIGNAL: libc::c_int = 64;
+
+/// Gives a signal its default action. The kernel is asked, as the C library refuses for the signals of its own, which whatever
+/// started the server may have ignored. Of SIGKILL and SIGSTOP the kernel refuses it, which does no harm.
+unsafe fn reset(signal: libc::c_int) {
+    // A sigaction of the kernel's, whose size differs between processors: SIG_DFL, and no flags.
+    let default = [0_u64; 4];
+    let before: *mut u64 = std::ptr::null_mut();
+    // SAFETY: reads no more than the array.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), before, SIGNAL_SET_BYTES);
+    }
+}
+
+/// The size of a set of signals in the kernel: a bit each.
+const SIGNAL_SET_BYTES: usize = LAST_SIGNAL as usize / 8;
 
 fn check(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
