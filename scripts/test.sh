@@ -55,7 +55,7 @@ prepare_servers() {
     local file
     for file in rag-extract libpdfium.so; do [ ! -e "$TARGET/debug/$file" ] || cp "$TARGET/debug/$file" "$WORK/"; done
     cp -R "$ROOT/tests" "$WORK/tests"
-    cp "$ROOT/README.md" "$WORK/" 2>/dev/null || true
+    cp -R "$ROOT/README.md" "$ROOT/docs" "$WORK/"
     # pg_regress gives up on a test without an expected file; an empty one makes it a plain failure.
     for file in "$WORK"/tests/sql/*.sql; do touch -a "$WORK/tests/expected/$(basename "$file" .sql).out"; done
     for file in "$WORK"/tests/isolation/specs/*.spec; do touch -a "$WORK/tests/isolation/expected/$(basename "$file" .spec).out"; done
@@ -69,7 +69,7 @@ prepare_servers() {
 as_server() {
     (cd "$WORK" && "${SERVER_USER[@]}" env RUST_BACKTRACE=0 LC_ALL=C.UTF-8 PATH="$BINDIR:$PATH" \
         RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" \
-        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" \
+        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" RAG_PG_CLIENTS="$WORK/clients" \
         RAG_PG_EXTRACT_BINARY="$WORK/rag-extract" RAG_PG_EXTRACT_STAND_IN="$WORK/tests/extract/stand_in.pl" "$@")
 }
 
@@ -258,6 +258,7 @@ tap() {
     for name in $(names tests/t pl); do files+=("tests/t/$name.pl"); done
     [ ${#files[@]} -gt 0 ] || { count tap 0 0 0 0 && return; }
     provider || return
+    [[ " ${files[*]} " != *150_clients.pl* ]] || bash scripts/clients.sh "$WORK/clients"
     as_server env PG_REGRESS="$TESTBIN/regress/pg_regress" PERL5LIB="$TESTBIN/perl:$WORK/tests/t" \
         TESTDATADIR="$WORK/tmp_check" TESTLOGDIR="$WORK/tap-log" \
         prove --verbose --timer --nocolor "${files[@]}" 2>&1 | tee "$log" |
