@@ -4,17 +4,18 @@
 SHELL := /bin/bash
 # One after the other, whatever -j says: they share a build directory.
 .NOTPARALLEL:
-.PHONY: help setup install test test-generator dev dev-stop demo demo-stop bench
+.PHONY: help setup install test test-generator dev dev-stop demo demo-stop bench docs
 
 help:
 	@echo 'make setup      packages, pgvector, cargo-pgrx, ONNX Runtime, pdfium, default model; does only what is missing'
-	@echo 'make install    build and install the extension, rag-model and rag-extract'
+	@echo 'make install    build and install the extension, rag-model, rag-extract and rag-report'
 	@echo 'make demo       set up, install, then watch the PostgreSQL manual become searchable (PAGES=all: all of it; FILES=directory: its files instead)'
 	@echo 'make demo-stop  end the demo'"'"'s server and remove its directory'
 	@echo 'make test       set up, build for tests, then run every test (ONLY="regress tap" TESTS="chunk": a part, without set-up)'
 	@echo 'make test-generator  have real small models answer questions; downloads 660 MB the first time'
 	@echo 'make dev        build for tests and run it in a server that stays; make dev-stop ends it'
 	@echo 'make bench      set up, install, then measure'
+	@echo 'make docs       build the site of the documents (into target/book, or BOOK=directory)'
 
 setup:
 	@bash scripts/setup.sh
@@ -42,3 +43,6 @@ demo-stop:
 
 bench: setup install
 	@bash scripts/bench.sh
+
+docs:
+	@bash scripts/docs.sh

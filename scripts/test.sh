@@ -53,9 +53,9 @@ prepare_servers() {
     cp "$TARGET/debug/rag-model" "$WORK/"
     # Tests of files that need the program itself are skipped where there is none.
     local file
-    for file in rag-extract libpdfium.so; do [ ! -e "$TARGET/debug/$file" ] || cp "$TARGET/debug/$file" "$WORK/"; done
+    for file in rag-extract rag-report libpdfium.so; do [ ! -e "$TARGET/debug/$file" ] || cp "$TARGET/debug/$file" "$WORK/"; done
     cp -R "$ROOT/tests" "$WORK/tests"
-    cp -R "$ROOT/README.md" "$ROOT/docs" "$WORK/"
+    cp -R "$ROOT/README.md" "$ROOT/docs" "$ROOT/contrib" "$WORK/"
     # pg_regress gives up on a test without an expected file; an empty one makes it a plain failure.
     for file in "$WORK"/tests/sql/*.sql; do touch -a "$WORK/tests/expected/$(basename "$file" .sql).out"; done
     for file in "$WORK"/tests/isolation/specs/*.spec; do touch -a "$WORK/tests/isolation/expected/$(basename "$file" .spec).out"; done
@@ -69,7 +69,7 @@ prepare_servers() {
 as_server() {
     (cd "$WORK" && "${SERVER_USER[@]}" env RUST_BACKTRACE=0 LC_ALL=C.UTF-8 PATH="$BINDIR:$PATH" \
         RAG_PG_MODEL_PATH="$MODELS" RAG_PG_ONNXRUNTIME="$ONNXRUNTIME_LIBRARY" \
-        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" RAG_PG_CLIENTS="$WORK/clients" \
+        RAG_PG_MODEL_BINARY="$WORK/rag-model" RAG_PG_PROVIDER="$WORK/provider" RAG_PG_CLIENTS="$WORK/clients" RAG_PG_REPORT_BINARY="$WORK/rag-report" \
         RAG_PG_EXTRACT_BINARY="$WORK/rag-extract" RAG_PG_EXTRACT_STAND_IN="$WORK/tests/extract/stand_in.pl" "$@")
 }
 
