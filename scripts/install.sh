@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make install: builds the extension, rag-model and rag-extract in release mode and installs them: the extension
+# make install: builds the extension, rag-model, rag-extract and rag-report in release mode and installs them: the extension
 # where PG_CONFIG says, the programs into $PREFIX/bin, all below DESTDIR if that is set.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -20,7 +20,7 @@ else
     run_cargo_pgrx install --release --sudo --pg-config "$PG_CONFIG" "${FEATURES[@]}"
 fi
 
-for program in rag-model rag-extract; do
+for program in rag-model rag-extract rag-report; do
     writing "$DESTDIR$PREFIX/bin" install -D -m 755 "$TARGET/release/$program" "$DESTDIR$PREFIX/bin/$program"
 done
-note "installed rag-model and rag-extract to $DESTDIR$PREFIX/bin"
+note "installed rag-model, rag-extract and rag-report to $DESTDIR$PREFIX/bin"

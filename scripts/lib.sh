@@ -192,13 +192,13 @@ find_cargo_pgrx() {
 # FEATURES: cargo's flags for the PostgreSQL that find_postgres found.
 cargo_features() { FEATURES=(--no-default-features --features "pg$PG_MAJOR"); }
 
-# build_release: the extension's library, rag-model and rag-extract, in one build. Arguments go to cargo-pgrx.
+# build_release: the extension's library, rag-model, rag-extract and rag-report, in one build. Arguments go to cargo-pgrx.
 # build.rs keeps pgrx's schema section, so pgrx's own workaround, which builds all twice, is off.
 run_cargo_pgrx() {
     local command
     command=$(find_cargo_pgrx)
     [ -n "$command" ] || fail "cargo-pgrx $PGRX_VERSION is not installed" "run: make setup"
-    CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1 PGRX_BUILD_FLAGS="--bin rag-model --bin rag-extract" "$command" pgrx "$@"
+    CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1 PGRX_BUILD_FLAGS="--bin rag-model --bin rag-extract --bin rag-report" "$command" pgrx "$@"
 }
 
 # build_package: the extension and its programs with debug assertions and overflow checks, for tests and the development
@@ -231,7 +231,7 @@ copy_postgres() {
     BINDIR=$to${paths[bindir]#"$root"}
 }
 
-# build_programs: target/release/rag-model and rag-extract, with everything the extension shares with them.
+# build_programs: target/release/rag-model, rag-extract and rag-report, with everything the extension shares with them.
 build_programs() {
-    (cd "$ROOT" && cargo build --release --lib --bin rag-model --bin rag-extract "${FEATURES[@]}")
+    (cd "$ROOT" && cargo build --release --lib --bin rag-model --bin rag-extract --bin rag-report "${FEATURES[@]}")
 }
