@@ -104,7 +104,7 @@ impl Host {
         self.kind == HostKind::Worker
     }
 
-    /// Shows in `pg_stat_activity` what a worker does; `None`: it waits.
+    /// Shows in `pg_stat_activity` and in the process title what a worker does; `None`: it waits.
     pub fn show(&self, activity: Option<&str>) {
         if !self.is_worker() {
             return; // The procedure's call is shown.
@@ -116,8 +116,19 @@ impl Host {
         };
         let text = activity.and_then(|text| CString::new(text).ok());
         let text = text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
-        // SAFETY: PostgreSQL copies the text.
-        unsafe { pg_sys::pgstat_report_activity(state, text) };
+        // In the title the kind of process stands before it.
+        let title = activity.unwrap_or("idle");
+        let title = title.strip_prefix("rag_pg: ").unwrap_or(title);
+        let title = CString::new(title).unwrap_or_default();
+        // SAFETY: PostgreSQL copies the texts.
+        unsafe {
+            pg_sys::pgstat_report_activity(state, text);
+            #[cfg(feature = "pg15")]
+            pg_sys::set_ps_display(title.as_ptr());
+            // There the other one is inline in the header.
+            #[cfg(not(feature = "pg15"))]
+            pg_sys::set_ps_display_with_len(title.as_ptr(), title.count_bytes());
+        }
     }
 
     /// A named step at which tests can stop a worker and kill it: see `rag_pg.debug_stop_at`.
