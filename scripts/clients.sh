@@ -6,9 +6,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 TO=$1
 CLIENTS=$CACHE/clients
-# PgBouncer and what it links; the JDBC driver, where there is a Java to run it.
-PACKAGES=(pgbouncer libevent-2.1-7 libc-ares2)
-command -v javac >/dev/null && PACKAGES+=(libpostgresql-jdbc-java)
 
 # fetched NAME PIN COMMAND...: runs the command in a new directory NAME of the cache, unless it was made by the same file PIN.
 fetched() {
@@ -42,10 +39,18 @@ node_clients() {
     cp "$ROOT"/tests/clients/package*.json . && npm ci --ignore-scripts --no-audit --no-fund --silent
 }
 
+# debian_packages: PgBouncer and what it links, whose name depends on the distribution; the JDBC driver, where there is a Java to run it.
+debian_packages() {
+    echo pgbouncer
+    apt-cache depends pgbouncer | sed -n 's/^ *Depends: \(libevent-[^ ]*\|libc-ares[^ ]*\)$/\1/p'
+    ! command -v javac >/dev/null || echo libpostgresql-jdbc-java
+}
+
 # Unpacked, not installed: an installed PgBouncer starts as a service.
 debian_clients() {
-    local package
-    apt-get -qq -o APT::Sandbox::User=root download "${PACKAGES[@]}" || return
+    local package packages
+    mapfile -t packages <"$TO/packages"
+    apt-get -qq -o APT::Sandbox::User=root download "${packages[@]}" || return
     for package in *.deb; do dpkg-deb -x "$package" . || return; done
     rm -f ./*.deb
 }
@@ -66,10 +71,12 @@ rust_client() {
 
 cd "$ROOT"
 mkdir -p "$TO" "$CLIENTS"
-printf '%s\n' "${PACKAGES[@]}" >"$TO/packages"
 fetched python tests/clients/requirements.txt python_clients
 ! command -v npm >/dev/null || fetched node tests/clients/package-lock.json node_clients
-! command -v apt-get >/dev/null || fetched debian "$TO/packages" debian_clients
+if command -v apt-get >/dev/null; then
+    debian_packages >"$TO/packages"
+    fetched debian "$TO/packages" debian_clients
+fi
 find_cargo
 rust_client
 cp -R "$CLIENTS/." "$TO/"
