@@ -17,7 +17,8 @@ MODELS=${RAG_PG_MODEL_PATH:-/var/lib/rag_pg/models}
 # --- Pinned versions -----------------------------------------------------------------------------
 PGRX_VERSION=0.18.1
 PGVECTOR_MINIMUM=0.8.0
-PGVECTOR_SUITE=trixie # whose source package builds where the distribution has no pgvector
+PGVECTOR_WANTED=0.8.4 # versions before it can damage HNSW indexes
+PGVECTOR_SUITES="forky trixie" # whose source packages build where the distribution has none as new; the first that can be fetched
 ONNXRUNTIME_VERSION=1.24.4
 ONNXRUNTIME_LIBRARY=${RAG_PG_ONNXRUNTIME:-/usr/local/lib/rag_pg/libonnxruntime.so}
 PDFIUM_WHEEL=pypdfium2==5.15.2
@@ -206,7 +207,20 @@ run_cargo_pgrx() {
 build_package() {
     [ -z "${PACKAGE:-}" ] || return 0
     PACKAGE=$TARGET/package-pg$PG_MAJOR
+    # Scripts of other versions would stay.
+    rm -rf "$PACKAGE"
     run_cargo_pgrx package --debug --pg-config "$PG_CONFIG" "${FEATURES[@]}" --out-dir "$PACKAGE"
+}
+
+# install_script: the script that CREATE EXTENSION runs, as cargo-pgrx has made it for build_package.
+install_script() { echo "$PACKAGE$("$PG_CONFIG" --sharedir)/extension/rag_pg--$(version).sql"; }
+
+# version: of this source tree.
+version() { sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1; }
+
+# python ARGUMENT...: with what set-up installed to read SQL with.
+python() {
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$SQL_CHECKERS "$(cat "$SQL_CHECKERS/interpreter")" "$@"
 }
 
 # copy_postgres DIRECTORY: PostgreSQL's programs and files with the package's among them, so that a build can be run

@@ -110,31 +110,32 @@ without_cluster() {
 
 # installed_pgvector: its version in the PostgreSQL at hand, or nothing.
 installed_pgvector() {
-    [ -e "$("$PG_CONFIG" --pkglibdir)/vector.so" ] || return 0
-    sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$("$PG_CONFIG" --sharedir)/extension/vector.control" 2>/dev/null || true
-}
-
-# at_least VERSION MINIMUM
-at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -1)" = "$2" ]; }
-
-pgvector() {
-    step "pgvector $PGVECTOR_MINIMUM or newer"
+    step "pgvector $PGVECTOR_WANTED or newer"
     local have package=postgresql-$PG_MAJOR-pgvector version
     have=$(installed_pgvector)
-    if [ -n "$have" ] && at_least "$have" "$PGVECTOR_MINIMUM"; then
+    if [ -n "$have" ] && at_least "$have" "$PGVECTOR_WANTED"; then
         note "already installed: $have"
         return
     fi
     if [ "$PG_CONFIG" = "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" ] && command -v apt-cache >/dev/null; then
         version=$(candidate "$package")
-        if [ -n "$version" ] && at_least "$version" "$PGVECTOR_MINIMUM"; then
+        if [ -n "$version" ] && at_least "$version" "$PGVECTOR_WANTED"; then
             install_packages "$package"
             note "the distribution's package: $version"
             return
         fi
-        ! is_installed "$package" ||
-            fail "$package is installed at $have; rag_pg needs $PGVECTOR_MINIMUM or newer" \
-                "upgrade or remove that package, then run the same command again"
+        if is_installed "$package"; then
+            at_least "$have" "$PGVECTOR_MINIMUM" ||
+                fail "$package is installed at $have; rag_pg needs $PGVECTOR_MINIMUM or newer" \
+                    "upgrade or remove that package, then run the same command again"
+            note "$package is installed at $have and left alone; before $PGVECTOR_WANTED it can damage HNSW indexes," \
+                "so that they are built without parallel workers. Remove it and run the same command again for a newer one."
+            return
+        fi
+    fi
+    if [ -n "$have" ] && at_least "$have" "$PGVECTOR_MINIMUM" && [ -n "$(find "$CACHE/pgvector-tried" -mtime -1 2>/dev/null)" ]; then
+        note "already installed: $have; a newer one was not to be had today"
+        return
     fi
     pgvector_from_source
 }
@@ -148,36 +149,35 @@ debian_archive() {
 
 # Debian's source package, fetched with package lists of our own: the machine's sources stay as they are.
 pgvector_from_source() {
-    note "no package for PostgreSQL $PG_MAJOR: building Debian's source package ($PGVECTOR_SUITE; half a minute)"
+    note "no such package for PostgreSQL $PG_MAJOR: building Debian's source package (half a minute)"
     require_apt
     install_packages dpkg-dev
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg archive source
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg archive source suite
     archive=$(debian_archive)
     [ -n "$archive" ] || { refresh_apt && archive=$(debian_archive); }
     if [ -z "$archive" ] || [ ! -f $keyring ]; then
+        [ -z "$have" ] || { note "no Debian archive is among this machine's package sources: $have stays" && return; }
         fail "no Debian archive is among this machine's package sources, so pgvector's source cannot be fetched" \
-            "install pgvector $PGVECTOR_MINIMUM or newer for PostgreSQL $PG_MAJOR by hand, or" \
+            "install pgvector $PGVECTOR_WANTED or newer for PostgreSQL $PG_MAJOR by hand, or" \
             "install debian-archive-keyring and set RAG_PG_DEBIAN_ARCHIVE to the address of a Debian mirror" \
             "then run the same command again"
     fi
-
-    local apt=$WORK/apt
-    mkdir -p "$apt"/{parts,lists/partial,archives/partial} "$WORK/pgvector"
-    # apt drops to the user _apt for downloads.
-    chmod 755 "$WORK" "$apt"
-    printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
-        "$archive" "$PGVECTOR_SUITE" "$keyring" >"$apt/parts/source.sources"
-    local options=(-q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$apt/parts"
-        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt")
-    (
-        cd "$WORK/pgvector"
-        apt-get "${options[@]}" update && apt-get "${options[@]}" source --only-source pgvector
-    ) >"$WORK/pgvector.log" 2>&1 || {
+    for suite in $PGVECTOR_SUITES; do
+        source=
+        fetch_pgvector "$suite" && source=$(find "$WORK/pgvector" -maxdepth 1 -type d -name 'pgvector-*') && [ -n "$source" ] && break
+        note "$suite: its source package cannot be fetched"
+    done
+    [ -n "$source" ] || {
         tail -n 20 "$WORK/pgvector.log" >&2
-        fail "the source package pgvector could not be fetched from $PGVECTOR_SUITE (apt's last lines are above)" \
+        fail "the source package pgvector could not be fetched from $PGVECTOR_SUITES (apt's last lines are above)" \
             "check the network, then run the same command again"
     }
-    source=$(find "$WORK/pgvector" -maxdepth 1 -type d -name 'pgvector-*')
+    mkdir -p "$CACHE"
+    touch "$CACHE/pgvector-tried"
+    if [ -n "$have" ] && ! at_least "${source##*-}" "$PGVECTOR_WANTED"; then
+        note "$have stays: before $PGVECTOR_WANTED it can damage HNSW indexes, so that they are built without parallel workers"
+        return
+    fi
     # OPTFLAGS empty as in Debian's own build: the library then runs on any processor of this kind.
     local build=(make -C "$source" OPTFLAGS="" with_llvm=no PG_CONFIG="$PG_CONFIG" DESTDIR=)
     "${build[@]}" >"$WORK/pgvector.log" 2>&1 || {
@@ -189,6 +189,23 @@ pgvector_from_source() {
         fail "pgvector did not install (the last lines are above)" "mend that, then run the same command again"
     }
     note "installed: $(installed_pgvector)"
+}
+
+# fetch_pgvector SUITE: its source package, into $WORK/pgvector.
+fetch_pgvector() {
+    local apt=$WORK/apt
+    rm -rf "$apt" "$WORK/pgvector"
+    mkdir -p "$apt"/{parts,lists/partial,archives/partial} "$WORK/pgvector"
+    # apt drops to the user _apt for downloads.
+    chmod 755 "$WORK" "$apt"
+    printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+        "$archive" "$1" "$keyring" >"$apt/parts/source.sources"
+    local options=(-q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$apt/parts"
+        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt")
+    (
+        cd "$WORK/pgvector"
+        apt-get "${options[@]}" update && apt-get "${options[@]}" source --only-source pgvector
+    ) >"$WORK/pgvector.log" 2>&1
 }
 
 cargo_pgrx() {

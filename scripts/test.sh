@@ -56,6 +56,7 @@ prepare_servers() {
     for file in rag-extract rag-report libpdfium.so; do [ ! -e "$TARGET/debug/$file" ] || cp "$TARGET/debug/$file" "$WORK/"; done
     cp -R "$ROOT/tests" "$WORK/tests"
     cp -R "$ROOT/README.md" "$ROOT/docs" "$ROOT/contrib" "$WORK/"
+    cp -R "$ROOT/sql/releases" "$WORK/releases"
     # pg_regress gives up on a test without an expected file; an empty one makes it a plain failure.
     for file in "$WORK"/tests/sql/*.sql; do touch -a "$WORK/tests/expected/$(basename "$file" .sql).out"; done
     for file in "$WORK"/tests/isolation/specs/*.spec; do touch -a "$WORK/tests/isolation/expected/$(basename "$file" .spec).out"; done
@@ -112,12 +113,8 @@ lint() {
     # What Rust declares of PostgreSQL by hand is what its headers say.
     if cc -fsyntax-only -Werror -I"$("$PG_CONFIG" --includedir-server)" tests/abi/abi.c; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     if install_script_is_safe; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    if python scripts/upgrade.py "$(install_script)" --check; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     count lint "$passed" "$failed" 0 0
-}
-
-# python ARGUMENT...: with what set-up installed to read SQL with.
-python() {
-    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$SQL_CHECKERS "$(cat "$SQL_CHECKERS/interpreter")" "$@"
 }
 
 # install_script_is_safe: pgspot over the whole script as it would be installed, and nothing of it is ignored. It reads no
@@ -126,7 +123,7 @@ python() {
 install_script_is_safe() {
     local said status=0
     build_package
-    sed "s/ RETURN (.*;$/ LANGUAGE c AS '';/" "$PACKAGE$("$PG_CONFIG" --sharedir)"/extension/rag_pg--*.sql >"$WORK/install.sql"
+    sed "s/ RETURN (.*;$/ LANGUAGE c AS '';/" "$(install_script)" >"$WORK/install.sql"
     said=$(python -m pgspot "$WORK/install.sql" 2>&1) || status=$?
     [ "$status" -eq 0 ] || echo "$said"
     return "$status"

@@ -138,7 +138,8 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
        CASE WHEN s.pending IS NOT NULL THEN COALESCE(t.tokens, 0) END AS remote_tokens,
        CASE WHEN s.pending IS NOT NULL THEN t.cost END AS remote_cost,
        (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate,
-       s.pages, s.page_rate
+       s.pages, s.page_rate,
+       (SELECT rag.pgvector_warning()) AS warning
   FROM rag.generation_status s
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
@@ -161,6 +162,7 @@ COMMENT ON COLUMN rag.status.remote_cost IS 'their cost by the models'' prices; 
 COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose embedding was known, of the whole server where rag_pg is preloaded; the same in every row; there NULL but for members of pg_monitor';
 COMMENT ON COLUMN rag.status.pages IS 'pages of files whose text was extracted so far';
 COMMENT ON COLUMN rag.status.page_rate IS 'pages extracted a second of work on that, on average; NULL where none were';
+COMMENT ON COLUMN rag.status.warning IS 'what is wrong with the installed pgvector, or NULL; the same in every row';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 CREATE VIEW rag.extraction WITH (security_barrier) AS

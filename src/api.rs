@@ -17,6 +17,7 @@ mod pause;
 mod query_cache;
 mod query_stats;
 mod recall;
+mod released;
 mod rerank;
 pub mod search;
 pub mod status;

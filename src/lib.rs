@@ -28,6 +28,7 @@ pgrx::extension_sql_file!(
     name = "status",
     requires = [
         "catalog",
+        "pgvector",
         "job_count",
         "call_log",
         home,
@@ -50,6 +51,7 @@ pgrx::extension_sql_file!(
     name = "model",
     requires = ["bootstrap", "remote", rag_models]
 );
+pgrx::extension_sql_file!("../sql/pgvector.sql", name = "pgvector", requires = ["bootstrap"]);
 pgrx::extension_sql_file!("../sql/embed.sql", name = "embed", requires = ["bootstrap"]);
 pgrx::extension_sql_file!("../sql/remote.sql", name = "remote", requires = ["bootstrap"]);
 

@@ -28,4 +28,5 @@ pub mod statement;
 pub mod text_search;
 pub mod time_limit;
 pub mod transaction;
+pub mod version;
 pub mod workers;

@@ -10,6 +10,7 @@ use crate::models::local as model;
 use crate::sys::error::SqlError;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::{execute, fill, read, required};
+use crate::sys::version::require_current;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use rag::{Error, Result};
@@ -149,6 +150,7 @@ CREATE FUNCTION @extschema@.rag_drop_collection(name text) RETURNS void
 COMMENT ON FUNCTION @extschema@.rag_drop_collection IS 'drops a collection with its chunks, view and triggers; the source stays as it is';
 ", requires = ["catalog"])]
 fn rag_drop_collection(name: &str) -> Result<(), SqlError> {
+    require_current()?;
     drop::drop(name, drop::DropBehavior::Restrict)?;
     Ok(())
 }

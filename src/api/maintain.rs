@@ -1,5 +1,6 @@
 //! `rag_maintain()`: shows whether a collection's vector index is stale, and has it rebuilt.
 use crate::catalog::collection::Collection;
+use crate::catalog::vector_index::announce_pgvector;
 use crate::maintain::index as maintain;
 use crate::maintain::index::IndexReport;
 use crate::sys::error::SqlError;
@@ -54,6 +55,7 @@ fn rag_maintain(
     let collection = Collection::by_name(collection)?;
     collection.require_owner("maintain it")?;
     let report = maintain::inspect(&collection, questions)?;
+    announce_pgvector();
     let action = act(&report, rebuild);
     Ok(TableIterator::once((
         report.method,

@@ -11,6 +11,7 @@ use crate::sys::rights::as_extension_owner;
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, query, required};
 use crate::sys::transaction::Host;
+use crate::sys::version::require_current;
 use crate::sys::workers::wake;
 use crate::worker::answers;
 use crate::worker::drain::Drain;
@@ -33,6 +34,7 @@ COMMENT ON PROCEDURE @extschema@.rag_work IS 'brings chunks up to date in this s
 fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), SqlError> {
     model::require_utf8()?;
     require_non_atomic(fcinfo)?;
+    require_current()?;
     let collections = administered(collection.as_deref())?;
     let asker = collection.is_none().then(current_user);
     // SAFETY: connected once and finished below; an error unwinds to PostgreSQL, which disconnects.

@@ -6,6 +6,7 @@ pub mod tables;
 use crate::catalog::vector_index;
 use crate::sys::rows::row;
 use crate::sys::spi::{read, required};
+use crate::sys::version::require_current;
 use crate::sys::{names, plan};
 pub use build::Build;
 pub use key::KeyColumn;
@@ -261,6 +262,7 @@ impl Collection {
     }
 
     fn load(name: Option<&str>, id: Option<i32>) -> Result<Option<Self>> {
+        require_current()?;
         let sql = statement!("catalog/load_collection");
         let mut rows = plan::read_latest(sql, &[name.into(), id.into()], CollectionRow::read);
         rows.pop().map(Self::from_row).transpose()

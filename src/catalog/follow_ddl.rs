@@ -48,6 +48,10 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
             .with_hint("The extension creates the event triggers that call it."),
         );
     }
+    // Its scripts alter no source, and between two of their statements those of this library may not fit the tables.
+    if is_in_own_script() {
+        return pg_sys::Datum::from(0);
+    }
     // SAFETY: the tag says it is an event's data, whose name is a C string.
     let event = unsafe { CStr::from_ptr((*data).event) };
     let outcome = match event.to_bytes() {
@@ -76,6 +80,15 @@ CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP 
     name = "rag_follow_ddl",
     requires = ["catalog", "query_log", home]
 );
+
+/// Whether CREATE EXTENSION or ALTER EXTENSION UPDATE of this extension is running its script.
+fn is_in_own_script() -> bool {
+    // SAFETY: reads this process's state, and looks an extension up in a transaction.
+    unsafe {
+        pg_sys::creating_extension
+            && pg_sys::CurrentExtensionObject == pg_sys::get_extension_oid(c"rag_pg".as_ptr(), true)
+    }
+}
 
 /// After ALTER TABLE, CREATE TABLE, CREATE TRIGGER or ALTER TYPE.
 fn after_command(data: &pg_sys::EventTriggerData) -> Result<()> {

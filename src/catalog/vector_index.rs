@@ -1,4 +1,9 @@
 //! How a generation's vectors are stored and indexed, for the statement that creates the index and those that use it.
+use crate::sys::spi::{column, read};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+use std::ffi::CStr;
+
 /// Most dimensions that an index takes.
 const MAX_INDEX_DIMENSIONS: usize = 4_000;
 
@@ -13,6 +18,29 @@ pub fn announce(asked: &str, dimensions: usize) {
         pgrx::notice!(
             "vectors of {dimensions} dimensions cannot be indexed: searches compare them all"
         );
+    }
+}
+
+/// What is wrong with the installed pgvector, if something is.
+pub fn pgvector_warning() -> Option<String> {
+    read("SELECT rag.pgvector_warning()", &[], |row| column(&row, 1)).pop().flatten()
+}
+
+/// A NOTICE of that.
+pub fn announce_pgvector() {
+    if let Some(warning) = pgvector_warning() {
+        let code = PgSqlErrorCode::ERRCODE_WARNING;
+        ErrorReport::new(code, warning, pgrx::function_name!())
+            .set_hint("Install pgvector 0.8.4 or newer, and run ALTER EXTENSION vector UPDATE. Until then indexes are built without parallel workers.")
+            .report(PgLogLevel::NOTICE);
+    }
+}
+
+/// Until the transaction ends, in the builder's process until that does, indexes are built by one process where several would
+/// write beyond their memory.
+pub fn restrain_build(set: impl FnOnce(&CStr, &CStr)) {
+    if pgvector_warning().is_some() {
+        set(c"max_parallel_maintenance_workers", c"0");
     }
 }
 

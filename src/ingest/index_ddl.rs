@@ -12,6 +12,7 @@
 use crate::catalog::target::Target;
 use crate::catalog::vector_index;
 use crate::sys::failed::Failed;
+use crate::sys::guc::scope::set_local;
 use crate::sys::names::{extension_schema, relation_sql};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
@@ -150,6 +151,7 @@ pub fn build(host: &Host, generation: i32) -> Result<bool, Failed> {
         }
         let Some(target) = Target::load(generation)? else { return Ok(true) };
         if let Some(plan) = IndexPlan::load(&target) {
+            vector_index::restrain_build(set_local);
             as_source_owner(target.collection.owner, || {
                 execute(&plan.create, &[]);
                 add_dependency(&target, &plan.name);

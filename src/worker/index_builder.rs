@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // a process of the server's
 
 use crate::catalog::target::{Target, warn_about};
+use crate::catalog::vector_index;
 use crate::ingest::index_ddl::{IndexPlan, add_dependency, note_built};
 use crate::sys::background::{attach, connect, lower_priority, set};
 use crate::sys::failed::Failed;
@@ -62,6 +63,7 @@ fn build(host: &Host, generation: i32) -> Result<(), Failed> {
             note_built(&target); // It wants no index.
         }
         if plan.is_some() {
+            vector_index::restrain_build(set);
             // For the rest of the process: what is altered by name is altered with the rights of the table's owner.
             let role = role_name(target.collection.owner).unwrap_or_default();
             set(c"role", &CString::new(role).expect("names hold no zero byte"));

@@ -7,6 +7,7 @@ use crate::sys::failed::Failed;
 use crate::sys::guc;
 use crate::sys::process::now;
 use crate::sys::transaction::Host;
+use crate::sys::version::require_current;
 use crate::sys::workers::admission;
 use crate::sys::workers::admission::WorkerLocks;
 use crate::sys::workers::shared_state::{WorkerKind, WorkerSlots, shared_state};
@@ -65,7 +66,8 @@ fn run_worker<W: Work>(argument: pg_sys::Datum, kind: WorkerKind, begin: impl Fn
     }
 }
 
-/// Waits for the end of the transaction that registered this worker. False if the extension does not exist.
+/// Waits for the end of the transaction that registered this worker. False if the extension does not exist, or its objects are of
+/// another version than this library.
 fn wait_for_registrant(transaction: u32, kind: WorkerKind) -> bool {
     let host = Host::worker();
     let waited = host.transaction(|| {
@@ -83,7 +85,16 @@ fn wait_for_registrant(transaction: u32, kind: WorkerKind) -> bool {
         }
         Ok(())
     });
-    waited.is_ok() && has_extension(&host) == Some(true)
+    waited.is_ok() && has_extension(&host) == Some(true) && is_current(&host)
+}
+
+/// Whether this library's statements fit the database. Else the log tells what to do, each time that a worker would have started.
+fn is_current(host: &Host) -> bool {
+    let current = host.transaction(require_current);
+    if let Err(failed) = &current {
+        failed.warn();
+    }
+    current.is_ok()
 }
 
 /// Whether the extension exists; it may be dropped at any time. `None` if the look-up failed.

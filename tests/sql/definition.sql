@@ -9,7 +9,7 @@ CREATE SCHEMA ann AUTHORIZATION regress_rag_ann;
 CREATE TABLE ran (what text, by name DEFAULT current_user);
 GRANT ALL ON ran TO PUBLIC;
 -- What a superuser and a role under policies get: the SQLSTATE, or how many chunks.
-CREATE FUNCTION got(sql text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION got(sql text) RETURNS text LANGUAGE plpgsql SET client_min_messages = warning AS $$
 DECLARE n bigint;
 BEGIN
     EXECUTE 'SELECT count(*) FROM ' || sql INTO n;
