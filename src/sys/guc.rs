@@ -1,5 +1,18 @@
 //! Settings: private statics behind typed accessors, one file a subject. Who may set each, and why,
 //! stands beside it.
+/// A path below the directory that `PREFIX` named when this was built; `build.rs` hands it on.
+macro_rules! installed {
+    ($path:literal) => {{
+        const PATH: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
+            concat!(env!("PREFIX"), $path, "\0").as_bytes(),
+        ) {
+            Ok(path) => path,
+            Err(_) => panic!("a path with a NUL"),
+        };
+        PATH
+    }};
+}
+
 pub mod answer;
 pub mod call_log;
 pub mod extract;

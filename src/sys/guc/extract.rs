@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::time::Duration;
 
 static PROGRAM: GucSetting<Option<CString>> =
-    GucSetting::<Option<CString>>::new(Some(c"/usr/local/bin/rag-extract"));
+    GucSetting::<Option<CString>>::new(Some(installed!("/bin/rag-extract")));
 static OCR_PROGRAM: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60);
 static MEMORY: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);

@@ -23,7 +23,7 @@ const DEFAULT_MODEL: &CStr = c"all-MiniLM-L6-v2";
 static MODEL_PATH: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"/var/lib/rag_pg/models"));
 static ONNXRUNTIME_PATH: GucSetting<Option<CString>> =
-    GucSetting::<Option<CString>>::new(Some(c"/usr/local/lib/rag_pg/libonnxruntime.so"));
+    GucSetting::<Option<CString>>::new(Some(installed!("/lib/rag_pg/libonnxruntime.so")));
 static DEFAULT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(DEFAULT_MODEL));
 static PRELOAD: GucSetting<Option<CString>> =

@@ -1,0 +1,2 @@
+-- Run once, in the database that the container makes.
+CREATE EXTENSION rag_pg CASCADE;
