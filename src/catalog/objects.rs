@@ -138,15 +138,24 @@ impl Source {
         let rows = read(sql, &args, |row| {
             let kinds = [ContentKind::Text, ContentKind::File, ContentKind::LargeObject];
             let kind = (2..).zip(kinds).find(|(position, _)| required::<bool>(&row, *position));
-            (required::<String>(&row, 1), kind.map(|(_, kind)| kind))
+            (required::<String>(&row, 1), kind.map(|(_, kind)| kind), required::<bool>(&row, 5))
         });
-        rows.into_iter().next().ok_or_else(|| {
+        let (type_sql, kind, is_virtual) = rows.into_iter().next().ok_or_else(|| {
             Error::undefined_column(format!(
                 "column \"{column}\" of table {} does not exist",
                 self.sql
             ))
             .with_hint("Name the column that holds the documents' text.")
-        })
+        })?;
+        if is_virtual {
+            return Err(Error::wrong_object(format!(
+                "column \"{column}\" of table {} is a virtual generated column",
+                self.sql
+            ))
+            .with_detail("It is computed when it is read, so that no trigger sees it change.")
+            .with_hint("Generate it with STORED."));
+        }
+        Ok((type_sql, kind))
     }
 
     fn wrong_type(&self, column: &str, type_sql: &str, wanted: &str, hint: &str) -> Error {
