@@ -114,14 +114,34 @@ stop_workers_at($node);
 $node->safe_psql('postgres', 'CALL rag_work()');
 is(wrong($node), 0, 'it is done again');
 
-# 5. Deletions go when they are merged with what they delete.
+# 5. What commits while a worker chooses what to merge is not replaced by what it merges.
+stop_workers_at($node, 'called');
+for (1 .. 40)
+{
+	($inline) = split /\|/, sizes();
+	last if $inline >= 26;
+	edits(1);
+}
+stop_workers_at($node, 'choosing segments');
+$node->safe_psql('postgres', "UPDATE doc SET body = 'chosen ' || body WHERE id = 1");
+my $is_choosing = "SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at choosing segments'";
+ok(wait_until('a worker chooses', sub { $node->safe_psql('postgres', $is_choosing) }), 'a worker chooses segments');
+edits(4);
+($inline) = split /\|/, sizes();
+cmp_ok($inline, '>=', 32, 'more segments are there than it has seen, enough to be merged');
+stop_workers_at($node);
+ok(wait_until('it has chosen', sub { !$node->safe_psql('postgres', $is_choosing) }), 'it goes on');
+wait_for_indexed($node, 'doc', work => 1);
+is(wrong($node), 0, 'none of them is lost');
+
+# 6. Deletions go when they are merged with what they delete.
 $node->safe_psql('postgres', 'DELETE FROM doc WHERE id % 10 > 0');
 wait_for_indexed($node, 'doc', work => 1);
 $node->safe_psql('postgres', 'CALL rag_work()');
 is($node->safe_psql('postgres', "SELECT coalesce(sum(chunks) FILTER (WHERE is_deletion AND postings IS NULL), 0) * 10 <= sum(chunks) FILTER (WHERE NOT is_deletion) FROM $segments"), 't', 'few deletions are left of many');
 is(wrong($node), 0, 'what is left is right');
 
-# 6. Damage: found, named, and mended; a merge that meets it keeps nothing from going on.
+# 7. Damage: found, named, and mended; a merge that meets it keeps nothing from going on.
 $node->safe_psql('postgres', "INSERT INTO doc SELECT i, 'common w' || i || ' x' || i % 7 FROM generate_series(1001, 3000) i");
 wait_for_indexed($node, 'doc', work => 1);
 $node->safe_psql('postgres', "UPDATE $postings SET data = set_byte(data, length(data) / 2, get_byte(data, length(data) / 2) # 255)");
@@ -142,7 +162,7 @@ $node->safe_psql('postgres', "UPDATE $postings SET lexeme = lexeme || '0' WHERE 
 is(wrong($node), 1, 'a list under another key is found');
 is($node->safe_psql('postgres', "SELECT found, action FROM rag_verify('doc') WHERE problem = 'posting lists wrong'"), '1|written anew', 'and mended');
 
-# 7. A standby, and a dump.
+# 8. A standby, and a dump.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);

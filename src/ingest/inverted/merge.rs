@@ -8,9 +8,8 @@ use crate::sys::cursor::Snapshot;
 use crate::sys::failed::Failed;
 use crate::sys::interrupt::checkpoint;
 use crate::sys::rights::as_source_owner;
-use crate::sys::rows::row;
 use crate::sys::spi::fill;
-use crate::sys::time_limit::{execute, query};
+use crate::sys::time_limit::execute;
 use crate::sys::transaction::Host;
 use crate::sys::workers::admission;
 use rag::inverted::upkeep::{self, Purge, SegmentSize};
@@ -70,10 +69,6 @@ impl Merges {
     }
 }
 
-row! {
-    struct SegmentSizeRow { number: i32, is_deletion: bool, is_inline: bool, chunks: i64 }
-}
-
 /// Merges the segments of a generation that come next; false: there are none, or another process is at it.
 fn merge_next(host: &Host, generation: i32, purge: &mut Purge) -> Result<bool, Failed> {
     host.transaction(|| {
@@ -81,30 +76,33 @@ fn merge_next(host: &Host, generation: i32, purge: &mut Purge) -> Result<bool, F
         if !admission::inverted_file(generation).try_exclusive_for_transaction() {
             return Ok(false);
         }
-        // Only now: a merge that was under way has committed.
+        // Only now: a merge that was under way has committed. What is chosen, read and replaced is of one snapshot: a segment
+        // that commits later is none of them.
         let _snapshot = Snapshot::take();
+        host.reached("choosing segments");
         as_source_owner(target.collection.owner, || {
-            let sql = fill(statement!("ingest/segment_sizes"), &[("segments", &target.segments)]);
-            let sizes = query(&sql, &[], |row| {
-                let row = SegmentSizeRow::read(&row);
-                let chunks = u64::try_from(row.chunks).unwrap_or_default();
-                let SegmentSizeRow { number, is_deletion, is_inline, .. } = row;
-                SegmentSize { number, is_deletion, is_inline, chunks }
-            });
+            let mut segments = inverted::segments(&target.generation)?;
+            let sizes: Vec<SegmentSize> = segments.iter().map(size).collect();
             let Some(numbers) = upkeep::choose(&sizes, purge) else { return Ok(false) };
+            segments.retain(|segment| numbers.contains(&segment.number));
             host.show(Some(&format!("rag_pg: merging segments of \"{}\"", target.collection.name)));
-            merge(host, &target, &numbers)
+            merge(host, &target, segments)
                 .map_err(|error| inverted::damaged(&target.generation, error))?;
             Ok(true)
         })
     })
 }
 
+fn size(segment: &SegmentRow) -> SegmentSize {
+    let SegmentRow { number, is_deletion, chunks, ref inline, .. } = *segment;
+    SegmentSize { number, is_deletion, is_inline: inline.is_some(), chunks }
+}
+
 /// Replaces segments by those they are merged to.
-fn merge(host: &Host, target: &Target, numbers: &[i32]) -> Result<()> {
-    let mut rows = inverted::segments(&target.generation)?;
-    rows.retain(|row| numbers.contains(&row.number));
-    let (deletions, live): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_deletion);
+fn merge(host: &Host, target: &Target, segments: Vec<SegmentRow>) -> Result<()> {
+    let numbers: Vec<i32> = segments.iter().map(|segment| segment.number).collect();
+    let (deletions, live): (Vec<_>, Vec<_>) =
+        segments.into_iter().partition(|segment| segment.is_deletion);
     let mut of_live = MergedSegment::of(target, &live, false);
     let mut of_deletions = MergedSegment::of(target, &deletions, true);
     let live = SegmentSource::open(&target.generation, live)?;
@@ -119,7 +117,7 @@ fn merge(host: &Host, target: &Target, numbers: &[i32]) -> Result<()> {
     host.reached("merging");
     of_live.finish(target, merged.live)?;
     of_deletions.finish(target, merged.deletions)?;
-    delete(target, numbers)
+    delete(target, &numbers)
 }
 
 /// A segment that others are merged to: either one value or rows.
