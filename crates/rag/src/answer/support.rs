@@ -6,7 +6,9 @@
 //! lacks, another unit, a negation or an opposite, names that changed places, or words that have nothing to do with the
 //! quotes. Evidence are the sentences that the quotes stand in. The floor is calibrated by `benches/support.rs`.
 mod evidence;
+mod names;
 mod numbers;
+mod order;
 mod polarity;
 mod specifics;
 mod words;
@@ -27,9 +29,10 @@ const MIN_NEWS: f64 = 0.5;
 pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
     let folded = Folded::of(claim);
     let content = words::content(claim, &folded);
-    check_numbers(claim, evidence)?;
+    let all = words::all(&folded);
+    check_numbers(claim, &all, evidence)?;
     specifics::check(claim, evidence)?;
-    specifics::check_names(&content, evidence)?;
+    names::check(claim, &all, &content, evidence)?;
     polarity::check(claim, evidence)?;
     // A number alone answers too, and stands there.
     let is_number = content.is_empty() && !says_nothing(claim);
@@ -39,14 +42,15 @@ pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
     if overlap < floor || !is_short && evidence.news(&content) < MIN_NEWS {
         return Err("it is not about its quotes".to_owned());
     }
-    specifics::check_order(&words::all(&folded), &content, evidence)?;
+    order::check(&all, &content, evidence)?;
     Ok(overlap)
 }
 
-fn check_numbers(claim: &str, evidence: &Evidence) -> Result<(), Refusal> {
+fn check_numbers(claim: &str, words: &[String], evidence: &Evidence) -> Result<(), Refusal> {
     for number in numbers::of(claim) {
         if !number.stands_in(&evidence.numbers, &evidence.words)
             && !evidence.antecedents.contains(&number.text)
+            && !names::completes(&number.text, words, evidence)
         {
             return Err(format!("\"{}\" does not stand in its quotes", number.text));
         }

@@ -1,6 +1,6 @@
 //! What claims are judged by.
 use super::numbers::{self, Number};
-use super::words::{self, Content};
+use super::words::{self, Content, stripped};
 use crate::text::fold::Folded;
 
 /// Words that stand for something said before.
@@ -19,6 +19,8 @@ pub(in crate::answer) struct Evidence {
     pub(super) numbers: Vec<Number>,
     /// Words that pronouns of it may stand for.
     pub(super) antecedents: Vec<String>,
+    /// Words that stand before it.
+    pub(super) before: Vec<String>,
     /// Words of the question that mean something.
     asked: Vec<Content>,
 }
@@ -37,13 +39,11 @@ impl Evidence {
         let numbers = numbers::of(&text);
         let is_anaphor = |word: &String| ANAPHORS.contains(&&**word);
         let refers = words.iter().any(is_anaphor) || text.starts_with("The ");
+        let before = words::all(&Folded::of(&before.join("\n")));
         let mut antecedents = if refers { words::all(&Folded::of(question)) } else { Vec::new() };
-        if !antecedents.is_empty() {
-            let said = words::all(&Folded::of(&before.join("\n")));
-            antecedents.retain(|word| said.contains(word));
-        }
+        antecedents.retain(|word| before.iter().any(|other| stripped(other) == stripped(word)));
         let asked = words::content(question, &Folded::of(question));
-        Self { text, folded, words, content, numbers, antecedents, asked }
+        Self { text, folded, words, content, numbers, antecedents, before, asked }
     }
 
     /// The share of a claim's words that stand here.

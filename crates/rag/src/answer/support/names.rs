@@ -48,12 +48,13 @@ fn stands(name: &Content, evidence: &Evidence) -> bool {
 /// Whether a word of the claim completes a name of the evidence as the passage has it before: "Manning" stands there, and
 /// before it "Peyton Manning".
 pub(super) fn completes(word: &str, claim: &[String], evidence: &Evidence) -> bool {
-    let stands = |word: &str| evidence.words.iter().any(|other| stripped(other) == word);
+    let is_known = |word: &str| {
+        evidence.content.iter().any(|other| other.is_capital && stripped(&other.text) == word)
+    };
     let is_name = |pair: &[String]| {
         let (one, other) = (stripped(&pair[0]), stripped(&pair[1]));
         let is_said = |said: &[String]| stripped(&said[0]) == one && stripped(&said[1]) == other;
-        (stands(one) && !words::is_common(one) || stands(other) && !words::is_common(other))
-            && evidence.before.windows(2).any(is_said)
+        (is_known(one) || is_known(other)) && evidence.before.windows(2).any(is_said)
     };
     claim.windows(2).any(|pair| pair.iter().any(|it| it == word) && is_name(pair))
 }

@@ -15,14 +15,14 @@ pub(super) fn check(
     content: &[Content],
     evidence: &Evidence,
 ) -> Result<(), Refusal> {
-    let known = claim.iter().filter(|word| evidence.words.contains(word)).count();
-    if (known as f64) < COPY * claim.len() as f64 {
-        return Ok(());
-    }
     for (one, other) in [(claim, &*evidence.words), (&*evidence.words, claim)] {
         if let Some(agent) = passive_agents(one).find(|agent| agent.is_done_to(other)) {
             return Err(format!("\"{}\" has another part in its quotes", agent.name));
         }
+    }
+    let known = claim.iter().filter(|word| evidence.words.contains(word)).count();
+    if (known as f64) < COPY * claim.len() as f64 {
+        return Ok(());
     }
     let is_number = |word: &str| word.contains(|c: char| c.is_ascii_digit());
     let is_name = |word: &String| content.iter().any(|it| it.text == *word && it.is_capital);
@@ -40,7 +40,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether the word before or behind stands there too, beside the same word.
+/// Whether the word stands beside the same word there, which means something.
 fn has_neighbour(claim: &[String], at: usize, evidence: &[String]) -> bool {
     let neighbours = |words: &[String], at: usize| {
         [at.checked_sub(1).map(|i| words[i].clone()), words.get(at + 1).cloned()]
@@ -48,7 +48,9 @@ fn has_neighbour(claim: &[String], at: usize, evidence: &[String]) -> bool {
     let own = neighbours(claim, at);
     let is_beside = |place: usize| {
         let there = neighbours(evidence, place);
-        own.iter().zip(&there).any(|(a, b)| a.is_some() && a == b)
+        own.iter()
+            .zip(&there)
+            .any(|(a, b)| a == b && a.as_ref().is_some_and(|a| !words::is_common(a)))
     };
     { 0..evidence.len() }.any(|place| evidence[place] == claim[at] && is_beside(place))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 /// Words that any text has: English, German, French, Spanish, Italian, Portuguese, Dutch.
-const COMMON: &str = " yes ja nein oui sí sim a an the this that these those it its he she they them his her their him we us our you your i me my who whom whose which what when where why how \
+const COMMON: &str = " one yes ja nein oui sí sim a an the this that these those it its he she they them his her their him we us our you your i me my who whom whose which what when where why how \
 is are was were be been being am do does did doing done have has had having will would shall should can could may might must \
 of in on at to for from by with as into onto upon about over under between among through during before after since until while if then than so such \
 and or but nor yet also too very just only even both either each every any all some most more many much few other another same own there here now \
@@ -119,6 +119,6 @@ fn is_suffix(rest: &str) -> bool {
 }
 
 /// Without what a possessive adds.
-fn stripped(word: &str) -> &str {
+pub(super) fn stripped(word: &str) -> &str {
     word.strip_suffix("'s").unwrap_or(word)
 }
