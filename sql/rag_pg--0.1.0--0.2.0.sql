@@ -1,10 +1,7 @@
 -- 0.1.0 to 0.2.0. Written by scripts/upgrade.sh; what is written by hand is in sql/upgrades/.
 SET LOCAL search_path = pg_catalog, pg_temp;
-CREATE FUNCTION rag.pgvector_warning() RETURNS text STABLE PARALLEL SAFE COST 1000
-RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version)
-          FROM pg_catalog.pg_available_extensions() x
-         WHERE x.name = 'vector'
-           AND (pg_catalog.regexp_match(x.default_version, '^(\d+)\.(\d+)\.(\d+)'))::int[] < ARRAY[0, 8, 4]);
+CREATE FUNCTION rag.pgvector_warning() RETURNS text
+    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^(\d+)\.(\d+)\.(\d+)'))::int[] < ARRAY[0, 8, 4]);
 COMMENT ON FUNCTION rag.pgvector_warning() IS 'what is wrong with the installed pgvector: before 0.8.2 parallel builds of an HNSW index write beyond their memory, before 0.8.4 INSERT beside VACUUM can damage one; NULL where nothing is';
 DO $$
 BEGIN
