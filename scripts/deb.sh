@@ -13,8 +13,10 @@ for command in dh lintian fakeroot help2man; do
     command -v "$command" >/dev/null || fail "$command is not installed" "apt-get install debhelper lintian fakeroot help2man"
 done
 DEB=$TARGET/deb
-FILES=$DEB/build/debian/tmp
+FILES=$DEB/build/files
 NAME=postgresql-$PG_MAJOR-rag-pg
+# Who answers for the packages, as Debian's tools have it in their environment.
+MAINTAINER="${DEBFULLNAME:-rag_pg contributors} <${DEBEMAIL:-rag-pg@example.org}>"
 
 # wheel_of SHA256: the wheel of that hash, which set-up has downloaded.
 wheel_of() {
@@ -41,7 +43,7 @@ PYTHON
 }
 
 # fill IN OUT: a file of packaging/debian with this major version.
-fill() { sed "s/@MAJOR@/$PG_MAJOR/g" "$ROOT/packaging/debian/$1" >"$DEB/build/debian/$2"; }
+fill() { sed "s/@MAJOR@/$PG_MAJOR/g; s/@MAINTAINER@/$MAINTAINER/" "$ROOT/packaging/debian/$1" >"$DEB/build/debian/$2"; }
 
 # package_pgvector: a package of the pgvector that this machine has, where its package sources have none new enough.
 package_pgvector() {
@@ -54,7 +56,7 @@ package_pgvector() {
     sed "s/@MAJOR@/$PG_MAJOR/g" "$ROOT/packaging/debian/pgvector.control.in" >>"$DEB/build/debian/control"
     printf 'usr/%s\n' "lib/postgresql/$PG_MAJOR/lib/vector.so" "share/postgresql/$PG_MAJOR/extension/vector*" >"$DEB/build/debian/$package.install"
     echo "override_dh_gencontrol:
-	dh_gencontrol -p$package -- -v$have-0
+	dh_gencontrol -p$package -- -v$have-1
 	dh_gencontrol -N$package" >>"$DEB/build/debian/rules"
 }
 
@@ -90,10 +92,10 @@ rag-pg ($(version)) unstable; urgency=medium
 
   * What has changed is in /usr/share/doc/$NAME/changelog.gz.
 
- -- rag_pg contributors <rag-pg@localhost.localdomain>  $(git log -1 --format=%cD)
+ -- $MAINTAINER  $(git log -1 --format=%cD)
 CHANGELOG
 help2man --no-info --section 1 --name 'puts models where rag_pg reads them' "$FILES/usr/bin/rag-model" >"$DEB/build/debian/man/rag-model.1"
-help2man --no-info --section 1 --name 'extracts the text of files for rag_pg' "$FILES/usr/bin/rag-extract" >"$DEB/build/debian/man/rag-extract.1"
+help2man --no-info --section 1 --version-string "$(version)" --name 'extracts the text of files for rag_pg' "$FILES/usr/bin/rag-extract" >"$DEB/build/debian/man/rag-extract.1"
 (cd "$DEB/build" && SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct) fakeroot debian/rules binary) >"$DEB/log" 2>&1 || {
     tail -n 30 "$DEB/log" >&2
     fail "debhelper made no packages (its last lines are above)" "mend that, then run the same command again"
