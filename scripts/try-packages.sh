@@ -4,8 +4,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [ "$(id -u)" -eq 0 ] || fail "make try-packages mounts directories, which needs root" "run: sudo make try-packages"
-# Mounts of our own end with this process.
-[ -n "${RAG_PG_TRY:-}" ] || exec env RAG_PG_TRY=1 unshare -m --propagation private bash "${BASH_SOURCE[0]}"
+# Mounts and servers of our own end with this process.
+[ -n "${RAG_PG_TRY:-}" ] || exec env RAG_PG_TRY=1 unshare -m --propagation private --pid --fork --kill-child bash "${BASH_SOURCE[0]}"
 require_postgres
 PACKAGES=$TARGET/deb/packages
 SUITE=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
@@ -70,7 +70,7 @@ inside rag-extract --probe | grep -q '"pdfium": *true' || { inside rag-extract -
 as_postgres psql -Xq -c 'DROP EXTENSION rag_pg CASCADE' 2>/dev/null
 inside pg_ctlcluster "$PG_MAJOR" main stop
 inside sh -c 'apt-get -q -y purge rag-pg "postgresql-*-rag-pg" rag-pg-model-minilm' >"$WORK/log" 2>&1 || { tail -n 30 "$WORK/log" && fail "the packages cannot be purged"; }
-left=$(inside find / -xdev \( -iname '*rag[-_]pg*' -o -name 'rag-model*' -o -name 'rag-extract*' \) ! -path '/var/cache/*' ! -path "/etc/postgresql/$PG_MAJOR/main/conf.d/rag_pg.conf" ! -path '/var/log/*')
+left=$(inside find / -xdev \( -iname '*rag[-_]pg*' -o -name 'rag-model*' -o -name 'rag-extract*' \) ! -path '/var/cache/*' ! -path '/var/lib/postgresql/*' ! -path "/etc/postgresql/$PG_MAJOR/main/conf.d/rag_pg.conf" ! -path '/var/log/*')
 [ -z "$left" ] || fail "the purge left behind: $left"
 note "purged, and nothing of it is left"
 
@@ -94,7 +94,8 @@ while read -r instruction rest; do
     esac
 done <"$WORK/steps"
 # As the image's entry point does: a cluster, a server, the scripts.
-as_postgres sh -c "/usr/lib/postgresql/$PG_MAJOR/bin/initdb -D /var/lib/postgresql/data && /usr/lib/postgresql/$PG_MAJOR/bin/pg_ctl -D /var/lib/postgresql/data -w -l /tmp/log start" >"$WORK/log" 2>&1
+as_postgres sh -c "/usr/lib/postgresql/$PG_MAJOR/bin/initdb -D /var/lib/postgresql/data && /usr/lib/postgresql/$PG_MAJOR/bin/pg_ctl -D /var/lib/postgresql/data -w -l /tmp/log start" >"$WORK/log" 2>&1 ||
+    { tail -n 20 "$WORK/log" "$ROOTFS/tmp/log" && fail "the server of the container does not start"; }
 for script in $(inside sh -c 'ls /docker-entrypoint-initdb.d/*.sql'); do as_postgres psql -Xq -v ON_ERROR_STOP=1 -f "$script"; done
 as_postgres psql -Xqc 'DROP EXTENSION rag_pg CASCADE' # The first steps create it.
 first_steps
