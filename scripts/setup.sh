@@ -110,6 +110,14 @@ without_cluster() {
 
 # installed_pgvector: its version in the PostgreSQL at hand, or nothing.
 installed_pgvector() {
+    [ -e "$("$PG_CONFIG" --pkglibdir)/vector.so" ] || return 0
+    sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$("$PG_CONFIG" --sharedir)/extension/vector.control" 2>/dev/null || true
+}
+
+# at_least VERSION MINIMUM
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -1)" = "$2" ]; }
+
+pgvector() {
     step "pgvector $PGVECTOR_WANTED or newer"
     local have package=postgresql-$PG_MAJOR-pgvector version
     have=$(installed_pgvector)
@@ -156,7 +164,7 @@ pgvector_from_source() {
     archive=$(debian_archive)
     [ -n "$archive" ] || { refresh_apt && archive=$(debian_archive); }
     if [ -z "$archive" ] || [ ! -f $keyring ]; then
-        [ -z "$have" ] || { note "no Debian archive is among this machine's package sources: $have stays" && return; }
+        ! at_least "${have:-0}" "$PGVECTOR_MINIMUM" || { note "no Debian archive is among this machine's package sources: $have stays" && return; }
         fail "no Debian archive is among this machine's package sources, so pgvector's source cannot be fetched" \
             "install pgvector $PGVECTOR_WANTED or newer for PostgreSQL $PG_MAJOR by hand, or" \
             "install debian-archive-keyring and set RAG_PG_DEBIAN_ARCHIVE to the address of a Debian mirror" \
@@ -174,7 +182,7 @@ pgvector_from_source() {
     }
     mkdir -p "$CACHE"
     touch "$CACHE/pgvector-tried"
-    if [ -n "$have" ] && ! at_least "${source##*-}" "$PGVECTOR_WANTED"; then
+    if at_least "${have:-0}" "$PGVECTOR_MINIMUM" && ! at_least "${source##*-}" "$PGVECTOR_WANTED"; then
         note "$have stays: before $PGVECTOR_WANTED it can damage HNSW indexes, so that they are built without parallel workers"
         return
     fi

@@ -223,6 +223,8 @@ def main():
     found = broken_symbols(old, new, kept)
     if not path.exists() or path.read_text() != text:
         found.append(f"{path.relative_to(ROOT)} is not what the scripts give; run: make upgrade-script, and read the difference")
+    if set(re.findall(r'"version": "(\d[^"]*)"', (ROOT / "META.json").read_text().split('"meta-spec"')[0])) != {version}:
+        found.append(f"META.json names another version than {version}")
     print("\n".join(found) if found else f"{path.relative_to(ROOT)} is what the scripts give")
     return 1 if found else 0
 
