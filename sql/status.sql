@@ -58,8 +58,12 @@ SELECT c.name AS collection,
                 c.paused, g.paused,
                 CASE WHEN c.home <> rag.home(c.source)
                      THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused,
-       CASE rag.worker_state()
-            WHEN 'none'
+       -- A document is due again at a time of its own; a generation as a whole rests as long as its worker knows.
+       CASE WHEN rag.worker_state() <> 'off' AND j.in_flight = 0 AND w.pending = 0 AND c.paused IS NULL AND g.paused IS NULL
+                 AND (j.ready_at > pg_catalog.clock_timestamp()
+                      OR j.ready_at IS NOT NULL AND rag.worker_state() = 'running' AND p.sqlstate IS NOT NULL)
+            THEN 'waiting'
+            WHEN rag.worker_state() = 'none'
             THEN CASE WHEN LEAST(j.ready_at, w.oldest) < pg_catalog.clock_timestamp() - interval '10 seconds'
                            AND c.paused IS NULL AND g.paused IS NULL AND c.home = rag.home(c.source)
                       THEN 'missing' ELSE 'idle' END
@@ -154,7 +158,7 @@ COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable
 COMMENT ON COLUMN rag.status.rate IS 'documents stored a second, by all workers together, smoothed';
 COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
-COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0';
+COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; waiting: what is left failed and is tried again later; missing: there is work, and none could be started; off: rag_pg.workers is 0';
 COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on, rag_verify a restored one';
 COMMENT ON COLUMN rag.status.remote_calls IS 'calls of remote models for the collection since it was created; rag.call_log has them';
 COMMENT ON COLUMN rag.status.remote_tokens IS 'tokens of these, read and written';
