@@ -24,6 +24,8 @@ CREATE TABLE rag.collection (
     text_search_config text NOT NULL,
     replicated         boolean NOT NULL,
     paused             text,
+    -- Its tables are kept, but hang on no source: nothing else may use them until rag_attach_collection.
+    detached_at        timestamptz,
     created_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE INDEX ON rag.collection (source);
@@ -37,6 +39,7 @@ COMMENT ON COLUMN rag.collection.ocr IS 'whether rag_pg.ocr_program recognizes t
 COMMENT ON COLUMN rag.collection.home IS 'cluster, database and table for which it was created or last verified';
 COMMENT ON COLUMN rag.collection.replicated IS 'whether changes that logical replication applies are noticed too';
 COMMENT ON COLUMN rag.collection.paused IS 'why ingestion stands still, or NULL';
+COMMENT ON COLUMN rag.collection.detached_at IS 'when rag_detach_collection() took it off its source, or NULL';
 
 -- Not dumped: before rag_verify takes a restored collection over, its partitions are those that it has.
 CREATE TABLE rag.source_partition (

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod inverted;
 mod lexeme_count;
 pub mod lexical;
+pub mod manifest;
 pub mod model;
 pub mod objects;
 pub mod target;

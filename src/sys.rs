@@ -4,6 +4,7 @@ pub mod background;
 pub mod child;
 pub mod cursor;
 pub mod datum;
+pub mod dependency;
 pub mod error;
 pub mod exit;
 pub mod failed;

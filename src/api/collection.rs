@@ -1,15 +1,18 @@
-//! `rag_create_collection()`, `rag_alter_collection()` and `rag_drop_collection()`.
+//! `rag_create_collection()`, `rag_alter_collection()`, `rag_drop_collection()`, `rag_detach_collection()` and `rag_attach_collection()`.
 use crate::catalog::collection::{Build, Collection, ContentKind, VIEW_SUFFIX, build};
 use crate::catalog::generation::compare_everything;
+use crate::catalog::objects;
 use crate::catalog::objects::drop;
 use crate::catalog::objects::triggers::set_replication_triggers;
 use crate::catalog::objects::{NewCollection, Source, create};
 use crate::catalog::{generation, lexical};
+use crate::maintain::attach::{Attachment, attach};
+use crate::maintain::detach::detach;
 use crate::models::embedder::Embedder;
 use crate::models::local as model;
 use crate::sys::error::SqlError;
 use crate::sys::rights::as_extension_owner;
-use crate::sys::spi::{execute, fill, read, required};
+use crate::sys::spi::{execute, read, required};
 use crate::sys::version::require_current;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -38,7 +41,8 @@ CREATE FUNCTION @extschema@.rag_create_collection(
     media_type name = NULL,
     keep_text boolean = true,
     ocr boolean = false,
-    large_objects boolean = false
+    large_objects boolean = false,
+    chunk_schema name = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
@@ -62,6 +66,7 @@ fn rag_create_collection(
     keep_text: Option<bool>,
     ocr: Option<bool>,
     large_objects: Option<bool>,
+    chunk_schema: Option<&CStr>,
 ) -> Result<(), SqlError> {
     model::require_utf8()?;
     let name = check_name(required_argument(name, "name")?)?;
@@ -69,7 +74,7 @@ fn rag_create_collection(
     let content = utf8(required_argument(content, "content")?)?;
     let title = title.map(utf8).transpose()?;
     let source = Source::describe(table)?;
-    lock(&source);
+    source.lock();
     let file_name = file_name.map(utf8).transpose()?;
     let media_type = media_type.map(utf8).transpose()?;
     let kind = source.content_kind(&content, large_objects.unwrap_or(false))?;
@@ -87,13 +92,17 @@ fn rag_create_collection(
             .with_hint("Leave it out, or name a content column of type bytea.")
             .into());
     }
+    let schema = match chunk_schema {
+        Some(name) => objects::chunk_schema(&utf8(name)?, source.owner)?,
+        None => source.schema_sql.clone(),
+    };
     let embedder = Embedder::named(model, source.owner)?;
     let build = Build {
         format: build::format(format.unwrap_or("auto"), is_of_files)?,
         index_method: build::index_method(index.unwrap_or("hnsw"))?,
         token_bits: build::token_bits(token_bits, true, &embedder)?,
-        lexical: lexical::engine(lexical.unwrap_or("builtin"), source.owner, &source.schema_sql)?,
-        ..Build::sized(&embedder, max_tokens, overlap_tokens)?
+        lexical: lexical::engine(lexical.unwrap_or("builtin"), source.owner, &schema)?,
+        ..Build::sized(&embedder, max_tokens, overlap_tokens, schema)?
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let is_replicated = replicated.unwrap_or(false);
@@ -119,17 +128,30 @@ fn rag_create_collection(
 
 /// Changes what may be changed of a collection without building it anew.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
 ", requires = ["catalog", "rag_ingest"])]
-fn rag_alter_collection(name: Option<&str>, replicated: Option<bool>) -> Result<(), SqlError> {
-    let collection = Collection::owned(name, "alter it")?;
-    let Some(is_replicated) = replicated else { return Ok(()) };
+fn rag_alter_collection(
+    name: Option<&str>,
+    replicated: Option<bool>,
+    chunk_schema: Option<&CStr>,
+) -> Result<(), SqlError> {
     // The catalog before the source, as rag_drop_collection does it.
-    let mut collection = generation::lock(&collection)?;
+    let collection = generation::lock(&Collection::owned(name, "alter it")?)?;
+    if let Some(schema) = chunk_schema {
+        let schema = objects::chunk_schema(&utf8(schema)?, collection.owner)?;
+        objects::move_tables(&collection, &schema);
+    }
+    if let Some(is_replicated) = replicated {
+        follow_replication(collection, is_replicated)?;
+    }
+    Ok(())
+}
+
+fn follow_replication(mut collection: Collection, is_replicated: bool) -> Result<()> {
     let source = Source::describe(collection.source)?;
-    lock(&source);
+    source.lock();
     if collection.is_replicated == is_replicated {
         return Ok(());
     }
@@ -155,6 +177,44 @@ fn rag_drop_collection(name: &str) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// Takes a collection off its source, whose definition can be changed then.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
+", requires = ["catalog"])]
+fn rag_detach_collection(name: Option<&str>) -> Result<(), SqlError> {
+    detach(&Collection::owned(name, "detach it")?)?;
+    Ok(())
+}
+
+/// Has a collection follow its source again, or another table.
+#[pg_extern(sql = r"
+CREATE FUNCTION @extschema@.rag_attach_collection(
+    name text,
+    source regclass = NULL,
+    content name = NULL,
+    title name = NULL,
+    documents regclass = NULL
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION @extschema@.rag_attach_collection IS 'has chunk tables that were detached, or restored without their collection, follow a table again; embeds only what changed';
+", requires = ["catalog", "rag_ingest", "status"])]
+fn rag_attach_collection(
+    name: Option<&str>,
+    source: Option<pg_sys::Oid>,
+    content: Option<&CStr>,
+    title: Option<&CStr>,
+    documents: Option<pg_sys::Oid>,
+) -> Result<(), SqlError> {
+    model::require_utf8()?;
+    let name = check_name(required_argument(name, "name")?)?;
+    let content = content.map(utf8).transpose()?;
+    let title = title.map(utf8).transpose()?;
+    let (content, title) = (content.as_deref(), title.as_deref());
+    attach(&Attachment { name: &name, source, content, title, documents })?;
+    Ok(())
+}
+
 fn required_argument<T>(value: Option<T>, argument: &str) -> Result<T> {
     value.ok_or_else(|| {
         Error::invalid_argument(format!("argument \"{argument}\" must not be null"))
@@ -177,13 +237,6 @@ fn check_name(name: &str) -> Result<String> {
 pub(super) fn utf8(name: &CStr) -> Result<String> {
     let text = name.to_str().map_err(|_| Error::invalid_argument("a name is not valid UTF-8"))?;
     Ok(text.to_owned())
-}
-
-/// Conflicts with every writer and every other `CREATE TRIGGER`, not with readers: no row can slip
-/// between the comparison of the whole source and the triggers.
-fn lock(source: &Source) {
-    let sql = fill("LOCK TABLE {source} IN SHARE ROW EXCLUSIVE MODE", &[("source", &source.sql)]);
-    execute(&sql, &[]);
 }
 
 /// The configuration's qualified name: its number would not survive a dump.

@@ -12,7 +12,7 @@ pub use build::Build;
 pub use key::KeyColumn;
 use pgrx::datum::{JsonB, TimestampWithTimeZone};
 use pgrx::pg_sys::{Oid, TimestampTz};
-use pgrx::spi::quote_identifier;
+use pgrx::spi::{quote_identifier, quote_literal};
 use rag::search::calibration::Calibration;
 use rag::search::lexical::Engine;
 use rag::{Error, Result};
@@ -76,6 +76,7 @@ row! {
         with_ocr: bool,
         text_search_config: String,
         is_replicated: bool,
+        is_detached: bool,
         view: Option<Oid>,
         view_sql: Option<String>,
     }
@@ -133,9 +134,13 @@ impl ContentKind {
         }
     }
 
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     fn of(name: &str) -> Self {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.expect("the catalog keeps no other kind")
+        Self::named(name).expect("the catalog keeps no other kind")
     }
 }
 
@@ -257,6 +262,7 @@ impl Collection {
         Ok(collection)
     }
 
+    /// `None` when it was dropped, and while it is detached.
     pub fn by_id(id: i32) -> Result<Option<Self>> {
         Self::load(None, Some(id))
     }
@@ -265,7 +271,13 @@ impl Collection {
         require_current()?;
         let sql = statement!("catalog/load_collection");
         let mut rows = plan::read_latest(sql, &[name.into(), id.into()], CollectionRow::read);
-        rows.pop().map(Self::from_row).transpose()
+        match rows.pop() {
+            Some(row) if row.is_detached => match name {
+                Some(name) => Err(detached(name)),
+                None => Ok(None),
+            },
+            row => row.map(Self::from_row).transpose(),
+        }
     }
 
     fn from_row(row: CollectionRow) -> Result<Self> {
@@ -493,6 +505,11 @@ impl Generation {
         tables.into_iter().filter(|table| *table != Oid::INVALID)
     }
 
+    /// Schema of its tables, quoted; that of `collection` where they are gone.
+    pub fn schema_sql(&self, collection: &Collection) -> String {
+        names::schema_of(self.documents).unwrap_or_else(|| collection.schema_sql.clone())
+    }
+
     /// The generation of this number, or `None` when it was pruned.
     pub fn by_id(id: i32) -> Option<Self> {
         Self::load(None, Some(id)).into_iter().next()
@@ -542,6 +559,12 @@ impl Generation {
 pub fn no_collection(name: &str) -> Error {
     Error::undefined(format!("collection \"{name}\" does not exist"))
         .with_hint("SELECT name FROM rag.collection lists the collections.")
+}
+
+/// Nothing but `rag_attach_collection` and `rag_drop_collection` takes a detached collection.
+fn detached(name: &str) -> Error {
+    Error::not_ready(format!("collection \"{name}\" is detached from its source"))
+        .with_hint(format!("SELECT rag_attach_collection({});", quote_literal(name)))
 }
 
 pub fn require_owner(owner: Oid, name: &str, to_do: &str) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::sys::spi::{column, execute, fill, query, read, required};
 use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
+use pgrx::spi::quote_literal;
 use rag::{Error, Result};
 use std::ffi::CStr;
 
@@ -56,11 +57,8 @@ pub unsafe extern "C-unwind" fn rag_follow_ddl(fcinfo: pg_sys::FunctionCallInfo)
     let event = unsafe { CStr::from_ptr((*data).event) };
     let outcome = match event.to_bytes() {
         b"sql_drop" => after_drop(),
-        b"ddl_command_start" => {
-            // SAFETY: the tag says it is an event's data, valid during the call.
-            before_drop(unsafe { &*data });
-            Ok(())
-        }
+        // SAFETY: the tag says it is an event's data, valid during the call.
+        b"ddl_command_start" => before_command(unsafe { &*data }),
         // SAFETY: the tag says it is an event's data, valid during the call.
         _ => after_command(unsafe { &*data }),
     };
@@ -76,7 +74,7 @@ COMMENT ON FUNCTION @extschema@.rag_follow_ddl() IS 'event trigger: keeps collec
 CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TYPE')
     EXECUTE FUNCTION @extschema@.rag_follow_ddl();
 CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION @extschema@.rag_follow_ddl();
-CREATE EVENT TRIGGER rag_pg_before_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();",
+CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();",
     name = "rag_follow_ddl",
     requires = ["catalog", "query_log", home]
 );
@@ -187,6 +185,54 @@ fn follow_partitions(collection: &Collection, source: &Source) {
     triggers::record_partitions(collection, source);
     if differing.iter().any(|(_, is_of_source, has)| !is_of_source || !has) {
         compare_everything(collection.id);
+    }
+}
+
+fn before_command(data: &pg_sys::EventTriggerData) -> Result<()> {
+    before_drop(data);
+    retyped_columns(data).map_or(Ok(()), |(table, columns)| refuse_new_types(table, columns))
+}
+
+/// Before ALTER COLUMN ... TYPE of a column that a collection is made of: PostgreSQL would refuse it too, without saying what helps.
+fn refuse_new_types(table: Oid, columns: Vec<String>) -> Result<()> {
+    let sql = statement!("catalog/retyped_collections");
+    let hit = read(sql, &[table.into(), columns.into()], |row| {
+        (required::<String>(&row, 1), required::<String>(&row, 2))
+    });
+    let Some((name, column)) = hit.into_iter().next() else { return Ok(()) };
+    Err(Error::unsupported(format!(
+        "cannot alter the type of column \"{column}\" while collection \"{name}\" is attached"
+    ))
+    .with_hint(format!(
+        "In one transaction: SELECT rag_detach_collection({0}); ALTER TABLE ...; SELECT rag_attach_collection({0}). Nothing that is unchanged is embedded again.",
+        quote_literal(&name)
+    )))
+}
+
+/// The table of an ALTER TABLE and its columns that get another type.
+fn retyped_columns(data: &pg_sys::EventTriggerData) -> Option<(Oid, Vec<String>)> {
+    let statement = data.parsetree.cast::<pg_sys::AlterTableStmt>();
+    // SAFETY: the statement's tag is looked at first; its commands are nodes of one type, whose names are C strings where they are of this
+    // kind. Looking a name up takes no lock; one that is not there is the statement's own error.
+    unsafe {
+        if statement.is_null() || (*statement).type_ != pg_sys::NodeTag::T_AlterTableStmt {
+            return None;
+        }
+        let commands = nodes::<pg_sys::AlterTableCmd>((*statement).cmds).iter();
+        let retyped = commands
+            .filter(|command| (***command).subtype == pg_sys::AlterTableType::AT_AlterColumnType);
+        let name = |command: &*mut pg_sys::AlterTableCmd| {
+            CStr::from_ptr((**command).name).to_string_lossy().into_owned()
+        };
+        let columns: Vec<String> = retyped.map(name).collect();
+        if columns.is_empty() {
+            return None;
+        }
+        let (no_lock, no_argument) = (pg_sys::NoLock as i32, std::ptr::null_mut());
+        let flags = pg_sys::RVROption::RVR_MISSING_OK;
+        let relation = (*statement).relation;
+        let table = pg_sys::RangeVarGetRelidExtended(relation, no_lock, flags, None, no_argument);
+        (table != pg_sys::InvalidOid).then_some((table, columns))
     }
 }
 

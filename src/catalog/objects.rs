@@ -7,11 +7,13 @@ use crate::catalog::collection::{
     Build, Collection, ContentKind, Generation, STORAGE_FORMAT, State, key,
 };
 use crate::catalog::lexical;
+use crate::catalog::manifest;
 use crate::catalog::objects::triggers::{
     create_triggers, drop_leftover_triggers, record_partitions, set_replication_triggers,
 };
 use crate::catalog::vector_index;
-use crate::sys::names::{extension_schema, relation_sql};
+use crate::sys::dependency;
+use crate::sys::names::{extension_schema, relation_sql, schema_of};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, query, read, required};
@@ -100,6 +102,13 @@ impl Source {
             has_before_update: row.has_before_update,
         };
         Some((source, refusal))
+    }
+
+    /// Conflicts with every writer and every other `CREATE TRIGGER`, not with readers: no row can slip
+    /// between the comparison of the whole source and the triggers.
+    pub fn lock(&self) {
+        let sql = fill("LOCK TABLE {source} IN SHARE ROW EXCLUSIVE MODE", &[("source", &self.sql)]);
+        execute(&sql, &[]);
     }
 
     /// Checks that `column` exists and holds text.
@@ -243,8 +252,46 @@ pub fn create(plan: &NewCollection) -> Result<i32> {
 /// Stores in the catalog which relation is the collection's view.
 pub fn record_view(collection: &Collection) {
     let view = collection.view_sql.as_str();
-    let sql = "UPDATE rag.collection SET view = $2::regclass WHERE collection_id = $1";
+    let sql = "UPDATE rag.collection SET view = $2::regclass \
+               WHERE collection_id = $1 AND view IS DISTINCT FROM $2::regclass";
     as_extension_owner(|| execute(sql, &[collection.id.into(), view.into()]));
+    bind(collection.id);
+}
+
+/// A schema for the tables of generations, quoted; an error where the owner of the source may not create any there.
+pub fn chunk_schema(name: &str, owner: Oid) -> Result<String> {
+    let sql = statement!("catalog/chunk_schema");
+    let found = read(sql, &[name.into(), owner.into()], |row| {
+        (required::<String>(&row, 1), required::<bool>(&row, 2), required::<bool>(&row, 3))
+    });
+    let Some((sql, is_of_system, may_create)) = found.into_iter().next() else {
+        return Err(Error::undefined_schema(format!("schema \"{name}\" does not exist"))
+            .with_hint("Create it, and GRANT CREATE, USAGE on it to the table's owner."));
+    };
+    if is_of_system {
+        return Err(Error::wrong_object(format!("chunks cannot be kept in schema {sql}"))
+            .with_hint("Name a schema of your own, such as rag_chunks."));
+    }
+    if !may_create {
+        return Err(Error::forbidden(format!(
+            "the table's owner may not create tables in schema {sql}"
+        ))
+        .with_hint(format!("GRANT CREATE, USAGE ON SCHEMA {sql} to the table's owner.")));
+    }
+    Ok(sql)
+}
+
+/// Moves the tables of all generations into a schema, quoted.
+pub fn move_tables(collection: &Collection, schema_sql: &str) {
+    let tables = collection.generations().into_iter().flat_map(|generation| generation.tables());
+    for table in tables.filter(|table| schema_of(*table).is_some_and(|its| its != schema_sql)) {
+        lock_exclusively(table);
+        let names = [("table", relation_sql(table)), ("schema", schema_sql.to_owned())];
+        let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
+        let sql = fill("ALTER TABLE {table} SET SCHEMA {schema}", &names);
+        as_source_owner(collection.owner, || execute(&sql, &[]));
+    }
+    warn_of_publications(collection, schema_sql);
 }
 
 /// Gives the collection's objects to the owner of its source.
@@ -297,7 +344,7 @@ pub fn create_generation(
     state: State,
     switches: bool,
 ) -> Result<Generation> {
-    let (id, names) = free_names(collection);
+    let (id, names) = free_names(collection, &build.schema_sql);
     as_source_owner(collection.owner, || {
         names.create(collection, build);
         lexical::prepare(build.lexical, id, &names.chunks);
@@ -328,24 +375,38 @@ pub fn create_generation(
         analysis::VERSION.into(),
     ];
     vector_index::announce(&build.index_method, build.dimensions);
-    warn_of_publications(collection);
+    warn_of_publications(collection, &build.schema_sql);
     as_extension_owner(|| {
         execute(statement!("catalog/insert_generation"), &args);
         let progress = "INSERT INTO rag.progress (generation_id) VALUES ($1)";
         execute(progress, &[id.into()]);
     });
-    Generation::by_id(id).ok_or_else(|| Error::not_ready("the new generation is not visible"))
+    let generation = Generation::by_id(id)
+        .ok_or_else(|| Error::not_ready("the new generation is not visible"))?;
+    manifest::write(&collection.name, collection.owner, &generation);
+    bind(collection.id);
+    Ok(generation)
+}
+
+/// Has the collection's relations go with its source when that is dropped, without CASCADE, as its indexes do.
+pub fn bind(collection: i32) {
+    let sql = statement!("catalog/unbound_relations");
+    let unbound = as_extension_owner(|| {
+        query(sql, &[collection.into()], |row| (required::<Oid>(&row, 1), required::<Oid>(&row, 2)))
+    });
+    for (relation, source) in unbound {
+        dependency::add_to_table(relation, source);
+    }
 }
 
 /// Warns where a publication includes the tables that were just created: its subscribers have no such tables, and stop.
-fn warn_of_publications(collection: &Collection) {
+fn warn_of_publications(collection: &Collection, schema: &str) {
     let sql = statement!("catalog/publications_of_schema");
-    let names: Vec<String> =
-        read(sql, &[collection.schema_sql.as_str().into()], |row| required(&row, 1));
+    let names: Vec<String> = read(sql, &[schema.into()], |row| required(&row, 1));
     if names.is_empty() {
         return;
     }
-    let (names, schema) = (names.join(", "), &collection.schema_sql);
+    let names = names.join(", ");
     let message = format!("tables of collection \"{}\" are published", collection.name);
     ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, function_name!())
         .set_detail(format!(
@@ -359,13 +420,13 @@ fn warn_of_publications(collection: &Collection) {
 
 /// The next generation id whose table names are free: a schema-only dump restores tables of generations that the
 /// catalog does not list.
-fn free_names(collection: &Collection) -> (i32, TableNames) {
+fn free_names(collection: &Collection, schema_sql: &str) -> (i32, TableNames) {
     let sequence = "SELECT pg_catalog.nextval('rag.generation_id')::int";
     let taken = "SELECT 1 FROM pg_catalog.unnest($1::text[]) AS t (name) \
                  WHERE pg_catalog.to_regclass(t.name) IS NOT NULL";
     loop {
         let id: i32 = as_extension_owner(|| query(sequence, &[], |row| required(&row, 1)))[0];
-        let names = TableNames::new(collection, id);
+        let names = TableNames::new(collection, schema_sql, id);
         let all = names.all().map(str::to_owned);
         if read(taken, &[all.to_vec().into()], |_| ()).is_empty() {
             return (id, names);
@@ -383,11 +444,11 @@ struct TableNames {
 }
 
 impl TableNames {
-    fn new(collection: &Collection, generation: i32) -> Self {
+    fn new(collection: &Collection, schema_sql: &str, generation: i32) -> Self {
         let name = |suffix: &str| {
             let suffix = format!("_g{generation}_{suffix}");
             let name = clip(&collection.name, NAME_BYTES - suffix.len()).to_owned() + &suffix;
-            format!("{}.{}", collection.schema_sql, quote_identifier(name))
+            format!("{schema_sql}.{}", quote_identifier(name))
         };
         Self {
             documents: name("documents"),
@@ -434,7 +495,6 @@ impl TableNames {
             ("file_columns", if collection.is_of_files() { FILE_COLUMNS } else { "" }),
             ("documents_visible", &collection.source_visible(&self.documents)),
             ("chunks_visible", &collection.source_visible(&self.chunks)),
-            ("documents_comment", &comment("documents")),
             ("chunks_comment", &comment("chunks")),
             ("bits_comment", &comment("token bits")),
             ("segments_comment", &comment("segments of the inverted file")),

@@ -7,10 +7,11 @@
 //! A vector index is ours if it depends on the extension, as after `ALTER INDEX … DEPENDS ON EXTENSION`. A rename,
 //! `REINDEX CONCURRENTLY` (which gives it another OID), a dump and `pg_upgrade` keep that. Other vector indexes of the table
 //! are its owner's, and left alone.
-#![allow(unsafe_code)] // names of relations and dependencies between objects
+#![allow(unsafe_code)] // names of relations
 
 use crate::catalog::target::Target;
 use crate::catalog::vector_index;
+use crate::sys::dependency;
 use crate::sys::failed::Failed;
 use crate::sys::guc::scope::set_local;
 use crate::sys::names::{extension_schema, relation_sql};
@@ -110,26 +111,17 @@ fn free_name(chunks: Oid) -> String {
     }
 }
 
-/// Makes the new index of a generation depend on the extension, by which it is ours. `ALTER INDEX` would wait for all readers
-/// of the index, and make later ones wait.
+/// Makes the new index of a generation depend on the extension, by which it is ours.
 pub fn add_dependency(target: &Target, name: &str) {
     let name = CString::new(name).expect("names hold no zero byte");
-    let address =
-        |class, object| pg_sys::ObjectAddress { classId: class, objectId: object, objectSubId: 0 };
-    // SAFETY: look-ups in a transaction. Extension and table exist while a generation is worked on; only its owner can
-    // drop the index meanwhile.
-    unsafe {
+    // SAFETY: look-ups in a transaction. The table exists while a generation is worked on; only its owner can drop the index
+    // meanwhile.
+    let index = unsafe {
         let schema = pg_sys::get_rel_namespace(target.generation.chunks);
-        let index = pg_sys::get_relname_relid(name.as_ptr(), schema);
-        let extension = pg_sys::get_extension_oid(c"rag_pg".as_ptr(), false);
-        if index == pg_sys::InvalidOid {
-            return;
-        }
-        let index = address(pg_sys::RelationRelationId, index);
-        let extension = address(pg_sys::ExtensionRelationId, extension);
-        let kind = pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION;
-        pg_sys::recordDependencyOn(&raw const index, &raw const extension, kind);
-        pg_sys::CommandCounterIncrement();
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    };
+    if index != pg_sys::InvalidOid {
+        dependency::add_to_extension(index);
     }
 }
 

@@ -48,6 +48,7 @@ impl RebuildOptions<'_> {
             let new = usize::try_from(max_tokens).unwrap_or_default();
             number(inherited_overlap(active.overlap_tokens, active.max_tokens, new))
         });
+        let schema = active.schema_sql(collection);
         // A remote model has no token bits whatever was asked for.
         let had_bits = active.bits.is_some() || model::is_remote(active);
         let build = Build {
@@ -56,10 +57,10 @@ impl RebuildOptions<'_> {
             lexical: lexical::engine(
                 self.lexical.unwrap_or(active.lexical.name()),
                 collection.owner,
-                &collection.schema_sql,
+                &schema,
             )?,
             token_bits: build::token_bits(self.token_bits, had_bits, &embedder)?,
-            ..Build::sized(&embedder, Some(max_tokens), Some(overlap_tokens))?
+            ..Build::sized(&embedder, Some(max_tokens), Some(overlap_tokens), schema)?
         };
         Ok((build, embedder))
     }

@@ -39,12 +39,7 @@ impl Finding {
 /// Runs every check, and repairs what it finds if `repairs`.
 pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
     require_keys(collection)?;
-    let targets: Vec<Target> = collection
-        .generations()
-        .iter()
-        .filter(|generation| generation.state.is_live())
-        .map(|generation| Target::reload(generation.id))
-        .collect::<Result<_>>()?;
+    let targets = live_targets(collection)?;
     // First: dropping a trigger queues a comparison, after which every difference counts as pending.
     let mut compared = Vec::new();
     for target in &targets {
@@ -72,6 +67,23 @@ pub fn verify(collection: &Collection, repairs: bool) -> Result<Vec<Finding>> {
         wake::changes_written();
     }
     Ok(findings)
+}
+
+/// Creates what a collection lacks of its objects and corrects its counters, without a look at any document.
+pub fn restore_objects(collection: &Collection) -> Result<()> {
+    require_keys(collection)?;
+    let targets = live_targets(collection)?;
+    objects::verify(collection, &targets, true)?;
+    for target in &targets {
+        counters::verify(target, true);
+    }
+    Ok(())
+}
+
+fn live_targets(collection: &Collection) -> Result<Vec<Target>> {
+    let mut live = collection.generations();
+    live.retain(|generation| generation.state.is_live());
+    live.iter().map(|generation| Target::reload(generation.id)).collect()
 }
 
 /// The action for a document: a comparison by the workers finds it again.

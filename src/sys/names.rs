@@ -20,6 +20,12 @@ pub fn relation(oid: pg_sys::Oid) -> Option<String> {
     }
 }
 
+/// The schema of a relation.
+pub fn schema_of(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a cache look-up inside a transaction.
+    schema_name(unsafe { pg_sys::get_rel_namespace(oid) })
+}
+
 /// A relation that exists.
 pub fn relation_sql(oid: pg_sys::Oid) -> String {
     relation(oid).unwrap_or_default()

@@ -42,9 +42,8 @@ SELECT rag_drop_collection('ddl');
 -- A source that goes takes its collection along, with whatever way it goes.
 CREATE TABLE brief (id int PRIMARY KEY, body text);
 SELECT rag_create_collection('brief', 'brief', 'body');
-DROP TABLE brief;
 SET client_min_messages = notice;
-DROP TABLE brief CASCADE;
+DROP TABLE brief;
 \set VERBOSITY default
 SET client_min_messages = warning;
 CREATE SCHEMA brief_schema;

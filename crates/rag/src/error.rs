@@ -24,6 +24,8 @@ enum Kind {
     Undefined,
     /// A name is taken.
     Duplicate,
+    /// There is no such schema.
+    UndefinedSchema,
     /// A table has no such column.
     UndefinedColumn,
     /// A table lacks what its use needs, a primary key for example.
@@ -90,6 +92,10 @@ impl Error {
     /// The name is taken (42710).
     pub fn duplicate(message: impl Into<String>) -> Self {
         Self::new(Kind::Duplicate, message)
+    }
+    /// There is no such schema (3F000).
+    pub fn undefined_schema(message: impl Into<String>) -> Self {
+        Self::new(Kind::UndefinedSchema, message)
     }
     /// A table has no such column (42703).
     pub fn undefined_column(message: impl Into<String>) -> Self {
@@ -235,6 +241,7 @@ impl Error {
             Kind::InvalidArgument => "22023",
             Kind::Undefined => "42704",
             Kind::Duplicate => "42710",
+            Kind::UndefinedSchema => "3F000",
             Kind::UndefinedColumn => "42703",
             Kind::InvalidTable => "42P16",
             Kind::WrongObject => "42809",

@@ -1,5 +1,6 @@
 //! Settings that a new generation inherits, and its estimated cost.
 pub mod estimate;
+pub mod manifest;
 
 use crate::chunk::default_overlap;
 

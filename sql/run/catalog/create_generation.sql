@@ -57,7 +57,6 @@ ALTER TABLE {segments} ALTER COLUMN postings SET STATISTICS 0;
 ALTER TABLE {postings} ALTER COLUMN lexeme SET STATISTICS 0, ALTER COLUMN data SET STATISTICS 0;
 -- A table of another's with a column of a row type would keep these from being dropped.
 REVOKE USAGE ON TYPE {documents}, {chunks}, {segments}, {postings} FROM PUBLIC;
-COMMENT ON TABLE {documents} IS {documents_comment};
 COMMENT ON TABLE {chunks} IS {chunks_comment};
 COMMENT ON TABLE {segments} IS {segments_comment};
 COMMENT ON TABLE {postings} IS {postings_comment};

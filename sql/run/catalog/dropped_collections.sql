@@ -12,5 +12,5 @@ WITH dropped AS (
 )
 SELECT c.name, c.collection_id AS id, pg_catalog.bool_or(h.is_source) AS is_source,
        pg_catalog.bool_or(h.is_column) AS is_column, pg_catalog.bool_or(h.is_partition) AS is_partition
-  FROM hit h JOIN rag.collection c ON c.collection_id = h.collection_id
+  FROM hit h JOIN rag.collection c ON c.collection_id = h.collection_id AND c.detached_at IS NULL
  GROUP BY c.name, c.collection_id

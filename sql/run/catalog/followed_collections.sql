@@ -17,4 +17,4 @@ SELECT DISTINCT c.collection_id
     ON c.source::oid = t.relid
     OR c.source::oid IN (SELECT a.relid::oid FROM pg_catalog.pg_partition_ancestors(t.relid::regclass) a)
     OR c.source::oid IN (SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = t.relid)
- WHERE c.home = rag.home(c.source)
+ WHERE c.home = rag.home(c.source) AND c.detached_at IS NULL

@@ -14,6 +14,7 @@ SELECT c.collection_id AS id,
        c.ocr AS with_ocr,
        c.text_search_config,
        c.replicated AS is_replicated,
+       c.detached_at IS NOT NULL AS is_detached,
        (SELECT v.oid FROM pg_catalog.pg_class v WHERE v.oid = c.view AND v.relkind = 'v') AS view,
        (SELECT pg_catalog.quote_ident(vn.nspname) || '.' || pg_catalog.quote_ident(v.relname)
           FROM pg_catalog.pg_class v JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace

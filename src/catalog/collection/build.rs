@@ -26,6 +26,8 @@ pub struct Build {
     pub index_method: String,
     /// What finds chunks by their words.
     pub lexical: Engine,
+    /// Schema of its tables, quoted.
+    pub schema_sql: String,
 }
 
 impl Build {
@@ -35,6 +37,7 @@ impl Build {
         embedder: &Embedder,
         max_tokens: Option<i32>,
         overlap_tokens: Option<i32>,
+        schema_sql: String,
     ) -> Result<Self> {
         let window = embedder.room(Purpose::Document)?;
         let sizes = Options::new(max_tokens, overlap_tokens, Format::Auto, window)?;
@@ -48,6 +51,7 @@ impl Build {
             token_bits: embedder.is_local(),
             index_method: "hnsw".to_owned(),
             lexical: Engine::Builtin,
+            schema_sql,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Switches searches from one generation to another.
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{SWITCH_PATIENCE, lock, no_generation};
-use crate::catalog::objects::create_view;
+use crate::catalog::objects::{create_view, record_view};
 use crate::sys::failed::Failed;
 use crate::sys::lock_retry::{LockPatience, with_short_locks};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
@@ -157,11 +157,9 @@ fn activate(collection: &Collection, target: &Generation) -> Result<()> {
         for sql in statement!("catalog/switch_states").split(";\n") {
             execute(sql, &[collection.id.into(), target.id.into(), active.id.into()]);
         }
-        // The view may have been dropped by a user, and was created anew.
-        let view = "UPDATE rag.collection SET view = $2::regclass \
-                    WHERE collection_id = $1 AND view IS DISTINCT FROM $2::regclass";
-        execute(view, &[collection.id.into(), collection.view_sql.as_str().into()]);
     });
+    // The view may have been dropped by a user, and was created anew.
+    record_view(collection);
     pgrx::log!("rag_pg: collection \"{}\" switched to generation {}", collection.name, target.id);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::sys::names::relation_sql;
 use crate::sys::privileges::relation_owner;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
-use crate::sys::spi::{execute, fill, read};
+use crate::sys::spi::{execute, fill, read, required};
 use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use rag::Result;
@@ -26,10 +26,7 @@ row! {
 
 /// Drops the collection of this name, also when its source is gone.
 pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
-    let sql = statement!("catalog/load_dropped");
-    let found =
-        as_extension_owner(|| read(sql, &[name.into()], |row| DroppedCollection::read(&row)));
-    let dropped = found.into_iter().next().ok_or_else(|| no_collection(name))?;
+    let dropped = load(name)?;
     require_owner(dropped.owner, name, "drop it")?;
     // Catalog rows first: a worker that applies a batch holds its job rows before it touches the
     // tables, and the same order here cannot deadlock with it.
@@ -43,6 +40,13 @@ pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     dropped.drop_triggers();
     as_source_owner(dropped.owner, || dropped.drop_objects(behavior));
     Ok(())
+}
+
+fn load(name: &str) -> Result<DroppedCollection> {
+    let sql = statement!("catalog/load_dropped");
+    let found =
+        as_extension_owner(|| read(sql, &[name.into()], |row| DroppedCollection::read(&row)));
+    found.into_iter().next().ok_or_else(|| no_collection(name))
 }
 
 /// What happens to objects that depend on a collection's, such as users' views.
@@ -83,11 +87,37 @@ impl DroppedCollection {
 
 /// Deletes generations and their jobs from the catalog.
 pub fn delete_generations(generations: &[i32]) {
+    delete_work(generations);
+    run_each(statement!("catalog/delete_generations"), generations);
+}
+
+/// Deletes what is to be done for generations.
+pub fn delete_work(generations: &[i32]) {
+    run_each(statement!("catalog/delete_work"), generations);
+}
+
+fn run_each(statements: &'static str, generations: &[i32]) {
     as_extension_owner(|| {
-        for sql in statement!("catalog/delete_generations").split(";\n") {
+        for sql in statements.split(";\n") {
             execute(sql, &[generations.to_vec().into()]);
         }
     });
+}
+
+/// Drops every trigger of the collection of this name.
+pub fn drop_all_triggers(name: &str) -> Result<()> {
+    load(name)?.drop_triggers();
+    Ok(())
+}
+
+/// Drops every policy of a table, others' too. Runs as its owner.
+pub fn drop_policies(table: Oid) {
+    let sql = statement!("catalog/policies_of_table");
+    let table_sql = names::relation_sql(table);
+    for policy in read(sql, &[table.into()], |row| required::<String>(&row, 1)) {
+        let names = [("policy", policy.as_str()), ("table", &table_sql)];
+        execute(&fill("DROP POLICY {policy} ON {table}", &names), &[]);
+    }
 }
 
 /// Drops tables of generations. Runs as their owner.

@@ -4,6 +4,7 @@ use crate::catalog::lexical;
 use crate::catalog::lexical::Missing;
 use crate::catalog::objects as create;
 use crate::catalog::objects::Source;
+use crate::catalog::objects::drop::drop_policies;
 use crate::catalog::objects::{drop, triggers};
 use crate::catalog::target::Target;
 use crate::maintain::verify::Finding;
@@ -45,6 +46,10 @@ pub fn verify(collection: &Collection, targets: &[Target], repairs: bool) -> Res
         Finding::new("view missing", view, created),
         Finding::new("right missing", grants, repairs.then_some("granted")),
     ]);
+    if repairs {
+        // A dump has nothing of it.
+        create::bind(collection.id);
+    }
     Ok(findings)
 }
 
@@ -128,16 +133,6 @@ fn policies(target: &Target, repairs: bool) -> i64 {
         });
     }
     (texts.len() + bits.len() + hidden.len()) as i64
-}
-
-/// Drops every policy of a table, others' too. Runs as its owner.
-fn drop_policies(table: Oid) {
-    let sql = statement!("maintain/policies_of_table");
-    let table_sql = names::relation_sql(table);
-    for policy in read(sql, &[table.into()], |row| required::<String>(&row, 1)) {
-        let names = [("policy", policy.as_str()), ("table", &table_sql)];
-        execute(&fill("DROP POLICY {policy} ON {table}", &names), &[]);
-    }
 }
 
 /// The indexes that searches and workers need. `rag_maintain` looks after the vector index.
