@@ -51,7 +51,7 @@ report() {
 
 # searched OPTIONS: what rag_search makes of the questions.
 searched() {
-    echo "SELECT (SELECT min(place) FROM rag_search('squad', question, 10 $1) WITH ORDINALITY AS s (chunk, key, ordinal, content, score, metadata, ranks, relevance, place)
+    echo "SELECT (SELECT min(place) FROM rag_search('squad', question, 10 $1) WITH ORDINALITY AS s (chunk, key, ordinal, content, score, metadata, ranks, relevance, query_id, place)
                    WHERE key ->> 'id' = passage) AS place FROM asked"
 }
 

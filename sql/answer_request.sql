@@ -44,6 +44,35 @@ CREATE INDEX ON rag.submitted_answer (ready_at) WHERE state = 'queued';
 CREATE INDEX ON rag.submitted_answer (worker) WHERE state = 'running';
 CREATE INDEX ON rag.submitted_answer (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE rag.submitted_answer IS 'answers that workers get; the view rag.answer_request shows them';
+COMMENT ON COLUMN rag.submitted_answer.request_id IS 'number of the request, by which it is fetched';
+COMMENT ON COLUMN rag.submitted_answer.role IS 'who submitted it';
+COMMENT ON COLUMN rag.submitted_answer.collection_id IS 'the collection it is about, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.query_id IS 'its number in rag.query_log, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.model IS 'the generator that is asked';
+COMMENT ON COLUMN rag.submitted_answer.question IS 'what was asked';
+COMMENT ON COLUMN rag.submitted_answer.instructions IS 'how to answer, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.passages IS 'texts that the role was allowed to see when it asked, the best first; emptied with the end';
+COMMENT ON COLUMN rag.submitted_answer.places IS 'where these are from';
+COMMENT ON COLUMN rag.submitted_answer.loading IS 'what is said where the passages hold no answer and not all documents could be found, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.fallback IS 'the answer in the passages'' own sentences, for where the model gives none; emptied with the end';
+COMMENT ON COLUMN rag.submitted_answer.state IS 'queued, running, done, failed or canceled';
+COMMENT ON COLUMN rag.submitted_answer.submitted_at IS 'when it was submitted';
+COMMENT ON COLUMN rag.submitted_answer.ready_at IS 'not before: when it is to be taken up';
+COMMENT ON COLUMN rag.submitted_answer.started_at IS 'when a worker first took it up, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.finished_at IS 'when it ended, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.attempts IS 'how often the provider put it off';
+COMMENT ON COLUMN rag.submitted_answer.worker IS 'process id of whoever took it up last, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.worker_started IS 'when that process started: a number alone may be that of another by now';
+COMMENT ON COLUMN rag.submitted_answer.home IS 'cluster and database in which it was submitted: a copy does not ask again';
+COMMENT ON COLUMN rag.submitted_answer.answer IS 'the answer, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.citations IS 'its citations, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.status IS 'what kind of answer it is, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.claims IS 'its claims with their quotes, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.usage IS 'what it took, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.sqlstate IS 'of what went wrong, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.message IS 'what went wrong, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.detail IS 'the DETAIL of that, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.hint IS 'the HINT of that, or NULL';
 
 -- security_barrier: no function of a user's sees a row before the condition has let it through.
 CREATE VIEW rag.answer_request WITH (security_barrier) AS
@@ -65,6 +94,15 @@ SELECT CASE WHEN o.is_own THEN a.request_id END AS request_id,
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(a.role::oid, 'USAGE') AS is_own) AS o
  WHERE o.is_own OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW rag.answer_request IS 'answers that the caller''s roles submitted; members of pg_monitor see all, without what was asked';
+COMMENT ON COLUMN rag.answer_request.request_id IS 'number of the request, by which it is fetched; for the role''s members only';
+COMMENT ON COLUMN rag.answer_request.role IS 'who submitted it';
+COMMENT ON COLUMN rag.answer_request.collection IS 'the collection it is about; NULL for bare passages, and where the collection is gone';
+COMMENT ON COLUMN rag.answer_request.model IS 'the generator that is asked';
+COMMENT ON COLUMN rag.answer_request.question IS 'what was asked; for the role''s members only';
+COMMENT ON COLUMN rag.answer_request.submitted_at IS 'when it was submitted';
+COMMENT ON COLUMN rag.answer_request.started_at IS 'when a worker first took it up, or NULL';
+COMMENT ON COLUMN rag.answer_request.finished_at IS 'when it ended, or NULL';
+COMMENT ON COLUMN rag.answer_request.message IS 'what went wrong; for the role''s members only';
 COMMENT ON COLUMN rag.answer_request.state IS 'queued, running, done, failed or canceled';
 COMMENT ON COLUMN rag.answer_request.attempts IS 'how often the provider put it off';
 COMMENT ON COLUMN rag.answer_request.worker IS 'process id of who is at it';

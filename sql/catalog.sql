@@ -30,6 +30,15 @@ CREATE TABLE rag.collection (
 );
 CREATE INDEX ON rag.collection (source);
 COMMENT ON TABLE rag.collection IS 'one row per collection: a source table kept searchable';
+COMMENT ON COLUMN rag.collection.collection_id IS 'number of the collection';
+COMMENT ON COLUMN rag.collection.name IS 'its name';
+COMMENT ON COLUMN rag.collection.source IS 'the table that is searched';
+COMMENT ON COLUMN rag.collection.content_column IS 'column with the documents';
+COMMENT ON COLUMN rag.collection.key_columns IS 'columns of the source''s primary key, in its order';
+COMMENT ON COLUMN rag.collection.column_numbers IS 'numbers of content, title, file name, media type (0: none) and keys, by which a renamed column is known again';
+COMMENT ON COLUMN rag.collection.view IS 'the view over the active generation, or NULL where it was dropped';
+COMMENT ON COLUMN rag.collection.text_search_config IS 'text search configuration, qualified and quoted';
+COMMENT ON COLUMN rag.collection.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.collection.title_column IS 'column whose text heads every heading path, or NULL';
 COMMENT ON COLUMN rag.collection.content_kind IS 'what the content column holds: texts, files, or numbers of large objects that are files';
 COMMENT ON COLUMN rag.collection.file_name_column IS 'column with the names of the files, or NULL';
@@ -49,6 +58,8 @@ CREATE TABLE rag.source_partition (
 );
 CREATE INDEX ON rag.source_partition (partition);
 COMMENT ON TABLE rag.source_partition IS 'partitions that were given a collection''s triggers: one that is detached or dropped is known by it';
+COMMENT ON COLUMN rag.source_partition.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.source_partition.partition IS 'the partition';
 
 CREATE SEQUENCE rag.generation_id AS int;
 CREATE TABLE rag.generation (
@@ -98,6 +109,17 @@ CREATE INDEX ON rag.generation (collection_id);
 -- At most one generation in each of these states; any number can be retired.
 CREATE UNIQUE INDEX ON rag.generation (collection_id, state) WHERE state <> 'retired';
 COMMENT ON TABLE rag.generation IS 'one immutable build of a collection: chunking settings and model fingerprint, with its own tables';
+COMMENT ON COLUMN rag.generation.generation_id IS 'number of the generation';
+COMMENT ON COLUMN rag.generation.collection_id IS 'its collection';
+COMMENT ON COLUMN rag.generation.model IS 'name of the embedder';
+COMMENT ON COLUMN rag.generation.fingerprint IS 'hash over everything that changes the model''s vectors';
+COMMENT ON COLUMN rag.generation.dimensions IS 'length of the vectors';
+COMMENT ON COLUMN rag.generation.overlap_tokens IS 'most tokens that two neighbouring chunks share';
+COMMENT ON COLUMN rag.generation.format IS 'format of the documents: auto, plain, markdown, html, or one of files';
+COMMENT ON COLUMN rag.generation.token_bits IS 'whether token bits are kept for reranking';
+COMMENT ON COLUMN rag.generation.documents IS 'table with a row for each document';
+COMMENT ON COLUMN rag.generation.chunks IS 'table of chunks';
+COMMENT ON COLUMN rag.generation.created_at IS 'when it was made';
 COMMENT ON COLUMN rag.generation.state IS 'building: filled beside the active one; active: what searches run on; standby: was active, and still follows the source; retired: follows no more';
 COMMENT ON COLUMN rag.generation.storage_format IS 'version of the formats in which chunks, hashes, vectors and token bits are stored; the library reads one';
 COMMENT ON COLUMN rag.generation.analysis IS 'version of the analysis by which texts became words when it was created';
@@ -119,6 +141,8 @@ COMMENT ON COLUMN rag.generation.index_size IS 'bytes of the vector index when i
 COMMENT ON COLUMN rag.generation.index_being_built IS 'name of the vector index that is being built, or NULL';
 COMMENT ON COLUMN rag.generation.index_wanted IS 'the vector index is to be built anew';
 
+COMMENT ON SEQUENCE rag.collection_id IS 'numbers of collections';
+COMMENT ON SEQUENCE rag.generation_id IS 'numbers of generations';
 CREATE SEQUENCE rag.chunk_id;
 COMMENT ON SEQUENCE rag.chunk_id IS 'chunk ids of all collections: an id is never used again';
 
@@ -133,7 +157,11 @@ CREATE TABLE rag.change (
     -- Collections have their changes taken in turns.
     PRIMARY KEY (collection_id, change_id)
 );
+COMMENT ON SEQUENCE rag.change_change_id_seq IS 'numbers of changes';
 COMMENT ON TABLE rag.change IS 'documents that changed, up to 1,000 a row, in the order written; workers turn them into jobs';
+COMMENT ON COLUMN rag.change.change_id IS 'the order in which they were written';
+COMMENT ON COLUMN rag.change.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.change.changed_at IS 'when the transaction that wrote it began';
 COMMENT ON COLUMN rag.change.is_insert IS 'the keys were not in the source before';
 COMMENT ON COLUMN rag.change.keys IS 'each a JSON array of the key columns as text; NULL: compare the whole source';
 
@@ -173,6 +201,19 @@ CREATE INDEX ON rag.job (generation_id, rag.source_hash(NULL, key)) WHERE is_dea
 COMMENT ON COLUMN rag.job.doubtful IS 'attempts, the last in a row, in which a remote model failed at it while others succeeded';
 COMMENT ON COLUMN rag.job.losses IS 'backends that ended while they worked on it, and the one that does now';
 COMMENT ON TABLE rag.job IS 'documents to bring up to date; a dead one was given up and keeps its reason';
+COMMENT ON COLUMN rag.job.generation_id IS 'the generation that is to be brought up to date';
+COMMENT ON COLUMN rag.job.key IS 'the document: a JSON array of the key columns as text';
+COMMENT ON COLUMN rag.job.token IS 'voids work on a former state of the document: it is a new one with each change and claim';
+COMMENT ON COLUMN rag.job.is_dead IS 'it was given up';
+COMMENT ON COLUMN rag.job.attempts IS 'how often it failed, pauses that a provider asked for not counted';
+COMMENT ON COLUMN rag.job.queued_at IS 'when its change was noticed';
+COMMENT ON COLUMN rag.job.ready_at IS 'not before: now for a waiting job, the end of the lease for a claimed one, later after a failure';
+COMMENT ON COLUMN rag.job.begun_at IS 'when its worker began with it, or NULL';
+COMMENT ON COLUMN rag.job.page IS 'of a file that takes long: pages extracted so far';
+COMMENT ON COLUMN rag.job.pages IS 'how many pages it has, where that is known';
+COMMENT ON COLUMN rag.job.failure IS 'what kind of failure the last one was, or NULL';
+COMMENT ON COLUMN rag.job.reason IS 'what the error said';
+COMMENT ON COLUMN rag.job.excerpt IS 'the document''s first characters';
 COMMENT ON COLUMN rag.job.is_new IS 'the document has no chunks yet';
 COMMENT ON COLUMN rag.job.worker IS 'process id of the claiming backend while its lease lasts';
 
@@ -186,7 +227,10 @@ CREATE TABLE rag.job_count (
     -- Where all tables are published, no row of one without a key can be deleted.
     count_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
+COMMENT ON SEQUENCE rag.job_count_count_id_seq IS 'keys of counters';
 COMMENT ON TABLE rag.job_count IS 'how many jobs a generation has: the sum of its rows';
+COMMENT ON COLUMN rag.job_count.generation_id IS 'the generation';
+COMMENT ON COLUMN rag.job_count.dead IS 'jobs that were given up';
 COMMENT ON COLUMN rag.job_count.open IS 'jobs that are not dead';
 COMMENT ON COLUMN rag.job_count.count_id IS 'nothing but a key';
 COMMENT ON COLUMN rag.job_count.new IS 'documents among both that have no chunks yet';
@@ -200,6 +244,8 @@ CREATE TABLE rag.scan (
     started_at    timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rag.scan IS 'comparisons of a source with its documents that are under way';
+COMMENT ON COLUMN rag.scan.generation_id IS 'the generation that is compared';
+COMMENT ON COLUMN rag.scan.started_at IS 'when it began';
 COMMENT ON COLUMN rag.scan.side IS 'source: rows without chunks; documents: chunks without a row';
 COMMENT ON COLUMN rag.scan.after_key IS 'last key compared, or NULL at the start';
 COMMENT ON COLUMN rag.scan.is_repeated IS 'another comparison was asked for meanwhile';
@@ -224,6 +270,11 @@ CREATE TABLE rag.progress (
     sqlstate      text
 );
 COMMENT ON TABLE rag.progress IS 'counters that workers keep, so that rag.status is cheap at any size';
+COMMENT ON COLUMN rag.progress.generation_id IS 'the generation';
+COMMENT ON COLUMN rag.progress.indexed IS 'documents with chunks';
+COMMENT ON COLUMN rag.progress.chunks IS 'chunks stored';
+COMMENT ON COLUMN rag.progress.worker IS 'process id of whoever works on it, or NULL';
+COMMENT ON COLUMN rag.progress.heartbeat IS 'its last sign of life';
 COMMENT ON COLUMN rag.progress.embedded IS 'chunks embedded since the generation was made';
 COMMENT ON COLUMN rag.progress.reused IS 'chunks whose vectors another generation had already';
 COMMENT ON COLUMN rag.progress.tokens IS 'tokens embedded since the generation was made';

@@ -14,6 +14,10 @@ CREATE VIEW rag.model WITH (security_barrier, security_invoker) AS
     FROM rag.remote_model m
     JOIN pg_catalog.pg_class c ON c.oid = 'rag.remote_model'::pg_catalog.regclass;
 COMMENT ON VIEW rag.model IS 'builds of models in the models directory, and models that other servers run';
+COMMENT ON COLUMN rag.model.name IS 'its name';
+COMMENT ON COLUMN rag.model.kind IS 'embedder, reranker or generator';
+COMMENT ON COLUMN rag.model.dimensions IS 'length of its vectors, or NULL';
+COMMENT ON COLUMN rag.model.precision IS 'int8 or fp32; NULL of a remote model';
 COMMENT ON COLUMN rag.model.fingerprint IS 'sha256 over everything that changes a result; of a remote model, over what is known of it here';
 COMMENT ON COLUMN rag.model.max_tokens IS 'the window, special tokens included';
 COMMENT ON COLUMN rag.model.size IS 'bytes on disk';

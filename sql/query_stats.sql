@@ -11,6 +11,8 @@ CREATE TABLE rag.query_total (
     PRIMARY KEY (collection_id, kind)
 );
 COMMENT ON TABLE rag.query_total IS 'counters of searches and answers as stored last; the view rag.query_stats shows what they are now';
+COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
 COMMENT ON COLUMN rag.query_total.earlier IS 'what earlier incarnations counted';
 COMMENT ON COLUMN rag.query_total.incarnation IS 'which counters in shared memory are stored here';
 COMMENT ON COLUMN rag.query_total.counters IS 'what they said';

@@ -11,6 +11,8 @@ CREATE TABLE rag.credential (
     CHECK ((file IS NULL) <> (env IS NULL))
 );
 COMMENT ON TABLE rag.credential IS 'where keys are read from when a remote model is called, and where they may be sent; never the keys';
+COMMENT ON COLUMN rag.credential.name IS 'name by which models refer to it';
+COMMENT ON COLUMN rag.credential.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.credential.url_prefix IS 'the key is sent to this URL and those below';
 COMMENT ON COLUMN rag.credential.file IS 'file of the server''s operating system user, mode 0600 or 0400';
 COMMENT ON COLUMN rag.credential.env IS 'variable of the server''s environment';
@@ -45,6 +47,25 @@ CREATE TABLE rag.remote_model (
     created_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rag.remote_model IS 'models that other servers run';
+COMMENT ON COLUMN rag.remote_model.name IS 'its name here';
+COMMENT ON COLUMN rag.remote_model.kind IS 'embedder, reranker or generator';
+COMMENT ON COLUMN rag.remote_model.provider IS 'whose format the server that runs it speaks';
+COMMENT ON COLUMN rag.remote_model.url IS 'where it is called';
+COMMENT ON COLUMN rag.remote_model.credential IS 'the credential it is called with, or NULL';
+COMMENT ON COLUMN rag.remote_model.dimensions IS 'length of its vectors; NULL of a model that makes none';
+COMMENT ON COLUMN rag.remote_model.max_tokens IS 'most tokens of a text that it reads';
+COMMENT ON COLUMN rag.remote_model.max_output_tokens IS 'most tokens that it writes';
+COMMENT ON COLUMN rag.remote_model.query_prefix IS 'put before a text that asks';
+COMMENT ON COLUMN rag.remote_model.document_prefix IS 'put before a text that is searched';
+COMMENT ON COLUMN rag.remote_model.max_items IS 'most texts of a request';
+COMMENT ON COLUMN rag.remote_model.max_request_tokens IS 'most tokens of a request';
+COMMENT ON COLUMN rag.remote_model.concurrency IS 'most requests of a process at a time';
+COMMENT ON COLUMN rag.remote_model.requests_per_minute IS 'most requests a minute, or NULL';
+COMMENT ON COLUMN rag.remote_model.tokens_per_minute IS 'most tokens a minute, or NULL';
+COMMENT ON COLUMN rag.remote_model.temperature IS 'how freely it writes, or NULL for its own default';
+COMMENT ON COLUMN rag.remote_model.timeout IS 'how long a request may take';
+COMMENT ON COLUMN rag.remote_model.retries IS 'how often a request is sent again';
+COMMENT ON COLUMN rag.remote_model.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.remote_model.model IS 'the name its provider knows it by';
 COMMENT ON COLUMN rag.remote_model.parameters IS 'put into the body of every request; null takes out what would be there';
 COMMENT ON COLUMN rag.remote_model.query_parameters IS 'the same, where texts that ask are embedded';
@@ -60,6 +81,7 @@ CREATE TABLE rag.model_use (
     PRIMARY KEY (model, role)
 );
 COMMENT ON TABLE rag.model_use IS 'who may call which remote model';
+COMMENT ON COLUMN rag.model_use.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_use.role IS 'a role and its members; - for everyone';
 
 -- Written by workers; not dumped: it is learnt again.
@@ -72,6 +94,8 @@ CREATE TABLE rag.model_learnt (
     learnt_at          timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rag.model_learnt IS 'what requests to a remote model turned out to need';
+COMMENT ON COLUMN rag.model_learnt.model IS 'the remote model';
+COMMENT ON COLUMN rag.model_learnt.learnt_at IS 'when that was learnt';
 COMMENT ON COLUMN rag.model_learnt.max_items IS 'most texts of a request that worked where a larger one did not';
 COMMENT ON COLUMN rag.model_learnt.max_request_tokens IS 'the same, of its tokens';
 COMMENT ON COLUMN rag.model_learnt.is_serial IS 'requests are sent one after the other';

@@ -115,6 +115,28 @@ SELECT c.name AS collection,
                 WHERE s.generation_id = g.generation_id) AS w) AS w (pending, inserted, oldest, is_told)
  WHERE o.is_owner OR pg_catalog.has_table_privilege(g.chunks, 'SELECT') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW rag.generation_status IS 'progress of each generation of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
+COMMENT ON COLUMN rag.generation_status.collection IS 'the collection';
+COMMENT ON COLUMN rag.generation_status.generation IS 'number of the generation';
+COMMENT ON COLUMN rag.generation_status.model IS 'name of the embedder';
+COMMENT ON COLUMN rag.generation_status.fingerprint IS 'hash over everything that changes the model''s vectors';
+COMMENT ON COLUMN rag.generation_status.dimensions IS 'length of the vectors';
+COMMENT ON COLUMN rag.generation_status.max_tokens IS 'most tokens of a chunk, special tokens excluded';
+COMMENT ON COLUMN rag.generation_status.overlap_tokens IS 'most tokens that two neighbouring chunks share';
+COMMENT ON COLUMN rag.generation_status.format IS 'format of the documents: auto, plain, markdown, html, or one of files';
+COMMENT ON COLUMN rag.generation_status.token_bits IS 'whether token bits are kept for reranking';
+COMMENT ON COLUMN rag.generation_status.index IS 'method of the vector index: hnsw, ivfflat or none';
+COMMENT ON COLUMN rag.generation_status.lexical IS 'what finds chunks by their words: builtin, or another extension';
+COMMENT ON COLUMN rag.generation_status.indexed IS 'documents with chunks';
+COMMENT ON COLUMN rag.generation_status.in_flight IS 'documents being worked on';
+COMMENT ON COLUMN rag.generation_status.dead IS 'documents given up; rag.dead_job says why';
+COMMENT ON COLUMN rag.generation_status.chunks IS 'chunks stored';
+COMMENT ON COLUMN rag.generation_status.lag IS 'age of the oldest change not yet searchable; NULL when there is none';
+COMMENT ON COLUMN rag.generation_status.rate IS 'documents stored a second, by all workers together, smoothed';
+COMMENT ON COLUMN rag.generation_status.eta IS 'time until nothing is pending, at that rate';
+COMMENT ON COLUMN rag.generation_status.worker_heartbeat IS 'last sign of life of whoever works on it';
+COMMENT ON COLUMN rag.generation_status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0';
+COMMENT ON COLUMN rag.generation_status.created_at IS 'when it was made';
+COMMENT ON COLUMN rag.generation_status.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
 COMMENT ON COLUMN rag.generation_status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.generation_status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one, with all that it may find';
@@ -149,6 +171,8 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
  WHERE s.state = 'active';
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
+COMMENT ON COLUMN rag.status.collection IS 'the collection';
+COMMENT ON COLUMN rag.status.chunks IS 'chunks stored';
 COMMENT ON COLUMN rag.status.documents IS 'documents known: indexed ones, and new ones waiting or given up; NULL until rag_verify counts those of a restored collection';
 COMMENT ON COLUMN rag.status.indexed IS 'documents with chunks';
 COMMENT ON COLUMN rag.status.pending IS 'documents waiting to be brought up to date; a comparison of the whole source counts as one, with all that it may find';
@@ -185,6 +209,8 @@ SELECT c.name AS collection,
  WHERE j.page IS NOT NULL AND j.worker IS NOT NULL AND NOT j.is_dead AND j.ready_at > pg_catalog.clock_timestamp()
    AND (o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW rag.extraction IS 'files whose text is being extracted for longer than a second, of the collections that the caller owns; members of pg_monitor see all, without what came from documents';
+COMMENT ON COLUMN rag.extraction.collection IS 'the collection';
+COMMENT ON COLUMN rag.extraction.generation IS 'number of the generation';
 COMMENT ON COLUMN rag.extraction.document_key IS 'values of the source''s primary key as text, in its order';
 COMMENT ON COLUMN rag.extraction.page IS 'pages extracted so far';
 COMMENT ON COLUMN rag.extraction.pages IS 'pages of the file, where that is known';
@@ -208,6 +234,10 @@ SELECT c.name AS collection,
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
  WHERE j.is_dead AND (o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW rag.dead_job IS 'documents given up, of the collections that the caller owns; members of pg_monitor see all, without what came from documents';
+COMMENT ON COLUMN rag.dead_job.collection IS 'the collection';
+COMMENT ON COLUMN rag.dead_job.attempts IS 'how often it was tried';
+COMMENT ON COLUMN rag.dead_job.queued_at IS 'when its change was noticed';
+COMMENT ON COLUMN rag.dead_job.failed_at IS 'when it was given up';
 COMMENT ON COLUMN rag.dead_job.document_key IS 'values of the source''s primary key as text, in its order';
 COMMENT ON COLUMN rag.dead_job.failure IS 'transient: kept failing though it was tried again; row: cannot be indexed as it is';
 COMMENT ON COLUMN rag.dead_job.reason IS 'what the error said; for the owner only';

@@ -23,3 +23,9 @@ pub mod search;
 pub mod status;
 mod verify;
 mod work;
+
+/// A whole number that SQL gives as `bigint`, which drivers send for any, as `int`. What is too large for one becomes the largest: each bound refuses
+/// both.
+fn int4(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })
+}

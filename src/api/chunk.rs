@@ -1,4 +1,5 @@
 //! `rag_chunk`: text to chunks.
+use crate::api::int4;
 use crate::models::local as model;
 use crate::models::local::Named;
 use crate::sys::error::SqlError;
@@ -17,8 +18,8 @@ use std::borrow::Cow;
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_chunk(
     content text,
-    max_tokens int = NULL,
-    overlap_tokens int = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
     format text = 'auto',
     model text = NULL
 ) RETURNS TABLE (
@@ -34,8 +35,8 @@ COMMENT ON FUNCTION @extschema@.rag_chunk IS 'chunks of a text, each with its pl
 #[allow(clippy::type_complexity)] // The columns are the API.
 fn rag_chunk(
     content: Option<&str>,
-    max_tokens: default!(Option<i32>, "NULL"),
-    overlap_tokens: default!(Option<i32>, "NULL"),
+    max_tokens: default!(Option<i64>, "NULL"),
+    overlap_tokens: default!(Option<i64>, "NULL"),
     format: default!(Option<&str>, "'auto'"),
     model: default!(Option<&str>, "NULL"),
 ) -> rag::Result<
@@ -60,7 +61,7 @@ fn rag_chunk(
         Named::Remote(client) => (client.spec().room(Purpose::Document)?, &Estimator, true),
     };
     let format = format.map_or(Ok(Format::Auto), str::parse)?;
-    let options = Options::new(max_tokens, overlap_tokens, format, window)?;
+    let options = Options::new(max_tokens.map(int4), overlap_tokens.map(int4), format, window)?;
     let Some(content) = content else { return Ok(TableIterator::empty()) };
     limit::text(content)?;
     let chunked = chunk(content, &options, counter, &mut interrupt::checkpoint)?;

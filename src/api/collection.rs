@@ -1,4 +1,5 @@
 //! `rag_create_collection()`, `rag_alter_collection()`, `rag_drop_collection()`, `rag_detach_collection()` and `rag_attach_collection()`.
+use crate::api::int4;
 use crate::catalog::collection::{Build, Collection, ContentKind, VIEW_SUFFIX, build};
 use crate::catalog::generation::compare_everything;
 use crate::catalog::objects;
@@ -29,8 +30,8 @@ CREATE FUNCTION @extschema@.rag_create_collection(
     content name,
     title name = NULL,
     model text = NULL,
-    max_tokens int = NULL,
-    overlap_tokens int = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
     format text = 'auto',
     text_search_config regconfig = NULL,
     token_bits boolean = NULL,
@@ -53,8 +54,8 @@ fn rag_create_collection(
     content: Option<&CStr>,
     title: Option<&CStr>,
     model: Option<&str>,
-    max_tokens: Option<i32>,
-    overlap_tokens: Option<i32>,
+    max_tokens: Option<i64>,
+    overlap_tokens: Option<i64>,
     format: Option<&str>,
     text_search_config: Option<pg_sys::Oid>,
     token_bits: Option<bool>,
@@ -102,7 +103,7 @@ fn rag_create_collection(
         index_method: build::index_method(index.unwrap_or("hnsw"))?,
         token_bits: build::token_bits(token_bits, true, &embedder)?,
         lexical: lexical::engine(lexical.unwrap_or("builtin"), source.owner, &schema)?,
-        ..Build::sized(&embedder, max_tokens, overlap_tokens, schema)?
+        ..Build::sized(&embedder, max_tokens.map(int4), overlap_tokens.map(int4), schema)?
     };
     let text_search_config = text_search_config_sql(text_search_config);
     let is_replicated = replicated.unwrap_or(false);

@@ -20,7 +20,7 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 /// Default cutoff k of the metrics.
-const DEFAULT_K: i32 = 10;
+const DEFAULT_K: i64 = 10;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_evaluate(
@@ -28,10 +28,10 @@ CREATE FUNCTION @extschema@.rag_evaluate(
     questions regclass = NULL,
     question name = 'question',
     relevant name = 'relevant',
-    k int = 10,
+    k bigint = 10,
     filter jsonb = NULL,
-    depth int = 100,
-    candidates int = 50,
+    depth bigint = 100,
+    candidates bigint = 50,
     dense_weight float8 = NULL,
     lexical_weight float8 = 1,
     rerank_weight float8 = NULL
@@ -51,10 +51,10 @@ fn rag_evaluate(
     questions: Option<pg_sys::Oid>,
     question: Option<&CStr>,
     relevant: Option<&CStr>,
-    k: Option<i32>,
+    k: Option<i64>,
     filter: Option<JsonText>,
-    depth: Option<i32>,
-    candidates: Option<i32>,
+    depth: Option<i64>,
+    candidates: Option<i64>,
     dense_weight: Option<f64>,
     lexical_weight: Option<f64>,
     rerank_weight: Option<f64>,

@@ -17,7 +17,7 @@ CREATE FUNCTION @extschema@.rag_extract(
     file_name text = NULL,
     media_type text = NULL,
     password text = NULL,
-    max_pages int = NULL,
+    max_pages bigint = NULL,
     ocr boolean = false
 ) RETURNS TABLE (page int, content text, metadata jsonb)
     STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -30,7 +30,7 @@ fn rag_extract(
     file_name: default!(Option<&str>, "NULL"),
     media_type: default!(Option<&str>, "NULL"),
     password: default!(Option<&str>, "NULL"),
-    max_pages: default!(Option<i32>, "NULL"),
+    max_pages: default!(Option<i64>, "NULL"),
     ocr: default!(Option<bool>, "false"),
 ) -> rag::Result<
     TableIterator<'static, (name!(page, i32), name!(content, String), name!(metadata, JsonB))>,
@@ -56,7 +56,7 @@ CREATE FUNCTION @extschema@.rag_extract_text(
     file_name text = NULL,
     media_type text = NULL,
     password text = NULL,
-    max_pages int = NULL,
+    max_pages bigint = NULL,
     ocr boolean = false
 ) RETURNS text
     STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -68,7 +68,7 @@ fn rag_extract_text(
     file_name: default!(Option<&str>, "NULL"),
     media_type: default!(Option<&str>, "NULL"),
     password: default!(Option<&str>, "NULL"),
-    max_pages: default!(Option<i32>, "NULL"),
+    max_pages: default!(Option<i64>, "NULL"),
     ocr: default!(Option<bool>, "false"),
 ) -> rag::Result<Option<String>, SqlError> {
     let (format, max_pages, with_ocr) = checked(format, max_pages, ocr)?;
@@ -80,7 +80,7 @@ fn rag_extract_text(
 
 fn checked(
     format: Option<&str>,
-    max_pages: Option<i32>,
+    max_pages: Option<i64>,
     ocr: Option<bool>,
 ) -> Result<(&str, Option<u32>, bool)> {
     require_utf8()?;
@@ -91,7 +91,7 @@ fn checked(
             .with_hint("Ask for at least one page.")
     };
     let most =
-        |most: i32| u32::try_from(most).ok().filter(|most| *most > 0).ok_or_else(out_of_bounds);
+        |most: i64| u32::try_from(most).ok().filter(|most| *most > 0).ok_or_else(out_of_bounds);
     Ok((format, max_pages.map(most).transpose()?, ocr.unwrap_or(false)))
 }
 

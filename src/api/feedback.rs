@@ -52,7 +52,7 @@ row! {
 fn judged(query_id: i64, role: &str) -> Result<Collection> {
     let unknown = || {
         Error::undefined(format!("query {query_id} is not in the log, or not yours to judge"))
-            .with_hint("rag_last_query() and the column query_id of rag_answer() give its number; rag_pg.query_log_sample says how many queries are logged.")
+            .with_hint("The column query_id of rag_search() and rag_answer() gives its number; rag_pg.query_log_sample says how many queries are logged.")
     };
     let sql = statement!("api/feedback_query");
     let logged =

@@ -1,4 +1,5 @@
 //! `rag_rebuild()`, `rag_estimate()`, `rag_switch()`, `rag_rollback()` and `rag_prune()`.
+use crate::api::int4;
 use crate::catalog::collection::{Build, Collection};
 use crate::catalog::generation::switch;
 use crate::catalog::objects::Source;
@@ -19,8 +20,8 @@ use rag::generation::estimate::Estimate;
 CREATE FUNCTION @extschema@.rag_rebuild(
     collection text,
     model text = NULL,
-    max_tokens int = NULL,
-    overlap_tokens int = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
     format text = NULL,
     token_bits boolean = NULL,
     index text = NULL,
@@ -33,14 +34,15 @@ COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a col
 fn rag_rebuild(
     collection: Option<&str>,
     model: Option<&str>,
-    max_tokens: Option<i32>,
-    overlap_tokens: Option<i32>,
+    max_tokens: Option<i64>,
+    overlap_tokens: Option<i64>,
     format: Option<&str>,
     token_bits: Option<bool>,
     index: Option<&str>,
     switch: Option<bool>,
     lexical: Option<&str>,
 ) -> Result<i32, SqlError> {
+    let (max_tokens, overlap_tokens) = (max_tokens.map(int4), overlap_tokens.map(int4));
     let options =
         RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "rebuild it", &options)?;
@@ -56,8 +58,8 @@ fn rag_rebuild(
 CREATE FUNCTION @extschema@.rag_estimate(
     collection text,
     model text = NULL,
-    max_tokens int = NULL,
-    overlap_tokens int = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
     format text = NULL,
     token_bits boolean = NULL,
     index text = NULL,
@@ -77,8 +79,8 @@ COMMENT ON FUNCTION @extschema@.rag_estimate IS 'what rag_rebuild with these opt
 fn rag_estimate(
     collection: Option<&str>,
     model: Option<&str>,
-    max_tokens: Option<i32>,
-    overlap_tokens: Option<i32>,
+    max_tokens: Option<i64>,
+    overlap_tokens: Option<i64>,
     format: Option<&str>,
     token_bits: Option<bool>,
     index: Option<&str>,
@@ -98,6 +100,7 @@ fn rag_estimate(
     >,
     SqlError,
 > {
+    let (max_tokens, overlap_tokens) = (max_tokens.map(int4), overlap_tokens.map(int4));
     let options =
         RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "estimate it", &options)?;
@@ -115,17 +118,17 @@ fn rag_estimate(
 
 /// Lets searches run on another generation.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_switch(collection text, generation int = NULL, force boolean = false) RETURNS int
+CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
 ", requires = ["catalog", "status"])]
 fn rag_switch(
     collection: Option<&str>,
-    generation: Option<i32>,
+    generation: Option<i64>,
     force: Option<bool>,
 ) -> Result<i32, SqlError> {
     let collection = Collection::owned(collection, "switch it")?;
-    let active = switch::switch(&collection, generation, force.unwrap_or(false))?;
+    let active = switch::switch(&collection, generation.map(int4), force.unwrap_or(false))?;
     wake::changes_written();
     Ok(active)
 }
@@ -149,13 +152,13 @@ fn rag_rollback(collection: Option<&str>) -> Result<i32, SqlError> {
 
 /// Drops generations that searches do not run on.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_prune(collection text, generation int = NULL) RETURNS int
+CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
 ", requires = ["catalog", "status"])]
-fn rag_prune(collection: Option<&str>, generation: Option<i32>) -> Result<i32, SqlError> {
+fn rag_prune(collection: Option<&str>, generation: Option<i64>) -> Result<i32, SqlError> {
     let collection = Collection::owned(collection, "prune it")?;
-    let pruned = prune::prune(&collection, generation)?;
+    let pruned = prune::prune(&collection, generation.map(int4))?;
     Ok(i32::try_from(pruned).unwrap_or(i32::MAX))
 }
 

@@ -1,4 +1,5 @@
 //! `rag_maintain()`: shows whether a collection's vector index is stale, and has it rebuilt.
+use crate::api::int4;
 use crate::catalog::collection::Collection;
 use crate::catalog::vector_index::announce_pgvector;
 use crate::maintain::index as maintain;
@@ -11,10 +12,10 @@ use pgrx::prelude::*;
 use rag::{Error, Result};
 
 /// Most questions to measure recall with: each compares every vector.
-const MAX_QUESTIONS: i32 = 1_000;
+const MAX_QUESTIONS: i64 = 1_000;
 
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions int = 20)
+CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
 RETURNS TABLE (
     method text,
     rows bigint,
@@ -32,7 +33,7 @@ COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s v
 fn rag_maintain(
     collection: Option<&str>,
     rebuild: Option<bool>,
-    questions: Option<i32>,
+    questions: Option<i64>,
 ) -> Result<
     TableIterator<
         'static,
@@ -70,10 +71,10 @@ fn rag_maintain(
     )))
 }
 
-fn checked(questions: Option<i32>) -> Result<i32> {
+fn checked(questions: Option<i64>) -> Result<i32> {
     let questions = questions.unwrap_or(20);
     if (0..=MAX_QUESTIONS).contains(&questions) {
-        return Ok(questions);
+        return Ok(int4(questions));
     }
     Err(Error::invalid_argument(format!(
         "questions must be between 0 and {MAX_QUESTIONS}, not {questions}"

@@ -1,4 +1,5 @@
 //! `rag_pause()` and `rag_resume()`: ingestion stands still, and goes on.
+use crate::api::int4;
 use crate::catalog::collection::Collection;
 use crate::catalog::generation::no_generation;
 use crate::sys::error::SqlError;
@@ -11,11 +12,12 @@ use rag::Result;
 
 /// Stops ingestion; changes are noted all the same.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_pause(collection text, generation int = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
 ", requires = ["catalog"])]
-fn rag_pause(collection: Option<&str>, generation: Option<i32>) -> Result<(), SqlError> {
+fn rag_pause(collection: Option<&str>, generation: Option<i64>) -> Result<(), SqlError> {
+    let generation = generation.map(int4);
     let collection = owned(collection, generation, "pause it")?;
     let reason = format!("paused by {}", current_role());
     let args = [collection.id.into(), generation.into(), reason.into()];
@@ -25,11 +27,12 @@ fn rag_pause(collection: Option<&str>, generation: Option<i32>) -> Result<(), Sq
 
 /// Lets ingestion go on.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_resume(collection text, generation int = NULL) RETURNS void
+CREATE FUNCTION @extschema@.rag_resume(collection text, generation bigint = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
 ", requires = ["catalog"])]
-fn rag_resume(collection: Option<&str>, generation: Option<i32>) -> Result<(), SqlError> {
+fn rag_resume(collection: Option<&str>, generation: Option<i64>) -> Result<(), SqlError> {
+    let generation = generation.map(int4);
     let collection = owned(collection, generation, "resume it")?;
     let args = [collection.id.into(), generation.into()];
     as_extension_owner(|| execute(statement!("api/retry_resume"), &args));

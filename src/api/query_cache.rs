@@ -13,6 +13,9 @@ CREATE VIEW rag.query_cache WITH (security_barrier, security_invoker) AS
            shared
       FROM @extschema@.rag_query_cache();
 COMMENT ON VIEW rag.query_cache IS 'the cache of question embeddings: of the server where it is shared, else of this session';
+COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
+COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
+COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
 COMMENT ON COLUMN rag.query_cache.size IS 'questions it has room for';
 COMMENT ON COLUMN rag.query_cache.entries IS 'questions in it; like the counters NULL where it is the server''s and the caller no member of pg_monitor';
 COMMENT ON COLUMN rag.query_cache.hit_rate IS 'share of questions whose embedding was known, since the start';

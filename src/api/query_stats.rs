@@ -18,6 +18,7 @@ COMMENT ON FUNCTION @extschema@.rag_query_stats IS 'counters of searches and ans
 CREATE VIEW rag.query_stats WITH (security_barrier, security_invoker) AS
     SELECT collection, kind, calls, no_answer, errors, total_ms, latency_ms, latency FROM @extschema@.rag_query_stats();
 COMMENT ON VIEW rag.query_stats IS 'counters of searches and answers of the collections that the caller owns, since they were created; members of pg_monitor see all';
+COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
 COMMENT ON COLUMN rag.query_stats.kind IS 'search or answer';
 COMMENT ON COLUMN rag.query_stats.calls IS 'calls that have ended';
 COMMENT ON COLUMN rag.query_stats.no_answer IS 'of these, answers with the status no_answer; searches that found nothing';

@@ -1,4 +1,5 @@
 //! `rag_recall`: what a collection's vector index misses.
+use crate::api::int4;
 use crate::api::search::count;
 use crate::search::recall::{Asked, Measured, measure};
 use crate::sys::error::SqlError;
@@ -7,14 +8,14 @@ use rag::search::quality::median;
 use rag::{Error, Result};
 
 /// Most questions: each is compared with every chunk.
-const MAX_QUERIES: i32 = 10_000;
+const MAX_QUERIES: i64 = 10_000;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_recall(
     collection text,
-    queries int = 100,
-    k int = 10,
-    depth int = 100
+    queries bigint = 100,
+    k bigint = 10,
+    depth bigint = 100
 ) RETURNS TABLE (
     asked bigint,
     recall float8,
@@ -28,9 +29,9 @@ COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that 
 #[allow(clippy::type_complexity)] // the row of a set-returning function
 fn rag_recall(
     collection: Option<&str>,
-    queries: Option<i32>,
-    k: Option<i32>,
-    depth: Option<i32>,
+    queries: Option<i64>,
+    k: Option<i64>,
+    depth: Option<i64>,
 ) -> Result<
     TableIterator<
         'static,
@@ -59,7 +60,7 @@ fn rag_recall(
     let nearest = count("k", k)?;
     let depth = count("depth", depth.unwrap_or(100))?.max(nearest);
     let Measured { recalls, logged, index_times, exact_times, access } =
-        measure(collection, Asked::Questions, queries, nearest, depth)?;
+        measure(collection, Asked::Questions, int4(queries), nearest, depth)?;
     let count = recalls.len();
     let some = |value: f64| (count > 0).then_some(value);
     Ok(TableIterator::once((

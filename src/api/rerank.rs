@@ -15,7 +15,7 @@ use rag::{Error, Result};
 ///
 /// STABLE because it reads a model; PARALLEL RESTRICTED because only the leader inherits or loads one.
 #[pg_extern(sql = r"
-CREATE FUNCTION @extschema@.rag_rerank(query text, documents text[], top_k int = NULL, model text = NULL)
+CREATE FUNCTION @extschema@.rag_rerank(query text, documents text[], top_k bigint = NULL, model text = NULL)
     RETURNS TABLE (ordinal int, document text, score float8)
     STABLE PARALLEL RESTRICTED COST 100000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_rerank IS 'documents in the order in which they answer a query, with scores';
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION @extschema@.rag_rerank IS 'documents in the order in which t
 fn rag_rerank(
     query: Option<&str>,
     documents: Option<Array<'_, &str>>,
-    top_k: default!(Option<i32>, "NULL"),
+    top_k: default!(Option<i64>, "NULL"),
     model: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<'static, (name!(ordinal, i32), name!(document, String), name!(score, f64))>,
@@ -56,7 +56,7 @@ fn rag_rerank(
 }
 
 /// How many rows are wanted; NULL means all.
-fn parse_top_k(top_k: Option<i32>) -> Result<usize> {
+fn parse_top_k(top_k: Option<i64>) -> Result<usize> {
     match top_k {
         None => Ok(usize::MAX),
         Some(top_k @ 1..) => Ok(top_k as usize),

@@ -22,23 +22,23 @@ mod options;
 pub(super) use options::{SearchArguments, count, turns};
 
 /// A row of the result, in the order of its columns.
-type SearchRow = (i64, JsonB, i32, String, f64, JsonB, JsonB, f64);
+type SearchRow = (i64, JsonB, i32, String, f64, JsonB, JsonB, f64, Option<i64>);
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_search(
     collection text,
     query text,
-    top_k int = 5,
+    top_k bigint = 5,
     filter jsonb = NULL,
     rerank boolean = true,
-    depth int = 100,
-    candidates int = 50,
+    depth bigint = 100,
+    candidates bigint = 50,
     dense_weight float8 = NULL,
     lexical_weight float8 = 1,
     rerank_weight float8 = NULL,
-    per_document int = NULL,
+    per_document bigint = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0,
+    expand bigint = 0,
     syntax text = 'words',
     min_relevance float8 = NULL,
     history jsonb = NULL
@@ -50,7 +50,8 @@ CREATE FUNCTION @extschema@.rag_search(
     score float8,
     metadata jsonb,
     ranks jsonb,
-    relevance float8
+    relevance float8,
+    query_id bigint
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
 ", requires = ["query_log"])]
@@ -71,6 +72,7 @@ fn rag_search(
             name!(metadata, JsonB),
             name!(ranks, JsonB),
             name!(relevance, f64),
+            name!(query_id, Option<i64>),
         ),
     >,
     SqlError,
@@ -83,12 +85,14 @@ fn rag_search(
     let mut counting = Counting::begin(Kind::Search);
     let outcome = search(collection, query, &options, |id| counting.set_collection(id))?;
     outcome.loading.iter().for_each(Loading::announce);
-    query_log::record(&Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks });
+    let entry = Entry { query, options: &options, outcome: &outcome, asked: Asked::Chunks };
+    let query_id = query_log::record(&entry);
     let rows: Vec<SearchRow> = match &outcome.passages {
-        None => outcome.found.iter().map(|found| row(&outcome, found, None)).collect(),
+        None => outcome.found.iter().map(|found| row(&outcome, found, None, query_id)).collect(),
         Some(passages) => {
-            let best =
-                |passage: &Passage| row(&outcome, &outcome.found[passage.hits[0]], Some(passage));
+            let best = |passage: &Passage| {
+                row(&outcome, &outcome.found[passage.hits[0]], Some(passage), query_id)
+            };
             passages.iter().map(best).collect()
         }
     };
@@ -106,7 +110,12 @@ pub(super) fn require_text(name: &str, text: &str) -> Result<()> {
 }
 
 /// The row of a chunk, or of the passage whose best it is.
-fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> SearchRow {
+fn row(
+    outcome: &Outcome,
+    found: &ChunkCandidate,
+    passage: Option<&Passage>,
+    query_id: Option<i64>,
+) -> SearchRow {
     let ranks = json!({
         "dense": found.ranks.dense_rank,
         "lexical": found.ranks.lexical_rank,
@@ -142,5 +151,6 @@ fn row(outcome: &Outcome, found: &ChunkCandidate, passage: Option<&Passage>) -> 
         JsonB(without_nulls(metadata)),
         JsonB(ranks),
         found.relevance,
+        query_id,
     )
 }

@@ -74,7 +74,10 @@ COMMENT ON FUNCTION @extschema@.rag_follow_ddl() IS 'event trigger: keeps collec
 CREATE EVENT TRIGGER rag_pg_follow_command ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER', 'ALTER TYPE')
     EXECUTE FUNCTION @extschema@.rag_follow_ddl();
 CREATE EVENT TRIGGER rag_pg_follow_drop ON sql_drop EXECUTE FUNCTION @extschema@.rag_follow_ddl();
-CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();",
+CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+COMMENT ON EVENT TRIGGER rag_pg_follow_command IS 'follows changes of a source''s definition';
+COMMENT ON EVENT TRIGGER rag_pg_follow_drop IS 'drops a collection with its source, or pauses it without a column';
+COMMENT ON EVENT TRIGGER rag_pg_before_command IS 'ends index builds that DROP TABLE of a source would wait for; says what helps where a column''s type cannot be changed';",
     name = "rag_follow_ddl",
     requires = ["catalog", "query_log", home]
 );

@@ -32,8 +32,6 @@ thread_local! {
     // Only the main thread asks for models; after a fork it is still the same thread.
     static OPEN: RefCell<Vec<OpenModel>> = const { RefCell::new(Vec::new()) };
     static THREADS: Cell<usize> = const { Cell::new(1) };
-    /// The statement that had its NOTICE of texts that were cut.
-    static TOLD: Cell<pgrx::pg_sys::TimestampTz> = const { Cell::new(0) };
 }
 
 /// The embedder `name` (or `name@fingerprint`); `None` stands for `rag_pg.default_model`. A model
@@ -236,7 +234,7 @@ pub fn report_truncated(
     let hint = "rag_chunk cuts texts to fit.";
     match truncation() {
         Truncation::Error => return Err(Error::too_large(message).with_hint(hint)),
-        Truncation::Notice if TOLD.replace(statement::current()) != statement::current() => {
+        Truncation::Notice if statement::is_news("truncated") => {
             let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
             ErrorReport::new(code, format!("{message}; the rest was left out"), function_name!())
                 .set_hint(hint)

@@ -33,6 +33,7 @@ use crate::sys::plan;
 use crate::sys::plan::scans;
 use crate::sys::rights::key_text_settings;
 use crate::sys::rows::required;
+use crate::sys::statement::is_news;
 use crate::sys::text_search::tsquery;
 use pgrx::datum::DatumWithOid;
 use rag::Result;
@@ -124,7 +125,7 @@ pub fn search(
     let Ranked { candidates, run, timings } = ranked(&request)?;
     for (applies, notice) in [(run.is_incomplete, INCOMPLETE), (run.lexical.is_degraded, DEGRADED)]
     {
-        if applies {
+        if applies && is_news(notice) {
             pgrx::notice!("{notice}");
         }
     }

@@ -5,6 +5,7 @@ use crate::sys::privileges::row_security_applies;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::rows::row;
 use crate::sys::spi::{fill, read};
+use crate::sys::statement::is_news;
 
 /// Rows of a source that are counted; beyond, what PostgreSQL estimates is good enough.
 const MOST_COUNTED: i64 = 1_000;
@@ -94,6 +95,9 @@ impl Loading {
     pub fn announce(&self) {
         use pgrx::pg_sys::panic::ErrorReport;
         use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+        if !is_news(&format!("loading {}", self.collection)) {
+            return;
+        }
         let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
         ErrorReport::new(code, self.message(), function_name!())
             .set_hint("rag.status shows how far it is. Without workers, CALL rag_work() goes on.")

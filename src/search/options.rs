@@ -4,7 +4,7 @@ use rag::search::filter::Filter;
 use serde_json::Value;
 
 /// `top_k` when none is given.
-pub const DEFAULT_TOP_K: i32 = 5;
+pub const DEFAULT_TOP_K: i64 = 5;
 
 /// Maximum of `top_k`, `depth` and `candidates`.
 pub const MAX_CANDIDATES: usize = 1_000;

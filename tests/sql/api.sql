@@ -48,11 +48,18 @@ SELECT format('%s %s %s: %s', name, vartype,
          CASE WHEN name IN ('rag_pg.preload_models', 'rag_pg.query_cache_size') THEN 'postmaster' ELSE context END, coalesce(quote_literal(boot_val), 'NULL'))
   FROM pg_settings WHERE name LIKE 'rag\_pg.%' ORDER BY name COLLATE "C";
 
-\echo members without a comment
+\echo members and columns without a comment
 SELECT pg_describe_object(classid, objid, 0)
   FROM pg_depend
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
    AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'rag_pg')
    AND classid NOT IN ('pg_type'::regclass, 'pg_cast'::regclass)
    AND obj_description(objid, classid::regclass::name) IS NULL
+ UNION ALL
+SELECT format('column %s.%s', a.attrelid::regclass, a.attname)
+  FROM pg_depend d JOIN pg_class c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND c.relkind IN ('r', 'v', 'c')
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'rag_pg')
+   AND col_description(a.attrelid, a.attnum) IS NULL
  ORDER BY 1;

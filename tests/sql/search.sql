@@ -40,7 +40,7 @@ SELECT rerank, dense, lexical, count(*), max(abs(score - expected)) < 1e-9 AS is
                    + 2 * z(maxsim, avg(maxsim) OVER (), stddev_pop(maxsim) OVER ()) AS expected
               FROM (SELECT score, place, chunk_id, (ranks ->> 'similarity')::float8 AS similarity, (ranks ->> 'bm25')::float8 AS bm25, (ranks ->> 'maxsim')::float8 AS maxsim
                       FROM rag_search('animals', 'which birds lay an egg?', 100, rerank => rerank, dense_weight => dense, lexical_weight => lexical)
-                      WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, relevance, place)) AS found) AS scored) AS ordered
+                      WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, relevance, query_id, place)) AS found) AS scored) AS ordered
  GROUP BY rerank, dense, lexical ORDER BY rerank, dense, lexical;
 -- A leg alone.
 SELECT document_key, ranks -> 'dense' AS dense, ranks -> 'lexical' AS lexical FROM rag_search('animals', 'litres', dense_weight => 0, rerank => false);

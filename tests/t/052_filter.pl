@@ -179,7 +179,7 @@ SELECT word AS rare FROM (SELECT word, count(*) AS n FROM big, unnest(tsvector_t
 SET ROLE $user;
 SELECT count(*), count(*) FILTER (WHERE has), count(*) FILTER (WHERE has AND place <= 9)
   FROM (SELECT content ~ ('\\m' || :'rare' || '\\M') AS has, place FROM rag_search('big', 'w1 w2 ' || :'rare', 20, dense_weight => 0, rerank => false)
-          WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, relevance, place)) s;
+          WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, relevance, query_id, place)) s;
 SQL
 }
 
@@ -202,7 +202,7 @@ INSERT INTO big (id, tenant, half, body) SELECT 200000 + g, 't7', 'odd', 'w1 w2 
 CALL rag_work('big');
 SQL
 	my $fresh = q{SELECT count(*), count(*) FILTER (WHERE content ~ 'fresherword' AND place <= 3), count(*) FILTER (WHERE content ~ 'freshword')
-  FROM rag_search('big', 'w1 fresherword freshword', 50, dense_weight => 0, rerank => false) WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, relevance, place)};
+  FROM rag_search('big', 'w1 fresherword freshword', 50, dense_weight => 0, rerank => false) WITH ORDINALITY AS s (chunk_id, key, ordinal, content, score, metadata, ranks, relevance, query_id, place)};
 	is($node->safe_psql('postgres', $fresh), '50|3|30', 'chunks of a segment that is not merged yet');
 	$node->safe_psql('postgres', "DELETE FROM big WHERE id IN (200001, 200030); CALL rag_work('big')");
 	is($node->safe_psql('postgres', $fresh), '50|2|28', '... less those that were deleted');

@@ -8,7 +8,7 @@ SELECT r.oid, r.relowner AS owner, d.description AS comment,
   FROM pg_catalog.pg_class r
   JOIN pg_catalog.pg_description d
     ON d.objoid = r.oid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objsubid = 0
- WHERE r.relkind = 'r' AND d.description LIKE 'rag\_pg: documents of collection %' AND ($1::oid IS NULL OR r.oid = $1)
+ WHERE r.relkind = 'r' AND pg_catalog.starts_with(d.description, 'rag_pg: documents of collection ') AND ($1::oid IS NULL OR r.oid = $1)
    AND pg_catalog.pg_has_role(r.relowner, 'USAGE')
    AND NOT EXISTS (SELECT FROM rag.generation g WHERE g.documents::oid = r.oid)
  ORDER BY r.oid

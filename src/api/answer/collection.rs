@@ -36,13 +36,13 @@ use std::time::Instant;
 CREATE FUNCTION @extschema@.rag_answer(
     collection text,
     question text,
-    top_k int = 5,
+    top_k bigint = 5,
     filter jsonb = NULL,
     model text = NULL,
     instructions text = NULL,
-    per_document int = NULL,
+    per_document bigint = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0,
+    expand bigint = 0,
     history jsonb = NULL,
     context text = NULL,
     fallback bool = true,
@@ -56,19 +56,19 @@ CREATE FUNCTION @extschema@.rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text, int, jsonb, text, text, int, float8, int, jsonb, text, bool, text) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(
     collection: Option<&str>,
     question: Option<&str>,
-    top_k: Option<i32>,
+    top_k: Option<i64>,
     filter: Option<JsonText>,
     model: Option<&str>,
     instructions: Option<&str>,
-    per_document: Option<i32>,
+    per_document: Option<i64>,
     near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    expand: Option<i64>,
     history: Option<JsonText>,
     context: Option<&str>,
     fallback: Option<bool>,

@@ -28,30 +28,30 @@ use serde_json::json;
 CREATE FUNCTION @extschema@.rag_answer_submit(
     collection text,
     question text,
-    top_k int = 5,
+    top_k bigint = 5,
     filter jsonb = NULL,
     model text = NULL,
     instructions text = NULL,
-    per_document int = NULL,
+    per_document bigint = NULL,
     near_duplicate float8 = NULL,
-    expand int = 0,
+    expand bigint = 0,
     history jsonb = NULL,
     context text = NULL,
     fallback bool = true
 ) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, int, jsonb, text, text, int, float8, int, jsonb, text, bool) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 ", requires = ["catalog", "query_log", "answer_request"])]
 #[allow(clippy::too_many_arguments)] // named options
 fn rag_answer_submit_collection(
     collection: Option<&str>,
     question: Option<&str>,
-    top_k: Option<i32>,
+    top_k: Option<i64>,
     filter: Option<JsonText>,
     model: Option<&str>,
     instructions: Option<&str>,
-    per_document: Option<i32>,
+    per_document: Option<i64>,
     near_duplicate: Option<f64>,
-    expand: Option<i32>,
+    expand: Option<i64>,
     history: Option<JsonText>,
     context: Option<&str>,
     fallback: Option<bool>,

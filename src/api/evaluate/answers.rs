@@ -25,7 +25,7 @@ CREATE FUNCTION @extschema@.rag_evaluate_answers(
     model text = NULL,
     question name = 'question',
     accepted name = 'accepted',
-    top_k int = 5,
+    top_k bigint = 5,
     filter jsonb = NULL
 ) RETURNS TABLE (
     asked bigint,
@@ -48,7 +48,7 @@ fn rag_evaluate_answers(
     model: Option<&str>,
     question: Option<&CStr>,
     accepted: Option<&CStr>,
-    top_k: Option<i32>,
+    top_k: Option<i64>,
     filter: Option<JsonText>,
 ) -> Result<
     TableIterator<

@@ -1,5 +1,6 @@
 //! `rag_create_model`, `rag_drop_model`, `rag_grant_model`, `rag_revoke_model`: models that other servers
 //! run.
+use crate::api::int4;
 use crate::api::model::named;
 use crate::models::local as model;
 use crate::models::remote::{credential, pace};
@@ -17,9 +18,9 @@ use rag::{Error, Result};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-const DEFAULT_RETRIES: i32 = 4;
-const DEFAULT_REQUEST_TOKENS: i32 = 100_000;
-const DEFAULT_OUTPUT_TOKENS: i32 = 1024;
+const DEFAULT_RETRIES: i64 = 4;
+const DEFAULT_REQUEST_TOKENS: i64 = 100_000;
+const DEFAULT_OUTPUT_TOKENS: i64 = 1024;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_create_model(
@@ -28,20 +29,20 @@ CREATE FUNCTION @extschema@.rag_create_model(
     provider text,
     url text = NULL,
     credential text = NULL,
-    dimensions int = NULL,
+    dimensions bigint = NULL,
     model text = NULL,
-    max_tokens int = NULL,
-    max_output_tokens int = NULL,
+    max_tokens bigint = NULL,
+    max_output_tokens bigint = NULL,
     query_prefix text = NULL,
     document_prefix text = NULL,
-    max_items int = NULL,
-    max_request_tokens int = NULL,
-    concurrency int = NULL,
-    requests_per_minute int = NULL,
-    tokens_per_minute int = NULL,
+    max_items bigint = NULL,
+    max_request_tokens bigint = NULL,
+    concurrency bigint = NULL,
+    requests_per_minute bigint = NULL,
+    tokens_per_minute bigint = NULL,
     temperature float8 = NULL,
     timeout interval = NULL,
-    retries int = NULL,
+    retries bigint = NULL,
     parameters jsonb = NULL,
     input_price float8 = NULL,
     output_price float8 = NULL,
@@ -59,20 +60,20 @@ fn rag_create_model(
     provider: Option<&str>,
     url: Option<&str>,
     credential: Option<&str>,
-    dimensions: Option<i32>,
+    dimensions: Option<i64>,
     model: Option<&str>,
-    max_tokens: Option<i32>,
-    max_output_tokens: Option<i32>,
+    max_tokens: Option<i64>,
+    max_output_tokens: Option<i64>,
     query_prefix: Option<&str>,
     document_prefix: Option<&str>,
-    max_items: Option<i32>,
-    max_request_tokens: Option<i32>,
-    concurrency: Option<i32>,
-    requests_per_minute: Option<i32>,
-    tokens_per_minute: Option<i32>,
+    max_items: Option<i64>,
+    max_request_tokens: Option<i64>,
+    concurrency: Option<i64>,
+    requests_per_minute: Option<i64>,
+    tokens_per_minute: Option<i64>,
     temperature: Option<f64>,
     timeout: Option<Interval>,
-    retries: Option<i32>,
+    retries: Option<i64>,
     parameters: Option<JsonText>,
     input_price: Option<f64>,
     output_price: Option<f64>,
@@ -84,7 +85,7 @@ fn rag_create_model(
     model::check_free(name)?;
     let kind = parse_kind(kind)?;
     let provider = provider.unwrap_or_default();
-    let default_max_items = Spec::default_max_items(provider)? as i32;
+    let default_max_items = Spec::default_max_items(provider)? as i64;
     let default_max_tokens = if kind == RemoteKind::Embedder { 512 } else { 8192 };
     let default_concurrency = if kind == RemoteKind::Generator { 16 } else { 4 };
     let default_timeout = if kind == RemoteKind::Generator { 120 } else { 30 };
@@ -199,8 +200,8 @@ fn parse_kind(kind: Option<&str>) -> Result<RemoteKind> {
 }
 
 /// A count as it was given; what is negative is refused as what is too much.
-fn count(number: i32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+fn count(number: i64) -> usize {
+    usize::try_from(int4(number)).unwrap_or(usize::MAX)
 }
 
 /// Whole milliseconds, none when it is negative; a month has thirty days.

@@ -11,7 +11,7 @@ use rag::search::filter::Filter;
 use rag::{Error, Result};
 
 /// Most chunks that one search returns, and most that one leg finds.
-const MAX_COUNT: i32 = MAX_CANDIDATES as i32;
+const MAX_COUNT: i64 = MAX_CANDIDATES as i64;
 
 /// Most chunks on each side that come with one that was found.
 const MAX_NEIGHBOURS: usize = 100;
@@ -20,17 +20,17 @@ const MAX_NEIGHBOURS: usize = 100;
 /// in this order, behind the first two of a function.
 #[derive(Default)]
 pub struct SearchArguments {
-    pub top_k: Option<i32>,
+    pub top_k: Option<i64>,
     pub filter: Option<JsonText>,
     pub rerank: Option<bool>,
-    pub depth: Option<i32>,
-    pub candidates: Option<i32>,
+    pub depth: Option<i64>,
+    pub candidates: Option<i64>,
     pub dense_weight: Option<f64>,
     pub lexical_weight: Option<f64>,
     pub rerank_weight: Option<f64>,
-    pub per_document: Option<i32>,
+    pub per_document: Option<i64>,
     pub near_duplicate: Option<f64>,
-    pub expand: Option<i32>,
+    pub expand: Option<i64>,
     pub syntax: Option<String>,
     pub min_relevance: Option<f64>,
     pub history: Option<JsonText>,
@@ -80,11 +80,11 @@ unsafe fn next<'fcx, T: ArgAbi<'fcx>>(arguments: &mut Args<'_, 'fcx>) -> Option<
 impl SearchArguments {
     /// Those that the functions of answers take; the others have their defaults.
     pub fn of_answer(
-        top_k: Option<i32>,
+        top_k: Option<i64>,
         filter: Option<JsonText>,
-        per_document: Option<i32>,
+        per_document: Option<i64>,
         near_duplicate: Option<f64>,
-        expand: Option<i32>,
+        expand: Option<i64>,
         history: Option<JsonText>,
     ) -> Self {
         Self { top_k, filter, per_document, near_duplicate, expand, history, ..Self::default() }
@@ -137,7 +137,7 @@ pub fn turns(history: Option<JsonText>) -> Result<Vec<Turn>> {
 }
 
 /// A number of things to find.
-pub fn count(name: &str, value: i32) -> Result<usize> {
+pub fn count(name: &str, value: i64) -> Result<usize> {
     if !(1..=MAX_COUNT).contains(&value) {
         return Err(Error::invalid_argument(format!("{name} must be between 1 and {MAX_COUNT}"))
             .with_detail(format!("It is {value}."))
@@ -168,7 +168,7 @@ fn relevance(value: f64) -> Result<f64> {
         .with_hint("0.5 leaves out what is more likely about something else."))
 }
 
-fn neighbours(value: i32) -> Result<usize> {
+fn neighbours(value: i64) -> Result<usize> {
     usize::try_from(value).ok().filter(|count| *count <= MAX_NEIGHBOURS).ok_or_else(|| {
         Error::invalid_argument(format!("expand must be between 0 and {MAX_NEIGHBOURS}"))
             .with_detail(format!("It is {value}."))
