@@ -29,7 +29,7 @@ WITH asked AS (
   SELECT (SELECT min(place)
             FROM (SELECT document_key ->> 'id' AS id, row_number() OVER (ORDER BY min(at)) AS place
                     FROM rag_search('$1', line ->> 'question', 20 $2) WITH ORDINALITY
-                         AS s (chunk_id, document_key, ordinal, content, score, metadata, ranks, relevance, at)
+                         AS s (chunk_id, document_key, ordinal, content, score, metadata, ranks, relevance, query_id, at)
                    GROUP BY 1) AS documents
            WHERE id = line ->> 'passage') AS place
     FROM $1_questions WHERE n % $step = 0)

@@ -235,6 +235,19 @@ COMMENT ON COLUMN rag.job_count.open IS 'jobs that are not dead';
 COMMENT ON COLUMN rag.job_count.count_id IS 'nothing but a key';
 COMMENT ON COLUMN rag.job_count.new IS 'documents among both that have no chunks yet';
 
+-- Filled by rag_import_embeddings, emptied when the first load is in. Not dumped, and for nobody to read: vectors tell what texts say.
+CREATE TABLE rag.imported_embedding (
+    generation_id int,
+    hash          bytea,
+    embedding     bytea NOT NULL,
+    PRIMARY KEY (generation_id, hash)
+);
+ALTER TABLE rag.imported_embedding ALTER COLUMN embedding SET STORAGE EXTERNAL;
+COMMENT ON TABLE rag.imported_embedding IS 'vectors that people had already, for a first load to take instead of asking the model';
+COMMENT ON COLUMN rag.imported_embedding.generation_id IS 'the generation that they are for';
+COMMENT ON COLUMN rag.imported_embedding.hash IS 'of the text that was embedded';
+COMMENT ON COLUMN rag.imported_embedding.embedding IS 'its vector, of length 1: numbers of four bytes, the least significant first';
+
 -- A comparison of source and documents under way, resumable at a key.
 CREATE TABLE rag.scan (
     generation_id int PRIMARY KEY,

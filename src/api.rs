@@ -11,6 +11,7 @@ mod extract;
 mod feedback;
 mod generation;
 mod grant;
+mod import;
 mod maintain;
 mod model;
 mod pause;

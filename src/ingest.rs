@@ -2,6 +2,7 @@
 //!
 //! Each step is one short transaction, and no snapshot is held between reading a document and applying its chunks.
 pub mod extract;
+pub mod imported;
 pub mod index_ddl;
 pub mod inverted;
 pub mod pipeline;

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod calibrate;
 pub mod detach;
 pub mod estimate;
+pub mod import;
 pub mod index;
 pub mod prune;
 pub mod rebuild;

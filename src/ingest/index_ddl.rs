@@ -11,6 +11,7 @@
 
 use crate::catalog::target::Target;
 use crate::catalog::vector_index;
+use crate::ingest::imported;
 use crate::sys::dependency;
 use crate::sys::failed::Failed;
 use crate::sys::guc::scope::set_local;
@@ -166,4 +167,5 @@ pub fn note_built(target: &Target) {
     let sql = statement!("ingest/index_built");
     let args = [generation.id.into(), rows.into(), size.into()];
     as_extension_owner(|| execute(sql, &args));
+    imported::forget(generation.id);
 }

@@ -1,6 +1,6 @@
 //! Estimates time, size and cost of a rebuild from a sample. Writes nothing.
 use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
-use crate::catalog::collection::{Build, Collection, table_sql};
+use crate::catalog::collection::{Build, Collection, Generation, table_sql};
 use crate::catalog::target::Target;
 use crate::catalog::vector_index;
 use crate::ingest::extract::{self as extraction, File};
@@ -45,21 +45,57 @@ struct SampledDocument {
     parts: f64,
 }
 
-pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
+/// Documents of a sample of the source, which has about so many.
+fn sample(collection: &Collection) -> Result<(i64, Vec<SampledDocument>)> {
     let documents = count_documents(collection);
     let sampled = if collection.is_of_files() {
         read_files(collection, documents)?
     } else {
         read_sample(collection, documents)
     };
-    let stored = stored_hashes(collection, build, &sampled)?;
-    let options = Options {
-        max_tokens: build.max_tokens,
-        overlap_tokens: build.overlap_tokens,
-        format: if collection.is_of_files() { Format::Markdown } else { build.format.parse()? },
+    Ok((documents, sampled))
+}
+
+fn options(
+    collection: &Collection,
+    (max_tokens, overlap_tokens): (usize, usize),
+    format: &str,
+    embedder: &Embedder,
+) -> Result<Options> {
+    Ok(Options {
+        max_tokens,
+        overlap_tokens,
+        format: if collection.is_of_files() { Format::Markdown } else { format.parse()? },
         heading_tokens: 0,
         window: embedder.room(Purpose::Document)?,
-    };
+    })
+}
+
+/// Chunks that documents of a sample would have in a generation, as far as the documents were read.
+pub fn sampled_chunks(
+    collection: &Collection,
+    generation: &Generation,
+    embedder: &Embedder,
+) -> Result<Vec<Chunk>> {
+    let sizes = (generation.max_tokens, generation.overlap_tokens);
+    let options = options(collection, sizes, &generation.format, embedder)?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for one in sample(collection)?.1 {
+        if bytes > MAX_BYTES {
+            break;
+        }
+        bytes += one.document.content.as_ref().map_or(0, String::len);
+        let chunks = plan::chunks(&one.document, &options, embedder.counter(), &mut checkpoint)?;
+        found.extend(chunks);
+    }
+    Ok(found)
+}
+
+pub fn estimate(collection: &Collection, build: &Build, embedder: &Embedder) -> Result<Estimate> {
+    let (documents, sampled) = sample(collection)?;
+    let stored = stored_hashes(collection, build, &sampled)?;
+    let sizes = (build.max_tokens, build.overlap_tokens);
+    let options = options(collection, sizes, &build.format, embedder)?;
     let (mut sample, mut fresh, mut bytes) = (Sample::default(), Vec::new(), 0);
     for (one, ordinal) in sampled.iter().zip(1..) {
         if bytes > MAX_BYTES {

@@ -1,5 +1,6 @@
 //! The exact bytes of what is stored. A test that fails here says that tables or files written before are read otherwise from now
 //! on: then `STORAGE_FORMAT`, or the manifest's `FORMAT`, goes up, and `docs/formats.md` changes with it.
+use rag::generation;
 use rag::inverted::Builder;
 use rag::model::TokenVectors;
 use rag::model::manifest::{Manifest, hex};
@@ -26,6 +27,12 @@ fn source_hash_is_sha256_over_length_and_text_of_title_and_content() {
 #[test]
 fn chunk_hash_is_half_of_sha256_over_section_headings_and_content() {
     assert_eq!(hex(&chunk_hash("Section", "Heading", "Text")), "9ef76dfba30f86b0bb996f56bc7f7618");
+}
+
+#[test]
+fn the_comment_on_a_table_of_documents_has_its_manifest_on_the_last_line() {
+    let comment = generation::manifest::Manifest::comment("a b", "{}");
+    assert_eq!(comment, "rag_pg: documents of collection a b\n{}");
 }
 
 /// Where this fails `analysis::VERSION` goes up, unless no text of a collection has other words.

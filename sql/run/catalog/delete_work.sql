@@ -3,4 +3,5 @@
 SELECT generation_id FROM rag.generation WHERE generation_id = ANY ($1) ORDER BY generation_id FOR UPDATE;
 DELETE FROM rag.scan WHERE generation_id = ANY ($1);
 DELETE FROM rag.job WHERE generation_id = ANY ($1);
-DELETE FROM rag.job_count WHERE generation_id = ANY ($1)
+DELETE FROM rag.job_count WHERE generation_id = ANY ($1);
+DELETE FROM rag.imported_embedding WHERE generation_id = ANY ($1)

@@ -1,6 +1,8 @@
 //! Embeds the new chunks of a batch: in calls of the model that are short, keep to a rate, and are bisected to the text that
 //! fails. A text that several chunks have is embedded once.
 use crate::catalog::target::Target;
+use crate::ingest::imported;
+use crate::ingest::imported::text_hash;
 use crate::ingest::pipeline::change::{ChunkState, DocumentChange, PlannedChunk};
 use crate::ingest::pipeline::live_lease::LiveLease;
 use crate::ingest::pipeline::{rate_limit, reuse};
@@ -118,6 +120,7 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
     fn embed(&mut self, texts: &mut [PendingText<'_>]) -> Result<(), Failed> {
         self.take_unstored(texts)?;
         self.reuse(texts)?;
+        self.take_imported(texts)?;
         let mut pending: Vec<&mut PendingText<'_>> =
             texts.iter_mut().filter(|text| text.is_new()).collect();
         pending.sort_by_key(|text| (text.is_suspect, Reverse(text.tokens())));
@@ -155,6 +158,32 @@ impl<'a, 'h> EmbeddingRun<'a, 'h> {
                     let embedded = text.chunks.iter().find_map(|chunk| found.get(&chunk.name()));
                     if let Some(embedded) = embedded {
                         text.put(&mut self.embeddings.spool, embedded, true)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Token bits come of embedding alone: with them nothing is imported.
+    fn take_imported(&mut self, texts: &mut [PendingText<'_>]) -> Result<(), Failed> {
+        if self.target.generation.is_loaded || self.target.bits.is_some() {
+            return Ok(());
+        }
+        let mut pending: Vec<_> = texts.iter_mut().filter(|text| text.is_new()).collect();
+        for texts in pending.chunks_mut(reuse::CHUNKS) {
+            self.live.keep_alive()?;
+            let hash = |text: &PendingText<'_>| text_hash(&text.chunk().embedding_text());
+            let hashes: Vec<ChunkHash> = texts.iter().map(|text| hash(text)).collect();
+            let generation = self.target.generation.id;
+            let mut found =
+                self.live.host.transaction(|| Ok(imported::find(generation, &hashes)))?;
+            self.live.host.outside(|| {
+                for (text, hash) in texts.iter_mut().zip(&hashes) {
+                    if let Some(vector) = found.remove(hash) {
+                        let embedded = Embedded { vector, bits: None };
+                        text.put(&mut self.embeddings.spool, &embedded, true)?;
                     }
                 }
                 Ok(())
