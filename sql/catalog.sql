@@ -24,9 +24,9 @@ CREATE TABLE rag.collection (
     text_search_config text NOT NULL,
     replicated         boolean NOT NULL,
     paused             text,
+    created_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
     -- Its tables are kept, but hang on no source: nothing else may use them until rag_attach_collection.
-    detached_at        timestamptz,
-    created_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
+    detached_at        timestamptz
 );
 CREATE INDEX ON rag.collection (source);
 COMMENT ON TABLE rag.collection IS 'one row per collection: a source table kept searchable';

@@ -1,0 +1,1 @@
+ALTER TABLE rag.collection ADD COLUMN detached_at timestamptz;
