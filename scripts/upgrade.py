@@ -112,9 +112,9 @@ def is_strict(function):
     return any(option.defname == "strict" and option.arg.boolval for option in function.options or ())
 
 
-def statements(path):
+def statements(script):
     # The parser wants an identifier where PostgreSQL puts the schema.
-    sql = path.read_text().replace("@extschema@", "extschema").encode()
+    sql = script.replace("@extschema@", "extschema").encode()
     raw = parse_sql(sql.decode())
     end = lambda it: it.stmt_location + (it.stmt_len or len(sql))
     return [Statement(it.stmt, sql[it.stmt_location:end(it)].decode()) for it in raw]
@@ -208,9 +208,10 @@ def main():
     number = lambda text: tuple(map(int, text.split(".")))
     releases = [path.stem.removeprefix("rag_pg--") for path in (ROOT / "sql/releases").glob("rag_pg--*.sql")]
     last = max((it for it in releases if number(it) < number(version)), key=number)
-    old, new = statements(ROOT / f"sql/releases/rag_pg--{last}.sql"), statements(pathlib.Path(sys.argv[1]))
+    old = statements((ROOT / f"sql/releases/rag_pg--{last}.sql").read_text())
+    new = statements(pathlib.Path(sys.argv[1]).read_text())
     hand = ROOT / f"sql/upgrades/{last}--{version}.sql"
-    by_hand = statements(hand) if hand.exists() else []
+    by_hand = statements(hand.read_text()) if hand.exists() else []
     path = ROOT / f"sql/rag_pg--{last}--{version}.sql"
     lines = [f"-- {last} to {version}. Written by scripts/upgrade.sh; what is written by hand is in sql/upgrades/."]
     lines += [f"{text};" for text in [SAFE_PATH] + [it.text for it in by_hand] + upgrade(old, new, by_hand)]
@@ -221,7 +222,9 @@ def main():
         return 0
     kept = set(re.findall(r"\b\w+_wrapper\b", (ROOT / "src/api/released.rs").read_text()))
     found = broken_symbols(old, new, kept)
-    if not path.exists() or path.read_text() != text:
+    # cargo-pgrx puts objects that do not need each other in another order each time.
+    texts = lambda script: sorted(it.text for it in statements(script))
+    if not path.exists() or texts(path.read_text()) != texts(text):
         found.append(f"{path.relative_to(ROOT)} is not what the scripts give; run: make upgrade-script, and read the difference")
     if set(re.findall(r'"version": "(\d[^"]*)"', (ROOT / "META.json").read_text().split('"meta-spec"')[0])) != {version}:
         found.append(f"META.json names another version than {version}")
