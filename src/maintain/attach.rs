@@ -58,11 +58,18 @@ impl Known {
         let sql = statement!("catalog/load_detached");
         as_extension_owner(|| query(sql, &[name.into()], |row| Self::read(&row))).pop()
     }
+
+    /// Locks the collection's row against other sessions that attach it: before the source, as rag_drop_collection does it.
+    fn lock(name: &str) -> Option<Self> {
+        let id = Self::load(name)?.id;
+        as_extension_owner(|| execute(statement!("catalog/lock_collection"), &[id.into()]));
+        Self::load(name)
+    }
 }
 
 /// Attaches a collection.
 pub fn attach(wanted: &Attachment<'_>) -> Result<()> {
-    let known = match Known::load(wanted.name) {
+    let known = match Known::lock(wanted.name) {
         Some(known) => known,
         None => adopt(wanted)?,
     };
@@ -83,8 +90,6 @@ pub fn attach(wanted: &Attachment<'_>) -> Result<()> {
             "Name the table that it is to follow: rag_attach_collection('{name}', source => '...')."
         ))
     })?;
-    // The catalog before the source, as rag_drop_collection does it.
-    as_extension_owner(|| execute(statement!("catalog/lock_collection"), &[known.id.into()]));
     let source = Source::describe(table)?;
     source.lock();
     follow(&known, &source, wanted)?;

@@ -221,5 +221,15 @@ $alone->("SET ROLE ann; SELECT rag_attach_collection($literal, documents => '$ta
 $error = error_of($node, "SELECT rag_attach_collection('twice', 'app.doc', documents => '$table')", database => 'alone');
 is($error->{sqlstate}, '42809', 'tables that a collection has are not another\'s');
 is($found->(q{o"d''d}, 'alone'), '', 'as they were they are taken');
+
+# Drained and dropped while it is detached, also when its source is gone.
+$alone->("SELECT rag_detach_collection($literal)");
+my ($stdout, $stderr);
+is($node->psql('alone', 'CALL rag_work()', stderr => \$stderr), 0, 'rag_work goes on') or diag($stderr);
+like($stderr, qr/^WARNING.*detached/m, 'and says what it leaves alone');
+$alone->('DROP TABLE app.doc');
+is($alone->("SELECT count(*) FROM pg_class WHERE relname LIKE 'o%_g_\\_chunks' AND relkind = 'r'") > 0, 1, 'the source goes alone');
+$alone->("SELECT rag_drop_collection($literal)");
+is($alone->("SELECT count(*) FROM rag.collection"), 0, 'a detached collection is dropped');
 $node->stop;
 done_testing();
