@@ -22,6 +22,7 @@ use crate::sys::rows::row;
 use crate::sys::spi::{column, execute, fill, query, read, required};
 use crate::sys::{dependency, privileges};
 use pgrx::pg_sys::{self, Oid};
+use pgrx::spi::quote_literal;
 use rag::generation::manifest::Manifest;
 use rag::{Error, Result};
 
@@ -59,7 +60,7 @@ impl Known {
         as_extension_owner(|| query(sql, &[name.into()], |row| Self::read(&row))).pop()
     }
 
-    /// Locks the collection's row against other sessions that attach it: before the source, as rag_drop_collection does it.
+    /// Locks the collection's row against other sessions that attach it: before the source, as `rag_drop_collection` does it.
     fn lock(name: &str) -> Option<Self> {
         let id = Self::load(name)?.id;
         as_extension_owner(|| execute(statement!("catalog/lock_collection"), &[id.into()]));
@@ -73,21 +74,21 @@ pub fn attach(wanted: &Attachment<'_>) -> Result<()> {
         Some(known) => known,
         None => adopt(wanted)?,
     };
-    let name = wanted.name;
+    let (name, quoted) = (wanted.name, quote_literal(wanted.name));
     if !known.is_detached {
         return Err(Error::duplicate(format!("collection \"{name}\" is attached already"))
             .with_hint(format!(
-                "SELECT * FROM rag_verify('{name}') compares it with its source."
+                "SELECT * FROM rag_verify({quoted}) compares it with its source."
             )));
     }
     let owner = known.owner.filter(|_| known.documents.is_some()).ok_or_else(|| {
         Error::not_ready(format!("the tables of collection \"{name}\" are gone"))
-            .with_hint(format!("Drop it with rag_drop_collection('{name}'), and create it anew."))
+            .with_hint(format!("Drop it with rag_drop_collection({quoted}), and create it anew."))
     })?;
     require_role(owner, &format!("collection \"{name}\""))?;
     let table = wanted.source.or(known.source).ok_or_else(|| {
         Error::not_ready(format!("the source of collection \"{name}\" is gone")).with_hint(format!(
-            "Name the table that it is to follow: rag_attach_collection('{name}', source => '...')."
+            "Name the table that it is to follow: rag_attach_collection({quoted}, source => '...')."
         ))
     })?;
     let source = Source::describe(table)?;
@@ -257,24 +258,24 @@ fn drop_vector_indexes(generation: &Generation, owner: Oid) {
 }
 
 fn other_keys(collection: &Collection) -> Error {
-    let name = &collection.name;
+    let (name, quoted) = (&collection.name, quote_literal(&collection.name));
     Error::invalid_table(format!(
         "the primary key of {} has other columns than chunks of collection \"{name}\"",
         collection.source_sql
     ))
     .with_hint(format!(
-        "Give the table a primary key of as many columns, or drop the collection with rag_drop_collection('{name}') and create it anew."
+        "Give the table a primary key of as many columns, or drop the collection with rag_drop_collection({quoted}) and create it anew."
     ))
 }
 
 fn not_convertible(collection: &Collection, key: &KeyColumn) -> Error {
-    let name = &collection.name;
+    let (name, quoted) = (&collection.name, quote_literal(&collection.name));
     Error::wrong_type(format!(
         "keys of the chunks of collection \"{name}\" cannot be converted to type {} of column \"{}\"",
         key.type_sql, key.name
     ))
     .with_hint(format!(
-        "Drop the collection with rag_drop_collection('{name}'), and create it anew."
+        "Drop the collection with rag_drop_collection({quoted}), and create it anew."
     ))
 }
 

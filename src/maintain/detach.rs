@@ -9,6 +9,7 @@ use crate::sys::dependency;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{execute, fill};
 use crate::sys::workers::builder_control;
+use pgrx::spi::quote_literal;
 use rag::{Error, Result};
 
 /// Detaches the collection: afterwards nothing of it depends on its source or on the extension, but for its rows in the
@@ -49,16 +50,16 @@ pub fn detach(collection: &Collection) -> Result<()> {
 /// The active generation, or an error where there are others: what of them would be attached again is the owner's to say.
 fn only_generation(collection: &Collection) -> Result<Generation> {
     let all = collection.generations();
-    let name = &collection.name;
+    let (name, quoted) = (&collection.name, quote_literal(&collection.name));
     let Some(other) = all.iter().find(|generation| generation.state != State::Active) else {
         return collection.active_generation();
     };
     let hint = match other.state {
         State::Building => format!(
-            "Switch to it with rag_switch('{name}') when it is complete, or drop it with rag_prune('{name}', {}).",
+            "Switch to it with rag_switch({quoted}) when it is complete, or drop it with rag_prune({quoted}, {}).",
             other.id
         ),
-        _ => format!("Drop what searches do not run on with rag_prune('{name}')."),
+        _ => format!("Drop what searches do not run on with rag_prune({quoted})."),
     };
     Err(Error::not_ready(format!("collection \"{name}\" has more than one generation"))
         .with_detail(format!(

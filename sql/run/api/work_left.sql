@@ -11,7 +11,7 @@ SELECT c.name, COALESCE(CASE WHEN c.paused IS NOT NULL THEN j.reason END, c.paus
          LEFT JOIN rag.progress p USING (generation_id)
          LEFT JOIN rag.job j USING (generation_id)
         WHERE g.collection_id = c.collection_id AND g.state <> 'retired') AS j (dead, later, paused, reason)
- WHERE c.collection_id = ANY ($1)
+ WHERE c.collection_id = ANY ($1) AND c.detached_at IS NULL
    AND (c.paused IS NOT NULL OR j.paused IS NOT NULL OR c.home <> rag.home(c.source) OR j.dead > 0
         OR j.later > 0)
  ORDER BY c.name
