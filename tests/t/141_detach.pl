@@ -77,7 +77,8 @@ is($sql->('SELECT embedded FROM rag.progress'), 62, 'by the counter of chunks to
 is($found->(q{o"d''d}), '', 'nothing is wrong with it');
 is($sql->("SELECT collection_id FROM rag.collection"), $id, 'it is the same collection, with its logs');
 is($sql->(qq{SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = (SELECT chunks FROM rag.generation) AND attname = 'key_1'}), 'bigint', 'keys have their new type');
-is($sql->("SELECT count(*) FROM pg_index WHERE indrelid = (SELECT chunks FROM rag.generation) AND indexrelid::regclass::text LIKE '%embedding%'"), 1, 'and there is one vector index');
+my $indexes = "SELECT string_agg(i.indexrelid::regclass || ' ' || COALESCE(d.deptype::text, ''), ' ') FROM pg_index i LEFT JOIN pg_depend d ON d.objid = i.indexrelid AND d.deptype = 'x' WHERE i.indrelid = (SELECT chunks FROM rag.generation) AND i.indexrelid::regclass::text LIKE '%embedding%'";
+is($sql->($indexes), q{app."o""d'd_g1_chunks_embedding_idx" x}, 'and there is one vector index, which is the collection\'s');
 is($sql->(qq{SET ROLE reader; SELECT count(*) FROM app."o""d'd_chunks"}), 60, 'who was granted it reads the view again');
 
 # While it is detached.
@@ -147,6 +148,7 @@ indexed(q{o"d''d});
 is($sql->("SELECT md5(string_agg(embedding::text, ' ' ORDER BY chunk_id)) FROM $chunks"), $vectors, 'all vectors outlive the extension');
 is($sql->('SELECT embedded FROM rag.progress'), 0, 'no text was embedded');
 is($found->(q{o"d''d}), '', 'and the collection is whole');
+is($sql->($indexes), q{app."o""d'd_g2_chunks_embedding_idx" x}, 'its vector index is its own again');
 $sql->("INSERT INTO app.doc VALUES ('new', 'Another new text.')");
 indexed(q{o"d''d});
 is($sql->('SELECT embedded FROM rag.progress'), 1, 'one text that is new is one text embedded');
@@ -221,6 +223,14 @@ $alone->("SET ROLE ann; SELECT rag_attach_collection($literal, documents => '$ta
 $error = error_of($node, "SELECT rag_attach_collection('twice', 'app.doc', documents => '$table')", database => 'alone');
 is($error->{sqlstate}, '42809', 'tables that a collection has are not another\'s');
 is($found->(q{o"d''d}, 'alone'), '', 'as they were they are taken');
+
+# DROP EXTENSION CASCADE of an attached one: its vector index goes, and is built anew.
+$sql->('DROP EXTENSION rag_pg CASCADE; CREATE EXTENSION rag_pg');
+$sql->("SET ROLE ann; SELECT rag_attach_collection($literal)");
+indexed(q{o"d''d});
+is($sql->('SELECT embedded FROM rag.progress'), 0, 'no text was embedded');
+is($found->(q{o"d''d}), '', 'and the collection is whole');
+is($sql->($indexes), q{app."o""d'd_g2_chunks_embedding_idx" x}, 'with an index');
 
 # Drained and dropped while it is detached, also when its source is gone.
 $alone->("SELECT rag_detach_collection($literal)");
