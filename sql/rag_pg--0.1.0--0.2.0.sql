@@ -1,4 +1,4 @@
--- 0.1.0 to 0.2.0. Written by scripts/upgrade.sh; what is written by hand is in sql/upgrades/.
+-- Run by ALTER EXTENSION rag_pg UPDATE, from 0.1.0 to 0.2.0. Written by scripts/upgrade.sh; what is written by hand is in sql/upgrades/.
 SET LOCAL search_path = pg_catalog, pg_temp;
 ALTER TABLE rag.collection ADD COLUMN detached_at timestamptz;
 DROP FUNCTION @extschema@.rag_chunk(text, integer, integer, text, text);
@@ -49,7 +49,7 @@ COMMENT ON COLUMN rag.model_use.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_learnt.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_learnt.learnt_at IS 'when that was learnt';
 CREATE FUNCTION rag.pgvector_warning() RETURNS text
-    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^(\d+)\.(\d+)\.(\d+)'))::int[] < ARRAY[0, 8, 4]);
+    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^([0-9]+)[.]([0-9]+)[.]([0-9]+)'))::int[] < ARRAY[0, 8, 4]);
 COMMENT ON FUNCTION rag.pgvector_warning() IS 'what is wrong with the installed pgvector: before 0.8.2 parallel builds of an HNSW index write beyond their memory, before 0.8.4 INSERT beside VACUUM can damage one; NULL where nothing is';
 DO $$
 BEGIN

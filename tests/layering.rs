@@ -396,7 +396,9 @@ fn the_extractor_stands_alone() {
 
 #[test]
 fn statements_do_not_select_everything() {
-    for (name, text) in files("sql", "sql") {
+    // What was released stays as it was.
+    let is_ours = |(name, _): &(String, String)| !name.starts_with("sql/releases/");
+    for (name, text) in files("sql", "sql").into_iter().filter(is_ours) {
         assert!(!text.to_uppercase().contains("SELECT *"), "{name} selects every column");
         assert!(text.trim_start().starts_with("--"), "{name} does not say who runs it");
     }

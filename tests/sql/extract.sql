@@ -20,6 +20,8 @@ BEGIN
     PERFORM rag_extract_text(convert_to(file, 'UTF8'), ocr => ocr);
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    -- Perl's words change from version to version.
+    detail := regexp_replace(detail, 'Out of memory.*', 'Out of memory');
 END $$;
 \x on
 SELECT f.* FROM (VALUES ('%unsupported format not known'), ('%damaged the xref table is missing'), ('%encrypted the file is encrypted'),
