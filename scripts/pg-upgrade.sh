@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Part of make matrix: has pg_upgrade bring a cluster with collections from version to version.
+# Part of make matrix (UPGRADE): has pg_upgrade bring a cluster with collections from version to version.
 #
 #   pg-upgrade.sh DIRECTORY CONFIG...
 #
@@ -10,6 +10,7 @@ WORK=$1
 shift
 DATABASE=postgres
 mkdir -p "$WORK"
+[ "$(id -u)" -eq 0 ] && chown postgres "$WORK"
 chmod 755 "$WORK"
 
 as_server() { (cd "$WORK" && runuser -u postgres -- env LC_ALL=C.UTF-8 PGHOST="$WORK" PGPORT="${PORT:-5432}" PGDATABASE="$DATABASE" "$@"); }

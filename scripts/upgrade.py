@@ -112,9 +112,9 @@ def is_strict(function):
     return any(option.defname == "strict" and option.arg.boolval for option in function.options or ())
 
 
-def statements(script):
+def statements(text):
     # The parser wants an identifier where PostgreSQL puts the schema.
-    sql = script.replace("@extschema@", "extschema").encode()
+    sql = text.replace("@extschema@", "extschema").encode()
     raw = parse_sql(sql.decode())
     end = lambda it: it.stmt_location + (it.stmt_len or len(sql))
     return [Statement(it.stmt, sql[it.stmt_location:end(it)].decode()) for it in raw]
@@ -232,5 +232,24 @@ def main():
     return 1 if found else 0
 
 
+def self_test():
+    """What each change of a script has to give."""
+    function = "CREATE FUNCTION rag.f(a text, b int = 1) RETURNS TABLE (x int) STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'f_wrapper'"
+    view, comment = "CREATE VIEW rag.v AS SELECT 1 AS a, 2 AS b", "COMMENT ON VIEW rag.v IS 'x'"
+    old = statements(";\n".join([function, view, comment]))
+    def change(before, after):
+        new = statements(";\n".join(text.replace(before, after) for text in (function, view, comment)))
+        return upgrade(old, new, []), broken_symbols(old, new, set())
+    assert change("", "") == ([], [])
+    assert change("STABLE", "VOLATILE") == ([function.replace("CREATE", "CREATE OR REPLACE").replace("STABLE", "VOLATILE")], [])
+    assert change("2 AS b", "2 AS b, 3 AS c")[0][0].startswith("CREATE OR REPLACE VIEW")
+    assert change("1 AS a, ", "")[0] == ["DROP VIEW rag.v", view.replace("1 AS a, ", ""), comment]
+    assert change("x int", "x int, y int")[0][0] == "DROP FUNCTION rag.f(text, integer)"
+    for before, after, is_broken in (("x int", "x int, y int", False), ("b int = 1", "b bigint = 1", False), ("b int = 1", "b int = 1, c int = 2", False),
+                                     ("b int = 1", "b text = 'x'", True), ("a text, ", "", True), ("x int", "x text", True), ("f_wrapper", "g_wrapper", True)):
+        assert bool(change(before, after)[1]) == is_broken, (before, after)
+
+
 if __name__ == "__main__":
+    self_test()
     sys.exit(main())
