@@ -1,4 +1,5 @@
 -- Run by rag_follow_ddl after a DROP: collections whose source is gone, that lost a column of it, or a partition.
+-- Release 0.1.0 had no column detached_at, and this runs before its databases are upgraded.
 WITH dropped AS (
     SELECT o.objid, o.objsubid
       FROM pg_catalog.pg_event_trigger_dropped_objects() o
@@ -12,5 +13,5 @@ WITH dropped AS (
 )
 SELECT c.name, c.collection_id AS id, pg_catalog.bool_or(h.is_source) AS is_source,
        pg_catalog.bool_or(h.is_column) AS is_column, pg_catalog.bool_or(h.is_partition) AS is_partition
-  FROM hit h JOIN rag.collection c ON c.collection_id = h.collection_id AND c.detached_at IS NULL
+  FROM hit h JOIN rag.collection c ON c.collection_id = h.collection_id AND pg_catalog.to_jsonb(c) OPERATOR(pg_catalog.->>) 'detached_at' IS NULL
  GROUP BY c.name, c.collection_id
