@@ -128,7 +128,9 @@ def upgrade(old, new, by_hand):
     known = {it.text for it in old}
     before = {it.key: it for it in old if it.key and bare(it.key) not in dropped}
     after = {it.key: it for it in new if it.key}
-    drops, created, recreated = [], [], set(dropped)
+    drops, created, recreated, gone_keys = [], [], set(dropped), set()
+    # Of functions of one name, only some may be created anew.
+    is_anew = lambda key: key in gone_keys or bare(key) in dropped
     for key, it in before.items():
         gone = key not in after
         if key[0] == "TABLE":
@@ -137,6 +139,7 @@ def upgrade(old, new, by_hand):
         elif gone or not after[key].replaceable(it):
             drops.append(f"DROP {key[0]} {key[1]}")
             recreated.add(bare(key))
+            gone_keys.add(key)
     # What the names in a statement are looked up by, where it stands in the script.
     path = in_force = SAFE_PATH
     for it in new:
@@ -145,12 +148,12 @@ def upgrade(old, new, by_hand):
             path = it.text
             continue
         before_this = len(created)
-        if key in before and it.text == before[key].text and bare(key) not in recreated:
+        if key in before and it.text == before[key].text and not is_anew(key):
             continue
         if key and key[0] == "TABLE" and key in before:
             if key[1] not in altered:
                 raise SystemExit(f"table {key[1]} is another than in the last release: sql/upgrades/ has to alter it")
-        elif key in before and bare(key) not in recreated:
+        elif key in before and not is_anew(key):
             created.append(re.sub(r"\ACREATE\s+(?:OR\s+REPLACE\s+)?", "CREATE OR REPLACE ", it.text))
         elif isinstance(it.node, ast.DoStmt) and it.text not in known:
             # Functions over types whose schema is looked up are created in one.
@@ -245,6 +248,8 @@ def self_test():
     assert change("2 AS b", "2 AS b, 3 AS c")[0][0].startswith("CREATE OR REPLACE VIEW")
     assert change("1 AS a, ", "")[0] == ["DROP VIEW rag.v", view.replace("1 AS a, ", ""), comment]
     assert change("x int", "x int, y int")[0][0] == "DROP FUNCTION rag.f(text, integer)"
+    other = function.replace("b int = 1", "b text[]").replace("f_wrapper", "g_wrapper")
+    assert upgrade(statements(f"{function};{other}"), statements(f"{function.replace('b int', 'b bigint')};{other}"), [])[1:] == [function.replace("b int", "b bigint")]
     for before, after, is_broken in (("x int", "x int, y int", False), ("b int = 1", "b bigint = 1", False), ("b int = 1", "b int = 1, c int = 2", False),
                                      ("b int = 1", "b text = 'x'", True), ("a text, ", "", True), ("x int", "x text", True), ("f_wrapper", "g_wrapper", True)):
         assert bool(change(before, after)[1]) == is_broken, (before, after)

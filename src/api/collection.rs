@@ -48,7 +48,7 @@ CREATE FUNCTION @extschema@.rag_create_collection(
 COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
 #[allow(clippy::too_many_arguments)] // a SQL function's named options
-fn rag_create_collection(
+fn create_collection(
     name: Option<&str>,
     source: Option<pg_sys::Oid>,
     content: Option<&CStr>,
@@ -133,7 +133,7 @@ CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean =
     LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
 ", requires = ["catalog", "rag_ingest"])]
-fn rag_alter_collection(
+fn alter_collection(
     name: Option<&str>,
     replicated: Option<bool>,
     chunk_schema: Option<&CStr>,

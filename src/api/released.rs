@@ -27,4 +27,7 @@ macro_rules! released {
     )*};
 }
 
-released! {}
+released! {
+    rag_create_collection_wrapper pg_finfo_rag_create_collection_wrapper;
+    rag_alter_collection_wrapper pg_finfo_rag_alter_collection_wrapper;
+}
