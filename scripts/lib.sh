@@ -166,6 +166,14 @@ manual() {
     fail "the PostgreSQL manual is not installed" "run: make setup"
 }
 
+# --- Debian ---------------------------------------------------------------------------------------
+# debian_archive: the address of the Debian archive that this machine already uses.
+debian_archive() {
+    [ -z "${RAG_PG_DEBIAN_ARCHIVE:-}" ] || { echo "$RAG_PG_DEBIAN_ARCHIVE" && return; }
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | tail -n 1
+}
+
 # --- Rust ----------------------------------------------------------------------------------------
 # find_cargo: puts cargo on PATH (sudo and su drop ~/.cargo/bin) and checks its version.
 find_cargo() {

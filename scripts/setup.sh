@@ -148,13 +148,6 @@ pgvector() {
     pgvector_from_source
 }
 
-# debian_archive: the address of the Debian archive that this machine already uses.
-debian_archive() {
-    [ -z "${RAG_PG_DEBIAN_ARCHIVE:-}" ] || { echo "$RAG_PG_DEBIAN_ARCHIVE" && return; }
-    # shellcheck disable=SC2016
-    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | tail -n 1
-}
-
 # Debian's source package, fetched with package lists of our own: the machine's sources stay as they are.
 pgvector_from_source() {
     note "no such package for PostgreSQL $PG_MAJOR: building Debian's source package (half a minute)"

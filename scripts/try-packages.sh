@@ -15,7 +15,7 @@ compgen -G "$PACKAGES/*.deb" >/dev/null || fail "there are no packages in $PACKA
 if [ ! -e "$BASE/etc/debian_version" ]; then
     step "a system with Debian's $SUITE in $BASE (some minutes, 300 MB)"
     mkdir -p "$BASE"
-    debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$BASE" "${RAG_PG_DEBIAN_ARCHIVE:-http://deb.debian.org/debian}" >"$CACHE/matrix/clean.log" 2>&1 ||
+    debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$BASE" "$(debian_archive)" >"$CACHE/matrix/clean.log" 2>&1 ||
         { rm -rf "$BASE" && fail "debootstrap failed; its messages are in $CACHE/matrix/clean.log" "mend what it says, then run the same command again"; }
 fi
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-packages.XXXXXX")
