@@ -1,1 +1,2 @@
 ALTER TABLE rag.collection ADD COLUMN detached_at timestamptz;
+DROP EVENT TRIGGER rag_pg_before_drop;
