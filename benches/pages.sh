@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Whether citations of PDF files name the right page: pages of the PostgreSQL manual are printed into PDF files by Chromium, and the
-# questions of tests/questions are asked of both forms. Counted is where the HTML pages' best citation has an accepted phrase: the PDF
-# files' best citation must name a page on which pdftotext finds one. Needs chromium and pdftotext.
+# Whether PDF files are found and cited by the right page: pages of the PostgreSQL manual are printed into PDF files by Chromium, and
+# the questions of tests/questions are asked of both forms. Counted are questions for which the HTML pages give an accepted phrase,
+# among the five chunks that a search finds first, or in the best citation of an answer: the PDF files must give a page on which
+# pdftotext finds one. Needs chromium and pdftotext.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 for program in chromium pdftotext python3; do
     command -v "$program" >/dev/null || { figure "citations of PDF files with the right page" "not measured: there is no $program" "37 of 40" && exit 0; }
 done
 PAGES=300
 FILES_A_BOOK=30
-[ ! -e "$SERVER_DIR" ] || remove_server
+SERVER_DIR=$SERVER_DIR-pages
+remove_server
 trap 'remove_server; rm -rf "$BOOKS"' EXIT
 BOOKS=$(mktemp -d)
 chmod 755 "$BOOKS"
@@ -78,7 +80,10 @@ SQL
 
 for collection in manual books; do
     sql -v books="$BOOKS" -v collection="$collection" >"$BOOKS/$collection.json" <<'SQL'
-SELECT jsonb_agg(jsonb_build_object('status', status, 'best', (SELECT c FROM jsonb_array_elements(citations) AS c ORDER BY (c ->> 'is_best')::bool DESC NULLS LAST LIMIT 1)) ORDER BY n)
+SELECT jsonb_agg(jsonb_build_object(
+           'found', (SELECT jsonb_agg(metadata || jsonb_build_object('document_key', document_key, 'quote', content))
+                       FROM rag_search(:'collection', line ->> 'question', top_k => 5)),
+           'best', (SELECT c FROM jsonb_array_elements(citations) AS c ORDER BY (c ->> 'is_best')::bool DESC NULLS LAST LIMIT 1)) ORDER BY n)
   FROM jsonb_array_elements(pg_read_file(:'books' || '/questions.json')::jsonb) WITH ORDINALITY AS q (line, n)
  CROSS JOIN LATERAL rag_answer(:'collection', line ->> 'question');
 SQL
@@ -97,20 +102,29 @@ def pages(book):
     text = subprocess.run(["pdftotext", f"{books}/{book}", "-"], stdout=subprocess.PIPE, check=True).stdout
     return [fold(page) for page in text.decode().split("\f")]
 
-right = asked = total = 0
-for question, html, pdf in zip(questions, manual, found):
-    total += 1
-    quote = fold((html["best"] or {}).get("quote", ""))
-    if not any(phrase in quote for phrase in question["accepted"]):
-        continue
-    asked += 1
-    best = pdf["best"] or {}
-    book, page = (best.get("document_key") or {}).get("name"), best.get("page")
-    on = pages(book)[page - 1] if book and page else ""
-    is_right = any(phrase in on for phrase in question["accepted"])
-    right += is_right
-    if os.environ["VERBOSE"] and not is_right:
-        print(question["question"], question["accepted"], pdf["status"], book, page, best.get("quote"), sep="\n    ")
+def has(text, question):
+    return any(phrase in fold(text) for phrase in question["accepted"])
+
+def is_on_page(place, question):
+    """Whether the page that a chunk or a citation begins on, or one that it goes on to, has an accepted phrase."""
+    if not place.get("page"):
+        return False
+    texts = pages(place["document_key"]["name"])[place["page"] - 1 : place.get("page_end") or place["page"]]
+    return has(" ".join(texts), question)
+
+def count(places):
+    """Questions whose phrase the HTML pages give, and those of them for which a PDF file's page has it."""
+    asked = [(question, pdf) for question, html, pdf in zip(questions, manual, found) if any(has(it["quote"], question) for it in places(html))]
+    right = [any(is_on_page(it, question) for it in places(pdf)) for question, pdf in asked]
+    if os.environ["VERBOSE"]:
+        for (question, pdf), is_right in zip(asked, right):
+            if not is_right:
+                print(question["question"], question["accepted"], *((it.get("page"), it["quote"]) for it in places(pdf)), sep="\n    ")
+    return sum(right), len(asked)
+
 printed = sum(len(pages(name)) - 1 for name in os.listdir(books) if name.endswith(".pdf"))
-print(f"figure\tcitations of PDF files ({printed} pages) with the right page, where HTML's has the right section ({asked} of {total})\t{right} of {asked}\t37 of 40")
+for what, places, bar in (("pages found by a search of", lambda it: it["found"] or [], "37 of 40"),
+                          ("pages cited in answers from", lambda it: [it["best"]] if it["best"] else [], "")):
+    right, asked = count(places)
+    print(f"figure\t{what} PDF files ({printed} pages), of {len(questions)} questions those that HTML answers\t{right} of {asked}\t{bar}")
 PYTHON
