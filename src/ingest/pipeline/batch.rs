@@ -127,16 +127,19 @@ fn work_on(
         is_models_fault = !is_local && worked.as_ref().is_err_and(|f| f.is_provider_failure);
         worked
     });
-    live.lease.release_all(host)?;
-    match worked {
-        Ok(()) => Ok(End::Done),
+    // Paused before the jobs are released: nobody claims them only to have the same calls fail.
+    let paused = match &worked {
         Err(failed)
             if is_models_fault && failed.class == Failure::Configuration && !failed.is_cancel() =>
         {
-            pause::generation(host, generation, &failed)?;
-            Ok(End::Paused)
+            Some(pause::generation(host, generation, failed))
         }
-        Err(failed) => Err(failed),
+        _ => None,
+    };
+    live.lease.release_all(host)?;
+    match paused {
+        Some(paused) => paused.map(|()| End::Paused),
+        None => worked.map(|()| End::Done),
     }
 }
 
