@@ -148,6 +148,9 @@ SKIP:
 	my %damage = (
 		'no bytes' => q{''}, 'half of them' => 'substring(%1$s FOR length(%1$s) / 2)', 'all ones' => q{decode(repeat('ff', length(%1$s)), 'hex')}, 'all zeros' => q{decode(repeat('00', length(%1$s)), 'hex')},
 		'a text'  => q{convert_to(repeat('damage', 1 + length(%1$s) / 6), 'UTF8')});
+	# There may be inline ones alone so far; when there are many, they are merged.
+	my $edit = 'UPDATE docs SET body = body(id) WHERE id IN (SELECT id FROM docs ORDER BY id LIMIT 30)';
+	for (1 .. 60) { last if $sql->("SELECT count(*) FROM $postings"); $sql->($edit); $sql->('CALL rag_work()'); }
 	my ($inline, $stored) = split /\|/, $sql->("SELECT count(*) FILTER (WHERE postings IS NOT NULL), count(*) FROM $segments");
 	note("$stored segments, $inline of them inline");
 	# Both kinds: merged ones, and those of the last transactions.

@@ -2,12 +2,16 @@
 use super::numbers::{self, Number};
 use super::words::{self, Content, stripped};
 use crate::text::fold::Folded;
+use std::cell::OnceCell;
 
 /// Words that stand for something said before.
 const ANAPHORS: [&str; 16] = [
     "he", "she", "it", "they", "his", "her", "its", "their", "him", "them", "this", "these",
     "those", "there", "such", "here",
 ];
+
+/// Most bytes before a sentence in which names are looked for: a large chunk has as many.
+const MAX_BYTES_BEFORE: usize = 32_768;
 
 /// Sentences that quotes stand in.
 #[derive(Debug)]
@@ -19,8 +23,9 @@ pub(in crate::answer) struct Evidence {
     pub(super) numbers: Vec<Number>,
     /// Words that pronouns of it may stand for.
     pub(super) antecedents: Vec<String>,
-    /// Words that stand before it.
-    pub(super) before: Vec<String>,
+    /// What stands before it, and the words of that, which few claims need.
+    text_before: String,
+    words_before: OnceCell<Vec<String>>,
     /// Words of the question that mean something.
     asked: Vec<Content>,
 }
@@ -39,11 +44,34 @@ impl Evidence {
         let numbers = numbers::of(&text);
         let is_anaphor = |word: &String| ANAPHORS.contains(&&**word);
         let refers = words.iter().any(is_anaphor) || text.starts_with("The ");
-        let before = words::all(&Folded::of(&before.join("\n")));
-        let mut antecedents = if refers { words::all(&Folded::of(question)) } else { Vec::new() };
-        antecedents.retain(|word| before.iter().any(|other| stripped(other) == stripped(word)));
+        let antecedents = if refers { words::all(&Folded::of(question)) } else { Vec::new() };
         let asked = words::content(question, &Folded::of(question));
-        Self { text, folded, words, content, numbers, antecedents, before, asked }
+        let tail = |text: &&'t str| {
+            &text[text.ceil_char_boundary(text.len().saturating_sub(MAX_BYTES_BEFORE))..]
+        };
+        let text_before = before.iter().map(tail).collect::<Vec<_>>().join("\n");
+        let words_before = OnceCell::new();
+        let mut evidence = Self {
+            text,
+            folded,
+            words,
+            content,
+            numbers,
+            antecedents: Vec::new(),
+            text_before,
+            words_before,
+            asked,
+        };
+        let is_before = |word: &String| {
+            evidence.words_before().iter().any(|other| stripped(other) == stripped(word))
+        };
+        evidence.antecedents = antecedents.into_iter().filter(is_before).collect();
+        evidence
+    }
+
+    /// The words that stand before it in its passage.
+    pub(super) fn words_before(&self) -> &[String] {
+        self.words_before.get_or_init(|| words::all(&Folded::of(&self.text_before)))
     }
 
     /// The share of a claim's words that stand here.

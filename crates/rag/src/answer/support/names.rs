@@ -54,7 +54,7 @@ pub(super) fn completes(word: &str, claim: &[String], evidence: &Evidence) -> bo
     let is_name = |pair: &[String]| {
         let (one, other) = (stripped(&pair[0]), stripped(&pair[1]));
         let is_said = |said: &[String]| stripped(&said[0]) == one && stripped(&said[1]) == other;
-        (is_known(one) || is_known(other)) && evidence.before.windows(2).any(is_said)
+        (is_known(one) || is_known(other)) && evidence.words_before().windows(2).any(is_said)
     };
     claim.windows(2).any(|pair| pair.iter().any(|it| it == word) && is_name(pair))
 }
