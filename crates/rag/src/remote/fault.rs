@@ -252,9 +252,8 @@ impl<S: Sender> FaultSearch<'_, S> {
             match self.sender.note_refusal() {
                 Refusal::Accident => blame = Blame::Outage,
                 Refusal::Again => {
-                    // A response that cannot be used is an accident sooner than a refusal; so are failures of two kinds.
-                    let are_refused = [failed.kind, failure.kind] == [FailureKind::Refused; 2];
-                    let probes = if are_refused { 1 } else { 2 };
+                    // Failures of two kinds are accidents sooner than two of one.
+                    let probes = if failed.kind == failure.kind { 1 } else { 2 };
                     for _ in 0..probes {
                         let Err(again) = self.sender.probe() else {
                             self.others = Some(true);
