@@ -13,11 +13,7 @@
 # figure that cannot be had here, stand in the table too.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-cd "$ROOT"
-find_cargo
-require_postgres
-pgrx_home
-cargo_features
+prepare_build
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-bench.XXXXXX")
 chmod 755 "$WORK"
 export BENCH_DIR=${BENCH_DIR:-/var/tmp/rag_pg-bench-$(id -un)}

@@ -4,11 +4,7 @@
 # source package. Ends with an error where lintian finds something.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-cd "$ROOT"
-find_cargo
-require_postgres
-pgrx_home
-cargo_features
+prepare_build
 for command in dh lintian fakeroot help2man; do
     command -v "$command" >/dev/null || fail "$command is not installed" "apt-get install debhelper lintian fakeroot help2man"
 done

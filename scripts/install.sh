@@ -3,11 +3,7 @@
 # where PG_CONFIG says, the programs into $PREFIX/bin, all below DESTDIR if that is set.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-cd "$ROOT"
-find_cargo
-require_postgres
-pgrx_home
-cargo_features
+prepare_build
 
 step "building and installing rag_pg for PostgreSQL $PG_MAJOR (5 minutes the first time)"
 if [ -n "$DESTDIR" ]; then

@@ -201,6 +201,15 @@ find_cargo_pgrx() {
 # FEATURES: cargo's flags for the PostgreSQL that find_postgres found.
 cargo_features() { FEATURES=(--no-default-features --features "pg$PG_MAJOR"); }
 
+# prepare_build: what every build needs, in the source tree.
+prepare_build() {
+    cd "$ROOT"
+    find_cargo
+    require_postgres
+    pgrx_home
+    cargo_features
+}
+
 # build_release: the extension's library, rag-model, rag-extract and rag-report, in one build. Arguments go to cargo-pgrx.
 # build.rs keeps pgrx's schema section, so pgrx's own workaround, which builds all twice, is off.
 run_cargo_pgrx() {

@@ -285,11 +285,7 @@ provider() {
 }
 
 # --- All of them ---------------------------------------------------------------------------------
-cd "$ROOT"
-find_cargo
-require_postgres
-pgrx_home
-cargo_features
+prepare_build
 prepare_work
 # Servers of these tests live in $WORK and are ended by the programs that start them.
 

@@ -3,10 +3,6 @@
 # RELEASING.md says what is written by hand.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-cd "$ROOT"
-find_cargo
-require_postgres
-pgrx_home
-cargo_features
+prepare_build
 build_package
 python scripts/upgrade.py "$(install_script)"

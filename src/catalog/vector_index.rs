@@ -36,8 +36,8 @@ pub fn announce_pgvector() {
     }
 }
 
-/// Until the transaction ends, in the builder's process until that does, indexes are built by one process where several would
-/// write beyond their memory.
+/// Has indexes built without parallel workers where those of the installed pgvector may write beyond their memory. `set` makes the
+/// setting, for the transaction or for the process.
 pub fn restrain_build(set: impl FnOnce(&CStr, &CStr)) {
     if pgvector_warning().is_some() {
         set(c"max_parallel_maintenance_workers", c"0");

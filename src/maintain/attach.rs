@@ -76,10 +76,7 @@ pub fn attach(wanted: &Attachment<'_>) -> Result<()> {
     };
     let (name, quoted) = (wanted.name, quote_literal(wanted.name));
     if !known.is_detached {
-        return Err(Error::duplicate(format!("collection \"{name}\" is attached already"))
-            .with_hint(format!(
-                "SELECT * FROM rag_verify({quoted}) compares it with its source."
-            )));
+        return Err(taken(name));
     }
     let owner = known.owner.filter(|_| known.documents.is_some()).ok_or_else(|| {
         Error::not_ready(format!("the tables of collection \"{name}\" are gone"))
@@ -103,6 +100,12 @@ pub fn attach(wanted: &Attachment<'_>) -> Result<()> {
     verify::restore_objects(&collection)?;
     compare_everything(collection.id);
     Ok(())
+}
+
+fn taken(name: &str) -> Error {
+    let quoted = quote_literal(name);
+    Error::duplicate(format!("collection \"{name}\" is attached already"))
+        .with_hint(format!("SELECT * FROM rag_verify({quoted}) compares it with its source."))
 }
 
 fn require_role(owner: Oid, what: &str) -> Result<()> {
@@ -324,7 +327,10 @@ fn adopt(wanted: &Attachment<'_>) -> Result<Known> {
         manifest.ocr.into(),
     ];
     let sql = statement!("catalog/adopt_collection");
-    let id = as_extension_owner(|| query(sql, &args, |row| required::<i32>(&row, 1)))[0];
+    let entered = as_extension_owner(|| query(sql, &args, |row| required::<i32>(&row, 1)));
+    let Some(id) = entered.into_iter().next() else {
+        return Err(taken(wanted.name));
+    };
     insert_generation(id, manifest, &build, &tables);
     Known::load(wanted.name).ok_or_else(|| no_collection(wanted.name))
 }

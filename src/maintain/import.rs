@@ -63,7 +63,7 @@ pub fn import(collection: &Collection, source: &Source<'_>, check: &Check) -> Re
     if let Some(similarity) = similarity
         && similarity < check.min_similarity
     {
-        return Err(unlike(&generation, similarity, check));
+        return Err(unlike(&generation, similarity, sample.len(), check.min_similarity));
     }
     let (chunks, matched) = matched(collection, &generation, &embedder)?;
     Ok(Imported { rows, texts, similarity, chunks, matched })
@@ -224,14 +224,13 @@ fn similarity(embedder: &Embedder, sample: &[(String, Vec<f32>)]) -> Result<Opti
     Ok(cosines.reduce(f64::min))
 }
 
-fn unlike(generation: &Generation, similarity: f64, check: &Check) -> Error {
+fn unlike(generation: &Generation, similarity: f64, compared: usize, least: f64) -> Error {
     Error::invalid_argument(format!(
         "the vectors are not those of model \"{}\"",
         generation.model
     ))
     .with_detail(format!(
-        "Of {} texts that were embedded again, one has a cosine similarity of {similarity:.4} to its vector, less than {}.",
-        check.sample, check.min_similarity
+        "Of {compared} texts that were embedded again, one has a cosine similarity of {similarity:.4} to its vector, less than {least}."
     ))
     .with_hint("Make the collection with the model, and the prefix, that they were made with, or name the column with the texts that they were made from.")
 }

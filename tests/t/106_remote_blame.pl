@@ -175,6 +175,21 @@ $collect->('up', 'up');
 wait_for_indexed($node, 'up');
 is($status->('indexed', 'up'), 10, 'another collection goes on');
 
+# --- Paused, then released ------------------------------------------------------------------------------
+# Between the two nobody else may claim the jobs: the same calls would fail once more.
+$model->('held');
+$docs->('held', 5);
+$provider->always({ status => 401, body => { error => 'no such key' } });
+stop_workers_at($node, 'releasing');
+$collect->('held', 'held');
+ok(wait_until('a worker is about to release', sub { $sql->("SELECT count(*) FROM pg_stat_activity WHERE query = 'rag_pg: stopped at releasing'") }), 'a worker is about to release its jobs');
+is($sql->("SELECT paused IS NOT NULL, in_flight FROM rag.generation_status WHERE collection = 'held'"), 't|5', 'the generation is paused while the jobs are held');
+stop_workers_at($node);
+ok(wait_until('they are released', sub { $status->('in_flight', 'held') == 0 }), 'then they are released');
+$provider->always(undef);
+$sql->("SELECT rag_resume('held')");
+wait_for_indexed($node, 'held');
+
 # --- A first try ----------------------------------------------------------------------------------------
 $provider->always(undef);
 is($sql->("SELECT purpose, ok, dimensions, tokens, requests, words FROM rag_test_model('up')"), "query|t|8|7|1|\ndocument|t|8|7|1|", 'a trial shows each purpose');

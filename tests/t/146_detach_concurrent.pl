@@ -60,6 +60,23 @@ is(($first->{finish}->())[0], 0, 'the first is not disturbed');
 wait_for_indexed($node, 'doc');
 is($problems->(), '', 'all is in order');
 
+# Another owner while it is detached.
+$sql->("CREATE ROLE ann; GRANT ALL ON SCHEMA public TO ann; SELECT rag_detach_collection('doc'); ALTER TABLE doc OWNER TO ann; SELECT rag_attach_collection('doc')");
+is($sql->("SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^doc' AND relkind IN ('r', 'v')"), 'ann', 'all goes to the new owner');
+wait_for_indexed($node, 'doc');
+is($problems->(), '', 'and all is in order');
+
+# Two sessions attach one that the catalog does not know.
+$sql->("SELECT rag_detach_collection('doc'); SET client_min_messages = error; DROP EXTENSION rag_pg CASCADE; CREATE EXTENSION rag_pg");
+$first = start_session($node, "BEGIN; SELECT rag_attach_collection('doc'); SELECT pg_sleep(1); COMMIT");
+wait_until('the first has attached', sub { $sql->("SELECT count(*) FROM pg_stat_activity WHERE pid = $first->{pid} AND wait_event = 'PgSleep'") eq '1' });
+$error = error_of($node, "SELECT rag_attach_collection('doc')");
+is($error->{sqlstate}, '42710', 'the other finds it attached') or diag(explain($error));
+ok($error->{hint}, 'with a hint');
+is(($first->{finish}->())[0], 0, 'the first is not disturbed');
+wait_for_indexed($node, 'doc');
+is($problems->(), '', 'all is in order');
+
 # A standby.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('detach_standby');

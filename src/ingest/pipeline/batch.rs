@@ -136,6 +136,7 @@ fn work_on(
         }
         _ => None,
     };
+    host.reached("releasing");
     live.lease.release_all(host)?;
     match paused {
         Some(paused) => paused.map(|()| End::Paused),

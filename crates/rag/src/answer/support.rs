@@ -25,6 +25,7 @@ const MIN_LONG_OVERLAP: f64 = 0.35;
 const LONG_CLAIM: usize = 4;
 /// Least share of what a claim says beyond the question that stands there: the question's own words may be others.
 const MIN_NEWS: f64 = 0.5;
+
 /// The share of a claim's words that stand here; or why the claim does not follow.
 pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
     let folded = Folded::of(claim);

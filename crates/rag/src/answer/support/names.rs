@@ -63,9 +63,7 @@ pub(super) fn completes(word: &str, claim: &[String], evidence: &Evidence) -> bo
 fn is_abbreviated(word: &str, claim: &str, evidence: &str) -> bool {
     let word = stripped(word);
     let is_of = |name: &[String], short: &String| {
-        ABBREVIATION.contains(&name.len())
-            && name.len() == short.chars().count()
-            && name.iter().zip(short.chars()).all(|(word, letter)| word.starts_with(letter))
+        name.iter().zip(short.chars()).all(|(word, letter)| word.starts_with(letter))
     };
     let stand_for = |names: &[Vec<String>], short: &String, word: Option<&str>| {
         let mut parts = names.iter().flat_map(|name| name.windows(short.chars().count()));
