@@ -2,16 +2,10 @@
 pub mod switch;
 
 use crate::catalog::collection::Collection;
-use crate::sys::lock_retry::LockPatience;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use crate::sys::workers::wake;
 use rag::{Error, Result};
-use std::time::Duration;
-
-/// For locks that make searches wait: `rag_switch`, `rag_rollback` and `rag_rebuild`.
-pub const SWITCH_PATIENCE: LockPatience =
-    LockPatience { each: c"100ms", all: Duration::from_secs(30) };
 
 /// Locks the collection's row against other changes of its generations until the transaction ends, and reads the collection
 /// again.

@@ -2,22 +2,17 @@
 use crate::catalog::collection::{Collection, Generation, State};
 use crate::catalog::generation::{lock, no_generation};
 use crate::catalog::objects::drop::{DropBehavior, delete_generations, drop_tables};
-use crate::sys::lock_retry::{LockPatience, with_short_locks};
+use crate::sys::lock_retry::with_short_locks;
 use crate::sys::privileges::relation_owner;
 use crate::sys::rights::as_source_owner;
 use crate::sys::workers::builder_control;
 use pgrx::pg_sys::Oid;
 use rag::{Error, Result};
-use std::time::Duration;
-
-/// These tables are not searched, so a try may take long; after a second PostgreSQL cancels an autovacuum that holds
-/// the lock.
-const PRUNE_PATIENCE: LockPatience = LockPatience { each: c"2s", all: Duration::from_secs(30) };
 
 /// Drops this generation, or all on standby or retired. Returns how many.
 pub fn prune(collection: &Collection, generation: Option<i32>) -> Result<usize> {
     let what = format!("drop generations of collection \"{}\"", collection.name);
-    with_short_locks(&what, PRUNE_PATIENCE, || {
+    with_short_locks(&what, || {
         let collection = lock(collection)?;
         let pruned = to_prune(&collection, generation)?;
         let ids: Vec<i32> = pruned.iter().map(|generation| generation.id).collect();

@@ -1,6 +1,6 @@
 //! A new generation beside the active one.
 use crate::catalog::collection::{Build, Collection, Generation, State, build};
-use crate::catalog::generation::{SWITCH_PATIENCE, lock};
+use crate::catalog::generation::lock;
 use crate::catalog::lexical;
 use crate::catalog::model;
 use crate::catalog::objects::create_generation;
@@ -70,7 +70,7 @@ impl RebuildOptions<'_> {
 /// Returns its number.
 pub fn rebuild(collection: &Collection, build: &Build, switches: bool) -> Result<i32> {
     let what = format!("rebuild collection \"{}\"", collection.name);
-    with_short_locks(&what, SWITCH_PATIENCE, || {
+    with_short_locks(&what, || {
         let collection = lock(collection)?;
         if let Some(building) = collection.generation_in(State::Building) {
             return Err(is_building(&collection, &building));

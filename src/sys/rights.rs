@@ -5,7 +5,8 @@ use crate::sys::guc::scope::Scope;
 pub use crate::sys::privileges::current_user;
 use crate::sys::privileges::relation_owner;
 use pgrx::pg_sys;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 /// The user and settings before a switch; restored on drop, or by the abort of the transaction.
 struct SavedUser {
@@ -87,8 +88,9 @@ pub fn key_text_settings() -> impl Drop {
 }
 
 /// Runs `body` so that a statement in it waits for a lock no longer than this.
-pub fn with_lock_timeout<R>(timeout: &CStr, body: impl FnOnce() -> R) -> R {
-    let _saved = SavedUser::switch(current_user(), 0, &[(c"lock_timeout", timeout)]);
+pub fn with_lock_timeout<R>(timeout: Duration, body: impl FnOnce() -> R) -> R {
+    let timeout = CString::new(format!("{}ms", timeout.as_millis())).expect("no NUL in it");
+    let _saved = SavedUser::switch(current_user(), 0, &[(c"lock_timeout", &timeout)]);
     body()
 }
 

@@ -17,6 +17,7 @@ use crate::search::query_log;
 use crate::search::query_stats;
 use crate::sys::background::micros;
 use crate::sys::failed::Failed;
+use crate::sys::lock_retry;
 use crate::sys::process::now;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::execute;
@@ -69,6 +70,8 @@ struct GenerationState {
     retry_at: i64,
     /// Its last step was long: until when other generations go first.
     delayed_until: i64,
+    /// How often a worker tried to switch to it.
+    switch_attempts: u32,
     /// Keys of a page of a scan, if [`scan::PAGE`] took too long.
     page_size: Option<usize>,
     /// Its last step failed because an object of a statement was missing or altered: how the catalog described it right
@@ -291,7 +294,11 @@ impl Drain {
                 batch::work(host, generation, others, &mut state.mean_bytes, &mut self.unstored)
                     .map(|end| end != End::Nothing)
             }
-            WorkStep::Switch => switch::switch_when_complete(host, generation),
+            WorkStep::Switch => {
+                let attempt = state.switch_attempts;
+                state.switch_attempts += 1;
+                switch::switch_when_complete(host, generation, attempt)
+            }
             WorkStep::Index => {
                 host.reached("indexing");
                 index_ddl::build(host, generation)
@@ -336,7 +343,7 @@ impl Drain {
         let noted = self.host.transaction(|| {
             let sql = "UPDATE rag.progress SET error = $2, sqlstate = $3 WHERE generation_id = $1";
             let args = [generation.into(), failed.reason().into(), failed.sqlstate().into()];
-            with_lock_timeout(c"100ms", || as_extension_owner(|| execute(sql, &args)));
+            with_lock_timeout(lock_retry::SHORT, || as_extension_owner(|| execute(sql, &args)));
             Ok(())
         });
         noted.or_else(|held| if held.is_lock_failure() { Ok(()) } else { Err(held) })

@@ -1,23 +1,19 @@
 //! Switches searches from one generation to another.
 use crate::catalog::collection::{Collection, Generation, State};
-use crate::catalog::generation::{SWITCH_PATIENCE, lock, no_generation};
+use crate::catalog::generation::{lock, no_generation};
 use crate::catalog::objects::{create_view, record_view};
 use crate::sys::failed::Failed;
-use crate::sys::lock_retry::{LockPatience, with_short_locks};
-use crate::sys::rights::{as_extension_owner, as_source_owner};
+use crate::sys::lock_retry::{attempt_timeout, with_short_locks};
+use crate::sys::rights::{as_extension_owner, as_source_owner, with_lock_timeout};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, query};
 use crate::sys::transaction::Host;
 use rag::{Error, Result};
-use std::time::Duration;
-
-/// A worker tries again later, and meanwhile does other work.
-const WORKER_PATIENCE: LockPatience = LockPatience { each: c"100ms", all: Duration::from_secs(1) };
 
 /// Makes a generation active: this one, or the one being built. Unless `force`, an error when it lacks documents. Returns its
 /// id.
 pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> Result<i32> {
-    with_short_locks(&lock_purpose(collection), SWITCH_PATIENCE, || {
+    with_short_locks(&lock_purpose(collection), || {
         let collection = lock(collection)?;
         let target = switch_target(&collection, generation)?;
         if !force && target.state != State::Active {
@@ -30,7 +26,7 @@ pub fn switch(collection: &Collection, generation: Option<i32>, force: bool) -> 
 
 /// Makes the generation on standby active again. Returns its id, and what it lacks, if anything.
 pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
-    with_short_locks(&lock_purpose(collection), SWITCH_PATIENCE, || {
+    with_short_locks(&lock_purpose(collection), || {
         let collection = lock(collection)?;
         let target = collection.generation_in(State::Standby).ok_or_else(|| {
             Error::not_ready(format!(
@@ -46,12 +42,12 @@ pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
 }
 
 /// Switches to a generation that was to become active once complete. Run by a worker. False when a lock
-/// is not available.
-pub fn switch_when_complete(host: &Host, generation: i32) -> Result<bool, Failed> {
+/// is not available: it tries again later, with the next `attempt`, and meanwhile does other work.
+pub fn switch_when_complete(host: &Host, generation: i32, attempt: u32) -> Result<bool, Failed> {
     let switched = host.transaction(|| {
         let Some(generation) = Generation::by_id(generation) else { return Ok(()) };
         let Some(collection) = Collection::by_id(generation.collection)? else { return Ok(()) };
-        with_short_locks(&lock_purpose(&collection), WORKER_PATIENCE, || {
+        with_lock_timeout(attempt_timeout(attempt), || {
             let collection = lock(&collection)?;
             let Some(target) = Generation::by_id(generation.id) else { return Ok(()) };
             if target.state != State::Building {

@@ -1,4 +1,5 @@
 //! Turns changes into jobs, and lists the generations with work.
+use crate::sys::lock_retry;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, query, required};
@@ -42,7 +43,7 @@ pub fn coalesce(collections: Option<&[i32]>) -> Coalesced {
         let started = Instant::now();
         let mut changes = Coalesced::Locked;
         // A job may be locked by a long transaction.
-        with_lock_timeout(c"100ms", || {
+        with_lock_timeout(lock_retry::SHORT, || {
             loop {
                 let (taken, has_more) = take(collections(), &held);
                 if taken > 0 {

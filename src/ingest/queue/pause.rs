@@ -1,5 +1,6 @@
 //! Pausing what cannot be indexed until an administrator acts.
 use crate::sys::failed::Failed;
+use crate::sys::lock_retry;
 use crate::sys::rights::{as_extension_owner, with_lock_timeout};
 use crate::sys::spi::{query, required};
 use crate::sys::transaction::Host;
@@ -31,7 +32,7 @@ pub fn generation(host: &Host, generation: i32, failed: &Failed) -> Result<(), F
 fn note(sql: &str, id: i32, failed: &Failed) -> Option<String> {
     let args =
         [id.into(), failed.summary().into(), failed.reason().into(), failed.sqlstate().into()];
-    with_lock_timeout(c"100ms", || {
+    with_lock_timeout(lock_retry::SHORT, || {
         as_extension_owner(|| query(sql, &args, |row| required(&row, 1))).pop()
     })
 }
