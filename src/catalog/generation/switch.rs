@@ -44,6 +44,7 @@ pub fn roll_back(collection: &Collection) -> Result<(i32, Option<String>)> {
 /// Switches to a generation that was to become active once complete. Run by a worker. False when a lock
 /// is not available: it tries again later, with the next `attempt`, and meanwhile does other work.
 pub fn switch_when_complete(host: &Host, generation: i32, attempt: u32) -> Result<bool, Failed> {
+    host.reached("switching");
     let switched = host.transaction(|| {
         let Some(generation) = Generation::by_id(generation) else { return Ok(()) };
         let Some(collection) = Collection::by_id(generation.collection)? else { return Ok(()) };
@@ -53,14 +54,17 @@ pub fn switch_when_complete(host: &Host, generation: i32, attempt: u32) -> Resul
             if target.state != State::Building {
                 return Ok(());
             }
-            match Readiness::of(&target).shortfall() {
+            let readiness = Readiness::of(&target);
+            match readiness.shortfall() {
                 None => activate(&collection, &target)?,
-                Some(shortfall) => {
+                Some(shortfall) if readiness.missing > 0 => {
                     cancel_automatic_switch(
                         &target,
                         &format!("did not switch by itself: {shortfall}"),
                     );
                 }
+                // Something was written since the worker chose this step.
+                Some(_) => {}
             }
             Ok(())
         })
