@@ -210,15 +210,17 @@ fn where_nothing_succeeds_any_more_few_requests_are_spent() {
 }
 
 #[test]
-fn a_model_that_works_is_not_blamed_for_an_accident_of_two_probes() {
+fn a_model_that_works_is_not_blamed_for_accidents() {
     let server = Server::start();
     let client = client(Spec { retries: 0, ..embedder(&server) });
     assert!(partly(&client, &texts(3, None)).fault.is_none());
     let flagged = json!({"status": 403, "body": {"error": {"message": "your input was flagged"}}});
-    // The text and the probe; the text, a probe, and another.
+    // The text and the probe; two probes, a third that succeeds, and the text; the text and the probe once more, and three probes.
     for (script, expected) in [
         (vec![flagged.clone(), json!("nan")], Some(Blame::Outage)),
         (vec![flagged.clone(), json!("nan"), Value::Null, flagged.clone()], None),
+        (vec![flagged.clone(), json!("nan")], Some(Blame::Outage)),
+        (vec![json!("nan"), json!("nan"), json!("nan")], Some(Blame::Model)),
     ] {
         server.script(&script);
         let partial = partly(&client, &texts(1, Some(0)));

@@ -4,7 +4,7 @@ use super::cancel::Cancel;
 use super::client::Client;
 use super::failure::CallFailure;
 use super::failure_kind::{FailureKind, Size};
-use super::fault::{Blame, Fault, Refusal, Sender, find_fault};
+use super::fault::{Blame, Fault, Sender, confirm_refusal, find_fault};
 use super::pace::now;
 use crate::model::Checkpoint;
 use crate::model::watch::run_watched;
@@ -143,10 +143,14 @@ where
 
     /// Sends the pending ranges, on as many threads as the model takes requests at once.
     fn send_all(&self) {
-        // If no request succeeds, one shows that as well as many.
         let pace = self.client.pace();
-        let is_doubtful = pace.was_refused() || !pace.has_succeeded_lately(now());
-        if self.isolates_failures() && is_doubtful {
+        if let (Some(probe), true) = (&self.probe, pace.was_refused()) {
+            if let Err(fault) = confirm_refusal(|| probe(&self.cancel)) {
+                self.lock().parts.fault = Some(fault);
+                return;
+            }
+        } else if self.isolates_failures() && !pace.has_succeeded_lately(now()) {
+            // If no request succeeds, one shows that as well as many.
             self.send_next();
         }
         let pending = self.lock().pending.len();
@@ -297,12 +301,10 @@ where
         blames_size
     }
 
-    fn was_refused(&self) -> bool {
-        self.job.client.pace().was_refused()
-    }
-
-    fn note_refusal(&mut self) -> Refusal {
-        self.job.client.pace().note_refusal(now())
+    fn note_refusal(&mut self) -> bool {
+        let pace = self.job.client.pace();
+        pace.note_refusal();
+        pace.has_succeeded_lately(now())
     }
 
     fn reject(&mut self, text: usize, fault: Fault) {

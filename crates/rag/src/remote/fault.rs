@@ -64,16 +64,9 @@ pub(super) enum Step {
     End(Blame),
 }
 
-/// What a refusal of both a text and the probe shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// Nothing yet: requests succeeded just before, and it is the first.
-    Accident,
-    /// The model is at fault if the probe is refused once more: requests succeeded not long before.
-    Again,
-    /// The model is at fault.
-    Certain,
-}
+/// Probes that must be refused in a row, besides what was refused before, for the model to be at fault: any response can be wrong
+/// by accident, and a paused model waits for a person.
+const CONFIRMING_PROBES: u32 = 2;
 
 /// Sizes that are tried before it is doubted that a request of any succeeds.
 const MAX_SIZE_TRIES: u32 = 4;
@@ -92,12 +85,9 @@ pub(super) fn decide(kind: FailureKind, evidence: Evidence) -> Step {
     let is_one = texts == 1;
     let doubtful = |attempts| End(Blame::Doubtful { attempts });
     match (kind, others) {
-        (FailureKind::RateLimited, _) => End(Blame::RateLimited),
-        (FailureKind::Model, _)
-        | (FailureKind::Refused | FailureKind::Unusable | FailureKind::TooLarge(_), Some(false)) => {
-            End(Blame::Model)
+        (FailureKind::RateLimited | FailureKind::Model, _) | (_, Some(false)) => {
+            End(blame_of_all(kind))
         }
-        (_, Some(false)) => End(Blame::Outage),
         (_, None) if is_one => Probe,
         // Halves are as good as a probe, and no more than the search takes anyway.
         (FailureKind::Refused | FailureKind::Unusable | FailureKind::Failed, _) if !is_one => Halve,
@@ -137,10 +127,8 @@ pub(super) trait Sender {
     /// Whether a failure that no text was found for shows, with what came before, that the size was at fault. What
     /// can happen by accident shows it the second time.
     fn blames_size(&mut self, kind: FailureKind) -> bool;
-    /// Whether a text and the probe were both refused, and nothing succeeded since.
-    fn was_refused(&self) -> bool;
-    /// Notes that a text and the probe were both refused, and says how much that shows.
-    fn note_refusal(&mut self) -> Refusal;
+    /// Notes that a text and the probe were both refused, and says whether requests succeeded not long before.
+    fn note_refusal(&mut self) -> bool;
     /// Notes that this text gets no result.
     fn reject(&mut self, text: usize, fault: Fault);
 }
@@ -184,6 +172,26 @@ pub(super) fn find_fault(
     Ok(())
 }
 
+/// What the last of some probes met, if none of them succeeds. One that shows something else than a refusal is the last.
+fn refused(probes: u32, mut probe: impl FnMut() -> Result<(), CallFailure>) -> Option<CallFailure> {
+    let mut last = None;
+    for _ in 0..probes {
+        let failed = probe().err()?;
+        let is_certain = failed.kind.is_general() || blame_of_all(failed.kind) != Blame::Model;
+        last = Some(failed);
+        if is_certain {
+            break;
+        }
+    }
+    last
+}
+
+/// At the beginning of a call after one in which a text and the probe were both refused: whether the model is at fault. Probes alone
+/// tell, as the text may be refused whatever the model does.
+pub(super) fn confirm_refusal(probe: impl FnMut() -> Result<(), CallFailure>) -> Result<(), Fault> {
+    refused(1 + CONFIRMING_PROBES, probe).map_or(Ok(()), |failure| Err(fault_of_all(failure)))
+}
+
 /// What a provider says of a text may be about that text alone, so what it says of the probe stands beside it.
 fn with_words_of(error: &Error, probe: &Error) -> Error {
     let words = |error: &Error| error.detail().unwrap_or(error.message()).to_owned();
@@ -215,12 +223,7 @@ impl<S: Sender> FaultSearch<'_, S> {
         let failures = failures.max(failure.times);
         let evidence = Evidence { texts: texts.len(), others: self.others, failures };
         match decide(failure.kind, evidence) {
-            Step::Halve => {
-                if self.others.is_none() && self.sender.was_refused() {
-                    self.probe(&failure)?;
-                }
-                self.halve(texts, failures)
-            }
+            Step::Halve => self.halve(texts, failures),
             Step::Divide(size) => {
                 let found = self.divide(texts, failures)?;
                 self.learn(failure.kind, size, &found);
@@ -246,30 +249,21 @@ impl<S: Sender> FaultSearch<'_, S> {
             self.others = Some(true);
             return Ok(());
         };
-        let evidence = Evidence { texts: 1, others: Some(false), failures: 1 };
-        let Step::End(mut blame) = decide(failed.kind, evidence) else { return Ok(()) };
+        let mut blame = blame_of_all(failed.kind);
         if blame == Blame::Model && !failed.kind.is_general() {
-            match self.sender.note_refusal() {
-                Refusal::Accident => blame = Blame::Outage,
-                Refusal::Again => {
-                    // Failures of two kinds are accidents sooner than two of one.
-                    let probes = if failed.kind == failure.kind { 1 } else { 2 };
-                    for _ in 0..probes {
-                        let Err(again) = self.sender.probe() else {
-                            self.others = Some(true);
-                            return Ok(());
-                        };
-                        failed = again;
-                    }
-                    let Step::End(next) = decide(failed.kind, evidence) else { return Ok(()) };
-                    blame = next;
-                }
-                Refusal::Certain => {}
+            if self.sender.note_refusal() {
+                // The next call confirms it.
+                blame = Blame::Outage;
+            } else if let Some(last) = refused(CONFIRMING_PROBES, || self.sender.probe()) {
+                (blame, failed) = (blame_of_all(last.kind), last);
+            } else {
+                self.others = Some(true);
+                return Ok(());
             }
         }
         // A failure of another kind is no reason for what the probe's is blamed on.
-        let is_same = decide(failure.kind, evidence) == Step::End(blame);
-        let is_accident = decide(failed.kind, evidence) != Step::End(blame);
+        let is_same = blame_of_all(failure.kind) == blame;
+        let is_accident = blame_of_all(failed.kind) != blame;
         let is_probes = failed.kind.is_general() || !is_same && !is_accident;
         let error =
             if is_probes { failed.error } else { with_words_of(&failure.error, &failed.error) };
@@ -360,11 +354,19 @@ impl<S: Sender> FaultSearch<'_, S> {
 }
 
 fn fault_of_all(failure: CallFailure) -> Fault {
-    let blame = match failure.kind {
+    Fault { blame: blame_of_all(failure.kind), error: failure.error }
+}
+
+/// What a failure is blamed on where nothing succeeds.
+fn blame_of_all(kind: FailureKind) -> Blame {
+    match kind {
         FailureKind::RateLimited => Blame::RateLimited,
-        _ => Blame::Model,
-    };
-    Fault { blame, error: failure.error }
+        FailureKind::Model
+        | FailureKind::Refused
+        | FailureKind::Unusable
+        | FailureKind::TooLarge(_) => Blame::Model,
+        _ => Blame::Outage,
+    }
 }
 
 #[cfg(test)]

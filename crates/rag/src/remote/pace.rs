@@ -5,7 +5,6 @@
 //! processes needs no lock, and a process that dies leaves nothing behind but one unused turn.
 use super::adapt::Adapted;
 use super::failure_kind::Size;
-use super::fault::Refusal;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -42,8 +41,8 @@ pub struct Pace {
     speed: AtomicU64,
     /// Texts of a request that failed though each of them succeeded; 0 for none.
     unexplained_texts: AtomicU64,
-    /// How often both a text and the probe were refused since a request last succeeded.
-    refusals: AtomicU64,
+    /// 1 if both a text and the probe were refused since a request last succeeded.
+    is_refused: AtomicU64,
     /// Requests of the learnt size that succeeded since it was learnt.
     at_limit: AtomicU64,
 }
@@ -194,7 +193,7 @@ impl Pace {
     /// Notes that a request of so many texts and tokens succeeded.
     pub(super) fn note_success(&self, now: u64, texts: usize, tokens: usize, took: Duration) {
         self.last_success.store(now, Relaxed);
-        self.refusals.store(0, Relaxed);
+        self.is_refused.store(0, Relaxed);
         self.grow(texts as u64, tokens as u64);
         if texts < 2 {
             return; // One text shows the provider's latency, not its throughput.
@@ -211,20 +210,14 @@ impl Pace {
         self.unexplained_texts.swap(texts as u64, Relaxed) > 0
     }
 
-    /// Notes that a text and a harmless one were both refused, and says how much that shows where a request succeeded in the last
-    /// minute, or did not.
-    pub(super) fn note_refusal(&self, now: u64) -> Refusal {
-        let before = self.refusals.fetch_add(1, Relaxed);
-        match (self.has_succeeded_lately(now), before) {
-            (false, _) => Refusal::Certain,
-            (true, 0) => Refusal::Accident,
-            (true, _) => Refusal::Again,
-        }
+    /// Notes that a text and a harmless one were both refused.
+    pub(super) fn note_refusal(&self) {
+        self.is_refused.store(1, Relaxed);
     }
 
     /// Whether a text and a harmless one were both refused, and no request succeeded since.
     pub(super) fn was_refused(&self) -> bool {
-        self.refusals.load(Relaxed) > 0
+        self.is_refused.load(Relaxed) > 0
     }
 
     /// Whether a request succeeded in the last minute.

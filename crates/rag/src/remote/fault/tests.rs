@@ -52,8 +52,6 @@ struct Simulated<F> {
     learnt: Option<usize>,
     /// Whether requests succeeded just before.
     has_worked: bool,
-    /// What is said of a refusal when they did not.
-    otherwise: Refusal,
 }
 
 impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Simulated<F> {
@@ -87,11 +85,8 @@ impl<F: Fn(&Range<usize>) -> Option<FailureKind>> Sender for Simulated<F> {
     fn blames_size(&mut self, kind: FailureKind) -> bool {
         kind != FailureKind::Failed
     }
-    fn was_refused(&self) -> bool {
-        false
-    }
-    fn note_refusal(&mut self) -> Refusal {
-        if std::mem::take(&mut self.has_worked) { Refusal::Accident } else { self.otherwise }
+    fn note_refusal(&mut self) -> bool {
+        std::mem::take(&mut self.has_worked)
     }
     fn reject(&mut self, text: usize, fault: Fault) {
         self.rejected.insert(text, fault.blame);
@@ -106,7 +101,6 @@ fn simulated<F: Fn(&Range<usize>) -> Option<FailureKind>>(texts: usize, rule: F)
         rejected: HashMap::new(),
         learnt: None,
         has_worked: false,
-        otherwise: Refusal::Certain,
     }
 }
 
@@ -168,8 +162,8 @@ fn where_nothing_succeeds_no_text_is_charged_and_few_requests_are_spent() {
     for (kind, blame, most) in [
         (FailureKind::Model, Blame::Model, 1),
         (FailureKind::RateLimited, Blame::RateLimited, 1),
-        (FailureKind::Refused, Blame::Model, 4),
-        (FailureKind::Unusable, Blame::Model, 4),
+        (FailureKind::Refused, Blame::Model, 6),
+        (FailureKind::Unusable, Blame::Model, 6),
         (FailureKind::Failed, Blame::Outage, 4),
         (FailureKind::Outage, Blame::Outage, 2),
         (FailureKind::Slow, Blame::Outage, 2),
@@ -229,16 +223,42 @@ fn a_model_that_worked_is_at_fault_when_nothing_succeeds_twice() {
 }
 
 #[test]
-fn a_probe_that_fails_otherwise_than_the_text_is_repeated_once_more() {
-    for (kind, probes) in [(FailureKind::Refused, 2), (FailureKind::Unusable, 3)] {
-        let of_text = FailureKind::Refused;
-        let rule = |texts: &Range<usize>| Some(if texts.is_empty() { kind } else { of_text });
-        let mut provider = simulated(1, rule);
-        provider.otherwise = Refusal::Again;
-        let failure = provider.send(0..1).expect_err("all fails");
-        let fault = find_fault(&mut provider, 0..1, failure).expect_err("all fails");
-        assert_eq!((fault.blame, provider.requests.len()), (Blame::Model, 1 + probes), "{kind:?}");
+fn a_model_is_at_fault_if_no_probe_of_three_succeeds() {
+    for kind in [FailureKind::Refused, FailureKind::Unusable] {
+        let rule =
+            |texts: &Range<usize>| Some(if texts.is_empty() { kind } else { FailureKind::Refused });
+        let (provider, result) = run(1, rule);
+        assert_eq!((result, provider.requests.len()), (Err(Blame::Model), 1 + 3), "{kind:?}");
+        for succeeds in 0..3 {
+            let probes = Cell::new(0);
+            let (provider, result) = run(1, |texts| {
+                let is_probe = texts.is_empty();
+                (!is_probe || probes.replace(probes.get() + 1) != succeeds).then_some(kind)
+            });
+            assert_eq!((result, provider.rejected.len()), (Ok(()), 1), "{kind:?} {succeeds}");
+        }
     }
+}
+
+#[test]
+fn a_refusal_is_confirmed_by_probes_alone() {
+    let confirmed = |answers: &[Option<FailureKind>]| {
+        let mut answers = answers.iter();
+        let mut probe = || match *answers.next().expect("no more probes") {
+            Some(kind) => Err(CallFailure::new(kind, Error::model(format!("{kind:?}")))),
+            None => Ok(()),
+        };
+        let found = confirm_refusal(&mut probe).map_err(|fault| fault.blame);
+        assert_eq!(answers.len(), 0);
+        found
+    };
+    let (refused, unusable) = (Some(FailureKind::Refused), Some(FailureKind::Unusable));
+    assert_eq!(confirmed(&[None]), Ok(()));
+    assert_eq!(confirmed(&[refused, unusable, None]), Ok(()));
+    assert_eq!(confirmed(&[unusable, refused, unusable]), Err(Blame::Model));
+    assert_eq!(confirmed(&[Some(FailureKind::Model)]), Err(Blame::Model));
+    assert_eq!(confirmed(&[refused, Some(FailureKind::Outage)]), Err(Blame::Outage));
+    assert_eq!(confirmed(&[Some(FailureKind::RateLimited)]), Err(Blame::RateLimited));
 }
 
 #[test]
