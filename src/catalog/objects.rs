@@ -236,11 +236,9 @@ pub fn create(plan: &NewCollection) -> Result<i32> {
     let id = insert_collection(plan, key_names)?;
     let collection = Collection::by_id(id)?.expect("the row was just inserted");
     let generation = create_generation(&collection, &plan.build, State::Active, false)?;
-    as_source_owner(collection.owner, || {
-        drop_leftover_triggers(&collection);
-        create_triggers(&collection, &plan.source);
-        create_view(&collection, &generation)
-    })?;
+    drop_leftover_triggers(&collection);
+    create_triggers(&collection, &plan.source);
+    as_source_owner(collection.owner, || create_view(&collection, &generation))?;
     record_partitions(&collection, &plan.source);
     if plan.is_replicated {
         set_replication_triggers(&collection, &plan.source);

@@ -96,7 +96,8 @@ pub fn attach(wanted: &Attachment<'_>) -> Result<()> {
     generation.tables().for_each(lock_exclusively);
     attach_indexes(&generation);
     convert_keys(&collection, &generation, owner)?;
-    drop_leftovers(&collection);
+    // A dump brought them back under the rules of another database.
+    drop_leftover_triggers(&collection);
     verify::restore_objects(&collection)?;
     compare_everything(collection.id);
     Ok(())
@@ -173,11 +174,6 @@ fn attach_indexes(generation: &Generation) {
 fn attachable_indexes(chunks: Oid, method: &str) -> Vec<Oid> {
     let sql = statement!("catalog/attachable_indexes");
     read(sql, &[chunks.into(), method.into()], |row| required(&row, 1))
-}
-
-/// Triggers and policies that a dump brought back under the rules of another database.
-fn drop_leftovers(collection: &Collection) {
-    as_source_owner(collection.owner, || drop_leftover_triggers(collection));
 }
 
 row! {

@@ -1,9 +1,8 @@
 //! Drops a collection, or some of its generations.
 use crate::catalog::collection::{no_collection, require_owner};
-use crate::catalog::objects::triggers::triggers_of;
+use crate::catalog::objects::triggers::{as_table_owner, triggers_of};
 use crate::sys::names;
 use crate::sys::names::relation_sql;
-use crate::sys::privileges::relation_owner;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, read, required};
@@ -78,9 +77,7 @@ impl DroppedCollection {
 
     fn drop_triggers(&self) {
         for table in &self.with_triggers {
-            // A partition may have another owner.
-            let owner = relation_owner(*table).unwrap_or(self.owner);
-            as_source_owner(owner, || drop_triggers(&self.name, *table));
+            as_table_owner(*table, self.owner, || drop_triggers(&self.name, *table));
         }
     }
 }

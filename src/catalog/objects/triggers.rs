@@ -20,11 +20,19 @@ pub fn with_own_triggers(template: &str) -> String {
     fill(template, &[("own_triggers", &own)])
 }
 
-/// Creates the triggers on the source and, where it has any, on its partitions. Runs as the owner.
+/// Creates the triggers on the source and, where it has any, on its partitions.
 pub fn create_triggers(collection: &Collection, source: &Source) {
     for table in tables(source) {
-        create_table_triggers(collection, source, &relation_sql(table));
+        let table_sql = relation_sql(table);
+        as_table_owner(table, collection.owner, || {
+            create_table_triggers(collection, source, &table_sql);
+        });
     }
+}
+
+/// Runs `body` as the owner of a table among the source and its partitions: a partition may have another one than the source.
+pub fn as_table_owner<R>(table: Oid, source_owner: Oid, body: impl FnOnce() -> R) -> R {
+    as_source_owner(relation_owner(table).unwrap_or(source_owner), body)
 }
 
 /// Stores in the catalog which partitions have the collection's triggers.
@@ -87,9 +95,7 @@ pub fn enable_triggers(collection: &Collection, tables: &[Oid]) {
             ("truncate", trigger_name(collection, "truncate")),
         ];
         let names = names.each_ref().map(|(name, sql)| (*name, sql.as_str()));
-        // A partition may have another owner.
-        let owner = relation_owner(*table).unwrap_or(collection.owner);
-        as_source_owner(owner, || execute(&fill(template, &names), &[]));
+        as_table_owner(*table, collection.owner, || execute(&fill(template, &names), &[]));
     }
 }
 
@@ -182,11 +188,11 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
     execute(&fill(template, &names), &[]);
 }
 
-/// Drops triggers that a schema-only dump restored without their collection. Runs as the owner.
+/// Drops triggers that a schema-only dump restored without their collection.
 pub fn drop_leftover_triggers(collection: &Collection) {
     let sql = with_own_triggers(statement!("catalog/leftover_triggers"));
     let args = [collection.name.as_str().into(), collection.source.into()];
     for table in read(&sql, &args, |row| required::<Oid>(&row, 1)) {
-        drop_triggers(&collection.name, table);
+        as_table_owner(table, collection.owner, || drop_triggers(&collection.name, table));
     }
 }

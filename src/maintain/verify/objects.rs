@@ -9,7 +9,6 @@ use crate::catalog::objects::{drop, triggers};
 use crate::catalog::target::Target;
 use crate::maintain::verify::Finding;
 use crate::sys::names;
-use crate::sys::privileges::relation_owner;
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::spi::{execute, fill, read, read_written, required};
 use pgrx::pg_sys::Oid;
@@ -78,9 +77,7 @@ fn tables(collection: &Collection, repairs: bool) -> Finding {
     if repairs {
         for (table, is_foreign) in &wrong {
             let table_sql = names::relation_sql(*table);
-            // A detached partition may have another owner by now.
-            let owner = relation_owner(*table).unwrap_or(collection.owner);
-            as_source_owner(owner, || {
+            triggers::as_table_owner(*table, collection.owner, || {
                 drop::drop_triggers(&collection.name, *table);
                 if !is_foreign {
                     triggers::create_table_triggers(collection, &source, &table_sql);
