@@ -73,5 +73,25 @@ while ($exporter =~ /^(\w+):\n  query: \|\n(.*?)  metrics:\n(.*?)(?=^\w|\z)/msg)
 is($count, () = $exporter =~ /^\w+:$/mg, 'every query was run');
 like(join("\n", rows_of($exporter =~ /^rag_calls:\n  query: \|\n(.*?)  metrics/ms)), qr/docs,search,1,0,0,/, 'a search is counted');
 
+# The same of pgwatch: a name, a description, statements by the oldest version that they are for, and which columns are gauges.
+my ($metrics, $presets) = slurp_file('contrib/pgwatch/rag_pg.yaml') =~ /^metrics:\n(.*)^presets:\n(.*)\z/ms;
+my %metrics;
+while ($metrics =~ /^  (\w+):\n    description: \S.*\n    sqls:\n      15: \|\n((?:        .*\n)+)((?:    gauges:\n(?:      - .*\n)+)?)(?=  \w|\z)/mg)
+{
+	my ($name, $query, $gauges) = ($1, $2, $3);
+	my ($header, @rows) = rows_of($query);
+	my %columns = map { $_ => 1 } split /,/, $header // '';
+	ok(delete $columns{epoch_ns}, "$name runs and has its time");
+	is_deeply([ grep { !/^\d+$/ } map { (split /,/)[0] } @rows ], [], "$name: which is a whole number");
+	ok((grep { !/^tag_/ } keys %columns), "$name measures something");
+	is_deeply([ grep { $_ ne '*' && !$columns{$_} } $gauges =~ /- '?([\w*]+)/g ], [], "$name: its gauges are columns");
+	cmp_ok(scalar @rows, '>', 0, "$name has rows") unless $name eq 'rag_remote';
+	$metrics{$name} = \@rows;
+}
+is(scalar keys %metrics, () = $metrics =~ /^  \w+:$/mg, 'every query was run');
+is_deeply([ sort $presets =~ /^      (\w+): \d+$/mg ], [ sort keys %metrics ], 'the preset has all of them');
+is(scalar(grep { /,docs,search,1,0,0,/ } @{ $metrics{rag_calls} }), 1, 'a search is counted');
+is(scalar(grep { /,docs,2,/ } @{ $metrics{rag_collection} }), 1, 'documents are, too');
+
 $node->stop;
 done_testing();
