@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# clients.sh DIRECTORY: puts the drivers of docs/clients.md there for tests/t/150_clients.pl. They come from PyPI, npm, crates.io and
-# Debian's archive into the user's cache (380 MB, two minutes the first time); nothing of the system changes. What cannot
+# clients.sh DIRECTORY: puts the drivers of docs/clients.md there for tests/t/150_clients.pl, and Grafana's types for 156_dashboard.pl. They come from PyPI, npm, crates.io and
+# Debian's archive into the user's cache (410 MB, two minutes the first time); nothing of the system changes. What cannot
 # be had is missing there, and the test skips its programs. scripts/test.sh runs this.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

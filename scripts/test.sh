@@ -255,7 +255,7 @@ tap() {
     for name in $(names tests/t pl); do files+=("tests/t/$name.pl"); done
     [ ${#files[@]} -gt 0 ] || { count tap 0 0 0 0 && return; }
     provider || return
-    [[ " ${files[*]} " != *150_clients.pl* ]] || bash scripts/clients.sh "$WORK/clients"
+    [[ " ${files[*]} " != *150_clients.pl* && " ${files[*]} " != *156_dashboard.pl* ]] || bash scripts/clients.sh "$WORK/clients"
     as_server env PG_REGRESS="$TESTBIN/regress/pg_regress" PERL5LIB="$TESTBIN/perl:$WORK/tests/t" \
         TESTDATADIR="$WORK/tmp_check" TESTLOGDIR="$WORK/tap-log" \
         prove --verbose --timer --nocolor "${files[@]}" 2>&1 | tee "$log" |
