@@ -6,10 +6,10 @@ use crate::sys::spi::required;
 use crate::sys::workers::admission;
 use crate::sys::workers::shared_state::WorkerKind;
 use crate::sys::workers::shared_state::shared_state;
-use crate::sys::{guc, plan};
+use crate::sys::{guc, plan, version};
 use pgrx::prelude::*;
 
-/// `running`, `none`, or `off` where the configuration wants none.
+/// `running`, `none`, `off` where the configuration wants none, or `outdated` where none starts before `ALTER EXTENSION UPDATE`.
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.worker_state() RETURNS text
     VOLATILE PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -18,6 +18,9 @@ COMMENT ON FUNCTION rag.worker_state IS 'part of rag.status: whether a backgroun
 fn worker_state() -> &'static str {
     if guc::worker::workers() == 0 {
         return "off";
+    }
+    if !version::is_current() {
+        return "outdated";
     }
     let is_running = match shared_state() {
         Some(state) => state.has_worker(),

@@ -14,6 +14,11 @@ thread_local! {
     static IS_CURRENT: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether they are.
+pub fn is_current() -> bool {
+    require_current().is_ok()
+}
+
 /// An error unless they are.
 pub fn require_current() -> Result<()> {
     if IS_CURRENT.get() {

@@ -58,7 +58,7 @@ fn run_worker<W: Work>(argument: pg_sys::Datum, kind: WorkerKind, begin: impl Fn
     let database = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or_default();
     connect(database);
     let transaction: u32 = BackgroundWorker::get_extra().parse().unwrap_or_default();
-    if !wait_for_registrant(transaction, kind) {
+    if !wait_for_registrant(database, transaction, kind) {
         return;
     }
     if let Some(registration) = Registration::new(database, kind) {
@@ -68,7 +68,7 @@ fn run_worker<W: Work>(argument: pg_sys::Datum, kind: WorkerKind, begin: impl Fn
 
 /// Waits for the end of the transaction that registered this worker. False if the extension does not exist, or its objects are of
 /// another version than this library.
-fn wait_for_registrant(transaction: u32, kind: WorkerKind) -> bool {
+fn wait_for_registrant(database: pg_sys::Oid, transaction: u32, kind: WorkerKind) -> bool {
     let host = Host::worker();
     let waited = host.transaction(|| {
         if transaction != 0 {
@@ -85,13 +85,18 @@ fn wait_for_registrant(transaction: u32, kind: WorkerKind) -> bool {
         }
         Ok(())
     });
-    waited.is_ok() && has_extension(&host) == Some(true) && is_current(&host)
+    waited.is_ok() && has_extension(&host) == Some(true) && is_current(&host, database)
 }
 
-/// Whether this library's statements fit the database. Else the log tells what to do, each time that a worker would have started.
-fn is_current(host: &Host) -> bool {
+/// Whether this library's statements fit the database. Else the log tells what to do, once until they do, and `rag.status` goes on
+/// telling it.
+fn is_current(host: &Host, database: pg_sys::Oid) -> bool {
     let current = host.transaction(require_current);
-    if let Err(failed) = &current {
+    let entry = shared_state().and_then(|state| state.entry(database));
+    let was_logged = entry.is_some_and(|entry| entry.set_outdated_logged(current.is_err()));
+    if let Err(failed) = &current
+        && !was_logged
+    {
         failed.warn();
     }
     current.is_ok()

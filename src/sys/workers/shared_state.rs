@@ -64,6 +64,8 @@ pub struct DatabaseEntry {
     database: AtomicU32,
     /// An indexing worker has more jobs than it can do soon.
     needs_helper: AtomicBool,
+    /// A worker has told the log that the database has another version of the extension than the library.
+    is_outdated_logged: AtomicBool,
     /// By [`WorkerKind`].
     slots: [WorkerSlots; WorkerKind::ALL.len()],
 }
@@ -196,7 +198,13 @@ impl DatabaseEntry {
             slots.wake_at.store(0, SeqCst);
         }
         self.needs_helper.store(false, SeqCst);
+        self.set_outdated_logged(false);
         self.database.store(0, SeqCst);
+    }
+
+    /// Notes whether the log has been told that the extension is of another version here. Returns what was noted.
+    pub fn set_outdated_logged(&self, is_logged: bool) -> bool {
+        self.is_outdated_logged.swap(is_logged, SeqCst)
     }
 
     /// Whether a worker asked for a helper since this was last called.

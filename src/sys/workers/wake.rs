@@ -3,6 +3,7 @@
 
 use crate::sys::guc;
 use crate::sys::process;
+use crate::sys::version;
 use crate::sys::workers::admission;
 use crate::sys::workers::admission::WorkerLocks;
 use crate::sys::workers::shared_state::{WorkerKind, shared_state};
@@ -27,6 +28,10 @@ pub fn answers_written() {
 }
 
 fn written(kind: WorkerKind) {
+    // Without the launcher each commit would start a worker, which finds that it must leave.
+    if shared_state().is_none() && !version::is_current() {
+        return;
+    }
     static REGISTER: Once = Once::new();
     REGISTER.call_once(|| {
         // SAFETY: the callback lives as long as the process: libraries are never unloaded.
