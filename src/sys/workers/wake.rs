@@ -28,11 +28,11 @@ pub fn answers_written() {
 }
 
 fn written(kind: WorkerKind) {
+    static REGISTER: Once = Once::new();
     // Without the launcher each commit would start a worker, which finds that it must leave.
     if shared_state().is_none() && !version::is_current() {
         return;
     }
-    static REGISTER: Once = Once::new();
     REGISTER.call_once(|| {
         // SAFETY: the callback lives as long as the process: libraries are never unloaded.
         unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
