@@ -20,3 +20,13 @@ for program in rag-model rag-extract rag-report; do
     writing "$DESTDIR$PREFIX/bin" install -D -m 755 "$TARGET/release/$program" "$DESTDIR$PREFIX/bin/$program"
 done
 note "installed rag-model, rag-extract and rag-report to $DESTDIR$PREFIX/bin"
+
+if [ -z "$DESTDIR" ]; then
+    step "next"
+    # Set-up installs PostgreSQL without a cluster that nobody asked for.
+    if command -v pg_lsclusters >/dev/null && ! pg_lsclusters --no-header | grep -q "^$PG_MAJOR "; then
+        note "there is no server of PostgreSQL $PG_MAJOR yet: sudo pg_createcluster $PG_MAJOR main"
+    fi
+    note "in its postgresql.conf: shared_preload_libraries = 'rag_pg'; then restart it"
+    note "in a database: CREATE EXTENSION rag_pg CASCADE"
+fi
