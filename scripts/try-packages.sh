@@ -66,11 +66,12 @@ note "an answer with citations after $SECONDS s"
 [ "$SECONDS" -lt 120 ] || note "that is more than two minutes"
 printf 'Hello.\n' | inside rag-extract | grep -aq 'Hello' || fail "rag-extract does not work"
 inside rag-extract --probe | grep -q '"pdfium": *true' || { inside rag-extract --probe && fail "rag-extract does not find pdfium"; }
+as_postgres rag-report --output /tmp/report.html && inside grep -q '</html>' /tmp/report.html || fail "rag-report writes no page"
 
 as_postgres psql -Xq -c 'DROP EXTENSION rag_pg CASCADE' 2>/dev/null
 inside pg_ctlcluster "$PG_MAJOR" main stop
 inside sh -c 'apt-get -q -y purge rag-pg "postgresql-*-rag-pg" rag-pg-model-minilm' >"$WORK/log" 2>&1 || { tail -n 30 "$WORK/log" && fail "the packages cannot be purged"; }
-left=$(inside find / -xdev \( -iname '*rag[-_]pg*' -o -name 'rag-model*' -o -name 'rag-extract*' \) ! -path '/var/cache/*' ! -path '/var/lib/postgresql/*' ! -path "/etc/postgresql/$PG_MAJOR/main/conf.d/rag_pg.conf" ! -path '/var/log/*')
+left=$(inside find / -xdev \( -iname '*rag[-_]pg*' -o -name 'rag-model*' -o -name 'rag-extract*' -o -name 'rag-report*' \) ! -path '/var/cache/*' ! -path '/var/lib/postgresql/*' ! -path "/etc/postgresql/$PG_MAJOR/main/conf.d/rag_pg.conf" ! -path '/var/log/*')
 [ -z "$left" ] || fail "the purge left behind: $left"
 note "purged, and nothing of it is left"
 
