@@ -77,8 +77,12 @@ fn padded(count: usize) -> usize {
 /// Random chunks, visible or not: so many and some more, as some are the same or among the candidates, and at some TIDs is none. How many are
 /// read must not depend on how many candidates there are. All statements of a request share them.
 fn random_chunks(request: &Request, count: usize) -> Ref<'_, Vec<i64>> {
-    if request.random_chunks.borrow().0 < count {
-        *request.random_chunks.borrow_mut() = (count, read_random_chunks(request, count));
+    let had = request.random_chunks.borrow().0;
+    if had < count {
+        let more = read_random_chunks(request, count - had);
+        let mut all = request.random_chunks.borrow_mut();
+        all.0 = count;
+        all.1.extend(more);
     }
     Ref::map(request.random_chunks.borrow(), |(_, chunks)| chunks)
 }
