@@ -59,7 +59,7 @@ SELECT c.name AS collection,
                 CASE WHEN c.home <> rag.home(c.source)
                      THEN 'restored or cloned: rag_verify() lets it go on' END) AS paused,
        -- A document is due again at a time of its own; a generation as a whole rests as long as its worker knows.
-       CASE WHEN rag.worker_state() NOT IN ('off', 'outdated') AND j.in_flight = 0 AND w.pending = 0 AND c.paused IS NULL AND g.paused IS NULL
+       CASE WHEN rag.worker_state() NOT IN ('off', 'outdated', 'primary') AND j.in_flight = 0 AND w.pending = 0 AND c.paused IS NULL AND g.paused IS NULL
                  AND (j.ready_at > pg_catalog.clock_timestamp()
                       OR j.ready_at IS NOT NULL AND rag.worker_state() = 'running' AND p.sqlstate IS NOT NULL)
             THEN 'waiting'
@@ -134,7 +134,7 @@ COMMENT ON COLUMN rag.generation_status.lag IS 'age of the oldest change not yet
 COMMENT ON COLUMN rag.generation_status.rate IS 'documents stored a second, by all workers together, smoothed';
 COMMENT ON COLUMN rag.generation_status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.generation_status.worker_heartbeat IS 'last sign of life of whoever works on it';
-COMMENT ON COLUMN rag.generation_status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0; outdated: run ALTER EXTENSION rag_pg UPDATE, or restart the server';
+COMMENT ON COLUMN rag.generation_status.worker IS 'running; idle: there is nothing to do; missing: there is, and none could be started; off: rag_pg.workers is 0; outdated: run ALTER EXTENSION rag_pg UPDATE, or restart the server; primary: this is a standby, whose primary has the workers';
 COMMENT ON COLUMN rag.generation_status.created_at IS 'when it was made';
 COMMENT ON COLUMN rag.generation_status.loaded_at IS 'when the first load was in and the vector index built, or NULL';
 COMMENT ON COLUMN rag.generation_status.state IS 'building, active, standby or retired; see rag.generation';
@@ -182,7 +182,7 @@ COMMENT ON COLUMN rag.status.lag IS 'age of the oldest change not yet searchable
 COMMENT ON COLUMN rag.status.rate IS 'documents stored a second, by all workers together, smoothed';
 COMMENT ON COLUMN rag.status.eta IS 'time until nothing is pending, at that rate';
 COMMENT ON COLUMN rag.status.worker_heartbeat IS 'last sign of life of whoever works on the collection';
-COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; waiting: what is left failed and is tried again later; missing: there is work, and none could be started; off: rag_pg.workers is 0; outdated: run ALTER EXTENSION rag_pg UPDATE, or restart the server';
+COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; waiting: what is left failed and is tried again later; missing: there is work, and none could be started; off: rag_pg.workers is 0; outdated: run ALTER EXTENSION rag_pg UPDATE, or restart the server; primary: this is a standby, whose primary has the workers';
 COMMENT ON COLUMN rag.status.paused IS 'why ingestion stands still, or NULL; rag_resume lets it go on, rag_verify a restored one';
 COMMENT ON COLUMN rag.status.remote_calls IS 'calls of remote models for the collection since it was created; rag.call_log has them';
 COMMENT ON COLUMN rag.status.remote_tokens IS 'tokens of these, read and written';

@@ -6,16 +6,20 @@ use crate::sys::spi::required;
 use crate::sys::workers::admission;
 use crate::sys::workers::shared_state::WorkerKind;
 use crate::sys::workers::shared_state::shared_state;
-use crate::sys::{guc, plan, version};
+use crate::sys::{guc, plan, process, version};
 use pgrx::prelude::*;
 
-/// `running`, `none`, `off` where the configuration wants none, or `outdated` where none starts before `ALTER EXTENSION UPDATE`.
+/// `running`, `none`, `off` where the configuration wants none, `outdated` where none starts before `ALTER EXTENSION UPDATE`, or
+/// `primary` on a standby, whose primary has the workers.
 #[pg_extern(sql = r"
 CREATE FUNCTION rag.worker_state() RETURNS text
     VOLATILE PARALLEL RESTRICTED LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION rag.worker_state IS 'part of rag.status: whether a background worker of this database is running';
 ", requires = ["bootstrap"])]
 fn worker_state() -> &'static str {
+    if process::is_standby() {
+        return "primary";
+    }
     if guc::worker::workers() == 0 {
         return "off";
     }

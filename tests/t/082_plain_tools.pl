@@ -72,7 +72,8 @@ $standby->start;
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', $_->[0]), $_->[1], "on a standby: $_->[0]")
 	for [ "SELECT count(*) FROM rag_verify('doc', repair => false) WHERE found > 0", 0 ], [ "SELECT documents FROM rag_estimate('doc')", 20 ],
-	[ "SELECT count(*) > 0 FROM rag_maintain('doc', rebuild => false)", 't' ];
+	[ "SELECT count(*) > 0 FROM rag_maintain('doc', rebuild => false)", 't' ], [ 'SELECT worker FROM rag.status', 'primary' ],
+	[ "SELECT DISTINCT worker FROM rag.generation_status", 'primary' ];
 $error = error_of($standby, "SELECT * FROM rag_verify('doc')");
 is($error->{sqlstate}, '25006', 'what writes is refused');
 $standby->stop;
