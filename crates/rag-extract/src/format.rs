@@ -11,6 +11,7 @@ mod epub;
 mod html;
 mod mail;
 mod notebook;
+mod number;
 mod odf;
 mod office;
 mod plain;

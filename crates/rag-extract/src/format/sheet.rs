@@ -4,7 +4,7 @@ use std::io::Cursor;
 use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx};
 use serde_json::{Map, Value};
 
-use super::office;
+use super::{number, office};
 use crate::detect::Format;
 use crate::document::{Document, Options, describe, too_much};
 use crate::failure::Failure;
@@ -118,9 +118,12 @@ pub fn read(bytes: &[u8], format: Format, options: &Options) -> Result<Document,
             for name in visible(&book) {
                 let mut reader = book.worksheet_cells_reader(&name).map_err(failure)?;
                 let mut cells = Cells::new(options.max_output);
-                while let Some(cell) = reader.next_cell().map_err(failure)? {
+                while let Some((cell, style)) = reader.next_cell_with_style_id().map_err(failure)? {
                     let (row, column) = cell.get_position();
-                    cells.push(row, column, value(&Data::from(cell.get_value().clone())))?;
+                    let format = reader.styles().get(style).and_then(|s| s.number_format.as_ref());
+                    let data = Data::from(cell.get_value().clone());
+                    let shown = format.and_then(|format| as_shown(&data, &format.format_code));
+                    cells.push(row, column, shown.unwrap_or_else(|| value(&data)))?;
                 }
                 sheet(&mut document, &name, cells, options)?;
             }
@@ -185,6 +188,15 @@ pub fn sheet(
 fn failure(error: impl std::fmt::Display) -> Failure {
     let said = error.to_string();
     if said.contains("password") { Failure::encrypted() } else { Failure::damaged(said) }
+}
+
+fn as_shown(data: &Data, code: &str) -> Option<Cell> {
+    let number = match data {
+        Data::Int(number) => *number as f64,
+        Data::Float(number) => *number,
+        _ => return None,
+    };
+    number::shown(number, code).map(|text| Cell { text, is_label: false })
 }
 
 fn value(data: &Data) -> Cell {

@@ -3,7 +3,7 @@ use std::fmt::Write;
 
 use super::Case;
 use super::pdf::{Font, Pdf, Tail};
-use super::zipped::{docx, epub, odf, p, pptx, row, shape, styled, table, xlsx};
+use super::zipped::{docx, epub, odf, p, pptx, row, shape, styled, table, xlsb, xlsx};
 
 /// All of them.
 pub fn cases() -> Vec<Case> {
@@ -700,6 +700,7 @@ fn sheets() -> Vec<Case> {
         + &row(6, &["Shrub", "Width", "Year"])
         + &row(7, &["Box", "3", "1999"]);
     let far = "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row><row r=\"1048576\"><c r=\"XFD1048576\" t=\"inlineStr\"><is><t>far away</t></is></c></row>";
+    let formats = "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>Quince</t></is></c><c r=\"B1\" s=\"3\"><v>1234.5</v></c><c r=\"C1\" s=\"2\"><v>0.125</v></c></row><row r=\"2\"><c r=\"A2\" t=\"inlineStr\"><is><t>Medlar</t></is></c><c r=\"B2\" s=\"3\"><v>-3</v></c><c r=\"C2\"><v>0.1</v></c></row>";
     let book = |name, sheets: &[(&str, &str, &str)], pages| Case {
         name,
         bytes: xlsx(sheets),
@@ -734,6 +735,27 @@ fn sheets() -> Vec<Case> {
                 (1, "| Box | 3 | 1999 |"),
             ],
             ..book("xlsx: several tables on a sheet", &[("Garden", "", &blocks)], 1)
+        },
+        Case {
+            rows: vec![(1, "| Quince | 1,234.50 € | 12.50% |"), (1, "| Medlar | -3.00 € | 0.1 |")],
+            ..book(
+                "xlsx: currencies and percentages as they are shown",
+                &[("Prices", "", formats)],
+                1,
+            )
+        },
+        Case {
+            headings: vec![(1, "# Prices")],
+            rows: vec![(1, "| Fruit | Price | Since |"), (1, "| Quince | 2.5 | 2024-02-29 |")],
+            lacks: vec!["unseen"],
+            page_metadata: vec![(1, "sheet", "Prices")],
+            name: "xlsb: a binary workbook",
+            bytes: xlsb(&[
+                ("Prices", 0, &[&["Fruit", "Price", "Since"], &["Quince", "2.5", "#45351"]]),
+                ("H", 1, &[&["unseen", "x"]]),
+            ]),
+            format: "xlsb",
+            ..book("", &[], 1)
         },
         Case {
             phrases: vec![(1, "far away")],

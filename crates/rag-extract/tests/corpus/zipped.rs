@@ -6,6 +6,12 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// A zip file of these parts; one called `mimetype` is stored as it is.
 pub fn zipped(parts: &[(&str, &str)]) -> Vec<u8> {
+    let parts: Vec<(&str, &[u8])> =
+        parts.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+    zipped_bytes(&parts)
+}
+
+fn zipped_bytes(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in parts {
         let method = if *name == "mimetype" {
@@ -15,7 +21,7 @@ pub fn zipped(parts: &[(&str, &str)]) -> Vec<u8> {
         };
         zip.start_file(*name, SimpleFileOptions::default().compression_method(method))
             .expect("a part");
-        zip.write_all(content.as_bytes()).expect("its content");
+        zip.write_all(content).expect("its content");
     }
     zip.finish().expect("a zip file").into_inner()
 }
@@ -177,7 +183,7 @@ pub fn xlsx(sheets: &[(&str, &str, &str)]) -> Vec<u8> {
     all += &relationship(92, "styles", "styles.xml");
     parts.push(("xl/_rels/workbook.xml.rels".into(), format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{all}</Relationships>")));
     parts.push(("xl/sharedStrings.xml".into(), format!("<sst {S}><si><t>Fruit</t></si><si><t>Price</t></si><si><r><t>Qui</t></r><r><t>nce</t></r></si></sst>")));
-    parts.push(("xl/styles.xml".into(), format!("<styleSheet {S}><cellXfs count=\"2\"><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/></cellXfs></styleSheet>")));
+    parts.push(("xl/styles.xml".into(), format!("<styleSheet {S}><numFmts count=\"1\"><numFmt numFmtId=\"164\" formatCode=\"#,##0.00 [$€-407]\"/></numFmts><cellXfs count=\"4\"><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"10\"/><xf numFmtId=\"164\"/></cellXfs></styleSheet>")));
     for (n, (_, _, rows)) in sheets.iter().enumerate() {
         parts.push((
             format!("xl/worksheets/sheet{}.xml", n + 1),
@@ -202,6 +208,67 @@ pub fn row(number: usize, cells: &[&str]) -> String {
     let cells: String =
         cells.iter().enumerate().filter(|(_, text)| !text.is_empty()).map(cell).collect();
     format!("<row r=\"{number}\">{cells}</row>")
+}
+
+/// A binary workbook; a cell is text, a number, or with `#` before it the number of a day.
+pub fn xlsb(sheets: &[(&str, u32, &[&[&str]])]) -> Vec<u8> {
+    let wide = |text: &str| {
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let mut bytes = (units.len() as u32).to_le_bytes().to_vec();
+        bytes.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
+        bytes
+    };
+    let record = |kind: u16, data: &[u8]| {
+        let mut bytes =
+            if kind < 128 { vec![kind as u8] } else { vec![kind as u8 | 128, (kind >> 7) as u8] };
+        bytes.extend([data.len() as u8 | 128, (data.len() >> 7) as u8]);
+        bytes.extend(data);
+        bytes
+    };
+    let mut parts: Vec<(String, Vec<u8>)> = Vec::new();
+    let (mut book, mut relationships) = (record(0x83, &[]), String::new());
+    for (n, (name, state, rows)) in sheets.iter().enumerate() {
+        let id = format!("rId{}", n + 1);
+        let place = format!("worksheets/sheet{}.bin", n + 1);
+        relationships += &format!(
+            "<Relationship Id=\"{id}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet\" Target=\"{place}\"/>"
+        );
+        let number = (n as u32 + 1).to_le_bytes();
+        book.extend(record(
+            0x9c,
+            &[&state.to_le_bytes()[..], &number, &wide(&id), &wide(name)].concat(),
+        ));
+        let mut sheet = [record(0x81, &[]), record(0x94, &[0; 16]), record(0x91, &[])].concat();
+        for (row, cells) in rows.iter().enumerate() {
+            sheet.extend(record(0, &[&(row as u32).to_le_bytes()[..], &[0; 21]].concat()));
+            for (column, cell) in cells.iter().enumerate() {
+                let place =
+                    |style: u32| [(column as u32).to_le_bytes(), style.to_le_bytes()].concat();
+                let real = |style, value: f64| {
+                    record(5, &[place(style), value.to_le_bytes().to_vec()].concat())
+                };
+                sheet.extend(match (cell.strip_prefix('#'), cell.parse::<f64>()) {
+                    (Some(day), _) => real(1, day.parse().unwrap()),
+                    (None, Ok(value)) => real(0, value),
+                    (None, Err(_)) => record(6, &[place(0), wide(cell)].concat()),
+                });
+            }
+        }
+        sheet.extend([record(0x92, &[]), record(0x82, &[])].concat());
+        parts.push((format!("xl/{place}"), sheet));
+    }
+    book.extend([record(0x90, &[]), record(0x84, &[])].concat());
+    parts.push(("xl/workbook.bin".into(), book));
+    let format = |code: u16| record(0x2f, &[&[0, 0], &code.to_le_bytes()[..], &[0; 12]].concat());
+    parts.push((
+        "xl/styles.bin".into(),
+        [record(0x269, &2_u32.to_le_bytes()), format(0), format(14)].concat(),
+    ));
+    parts.push(("xl/_rels/workbook.bin.rels".into(), format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{relationships}</Relationships>").into()));
+    parts.push(("[Content_Types].xml".into(), r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/xl/workbook.bin" ContentType="application/vnd.ms-excel.sheet.binary.macroEnabled.main"/></Types>"#.into()));
+    let parts: Vec<(&str, &[u8])> =
+        parts.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    zipped_bytes(&parts)
 }
 
 /// An `OpenDocument` file; `kind` is text, spreadsheet or presentation.
