@@ -83,6 +83,7 @@ for collection in manual books; do
 SELECT jsonb_agg(jsonb_build_object(
            'found', (SELECT jsonb_agg(metadata || jsonb_build_object('document_key', document_key, 'quote', content))
                        FROM rag_search(:'collection', line ->> 'question', top_k => 5)),
+           'cited', citations,
            'best', (SELECT c FROM jsonb_array_elements(citations) AS c ORDER BY (c ->> 'is_best')::bool DESC NULLS LAST LIMIT 1)) ORDER BY n)
   FROM jsonb_array_elements(pg_read_file(:'books' || '/questions.json')::jsonb) WITH ORDINALITY AS q (line, n)
  CROSS JOIN LATERAL rag_answer(:'collection', line ->> 'question');
@@ -122,6 +123,20 @@ def count(places):
                 print(question["question"], question["accepted"], *((it.get("page"), it["quote"]) for it in places(pdf)), sep="\n    ")
     return sum(right), len(asked)
 
+def letters(text):
+    return re.sub(r"[\W_]+", "", text).lower()
+
+def is_quoted(place):
+    """Whether the pages that a citation names have its quote, but for marks of Markdown and divided words."""
+    texts = pages(place["document_key"]["name"])[place["page"] - 1 : place.get("page_end") or place["page"]]
+    page = letters(" ".join(texts))
+    return all(letters(line) in page for line in place["quote"].splitlines())
+
+cited = [citation for it in found for citation in it["cited"]]
+wrong = [citation for citation in cited if not is_quoted(citation)]
+if os.environ["VERBOSE"]:
+    print(*((it["document_key"], it["page"], it["quote"]) for it in wrong), sep="\n")
+print(f"figure\tcitations of PDF files whose page has the quote\t{len(cited) - len(wrong)} of {len(cited)}\tall")
 printed = sum(len(pages(name)) - 1 for name in os.listdir(books) if name.endswith(".pdf"))
 for what, places, bar in (("pages found by a search of", lambda it: it["found"] or [], "37 of 40"),
                           ("pages cited in answers from", lambda it: [it["best"]] if it["best"] else [], "")):
