@@ -28,8 +28,11 @@ def messages(language):
     """Sentences of message catalogues: long ones without placeholders, each once."""
     found = {}
     for path in sorted(glob.glob(f"/usr/share/locale/{'de' if language == 'en' else language}/LC_MESSAGES/*.mo")):
-        with open(path, "rb") as file:
-            catalogue = gettext.GNUTranslations(file)._catalog
+        try:
+            with open(path, "rb") as file:
+                catalogue = gettext.GNUTranslations(file)._catalog
+        except UnicodeDecodeError:
+            continue
         for source, text in catalogue.items():
             text = source if language == "en" else text
             if isinstance(text, str) and 60 < len(text) < 400 and not re.search(r"[%{}<>\\|\n_]", text):
