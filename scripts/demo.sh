@@ -91,7 +91,8 @@ esac
 remove_server
 step "a server of its own in $SERVER_DIR (no network, no password; make demo-stop ends it)"
 # Somebody watches: workers do not rest where others want the processors.
-create_server 'shared_buffers = 256MB' 'rag_pg.worker_nice = 0'
+create_server 'shared_buffers = 256MB' 'rag_pg.worker_nice = 0' \
+    "rag_pg.extract_program = '${RAG_PG_EXTRACT_BINARY:-$PREFIX/bin/rag-extract}'"
 start_server
 sql -c 'CREATE EXTENSION rag_pg CASCADE' 2>/dev/null
 if [ -n "$FILES" ]; then

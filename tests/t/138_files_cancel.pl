@@ -53,5 +53,15 @@ $node->safe_psql('postgres', "UPDATE files SET file = 'A text at last.'");
 $node->safe_psql('postgres', 'CALL rag_work()');
 is($node->safe_psql('postgres', 'SELECT content FROM files_chunks'), 'A text at last.', 'it is indexed later');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM rag.job'), '0', 'and nothing is left');
+
+# A file's name may be its key, and its title: a trigger that named the column twice could not be created.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE named (name text PRIMARY KEY, file bytea);
+SELECT rag_create_collection('named', 'named', 'file', title => 'name', file_name => 'name');
+INSERT INTO named VALUES ('a', 'A text with a name.');
+UPDATE named SET name = 'b';
+CALL rag_work();
+SQL
+is($node->safe_psql('postgres', 'SELECT name, content FROM named_chunks'), 'b|A text with a name.', 'a collection whose files are named by their key');
 $node->stop;
 done_testing();

@@ -159,6 +159,9 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
         changed.push(format!("OLD.{name} IS DISTINCT FROM NEW.{name}"));
         columns.push(name);
     }
+    // The name of a file may be its key, and its title.
+    let mut known = std::collections::HashSet::new();
+    columns.retain(|name| known.insert(name.clone()));
     // A BEFORE trigger of the user's can change the text when another column is set.
     let of =
         if source.has_before_update { String::new() } else { format!("OF {}", columns.join(", ")) };
