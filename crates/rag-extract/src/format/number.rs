@@ -142,7 +142,7 @@ fn digits(number: f64, shape: &Shape) -> String {
 fn grouped(whole: &str) -> String {
     let mut text = String::new();
     for (i, digit) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -226,13 +226,13 @@ pub fn xlsb(sheets: &[(&str, u32, &[&[&str]])]) -> Vec<u8> {
         bytes
     };
     let mut parts: Vec<(String, Vec<u8>)> = Vec::new();
-    let (mut book, mut relationships) = (record(0x83, &[]), String::new());
+    let (mut book, mut relationships) = (record(0x83, &[]), Vec::new());
     for (n, (name, state, rows)) in sheets.iter().enumerate() {
         let id = format!("rId{}", n + 1);
         let place = format!("worksheets/sheet{}.bin", n + 1);
-        relationships += &format!(
+        relationships.push(format!(
             "<Relationship Id=\"{id}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet\" Target=\"{place}\"/>"
-        );
+        ));
         let number = (n as u32 + 1).to_le_bytes();
         book.extend(record(
             0x9c,
@@ -264,7 +264,7 @@ pub fn xlsb(sheets: &[(&str, u32, &[&[&str]])]) -> Vec<u8> {
         "xl/styles.bin".into(),
         [record(0x269, &2_u32.to_le_bytes()), format(0), format(14)].concat(),
     ));
-    parts.push(("xl/_rels/workbook.bin.rels".into(), format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{relationships}</Relationships>").into()));
+    parts.push(("xl/_rels/workbook.bin.rels".into(), format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{}</Relationships>", relationships.concat()).into()));
     parts.push(("[Content_Types].xml".into(), r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/xl/workbook.bin" ContentType="application/vnd.ms-excel.sheet.binary.macroEnabled.main"/></Types>"#.into()));
     let parts: Vec<(&str, &[u8])> =
         parts.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
