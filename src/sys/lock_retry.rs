@@ -28,9 +28,10 @@ pub fn attempt_timeout(attempt: u32) -> Duration {
 /// Runs `body` in a subtransaction, repeated until it gets its locks. `what` is named in the error if it does not.
 pub fn with_short_locks<R>(what: &str, mut body: impl FnMut() -> Result<R>) -> Result<R> {
     let started = Instant::now();
-    for attempt in 0.. {
-        let failed = match subtransaction(|| with_lock_timeout(attempt_timeout(attempt), &mut body))
-        {
+    let mut attempt = 0;
+    loop {
+        let timeout = attempt_timeout(attempt);
+        let failed = match subtransaction(|| with_lock_timeout(timeout, &mut body)) {
             Ok(value) => return Ok(value),
             Err(failed) if failed.is_lock_failure() => failed,
             Err(failed) => failed.rethrow(),
@@ -39,8 +40,8 @@ pub fn with_short_locks<R>(what: &str, mut body: impl FnMut() -> Result<R>) -> R
             return Err(busy(what, &failed));
         }
         pause()?;
+        attempt += 1;
     }
-    unreachable!("the attempts end by time")
 }
 
 fn busy(what: &str, failed: &Failed) -> Error {

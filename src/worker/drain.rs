@@ -70,8 +70,8 @@ struct GenerationState {
     retry_at: i64,
     /// Its last step was long: until when other generations go first.
     delayed_until: i64,
-    /// How often a worker tried to switch to it.
-    switch_attempts: u32,
+    /// How often a switch to it did not get its locks.
+    locked_switches: u32,
     /// Keys of a page of a scan, if [`scan::PAGE`] took too long.
     page_size: Option<usize>,
     /// Its last step failed because an object of a statement was missing or altered: how the catalog described it right
@@ -295,9 +295,11 @@ impl Drain {
                     .map(|end| end != End::Nothing)
             }
             WorkStep::Switch => {
-                let attempt = state.switch_attempts;
-                state.switch_attempts += 1;
-                switch::switch_when_complete(host, generation, attempt)
+                let switched =
+                    switch::switch_when_complete(host, generation, state.locked_switches);
+                // A document that is written in between is no reason to wait longer for a lock.
+                state.locked_switches += u32::from(matches!(switched, Ok(false)));
+                switched
             }
             WorkStep::Index => {
                 host.reached("indexing");

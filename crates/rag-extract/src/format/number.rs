@@ -2,6 +2,9 @@
 
 use super::sheet::float;
 
+/// Characters of a code, as Excel has it. A longer one would be read for each cell of a sheet.
+const MOST_CODE: usize = 255;
+
 /// More decimals than a number has digits.
 const MOST_DECIMALS: usize = 15;
 
@@ -21,6 +24,9 @@ struct Shape {
 
 /// `number` as the code shows it; `None` where the code has what is not read here: fractions, exponents, conditions, text.
 pub fn shown(number: f64, code: &str) -> Option<String> {
+    if code.chars().nth(MOST_CODE).is_some() {
+        return None;
+    }
     let sections = sections(code);
     let (section, is_negative) = match sections.len() {
         0 => return None,
@@ -31,7 +37,7 @@ pub fn shown(number: f64, code: &str) -> Option<String> {
         _ => (0, false),
     };
     let shape = shape(sections[section])?;
-    let scaled = number.abs() * 10_f64.powi(shape.power);
+    let scaled = Some(number.abs() * 10_f64.powi(shape.power)).filter(|n| n.is_finite())?;
     let digits = digits(scaled, &shape);
     // A number that is shown as nothing but zeros has no sign.
     let sign =
@@ -191,8 +197,11 @@ mod tests {
             "\"",
             "\\",
             "[",
+            &"0".repeat(256),
+            &format!("0{}", "%".repeat(200)),
         ] {
             assert_eq!(shown(1.5, code), None, "{code}");
         }
+        assert_eq!(shown(1.5, &"0".repeat(255)).map(|text| text.len()), Some(255));
     }
 }
