@@ -12,7 +12,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 /// Goes up with each change after which a text has other words: those of a generation are found by the analysis that it was made with.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// PostgreSQL refuses words of 2,047 bytes or more; longer ones are cut into several.
 const MAX_WORD_BYTES: usize = 2_000;
@@ -240,9 +240,11 @@ impl Analysis {
         }
     }
 
-    /// The parts of a word where capital letters or digits begin them.
+    /// The parts of a word where capital letters or digits begin them, and letters between digits together: `OAuth2` is found as `oauth`.
     fn add_parts(&mut self, word: &str) {
         let mut starts = vec![0];
+        // Of what digits part, where that has parts itself: the place of its first one among `starts`.
+        let mut runs = vec![0];
         let mut chars = word.char_indices().peekable();
         let mut last = None::<char>;
         while let Some((at, c)) = chars.next() {
@@ -250,13 +252,16 @@ impl Analysis {
                 let next = chars.peek().map(|(_, next)| *next);
                 // Units such as kΩ are one part, names such as b12 one word.
                 let is_long = at - starts[starts.len() - 1] > last.len_utf8();
-                let begins = last.is_numeric() && !c.is_numeric() && !is_combining_mark(c)
-                    || is_long && !last.is_numeric() && c.is_numeric()
-                    || is_long && last.is_lowercase() && c.is_uppercase()
+                let parts_digits = last.is_numeric() && !c.is_numeric() && !is_combining_mark(c)
+                    || is_long && !last.is_numeric() && c.is_numeric();
+                let parts_letters = is_long && last.is_lowercase() && c.is_uppercase()
                     || last.is_uppercase()
                         && c.is_uppercase()
                         && next.is_some_and(char::is_lowercase);
-                if begins {
+                if parts_digits {
+                    runs.push(starts.len());
+                }
+                if parts_digits || parts_letters {
                     starts.push(at);
                 }
             }
@@ -265,12 +270,18 @@ impl Analysis {
         if !(2..=MAX_PARTS).contains(&starts.len()) {
             return;
         }
+        runs.push(starts.len());
         starts.push(word.len());
         for range in starts.windows(2) {
             let part = &word[range[0]..range[1]];
             // A letter alone tells nothing.
             if part.len() > 1 || part.as_bytes()[0].is_ascii_digit() {
                 push_word(&mut self.others, part);
+            }
+        }
+        if runs.len() > 2 {
+            for run in runs.windows(2).filter(|run| run[1] - run[0] > 1) {
+                push_word(&mut self.others, &word[starts[run[0]]..starts[run[1]]]);
             }
         }
     }
@@ -389,6 +400,7 @@ mod tests {
             ("what does gcc -Wall do? tar -xvf", "what does gcc wall do tar xvf"),
             ("2001:db8::1 +49 30/901820", "2001 db8 1 49 30 901820 db 8"),
             ("w17 b12 x86 20W", "w17 b12 x86 20w 20"),
+            ("OAuth2 IPv6Address", "oauth2 ipv6address auth 2 oauth pv 6 address ipv"),
             ("...and so on. .gitignore", "and so on dotgitignore gitignore"),
         ] {
             assert_eq!(words(&for_documents(text)), words(document), "{text}");
