@@ -157,7 +157,7 @@ fn model_weight(clozes: &[&Trial], is_trusted: bool) -> f64 {
     };
     let mut as_good =
         ranks.iter().filter(|(_, ranks)| is_as_good(ranks)).map(|(weight, _)| *weight);
-    let chosen = if is_trusted { as_good.next() } else { as_good.last() };
+    let chosen = if is_trusted { as_good.next() } else { as_good.next_back() };
     chosen.unwrap_or(1.0)
 }
 
