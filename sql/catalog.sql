@@ -61,6 +61,45 @@ COMMENT ON TABLE rag.source_partition IS 'partitions that were given a collectio
 COMMENT ON COLUMN rag.source_partition.collection_id IS 'the collection';
 COMMENT ON COLUMN rag.source_partition.partition IS 'the partition';
 
+-- Its partitions are read at each use, its chunks lie on their servers. Numbers are those of other collections.
+CREATE TABLE rag.distributed_collection (
+    collection_id      int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.collection_id'),
+    name               text COLLATE "C" NOT NULL UNIQUE,
+    source             regclass NOT NULL,
+    content_column     name NOT NULL,
+    model              text NOT NULL,
+    fingerprint        text NOT NULL,
+    dimensions         int NOT NULL,
+    token_bits         boolean NOT NULL,
+    max_tokens         int NOT NULL,
+    overlap_tokens     int NOT NULL,
+    format             text NOT NULL,
+    text_search_config text NOT NULL,
+    analysis           int NOT NULL,
+    key_columns        name[] NOT NULL,
+    title_column       name,
+    content_kind       text NOT NULL,
+    created_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rag.distributed_collection IS 'one row per distributed collection: a partitioned table whose partitions are kept searchable on other servers';
+COMMENT ON COLUMN rag.distributed_collection.collection_id IS 'number of the collection';
+COMMENT ON COLUMN rag.distributed_collection.name IS 'its name';
+COMMENT ON COLUMN rag.distributed_collection.source IS 'the partitioned table';
+COMMENT ON COLUMN rag.distributed_collection.content_column IS 'column with the documents';
+COMMENT ON COLUMN rag.distributed_collection.model IS 'name of the embedder';
+COMMENT ON COLUMN rag.distributed_collection.fingerprint IS 'the vector space that searches run in: hash over everything that changes the model''s vectors';
+COMMENT ON COLUMN rag.distributed_collection.dimensions IS 'length of the vectors';
+COMMENT ON COLUMN rag.distributed_collection.token_bits IS 'whether token bits are kept for reranking';
+COMMENT ON COLUMN rag.distributed_collection.max_tokens IS 'most tokens of a chunk';
+COMMENT ON COLUMN rag.distributed_collection.overlap_tokens IS 'most tokens that two neighbouring chunks share';
+COMMENT ON COLUMN rag.distributed_collection.format IS 'format of the documents';
+COMMENT ON COLUMN rag.distributed_collection.text_search_config IS 'text search configuration, qualified and quoted';
+COMMENT ON COLUMN rag.distributed_collection.analysis IS 'version of the analysis by which texts became words';
+COMMENT ON COLUMN rag.distributed_collection.key_columns IS 'columns of the primary key on each server, in its order';
+COMMENT ON COLUMN rag.distributed_collection.title_column IS 'column whose text heads every heading path, or NULL';
+COMMENT ON COLUMN rag.distributed_collection.content_kind IS 'what the content column holds';
+COMMENT ON COLUMN rag.distributed_collection.created_at IS 'when it was created';
+
 CREATE SEQUENCE rag.generation_id AS int;
 CREATE TABLE rag.generation (
     generation_id  int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.generation_id'),
@@ -302,11 +341,12 @@ COMMENT ON COLUMN rag.progress.rate_weight IS 'how much time the rate is of: nea
 COMMENT ON COLUMN rag.progress.in_hand IS 'how many documents the other workers had done then but not stored, as estimated';
 
 -- What is dumped here can be read by everyone, since pg_dump gives up at the first table it may not read. Changes, jobs and counters are not dumped; rag_verify finds out what they would have said.
-GRANT SELECT ON rag.collection, rag.generation TO PUBLIC;
+GRANT SELECT ON rag.collection, rag.generation, rag.distributed_collection TO PUBLIC;
 GRANT SELECT ON SEQUENCE rag.collection_id, rag.generation_id, rag.chunk_id, rag.token TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rag.collection', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.generation', '');
+SELECT pg_catalog.pg_extension_config_dump('rag.distributed_collection', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.collection_id', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.generation_id', '');
 SELECT pg_catalog.pg_extension_config_dump('rag.chunk_id', '');

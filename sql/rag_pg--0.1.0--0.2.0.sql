@@ -147,6 +147,43 @@ COMMENT ON COLUMN rag.collection.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.collection.detached_at IS 'when rag_detach_collection() took it off its source, or NULL';
 COMMENT ON COLUMN rag.source_partition.collection_id IS 'the collection';
 COMMENT ON COLUMN rag.source_partition.partition IS 'the partition';
+CREATE TABLE rag.distributed_collection (
+    collection_id      int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.collection_id'),
+    name               text COLLATE "C" NOT NULL UNIQUE,
+    source             regclass NOT NULL,
+    content_column     name NOT NULL,
+    model              text NOT NULL,
+    fingerprint        text NOT NULL,
+    dimensions         int NOT NULL,
+    token_bits         boolean NOT NULL,
+    max_tokens         int NOT NULL,
+    overlap_tokens     int NOT NULL,
+    format             text NOT NULL,
+    text_search_config text NOT NULL,
+    analysis           int NOT NULL,
+    key_columns        name[] NOT NULL,
+    title_column       name,
+    content_kind       text NOT NULL,
+    created_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rag.distributed_collection IS 'one row per distributed collection: a partitioned table whose partitions are kept searchable on other servers';
+COMMENT ON COLUMN rag.distributed_collection.collection_id IS 'number of the collection';
+COMMENT ON COLUMN rag.distributed_collection.name IS 'its name';
+COMMENT ON COLUMN rag.distributed_collection.source IS 'the partitioned table';
+COMMENT ON COLUMN rag.distributed_collection.content_column IS 'column with the documents';
+COMMENT ON COLUMN rag.distributed_collection.model IS 'name of the embedder';
+COMMENT ON COLUMN rag.distributed_collection.fingerprint IS 'the vector space that searches run in: hash over everything that changes the model''s vectors';
+COMMENT ON COLUMN rag.distributed_collection.dimensions IS 'length of the vectors';
+COMMENT ON COLUMN rag.distributed_collection.token_bits IS 'whether token bits are kept for reranking';
+COMMENT ON COLUMN rag.distributed_collection.max_tokens IS 'most tokens of a chunk';
+COMMENT ON COLUMN rag.distributed_collection.overlap_tokens IS 'most tokens that two neighbouring chunks share';
+COMMENT ON COLUMN rag.distributed_collection.format IS 'format of the documents';
+COMMENT ON COLUMN rag.distributed_collection.text_search_config IS 'text search configuration, qualified and quoted';
+COMMENT ON COLUMN rag.distributed_collection.analysis IS 'version of the analysis by which texts became words';
+COMMENT ON COLUMN rag.distributed_collection.key_columns IS 'columns of the primary key on each server, in its order';
+COMMENT ON COLUMN rag.distributed_collection.title_column IS 'column whose text heads every heading path, or NULL';
+COMMENT ON COLUMN rag.distributed_collection.content_kind IS 'what the content column holds';
+COMMENT ON COLUMN rag.distributed_collection.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.generation.generation_id IS 'number of the generation';
 COMMENT ON COLUMN rag.generation.collection_id IS 'its collection';
 COMMENT ON COLUMN rag.generation.model IS 'name of the embedder';
@@ -198,6 +235,10 @@ COMMENT ON COLUMN rag.progress.indexed IS 'documents with chunks';
 COMMENT ON COLUMN rag.progress.chunks IS 'chunks stored';
 COMMENT ON COLUMN rag.progress.worker IS 'process id of whoever works on it, or NULL';
 COMMENT ON COLUMN rag.progress.heartbeat IS 'its last sign of life';
+GRANT SELECT ON rag.collection, rag.generation, rag.distributed_collection TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('rag.distributed_collection', '');
+COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
 COMMENT ON COLUMN rag.logged_query.query_id IS 'number of the query';
 COMMENT ON COLUMN rag.logged_query.logged_at IS 'when it was logged';
 COMMENT ON COLUMN rag.logged_query.collection_id IS 'the collection that was asked';
@@ -220,6 +261,30 @@ COMMENT ON COLUMN rag.logged_feedback.role IS 'who judged';
 COMMENT ON COLUMN rag.logged_feedback.document_key IS 'values of the source''s primary key';
 COMMENT ON COLUMN rag.logged_feedback.relevant IS 'whether the chunk helped';
 COMMENT ON COLUMN rag.logged_feedback.given_at IS 'when it was judged';
+CREATE OR REPLACE VIEW rag.query_log WITH (security_barrier) AS
+SELECT q.query_id,
+       q.logged_at,
+       c.name AS collection,
+       q.generation_id,
+       q.role,
+       q.kind,
+       q.query,
+       q.options,
+       q.model,
+       q.fingerprint,
+       q.found,
+       CASE WHEN o.is_owner THEN q.candidates END AS candidates,
+       CASE WHEN o.is_owner THEN q.answer END AS answer,
+       q.status,
+       q.confidence,
+       q.milliseconds
+  FROM rag.logged_query q
+  JOIN (SELECT c.collection_id, c.name, c.source FROM rag.collection c
+         UNION ALL
+        SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d) c ON c.collection_id = q.collection_id
+  JOIN pg_catalog.pg_class r ON r.oid = c.source
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
+ WHERE o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON COLUMN rag.query_log.query_id IS 'number of the query, by which rag_feedback refers to it';
 COMMENT ON COLUMN rag.query_log.logged_at IS 'when it was logged';
 COMMENT ON COLUMN rag.query_log.collection IS 'the collection that was asked';
@@ -230,6 +295,22 @@ COMMENT ON COLUMN rag.query_log.model IS 'name of the embedder';
 COMMENT ON COLUMN rag.query_log.fingerprint IS 'hash over everything that changes the model''s vectors';
 COMMENT ON COLUMN rag.query_log.status IS 'what kind of answer it was, or NULL';
 COMMENT ON COLUMN rag.query_log.confidence IS 'how sure the answer is, or NULL';
+CREATE OR REPLACE VIEW rag.feedback WITH (security_barrier) AS
+SELECT f.query_id,
+       c.name AS collection,
+       q.query,
+       f.chunk_id,
+       f.document_key,
+       f.relevant,
+       f.role,
+       f.given_at
+  FROM rag.logged_feedback f
+  JOIN rag.logged_query q ON q.query_id = f.query_id
+  JOIN (SELECT c.collection_id, c.name, c.source FROM rag.collection c
+         UNION ALL
+        SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d) c ON c.collection_id = q.collection_id
+  JOIN pg_catalog.pg_class r ON r.oid = c.source
+ WHERE pg_catalog.pg_has_role(r.relowner, 'USAGE');
 COMMENT ON COLUMN rag.feedback.query_id IS 'number of the query in rag.query_log';
 COMMENT ON COLUMN rag.feedback.collection IS 'the collection that was asked';
 COMMENT ON COLUMN rag.feedback.query IS 'what was asked';
@@ -253,7 +334,8 @@ CREATE FUNCTION @extschema@.rag_search(
     expand bigint = 0,
     syntax text = 'words',
     min_relevance float8 = NULL,
-    history jsonb = NULL
+    history jsonb = NULL,
+    partial boolean = false
 ) RETURNS TABLE (
     chunk_id bigint,
     document_key jsonb,
@@ -266,27 +348,6 @@ CREATE FUNCTION @extschema@.rag_search(
     query_id bigint
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_search_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
-CREATE FUNCTION @extschema@.rag_evaluate_answers(
-    collection text,
-    questions regclass,
-    model text = NULL,
-    question name = 'question',
-    accepted name = 'accepted',
-    top_k bigint = 5,
-    filter jsonb = NULL
-) RETURNS TABLE (
-    asked bigint,
-    answerable bigint,
-    answered float8,
-    exact float8,
-    contained float8,
-    f1 float8,
-    supported float8,
-    refused float8,
-    cost float8,
-    p50_ms float8
-) VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_answers_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_evaluate_answers IS 'quality of the answers from a collection, on questions with accepted answers';
 CREATE FUNCTION @extschema@.rag_evaluate(
     collection text,
     questions regclass = NULL,
@@ -308,38 +369,31 @@ CREATE FUNCTION @extschema@.rag_evaluate(
     p50_ms float8
 ) STABLE PARALLEL RESTRICTED ROWS 4 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_evaluate IS 'quality of each stage of searching a collection, on questions with relevant documents or on logged feedback';
-COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
-COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
+CREATE FUNCTION @extschema@.rag_evaluate_answers(
+    collection text,
+    questions regclass,
+    model text = NULL,
+    question name = 'question',
+    accepted name = 'accepted',
+    top_k bigint = 5,
+    filter jsonb = NULL
+) RETURNS TABLE (
+    asked bigint,
+    answerable bigint,
+    answered float8,
+    exact float8,
+    contained float8,
+    f1 float8,
+    supported float8,
+    refused float8,
+    cost float8,
+    p50_ms float8
+) VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_answers_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_evaluate_answers IS 'quality of the answers from a collection, on questions with accepted answers';
 CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();
 COMMENT ON EVENT TRIGGER rag_pg_follow_command IS 'follows changes of a source''s definition';
 COMMENT ON EVENT TRIGGER rag_pg_follow_drop IS 'drops a collection with its source, or pauses it without a column';
 COMMENT ON EVENT TRIGGER rag_pg_before_command IS 'ends index builds that DROP TABLE of a source would wait for; says what helps where a column''s type cannot be changed';
-COMMENT ON SEQUENCE rag.logged_call_call_id_seq IS 'numbers of calls';
-COMMENT ON COLUMN rag.logged_call.call_id IS 'number of the call, in the order of their ends';
-COMMENT ON COLUMN rag.logged_call.called_at IS 'when it began';
-COMMENT ON COLUMN rag.logged_call.role IS 'who called; for a worker, the collection''s owner';
-COMMENT ON COLUMN rag.logged_call.collection_id IS 'the collection it was for, or NULL';
-COMMENT ON COLUMN rag.logged_call.model IS 'the remote model';
-COMMENT ON COLUMN rag.logged_call.purpose IS 'query and document: texts embedded; rerank; answer';
-COMMENT ON COLUMN rag.logged_call.items IS 'texts or documents in it';
-COMMENT ON COLUMN rag.logged_call.input_tokens IS 'tokens read';
-COMMENT ON COLUMN rag.logged_call.output_tokens IS 'tokens written';
-COMMENT ON COLUMN rag.logged_call.is_estimate IS 'the provider did not count the tokens';
-COMMENT ON COLUMN rag.logged_call.milliseconds IS 'from the first request to the end, pauses included';
-COMMENT ON COLUMN rag.logged_call.attempts IS 'requests sent, the one that succeeded included';
-COMMENT ON COLUMN rag.logged_call.status IS 'status of the last response; NULL when none came';
-COMMENT ON COLUMN rag.logged_call.succeeded IS 'whether the response was usable';
-COMMENT ON COLUMN rag.logged_call.request_id IS 'what the provider calls the last request';
-COMMENT ON COLUMN rag.logged_call.cost IS 'by the prices of the model; NULL where it has none or the provider refused';
-COMMENT ON COLUMN rag.call_total.collection_id IS 'the collection';
-COMMENT ON COLUMN rag.call_total.calls IS 'calls of remote models for it';
-COMMENT ON COLUMN rag.call_total.tokens IS 'tokens of these, read and written';
-COMMENT ON COLUMN rag.call_total.cost IS 'their cost by the models'' prices, or NULL';
-COMMENT ON COLUMN rag.call_log.call_id IS 'number of the call, in the order of their ends';
-COMMENT ON COLUMN rag.call_log.called_at IS 'when it began';
-COMMENT ON COLUMN rag.call_log.model IS 'the remote model';
-COMMENT ON COLUMN rag.call_log.input_tokens IS 'tokens read';
-COMMENT ON COLUMN rag.call_log.output_tokens IS 'tokens written';
 COMMENT ON COLUMN rag.submitted_answer.request_id IS 'number of the request, by which it is fetched';
 COMMENT ON COLUMN rag.submitted_answer.role IS 'who submitted it';
 COMMENT ON COLUMN rag.submitted_answer.collection_id IS 'the collection it is about, or NULL';
@@ -378,59 +432,33 @@ COMMENT ON COLUMN rag.answer_request.submitted_at IS 'when it was submitted';
 COMMENT ON COLUMN rag.answer_request.started_at IS 'when a worker first took it up, or NULL';
 COMMENT ON COLUMN rag.answer_request.finished_at IS 'when it ended, or NULL';
 COMMENT ON COLUMN rag.answer_request.message IS 'what went wrong; for the role''s members only';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
-CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
-CREATE FUNCTION @extschema@.rag_answer_submit(
-    collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true
-) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
-CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
-RETURNS TABLE (
-    method text,
-    rows bigint,
-    rows_indexed bigint,
-    size bigint,
-    lists int,
-    recall float8,
-    margin float8,
-    reason text,
-    action text
-) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
-CREATE FUNCTION @extschema@.rag_recall(
-    collection text,
-    queries bigint = 100,
-    k bigint = 10,
-    depth bigint = 100
-) RETURNS TABLE (
-    asked bigint,
-    recall float8,
-    index_p50_ms float8,
-    exact_p50_ms float8,
-    access text,
-    logged bigint
-) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
-COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
-COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
-COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
-COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
-CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
+COMMENT ON SEQUENCE rag.logged_call_call_id_seq IS 'numbers of calls';
+COMMENT ON COLUMN rag.logged_call.call_id IS 'number of the call, in the order of their ends';
+COMMENT ON COLUMN rag.logged_call.called_at IS 'when it began';
+COMMENT ON COLUMN rag.logged_call.role IS 'who called; for a worker, the collection''s owner';
+COMMENT ON COLUMN rag.logged_call.collection_id IS 'the collection it was for, or NULL';
+COMMENT ON COLUMN rag.logged_call.model IS 'the remote model';
+COMMENT ON COLUMN rag.logged_call.purpose IS 'query and document: texts embedded; rerank; answer';
+COMMENT ON COLUMN rag.logged_call.items IS 'texts or documents in it';
+COMMENT ON COLUMN rag.logged_call.input_tokens IS 'tokens read';
+COMMENT ON COLUMN rag.logged_call.output_tokens IS 'tokens written';
+COMMENT ON COLUMN rag.logged_call.is_estimate IS 'the provider did not count the tokens';
+COMMENT ON COLUMN rag.logged_call.milliseconds IS 'from the first request to the end, pauses included';
+COMMENT ON COLUMN rag.logged_call.attempts IS 'requests sent, the one that succeeded included';
+COMMENT ON COLUMN rag.logged_call.status IS 'status of the last response; NULL when none came';
+COMMENT ON COLUMN rag.logged_call.succeeded IS 'whether the response was usable';
+COMMENT ON COLUMN rag.logged_call.request_id IS 'what the provider calls the last request';
+COMMENT ON COLUMN rag.logged_call.cost IS 'by the prices of the model; NULL where it has none or the provider refused';
+COMMENT ON COLUMN rag.call_total.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.call_total.calls IS 'calls of remote models for it';
+COMMENT ON COLUMN rag.call_total.tokens IS 'tokens of these, read and written';
+COMMENT ON COLUMN rag.call_total.cost IS 'their cost by the models'' prices, or NULL';
+COMMENT ON COLUMN rag.call_log.call_id IS 'number of the call, in the order of their ends';
+COMMENT ON COLUMN rag.call_log.called_at IS 'when it began';
+COMMENT ON COLUMN rag.call_log.model IS 'the remote model';
+COMMENT ON COLUMN rag.call_log.input_tokens IS 'tokens read';
+COMMENT ON COLUMN rag.call_log.output_tokens IS 'tokens written';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
 CREATE FUNCTION @extschema@.rag_answer(
     collection text,
     question text,
@@ -471,7 +499,8 @@ CREATE FUNCTION @extschema@.rag_explain(
     expand bigint = 0,
     syntax text = 'words',
     min_relevance float8 = NULL,
-    history jsonb = NULL
+    history jsonb = NULL,
+    partial boolean = false
 ) RETURNS TABLE (
     rank int,
     chunk_id bigint,
@@ -491,26 +520,25 @@ CREATE FUNCTION @extschema@.rag_explain(
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
-CREATE FUNCTION @extschema@.rag_explain_text(
+CREATE FUNCTION @extschema@.rag_resume(collection text, generation bigint = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_resume_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
+CREATE FUNCTION @extschema@.rag_recall(
     collection text,
-    query text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    rerank boolean = true,
-    depth bigint = 100,
-    candidates bigint = 50,
-    dense_weight float8 = NULL,
-    lexical_weight float8 = 1,
-    rerank_weight float8 = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    syntax text = 'words',
-    min_relevance float8 = NULL,
-    history jsonb = NULL
-) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_text_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
-CREATE FUNCTION @extschema@.rag_answer_stream(
+    queries bigint = 100,
+    k bigint = 10,
+    depth bigint = 100
+) RETURNS TABLE (
+    asked bigint,
+    recall float8,
+    index_p50_ms float8,
+    exact_p50_ms float8,
+    access text,
+    logged bigint
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
+CREATE FUNCTION @extschema@.rag_answer_submit(
     collection text,
     question text,
     top_k bigint = 5,
@@ -523,16 +551,11 @@ CREATE FUNCTION @extschema@.rag_answer_stream(
     history jsonb = NULL,
     context text = NULL,
     fallback bool = true
-) RETURNS TABLE (kind text, content text, detail jsonb)
-    VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_stream_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'an answer from a collection, in rows that come while the model writes it';
-CREATE FUNCTION @extschema@.rag_resume(collection text, generation bigint = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_resume_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
-CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
+) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
+COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
+COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
 CREATE FUNCTION @extschema@.rag_create_collection(
     name text,
     source regclass,
@@ -552,9 +575,91 @@ CREATE FUNCTION @extschema@.rag_create_collection(
     keep_text boolean = true,
     ocr boolean = false,
     large_objects boolean = false,
-    chunk_schema name = NULL
+    chunk_schema name = NULL,
+    create_remote boolean = false
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
+COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
+CREATE FUNCTION @extschema@.rag_answer_stream(
+    collection text,
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true
+) RETURNS TABLE (kind text, content text, detail jsonb)
+    VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_stream_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'an answer from a collection, in rows that come while the model writes it';
+CREATE FUNCTION rag.distributed_status() RETURNS TABLE (
+    collection text,
+    server text,
+    degraded boolean,
+    documents bigint,
+    indexed bigint,
+    pending bigint,
+    in_flight bigint,
+    dead bigint,
+    chunks bigint,
+    lag interval,
+    rate float8,
+    eta interval,
+    pages bigint,
+    paused text,
+    worker text,
+    warning text
+) VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'distributed_status_wrapper';
+COMMENT ON FUNCTION rag.distributed_status IS 'part of rag.status: what the servers of distributed collections say, a row for each partition and one for the whole';
+CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
+RETURNS TABLE (
+    method text,
+    rows bigint,
+    rows_indexed bigint,
+    size bigint,
+    lists int,
+    recall float8,
+    margin float8,
+    reason text,
+    action text
+) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
+CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
+    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
+COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
+CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
+CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
+CREATE FUNCTION @extschema@.rag_explain_text(
+    collection text,
+    query text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth bigint = 100,
+    candidates bigint = 50,
+    dense_weight float8 = NULL,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    syntax text = 'words',
+    min_relevance float8 = NULL,
+    history jsonb = NULL,
+    partial boolean = false
+) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_text_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 CREATE OR REPLACE VIEW rag.generation_status WITH (security_barrier) AS
 SELECT c.name AS collection,
        g.generation_id AS generation,
@@ -698,21 +803,52 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
        CASE WHEN s.pending IS NOT NULL THEN t.cost END AS remote_cost,
        (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate,
        s.pages, s.page_rate,
-       (SELECT rag.pgvector_warning()) AS warning
+       (SELECT rag.pgvector_warning()) AS warning,
+       NULL::text AS server,
+       false AS degraded
   FROM rag.generation_status s
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
- WHERE s.state = 'active';
+ WHERE s.state = 'active'
+ UNION ALL
+SELECT d.collection, d.documents, d.indexed, d.pending, d.in_flight, d.dead, d.chunks, d.lag, d.rate, d.eta, NULL, d.paused, d.worker,
+       NULL, NULL, NULL, NULL, d.pages, NULL, d.warning, d.server, d.degraded
+  FROM rag.distributed_status() d;
 COMMENT ON COLUMN rag.status.collection IS 'the collection';
 COMMENT ON COLUMN rag.status.chunks IS 'chunks stored';
 COMMENT ON COLUMN rag.status.worker IS 'running; idle: there is nothing to do; waiting: what is left failed and is tried again later; missing: there is work, and none could be started; off: rag_pg.workers is 0; outdated: run ALTER EXTENSION rag_pg UPDATE, or restart the server; primary: this is a standby, whose primary has the workers';
 COMMENT ON COLUMN rag.status.warning IS 'what is wrong with the installed pgvector, or NULL; the same in every row';
+COMMENT ON COLUMN rag.status.server IS 'of a distributed collection, which has a row for each partition and one for the whole: the server that the row is about; else NULL';
+COMMENT ON COLUMN rag.status.degraded IS 'of a distributed collection: whether the server, or one of them, does not answer';
 COMMENT ON COLUMN rag.extraction.collection IS 'the collection';
 COMMENT ON COLUMN rag.extraction.generation IS 'number of the generation';
 COMMENT ON COLUMN rag.dead_job.collection IS 'the collection';
 COMMENT ON COLUMN rag.dead_job.attempts IS 'how often it was tried';
 COMMENT ON COLUMN rag.dead_job.queued_at IS 'when its change was noticed';
 COMMENT ON COLUMN rag.dead_job.failed_at IS 'when it was given up';
+CREATE FUNCTION @extschema@.rag_rebuild(
+    collection text,
+    model text = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
+    format text = NULL,
+    token_bits boolean = NULL,
+    index text = NULL,
+    switch boolean = false,
+    lexical text = NULL
+) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
+CREATE FUNCTION @extschema@.rag_attach_collection(
+    name text,
+    source regclass = NULL,
+    content name = NULL,
+    title name = NULL,
+    documents regclass = NULL
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'rag_attach_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_attach_collection IS 'has chunk tables that were detached, or restored without their collection, follow a table again; embeds only what changed';
+CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
 CREATE FUNCTION @extschema@.rag_estimate(
     collection text,
     model text = NULL,
@@ -732,32 +868,6 @@ CREATE FUNCTION @extschema@.rag_estimate(
     cost float8
 ) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_estimate_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
-CREATE FUNCTION @extschema@.rag_attach_collection(
-    name text,
-    source regclass = NULL,
-    content name = NULL,
-    title name = NULL,
-    documents regclass = NULL
-) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'rag_attach_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_attach_collection IS 'has chunk tables that were detached, or restored without their collection, follow a table again; embeds only what changed';
-CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
-CREATE FUNCTION @extschema@.rag_rebuild(
-    collection text,
-    model text = NULL,
-    max_tokens bigint = NULL,
-    overlap_tokens bigint = NULL,
-    format text = NULL,
-    token_bits boolean = NULL,
-    index text = NULL,
-    switch boolean = false,
-    lexical text = NULL
-) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
-CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_switch_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
 CREATE FUNCTION @extschema@.rag_import_embeddings(
     collection text,
     source regclass,
@@ -768,3 +878,6 @@ CREATE FUNCTION @extschema@.rag_import_embeddings(
 ) RETURNS TABLE (rows bigint, texts bigint, similarity float8, chunks bigint, matched bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'rag_import_embeddings_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_import_embeddings IS 'takes vectors that a table has already for texts that a collection is to embed, after a look whether they are its model''s';
+CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_switch_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';

@@ -165,11 +165,17 @@ SELECT s.collection, s.documents, s.indexed, s.pending, s.in_flight, s.dead, s.c
        CASE WHEN s.pending IS NOT NULL THEN t.cost END AS remote_cost,
        (SELECT q.hit_rate FROM rag.query_cache q) AS query_cache_hit_rate,
        s.pages, s.page_rate,
-       (SELECT rag.pgvector_warning()) AS warning
+       (SELECT rag.pgvector_warning()) AS warning,
+       NULL::text AS server,
+       false AS degraded
   FROM rag.generation_status s
   JOIN rag.collection c ON c.name = s.collection
   LEFT JOIN rag.call_total t ON t.collection_id = c.collection_id
- WHERE s.state = 'active';
+ WHERE s.state = 'active'
+ UNION ALL
+SELECT d.collection, d.documents, d.indexed, d.pending, d.in_flight, d.dead, d.chunks, d.lag, d.rate, d.eta, NULL, d.paused, d.worker,
+       NULL, NULL, NULL, NULL, d.pages, NULL, d.warning, d.server, d.degraded
+  FROM rag.distributed_status() d;
 COMMENT ON VIEW rag.status IS 'progress of the collections that the caller owns or was granted; no figures for whom row-level security shows a part of the source; members of pg_monitor see all';
 COMMENT ON COLUMN rag.status.collection IS 'the collection';
 COMMENT ON COLUMN rag.status.chunks IS 'chunks stored';
@@ -191,6 +197,8 @@ COMMENT ON COLUMN rag.status.query_cache_hit_rate IS 'share of questions whose e
 COMMENT ON COLUMN rag.status.pages IS 'pages of files whose text was extracted so far';
 COMMENT ON COLUMN rag.status.page_rate IS 'pages extracted a second of work on that, on average; NULL where none were';
 COMMENT ON COLUMN rag.status.warning IS 'what is wrong with the installed pgvector, or NULL; the same in every row';
+COMMENT ON COLUMN rag.status.server IS 'of a distributed collection, which has a row for each partition and one for the whole: the server that the row is about; else NULL';
+COMMENT ON COLUMN rag.status.degraded IS 'of a distributed collection: whether the server, or one of them, does not answer';
 GRANT SELECT ON rag.status TO PUBLIC;
 
 CREATE VIEW rag.extraction WITH (security_barrier) AS

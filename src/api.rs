@@ -21,6 +21,7 @@ mod recall;
 mod released;
 mod rerank;
 pub mod search;
+mod shard;
 pub mod status;
 mod verify;
 mod work;

@@ -2,6 +2,7 @@
 //! Imports `sys` and `models`.
 mod changes;
 pub mod collection;
+pub mod distributed;
 pub mod follow_ddl;
 pub mod generation;
 pub mod identity;

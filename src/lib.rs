@@ -34,6 +34,7 @@ pgrx::extension_sql_file!(
         home,
         worker_state,
         size_unless_locked,
+        distributed_status,
         jobs_of_both,
         rag_query_cache
     ]

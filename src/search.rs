@@ -3,10 +3,12 @@
 pub mod access_path;
 pub mod candidate;
 pub mod comparable;
+pub mod distributed;
 pub mod engine;
 pub mod filter;
 pub mod loading;
 pub mod options;
+pub mod part;
 pub mod query_log;
 pub mod query_stats;
 pub mod question;

@@ -9,6 +9,7 @@ pub mod error;
 pub mod exit;
 pub mod failed;
 pub mod ffi;
+pub mod foreign;
 pub mod guc;
 pub mod index_scan;
 pub mod interrupt;

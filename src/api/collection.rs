@@ -1,12 +1,13 @@
 //! `rag_create_collection()`, `rag_alter_collection()`, `rag_drop_collection()`, `rag_detach_collection()` and `rag_attach_collection()`.
 use crate::api::int4;
 use crate::catalog::collection::{Build, Collection, ContentKind, VIEW_SUFFIX, build};
+use crate::catalog::distributed::create::{NewDistributed, is_distributed};
 use crate::catalog::generation::compare_everything;
 use crate::catalog::objects;
 use crate::catalog::objects::drop;
 use crate::catalog::objects::triggers::set_replication_triggers;
 use crate::catalog::objects::{NewCollection, Source, create};
-use crate::catalog::{generation, lexical};
+use crate::catalog::{distributed, generation, lexical};
 use crate::maintain::attach::{Attachment, attach};
 use crate::maintain::detach::detach;
 use crate::models::embedder::Embedder;
@@ -43,7 +44,8 @@ CREATE FUNCTION @extschema@.rag_create_collection(
     keep_text boolean = true,
     ocr boolean = false,
     large_objects boolean = false,
-    chunk_schema name = NULL
+    chunk_schema name = NULL,
+    create_remote boolean = false
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 ", requires = ["catalog", "rag_ingest"])]
@@ -68,12 +70,53 @@ fn create_collection(
     ocr: Option<bool>,
     large_objects: Option<bool>,
     chunk_schema: Option<&CStr>,
+    create_remote: Option<bool>,
 ) -> Result<(), SqlError> {
     model::require_utf8()?;
     let name = check_name(required_argument(name, "name")?)?;
     let table = required_argument(source, "source")?;
     let content = utf8(required_argument(content, "content")?)?;
     let title = title.map(utf8).transpose()?;
+    if is_distributed(table) {
+        let text = |value: Option<&CStr>| value.map(utf8).transpose();
+        let number = |value: Option<i64>| value.map(|value| value.to_string());
+        let boolean = |value: Option<bool>| value.map(|value| value.to_string());
+        let is_not = |value: Option<bool>, usual: bool| boolean(value.filter(|one| *one != usual));
+        let options = [
+            ("title", title),
+            ("model", model.map(str::to_owned)),
+            ("max_tokens", number(max_tokens)),
+            ("overlap_tokens", number(overlap_tokens)),
+            ("format", format.map(str::to_owned)),
+            ("text_search_config", text_search_config.map(|one| text_search_config_sql(Some(one)))),
+            ("token_bits", boolean(token_bits)),
+            ("index", index.map(str::to_owned)),
+            ("replicated", is_not(replicated, false)),
+            ("lexical", lexical.map(str::to_owned)),
+            ("file_name", text(file_name)?),
+            ("media_type", text(media_type)?),
+            ("keep_text", is_not(keep_text, true)),
+            ("ocr", is_not(ocr, false)),
+            ("large_objects", is_not(large_objects, false)),
+            ("chunk_schema", text(chunk_schema)?),
+        ];
+        let options = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let options = options.collect();
+        NewDistributed {
+            name,
+            source: table,
+            content,
+            creates_remote: create_remote.unwrap_or(false),
+            options,
+        }
+        .create()?;
+        return Ok(());
+    }
+    if create_remote == Some(true) {
+        return Err(Error::invalid_argument("create_remote is for tables with foreign partitions")
+            .with_hint("Leave it out.")
+            .into());
+    }
     let source = Source::describe(table)?;
     source.lock();
     let file_name = file_name.map(utf8).transpose()?;
@@ -174,7 +217,9 @@ COMMENT ON FUNCTION @extschema@.rag_drop_collection IS 'drops a collection with 
 ", requires = ["catalog"])]
 fn rag_drop_collection(name: &str) -> Result<(), SqlError> {
     require_current()?;
-    drop::drop(name, drop::DropBehavior::Restrict)?;
+    if !distributed::create::drop(name)? {
+        drop::drop(name, drop::DropBehavior::Restrict)?;
+    }
     Ok(())
 }
 

@@ -4,8 +4,9 @@ mod questions;
 
 use crate::api::collection::utf8;
 use crate::api::search::{SearchArguments, count};
-use crate::catalog::collection::Collection;
-use crate::search::engine::{Timings, search};
+use crate::search::distributed;
+use crate::search::distributed::search;
+use crate::search::engine::Timings;
 use crate::search::options::Options;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
@@ -86,7 +87,7 @@ fn rag_evaluate(
         ..SearchArguments::default()
     };
     let options = given.read()?;
-    let collection = Collection::by_name(name)?;
+    let collection = distributed::collection(name)?;
     let asked = match questions {
         Some(table) => {
             let question = question.map_or(Ok("question".to_owned()), utf8)?;

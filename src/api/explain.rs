@@ -2,7 +2,7 @@
 //! result or not.
 use crate::api::search::{SearchArguments, require_text};
 use crate::search::candidate::{ChunkCandidate, Fate};
-use crate::search::engine::explain as search;
+use crate::search::distributed::explain as search;
 use crate::search::engine::explain::Explained;
 use crate::sys::error::SqlError;
 use pgrx::JsonB;
@@ -31,7 +31,8 @@ CREATE FUNCTION @extschema@.rag_explain(
     expand bigint = 0,
     syntax text = 'words',
     min_relevance float8 = NULL,
-    history jsonb = NULL
+    history jsonb = NULL,
+    partial boolean = false
 ) RETURNS TABLE (
     rank int,
     chunk_id bigint,
@@ -129,7 +130,8 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     expand bigint = 0,
     syntax text = 'words',
     min_relevance float8 = NULL,
-    history jsonb = NULL
+    history jsonb = NULL,
+    partial boolean = false
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
 ", requires = ["catalog"])]

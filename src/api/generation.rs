@@ -1,6 +1,8 @@
 //! `rag_rebuild()`, `rag_estimate()`, `rag_switch()`, `rag_rollback()` and `rag_prune()`.
 use crate::api::int4;
 use crate::catalog::collection::{Build, Collection};
+use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::generations::Direction;
 use crate::catalog::generation::switch;
 use crate::catalog::objects::Source;
 use crate::maintain::estimate::estimate;
@@ -13,8 +15,8 @@ use crate::sys::spi::{read, required};
 use crate::sys::workers::wake;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
-use rag::Result;
 use rag::generation::estimate::Estimate;
+use rag::{Error, Result};
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_rebuild(
@@ -42,6 +44,30 @@ fn rag_rebuild(
     switch: Option<bool>,
     lexical: Option<&str>,
 ) -> Result<i32, SqlError> {
+    if let Some(distributed) = Distributed::of(collection)? {
+        if switch == Some(true) {
+            return Err(Error::invalid_argument(
+                "a distributed collection does not switch by itself",
+            )
+            .with_hint("Call rag_switch() when all servers have built it.")
+            .into());
+        }
+        let number = |value: Option<i64>| value.map(|value| value.to_string());
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        let options = [
+            ("model", text(model)),
+            ("max_tokens", number(max_tokens)),
+            ("overlap_tokens", number(overlap_tokens)),
+            ("format", text(format)),
+            ("token_bits", token_bits.map(|value| value.to_string())),
+            ("index", text(index)),
+            ("lexical", text(lexical)),
+        ];
+        let options: Vec<_> =
+            options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        distributed.rebuild(&options)?;
+        return Ok(0);
+    }
     let (max_tokens, overlap_tokens) = (max_tokens.map(int4), overlap_tokens.map(int4));
     let options =
         RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
@@ -127,6 +153,17 @@ fn rag_switch(
     generation: Option<i64>,
     force: Option<bool>,
 ) -> Result<i32, SqlError> {
+    if let Some(distributed) = Distributed::of(collection)? {
+        if generation.is_some() {
+            return Err(Error::invalid_argument(
+                "the generations of a distributed collection have numbers of their servers",
+            )
+            .with_hint("Leave generation out: all servers switch to what they have built.")
+            .into());
+        }
+        distributed.switch(Direction::Forward, force.unwrap_or(false))?;
+        return Ok(0);
+    }
     let collection = Collection::owned(collection, "switch it")?;
     let active = switch::switch(&collection, generation.map(int4), force.unwrap_or(false))?;
     wake::changes_written();
@@ -140,6 +177,10 @@ CREATE FUNCTION @extschema@.rag_rollback(collection text) RETURNS int
 COMMENT ON FUNCTION @extschema@.rag_rollback IS 'lets searches run on the generation they ran on before; returns its number';
 ", requires = ["catalog", "status"])]
 fn rag_rollback(collection: Option<&str>) -> Result<i32, SqlError> {
+    if let Some(distributed) = Distributed::of(collection)? {
+        distributed.switch(Direction::Back, false)?;
+        return Ok(0);
+    }
     let collection = Collection::owned(collection, "roll it back")?;
     let (active, lacks) = switch::roll_back(&collection)?;
     wake::changes_written();

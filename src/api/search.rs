@@ -1,6 +1,7 @@
 //! `rag_search`: the chunks of a collection that fit a question best.
 use crate::search::candidate::ChunkCandidate;
-use crate::search::engine::{Outcome, search};
+use crate::search::distributed::search;
+use crate::search::engine::Outcome;
 use crate::search::loading::Loading;
 use crate::search::query_log;
 use crate::search::query_log::{Asked, Entry};
@@ -41,7 +42,8 @@ CREATE FUNCTION @extschema@.rag_search(
     expand bigint = 0,
     syntax text = 'words',
     min_relevance float8 = NULL,
-    history jsonb = NULL
+    history jsonb = NULL,
+    partial boolean = false
 ) RETURNS TABLE (
     chunk_id bigint,
     document_key jsonb,

@@ -139,7 +139,7 @@ impl ContentKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    fn of(name: &str) -> Self {
+    pub fn of(name: &str) -> Self {
         Self::named(name).expect("the catalog keeps no other kind")
     }
 }

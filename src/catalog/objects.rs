@@ -310,7 +310,9 @@ pub fn follow_owner(id: i32) {
 
 fn insert_collection(plan: &NewCollection, keys: Vec<String>) -> Result<i32> {
     let name = plan.name.as_str();
-    let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1";
+    let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1 UNION ALL \
+                 SELECT 1 FROM rag.distributed_collection d JOIN pg_catalog.pg_class r ON r.oid = d.source \
+                  WHERE d.name OPERATOR(pg_catalog.=) $1";
     if !read(taken, &[name.into()], |_| ()).is_empty() {
         return Err(Error::duplicate(format!("collection \"{name}\" already exists"))
             .with_hint("Choose another name, or drop it with rag_drop_collection()."));

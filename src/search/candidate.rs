@@ -7,14 +7,15 @@ use crate::sys::interrupt;
 use crate::sys::rows::{required, row};
 use pgrx::JsonB;
 use pgrx::spi::SpiHeapTupleData;
-use rag::Result;
 use rag::model::Embedding;
 use rag::rerank::{MaxSim, TokenBits, fuse, order};
 use rag::search::Weights;
 use rag::search::diverse::Choice;
 use rag::search::fusion::Fused;
 use rag::search::relevance::{Relevance, Signals, word_match};
+use rag::search::shard::{Chunk, from_hex, global_id, to_hex};
 use rag::search::weights::SignalWeights;
+use rag::{Error, Result};
 use serde_json::Value;
 use std::ops::Deref;
 
@@ -65,6 +66,8 @@ pub struct ChunkCandidate {
     pub bm25: Option<f64>,
     /// Its document's key, column by column, as text.
     pub key: Vec<String>,
+    /// Best cosine of each token of the question with a token of the chunk, where another server compared them.
+    token_matches: Option<Vec<f32>>,
     /// Mean over the question's tokens of the best cosine with a token of the chunk, tokens weighted by how well they tell these
     /// candidates apart: compares the candidates of one search only.
     pub max_sim: Option<f64>,
@@ -102,6 +105,7 @@ impl ChunkCandidate {
             ranks: Fused { chunk_id, dense_rank: None, lexical_rank: None, rrf: 0.0 },
             bm25: None,
             key: key_of(row, ChunkRow::COLUMNS + 1, keys),
+            token_matches: None,
             max_sim: None,
             signals: Signals::default(),
             score: 0.0,
@@ -112,6 +116,63 @@ impl ChunkCandidate {
 }
 
 impl ChunkCandidate {
+    /// A chunk of another server, under an id that is unlike those of other servers' chunks. Its lexemes stay there: they have been compared.
+    pub fn of_part(slot: u16, chunk: Chunk) -> Self {
+        let chunk_id = global_id(slot, chunk.chunk_id);
+        Self {
+            row: ChunkRow {
+                chunk_id,
+                similarity: chunk.similarity,
+                content: chunk.content.into(),
+                section: chunk.section,
+                ordinal: chunk.ordinal,
+                char_start: chunk.char_start,
+                char_end: chunk.char_end,
+                page: chunk.page,
+                place: chunk.place.map(JsonB),
+                lexemes: StoredTsVector::empty(),
+                heading_tokens: chunk.heading_tokens,
+                bits: chunk.bits.as_deref().and_then(from_hex),
+            },
+            ranks: Fused { chunk_id, dense_rank: None, lexical_rank: None, rrf: 0.0 },
+            bm25: None,
+            key: chunk.key,
+            token_matches: chunk.matches,
+            max_sim: None,
+            signals: Signals::default(),
+            score: 0.0,
+            relevance: 0.0,
+            fate: Fate::Ranked(Choice::Lower),
+        }
+    }
+
+    /// The same for a server that asks: with what late interaction compared, and the token bits if they are wanted.
+    pub fn into_part(self, matches: Option<Vec<f32>>, with_bits: bool) -> Chunk {
+        let row = self.row;
+        Chunk {
+            chunk_id: row.chunk_id,
+            key: self.key,
+            similarity: row.similarity,
+            bm25: self.bm25,
+            content: row.content.into_string(),
+            section: row.section,
+            ordinal: row.ordinal,
+            char_start: row.char_start,
+            char_end: row.char_end,
+            page: row.page,
+            place: row.place.map(|JsonB(place)| place),
+            heading_tokens: row.heading_tokens,
+            matches,
+            bits: row.bits.filter(|_| with_bits).as_deref().map(to_hex),
+        }
+    }
+
+    /// Gives it the token bits that were fetched later.
+    pub fn set_bits(&mut self, other: &Self) {
+        self.row.bits.clone_from(&other.row.bits);
+        self.row.heading_tokens = other.row.heading_tokens;
+    }
+
     /// Takes a sentence out of the chunk: `kept` are the tokens that stay, behind those of the heading, and `share` that of the sentence
     /// in the text. The vector is that of the whole without as much of the sentence's.
     pub fn leave_out(&mut self, share: f64, kept: &[bool], dimensions: usize) {
@@ -180,6 +241,28 @@ pub fn rank(
     Ok(())
 }
 
+/// For each chunk that has token bits, the best cosine of each token of the question with one of its tokens; empty where it has no token.
+pub fn token_matches(
+    candidates: &[ChunkCandidate],
+    dimensions: usize,
+    question: Option<&Embedding>,
+) -> Result<Vec<Option<Vec<f32>>>> {
+    let Some(tokens) = question.and_then(|question| question.tokens.as_ref()) else {
+        return Ok(vec![None; candidates.len()]);
+    };
+    let mut bits = Vec::new();
+    for candidate in candidates {
+        let bytes = candidate.bits.as_deref().unwrap_or_default();
+        bits.push(TokenBits::from_bytes(dimensions, bytes)?);
+    }
+    let max_sim = MaxSim::new(tokens, &bits, &mut interrupt::checkpoint)?;
+    let matches = |(position, candidate): (usize, &ChunkCandidate)| {
+        candidate.bits.as_ref()?;
+        Some(if bits[position].is_empty() { Vec::new() } else { max_sim.of(position).to_vec() })
+    };
+    Ok(candidates.iter().enumerate().map(matches).collect())
+}
+
 fn set_max_sim(
     candidates: &mut [ChunkCandidate],
     generation: &Generation,
@@ -196,8 +279,17 @@ fn set_max_sim(
             bits.push(TokenBits::from_bytes(generation.dimensions, bytes.as_slice())?);
         }
     }
-    let max_sim = MaxSim::new(tokens, &bits, &mut interrupt::checkpoint)?;
+    let mut max_sim = MaxSim::new(tokens, &bits, &mut interrupt::checkpoint)?;
     drop(bits);
+    let compared: Vec<usize> =
+        (0..candidates.len()).filter(|n| candidates[*n].token_matches.is_some()).collect();
+    if !compared.is_empty() {
+        let row = |position: &usize| candidates[*position].token_matches.as_deref();
+        let rows: Vec<&[f32]> = compared.iter().filter_map(row).collect();
+        max_sim = MaxSim::from_matches(&rows)
+            .ok_or_else(|| Error::malformed("servers compared different tokens of the question"))?;
+        positions = compared;
+    }
     let scores = max_sim.contrasted().into_iter().zip(max_sim.means());
     for (position, (score, mean)) in positions.into_iter().zip(scores) {
         candidates[position].max_sim = Some(f64::from(score));

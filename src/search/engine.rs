@@ -13,6 +13,7 @@ pub mod explain;
 pub mod lexical;
 pub mod passages;
 pub mod request;
+pub mod shard;
 pub mod strategy;
 pub mod term_statistics;
 pub mod visibility;
@@ -40,7 +41,7 @@ use rag::Result;
 use rag::model::Embedding;
 use rag::search::calibration::OfScript;
 use rag::search::diverse::{Choice, Limits, choose};
-use rag::search::fusion::{Fused, fuse};
+use rag::search::fusion::{Fused, fuse, fused_with_ties};
 use rag::search::passage::Passage;
 use rag::search::weights::SignalWeights;
 use std::time::{Duration, Instant};
@@ -180,10 +181,14 @@ pub fn candidates(request: &Request) -> Result<(Vec<ChunkCandidate>, Option<Term
 pub struct Run {
     pub strategy: Strategy,
     pub lexical: LexicalLeg,
+    /// What the dense leg found, with its distances.
+    dense: Vec<(f64, i64)>,
     /// What both legs found, in order of reciprocal ranks.
     fused: Vec<Fused>,
     /// Those of the best of these that the caller may see, in the same order.
     pub candidates: Vec<ChunkCandidate>,
+    /// How many of the best the caller may see.
+    pub found: usize,
     /// How many of the best were asked for.
     pub fetched: usize,
     /// Whether the vector index may have missed chunks.
@@ -208,17 +213,24 @@ impl Run {
         }
     }
 
-    fn new(request: &Request, mut strategy: Strategy) -> Result<Self> {
+    fn new(request: &Request, strategy: Strategy) -> Result<Self> {
+        let mut run = Self::of_legs(request, strategy)?;
+        let wanted = fused_with_ties(&run.fused, run.strategy.wanted);
+        (run.candidates, run.fetched) = run.fetch(request, wanted);
+        run.found = run.candidates.len();
+        Ok(run)
+    }
+
+    /// What the legs find, before it is fetched.
+    fn of_legs(request: &Request, mut strategy: Strategy) -> Result<Self> {
         let dense = nearest(request, &strategy);
         let lexical = lexical::leg(request, &mut strategy)?;
         let SignalWeights { dense: of_dense, lexical: of_lexical, .. } = request.weights;
-        let legs = ((of_dense, &*dense), (of_lexical, &*lexical.chunks));
-        let fused = fuse(legs.0, legs.1);
-        let (candidates, fetched, is_incomplete) = (Vec::new(), 0, false);
-        let mut run = Self { strategy, lexical, fused, candidates, fetched, is_incomplete };
-        let wanted = run.strategy.wanted;
-        (run.candidates, run.fetched) = run.fetch(request, wanted);
-        Ok(run)
+        let nearest: Vec<(i64, f64)> =
+            dense.iter().map(|(distance, chunk_id)| (*chunk_id, *distance)).collect();
+        let fused = fuse((of_dense, &nearest), (of_lexical, &lexical.ranked()));
+        let (candidates, found, fetched, is_incomplete) = (Vec::new(), 0, 0, false);
+        Ok(Self { strategy, lexical, dense, fused, candidates, found, fetched, is_incomplete })
     }
 
     /// The best of the fused chunks that filter and source let pass, up to `limit`, and of how many.
@@ -227,46 +239,21 @@ impl Run {
         if asked.is_empty() {
             return (Vec::new(), 0);
         }
-        let Request { resolved, options, question, .. } = request;
-        let with_bits = options.rerank && request.has_token_vectors();
-        let sql = statement::fetch(resolved, &request.visible_sql(), with_bits);
-        let arguments = request.arguments(|own| {
-            own[0] = request.vector();
-            own[1] = (limit as i64).into();
-            own[3] = asked.iter().map(|one| one.chunk_id).collect::<Vec<i64>>().into();
-        });
-        let _settings = search_settings(self.strategy.depth, &resolved.generation);
-        let keys = resolved.collection.keys.len();
-        let mut key_text = None;
-        let mut candidates = plan::read_as_caller(&sql, &arguments, |row| {
-            // Policies have run under the caller's settings; keys come out the same whatever those are.
-            key_text.get_or_insert_with(key_text_settings);
-            ChunkCandidate::read(row, keys)
-        });
-        let weights =
-            self.lexical.statistics.as_ref().map(|known| known.weights(&question.lexemes));
+        let ids: Vec<i64> = asked.iter().map(|one| one.chunk_id).collect();
+        let statistics = self.lexical.statistics.as_ref();
+        let mut candidates = chunks_of(request, ids, limit, self.strategy.depth, statistics);
         let mut ranks = asked.iter();
         for candidate in &mut candidates {
             let of_it = ranks.find(|ranks| ranks.chunk_id == candidate.chunk_id);
             candidate.ranks = *of_it.expect("fetched in the order of the fusion");
-            if let Some(weights) = &weights {
-                let bm25 = weights.score(candidate.lexemes.as_tsvector().lexemes());
-                candidate.set_bm25(bm25, weights);
-            }
         }
         (candidates, asked.len())
     }
 
     /// Weights of the signals for the candidates' order.
     pub fn weights(&self, request: &Request) -> SignalWeights {
-        match &self.lexical.statistics {
-            Some(known) => {
-                let lexemes = request.question.lexemes.iter().map(String::as_str);
-                let idf = known.idf();
-                request.weights.for_lexemes(lexemes.zip(idf.iter().copied()))
-            }
-            None => request.weights,
-        }
+        let statistics = self.lexical.statistics.as_ref();
+        weights_for(request.weights, &request.question.lexemes, statistics)
     }
 
     /// Whether the vector index may have stopped early with matching chunks unseen: it was scanned, and the lexical leg does not
@@ -295,8 +282,53 @@ impl Run {
     }
 }
 
-/// The dense leg: the chunks nearest to the question, nearest first.
-fn nearest(request: &Request, strategy: &Strategy) -> Vec<i64> {
+/// Of chunks, in their order, the first so many that the caller may see and the filter lets pass, with BM25 by these statistics.
+fn chunks_of(
+    request: &Request,
+    chunks: Vec<i64>,
+    limit: usize,
+    depth: usize,
+    statistics: Option<&TermStatistics>,
+) -> Vec<ChunkCandidate> {
+    let Request { resolved, options, question, .. } = request;
+    let with_bits = options.rerank && request.has_token_vectors();
+    let sql = statement::fetch(resolved, &request.visible_sql(), with_bits);
+    let arguments = request.arguments(|own| {
+        own[0] = request.vector();
+        own[1] = (limit as i64).into();
+        own[3] = chunks.into();
+    });
+    let _settings = search_settings(depth, &resolved.generation);
+    let keys = resolved.collection.keys.len();
+    let mut key_text = None;
+    let mut candidates = plan::read_as_caller(&sql, &arguments, |row| {
+        // Policies have run under the caller's settings; keys come out the same whatever those are.
+        key_text.get_or_insert_with(key_text_settings);
+        ChunkCandidate::read(row, keys)
+    });
+    let weights = statistics.map(|known| known.weights(&question.lexemes));
+    for candidate in &mut candidates {
+        if let Some(weights) = &weights {
+            let bm25 = weights.score(candidate.lexemes.as_tsvector().lexemes());
+            candidate.set_bm25(bm25, weights);
+        }
+    }
+    candidates
+}
+
+/// Weights of the signals for a question with these lexemes.
+pub fn weights_for(
+    weights: SignalWeights,
+    lexemes: &[String],
+    statistics: Option<&TermStatistics>,
+) -> SignalWeights {
+    let Some(known) = statistics else { return weights };
+    let idf = known.idf();
+    weights.for_lexemes(lexemes.iter().map(String::as_str).zip(idf.iter().copied()))
+}
+
+/// The dense leg: the chunks nearest to the question with their distances, nearest first.
+fn nearest(request: &Request, strategy: &Strategy) -> Vec<(f64, i64)> {
     let order = |a: &(f64, i64), b: &(f64, i64)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
     let mut found: Vec<(f64, i64)> = if let Some(distances) = strategy.distances() {
         let mut all: Vec<_> = distances.collect();
@@ -313,7 +345,7 @@ fn nearest(request: &Request, strategy: &Strategy) -> Vec<i64> {
     };
     // An iterative index scan returns them in about that order.
     found.sort_by(order);
-    found.into_iter().map(|(_, chunk_id)| chunk_id).collect()
+    found
 }
 
 /// Its statement with its arguments; `None` where there is no vector to compare with.
@@ -346,7 +378,7 @@ fn dense_statement(
 }
 
 /// Decides the fate of each candidate; returns how many are kept.
-fn decide(options: &Options, ranked: &mut [ChunkCandidate]) -> usize {
+pub fn decide(options: &Options, ranked: &mut [ChunkCandidate]) -> usize {
     let Options { top_k, per_document, near_duplicate, min_relevance, .. } = *options;
     let limits = Limits { top_k, per_document, near_duplicate };
     let is_relevant =

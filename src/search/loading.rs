@@ -15,6 +15,8 @@ pub struct Loading {
     collection: String,
     /// Those that searches find, and all; `None` where the caller may not know how many there are.
     counts: Option<(i64, Total)>,
+    /// What servers of a distributed collection say instead.
+    told: Option<String>,
 }
 
 /// Documents of a collection.
@@ -59,7 +61,7 @@ impl Loading {
         }
         let name = collection.name.clone();
         if row_security_applies(collection.source) {
-            return Some(Self { collection: name, counts: None });
+            return Some(Self { collection: name, counts: None, told: None });
         }
         let known = queue.indexed + queue.pending.max(0);
         let total = if queue.has_changes {
@@ -70,11 +72,19 @@ impl Loading {
         if total == Total::Exactly(queue.indexed) {
             return None; // An empty source, or one that was compared again.
         }
-        Some(Self { collection: name, counts: Some((queue.indexed, total)) })
+        Some(Self { collection: name, counts: Some((queue.indexed, total)), told: None })
+    }
+
+    /// What servers of a distributed collection say.
+    pub fn told(collection: &str, told: String) -> Self {
+        Self { collection: collection.to_owned(), counts: None, told: Some(told) }
     }
 
     /// The text of the message.
     pub fn message(&self) -> String {
+        if let Some(told) = &self.told {
+            return told.clone();
+        }
         let name = &self.collection;
         let Some((found, total)) = self.counts else {
             return format!(
@@ -137,7 +147,7 @@ mod tests {
 
     #[test]
     fn counts_are_said_as_they_are_known() {
-        let said = |counts| Loading { collection: "docs".to_owned(), counts }.message();
+        let said = |counts| Loading { collection: "docs".to_owned(), counts, told: None }.message();
         for (counts, expected) in [
             (
                 Some((0, Total::Exactly(500))),

@@ -40,6 +40,8 @@ pub struct Options {
     pub expand: usize,
     /// What is searched for instead of the question, which takes something from a conversation.
     pub standalone: Option<String>,
+    /// Whether a distributed search leaves out servers that fail.
+    pub is_partial: bool,
     /// Whether an answer will quote the neighbours, so that each is read as a chunk of its own.
     pub quotes: bool,
 }
@@ -68,6 +70,7 @@ impl Options {
             near_duplicate: None,
             expand: 0,
             standalone: None,
+            is_partial: false,
             quotes: false,
         }
     }

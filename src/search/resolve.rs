@@ -10,6 +10,7 @@ use crate::sys::{plan, privileges};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use rag::model::storable::storable;
+use rag::search::shard::Space;
 use rag::{Error, Result};
 
 pub mod lookup;
@@ -56,6 +57,40 @@ pub fn resolve(name: &str, found: impl FnOnce(i32)) -> Result<Resolved> {
     }
     let LookedUp { collection, generation, pgvector, .. } = looked_up;
     found(collection.id);
+    admit(&collection, &generation)?;
+    let tables = TableNames::of(&generation, &pgvector)?;
+    Ok(Resolved { collection, generation, tables, pgvector, _snapshot: snapshot })
+}
+
+/// As [`resolve`], for a search that names its space: of a generation other than the active one only while the servers of a distributed
+/// collection are switched, one after the other.
+pub fn resolve_in(name: &str, space: &Space) -> Result<Resolved> {
+    let Resolved { collection, generation, pgvector, _snapshot: snapshot, .. } =
+        resolve(name, |_| ())?;
+    let is_of = |one: &Generation| {
+        let Space { fingerprint, max_tokens, overlap_tokens, format } = space;
+        one.fingerprint == *fingerprint
+            && one.max_tokens == *max_tokens
+            && one.overlap_tokens == *overlap_tokens
+            && one.format == *format
+    };
+    let generation = if is_of(&generation) {
+        generation
+    } else {
+        let fits =
+            |one: &Generation| is_of(one) && one.state.is_live() && one.is_loaded && one.hold();
+        let found = collection.generations().into_iter().find(fits);
+        found.ok_or_else(|| {
+            Error::not_ready(format!(
+                "collection \"{name}\" has no generation of the build that is asked for"
+            ))
+            .with_detail(format!(
+                "Asked for are chunks of {} tokens; it has those of model \"{}\" with {}.",
+                space.max_tokens, generation.model, generation.max_tokens
+            ))
+            .with_hint("Rebuild it as the other servers are: rag_rebuild() on the server that asks does all of them.")
+        })?
+    };
     admit(&collection, &generation)?;
     let tables = TableNames::of(&generation, &pgvector)?;
     Ok(Resolved { collection, generation, tables, pgvector, _snapshot: snapshot })

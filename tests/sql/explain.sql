@@ -29,7 +29,7 @@ SELECT query, options, differs(query, options)
 -- Candidates of both legs, also those that were not ranked; each says why.
 SELECT kept, reason, rank IS NOT NULL AS ranked, score IS NOT NULL AS scored, count(*), count(dense_rank) AS dense, count(lexical_rank) AS lexical
   FROM rag_explain('notes', 'who wrote about telescopes?', 2, depth => 10, candidates => 5) GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 2;
-SELECT count(DISTINCT chunk_id) = count(*) AS each_once, max(dense_rank) AS dense, max(lexical_rank) AS lexical,
+SELECT count(DISTINCT chunk_id) = count(*) AS each_once, max(dense_rank) AS dense, count(lexical_rank) AS lexical,
        bool_and(similarity BETWEEN -1 AND 1 AND rrf > 0) AS figures, count(DISTINCT search) AS summaries
   FROM rag_explain('notes', 'who wrote about telescopes?', depth => 10);
 -- The search as a whole: plan, model, times.

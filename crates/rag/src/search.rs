@@ -18,6 +18,7 @@ pub mod query_stats;
 pub mod question_cache;
 pub mod relevance;
 pub mod sample;
+pub mod shard;
 pub mod weights;
 
 pub use bm25::{Bm25, Weights};

@@ -48,9 +48,12 @@ proptest! {
         expected.sort_unstable();
         expected.dedup();
         prop_assert_eq!(ids, expected);
-        prop_assert!(fused_ab.windows(2).all(|w| (w[1].rrf, w[0].chunk_id) < (w[0].rrf, w[1].chunk_id)));
+        let rank = |one: &Fused| one.dense_rank.unwrap_or(i32::MAX);
+        prop_assert!(fused_ab.windows(2).all(|w| (w[1].rrf, rank(&w[0])) < (w[0].rrf, rank(&w[1]))));
         let sums = |fused: Vec<Fused>| -> Vec<(i64, f64)> {
-            fused.into_iter().map(|c| (c.chunk_id, c.rrf)).collect()
+            let mut sums: Vec<_> = fused.into_iter().map(|c| (c.chunk_id, c.rrf)).collect();
+            sums.sort_by_key(|(id, _)| *id);
+            sums
         };
         prop_assert_eq!(sums(fused_ab), sums(fused(&b, &a)), "the legs weigh the same");
     }
@@ -170,7 +173,12 @@ fn bm25_by_hand() {
 
 /// Both legs fused, weighing the same.
 fn fused(dense: &[i64], lexical: &[i64]) -> Vec<Fused> {
-    fuse((1.0, dense), (1.0, lexical))
+    fuse((1.0, &apart(dense)), (1.0, &apart(lexical)))
+}
+
+/// A leg without equals.
+fn apart(chunks: &[i64]) -> Vec<(i64, f64)> {
+    chunks.iter().zip(0..).map(|(chunk, place)| (*chunk, f64::from(place))).collect()
 }
 
 #[test]
@@ -182,12 +190,13 @@ fn an_id_repeated_in_a_leg_counts_once() {
 
 #[test]
 fn legs_weigh_as_they_are_told_and_ties_go_to_the_lower_id() {
-    let fused = fuse((2.0, &[1, 2]), (1.0, &[2, 3, 4, 4]));
+    let fused = fuse((2.0, &apart(&[1, 2])), (1.0, &apart(&[2, 3, 4, 4])));
     let of = |id| *fused.iter().find(|one| one.chunk_id == id).expect("ranked");
     assert_eq!((of(2).dense_rank, of(2).lexical_rank), (Some(2), Some(1)));
     assert!((of(2).rrf - (2.0 / 12.0 + 1.0 / 11.0)).abs() < 1e-12);
     assert_eq!(fused.iter().map(|one| one.chunk_id).collect::<Vec<_>>(), [2, 1, 3, 4]);
-    assert_eq!(fuse((1.0, &[9]), (1.0, &[7]))[0].chunk_id, 7);
+    let tied = fuse((1.0, &apart(&[9])), (1.0, &apart(&[7])));
+    assert_eq!(tied[0].chunk_id, 9, "ties go to the dense leg");
 }
 
 #[test]

@@ -5,12 +5,11 @@ use crate::api::answer::{
     AnswerRow, default_options, extracted, generated, null_question_row, refuse_instructions,
 };
 use crate::api::search::{SearchArguments, require_text, turns};
-use crate::catalog::collection::Collection;
 use crate::models::local as model;
 use crate::models::local::Named;
 use crate::models::remote;
 use crate::models::remote::Remote;
-use crate::search::engine as search;
+use crate::search::distributed as search;
 use crate::search::engine::Outcome;
 use crate::search::engine::passages::Quotable;
 use crate::search::loading::Loading;
@@ -160,7 +159,7 @@ pub(super) fn search_for(
     let options = SearchOptions { quotes: true, ..given.read()? };
     if let Some(remote) = generator.as_deref_mut() {
         // Before the call that rewrites the question.
-        remote.set_collection(Collection::by_name(collection).map_err(explain_overload)?.id);
+        remote.set_collection(search::collection(collection).map_err(explain_overload)?.id);
     }
     let standalone = standalone(question, &turns, generator.as_deref())?;
     let options = SearchOptions { standalone, ..options };

@@ -3,7 +3,7 @@ use crate::api::answer::{Writing, answered, generator};
 use crate::api::collection::utf8;
 use crate::api::evaluate::questions::{self, AnsweredQuestion};
 use crate::api::search::SearchArguments;
-use crate::search::engine::search;
+use crate::search::distributed::search;
 use crate::search::options::Options;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;

@@ -34,6 +34,7 @@ pub struct SearchArguments {
     pub syntax: Option<String>,
     pub min_relevance: Option<f64>,
     pub history: Option<JsonText>,
+    pub partial: Option<bool>,
 }
 
 impl_sql_translatable!(SearchArguments, "the options of a search");
@@ -61,6 +62,7 @@ unsafe impl<'fcx> ArgAbi<'fcx> for SearchArguments {
                 syntax: next(&mut arguments),
                 min_relevance: next(&mut arguments),
                 history: next(&mut arguments),
+                partial: next(&mut arguments),
             }
         }
     }
@@ -122,6 +124,7 @@ impl SearchArguments {
         options.min_relevance = self.min_relevance.map(relevance).transpose()?;
         options.per_document = self.per_document.map(|n| count("per_document", n)).transpose()?;
         options.near_duplicate = self.near_duplicate.map(share).transpose()?;
+        options.is_partial = self.partial.unwrap_or(false);
         options.expand = neighbours(self.expand.unwrap_or_default())?;
         if options.dense_weight == Some(0.0) && options.lexical_weight == 0.0 {
             return Err(Error::invalid_argument("dense_weight and lexical_weight are both 0")

@@ -10,6 +10,7 @@ use crate::sys::{names, plan};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::quote_identifier;
 use serde_json::{Map, Value};
+use std::ffi::CString;
 use std::fmt::Write as _;
 
 /// Strategies of a b-tree operator class.
@@ -125,6 +126,22 @@ pub fn primary_key(table: Oid) -> Vec<KeyColumn> {
         // A column or a type dropped at this very moment takes the key with it.
         .collect::<Option<_>>()
         .unwrap_or_default()
+}
+
+/// Columns of a table that are a key elsewhere, in the order of their default operator classes; `None` where one is missing or has none.
+pub fn columns(table: Oid, names: &[String]) -> Option<Vec<KeyColumn>> {
+    let column = |(position, name): (usize, &String)| {
+        let name = CString::new(name.as_str()).ok()?;
+        // SAFETY: cache look-ups inside a transaction; 0 stands for a column that is gone.
+        let (attribute, class) = unsafe {
+            let attribute = pg_sys::get_attnum(table, name.as_ptr());
+            let type_oid = pg_sys::get_atttype(table, attribute);
+            (attribute, pg_sys::GetDefaultOpClass(type_oid, pg_sys::BTREE_AM_OID))
+        };
+        (attribute != 0 && class != Oid::INVALID)
+            .then(|| describe(table, position, attribute, class))?
+    };
+    (1..).zip(names).map(column).collect()
 }
 
 /// The column `attribute` of `table`, at `position` in a key that compares it by the operator class `class`.

@@ -134,6 +134,11 @@ impl Readiness {
     }
 }
 
+/// What a generation lacks of what the active one has, in words.
+pub fn shortfall(generation: &Generation) -> Option<String> {
+    Readiness::of(generation).shortfall()
+}
+
 fn require_no_shortfall(collection: &Collection, target: &Generation) -> Result<()> {
     let Some(shortfall) = Readiness::of(target).shortfall() else { return Ok(()) };
     Err(Error::not_ready(format!(

@@ -50,7 +50,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let (request, embed) = Request::prepare(collection, text, options, |_| ())?;
     let Ranked { candidates, run, timings } = ranked(&request)?;
     let timings = Timings { embed, total: started.elapsed(), ..timings };
-    let (all, fetched) = run.fetch(&request, 2 * run.strategy.depth);
+    let (all, fetched) = run.fetch(&request, run.fused.len());
     let legs = vec![dense_leg(&request, &run, &all), lexical_leg(&request, &run, &all)];
     let notes = notes(&request, &run, &legs, fetched - all.len());
     let order = if request.has_token_vectors() {

@@ -14,6 +14,7 @@ use crate::sys::{interrupt, relation_size};
 use rag::Result;
 use rag::inverted::{Found, Scored, TopK};
 use rag::search::any_of;
+use rag::search::fusion::{MAX_TIES, with_ties};
 
 /// Most candidates of the first batch, and of later ones.
 const MAX_BATCH: [usize; 2] = [4_096, 65_536];
@@ -27,6 +28,8 @@ const SPARE: usize = 20;
 pub struct LexicalLeg {
     /// Visible chunks, best first. Only where source and filter are checked late some may be gone.
     pub chunks: Vec<i64>,
+    /// BM25 of each, except where another extension's index found them.
+    pub scores: Vec<f64>,
     /// By what they are ranked; `None` where the leg did not run.
     pub statistics: Option<TermStatistics>,
     /// Whether no other visible chunk holds any term and matches.
@@ -37,6 +40,15 @@ pub struct LexicalLeg {
     pub is_foreign: bool,
     /// What was searched for, for `rag_explain`.
     pub description: Option<String>,
+}
+
+impl LexicalLeg {
+    /// Its chunks with what they are ranked by: where another extension's index found them, with their places.
+    pub fn ranked(&self) -> Vec<(i64, f64)> {
+        let places = (0..self.chunks.len()).map(|place| place as f64);
+        let values: Vec<f64> = if self.is_foreign { places.collect() } else { self.scores.clone() };
+        self.chunks.iter().copied().zip(values).collect()
+    }
 }
 
 /// Runs the leg of a strategy, which it changes where another extension's index will not do.
@@ -102,19 +114,21 @@ struct TermSearch<'a> {
 impl TermSearch<'_> {
     fn leg(mut self) -> Result<LexicalLeg> {
         let depth = self.strategy.depth;
+        let wanted = depth + MAX_TIES;
         let must_match = self.strategy.must_match(self.request);
         let mut leg = LexicalLeg::default();
         let mut best = match self.strategy.allow_list() {
-            Some(list) => self.best(depth, Some(list.chunks()), None, &mut leg)?,
+            Some(list) => self.best(wanted, Some(list.chunks()), None, &mut leg)?,
             None if must_match.is_none()
                 && !self.request.is_restricted()
                 && !self.strategy.checks_early() =>
             {
-                self.best(depth, None, None, &mut leg)?
+                self.best(wanted, None, None, &mut leg)?
             }
-            None => self.best_visible(&mut leg)?,
+            None => self.best_visible(wanted, &mut leg)?,
         };
-        best.truncate(depth);
+        best.truncate(with_ties(&best, depth, |a, b| a.score.total_cmp(&b.score).is_eq()));
+        leg.scores = best.iter().map(|scored| scored.score).collect();
         leg.chunks = best.into_iter().map(|scored| scored.chunk).collect();
         let lexemes = any_of(&self.request.question.lexemes);
         leg.description = lexemes.map(|lexemes| format!("the best {depth} by BM25 of {lexemes}"));
@@ -148,10 +162,9 @@ impl TermSearch<'_> {
 
     /// The best visible chunks: goes through candidates in batches. Where most of them turn out not to pass, it lists what passes and takes
     /// candidates from there.
-    fn best_visible(&mut self, leg: &mut LexicalLeg) -> Result<Vec<Scored>> {
+    fn best_visible(&mut self, wanted: usize, leg: &mut LexicalLeg) -> Result<Vec<Scored>> {
         let request = self.request;
         let must_match = self.strategy.must_match(request);
-        let wanted = self.strategy.depth;
         let rows = relation_size::rows(request.resolved.generation.chunks);
         let passing = self.statistics.share * rows;
         let mut may_list = request.is_restricted() && passing <= MAX_LISTED as f64;

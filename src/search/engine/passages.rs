@@ -24,6 +24,27 @@ row! {
 
 /// The stretches of documents around the results; those that touch are one.
 pub fn around(request: &Request, found: &[ChunkCandidate]) -> Vec<Passage> {
+    let ids: Vec<i64> = found.iter().map(|found| found.chunk_id).collect();
+    joined(found, pieces(request, ids, request.options.expand))
+}
+
+/// Pieces, each with the position of the result that it is a neighbour of, as stretches.
+pub fn joined(
+    found: &[ChunkCandidate],
+    pieces: impl IntoIterator<Item = (usize, Piece)>,
+) -> Vec<Passage> {
+    let mut results: Vec<(&[String], Vec<Piece>)> =
+        found.iter().map(|found| (found.key.as_slice(), Vec::new())).collect();
+    for (result, piece) in pieces {
+        if let Some((_, pieces)) = results.get_mut(result) {
+            pieces.push(piece);
+        }
+    }
+    passages(&results)
+}
+
+/// The chunks with up to `expand` neighbours on each side, each with the position of the chunk that it is a neighbour of.
+pub fn pieces(request: &Request, chunks: Vec<i64>, expand: usize) -> Vec<(usize, Piece)> {
     let (collection, tables) = (&request.resolved.collection, &request.resolved.tables);
     let sql = fill(
         statement!("search/expand"),
@@ -34,18 +55,14 @@ pub fn around(request: &Request, found: &[ChunkCandidate]) -> Vec<Passage> {
             ("visible", &collection.source_visible("c")),
         ],
     );
-    let ids: Vec<i64> = found.iter().map(|found| found.chunk_id).collect();
-    let around = i32::try_from(request.options.expand).unwrap_or(i32::MAX);
-    let rows = plan::read_as_caller(&sql, &[ids.into(), around.into()], PieceRow::read);
-    let mut results: Vec<(&[String], Vec<Piece>)> =
-        found.iter().map(|found| (found.key.as_slice(), Vec::new())).collect();
-    for PieceRow { result, chunk_id, ordinal, char_start, char_end, content } in rows {
-        let result = usize::try_from(result - 1).ok().and_then(|n| results.get_mut(n));
-        if let Some((_, pieces)) = result {
-            pieces.push(Piece { chunk_id, ordinal, char_start, char_end, content });
-        }
-    }
-    passages(&results)
+    let around = i32::try_from(expand).unwrap_or(i32::MAX);
+    let rows = plan::read_as_caller(&sql, &[chunks.into(), around.into()], PieceRow::read);
+    let piece = |row: PieceRow| {
+        let PieceRow { result, chunk_id, ordinal, char_start, char_end, content } = row;
+        let result = usize::try_from(result - 1).ok()?;
+        Some((result, Piece { chunk_id, ordinal, char_start, char_end, content }))
+    };
+    rows.into_iter().filter_map(piece).collect()
 }
 
 /// The chunks of `passages` that are no results themselves. Each has the score of the best result of its passage.
@@ -54,15 +71,28 @@ pub fn neighbours(
     found: &[ChunkCandidate],
     passages: &[Passage],
 ) -> Vec<ChunkCandidate> {
-    let (collection, tables) = (&request.resolved.collection, &request.resolved.tables);
+    let scores = scores_of_neighbours(found, passages);
+    let mut chunks = chunks_with_bits(request, scores.keys().copied().collect());
+    for chunk in &mut chunks {
+        chunk.score = scores.get(&chunk.chunk_id).copied().unwrap_or_default();
+    }
+    chunks
+}
+
+/// The chunks of passages that are no results, with the score of the best result of their passage.
+pub fn scores_of_neighbours(found: &[ChunkCandidate], passages: &[Passage]) -> HashMap<i64, f64> {
     let is_found = |id: i64| found.iter().any(|found| found.chunk_id == id);
-    let scores: HashMap<i64, f64> = passages
+    passages
         .iter()
         .filter_map(|passage| Some((passage, found.get(*passage.hits.first()?)?.score)))
         .flat_map(|(passage, score)| passage.chunks.iter().map(move |id| (*id, score)))
         .filter(|(id, _)| !is_found(*id))
-        .collect();
-    let ids: Vec<i64> = scores.keys().copied().collect();
+        .collect()
+}
+
+/// Chunks by their ids, as far as the caller may see them, with their token bits.
+pub fn chunks_with_bits(request: &Request, chunks: Vec<i64>) -> Vec<ChunkCandidate> {
+    let (collection, tables) = (&request.resolved.collection, &request.resolved.tables);
     let (bits, join_bits) = bits_of("c", tables, request.options.rerank);
     let names = [
         ("chunks", tables.chunks.as_str()),
@@ -76,12 +106,7 @@ pub fn neighbours(
     ];
     let sql = fill(statement!("search/neighbours"), &names);
     let keys = collection.keys.len();
-    let mut chunks =
-        plan::read_as_caller(&sql, &[ids.into()], |row| ChunkCandidate::read(row, keys));
-    for chunk in &mut chunks {
-        chunk.score = scores.get(&chunk.chunk_id).copied().unwrap_or_default();
-    }
-    chunks
+    plan::read_as_caller(&sql, &[chunks.into()], |row| ChunkCandidate::read(row, keys))
 }
 
 /// A chunk, or what of it the one before does not have already: chunks overlap.

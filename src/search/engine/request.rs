@@ -19,6 +19,7 @@ use rag::inverted::{Index, Terms};
 use rag::model::{Detail, Embedding};
 use rag::search::calibration::OfScript;
 use rag::search::relevance::Relevance;
+use rag::search::shard::Statistics;
 use rag::search::weights::SignalWeights;
 use rag::text::script::Writing;
 use std::cell::{OnceCell, RefCell};
@@ -44,6 +45,8 @@ pub struct Request {
     pub has_chunk_policy: bool,
     /// What is not searchable yet.
     pub loading: Option<Loading>,
+    /// Term statistics of a whole that the collection is a part of; `None`: its own count.
+    pub statistics: Option<Statistics>,
     /// Term statistics that a run estimated.
     pub estimated: RefCell<Option<Estimate>>,
     /// Random chunks among which candidates hide, and how many were wanted.
@@ -101,6 +104,7 @@ impl Request {
             options: options.clone(),
             question,
             embedding,
+            statistics: None,
             estimated: RefCell::default(),
             random_chunks: RefCell::default(),
             index: OnceCell::new(),

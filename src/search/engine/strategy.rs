@@ -164,7 +164,7 @@ impl Strategy {
 
     /// Judges a run of this strategy.
     pub fn judge(&self, request: &Request, run: &Run) -> Result<Verdict> {
-        let found = run.candidates.len();
+        let found = run.found;
         let mut verdict = Verdict::Enough;
         if let ChunkAccess::Indexes { check, selectivity } = self.access {
             let are_some_gone = run.fetched == 0 || found < run.fetched;

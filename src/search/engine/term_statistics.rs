@@ -8,6 +8,7 @@ use crate::search::engine::visibility::{Detail, Listing, Passing, sample, visibl
 use crate::sys::{interrupt, relation_size};
 use rag::Result;
 use rag::search::sample::scrambled;
+use rag::search::shard::Statistics;
 use rag::search::{Bm25, Weights};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -61,6 +62,10 @@ impl TermStatistics {
             ChunkAccess::Indexes { selectivity, .. } => selectivity.expected,
             ChunkAccess::CompareAll(_) => 1.0,
         };
+        if let Some(given) = &request.statistics {
+            let numbers = given.frequencies.iter().copied();
+            return Ok(Self::counted(share, given.chunks, given.length, numbers));
+        }
         if !request.has_policies {
             let known = terms.statistics();
             let numbers = known.frequencies.iter().map(|n| *n as f64);
@@ -100,6 +105,21 @@ impl TermStatistics {
         let holding = terms.frequencies_among(chunks, &mut interrupt::checkpoint)?;
         let numbers = holding.iter().map(|n| *n as f64);
         Ok(Self::counted(share, chunks.len() as f64, passing.length, numbers))
+    }
+
+    /// Those of parts of a collection, added up.
+    pub fn of_parts(statistics: &Statistics) -> Self {
+        let numbers = statistics.frequencies.iter().copied();
+        Self::counted(1.0, statistics.chunks, statistics.length, numbers)
+    }
+
+    /// As a part of a collection that is searched as a whole.
+    pub fn of_part(&self) -> Statistics {
+        Statistics {
+            chunks: self.documents,
+            length: self.documents * self.average_length,
+            frequencies: self.frequencies.clone(),
+        }
     }
 
     fn counted(

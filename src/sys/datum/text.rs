@@ -36,6 +36,12 @@ impl StoredText {
     }
 }
 
+impl From<String> for StoredText {
+    fn from(text: String) -> Self {
+        Self { stored: Vec::new(), text: OnceCell::from(text) }
+    }
+}
+
 impl Deref for StoredText {
     type Target = str;
 

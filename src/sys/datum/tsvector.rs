@@ -61,6 +61,11 @@ impl<'a> TsVector<'a> {
 pub struct StoredTsVector(Vec<u8>);
 
 impl StoredTsVector {
+    /// One without lexemes.
+    pub fn empty() -> Self {
+        Self(vec![0; size_of::<u32>()])
+    }
+
     pub fn as_tsvector(&self) -> TsVector<'_> {
         TsVector { bytes: &self.0 }
     }

@@ -72,6 +72,21 @@ impl MaxSim {
         Ok(Self { documents: documents.len(), query_tokens, matches, is_filled })
     }
 
+    /// From what [`Self::of`] gave elsewhere, a row for each document; one without tokens has an empty row. `None` unless all other rows
+    /// have one length.
+    pub fn from_matches(rows: &[&[f32]]) -> Option<Self> {
+        let query_tokens = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        if rows.iter().any(|row| !row.is_empty() && row.len() != query_tokens) {
+            return None;
+        }
+        let mut matches = vec![-1.0; rows.len() * query_tokens];
+        for (document, row) in rows.iter().enumerate() {
+            matches[document * query_tokens..][..row.len()].copy_from_slice(row);
+        }
+        let is_filled = rows.iter().map(|row| !row.is_empty()).collect();
+        Some(Self { documents: rows.len(), query_tokens, matches, is_filled })
+    }
+
     /// The highest cosine of each query token in a document.
     pub fn of(&self, document: usize) -> &[f32] {
         &self.matches[document * self.query_tokens..(document + 1) * self.query_tokens]

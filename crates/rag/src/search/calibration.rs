@@ -115,6 +115,18 @@ impl Calibration {
         Self(by_script.into_iter().filter_map(enough).collect())
     }
 
+    /// That of a collection whose parts are calibrated apart: of each script the mean, each part counting as it has chunks. Parts that know
+    /// nothing of a script do not count for it.
+    pub fn of_parts(parts: &[(f64, &Self)]) -> Self {
+        let mut by_script: BTreeMap<Writing, Vec<(f64, &OfScript)>> = BTreeMap::new();
+        for (chunks, part) in parts {
+            for (writing, known) in &part.0 {
+                by_script.entry(*writing).or_default().push((chunks.max(1.0), known));
+            }
+        }
+        Self(by_script.into_iter().map(|(writing, parts)| (writing, mean_of(&parts))).collect())
+    }
+
     /// For questions in a script; `None` where too few of its sentences were asked.
     pub fn of_script(&self, writing: Writing) -> Option<&OfScript> {
         self.0.get(&writing)
@@ -123,6 +135,34 @@ impl Calibration {
     /// Scripts that the model is deaf to.
     pub fn deaf(&self) -> impl Iterator<Item = Writing> {
         self.0.iter().filter(|(_, one)| one.is_deaf()).map(|(writing, _)| *writing)
+    }
+}
+
+/// The mean of what parts know of a script. What all know the same stays as it is, to the last bit.
+fn mean_of(parts: &[(f64, &OfScript)]) -> OfScript {
+    let all: f64 = parts.iter().map(|(chunks, _)| chunks).sum();
+    let mean = |value: &dyn Fn(&OfScript) -> f64| {
+        let first = value(parts[0].1);
+        first + parts.iter().map(|(chunks, part)| chunks / all * (value(part) - first)).sum::<f64>()
+    };
+    let scale = |of: fn(&Relevance) -> Scale| Scale {
+        middle: mean(&|part| of(&part.relevance).middle),
+        deviation: mean(&|part| of(&part.relevance).deviation),
+        weight: mean(&|part| of(&part.relevance).weight),
+    };
+    OfScript {
+        questions: parts.iter().map(|(_, part)| part.questions).sum(),
+        found: Found {
+            max_sim: mean(&|part| part.found.max_sim),
+            dense: mean(&|part| part.found.dense),
+            lexical: mean(&|part| part.found.lexical),
+        },
+        model_weight: mean(&|part| part.model_weight),
+        relevance: Relevance {
+            words: scale(|relevance| relevance.words),
+            max_sim: scale(|relevance| relevance.max_sim),
+            cosine: scale(|relevance| relevance.cosine),
+        },
     }
 }
 

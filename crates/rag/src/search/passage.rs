@@ -1,7 +1,8 @@
 //! Chunks that were found together with their neighbours, as stretches of their documents.
+use serde::{Deserialize, Serialize};
 
 /// A chunk in its document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// Its number.
     pub chunk_id: i64,

@@ -1,0 +1,190 @@
+//! Creates and drops distributed collections.
+use crate::catalog::collection::require_owner;
+use crate::catalog::distributed::ask::{ask, execute_each};
+use crate::catalog::distributed::{Distributed, Part, parts_of};
+use crate::sys::foreign::calls::Parameter;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::rows::row;
+use crate::sys::spi::{execute, query, read, required};
+use crate::sys::version::require_current;
+use pgrx::pg_sys::Oid;
+use pgrx::spi::quote_literal;
+use rag::search::shard::{Described, Description, Step};
+use rag::{Error, Result};
+use std::fmt::Write as _;
+
+row! {
+    struct SourceRow {
+        owner: Oid,
+        foreign_parts: i64,
+        is_taken: bool,
+    }
+}
+
+/// What to create.
+pub struct NewDistributed {
+    pub name: String,
+    pub source: Oid,
+    pub content: String,
+    /// Whether collections that are missing are created on their servers.
+    pub creates_remote: bool,
+    /// Options for those, by the names of `rag_create_collection`'s arguments.
+    pub options: Vec<(&'static str, String)>,
+}
+
+/// Whether a table's partitions, or some of them, lie on other servers.
+pub fn is_distributed(source: Oid) -> bool {
+    describe(source, "").is_some_and(|row| row.foreign_parts > 0)
+}
+
+fn describe(source: Oid, name: &str) -> Option<SourceRow> {
+    let sql = statement!("catalog/distributed_source");
+    read(sql, &[source.into(), name.into()], |row| SourceRow::read(&row)).pop()
+}
+
+impl NewDistributed {
+    /// Checks every server and records the collection; returns its number.
+    pub fn create(&self) -> Result<i32> {
+        require_current()?;
+        let source = describe(self.source, &self.name).ok_or_else(|| {
+            Error::wrong_object("the source is no partitioned table")
+                .with_hint("A distributed collection is made of a partitioned table.")
+        })?;
+        require_owner(source.owner, &self.name, "create it")?;
+        if source.is_taken {
+            return Err(Error::duplicate(format!("collection \"{}\" already exists", self.name))
+                .with_hint("Choose another name, or drop that one."));
+        }
+        let parts = parts_of(self.source, &self.content)?;
+        let described = self.described(&parts)?;
+        let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let arguments = [
+            self.name.as_str().into(),
+            self.source.into(),
+            self.content.as_str().into(),
+            described.model.as_str().into(),
+            described.fingerprint.as_str().into(),
+            size(described.dimensions).into(),
+            described.has_bits.into(),
+            size(described.max_tokens).into(),
+            size(described.overlap_tokens).into(),
+            described.format.as_str().into(),
+            described.text_search_config.as_str().into(),
+            described.analysis.into(),
+            described.keys.clone().into(),
+            described.title.clone().into(),
+            described.kind.as_str().into(),
+        ];
+        let sql = statement!("catalog/insert_distributed");
+        Ok(as_extension_owner(|| query(sql, &arguments, |row| required::<i32>(&row, 1)))[0])
+    }
+
+    /// What all parts have, after collections were created where they were missing.
+    fn described(&self, parts: &[Part]) -> Result<Described> {
+        let mut all: Vec<Option<Described>> = Vec::new();
+        let mut missing = Vec::new();
+        for (part, description) in parts.iter().zip(self.ask(parts)?) {
+            all.push(match description.collection {
+                None if self.creates_remote => {
+                    missing.push(self.creation(part, &description.schema));
+                    None
+                }
+                None => return Err(self.missing(part)),
+                found => found,
+            });
+        }
+        if !missing.is_empty() {
+            execute_each(&missing)?;
+            all = self.ask(parts)?.into_iter().map(|answer| answer.collection).collect();
+        }
+        let mut described = parts.iter().zip(all);
+        let (first_part, first) = described.next().ok_or_else(|| {
+            Error::wrong_object("the source has no partitions").with_hint("Attach some first.")
+        })?;
+        let first = first.ok_or_else(|| self.missing(first_part))?;
+        for (part, other) in described {
+            let other = other.ok_or_else(|| self.missing(part))?;
+            if let Some((what, one, another)) = first.difference(&other) {
+                return Err(Error::wrong_object(format!(
+                    "the collections on servers \"{}\" and \"{}\" differ in {what}",
+                    first_part.server.name, part.server.name
+                ))
+                .with_detail(format!("They have \"{one}\" and \"{another}\"."))
+                .with_hint("Create one of them again with the options of the other."));
+            }
+        }
+        Ok(first)
+    }
+
+    fn ask(&self, parts: &[Part]) -> Result<Vec<Description>> {
+        let steps: Vec<(&Part, Step)> = parts.iter().map(|part| (part, Step::Describe)).collect();
+        let answers = ask::<Description>(&self.name, &steps, &[])?;
+        let mut descriptions = Vec::new();
+        for (part, answer) in parts.iter().zip(answers) {
+            let description = answer?;
+            if description.version != env!("CARGO_PKG_VERSION") {
+                return Err(Error::not_ready(format!(
+                    "server \"{}\" has version {} of rag_pg, and this one {}",
+                    part.server.name,
+                    description.version,
+                    env!("CARGO_PKG_VERSION")
+                ))
+                .with_hint(
+                    "Bring both servers to the same version: ALTER EXTENSION rag_pg UPDATE;",
+                ));
+            }
+            descriptions.push(description);
+        }
+        Ok(descriptions)
+    }
+
+    fn missing(&self, part: &Part) -> Error {
+        Error::undefined(format!(
+            "table {} on server \"{}\" has no collection over column \"{}\"",
+            part.remote, part.server.name, part.content
+        ))
+        .with_hint(format!(
+            "Create it there, or have it created: rag_create_collection({}, ..., create_remote => true).",
+            quote_literal(&self.name)
+        ))
+    }
+
+    /// What creates the collection on the server of a part, under the name of the whole.
+    fn creation<'a>(&self, part: &'a Part, schema: &str) -> (&'a Part, String, Vec<Parameter>) {
+        let mut parameters = vec![
+            Parameter::Text(self.name.clone()),
+            Parameter::Text(part.remote.clone()),
+            Parameter::Text(part.content.clone()),
+        ];
+        let mut sql = format!(
+            "SELECT {schema}.rag_create_collection(name => $1, source => $2::pg_catalog.regclass, content => $3::pg_catalog.name"
+        );
+        for (option, value) in &self.options {
+            parameters.push(Parameter::Text(value.clone()));
+            let cast = type_of(option);
+            let _ = write!(sql, ", {option} => ${}::pg_catalog.{cast}", parameters.len());
+        }
+        sql.push(')');
+        (part, sql, parameters)
+    }
+}
+
+/// Type of an argument of `rag_create_collection`.
+fn type_of(option: &str) -> &'static str {
+    match option {
+        "max_tokens" | "overlap_tokens" => "int8",
+        "text_search_config" => "regconfig",
+        "title" | "file_name" | "media_type" | "chunk_schema" => "name",
+        "token_bits" | "replicated" | "keep_text" | "ocr" | "large_objects" => "bool",
+        _ => "text",
+    }
+}
+
+/// Forgets a distributed collection; those on its servers stay. False where there is none.
+pub fn drop(name: &str) -> Result<bool> {
+    let Some(distributed) = Distributed::find(name)? else { return Ok(false) };
+    require_owner(distributed.owner, name, "drop it")?;
+    let sql = "DELETE FROM rag.distributed_collection WHERE collection_id = $1";
+    as_extension_owner(|| execute(sql, &[distributed.id.into()]));
+    Ok(true)
+}

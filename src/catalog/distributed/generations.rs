@@ -1,0 +1,186 @@
+//! Rebuilding and switching a distributed collection.
+//!
+//! Every search names the build that it runs in, which the collection's row here says; a server answers from whichever of its live generations
+//! is of that build. Switching a server makes the old generation its standby, which follows the source as before. So each server can serve both
+//! builds from before the first one is switched until after the row has changed, and the commit of the row is the one moment in which
+//! searches change over. Where it ends early, because of a crash for one, some servers are switched and searches go on in the old build;
+//! switching again does what is left.
+use crate::catalog::collection::require_owner;
+use crate::catalog::distributed::ask::{ask, execute_each};
+use crate::catalog::distributed::{Distributed, Part};
+use crate::sys::foreign::calls::Parameter;
+use crate::sys::rights::as_extension_owner;
+use crate::sys::spi::execute;
+use pgrx::spi::quote_literal;
+use rag::search::shard::{Described, Description, Step};
+use rag::{Error, Result};
+use std::fmt::Write as _;
+
+/// Where to go from the active generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the one being built.
+    Forward,
+    /// To the one on standby.
+    Back,
+}
+
+impl Distributed {
+    /// Begins a new generation on every server. `options` are by the names of `rag_rebuild`'s arguments.
+    pub fn rebuild(&self, options: &[(&'static str, String)]) -> Result<()> {
+        require_owner(self.owner, &self.name, "rebuild it")?;
+        let parts = self.parts()?;
+        let descriptions = self.descriptions(&parts)?;
+        let statements = parts.iter().zip(&descriptions).filter(|(_, one)| one.building.is_none());
+        let mut calls = Vec::new();
+        for (part, description) in statements {
+            let name = name_there(part, description)?;
+            let mut parameters = vec![Parameter::Text(name.to_owned())];
+            let mut sql = format!("SELECT {}.rag_rebuild(collection => $1", description.schema);
+            for (option, value) in options {
+                parameters.push(Parameter::Text(value.clone()));
+                let cast = match *option {
+                    "max_tokens" | "overlap_tokens" => "int8",
+                    "token_bits" => "bool",
+                    _ => "text",
+                };
+                let _ = write!(sql, ", {option} => ${}::pg_catalog.{cast}", parameters.len());
+            }
+            sql.push(')');
+            calls.push((part, sql, parameters));
+        }
+        if calls.is_empty() {
+            return Err(Error::not_ready(format!(
+                "collection \"{}\" is being rebuilt already",
+                self.name
+            ))
+            .with_hint(format!(
+                "Switch to it with rag_switch({}) when it is complete on all servers.",
+                quote_literal(&self.name)
+            )));
+        }
+        execute_each(&calls)
+    }
+
+    /// Has searches run in the build that all servers have in this direction.
+    pub fn switch(&self, direction: Direction, force: bool) -> Result<()> {
+        require_owner(self.owner, &self.name, "switch it")?;
+        let lock = "SELECT FROM rag.distributed_collection WHERE collection_id = $1 FOR UPDATE";
+        as_extension_owner(|| execute(lock, &[self.id.into()]));
+        let parts = self.parts()?;
+        let descriptions = self.descriptions(&parts)?;
+        let target = self.target(&parts, &descriptions, direction)?;
+        let mut calls = Vec::new();
+        for (part, description) in parts.iter().zip(&descriptions) {
+            let name = name_there(part, description)?;
+            if description.collection.as_ref().is_some_and(|one| is_same(one, &target)) {
+                continue;
+            }
+            if let Some(lacks) =
+                description.lacks.as_ref().filter(|_| !force && direction == Direction::Forward)
+            {
+                return Err(Error::not_ready(format!(
+                    "the new generation on server \"{}\" is not complete",
+                    part.server.name
+                ))
+                .with_detail(format!("Of what the active generation has, {lacks}."))
+                .with_hint("Wait, and see rag.generation_status on that server; force => true switches all the same."));
+            }
+            let schema = &description.schema;
+            let name = Parameter::Text(name.to_owned());
+            calls.push(match direction {
+                Direction::Forward => (
+                    part,
+                    format!(
+                        "SELECT {schema}.rag_switch(collection => $1, force => $2::pg_catalog.bool)"
+                    ),
+                    vec![name, Parameter::Text(force.to_string())],
+                ),
+                Direction::Back => (part, format!("SELECT {schema}.rag_rollback($1)"), vec![name]),
+            });
+        }
+        execute_each(&calls)?;
+        let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let arguments = [
+            self.id.into(),
+            target.model.as_str().into(),
+            target.fingerprint.as_str().into(),
+            size(target.dimensions).into(),
+            target.has_bits.into(),
+            size(target.max_tokens).into(),
+            size(target.overlap_tokens).into(),
+            target.format.as_str().into(),
+        ];
+        as_extension_owner(|| execute(statement!("catalog/switch_distributed"), &arguments));
+        Ok(())
+    }
+
+    fn descriptions(&self, parts: &[Part]) -> Result<Vec<Description>> {
+        let steps: Vec<(&Part, Step)> = parts.iter().map(|part| (part, Step::Describe)).collect();
+        ask::<Description>(&self.name, &steps, &[])?.into_iter().collect()
+    }
+
+    /// The build to switch to: that of each server's generation in this direction, or of its active one where it was switched already.
+    fn target(
+        &self,
+        parts: &[Part],
+        descriptions: &[Description],
+        direction: Direction,
+    ) -> Result<Described> {
+        let current = self.described();
+        let mut found: Option<(&Part, &Described)> = None;
+        for (part, description) in parts.iter().zip(descriptions) {
+            let ahead = match direction {
+                Direction::Forward => description.building.as_ref(),
+                Direction::Back => description.standby.as_ref(),
+            };
+            let active = description.collection.as_ref();
+            let is_switched = active.is_some_and(|active| !is_same(active, &current));
+            let one = if is_switched { active } else { ahead };
+            let Some(one) = one else {
+                return Err(Error::not_ready(format!(
+                    "server \"{}\" has no generation to switch to",
+                    part.server.name
+                ))
+                .with_hint(match direction {
+                    Direction::Forward => "Make one with rag_rebuild().",
+                    Direction::Back => {
+                        "rag_switch leaves the previous one on standby until rag_prune drops it."
+                    }
+                }));
+            };
+            match found {
+                None => found = Some((part, one)),
+                Some((other_part, other)) => {
+                    if let Some((what, a, b)) = other.difference(one) {
+                        return Err(Error::wrong_object(format!(
+                            "the generations on servers \"{}\" and \"{}\" differ in {what}",
+                            other_part.server.name, part.server.name
+                        ))
+                        .with_detail(format!("They have \"{a}\" and \"{b}\"."))
+                        .with_hint(
+                            "Drop one of them with rag_prune() on its server, and rebuild.",
+                        ));
+                    }
+                }
+            }
+        }
+        let (_, target) = found.expect("a distributed collection has parts");
+        Ok(target.clone())
+    }
+}
+
+/// Whether two are of one build.
+fn is_same(one: &Described, other: &Described) -> bool {
+    one.difference(other).is_none()
+}
+
+fn name_there<'a>(part: &Part, description: &'a Description) -> Result<&'a str> {
+    description.collection.as_ref().map(|one| one.name.as_str()).ok_or_else(|| {
+        Error::undefined(format!(
+            "table {} on server \"{}\" has no collection",
+            part.remote, part.server.name
+        ))
+        .with_hint("SELECT rag_create_collection(...) on that server.")
+    })
+}

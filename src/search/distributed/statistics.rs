@@ -1,0 +1,94 @@
+//! Term statistics of all parts, kept for some seconds: they change slowly, and a search without the round for them waits once less.
+use crate::search::distributed::Search;
+use crate::search::question::Question;
+use pgrx::pg_sys::Oid;
+use rag::Result;
+use rag::search::calibration::{Calibration, OfScript};
+use rag::search::shard::{Asked, PartStatistics, Statistics, Step};
+use rag::text::script::Writing;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long statistics are taken for fresh.
+const FRESH: Duration = Duration::from_secs(5);
+/// Most that a session keeps.
+const MAX_KEPT: usize = 512;
+
+thread_local! {
+    static KEPT: RefCell<HashMap<Key, (Instant, PartStatistics)>> = RefCell::default();
+}
+
+/// Part, user mapping, and what is asked for.
+type Key = (Oid, Oid, String);
+
+/// What is known of the whole.
+pub struct Known {
+    pub statistics: Statistics,
+    pub calibration: Calibration,
+    /// What is not searchable yet.
+    pub loading: Option<String>,
+}
+
+impl Known {
+    pub fn of_script(&self, question: &Question) -> Option<&OfScript> {
+        self.calibration.of_script(Writing::of(&question.text))
+    }
+}
+
+impl Search<'_> {
+    /// Statistics of all parts, asked for where they are not fresh.
+    pub fn statistics(&self) -> Result<Known> {
+        let asked = Asked { dense_weight: 0.0, rerank: false, ..self.asked.clone() };
+        let text = serde_json::to_string(&asked).expect("a request is JSON");
+        let key = |position: usize| {
+            let part = &self.parts[position];
+            (part.leaf, part.server.mapping, text.clone())
+        };
+        let mut all: Vec<Option<PartStatistics>> =
+            (0..self.parts.len()).map(|position| fresh(&key(position))).collect();
+        let missing: Vec<usize> = (0..all.len()).filter(|n| all[*n].is_none()).collect();
+        if !missing.is_empty() {
+            let steps = missing.into_iter().map(|n| (n, Step::Statistics(asked.clone()))).collect();
+            for (position, answer) in self.ask::<PartStatistics>(steps, &[])? {
+                keep(key(position), &answer);
+                all[position] = Some(answer);
+            }
+        }
+        let known: Vec<PartStatistics> = all.into_iter().flatten().collect();
+        let mut statistics = Statistics {
+            frequencies: vec![0.0; self.asked.lexemes.len()],
+            ..Statistics::default()
+        };
+        for part in &known {
+            statistics.add(&part.statistics);
+        }
+        let parts: Vec<(f64, &Calibration)> =
+            known.iter().map(|part| (part.statistics.chunks, &part.calibration)).collect();
+        let loading: Vec<&str> = known.iter().filter_map(|part| part.loading.as_deref()).collect();
+        Ok(Known {
+            statistics,
+            calibration: Calibration::of_parts(&parts),
+            loading: (!loading.is_empty()).then(|| loading.join("; ")),
+        })
+    }
+}
+
+fn fresh(key: &Key) -> Option<PartStatistics> {
+    KEPT.with_borrow(|kept| {
+        let (since, known) = kept.get(key)?;
+        (since.elapsed() < FRESH && known.loading.is_none()).then(|| known.clone())
+    })
+}
+
+fn keep(key: Key, known: &PartStatistics) {
+    KEPT.with_borrow_mut(|kept| {
+        if kept.len() >= MAX_KEPT {
+            kept.retain(|_, (since, _)| since.elapsed() < FRESH);
+        }
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(key, (Instant::now(), known.clone()));
+    });
+}
