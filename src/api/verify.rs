@@ -1,5 +1,7 @@
 //! `rag_verify()`: compares a collection with its source and repairs what differs.
 use crate::catalog::collection::Collection;
+use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::verify::VerifiedRow;
 use crate::maintain::verify;
 use crate::sys::error::SqlError;
 use crate::sys::interrupt;
@@ -23,13 +25,18 @@ fn rag_verify(
     >,
     SqlError,
 > {
+    if let Some(distributed) = Distributed::find(collection)? {
+        let rows = distributed.verify(repair)?;
+        let row = |row: VerifiedRow| (row.problem, row.found, row.action);
+        return Ok(TableIterator::new(rows.into_iter().map(row).collect::<Vec<_>>()));
+    }
     let collection = Collection::by_name(collection)?;
     collection.require_owner("verify it")?;
     let findings = verify::verify(&collection, repair)?;
     let row = |finding: verify::Finding| {
         (finding.problem.to_owned(), finding.found, finding.action.map(str::to_owned))
     };
-    Ok(TableIterator::new(findings.into_iter().map(row)))
+    Ok(TableIterator::new(findings.into_iter().map(row).collect::<Vec<_>>()))
 }
 
 /// The hash by which a document, or the key of a job, is known again, where a statement needs it of every row.

@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod create;
 pub mod generations;
+pub mod verify;
 
 use crate::catalog::collection::{Collection, ContentKind, Generation, STORAGE_FORMAT, State, key};
 use crate::sys::foreign::Server;

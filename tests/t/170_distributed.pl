@@ -136,6 +136,13 @@ my $answer = $main->safe_psql('postgres', "SELECT status, citations -> 0 -> 'doc
 is($answer, $main->safe_psql('postgres', "SELECT status, citations -> 0 -> 'document_key' FROM rag_answer('twin', (SELECT text FROM question WHERE q = 1))"), 'an answer cites the same document');
 is($main->safe_psql('postgres', "SELECT count(*), bool_and(length(content) > 0 AND chunk_id > 0) FROM rag_search('notes', 'blue heron', expand => 2)"), '5|t', 'neighbours come along');
 
+# Verifying.
+is($main->safe_psql('postgres', "SELECT count(*) FILTER (WHERE problem ~ '^server \"one\": '), count(*) FILTER (WHERE problem ~ '^server \"two\": '), sum(found) FROM rag_verify('notes', repair => false)") =~ s/^(\d+)\|\1\|/equal|/r, 'equal|0', 'all servers are verified, and nothing is wrong');
+$two->safe_psql('postgres', q{DO $$ BEGIN EXECUTE format('DELETE FROM %s WHERE key_2 = 1', (SELECT documents FROM rag.generation)); END $$});
+like($main->safe_psql('postgres', "SELECT problem, found FROM rag_verify('notes') WHERE found > 0"), qr/^server "two": .*\|1$/m, 'what is wrong on one is found, and mended');
+wait_for_indexed($two, 'notes');
+is($main->safe_psql('postgres', "SELECT sum(found) FROM rag_verify('notes', repair => false)"), 0, 'for good');
+
 # A server's own rights, and those of the caller here.
 $main->safe_psql('postgres', "CREATE ROLE reader LOGIN; CREATE ROLE stranger LOGIN; GRANT SELECT ON note, document TO reader");
 $one->safe_psql('postgres', "CREATE ROLE reader LOGIN; GRANT SELECT ON note TO reader; SELECT rag_grant('notes', 'reader');
@@ -213,6 +220,8 @@ $error = error_of($main, sprintf($search, ''));
 is("$error->{sqlstate} $error->{message}", '08000 could not ask server "two"', 'a server that is down is an error');
 like($error->{hint}, qr/partial => true/, 'which says what else there is');
 is($main->safe_psql('postgres', sprintf($search, ', partial => true') =~ s/count\(\*\), //r), '0', 'a partial search answers without it');
+isnt($main->psql('postgres', "SELECT status FROM rag_answer('notes', 'blue heron')"), 0, 'an answer fails too');
+is($main->safe_psql('postgres', "SELECT count(*) FROM rag_answer('notes', 'blue heron', partial => true)"), 1, 'unless it may be partial');
 $two->start;
 
 # DETACH, ATTACH, TRUNCATE.

@@ -45,7 +45,8 @@ CREATE FUNCTION @extschema@.rag_answer(
     history jsonb = NULL,
     context text = NULL,
     fallback bool = true,
-    format text = 'text'
+    format text = 'text',
+    partial boolean = false
 ) RETURNS TABLE (
     answer text,
     citations jsonb,
@@ -55,7 +56,7 @@ CREATE FUNCTION @extschema@.rag_answer(
     claims jsonb,
     usage jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text) IS 'an answer to a question from a collection, with quotes and their places';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text, boolean) IS 'an answer to a question from a collection, with quotes and their places';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_collection(
@@ -72,6 +73,7 @@ fn rag_answer_collection(
     context: Option<&str>,
     fallback: Option<bool>,
     format: Option<&str>,
+    partial: Option<bool>,
 ) -> Result<
     TableIterator<
         'static,
@@ -100,6 +102,7 @@ fn rag_answer_collection(
     let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
+    let given = SearchArguments { partial, ..given };
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) =
         search_for(collection, question, given, generator.as_deref_mut(), &mut counting)?;

@@ -37,9 +37,10 @@ CREATE FUNCTION @extschema@.rag_answer_submit(
     expand bigint = 0,
     history jsonb = NULL,
     context text = NULL,
-    fallback bool = true
+    fallback bool = true,
+    partial boolean = false
 ) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 ", requires = ["catalog", "query_log", "answer_request"])]
 #[allow(clippy::too_many_arguments)] // named options
 fn rag_answer_submit_collection(
@@ -55,12 +56,14 @@ fn rag_answer_submit_collection(
     history: Option<JsonText>,
     context: Option<&str>,
     fallback: Option<bool>,
+    partial: Option<bool>,
 ) -> Result<Option<Uuid>, SqlError> {
     let (Some(collection), Some(question)) = (collection, question) else { return Ok(None) };
     let mut remote = required_generator(model)?;
     let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
+    let given = SearchArguments { partial, ..given };
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) =
         search_for(collection, question, given, Some(&mut remote), &mut counting)?;

@@ -49,10 +49,11 @@ CREATE FUNCTION @extschema@.rag_answer_stream(
     expand bigint = 0,
     history jsonb = NULL,
     context text = NULL,
-    fallback bool = true
+    fallback bool = true,
+    partial boolean = false
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool) IS 'an answer from a collection, in rows that come while the model writes it';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'an answer from a collection, in rows that come while the model writes it';
 ", requires = ["catalog", "query_log"])]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // named options, and a row
 fn rag_answer_stream_collection(
@@ -68,6 +69,7 @@ fn rag_answer_stream_collection(
     history: Option<JsonText>,
     context: Option<&str>,
     fallback: Option<bool>,
+    partial: Option<bool>,
 ) -> Result<
     TableIterator<
         'static,
@@ -82,6 +84,7 @@ fn rag_answer_stream_collection(
     let writing = Writing::read(instructions, context, fallback)?;
     let given =
         SearchArguments::of_answer(top_k, filter, per_document, near_duplicate, expand, history);
+    let given = SearchArguments { partial, ..given };
     let mut counting = Counting::begin(Kind::Answer);
     let (outcome, options) =
         search_for(collection, question, given, Some(&mut remote), &mut counting)?;

@@ -52,21 +52,38 @@ pub fn ask_within<T: DeserializeOwned>(
     Ok(parts.iter().zip(results).map(read).collect())
 }
 
+/// How long statements may take that read or write whole collections: as long as the caller waits.
+const UNBOUNDED: Duration = Duration::from_hours(720);
+
+/// As [`execute_each`], of statements that return JSON and may take long.
+pub fn query_each<T: DeserializeOwned>(
+    statements: &[(&Part, String, Vec<Parameter>)],
+) -> Result<Vec<T>> {
+    let results = run(&calls_of(statements), UNBOUNDED)?;
+    let mut all = Vec::new();
+    for ((part, ..), result) in statements.iter().zip(results) {
+        let text = result.map_err(|failure| error_of(part, failure))?;
+        all.push(serde_json::from_str(&text).map_err(|_| other_version(part))?);
+    }
+    Ok(all)
+}
+
 /// Runs statements on the servers of parts, all at once; the first failure is the error, after all have come to an end.
 pub fn execute_each(statements: &[(&Part, String, Vec<Parameter>)]) -> Result<()> {
-    let calls: Vec<Call<'_>> = statements
-        .iter()
-        .map(|(part, sql, parameters)| Call {
-            server: &part.server,
-            sql,
-            parameters: parameters.clone(),
-        })
-        .collect();
-    let results = run(&calls, shard_timeout())?;
+    let results = run(&calls_of(statements), shard_timeout())?;
     for ((part, ..), result) in statements.iter().zip(results) {
         result.map_err(|failure| error_of(part, failure))?;
     }
     Ok(())
+}
+
+fn calls_of<'a>(statements: &'a [(&'a Part, String, Vec<Parameter>)]) -> Vec<Call<'a>> {
+    let call = |(part, sql, parameters): &'a (&'a Part, String, Vec<Parameter>)| Call {
+        server: &part.server,
+        sql,
+        parameters: parameters.clone(),
+    };
+    statements.iter().map(call).collect()
 }
 
 fn other_version(part: &Part) -> Error {

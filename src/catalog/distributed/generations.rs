@@ -34,7 +34,7 @@ impl Distributed {
         let statements = parts.iter().zip(&descriptions).filter(|(_, one)| one.building.is_none());
         let mut calls = Vec::new();
         for (part, description) in statements {
-            let name = name_there(part, description)?;
+            let name = there(part, description)?;
             let mut parameters = vec![Parameter::Text(name.to_owned())];
             let mut sql = format!("SELECT {}.rag_rebuild(collection => $1", description.schema);
             for (option, value) in options {
@@ -72,7 +72,7 @@ impl Distributed {
         let target = self.target(&parts, &descriptions, direction)?;
         let mut calls = Vec::new();
         for (part, description) in parts.iter().zip(&descriptions) {
-            let name = name_there(part, description)?;
+            let name = there(part, description)?;
             if description.collection.as_ref().is_some_and(|one| is_same(one, &target)) {
                 continue;
             }
@@ -115,7 +115,8 @@ impl Distributed {
         Ok(())
     }
 
-    fn descriptions(&self, parts: &[Part]) -> Result<Vec<Description>> {
+    /// What all servers say of their parts.
+    pub fn descriptions(&self, parts: &[Part]) -> Result<Vec<Description>> {
         let steps: Vec<(&Part, Step)> = parts.iter().map(|part| (part, Step::Describe)).collect();
         ask::<Description>(&self.name, &steps, &[])?.into_iter().collect()
     }
@@ -175,7 +176,8 @@ fn is_same(one: &Described, other: &Described) -> bool {
     one.difference(other).is_none()
 }
 
-fn name_there<'a>(part: &Part, description: &'a Description) -> Result<&'a str> {
+/// Name of the collection on the server of a part.
+pub fn there<'a>(part: &Part, description: &'a Description) -> Result<&'a str> {
     description.collection.as_ref().map(|one| one.name.as_str()).ok_or_else(|| {
         Error::undefined(format!(
             "table {} on server \"{}\" has no collection",
