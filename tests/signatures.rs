@@ -272,7 +272,7 @@ fn both_signatures_of_a_function_are_the_same() {
     let (mut compared, mut found) = (0, Vec::new());
     let sources = texts("src", "rs");
     let options = search_arguments(&sources);
-    assert_eq!(options.len(), 14);
+    assert_eq!(options.len(), 15);
     for text in &sources {
         for (attribute, rust) in rust_signatures(text, &options) {
             let symbol = format!("{}_wrapper", rust.name);
