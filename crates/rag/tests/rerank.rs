@@ -306,3 +306,16 @@ fn cosine_is_free_of_scale() {
     assert!((cosine(&[0.0, 0.0], &[0.5, 0.5])).abs() < 1e-6);
     assert!((cosine(&[f32::MAX, 0.0], &[f32::MAX, 0.0]) - 1.0).abs() < 1e-6);
 }
+
+#[test]
+fn max_sim_from_matches_elsewhere_is_the_same() {
+    let query = TokenVectors { dimensions: 2, data: vec![1.0, 0.0, 0.6, 0.8] };
+    let documents = [vec![1.0, 1.0], vec![], vec![-1.0, 1.0, 1.0, -1.0]]
+        .map(|data| TokenVectors { dimensions: 2, data });
+    let bits: Vec<TokenBits<'_>> = documents.iter().map(TokenBits::of).collect();
+    let here = MaxSim::new(&query, &bits, &mut || Ok(())).unwrap();
+    let rows: Vec<&[f32]> =
+        (0..3).map(|n| if bits[n].is_empty() { &[][..] } else { here.of(n) }).collect();
+    assert_eq!(MaxSim::from_matches(&rows), Some(here));
+    assert_eq!(MaxSim::from_matches(&[&[0.1], &[0.1, 0.2]]), None);
+}

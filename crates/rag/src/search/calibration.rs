@@ -298,6 +298,26 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn parts_count_as_they_have_chunks_and_what_they_share_stays() {
+        let known = |model_weight: f64| OfScript {
+            questions: 30,
+            found: Found { max_sim: 0.7, dense: 0.6, lexical: 0.5 },
+            model_weight,
+            relevance: Relevance::default(),
+        };
+        let of = |model_weight| Calibration([(Writing::Latin, known(model_weight))].into());
+        let (one, half, none) = (of(1.0), of(0.5), Calibration::default());
+        let merged = |parts: &[(f64, &Calibration)]| {
+            Calibration::of_parts(parts).of_script(Writing::Latin).copied()
+        };
+        let both = merged(&[(300.0, &one), (100.0, &half), (900.0, &none)]).unwrap();
+        assert!((both.model_weight - 0.875).abs() < 1e-12);
+        assert_eq!((both.questions, both.found), (60, known(1.0).found));
+        assert!(merged(&[(3.0, &one), (7.0, &one)]).unwrap().is_model_judge());
+        assert_eq!(merged(&[(3.0, &none)]), None);
+    }
+
     /// A trial whose own chunk stands first by the signals that hear it.
     fn trial(n: usize, hears: [bool; 3], is_cloze: bool) -> Trial {
         let candidates = (0..20).map(|i| {
