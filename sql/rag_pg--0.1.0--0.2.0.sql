@@ -239,6 +239,44 @@ GRANT SELECT ON rag.collection, rag.generation, rag.distributed_collection TO PU
 SELECT pg_catalog.pg_extension_config_dump('rag.distributed_collection', '');
 COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
 COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
+COMMENT ON COLUMN rag.submitted_answer.request_id IS 'number of the request, by which it is fetched';
+COMMENT ON COLUMN rag.submitted_answer.role IS 'who submitted it';
+COMMENT ON COLUMN rag.submitted_answer.collection_id IS 'the collection it is about, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.query_id IS 'its number in rag.query_log, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.model IS 'the generator that is asked';
+COMMENT ON COLUMN rag.submitted_answer.question IS 'what was asked';
+COMMENT ON COLUMN rag.submitted_answer.instructions IS 'how to answer, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.passages IS 'texts that the role was allowed to see when it asked, the best first; emptied with the end';
+COMMENT ON COLUMN rag.submitted_answer.places IS 'where these are from';
+COMMENT ON COLUMN rag.submitted_answer.loading IS 'what is said where the passages hold no answer and not all documents could be found, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.fallback IS 'the answer in the passages'' own sentences, for where the model gives none; emptied with the end';
+COMMENT ON COLUMN rag.submitted_answer.state IS 'queued, running, done, failed or canceled';
+COMMENT ON COLUMN rag.submitted_answer.submitted_at IS 'when it was submitted';
+COMMENT ON COLUMN rag.submitted_answer.ready_at IS 'not before: when it is to be taken up';
+COMMENT ON COLUMN rag.submitted_answer.started_at IS 'when a worker first took it up, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.finished_at IS 'when it ended, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.attempts IS 'how often the provider put it off';
+COMMENT ON COLUMN rag.submitted_answer.worker IS 'process id of whoever took it up last, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.worker_started IS 'when that process started: a number alone may be that of another by now';
+COMMENT ON COLUMN rag.submitted_answer.home IS 'cluster and database in which it was submitted: a copy does not ask again';
+COMMENT ON COLUMN rag.submitted_answer.answer IS 'the answer, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.citations IS 'its citations, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.status IS 'what kind of answer it is, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.claims IS 'its claims with their quotes, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.usage IS 'what it took, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.sqlstate IS 'of what went wrong, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.message IS 'what went wrong, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.detail IS 'the DETAIL of that, or NULL';
+COMMENT ON COLUMN rag.submitted_answer.hint IS 'the HINT of that, or NULL';
+COMMENT ON COLUMN rag.answer_request.request_id IS 'number of the request, by which it is fetched; for the role''s members only';
+COMMENT ON COLUMN rag.answer_request.role IS 'who submitted it';
+COMMENT ON COLUMN rag.answer_request.collection IS 'the collection it is about; NULL for bare passages, and where the collection is gone';
+COMMENT ON COLUMN rag.answer_request.model IS 'the generator that is asked';
+COMMENT ON COLUMN rag.answer_request.question IS 'what was asked; for the role''s members only';
+COMMENT ON COLUMN rag.answer_request.submitted_at IS 'when it was submitted';
+COMMENT ON COLUMN rag.answer_request.started_at IS 'when a worker first took it up, or NULL';
+COMMENT ON COLUMN rag.answer_request.finished_at IS 'when it ended, or NULL';
+COMMENT ON COLUMN rag.answer_request.message IS 'what went wrong; for the role''s members only';
 COMMENT ON COLUMN rag.logged_query.query_id IS 'number of the query';
 COMMENT ON COLUMN rag.logged_query.logged_at IS 'when it was logged';
 COMMENT ON COLUMN rag.logged_query.collection_id IS 'the collection that was asked';
@@ -318,6 +356,10 @@ COMMENT ON COLUMN rag.feedback.chunk_id IS 'the chunk that was judged';
 COMMENT ON COLUMN rag.feedback.document_key IS 'values of the source''s primary key';
 COMMENT ON COLUMN rag.feedback.relevant IS 'whether the chunk helped';
 COMMENT ON COLUMN rag.feedback.given_at IS 'when it was judged';
+CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+COMMENT ON EVENT TRIGGER rag_pg_follow_command IS 'follows changes of a source''s definition';
+COMMENT ON EVENT TRIGGER rag_pg_follow_drop IS 'drops a collection with its source, or pauses it without a column';
+COMMENT ON EVENT TRIGGER rag_pg_before_command IS 'ends index builds that DROP TABLE of a source would wait for; says what helps where a column''s type cannot be changed';
 CREATE FUNCTION @extschema@.rag_search(
     collection text,
     query text,
@@ -348,27 +390,6 @@ CREATE FUNCTION @extschema@.rag_search(
     query_id bigint
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_search_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
-CREATE FUNCTION @extschema@.rag_evaluate(
-    collection text,
-    questions regclass = NULL,
-    question name = 'question',
-    relevant name = 'relevant',
-    k bigint = 10,
-    filter jsonb = NULL,
-    depth bigint = 100,
-    candidates bigint = 50,
-    dense_weight float8 = NULL,
-    lexical_weight float8 = 1,
-    rerank_weight float8 = NULL
-) RETURNS TABLE (
-    stage text,
-    asked bigint,
-    recall float8,
-    mrr float8,
-    ndcg float8,
-    p50_ms float8
-) STABLE PARALLEL RESTRICTED ROWS 4 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_evaluate IS 'quality of each stage of searching a collection, on questions with relevant documents or on logged feedback';
 CREATE FUNCTION @extschema@.rag_evaluate_answers(
     collection text,
     questions regclass,
@@ -390,48 +411,27 @@ CREATE FUNCTION @extschema@.rag_evaluate_answers(
     p50_ms float8
 ) VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_answers_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_evaluate_answers IS 'quality of the answers from a collection, on questions with accepted answers';
-COMMENT ON COLUMN rag.submitted_answer.request_id IS 'number of the request, by which it is fetched';
-COMMENT ON COLUMN rag.submitted_answer.role IS 'who submitted it';
-COMMENT ON COLUMN rag.submitted_answer.collection_id IS 'the collection it is about, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.query_id IS 'its number in rag.query_log, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.model IS 'the generator that is asked';
-COMMENT ON COLUMN rag.submitted_answer.question IS 'what was asked';
-COMMENT ON COLUMN rag.submitted_answer.instructions IS 'how to answer, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.passages IS 'texts that the role was allowed to see when it asked, the best first; emptied with the end';
-COMMENT ON COLUMN rag.submitted_answer.places IS 'where these are from';
-COMMENT ON COLUMN rag.submitted_answer.loading IS 'what is said where the passages hold no answer and not all documents could be found, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.fallback IS 'the answer in the passages'' own sentences, for where the model gives none; emptied with the end';
-COMMENT ON COLUMN rag.submitted_answer.state IS 'queued, running, done, failed or canceled';
-COMMENT ON COLUMN rag.submitted_answer.submitted_at IS 'when it was submitted';
-COMMENT ON COLUMN rag.submitted_answer.ready_at IS 'not before: when it is to be taken up';
-COMMENT ON COLUMN rag.submitted_answer.started_at IS 'when a worker first took it up, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.finished_at IS 'when it ended, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.attempts IS 'how often the provider put it off';
-COMMENT ON COLUMN rag.submitted_answer.worker IS 'process id of whoever took it up last, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.worker_started IS 'when that process started: a number alone may be that of another by now';
-COMMENT ON COLUMN rag.submitted_answer.home IS 'cluster and database in which it was submitted: a copy does not ask again';
-COMMENT ON COLUMN rag.submitted_answer.answer IS 'the answer, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.citations IS 'its citations, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.status IS 'what kind of answer it is, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.claims IS 'its claims with their quotes, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.usage IS 'what it took, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.sqlstate IS 'of what went wrong, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.message IS 'what went wrong, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.detail IS 'the DETAIL of that, or NULL';
-COMMENT ON COLUMN rag.submitted_answer.hint IS 'the HINT of that, or NULL';
-COMMENT ON COLUMN rag.answer_request.request_id IS 'number of the request, by which it is fetched; for the role''s members only';
-COMMENT ON COLUMN rag.answer_request.role IS 'who submitted it';
-COMMENT ON COLUMN rag.answer_request.collection IS 'the collection it is about; NULL for bare passages, and where the collection is gone';
-COMMENT ON COLUMN rag.answer_request.model IS 'the generator that is asked';
-COMMENT ON COLUMN rag.answer_request.question IS 'what was asked; for the role''s members only';
-COMMENT ON COLUMN rag.answer_request.submitted_at IS 'when it was submitted';
-COMMENT ON COLUMN rag.answer_request.started_at IS 'when a worker first took it up, or NULL';
-COMMENT ON COLUMN rag.answer_request.finished_at IS 'when it ended, or NULL';
-COMMENT ON COLUMN rag.answer_request.message IS 'what went wrong; for the role''s members only';
-CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();
-COMMENT ON EVENT TRIGGER rag_pg_follow_command IS 'follows changes of a source''s definition';
-COMMENT ON EVENT TRIGGER rag_pg_follow_drop IS 'drops a collection with its source, or pauses it without a column';
-COMMENT ON EVENT TRIGGER rag_pg_before_command IS 'ends index builds that DROP TABLE of a source would wait for; says what helps where a column''s type cannot be changed';
+CREATE FUNCTION @extschema@.rag_evaluate(
+    collection text,
+    questions regclass = NULL,
+    question name = 'question',
+    relevant name = 'relevant',
+    k bigint = 10,
+    filter jsonb = NULL,
+    depth bigint = 100,
+    candidates bigint = 50,
+    dense_weight float8 = NULL,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = NULL
+) RETURNS TABLE (
+    stage text,
+    asked bigint,
+    recall float8,
+    mrr float8,
+    ndcg float8,
+    p50_ms float8
+) STABLE PARALLEL RESTRICTED ROWS 4 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_evaluate IS 'quality of each stage of searching a collection, on questions with relevant documents or on logged feedback';
 COMMENT ON SEQUENCE rag.logged_call_call_id_seq IS 'numbers of calls';
 COMMENT ON COLUMN rag.logged_call.call_id IS 'number of the call, in the order of their ends';
 COMMENT ON COLUMN rag.logged_call.called_at IS 'when it began';
@@ -458,12 +458,7 @@ COMMENT ON COLUMN rag.call_log.called_at IS 'when it began';
 COMMENT ON COLUMN rag.call_log.model IS 'the remote model';
 COMMENT ON COLUMN rag.call_log.input_tokens IS 'tokens read';
 COMMENT ON COLUMN rag.call_log.output_tokens IS 'tokens written';
-CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
-COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
-COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
-COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
+COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
 CREATE FUNCTION @extschema@.rag_answer_stream(
     collection text,
     question text,
@@ -481,64 +476,6 @@ CREATE FUNCTION @extschema@.rag_answer_stream(
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_stream_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'an answer from a collection, in rows that come while the model writes it';
-CREATE FUNCTION @extschema@.rag_answer_submit(
-    collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true,
-    partial boolean = false
-) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
-CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
-CREATE FUNCTION @extschema@.rag_explain_text(
-    collection text,
-    query text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    rerank boolean = true,
-    depth bigint = 100,
-    candidates bigint = 50,
-    dense_weight float8 = NULL,
-    lexical_weight float8 = 1,
-    rerank_weight float8 = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    syntax text = 'words',
-    min_relevance float8 = NULL,
-    history jsonb = NULL,
-    partial boolean = false
-) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_text_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
-CREATE FUNCTION rag.distributed_status() RETURNS TABLE (
-    collection text,
-    server text,
-    degraded boolean,
-    documents bigint,
-    indexed bigint,
-    pending bigint,
-    in_flight bigint,
-    dead bigint,
-    chunks bigint,
-    lag interval,
-    rate float8,
-    eta interval,
-    pages bigint,
-    paused text,
-    worker text,
-    warning text
-) VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'distributed_status_wrapper';
-COMMENT ON FUNCTION rag.distributed_status IS 'part of rag.status: what the servers of distributed collections say, a row for each partition and one for the whole';
 CREATE FUNCTION @extschema@.rag_recall(
     collection text,
     queries bigint = 100,
@@ -553,6 +490,54 @@ CREATE FUNCTION @extschema@.rag_recall(
     logged bigint
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
+COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
+COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
+COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
+CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
+CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
+RETURNS TABLE (
+    method text,
+    rows bigint,
+    rows_indexed bigint,
+    size bigint,
+    lists int,
+    recall float8,
+    margin float8,
+    reason text,
+    action text
+) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
+CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
+CREATE FUNCTION @extschema@.rag_create_collection(
+    name text,
+    source regclass,
+    content name,
+    title name = NULL,
+    model text = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
+    format text = 'auto',
+    text_search_config regconfig = NULL,
+    token_bits boolean = NULL,
+    index text = 'hnsw',
+    replicated boolean = false,
+    lexical text = 'builtin',
+    file_name name = NULL,
+    media_type name = NULL,
+    keep_text boolean = true,
+    ocr boolean = false,
+    large_objects boolean = false,
+    chunk_schema name = NULL,
+    create_remote boolean = false
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
 CREATE FUNCTION @extschema@.rag_explain(
     collection text,
@@ -591,6 +576,45 @@ CREATE FUNCTION @extschema@.rag_explain(
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
+CREATE FUNCTION @extschema@.rag_explain_text(
+    collection text,
+    query text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    rerank boolean = true,
+    depth bigint = 100,
+    candidates bigint = 50,
+    dense_weight float8 = NULL,
+    lexical_weight float8 = 1,
+    rerank_weight float8 = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    syntax text = 'words',
+    min_relevance float8 = NULL,
+    history jsonb = NULL,
+    partial boolean = false
+) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_text_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
+CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
+    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
+COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
+CREATE FUNCTION @extschema@.rag_answer_submit(
+    collection text,
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
+    partial boolean = false
+) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 CREATE FUNCTION @extschema@.rag_answer(
     collection text,
     question text,
@@ -619,50 +643,26 @@ COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text
 CREATE FUNCTION @extschema@.rag_resume(collection text, generation bigint = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'rag_resume_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
+CREATE FUNCTION rag.distributed_status() RETURNS TABLE (
+    collection text,
+    server text,
+    degraded boolean,
+    documents bigint,
+    indexed bigint,
+    pending bigint,
+    in_flight bigint,
+    dead bigint,
+    chunks bigint,
+    lag interval,
+    rate float8,
+    eta interval,
+    pages bigint,
+    paused text,
+    worker text,
+    warning text
+) VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'distributed_status_wrapper';
+COMMENT ON FUNCTION rag.distributed_status IS 'part of rag.status: what the servers of distributed collections say, a row for each partition and one for the whole';
 COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
-CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
-RETURNS TABLE (
-    method text,
-    rows bigint,
-    rows_indexed bigint,
-    size bigint,
-    lists int,
-    recall float8,
-    margin float8,
-    reason text,
-    action text
-) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
-CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
-    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
-COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
-CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
-COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
-CREATE FUNCTION @extschema@.rag_create_collection(
-    name text,
-    source regclass,
-    content name,
-    title name = NULL,
-    model text = NULL,
-    max_tokens bigint = NULL,
-    overlap_tokens bigint = NULL,
-    format text = 'auto',
-    text_search_config regconfig = NULL,
-    token_bits boolean = NULL,
-    index text = 'hnsw',
-    replicated boolean = false,
-    lexical text = 'builtin',
-    file_name name = NULL,
-    media_type name = NULL,
-    keep_text boolean = true,
-    ocr boolean = false,
-    large_objects boolean = false,
-    chunk_schema name = NULL,
-    create_remote boolean = false
-) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
 CREATE OR REPLACE VIEW rag.generation_status WITH (security_barrier) AS
 SELECT c.name AS collection,
        g.generation_id AS generation,
@@ -829,6 +829,9 @@ COMMENT ON COLUMN rag.dead_job.collection IS 'the collection';
 COMMENT ON COLUMN rag.dead_job.attempts IS 'how often it was tried';
 COMMENT ON COLUMN rag.dead_job.queued_at IS 'when its change was noticed';
 COMMENT ON COLUMN rag.dead_job.failed_at IS 'when it was given up';
+CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_switch_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
 CREATE FUNCTION @extschema@.rag_attach_collection(
     name text,
     source regclass = NULL,
@@ -837,6 +840,18 @@ CREATE FUNCTION @extschema@.rag_attach_collection(
     documents regclass = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'rag_attach_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_attach_collection IS 'has chunk tables that were detached, or restored without their collection, follow a table again; embeds only what changed';
+CREATE FUNCTION @extschema@.rag_rebuild(
+    collection text,
+    model text = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
+    format text = NULL,
+    token_bits boolean = NULL,
+    index text = NULL,
+    switch boolean = false,
+    lexical text = NULL
+) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
 CREATE FUNCTION @extschema@.rag_import_embeddings(
     collection text,
     source regclass,
@@ -847,9 +862,9 @@ CREATE FUNCTION @extschema@.rag_import_embeddings(
 ) RETURNS TABLE (rows bigint, texts bigint, similarity float8, chunks bigint, matched bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'rag_import_embeddings_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_import_embeddings IS 'takes vectors that a table has already for texts that a collection is to embed, after a look whether they are its model''s';
-CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_switch_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
+CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
 CREATE FUNCTION @extschema@.rag_estimate(
     collection text,
     model text = NULL,
@@ -869,18 +884,3 @@ CREATE FUNCTION @extschema@.rag_estimate(
     cost float8
 ) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_estimate_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
-CREATE FUNCTION @extschema@.rag_rebuild(
-    collection text,
-    model text = NULL,
-    max_tokens bigint = NULL,
-    overlap_tokens bigint = NULL,
-    format text = NULL,
-    token_bits boolean = NULL,
-    index text = NULL,
-    switch boolean = false,
-    lexical text = NULL
-) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
-CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
