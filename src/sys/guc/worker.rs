@@ -8,13 +8,13 @@ use std::time::Duration;
 /// Most workers that a database may have.
 pub const MAX_WORKERS: usize = 16;
 
-/// `rag_pg.workers` that leaves the number to the machine.
+/// `rag_pg.workers` and `rag_pg.worker_threads` that leave the number to the machine.
 const AUTOMATIC: i32 = -1;
 
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(AUTOMATIC);
 static NICE: GucSetting<i32> =
     GucSetting::<i32>::new(if cfg!(target_os = "linux") { 10 } else { 0 });
-static THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static THREADS: GucSetting<i32> = GucSetting::<i32>::new(AUTOMATIC);
 static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
 static STATEMENT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60_000);
 static MAX_TOKENS_PER_SECOND: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -28,11 +28,15 @@ pub fn workers() -> usize {
     }
 }
 
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, Into::into))
+}
+
 /// A quarter of the processors, and of the background processes that the server may have.
 #[allow(unsafe_code)]
 fn automatic_workers() -> usize {
-    static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    let processors = *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, Into::into));
+    let processors = processors();
     // SAFETY: reads this process's variable.
     let processes = usize::try_from(unsafe { pgrx::pg_sys::max_worker_processes }).unwrap_or(1);
     (processors.min(processes) / 4).clamp(1, MAX_WORKERS)
@@ -43,9 +47,10 @@ pub fn nice() -> i32 {
     NICE.get()
 }
 
-/// Threads that a worker runs models with.
+/// Threads that a worker runs models with. By itself a worker's share of a quarter of the processors: where workers are as many as that, one.
 pub fn threads() -> usize {
-    usize::try_from(THREADS.get()).unwrap_or(1)
+    let share = processors() / 4 / workers().max(1);
+    usize::try_from(THREADS.get()).unwrap_or(share).max(1)
 }
 
 /// Time between probes of databases that have not asked for a worker.
@@ -85,9 +90,9 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"rag_pg.worker_threads",
         c"Threads that a background worker runs a model with.",
-        c"More than one needs memory for a model of the worker's own; more workers use more cores better.",
+        c"-1: a quarter of the processors divided by rag_pg.workers, at least one. More than one needs memory for a model of the worker's own; more workers use more cores better.",
         &THREADS,
-        1,
+        AUTOMATIC,
         64,
         GucContext::Sighup,
         GucFlags::default(),

@@ -9,7 +9,7 @@ pub(super) fn format(text: &str) -> Format {
     let sample = &text[..text.floor_char_boundary(SAMPLE_BYTES)];
     if is_html(sample) {
         Format::Html
-    } else if is_markdown(sample) {
+    } else if is_markdown(sample, sample.len() < text.len()) {
         Format::Markdown
     } else {
         Format::Plain
@@ -67,10 +67,13 @@ fn contains_tag(sample: &str, name: &str) -> bool {
     sample.to_ascii_lowercase().contains(&format!("<{name}"))
 }
 
-/// Whether enough lines look like Markdown and like nothing else.
-fn is_markdown(sample: &str) -> bool {
+/// Whether enough lines look like Markdown and like nothing else. A fence of a sample that `goes_on` may be closed behind it.
+fn is_markdown(sample: &str, goes_on: bool) -> bool {
     let lines: Vec<&str> = sample.lines().map(str::trim_end).collect();
+    let fences = lines.iter().filter(|line| is_fence(line)).count();
+    let is_open = goes_on && !fences.is_multiple_of(2);
     let strong: usize = (0..lines.len()).map(|i| strength(&lines, i)).sum();
+    let strong = strong + usize::from(is_open);
     let weak = lines.iter().filter(|line| is_emphasised(line)).count();
     strong >= 2 || (strong >= 1 && weak >= 2)
 }
@@ -85,8 +88,11 @@ fn strength(lines: &[&str], i: usize) -> usize {
     }
     let is_title_underlined =
         is_underline(line) && !blank(before) && blank(before.and_then(|i| i.checked_sub(1)));
-    let is_fence = line.starts_with("```") || line.starts_with("~~~");
-    usize::from(is_title_underlined || is_fence || is_table_rule(line) || has_link(line))
+    usize::from(is_title_underlined || is_fence(line) || is_table_rule(line) || has_link(line))
+}
+
+fn is_fence(line: &str) -> bool {
+    line.starts_with("```") || line.starts_with("~~~")
 }
 
 fn has_link(line: &str) -> bool {
@@ -137,6 +143,15 @@ mod tests {
         {
             assert_eq!(format(text), Format::Plain, "{text}");
         }
+    }
+
+    #[test]
+    fn a_fence_may_be_closed_behind_what_is_looked_at() {
+        for lines in [10, SAMPLE_BYTES] {
+            let text = format!("```\n{}```\n", "a\n".repeat(lines));
+            assert_eq!(format(&text), Format::Markdown, "{lines}");
+        }
+        assert_eq!(format("```\na\n"), Format::Plain);
     }
 
     #[test]
