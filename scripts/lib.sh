@@ -174,6 +174,14 @@ debian_archive() {
     apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | tail -n 1
 }
 
+# require_debootstrap: installs it where it is missing.
+require_debootstrap() {
+    ! command -v debootstrap >/dev/null || return 0
+    note "installing debootstrap"
+    { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install debootstrap; } >/dev/null 2>&1 ||
+        fail "debootstrap cannot be installed" "as root, run: apt-get install debootstrap" "then run the same command again"
+}
+
 # --- Rust ----------------------------------------------------------------------------------------
 # find_cargo: puts cargo on PATH (sudo and su drop ~/.cargo/bin) and checks its version.
 find_cargo() {

@@ -39,6 +39,7 @@ debian() {
     if [ ! -e "$DEBIAN/etc/rag_pg-matrix" ]; then
         step "a system with Debian's $suite in $DEBIAN (some minutes, 1 GB)"
         rm -rf "$DEBIAN"
+        require_debootstrap
         # An older debootstrap does not know the newest names.
         script=/usr/share/debootstrap/scripts/$suite
         [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid

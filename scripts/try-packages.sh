@@ -15,6 +15,7 @@ compgen -G "$PACKAGES/*.deb" >/dev/null || fail "there are no packages in $PACKA
 if [ ! -e "$BASE/etc/debian_version" ]; then
     step "a system with Debian's $SUITE in $BASE (some minutes, 300 MB)"
     mkdir -p "$BASE"
+    require_debootstrap
     debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$BASE" "$(debian_archive)" >"$CACHE/matrix/clean.log" 2>&1 ||
         { rm -rf "$BASE" && fail "debootstrap failed; its messages are in $CACHE/matrix/clean.log" "mend what it says, then run the same command again"; }
 fi
