@@ -83,7 +83,9 @@ for my $release (grep { $_ ne $current } @releases)
 	is($sql->("SELECT count(*) FROM rag.query_log WHERE query = 'savepoint'"), 2, "$release: the query log is kept");
 	is($sql->("SELECT count(*) FROM rag.model WHERE name = 'writer'"), 1, "$release: so are remote models");
 	# A dump has no counters.
-	is($sql->("SELECT string_agg(problem, ', ') FROM rag_verify('docs') WHERE found > 0 AND problem <> 'counter wrong'"), '', "$release: rag_verify finds nothing wrong");
+	# Its words are those of its own analysis until it is rebuilt, which rag_verify says.
+	my $words = $release eq '0.1.0' ? 'words of another version' : '';
+	is($sql->("SELECT string_agg(problem, ', ') FROM rag_verify('docs') WHERE found > 0 AND problem <> 'counter wrong'"), $words, "$release: rag_verify finds nothing else wrong");
 	$sql->("SELECT rag_rollback('docs')");
 	is($sql->("SELECT document_key ->> 'id' FROM rag_search('docs', 'which rows does a partial index cover?', top_k => 1)"), 4,
 		"$release: the generation on standby has followed");
