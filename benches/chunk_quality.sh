@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How well chunks retrieve against those of a recursive character splitter of equal mean size, per kind of text. Texts are those that this
 # machine has: manual pages, the PostgreSQL manual, Markdown of packages, settings and lists, and the prose and questions of RAG_PG_SQUAD
-# (passages.jsonl, questions.jsonl). None is kept. HALF=tuned or HALF=held-out asks questions of one half of the documents.
+# (passages.jsonl, questions.jsonl). None is kept.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)

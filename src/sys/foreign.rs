@@ -7,6 +7,7 @@ pub mod calls;
 mod libpq;
 mod link;
 
+pub use crate::sys::foreign::link::changes;
 use crate::sys::names::role_name;
 use crate::sys::privileges::current_user;
 use pgrx::pg_sys::{self, Oid};

@@ -3,7 +3,7 @@
 //! Each kind of text is one index. A question is about a span of one document; the five chunks nearest to it by the default model are
 //! taken. Recall is the share of the span that they hold, `IoU` the characters shared with the span of all in either. Both are compared
 //! question by question; intervals are of 95 %, from documents drawn anew. `RAG_PG_CHUNK_TOKENS` is the size of chunks (160 by default),
-//! `HALF` asks about one half of the documents, `RAG_PG_EMBEDDED` names a file that keeps vectors for the next time.
+//! `RAG_PG_EMBEDDED` names a file that keeps vectors for the next time.
 #[path = "chunk_quality/recursive.rs"]
 mod recursive;
 #[path = "chunk_quality/texts.rs"]
@@ -103,9 +103,6 @@ fn measure(kind: &Kind, vectors: &mut Vectors) -> Measured {
         ..Measured::default()
     };
     for (i, document) in kind.documents.iter().enumerate() {
-        if !is_asked(&document.name) {
-            continue;
-        }
         let asked = if document.questions.is_empty() {
             texts::questions(&texts[i])
         } else {
@@ -124,24 +121,13 @@ fn measure(kind: &Kind, vectors: &mut Vectors) -> Measured {
     measured
 }
 
-/// Whether questions about a document are asked: of one half, by its name, constants may be tuned on.
-fn is_asked(name: &str) -> bool {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    match env::var("HALF").as_deref() {
-        Ok("tuned") => hasher.finish().is_multiple_of(2),
-        Ok("held-out") => !hasher.finish().is_multiple_of(2),
-        _ => true,
-    }
-}
-
 fn ours_of(document: &Document, max_tokens: usize, model: &LocalModel) -> (String, Divided) {
     let window = model.room(Purpose::Document).expect("a window");
     let options = Options {
         max_tokens,
         overlap_tokens: 0,
         format: document.format,
-        heading_tokens: if env::var("NO_HEADINGS").is_ok() { 0 } else { window / 4 },
+        heading_tokens: window / 4,
         window,
     };
     let chunked =

@@ -46,7 +46,7 @@ pub fn ask_within<T: DeserializeOwned>(
         .collect();
     let results = run(&calls, timeout)?;
     let read = |((part, _), result): (&(&Part, Step), Result<String, Failure>)| {
-        let text = result.map_err(|failure| error_of(part, failure))?;
+        let text = result.map_err(|failure| error_of(part, failure, timeout))?;
         serde_json::from_str(&text).map_err(|_| other_version(part))
     };
     Ok(parts.iter().zip(results).map(read).collect())
@@ -62,7 +62,7 @@ pub fn query_each<T: DeserializeOwned>(
     let results = run(&calls_of(statements), UNBOUNDED)?;
     let mut all = Vec::new();
     for ((part, ..), result) in statements.iter().zip(results) {
-        let text = result.map_err(|failure| error_of(part, failure))?;
+        let text = result.map_err(|failure| error_of(part, failure, UNBOUNDED))?;
         all.push(serde_json::from_str(&text).map_err(|_| other_version(part))?);
     }
     Ok(all)
@@ -70,9 +70,10 @@ pub fn query_each<T: DeserializeOwned>(
 
 /// Runs statements on the servers of parts, all at once; the first failure is the error, after all have come to an end.
 pub fn execute_each(statements: &[(&Part, String, Vec<Parameter>)]) -> Result<()> {
-    let results = run(&calls_of(statements), shard_timeout())?;
+    let timeout = shard_timeout();
+    let results = run(&calls_of(statements), timeout)?;
     for ((part, ..), result) in statements.iter().zip(results) {
-        result.map_err(|failure| error_of(part, failure))?;
+        result.map_err(|failure| error_of(part, failure, timeout))?;
     }
     Ok(())
 }
@@ -92,12 +93,12 @@ fn other_version(part: &Part) -> Error {
         .with_hint("Bring both servers to the same version: ALTER EXTENSION rag_pg UPDATE;")
 }
 
-fn error_of(part: &Part, failure: Failure) -> Error {
+fn error_of(part: &Part, failure: Failure, timeout: Duration) -> Error {
     let server = &part.server.name;
     match failure {
         Failure::Refused(error) => error,
         Failure::TimedOut => {
-            let seconds = shard_timeout().as_secs_f64();
+            let seconds = timeout.as_secs_f64();
             Error::remote(format!("server \"{server}\" did not answer within {seconds} s"))
                 .with_hint(format!("Raise rag_pg.shard_timeout. {HINT}"))
         }

@@ -1,6 +1,7 @@
 //! Term statistics of all parts, kept for some seconds: they change slowly, and a search without the round for them waits once less.
 use crate::search::distributed::Search;
 use crate::search::question::Question;
+use crate::sys::foreign::changes;
 use pgrx::pg_sys::Oid;
 use rag::Result;
 use rag::search::calibration::{Calibration, OfScript};
@@ -19,8 +20,8 @@ thread_local! {
     static KEPT: RefCell<HashMap<Key, (Instant, PartStatistics)>> = RefCell::default();
 }
 
-/// Part, user mapping, and what is asked for.
-type Key = (Oid, Oid, String);
+/// Part, user mapping, since how many changes of mappings, and what is asked for.
+type Key = (Oid, Oid, u64, String);
 
 /// What is known of the whole.
 pub struct Known {
@@ -43,7 +44,7 @@ impl Search<'_> {
         let text = serde_json::to_string(&asked).expect("a request is JSON");
         let key = |position: usize| {
             let part = &self.parts[position];
-            (part.leaf, part.server.mapping, text.clone())
+            (part.leaf, part.server.mapping, changes(), text.clone())
         };
         let mut all: Vec<Option<PartStatistics>> =
             (0..self.parts.len()).map(|position| fresh(&key(position))).collect();

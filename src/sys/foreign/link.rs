@@ -61,7 +61,12 @@ impl Link {
         watch();
         server.require_credential()?;
         let kept = KEPT.with_borrow_mut(|all| all.remove(&server.mapping));
-        if let Some(mut link) = kept.filter(|link| link.since == CHANGES.get()) {
+        // A mapping of all roles may be used by a superuser first.
+        let may_use = |link: &Link| {
+            link.since == CHANGES.get()
+                && (!server.requires_password() || link.connection.used_password())
+        };
+        if let Some(mut link) = kept.filter(may_use) {
             link.was_kept = true;
             return Ok(link);
         }
@@ -187,6 +192,12 @@ impl Link {
             }
         }
     }
+}
+
+/// How often servers and mappings have changed, as far as this session has seen.
+pub fn changes() -> u64 {
+    watch();
+    CHANGES.get()
 }
 
 fn watch() {

@@ -18,7 +18,6 @@ pub struct Kind {
 }
 
 pub struct Document {
-    pub name: String,
     /// What is chunked; of HTML the source.
     pub source: String,
     pub format: Format,
@@ -64,7 +63,7 @@ fn documents(directory: &Path) -> Vec<Document> {
             "md" | "MD" => Format::Markdown,
             _ => Format::Plain,
         };
-        Some(Document { name, source, format, questions: Vec::new() })
+        Some(Document { source, format, questions: Vec::new() })
     };
     files.iter().filter_map(read).collect()
 }
@@ -87,7 +86,7 @@ fn articles(directory: &str) -> (Vec<Document>, Vec<Document>) {
         }
     }
     let none = Vec::new();
-    let documents = by_title.iter().enumerate().map(|(i, (title, passages))| {
+    let documents = by_title.iter().enumerate().map(|(i, (_, passages))| {
         let (mut prose, mut talk) = (String::new(), String::new());
         let (mut about_prose, mut about_talk) = (Vec::new(), Vec::new());
         for (id, passage) in passages.iter().take(MOST_PASSAGES) {
@@ -113,7 +112,7 @@ fn articles(directory: &str) -> (Vec<Document>, Vec<Document>) {
         }
         let document = |source: String, asked: Vec<Asked>| {
             let questions = spread(asked, MOST_ASKED);
-            Document { name: title.clone(), source, format: Format::Plain, questions }
+            Document { source, format: Format::Plain, questions }
         };
         (document(prose, about_prose), document(talk, about_talk))
     });
