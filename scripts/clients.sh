@@ -42,7 +42,8 @@ node_clients() {
 # debian_packages: PgBouncer and what it links, whose name depends on the distribution; the JDBC driver, where there is a Java to run it.
 debian_packages() {
     echo pgbouncer
-    apt-cache depends pgbouncer | sed -n 's/^ *Depends: \(libevent-[^ ]*\|libc-ares[^ ]*\)$/\1/p'
+    # A system without lists of packages has none to name.
+    { apt-cache depends pgbouncer 2>/dev/null || true; } | sed -n 's/^ *Depends: \(libevent-[^ ]*\|libc-ares[^ ]*\)$/\1/p'
     ! command -v javac >/dev/null || echo libpostgresql-jdbc-java
 }
 
