@@ -88,7 +88,7 @@ pub fn resolve_in(name: &str, space: &Space) -> Result<Resolved> {
                 "Asked for are chunks of {} tokens; it has those of model \"{}\" with {}.",
                 space.max_tokens, generation.model, generation.max_tokens
             ))
-            .with_hint("Rebuild it as the other servers are: rag_rebuild() on the server that asks does all of them.")
+            .with_hint("On the server that asks, rag_rebuild() without options builds it where it is missing, and rag_switch() takes it into use.")
         })?
     };
     admit(&collection, &generation)?;

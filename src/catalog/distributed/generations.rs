@@ -26,12 +26,19 @@ pub enum Direction {
 }
 
 impl Distributed {
-    /// Begins a new generation on every server. `options` are by the names of `rag_rebuild`'s arguments.
+    /// Begins a new generation on every server. `options` are by the names of `rag_rebuild`'s arguments. Without any, servers that lack the
+    /// build that searches run in, as one that was restored from a backup, make that one, and the others need none.
     pub fn rebuild(&self, options: &[(&'static str, String)]) -> Result<()> {
         require_owner(self.owner, &self.name, "rebuild it")?;
         let parts = self.parts()?;
         let descriptions = self.descriptions(&parts)?;
-        let statements = parts.iter().zip(&descriptions).filter(|(_, one)| one.building.is_none());
+        let current = self.described();
+        let repairs = options.is_empty() && descriptions.iter().any(|one| !has(one, &current));
+        let options = if repairs { &self.build_options() } else { options };
+        let needs = |one: &Description| {
+            one.building.is_none() && !(repairs && has(one, &current))
+        };
+        let statements = parts.iter().zip(&descriptions).filter(|(_, one)| needs(one));
         let mut calls = Vec::new();
         for (part, description) in statements {
             let name = there(part, description)?;
@@ -62,6 +69,17 @@ impl Distributed {
         execute_each(&calls)
     }
 
+    /// The build that searches run in, as options.
+    fn build_options(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("model", self.model.clone()),
+            ("max_tokens", self.max_tokens.to_string()),
+            ("overlap_tokens", self.overlap_tokens.to_string()),
+            ("format", self.format.clone()),
+            ("token_bits", self.has_bits.to_string()),
+        ]
+    }
+
     /// Has searches run in the build that all servers have in this direction.
     pub fn switch(&self, direction: Direction, force: bool) -> Result<()> {
         require_owner(self.owner, &self.name, "switch it")?;
@@ -73,7 +91,8 @@ impl Distributed {
         let mut calls = Vec::new();
         for (part, description) in parts.iter().zip(&descriptions) {
             let name = there(part, description)?;
-            if description.collection.as_ref().is_some_and(|one| is_same(one, &target)) {
+            let is_repaired = is_same(&target, &self.described()) && has(description, &target);
+            if is_repaired || is(description.collection.as_ref(), &target) {
                 continue;
             }
             if let Some(lacks) =
@@ -121,7 +140,8 @@ impl Distributed {
         ask::<Description>(&self.name, &steps, &[])?.into_iter().collect()
     }
 
-    /// The build to switch to: that of each server's generation in this direction, or of its active one where it was switched already.
+    /// The build to switch to: that of each server's generation in this direction, or of its active one where it was switched already. It is
+    /// the one that searches run in where servers that lacked it have built it.
     fn target(
         &self,
         parts: &[Part],
@@ -129,6 +149,11 @@ impl Distributed {
         direction: Direction,
     ) -> Result<Described> {
         let current = self.described();
+        let is_repair =
+            |one: &Description| !has(one, &current) && is(one.building.as_ref(), &current);
+        if direction == Direction::Forward && descriptions.iter().any(is_repair) {
+            return Ok(current);
+        }
         let mut found: Option<(&Part, &Described)> = None;
         for (part, description) in parts.iter().zip(descriptions) {
             let ahead = match direction {
@@ -136,7 +161,7 @@ impl Distributed {
                 Direction::Back => description.standby.as_ref(),
             };
             let active = description.collection.as_ref();
-            let is_switched = active.is_some_and(|active| !is_same(active, &current));
+            let is_switched = !is(active, &current) && is(description.standby.as_ref(), &current);
             let one = if is_switched { active } else { ahead };
             let Some(one) = one else {
                 return Err(Error::not_ready(format!(
@@ -174,6 +199,15 @@ impl Distributed {
 /// Whether two are of one build.
 fn is_same(one: &Described, other: &Described) -> bool {
     one.difference(other).is_none()
+}
+
+fn is(one: Option<&Described>, other: &Described) -> bool {
+    one.is_some_and(|one| is_same(one, other))
+}
+
+/// Whether a server can answer in this build.
+fn has(description: &Description, build: &Described) -> bool {
+    is(description.collection.as_ref(), build) || is(description.standby.as_ref(), build)
 }
 
 /// Name of the collection on the server of a part.

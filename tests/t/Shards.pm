@@ -1,0 +1,76 @@
+# A server that searches and those that have the documents: a table whose partitions are foreign tables on them.
+package Shards;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use POSIX ();
+use PostgreSQL::Test::Utils;
+use RagPg;
+
+our @EXPORT = qw(new_shards wait_for_shards wait_for_built start_apart start_again);
+
+# new_shards($conf, %options): node main and, for each of @{ $options{names} } (default: one, two), a node whose table note is a partition
+# of main's: the first has rows of region 0, and so on. Options: columns of the table, key. Returns the nodes, main first.
+sub new_shards
+{
+	my ($conf, %options) = @_;
+	my @names = @{ $options{names} // [qw(one two)] };
+	my $columns = $options{columns} // 'id int, region int NOT NULL, body text';
+	my $key = $options{key} // 'id';
+	my ($main, @shards) = map { new_node($_, conf => $conf) } 'main', @names;
+	$main->safe_psql('postgres', "CREATE EXTENSION postgres_fdw; CREATE TABLE note ($columns) PARTITION BY LIST (region)");
+	for my $region (0 .. $#shards)
+	{
+		my $node = $shards[$region];
+		my $name = $node->name;
+		$node->safe_psql('postgres', "CREATE TABLE note ($columns, PRIMARY KEY ($key), CHECK (region = $region))");
+		$main->safe_psql('postgres', join ';',
+			sprintf(q{CREATE SERVER %s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres')}, $name, $node->host, $node->port),
+			"CREATE USER MAPPING FOR CURRENT_USER SERVER $name",
+			"CREATE FOREIGN TABLE note_$name PARTITION OF note FOR VALUES IN ($region) SERVER $name OPTIONS (table_name 'note')");
+	}
+	return ($main, @shards);
+}
+
+# wait_for_shards(@nodes): until collection notes is indexed on all.
+sub wait_for_shards { wait_for_indexed($_, 'notes') for @_; return }
+
+# wait_for_built(@nodes): until a generation being built is complete on all.
+sub wait_for_built
+{
+	for my $node (@_)
+	{
+		wait_until($node->name . ' has built', sub {
+			$node->safe_psql('postgres', "SELECT count(*) FROM rag.generation_status WHERE state = 'building' AND is_loaded AND behind = 0") });
+	}
+	return;
+}
+
+# start_apart($node, $sql): runs SQL in a session that shares no pipe with the test: a server that is started meanwhile would keep it open.
+# Returns a function that waits for its end and gives the exit code.
+sub start_apart
+{
+	my ($node, $sql) = @_;
+	my @command = (psql_command($node), '-c', $sql);
+	my $pid = fork // die "fork: $!";
+	if (!$pid)
+	{
+		open STDIN, '<', '/dev/null' and open STDOUT, '>', '/dev/null' and open STDERR, '>', '/dev/null' and exec @command;
+		POSIX::_exit(127);
+	}
+	return sub { waitpid $pid, 0; return $? >> 8 };
+}
+
+# start_again($node): starts a node that was killed, once its processes are gone, which notice a moment after the first one is.
+sub start_again
+{
+	my ($node) = @_;
+	my $directory = File::Spec->rel2abs($node->data_dir);
+	my ($postmaster) = split /\n/, slurp_file("$directory/postmaster.pid");
+	wait_until('the processes of ' . $node->name . ' are gone', sub { !kill(0, $postmaster) && !grep { (readlink // '') eq $directory } glob '/proc/[0-9]*/cwd' });
+	return $node->start;
+}
+
+1;
