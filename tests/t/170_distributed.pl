@@ -92,7 +92,10 @@ $main->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION ten(collection text, query text, options jsonb) RETURNS TABLE (place bigint, key jsonb, ordinal int, score float8) LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY SELECT row_number() OVER (), s.document_key, s.ordinal, s.score
-      FROM rag_search(collection, query, top_k => 10, dense_weight => 1, rerank_weight => 2, filter => options -> 'filter',
+      FROM rag_search(collection, query, top_k => 10, filter => options -> 'filter',
+                      dense_weight => coalesce((options ->> 'dense')::float8, 1), rerank_weight => coalesce((options ->> 'late')::float8, 2),
+                      lexical_weight => coalesce((options ->> 'lexical')::float8, 1),
+                      depth => coalesce((options ->> 'depth')::bigint, 100), candidates => coalesce((options ->> 'candidates')::bigint, 50),
                       per_document => (options ->> 'per_document')::bigint, near_duplicate => (options ->> 'near_duplicate')::float8,
                       expand => coalesce((options ->> 'expand')::bigint, 0), syntax => coalesce(options ->> 'syntax', 'words'),
                       rerank => coalesce((options ->> 'rerank')::bool, true)) s;
@@ -130,6 +133,38 @@ equal('with neighbours', '{"expand": 1}', $some);
 equal('a phrase', '{"syntax": "web"}', q{SELECT '"blue heron" ' || text FROM question WHERE q <= 20});
 equal('a phrase that nothing has', '{"syntax": "web"}', q{SELECT '"heron blue heron" ' || text FROM question WHERE q <= 10});
 equal('a word that is left out', '{"syntax": "web"}', q{SELECT text || ' -changed -w1' FROM question WHERE q <= 20});
+
+# Any options together.
+srand 42;
+sub one_of { return $_[ int rand @_ ] }
+sub random_filter
+{
+	my ($deep) = @_;
+	my $hour = sprintf '2026-01-%02d 12:00', 1 + int rand 31;
+	return one_of(
+		sub { '{"topic": "t' . int(rand 6) . '"}' },
+		sub { '{"topic": ["t' . int(rand 5) . '", "t' . int(rand 5) . '", null]}' },
+		sub { '{"region": {"' . one_of(qw(eq ne lt gte)) . '": 1}}' },
+		sub { '{"at": {"' . one_of(qw(lt lte gt gte)) . qq(": "$hour"}, "topic": {"exists": true}}) },
+		sub { '{"id": {"gte": ' . int(rand 600) . ', "lt": ' . (600 + int rand 600) . '}}' },
+		$deep ? () : (
+			sub { '{"not": ' . random_filter(1) . '}' },
+			sub { '{"' . one_of(qw(and or)) . '": [' . random_filter(1) . ', ' . random_filter(1) . ']}' }))->();
+}
+for (1 .. 30)
+{
+	my ($dense, $lexical) = one_of([ 1, 1 ], [ 1, 0 ], [ 0, 1 ], [ 0.3, 2 ])->@*;
+	my @options = (qq("dense": $dense, "lexical": $lexical), '"late": ' . one_of(0, 0.5, 2));
+	push @options, '"filter": ' . random_filter() if rand() < 0.7;
+	push @options, '"rerank": false' if rand() < 0.3;
+	push @options, '"per_document": ' . one_of(1, 2) if rand() < 0.3;
+	push @options, '"near_duplicate": ' . one_of(0.3, 0.8) if rand() < 0.2;
+	push @options, '"expand": 1' if rand() < 0.2;
+	push @options, '"depth": ' . one_of(10, 40, 300) . ', "candidates": ' . one_of(10, 30, 200) if rand() < 0.3;
+	push @options, '"syntax": "web"' if rand() < 0.3;
+	my $options = '{' . join(', ', @options) . '}';
+	equal("random options $options", $options, 'SELECT text FROM question WHERE q % 30 = ' . int(rand 30), 1);
+}
 
 # Answers.
 my $answer = $main->safe_psql('postgres', "SELECT status, citations -> 0 -> 'document_key' FROM rag_answer('notes', (SELECT text FROM question WHERE q = 1))");
