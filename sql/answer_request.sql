@@ -90,7 +90,7 @@ SELECT CASE WHEN o.is_own THEN a.request_id END AS request_id,
        a.sqlstate,
        CASE WHEN o.is_own THEN a.message END AS message
   FROM rag.submitted_answer a
-  LEFT JOIN rag.collection c ON c.collection_id = a.collection_id
+  LEFT JOIN rag.any_collection c ON c.collection_id = a.collection_id
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(a.role::oid, 'USAGE') AS is_own) AS o
  WHERE o.is_own OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW rag.answer_request IS 'answers that the caller''s roles submitted; members of pg_monitor see all, without what was asked';

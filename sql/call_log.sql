@@ -71,7 +71,7 @@ SELECT l.call_id,
        l.request_id,
        l.cost
   FROM rag.logged_call l
-  LEFT JOIN rag.collection c ON c.collection_id = l.collection_id
+  LEFT JOIN rag.any_collection c ON c.collection_id = l.collection_id
   LEFT JOIN pg_catalog.pg_class r ON r.oid = c.source
  WHERE pg_catalog.pg_has_role(l.role::oid, 'USAGE')
     OR pg_catalog.pg_has_role(r.relowner, 'USAGE')

@@ -100,6 +100,16 @@ COMMENT ON COLUMN rag.distributed_collection.title_column IS 'column whose text 
 COMMENT ON COLUMN rag.distributed_collection.content_kind IS 'what the content column holds';
 COMMENT ON COLUMN rag.distributed_collection.created_at IS 'when it was created';
 
+CREATE VIEW rag.any_collection WITH (security_barrier, security_invoker) AS
+SELECT c.collection_id, c.name, c.source FROM rag.collection c
+ UNION ALL
+SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d;
+COMMENT ON VIEW rag.any_collection IS 'collections, distributed or not';
+COMMENT ON COLUMN rag.any_collection.collection_id IS 'number of the collection';
+COMMENT ON COLUMN rag.any_collection.name IS 'its name';
+COMMENT ON COLUMN rag.any_collection.source IS 'the table that it is of';
+GRANT SELECT ON rag.any_collection TO PUBLIC;
+
 CREATE SEQUENCE rag.generation_id AS int;
 CREATE TABLE rag.generation (
     generation_id  int PRIMARY KEY DEFAULT pg_catalog.nextval('rag.generation_id'),

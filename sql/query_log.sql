@@ -76,9 +76,7 @@ SELECT q.query_id,
        q.confidence,
        q.milliseconds
   FROM rag.logged_query q
-  JOIN (SELECT c.collection_id, c.name, c.source FROM rag.collection c
-         UNION ALL
-        SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d) c ON c.collection_id = q.collection_id
+  JOIN rag.any_collection c ON c.collection_id = q.collection_id
   JOIN pg_catalog.pg_class r ON r.oid = c.source
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
  WHERE o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
@@ -112,9 +110,7 @@ SELECT f.query_id,
        f.given_at
   FROM rag.logged_feedback f
   JOIN rag.logged_query q ON q.query_id = f.query_id
-  JOIN (SELECT c.collection_id, c.name, c.source FROM rag.collection c
-         UNION ALL
-        SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d) c ON c.collection_id = q.collection_id
+  JOIN rag.any_collection c ON c.collection_id = q.collection_id
   JOIN pg_catalog.pg_class r ON r.oid = c.source
  WHERE pg_catalog.pg_has_role(r.relowner, 'USAGE');
 COMMENT ON VIEW rag.feedback IS 'what people thought of chunks found for logged queries, of the collections that the caller owns';

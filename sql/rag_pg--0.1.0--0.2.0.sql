@@ -25,6 +25,17 @@ DROP FUNCTION @extschema@.rag_switch(text, integer, boolean);
 DROP FUNCTION @extschema@.rag_rebuild(text, text, integer, integer, text, boolean, text, boolean, text);
 DROP FUNCTION @extschema@.rag_estimate(text, text, integer, integer, text, boolean, text, text);
 DROP FUNCTION @extschema@.rag_prune(text, integer);
+CREATE FUNCTION rag.pgvector_warning() RETURNS text
+    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^([0-9]+)[.]([0-9]+)[.]([0-9]+)'))::int[] < ARRAY[0, 8, 4]);
+COMMENT ON FUNCTION rag.pgvector_warning() IS 'what is wrong with the installed pgvector: before 0.8.2 parallel builds of an HNSW index write beyond their memory, before 0.8.4 INSERT beside VACUUM can damage one; NULL where nothing is';
+DO $$
+BEGIN
+    IF rag.pgvector_warning() IS NOT NULL THEN
+        RAISE WARNING USING
+            MESSAGE = rag.pgvector_warning(),
+            HINT = 'Install pgvector 0.8.4 or newer, and run ALTER EXTENSION vector UPDATE. Until then indexes are built without parallel workers.';
+    END IF;
+END $$;
 COMMENT ON COLUMN rag.credential.name IS 'name by which models refer to it';
 COMMENT ON COLUMN rag.credential.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.remote_model.name IS 'its name here';
@@ -49,17 +60,6 @@ COMMENT ON COLUMN rag.remote_model.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.model_use.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_learnt.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_learnt.learnt_at IS 'when that was learnt';
-CREATE FUNCTION rag.pgvector_warning() RETURNS text
-    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^([0-9]+)[.]([0-9]+)[.]([0-9]+)'))::int[] < ARRAY[0, 8, 4]);
-COMMENT ON FUNCTION rag.pgvector_warning() IS 'what is wrong with the installed pgvector: before 0.8.2 parallel builds of an HNSW index write beyond their memory, before 0.8.4 INSERT beside VACUUM can damage one; NULL where nothing is';
-DO $$
-BEGIN
-    IF rag.pgvector_warning() IS NOT NULL THEN
-        RAISE WARNING USING
-            MESSAGE = rag.pgvector_warning(),
-            HINT = 'Install pgvector 0.8.4 or newer, and run ALTER EXTENSION vector UPDATE. Until then indexes are built without parallel workers.';
-    END IF;
-END $$;
 COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text, jsonb, text, bool, text) IS 'an answer to a question from passages, with quotes and their places';
 CREATE FUNCTION @extschema@.rag_chunk(
     content text,
@@ -184,6 +184,15 @@ COMMENT ON COLUMN rag.distributed_collection.key_columns IS 'columns of the prim
 COMMENT ON COLUMN rag.distributed_collection.title_column IS 'column whose text heads every heading path, or NULL';
 COMMENT ON COLUMN rag.distributed_collection.content_kind IS 'what the content column holds';
 COMMENT ON COLUMN rag.distributed_collection.created_at IS 'when it was created';
+CREATE VIEW rag.any_collection WITH (security_barrier, security_invoker) AS
+SELECT c.collection_id, c.name, c.source FROM rag.collection c
+ UNION ALL
+SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d;
+COMMENT ON VIEW rag.any_collection IS 'collections, distributed or not';
+COMMENT ON COLUMN rag.any_collection.collection_id IS 'number of the collection';
+COMMENT ON COLUMN rag.any_collection.name IS 'its name';
+COMMENT ON COLUMN rag.any_collection.source IS 'the table that it is of';
+GRANT SELECT ON rag.any_collection TO PUBLIC;
 COMMENT ON COLUMN rag.generation.generation_id IS 'number of the generation';
 COMMENT ON COLUMN rag.generation.collection_id IS 'its collection';
 COMMENT ON COLUMN rag.generation.model IS 'name of the embedder';
@@ -237,8 +246,6 @@ COMMENT ON COLUMN rag.progress.worker IS 'process id of whoever works on it, or 
 COMMENT ON COLUMN rag.progress.heartbeat IS 'its last sign of life';
 GRANT SELECT ON rag.collection, rag.generation, rag.distributed_collection TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rag.distributed_collection', '');
-COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
-COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
 COMMENT ON COLUMN rag.submitted_answer.request_id IS 'number of the request, by which it is fetched';
 COMMENT ON COLUMN rag.submitted_answer.role IS 'who submitted it';
 COMMENT ON COLUMN rag.submitted_answer.collection_id IS 'the collection it is about, or NULL';
@@ -268,6 +275,24 @@ COMMENT ON COLUMN rag.submitted_answer.sqlstate IS 'of what went wrong, or NULL'
 COMMENT ON COLUMN rag.submitted_answer.message IS 'what went wrong, or NULL';
 COMMENT ON COLUMN rag.submitted_answer.detail IS 'the DETAIL of that, or NULL';
 COMMENT ON COLUMN rag.submitted_answer.hint IS 'the HINT of that, or NULL';
+CREATE OR REPLACE VIEW rag.answer_request WITH (security_barrier) AS
+SELECT CASE WHEN o.is_own THEN a.request_id END AS request_id,
+       a.role,
+       c.name AS collection,
+       a.model,
+       CASE WHEN o.is_own THEN a.question END AS question,
+       a.state,
+       a.submitted_at,
+       a.started_at,
+       a.finished_at,
+       a.attempts,
+       CASE WHEN a.state = 'running' THEN a.worker END AS worker,
+       a.sqlstate,
+       CASE WHEN o.is_own THEN a.message END AS message
+  FROM rag.submitted_answer a
+  LEFT JOIN rag.any_collection c ON c.collection_id = a.collection_id
+ CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(a.role::oid, 'USAGE') AS is_own) AS o
+ WHERE o.is_own OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON COLUMN rag.answer_request.request_id IS 'number of the request, by which it is fetched; for the role''s members only';
 COMMENT ON COLUMN rag.answer_request.role IS 'who submitted it';
 COMMENT ON COLUMN rag.answer_request.collection IS 'the collection it is about; NULL for bare passages, and where the collection is gone';
@@ -277,6 +302,8 @@ COMMENT ON COLUMN rag.answer_request.submitted_at IS 'when it was submitted';
 COMMENT ON COLUMN rag.answer_request.started_at IS 'when a worker first took it up, or NULL';
 COMMENT ON COLUMN rag.answer_request.finished_at IS 'when it ended, or NULL';
 COMMENT ON COLUMN rag.answer_request.message IS 'what went wrong; for the role''s members only';
+COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
 COMMENT ON COLUMN rag.logged_query.query_id IS 'number of the query';
 COMMENT ON COLUMN rag.logged_query.logged_at IS 'when it was logged';
 COMMENT ON COLUMN rag.logged_query.collection_id IS 'the collection that was asked';
@@ -317,9 +344,7 @@ SELECT q.query_id,
        q.confidence,
        q.milliseconds
   FROM rag.logged_query q
-  JOIN (SELECT c.collection_id, c.name, c.source FROM rag.collection c
-         UNION ALL
-        SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d) c ON c.collection_id = q.collection_id
+  JOIN rag.any_collection c ON c.collection_id = q.collection_id
   JOIN pg_catalog.pg_class r ON r.oid = c.source
  CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(r.relowner, 'USAGE') AS is_owner) AS o
  WHERE o.is_owner OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
@@ -344,9 +369,7 @@ SELECT f.query_id,
        f.given_at
   FROM rag.logged_feedback f
   JOIN rag.logged_query q ON q.query_id = f.query_id
-  JOIN (SELECT c.collection_id, c.name, c.source FROM rag.collection c
-         UNION ALL
-        SELECT d.collection_id, d.name, d.source FROM rag.distributed_collection d) c ON c.collection_id = q.collection_id
+  JOIN rag.any_collection c ON c.collection_id = q.collection_id
   JOIN pg_catalog.pg_class r ON r.oid = c.source
  WHERE pg_catalog.pg_has_role(r.relowner, 'USAGE');
 COMMENT ON COLUMN rag.feedback.query_id IS 'number of the query in rag.query_log';
@@ -390,27 +413,6 @@ CREATE FUNCTION @extschema@.rag_search(
     query_id bigint
 ) STABLE PARALLEL RESTRICTED ROWS 5 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_search_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_search IS 'the chunks of a collection that fit a query best, best first';
-CREATE FUNCTION @extschema@.rag_evaluate_answers(
-    collection text,
-    questions regclass,
-    model text = NULL,
-    question name = 'question',
-    accepted name = 'accepted',
-    top_k bigint = 5,
-    filter jsonb = NULL
-) RETURNS TABLE (
-    asked bigint,
-    answerable bigint,
-    answered float8,
-    exact float8,
-    contained float8,
-    f1 float8,
-    supported float8,
-    refused float8,
-    cost float8,
-    p50_ms float8
-) VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_answers_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_evaluate_answers IS 'quality of the answers from a collection, on questions with accepted answers';
 CREATE FUNCTION @extschema@.rag_evaluate(
     collection text,
     questions regclass = NULL,
@@ -432,6 +434,27 @@ CREATE FUNCTION @extschema@.rag_evaluate(
     p50_ms float8
 ) STABLE PARALLEL RESTRICTED ROWS 4 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_evaluate IS 'quality of each stage of searching a collection, on questions with relevant documents or on logged feedback';
+CREATE FUNCTION @extschema@.rag_evaluate_answers(
+    collection text,
+    questions regclass,
+    model text = NULL,
+    question name = 'question',
+    accepted name = 'accepted',
+    top_k bigint = 5,
+    filter jsonb = NULL
+) RETURNS TABLE (
+    asked bigint,
+    answerable bigint,
+    answered float8,
+    exact float8,
+    contained float8,
+    f1 float8,
+    supported float8,
+    refused float8,
+    cost float8,
+    p50_ms float8
+) VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_evaluate_answers_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_evaluate_answers IS 'quality of the answers from a collection, on questions with accepted answers';
 COMMENT ON SEQUENCE rag.logged_call_call_id_seq IS 'numbers of calls';
 COMMENT ON COLUMN rag.logged_call.call_id IS 'number of the call, in the order of their ends';
 COMMENT ON COLUMN rag.logged_call.called_at IS 'when it began';
@@ -453,12 +476,50 @@ COMMENT ON COLUMN rag.call_total.collection_id IS 'the collection';
 COMMENT ON COLUMN rag.call_total.calls IS 'calls of remote models for it';
 COMMENT ON COLUMN rag.call_total.tokens IS 'tokens of these, read and written';
 COMMENT ON COLUMN rag.call_total.cost IS 'their cost by the models'' prices, or NULL';
+CREATE OR REPLACE VIEW rag.call_log WITH (security_barrier) AS
+SELECT l.call_id,
+       l.called_at,
+       l.role,
+       c.name AS collection,
+       l.model,
+       l.purpose,
+       l.items,
+       l.input_tokens,
+       l.output_tokens,
+       l.is_estimate,
+       l.milliseconds,
+       l.attempts,
+       l.status,
+       l.succeeded,
+       l.request_id,
+       l.cost
+  FROM rag.logged_call l
+  LEFT JOIN rag.any_collection c ON c.collection_id = l.collection_id
+  LEFT JOIN pg_catalog.pg_class r ON r.oid = c.source
+ WHERE pg_catalog.pg_has_role(l.role::oid, 'USAGE')
+    OR pg_catalog.pg_has_role(r.relowner, 'USAGE')
+    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON COLUMN rag.call_log.call_id IS 'number of the call, in the order of their ends';
 COMMENT ON COLUMN rag.call_log.called_at IS 'when it began';
 COMMENT ON COLUMN rag.call_log.model IS 'the remote model';
 COMMENT ON COLUMN rag.call_log.input_tokens IS 'tokens read';
 COMMENT ON COLUMN rag.call_log.output_tokens IS 'tokens written';
-COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
+CREATE FUNCTION @extschema@.rag_answer_submit(
+    collection text,
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
+    partial boolean = false
+) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
 CREATE FUNCTION @extschema@.rag_answer_stream(
     collection text,
     question text,
@@ -476,69 +537,31 @@ CREATE FUNCTION @extschema@.rag_answer_stream(
 ) RETURNS TABLE (kind text, content text, detail jsonb)
     VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_stream_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'an answer from a collection, in rows that come while the model writes it';
-CREATE FUNCTION @extschema@.rag_recall(
+CREATE FUNCTION @extschema@.rag_answer(
     collection text,
-    queries bigint = 100,
-    k bigint = 10,
-    depth bigint = 100
-) RETURNS TABLE (
-    asked bigint,
-    recall float8,
-    index_p50_ms float8,
-    exact_p50_ms float8,
-    access text,
-    logged bigint
-) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
-COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
-COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
-COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
-CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
-CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
-RETURNS TABLE (
-    method text,
-    rows bigint,
-    rows_indexed bigint,
-    size bigint,
-    lists int,
-    recall float8,
-    margin float8,
-    reason text,
-    action text
-) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
-CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
-CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
-CREATE FUNCTION @extschema@.rag_create_collection(
-    name text,
-    source regclass,
-    content name,
-    title name = NULL,
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
     model text = NULL,
-    max_tokens bigint = NULL,
-    overlap_tokens bigint = NULL,
-    format text = 'auto',
-    text_search_config regconfig = NULL,
-    token_bits boolean = NULL,
-    index text = 'hnsw',
-    replicated boolean = false,
-    lexical text = 'builtin',
-    file_name name = NULL,
-    media_type name = NULL,
-    keep_text boolean = true,
-    ocr boolean = false,
-    large_objects boolean = false,
-    chunk_schema name = NULL,
-    create_remote boolean = false
-) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
+    format text = 'text',
+    partial boolean = false
+) RETURNS TABLE (
+    answer text,
+    citations jsonb,
+    status text,
+    confidence float8,
+    query_id bigint,
+    claims jsonb,
+    usage jsonb
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text, boolean) IS 'an answer to a question from a collection, with quotes and their places';
 CREATE FUNCTION @extschema@.rag_explain(
     collection text,
     query text,
@@ -596,50 +619,6 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     partial boolean = false
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_text_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
-CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
-    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
-COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
-CREATE FUNCTION @extschema@.rag_answer_submit(
-    collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true,
-    partial boolean = false
-) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
-CREATE FUNCTION @extschema@.rag_answer(
-    collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true,
-    format text = 'text',
-    partial boolean = false
-) RETURNS TABLE (
-    answer text,
-    citations jsonb,
-    status text,
-    confidence float8,
-    query_id bigint,
-    claims jsonb,
-    usage jsonb
-) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text, boolean) IS 'an answer to a question from a collection, with quotes and their places';
 CREATE FUNCTION @extschema@.rag_resume(collection text, generation bigint = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'rag_resume_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
@@ -662,7 +641,76 @@ CREATE FUNCTION rag.distributed_status() RETURNS TABLE (
     warning text
 ) VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'distributed_status_wrapper';
 COMMENT ON FUNCTION rag.distributed_status IS 'part of rag.status: what the servers of distributed collections say, a row for each partition and one for the whole';
+CREATE FUNCTION @extschema@.rag_create_collection(
+    name text,
+    source regclass,
+    content name,
+    title name = NULL,
+    model text = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
+    format text = 'auto',
+    text_search_config regconfig = NULL,
+    token_bits boolean = NULL,
+    index text = 'hnsw',
+    replicated boolean = false,
+    lexical text = 'builtin',
+    file_name name = NULL,
+    media_type name = NULL,
+    keep_text boolean = true,
+    ocr boolean = false,
+    large_objects boolean = false,
+    chunk_schema name = NULL,
+    create_remote boolean = false
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
+CREATE FUNCTION @extschema@.rag_recall(
+    collection text,
+    queries bigint = 100,
+    k bigint = 10,
+    depth bigint = 100
+) RETURNS TABLE (
+    asked bigint,
+    recall float8,
+    index_p50_ms float8,
+    exact_p50_ms float8,
+    access text,
+    logged bigint,
+    server text
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
+CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
+CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
+CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
+RETURNS TABLE (
+    method text,
+    rows bigint,
+    rows_indexed bigint,
+    size bigint,
+    lists int,
+    recall float8,
+    margin float8,
+    reason text,
+    action text,
+    server text
+) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
+CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
+    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
+COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
 COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
+COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
+COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
+COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
+COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
 CREATE OR REPLACE VIEW rag.generation_status WITH (security_barrier) AS
 SELECT c.name AS collection,
        g.generation_id AS generation,
@@ -840,31 +888,6 @@ CREATE FUNCTION @extschema@.rag_attach_collection(
     documents regclass = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'rag_attach_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_attach_collection IS 'has chunk tables that were detached, or restored without their collection, follow a table again; embeds only what changed';
-CREATE FUNCTION @extschema@.rag_rebuild(
-    collection text,
-    model text = NULL,
-    max_tokens bigint = NULL,
-    overlap_tokens bigint = NULL,
-    format text = NULL,
-    token_bits boolean = NULL,
-    index text = NULL,
-    switch boolean = false,
-    lexical text = NULL
-) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
-CREATE FUNCTION @extschema@.rag_import_embeddings(
-    collection text,
-    source regclass,
-    content name = 'chunk',
-    embedding name = 'embedding',
-    sample bigint = 20,
-    min_similarity float8 = 0.99
-) RETURNS TABLE (rows bigint, texts bigint, similarity float8, chunks bigint, matched bigint)
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_import_embeddings_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_import_embeddings IS 'takes vectors that a table has already for texts that a collection is to embed, after a look whether they are its model''s';
-CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
 CREATE FUNCTION @extschema@.rag_estimate(
     collection text,
     model text = NULL,
@@ -884,3 +907,28 @@ CREATE FUNCTION @extschema@.rag_estimate(
     cost float8
 ) ROWS 1 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_estimate_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_estimate IS 'what rag_rebuild with these options would cost, from a sample of the documents';
+CREATE FUNCTION @extschema@.rag_import_embeddings(
+    collection text,
+    source regclass,
+    content name = 'chunk',
+    embedding name = 'embedding',
+    sample bigint = 20,
+    min_similarity float8 = 0.99
+) RETURNS TABLE (rows bigint, texts bigint, similarity float8, chunks bigint, matched bigint)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_import_embeddings_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_import_embeddings IS 'takes vectors that a table has already for texts that a collection is to embed, after a look whether they are its model''s';
+CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
+CREATE FUNCTION @extschema@.rag_rebuild(
+    collection text,
+    model text = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
+    format text = NULL,
+    token_bits boolean = NULL,
+    index text = NULL,
+    switch boolean = false,
+    lexical text = NULL
+) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';

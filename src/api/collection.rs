@@ -1,7 +1,9 @@
 //! `rag_create_collection()`, `rag_alter_collection()`, `rag_drop_collection()`, `rag_detach_collection()` and `rag_attach_collection()`.
 use crate::api::int4;
 use crate::catalog::collection::{Build, Collection, ContentKind, VIEW_SUFFIX, build};
+use crate::catalog::distributed::Distributed;
 use crate::catalog::distributed::create::{NewDistributed, is_distributed};
+use crate::catalog::distributed::forward::DONE;
 use crate::catalog::generation::compare_everything;
 use crate::catalog::objects;
 use crate::catalog::objects::drop;
@@ -181,6 +183,15 @@ fn alter_collection(
     replicated: Option<bool>,
     chunk_schema: Option<&CStr>,
 ) -> Result<(), SqlError> {
+    if let Some(distributed) = Distributed::of(name)? {
+        let schema = chunk_schema.map(utf8).transpose()?;
+        let given =
+            [("replicated", replicated.map(|one| one.to_string())), ("chunk_schema", schema)];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let arguments: Vec<_> = given.collect();
+        distributed.change::<i64>("alter it", "rag_alter_collection", DONE, &arguments)?;
+        return Ok(());
+    }
     // The catalog before the source, as rag_drop_collection does it.
     let collection = generation::lock(&Collection::owned(name, "alter it")?)?;
     if let Some(schema) = chunk_schema {
@@ -230,6 +241,9 @@ CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
 COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
 ", requires = ["catalog"])]
 fn rag_detach_collection(name: Option<&str>) -> Result<(), SqlError> {
+    if let Some(name) = name {
+        Distributed::refuse(name, "detach its part")?;
+    }
     detach(&Collection::owned(name, "detach it")?)?;
     Ok(())
 }
@@ -254,6 +268,7 @@ fn rag_attach_collection(
 ) -> Result<(), SqlError> {
     model::require_utf8()?;
     let name = check_name(required_argument(name, "name")?)?;
+    Distributed::refuse(&name, "attach its part")?;
     let content = content.map(utf8).transpose()?;
     let title = title.map(utf8).transpose()?;
     let (content, title) = (content.as_deref(), title.as_deref());

@@ -1,6 +1,8 @@
 //! `rag_document()`: the text that was extracted of a file, as its chunks are pieces of it.
 use crate::catalog::collection::Collection;
 use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
+use crate::catalog::distributed::Distributed;
+use crate::search::distributed::require_rights;
 use crate::search::resolve::{Resolved, resolve};
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
@@ -11,10 +13,20 @@ use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use rag::{Error, Result};
+use serde::Deserialize;
 use serde_json::Value;
 
 row! {
     struct DocumentRow { content: Option<String>, metadata: Option<JsonB>, parts: Option<JsonB> }
+}
+
+/// The same as a server sends it.
+#[derive(Deserialize)]
+struct RemoteDocument {
+    content: Option<String>,
+    pages: Option<i32>,
+    metadata: Option<Value>,
+    parts: Option<Value>,
 }
 
 #[pg_extern(sql = r"
@@ -39,6 +51,16 @@ fn rag_document(
     >,
     SqlError,
 > {
+    if let Some(distributed) = Distributed::find(collection)? {
+        require_rights(&distributed)?;
+        let key = [("document_key", document_key.parse()?.to_string())];
+        let rows = distributed.rows::<RemoteDocument>("rag_document", &key)?.into_iter();
+        let jsonb = |value: Option<Value>| value.map(JsonB);
+        let row = |(_, row): (String, RemoteDocument)| {
+            (row.content, row.pages, jsonb(row.metadata), jsonb(row.parts))
+        };
+        return Ok(TableIterator::new(rows.map(row).collect::<Vec<_>>()));
+    }
     let resolved = resolve(collection, |_| ())?;
     if !resolved.collection.is_of_files() {
         return Err(Error::wrong_object(format!("collection \"{collection}\" holds no files"))
@@ -47,11 +69,12 @@ fn rag_document(
     }
     let key = key_of(&resolved.collection, &document_key.parse()?)?;
     let rows = find(&resolved, &key);
-    Ok(TableIterator::new(rows.into_iter().map(|row| {
+    let row = |row: DocumentRow| {
         let pages = row.metadata.as_ref().and_then(|JsonB(metadata)| metadata.get("pages"));
         let pages = pages.and_then(Value::as_i64).and_then(|pages| i32::try_from(pages).ok());
         (row.content, pages, row.metadata, row.parts)
-    })))
+    };
+    Ok(TableIterator::new(rows.into_iter().map(row).collect::<Vec<_>>()))
 }
 
 /// A key as it is stored, from the form in which searches show it, or an array of its columns.

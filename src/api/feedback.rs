@@ -1,6 +1,8 @@
 //! `rag_feedback`: a judgement of a chunk that a logged query found; and the number of that query.
-use crate::catalog::collection::Collection;
+use crate::catalog::collection::{Collection, require_owner};
+use crate::catalog::distributed::Distributed;
 use crate::search::candidate::key_of;
+use crate::search::distributed;
 use crate::search::query_log;
 use crate::search::resolve::admit;
 use crate::sys::error::SqlError;
@@ -28,9 +30,14 @@ COMMENT ON FUNCTION @extschema@.rag_feedback IS 'says whether a chunk that a log
 ", requires = ["query_log"])]
 fn rag_feedback(query_id: i64, chunk_id: i64, relevant: bool) -> Result<(), SqlError> {
     let role = current_role();
-    let collection = judged(query_id, &role)?;
-    let key = document_of(&collection, chunk_id)?;
-    let document_key = JsonB(collection.document_key(&key));
+    let document_key = JsonB(match judged(query_id, &role)? {
+        Judged::Here(collection) => collection.document_key(&document_of(&collection, chunk_id)?),
+        Judged::Distributed(distributed) => {
+            let key = distributed::document_of(&distributed, chunk_id)?;
+            let key = key.ok_or_else(|| no_chunk(&distributed.name, chunk_id))?;
+            distributed.as_collection()?.document_key(&key)
+        }
+    });
     let arguments =
         [query_id.into(), chunk_id.into(), role.into(), document_key.into(), relevant.into()];
     let sql = statement!("api/feedback_insert");
@@ -47,9 +54,15 @@ row! {
     }
 }
 
+/// What a query was asked of.
+enum Judged {
+    Here(Collection),
+    Distributed(Distributed),
+}
+
 /// The collection of a query that the caller may judge: of the same role, or about a collection that it owns. The error does not
 /// show whether another role's query exists.
-fn judged(query_id: i64, role: &str) -> Result<Collection> {
+fn judged(query_id: i64, role: &str) -> Result<Judged> {
     let unknown = || {
         Error::undefined(format!("query {query_id} is not in the log, or not yours to judge"))
             .with_hint("The column query_id of rag_search() and rag_answer() gives its number; rag_pg.query_log_sample says how many queries are logged.")
@@ -58,11 +71,27 @@ fn judged(query_id: i64, role: &str) -> Result<Collection> {
     let logged =
         as_extension_owner(|| query(sql, &[query_id.into()], |row| LoggedQuery::read(&row)));
     let LoggedQuery { collection_id, asker } = logged.into_iter().next().ok_or_else(unknown)?;
-    let collection = Collection::by_id(collection_id)?.ok_or_else(unknown)?;
-    if asker == role || collection.require_owner("judge its queries").is_ok() {
-        return Ok(collection);
+    let here = Collection::by_id(collection_id)?.map(Judged::Here);
+    let judged = match here {
+        None => Distributed::by_id(collection_id)?.map(Judged::Distributed),
+        here => here,
+    };
+    let judged = judged.ok_or_else(unknown)?;
+    let owner = match &judged {
+        Judged::Here(collection) => collection.owner,
+        Judged::Distributed(distributed) => distributed.owner,
+    };
+    if asker == role || require_owner(owner, "", "judge its queries").is_ok() {
+        return Ok(judged);
     }
     Err(unknown())
+}
+
+fn no_chunk(collection: &str, chunk_id: i64) -> Error {
+    Error::undefined(format!(
+        "collection \"{collection}\" has no chunk {chunk_id} that you may see"
+    ))
+    .with_hint("rag_search() gives the numbers of chunks.")
 }
 
 /// Key of the document of a chunk that the caller may see.
@@ -82,9 +111,5 @@ fn document_of(collection: &Collection, chunk_id: i64) -> Result<Vec<String>> {
         key_text.get_or_insert_with(key_text_settings);
         key_of(&row, 1, collection.keys.len())
     });
-    found.into_iter().next().ok_or_else(|| {
-        let name = &collection.name;
-        Error::undefined(format!("collection \"{name}\" has no chunk {chunk_id} that you may see"))
-            .with_hint("rag_search() gives the numbers of chunks.")
-    })
+    found.into_iter().next().ok_or_else(|| no_chunk(&collection.name, chunk_id))
 }

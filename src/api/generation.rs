@@ -17,6 +17,8 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use rag::generation::estimate::Estimate;
 use rag::{Error, Result};
+use serde::Deserialize;
+use std::time::Duration;
 
 #[pg_extern(sql = r"
 CREATE FUNCTION @extschema@.rag_rebuild(
@@ -44,6 +46,9 @@ fn rag_rebuild(
     switch: Option<bool>,
     lexical: Option<&str>,
 ) -> Result<i32, SqlError> {
+    let (max_tokens, overlap_tokens) = (max_tokens.map(int4), overlap_tokens.map(int4));
+    let options =
+        RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     if let Some(distributed) = Distributed::of(collection)? {
         if switch == Some(true) {
             return Err(Error::invalid_argument(
@@ -52,25 +57,9 @@ fn rag_rebuild(
             .with_hint("Call rag_switch() when all servers have built it.")
             .into());
         }
-        let number = |value: Option<i64>| value.map(|value| value.to_string());
-        let text = |value: Option<&str>| value.map(str::to_owned);
-        let options = [
-            ("model", text(model)),
-            ("max_tokens", number(max_tokens)),
-            ("overlap_tokens", number(overlap_tokens)),
-            ("format", text(format)),
-            ("token_bits", token_bits.map(|value| value.to_string())),
-            ("index", text(index)),
-            ("lexical", text(lexical)),
-        ];
-        let options: Vec<_> =
-            options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        distributed.rebuild(&options)?;
+        distributed.rebuild(&options.arguments())?;
         return Ok(0);
     }
-    let (max_tokens, overlap_tokens) = (max_tokens.map(int4), overlap_tokens.map(int4));
-    let options =
-        RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
     let (collection, build, embedder) = prepare(collection, "rebuild it", &options)?;
     Source::describe(collection.source)?;
     let cost = estimate(&collection, &build, &embedder)?;
@@ -129,6 +118,21 @@ fn rag_estimate(
     let (max_tokens, overlap_tokens) = (max_tokens.map(int4), overlap_tokens.map(int4));
     let options =
         RebuildOptions { model, max_tokens, overlap_tokens, format, token_bits, index, lexical };
+    if let Some(distributed) = Distributed::of(collection)? {
+        let all = distributed.estimates::<EstimateRow>(&options.arguments())?;
+        let sum = |of: fn(&EstimateRow) -> i64| all.iter().map(of).sum();
+        // They work side by side.
+        let duration = all.iter().map(|one| one.duration).fold(0.0, f64::max);
+        return Ok(TableIterator::once((
+            sum(|one| one.documents),
+            sum(|one| one.chunks),
+            sum(|one| one.tokens),
+            sum(|one| one.embed),
+            sum(|one| one.bytes),
+            interval(Duration::from_secs_f64(duration)),
+            all.iter().map(|one| one.cost).sum(),
+        )));
+    }
     let (collection, build, embedder) = prepare(collection, "estimate it", &options)?;
     let cost = estimate(&collection, &build, &embedder)?;
     Ok(TableIterator::once((
@@ -137,9 +141,22 @@ fn rag_estimate(
         whole(cost.tokens),
         whole(cost.embed),
         whole(cost.bytes),
-        interval(&cost),
+        interval(cost.duration),
         embedder.cost(cost.embed, cost.embed_tokens),
     )))
+}
+
+/// A row of `rag_estimate` as a server sends it.
+#[derive(Deserialize)]
+struct EstimateRow {
+    documents: i64,
+    chunks: i64,
+    tokens: i64,
+    embed: i64,
+    bytes: i64,
+    /// Seconds.
+    duration: f64,
+    cost: Option<f64>,
 }
 
 /// Lets searches run on another generation.
@@ -154,13 +171,7 @@ fn rag_switch(
     force: Option<bool>,
 ) -> Result<i32, SqlError> {
     if let Some(distributed) = Distributed::of(collection)? {
-        if generation.is_some() {
-            return Err(Error::invalid_argument(
-                "the generations of a distributed collection have numbers of their servers",
-            )
-            .with_hint("Leave generation out: all servers switch to what they have built.")
-            .into());
-        }
+        Distributed::refuse_generation(generation.map(int4))?;
         distributed.switch(Direction::Forward, force.unwrap_or(false))?;
         return Ok(0);
     }
@@ -198,6 +209,10 @@ CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL)
 COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
 ", requires = ["catalog", "status"])]
 fn rag_prune(collection: Option<&str>, generation: Option<i64>) -> Result<i32, SqlError> {
+    if let Some(distributed) = Distributed::of(collection)? {
+        Distributed::refuse_generation(generation.map(int4))?;
+        return Ok(distributed.prune()?);
+    }
     let collection = Collection::owned(collection, "prune it")?;
     let pruned = prune::prune(&collection, generation.map(int4))?;
     Ok(i32::try_from(pruned).unwrap_or(i32::MAX))
@@ -231,7 +246,7 @@ fn whole(number: f64) -> i64 {
     number.round() as i64
 }
 
-fn interval(cost: &Estimate) -> Interval {
-    let micros = i64::try_from(cost.duration.as_micros()).unwrap_or(i64::MAX);
+fn interval(duration: Duration) -> Interval {
+    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     Interval::new(0, 0, micros).expect("a duration is a valid interval")
 }

@@ -1,5 +1,6 @@
 //! `rag_grant` and `rag_revoke`: the roles that may search a collection.
 use crate::catalog::collection::Collection;
+use crate::catalog::distributed::Distributed;
 use crate::sys::error::SqlError;
 use crate::sys::names::role_name;
 use crate::sys::rights::as_source_owner;
@@ -15,7 +16,7 @@ CREATE FUNCTION @extschema@.rag_grant(collection text, role regrole) RETURNS voi
 COMMENT ON FUNCTION @extschema@.rag_grant IS 'lets a role search a collection, as far as it may read the source';
 ", requires = ["catalog"])]
 fn rag_grant(collection: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
-    Ok(change(collection, role, statement!("maintain/grant"), "grant it")?)
+    Ok(change(collection, role, "rag_grant", statement!("maintain/grant"), "grant it")?)
 }
 
 #[pg_extern(sql = r"
@@ -24,13 +25,21 @@ CREATE FUNCTION @extschema@.rag_revoke(collection text, role regrole) RETURNS vo
 COMMENT ON FUNCTION @extschema@.rag_revoke IS 'takes back what rag_grant gave';
 ", requires = ["catalog"])]
 fn rag_revoke(collection: &str, role: pg_sys::Oid) -> Result<(), SqlError> {
-    Ok(change(collection, role, statement!("api/revoke"), "revoke it")?)
+    Ok(change(collection, role, "rag_revoke", statement!("api/revoke"), "revoke it")?)
 }
 
 /// Changes a role's rights on all that a search and the view read.
-fn change(collection: &str, role: pg_sys::Oid, template: &str, to_do: &str) -> Result<()> {
-    let collection = Collection::by_name(collection)?;
-    collection.require_owner(to_do)?;
+fn change(
+    collection: &str,
+    role: pg_sys::Oid,
+    function: &str,
+    template: &str,
+    to_do: &str,
+) -> Result<()> {
+    if let Some(distributed) = Distributed::find(collection)? {
+        return distributed.change_rights(function, to_do, role);
+    }
+    let collection = Collection::owned(Some(collection), to_do)?;
     let role = role_name(role).ok_or_else(|| {
         Error::undefined("the role does not exist").with_hint("Name a role of this server.")
     })?;

@@ -1,6 +1,7 @@
 //! `rag_import_embeddings()`: vectors that people have already.
 use crate::api::collection::utf8;
 use crate::catalog::collection::Collection;
+use crate::catalog::distributed::Distributed;
 use crate::maintain::import::{Check, Imported, Source, import};
 use crate::models::local::require_utf8;
 use crate::sys::error::SqlError;
@@ -46,6 +47,9 @@ fn rag_import_embeddings(
     SqlError,
 > {
     require_utf8()?;
+    if let Some(name) = collection {
+        Distributed::refuse(name, "import vectors for its part")?;
+    }
     let collection = Collection::owned(collection, "import vectors for it")?;
     let table = source.ok_or_else(|| {
         Error::invalid_argument("argument \"source\" must not be null")

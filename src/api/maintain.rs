@@ -1,6 +1,7 @@
 //! `rag_maintain()`: shows whether a collection's vector index is stale, and has it rebuilt.
 use crate::api::int4;
-use crate::catalog::collection::Collection;
+use crate::catalog::collection::{Collection, require_owner};
+use crate::catalog::distributed::Distributed;
 use crate::catalog::vector_index::announce_pgvector;
 use crate::maintain::index as maintain;
 use crate::maintain::index::IndexReport;
@@ -10,6 +11,7 @@ use crate::sys::spi::execute;
 use crate::sys::workers::wake;
 use pgrx::prelude::*;
 use rag::{Error, Result};
+use serde::Deserialize;
 
 /// Most questions to measure recall with: each compares every vector.
 const MAX_QUESTIONS: i64 = 1_000;
@@ -25,7 +27,8 @@ RETURNS TABLE (
     recall float8,
     margin float8,
     reason text,
-    action text
+    action text,
+    server text
 ) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
 ", requires = ["catalog"])]
@@ -47,18 +50,30 @@ fn rag_maintain(
             name!(margin, Option<f64>),
             name!(reason, Option<String>),
             name!(action, String),
+            name!(server, Option<String>),
         ),
     >,
     SqlError,
 > {
     let Some(collection) = collection else { return Ok(TableIterator::new(Vec::new())) };
     let questions = checked(questions)?;
-    let collection = Collection::by_name(collection)?;
-    collection.require_owner("maintain it")?;
+    if let Some(distributed) = Distributed::find(collection)? {
+        require_owner(distributed.owner, collection, "maintain it")?;
+        let mut arguments = vec![("questions", questions.to_string())];
+        arguments.extend(rebuild.map(|rebuild| ("rebuild", rebuild.to_string())));
+        let rows = distributed.rows::<RemoteRow>("rag_maintain", &arguments)?;
+        let row = |(server, row): (String, RemoteRow)| {
+            let RemoteRow { method, rows, rows_indexed, size, lists, .. } = row;
+            let RemoteRow { recall, margin, reason, action, .. } = row;
+            (method, rows, rows_indexed, size, lists, recall, margin, reason, action, Some(server))
+        };
+        return Ok(TableIterator::new(rows.into_iter().map(row).collect::<Vec<_>>()));
+    }
+    let collection = Collection::owned(Some(collection), "maintain it")?;
     let report = maintain::inspect(&collection, questions)?;
     announce_pgvector();
     let action = act(&report, rebuild);
-    Ok(TableIterator::once((
+    Ok(TableIterator::new(vec![(
         report.method,
         report.rows,
         report.rows_indexed,
@@ -68,7 +83,22 @@ fn rag_maintain(
         report.recall.map(|recall| recall.margin),
         report.reason,
         action.to_owned(),
-    )))
+        None,
+    )]))
+}
+
+/// A row as a server sends it.
+#[derive(Deserialize)]
+struct RemoteRow {
+    method: String,
+    rows: i64,
+    rows_indexed: Option<i64>,
+    size: Option<i64>,
+    lists: Option<i32>,
+    recall: Option<f64>,
+    margin: Option<f64>,
+    reason: Option<String>,
+    action: String,
 }
 
 fn checked(questions: Option<i64>) -> Result<i32> {

@@ -1,6 +1,8 @@
 //! `rag_pause()` and `rag_resume()`: ingestion stands still, and goes on.
 use crate::api::int4;
 use crate::catalog::collection::Collection;
+use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::forward::DONE;
 use crate::catalog::generation::no_generation;
 use crate::sys::error::SqlError;
 use crate::sys::names::current_role;
@@ -18,6 +20,9 @@ COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection
 ", requires = ["catalog"])]
 fn rag_pause(collection: Option<&str>, generation: Option<i64>) -> Result<(), SqlError> {
     let generation = generation.map(int4);
+    if forwarded(collection, generation, "pause it", "rag_pause")? {
+        return Ok(());
+    }
     let collection = owned(collection, generation, "pause it")?;
     let reason = format!("paused by {}", current_role());
     let args = [collection.id.into(), generation.into(), reason.into()];
@@ -33,11 +38,27 @@ COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection
 ", requires = ["catalog"])]
 fn rag_resume(collection: Option<&str>, generation: Option<i64>) -> Result<(), SqlError> {
     let generation = generation.map(int4);
+    if forwarded(collection, generation, "resume it", "rag_resume")? {
+        return Ok(());
+    }
     let collection = owned(collection, generation, "resume it")?;
     let args = [collection.id.into(), generation.into()];
     as_extension_owner(|| execute(statement!("api/retry_resume"), &args));
     wake::changes_written();
     Ok(())
+}
+
+/// Whether the collection is distributed: then all servers were asked to.
+fn forwarded(
+    name: Option<&str>,
+    generation: Option<i32>,
+    to_do: &str,
+    function: &str,
+) -> Result<bool> {
+    let Some(distributed) = Distributed::of(name)? else { return Ok(false) };
+    Distributed::refuse_generation(generation)?;
+    distributed.change::<i64>(to_do, function, DONE, &[])?;
+    Ok(true)
 }
 
 /// The collection of this name, which the caller owns and the generation is of.

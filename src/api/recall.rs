@@ -1,11 +1,14 @@
 //! `rag_recall`: what a collection's vector index misses.
 use crate::api::int4;
 use crate::api::search::count;
+use crate::catalog::distributed::Distributed;
+use crate::search::distributed::require_rights;
 use crate::search::recall::{Asked, Measured, measure};
 use crate::sys::error::SqlError;
 use pgrx::prelude::*;
 use rag::search::quality::median;
 use rag::{Error, Result};
+use serde::Deserialize;
 
 /// Most questions: each is compared with every chunk.
 const MAX_QUERIES: i64 = 10_000;
@@ -22,7 +25,8 @@ CREATE FUNCTION @extschema@.rag_recall(
     index_p50_ms float8,
     exact_p50_ms float8,
     access text,
-    logged bigint
+    logged bigint,
+    server text
 ) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
 ", requires = ["catalog"])]
@@ -42,6 +46,7 @@ fn rag_recall(
             name!(exact_p50_ms, Option<f64>),
             name!(access, Option<String>),
             name!(logged, i64),
+            name!(server, Option<String>),
         ),
     >,
     SqlError,
@@ -59,16 +64,40 @@ fn rag_recall(
     let k = k.unwrap_or(10);
     let nearest = count("k", k)?;
     let depth = count("depth", depth.unwrap_or(100))?.max(nearest);
+    if let Some(distributed) = Distributed::find(collection)? {
+        require_rights(&distributed)?;
+        let count = |count: usize| count.to_string();
+        let arguments =
+            [("queries", queries.to_string()), ("k", count(nearest)), ("depth", count(depth))];
+        let rows = distributed.rows::<RemoteRow>("rag_recall", &arguments)?;
+        let row = |(server, row): (String, RemoteRow)| {
+            let RemoteRow { asked, recall, index_p50_ms, exact_p50_ms, access, logged } = row;
+            (asked, recall, index_p50_ms, exact_p50_ms, access, logged, Some(server))
+        };
+        return Ok(TableIterator::new(rows.into_iter().map(row).collect::<Vec<_>>()));
+    }
     let Measured { recalls, logged, index_times, exact_times, access } =
         measure(collection, Asked::Questions, int4(queries), nearest, depth)?;
     let count = recalls.len();
     let some = |value: f64| (count > 0).then_some(value);
-    Ok(TableIterator::once((
+    Ok(TableIterator::new(vec![(
         count as i64,
         some(recalls.iter().sum::<f64>() / count as f64),
         some(median(&index_times)),
         some(median(&exact_times)),
         access,
         logged as i64,
-    )))
+        None,
+    )]))
+}
+
+/// A row as a server sends it.
+#[derive(Deserialize)]
+struct RemoteRow {
+    asked: i64,
+    recall: Option<f64>,
+    index_p50_ms: Option<f64>,
+    exact_p50_ms: Option<f64>,
+    access: Option<String>,
+    logged: i64,
 }

@@ -1,7 +1,7 @@
 //! `rag_verify()`: compares a collection with its source and repairs what differs.
 use crate::catalog::collection::Collection;
 use crate::catalog::distributed::Distributed;
-use crate::catalog::distributed::verify::VerifiedRow;
+use crate::catalog::distributed::forward::VerifiedRow;
 use crate::maintain::verify;
 use crate::sys::error::SqlError;
 use crate::sys::interrupt;

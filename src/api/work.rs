@@ -2,6 +2,8 @@
 #![allow(unsafe_code)] // a procedure that commits talks to SPI itself
 
 use crate::catalog::collection::Collection;
+use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::forward::VALUE;
 use crate::models::local as model;
 use crate::sys::error::SqlError;
 use crate::sys::failed::Failed;
@@ -35,6 +37,9 @@ fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Res
     model::require_utf8()?;
     require_non_atomic(fcinfo)?;
     require_current()?;
+    if let Some(distributed) = Distributed::of(collection.as_deref())? {
+        return Ok(distributed.work()?);
+    }
     let collections = administered(collection.as_deref())?;
     let asker = collection.is_none().then(current_user);
     // SAFETY: connected once and finished below; an error unwinds to PostgreSQL, which disconnects.
@@ -148,9 +153,7 @@ fn require_non_atomic(fcinfo: pg_sys::FunctionCallInfo) -> Result<()> {
 /// Collections that the caller may work on: the named one, or all of the caller's own.
 fn administered(name: Option<&str>) -> Result<Vec<i32>> {
     if let Some(name) = name {
-        let collection = Collection::by_name(name)?;
-        collection.require_owner("work on it")?;
-        return Ok(vec![collection.id]);
+        return Ok(vec![Collection::owned(Some(name), "work on it")?.id]);
     }
     let sql = statement!("api/work_administered");
     Ok(query(sql, &[], |row| required(&row, 1)))
@@ -163,8 +166,10 @@ CREATE FUNCTION @extschema@.rag_retry(collection text) RETURNS bigint
 COMMENT ON FUNCTION @extschema@.rag_retry IS 'lets a paused collection go on and tries its dead jobs again; returns their number';
 ", requires = ["catalog"])]
 fn rag_retry(collection: &str) -> Result<i64, SqlError> {
-    let collection = Collection::by_name(collection)?;
-    collection.require_owner("retry it")?;
+    if let Some(distributed) = Distributed::find(collection)? {
+        return Ok(distributed.change::<i64>("retry it", "rag_retry", VALUE, &[])?.iter().sum());
+    }
+    let collection = Collection::owned(Some(collection), "retry it")?;
     let revived = as_extension_owner(|| {
         let resume = statement!("api/retry_resume");
         execute(resume, &[collection.id.into(), None::<i32>.into()]);

@@ -3,8 +3,8 @@
 //! following.
 pub mod ask;
 pub mod create;
+pub mod forward;
 pub mod generations;
-pub mod verify;
 
 use crate::catalog::collection::{Collection, ContentKind, Generation, STORAGE_FORMAT, State, key};
 use crate::sys::foreign::Server;
@@ -76,14 +76,32 @@ pub struct Part {
 impl Distributed {
     /// The distributed collection of this name, if there is one.
     pub fn find(name: &str) -> Result<Option<Self>> {
+        Self::load(Some(name), None)
+    }
+
+    /// That of this number.
+    pub fn by_id(id: i32) -> Result<Option<Self>> {
+        Self::load(None, Some(id))
+    }
+
+    fn load(name: Option<&str>, id: Option<i32>) -> Result<Option<Self>> {
         require_current()?;
         let sql = statement!("catalog/load_distributed");
-        Ok(plan::read_latest(sql, &[name.into()], Self::read).pop())
+        Ok(plan::read_latest(sql, &[name.into(), id.into()], Self::read).pop())
     }
 
     /// The same of an argument that may be NULL.
     pub fn of(name: Option<&str>) -> Result<Option<Self>> {
         name.map_or(Ok(None), Self::find)
+    }
+
+    /// Refuses what is done on each server by itself.
+    pub fn refuse(name: &str, to_do: &str) -> Result<()> {
+        if Self::find(name)?.is_none() {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!("collection \"{name}\" is distributed over servers"))
+            .with_hint(format!("Connect to each of them to {to_do}.")))
     }
 
     /// Its partitions, as the caller may use their servers.

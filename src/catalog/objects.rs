@@ -12,11 +12,13 @@ use crate::catalog::objects::triggers::{
     create_triggers, drop_leftover_triggers, record_partitions, set_replication_triggers,
 };
 use crate::catalog::vector_index;
+use crate::sys::cursor::Snapshot;
 use crate::sys::dependency;
 use crate::sys::names::{extension_schema, relation_sql, schema_of};
 use crate::sys::rights::{as_extension_owner, as_source_owner};
 use crate::sys::rows::row;
 use crate::sys::spi::{execute, fill, query, read, required};
+use crate::sys::workers::admission;
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{quote_identifier, quote_literal};
@@ -308,15 +310,23 @@ pub fn follow_owner(id: i32) {
     });
 }
 
-fn insert_collection(plan: &NewCollection, keys: Vec<String>) -> Result<i32> {
-    let name = plan.name.as_str();
+/// An error where a collection, distributed or not, has this name. Until the transaction ends, no other one gets it.
+pub fn require_free_name(name: &str) -> Result<()> {
+    admission::collection_name(name).lock_exclusive_for_transaction();
+    let _latest = Snapshot::latest();
     let taken = "SELECT 1 FROM rag.collection WHERE name OPERATOR(pg_catalog.=) $1 UNION ALL \
                  SELECT 1 FROM rag.distributed_collection d JOIN pg_catalog.pg_class r ON r.oid = d.source \
                   WHERE d.name OPERATOR(pg_catalog.=) $1";
-    if !read(taken, &[name.into()], |_| ()).is_empty() {
-        return Err(Error::duplicate(format!("collection \"{name}\" already exists"))
-            .with_hint("Choose another name, or drop it with rag_drop_collection()."));
+    if read(taken, &[name.into()], |_| ()).is_empty() {
+        return Ok(());
     }
+    Err(Error::duplicate(format!("collection \"{name}\" already exists"))
+        .with_hint("Choose another name, or drop it with rag_drop_collection()."))
+}
+
+fn insert_collection(plan: &NewCollection, keys: Vec<String>) -> Result<i32> {
+    let name = plan.name.as_str();
+    require_free_name(name)?;
     let sql = statement!("catalog/insert_collection");
     let args = [
         name.into(),

@@ -10,8 +10,8 @@ use crate::catalog::collection::{
 use crate::catalog::generation::compare_everything;
 use crate::catalog::lexical;
 use crate::catalog::manifest::{Found, find};
-use crate::catalog::objects::Source;
 use crate::catalog::objects::triggers::drop_leftover_triggers;
+use crate::catalog::objects::{Source, require_free_name};
 use crate::catalog::vector_index;
 use crate::ingest::index_ddl::vector_indexes;
 use crate::maintain::verify;
@@ -280,6 +280,7 @@ fn not_convertible(collection: &Collection, key: &KeyColumn) -> Error {
 
 /// Enters a collection into the catalog that only its tables know of, as one that is detached.
 fn adopt(wanted: &Attachment<'_>) -> Result<Known> {
+    require_free_name(wanted.name)?;
     let found = choose(wanted)?;
     let manifest = &found.manifest;
     let table = match wanted.source {

@@ -1,5 +1,6 @@
 //! A new generation beside the active one.
 use crate::catalog::collection::{Build, Collection, Generation, State, build};
+use crate::catalog::distributed::forward::Argument;
 use crate::catalog::generation::lock;
 use crate::catalog::lexical;
 use crate::catalog::model;
@@ -32,6 +33,22 @@ pub struct RebuildOptions<'a> {
 }
 
 impl RebuildOptions<'_> {
+    /// Those that are given, by their names in SQL.
+    pub fn arguments(&self) -> Vec<Argument> {
+        let number = |value: Option<i32>| value.map(|value| value.to_string());
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        let all = [
+            ("model", text(self.model)),
+            ("max_tokens", number(self.max_tokens)),
+            ("overlap_tokens", number(self.overlap_tokens)),
+            ("format", text(self.format)),
+            ("token_bits", self.token_bits.map(|value| value.to_string())),
+            ("index", text(self.index)),
+            ("lexical", text(self.lexical)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
     /// How a generation that follows the active one is built, and with what. The model's build is the one
     /// installed now.
     pub fn build(&self, collection: &Collection) -> Result<(Build, Embedder)> {

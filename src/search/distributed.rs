@@ -30,7 +30,8 @@ use rag::search::diverse::Choice;
 use rag::search::fusion::{Fused, fuse, fused_with_ties};
 use rag::search::passage::{Passage, Piece};
 use rag::search::shard::{
-    Around, Asked, Best, Chunk, Leg, Legs, Step, global_id, local_id, merged, vectors_to_bytes,
+    Around, Asked, Best, Chunk, Leg, Legs, Statistics, Step, global_id, local_id, merged,
+    vectors_to_bytes,
 };
 use rag::search::weights::SignalWeights;
 use rag::{Error, Result};
@@ -55,6 +56,20 @@ pub fn search(
     let mut outcome = Search::prepare(distributed, text, options)?.run()?;
     outcome.timings.total = started.elapsed();
     Ok(outcome)
+}
+
+/// Key of the document of a chunk that the caller may see.
+pub fn document_of(distributed: &Distributed, chunk_id: i64) -> Result<Option<Vec<String>>> {
+    require_rights(distributed)?;
+    let (slot, chunk) = local_id(chunk_id);
+    let parts = distributed.parts()?;
+    let Some(part) = parts.iter().find(|part| part.slot == slot) else { return Ok(None) };
+    let time_zone = "UTC".to_owned();
+    let asked = Asked { space: distributed.space(), time_zone, ..Asked::default() };
+    let step = Step::Fetch { asked, statistics: Statistics::default(), chunks: vec![chunk] };
+    let mut answers = ask::<Vec<Chunk>>(&distributed.name, &[(part, step)], &[])?;
+    let chunks = answers.pop().expect("one part was asked")?;
+    Ok(chunks.into_iter().next().map(|chunk| chunk.key))
 }
 
 /// A collection, distributed or not, as far as it is known here.
@@ -426,7 +441,7 @@ impl<'a> Search<'a> {
 }
 
 /// What `postgres_fdw` asks for too: SELECT on the partitioned table. Its policies would not be applied on the servers.
-fn require_rights(distributed: &Distributed) -> Result<()> {
+pub fn require_rights(distributed: &Distributed) -> Result<()> {
     let Distributed { name, source_sql, content, keys, title, .. } = distributed;
     let columns: Vec<&str> =
         keys.iter().chain([content]).chain(title).map(String::as_str).collect();

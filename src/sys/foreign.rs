@@ -49,22 +49,25 @@ impl Server {
                     "Each partition is a table of this server or one of a postgres_fdw server.",
                 ));
             }
-            if !has_mapping(user, oid) {
-                let role = role_name(user).unwrap_or_default();
-                return Err(Error::undefined(format!(
-                    "user mapping of role \"{role}\" not found for server \"{name}\""
-                ))
-                .with_hint(format!(
-                    "CREATE USER MAPPING FOR {} SERVER {} OPTIONS (user '...', password '...');",
-                    pgrx::spi::quote_identifier(&role),
-                    pgrx::spi::quote_identifier(&name)
-                )));
-            }
-            let mapping = &*pg_sys::GetUserMapping(user, oid);
+            let mapping = mapping_of(user, oid, &name)?;
             let mut options = options_of(server.options);
             options.extend(options_of(mapping.options));
             Ok(Self { oid, name, mapping: mapping.umid, user, options })
         }
+    }
+
+    /// The role on the server that a role's user mapping names.
+    pub fn role_there(&self, role: Oid) -> Result<String> {
+        // SAFETY: in a transaction. Options are copied.
+        let options = unsafe { options_of(mapping_of(role, self.oid, &self.name)?.options) };
+        let user = options.into_iter().find(|(key, _)| key == "user");
+        user.map(|(_, name)| pgrx::spi::quote_identifier(name)).ok_or_else(|| {
+            let (role, name) = (role_name(role).unwrap_or_default(), &self.name);
+            Error::not_ready(format!(
+                "the user mapping of role \"{role}\" for server \"{name}\" names no user"
+            ))
+            .with_hint("ALTER USER MAPPING ... OPTIONS (ADD user '...');")
+        })
     }
 
     fn option(&self, name: &str) -> Option<&str> {
@@ -106,6 +109,26 @@ impl Server {
 /// How PostgreSQL reads a boolean option, as far as it means false.
 fn is_false(value: &str) -> bool {
     ["false", "off", "no", "0", "f", "n"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// The user mapping of a role, or that of all roles.
+///
+/// # Safety
+/// A server of this name, in a transaction.
+unsafe fn mapping_of(user: Oid, server: Oid, name: &str) -> Result<&'static pg_sys::UserMapping> {
+    if has_mapping(user, server) {
+        // SAFETY: as promised; there is one. It lasts until the transaction's end.
+        return Ok(unsafe { &*pg_sys::GetUserMapping(user, server) });
+    }
+    let role = role_name(user).unwrap_or_default();
+    Err(Error::undefined(format!(
+        "user mapping of role \"{role}\" not found for server \"{name}\""
+    ))
+    .with_hint(format!(
+        "CREATE USER MAPPING FOR {} SERVER {} OPTIONS (user '...', password '...');",
+        pgrx::spi::quote_identifier(&role),
+        pgrx::spi::quote_identifier(name)
+    )))
 }
 
 fn has_mapping(user: Oid, server: Oid) -> bool {

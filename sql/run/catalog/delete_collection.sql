@@ -4,4 +4,5 @@ DELETE FROM rag.source_partition WHERE collection_id = $1;
 DELETE FROM rag.logged_query WHERE collection_id = $1;
 DELETE FROM rag.call_total WHERE collection_id = $1;
 DELETE FROM rag.query_total WHERE collection_id = $1;
+DELETE FROM rag.distributed_collection WHERE collection_id = $1;
 DELETE FROM rag.collection WHERE collection_id = $1

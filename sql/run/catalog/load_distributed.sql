@@ -21,4 +21,4 @@ SELECT d.collection_id AS id,
   FROM rag.distributed_collection d
   JOIN pg_catalog.pg_class r ON r.oid = d.source
   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
- WHERE d.name OPERATOR(pg_catalog.=) $1
+ WHERE d.name OPERATOR(pg_catalog.=) $1 OR d.collection_id OPERATOR(pg_catalog.=) $2

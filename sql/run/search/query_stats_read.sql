@@ -5,7 +5,7 @@ SELECT c.name AS collection, k.kind,
                     + COALESCE(n.counters[at], 0)
                FROM pg_catalog.generate_series(1, $5) AS at
               ORDER BY at) AS numbers
-  FROM rag.collection c
+  FROM rag.any_collection c
   JOIN pg_catalog.pg_class r ON r.oid = c.source
  CROSS JOIN (VALUES ('search'), ('answer')) AS k (kind)
   LEFT JOIN rag.query_total t ON t.collection_id = c.collection_id AND t.kind = k.kind

@@ -2,7 +2,7 @@
 -- counters in memory, $4 their numbers, $5 of each. Returns the collections that are not there, whose counters are nobody's.
 WITH new AS (
     SELECT n.collection_id, n.kind, n.incarnation, ($4::bigint[])[(n.at - 1) * $5 + 1 : n.at * $5] AS counters,
-           EXISTS (SELECT FROM rag.collection c WHERE c.collection_id = n.collection_id) AS is_there
+           EXISTS (SELECT FROM rag.any_collection c WHERE c.collection_id = n.collection_id) AS is_there
       FROM ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::bigint[])) WITH ORDINALITY
            AS n (collection_id, kind, incarnation, at)
 ), stored AS (

@@ -7,6 +7,9 @@ use rag::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// A statement for the server of a part.
+pub type Statement<'a> = (&'a Part, String, Vec<Parameter>);
+
 /// What is called there. The schema's name is fixed, whatever schema the extension's own functions are in.
 const SQL: &str = "SELECT rag.shard($1, $2)";
 
@@ -53,33 +56,35 @@ pub fn ask_within<T: DeserializeOwned>(
 }
 
 /// How long statements may take that read or write whole collections: as long as the caller waits.
-const UNBOUNDED: Duration = Duration::from_hours(720);
+pub const UNBOUNDED: Duration = Duration::from_hours(720);
 
-/// As [`execute_each`], of statements that return JSON and may take long.
+/// Runs statements that return JSON on the servers of parts, all at once; the first failure is the error, after all have come to an end.
 pub fn query_each<T: DeserializeOwned>(
-    statements: &[(&Part, String, Vec<Parameter>)],
+    statements: &[Statement<'_>],
+    timeout: Duration,
 ) -> Result<Vec<T>> {
-    let results = run(&calls_of(statements), UNBOUNDED)?;
-    let mut all = Vec::new();
-    for ((part, ..), result) in statements.iter().zip(results) {
-        let text = result.map_err(|failure| error_of(part, failure, UNBOUNDED))?;
-        all.push(serde_json::from_str(&text).map_err(|_| other_version(part))?);
-    }
-    Ok(all)
+    let answers = texts_of_each(statements, timeout)?;
+    let read = |((part, ..), text): (&Statement<'_>, String)| {
+        serde_json::from_str(&text).map_err(|_| other_version(part))
+    };
+    statements.iter().zip(answers).map(read).collect()
 }
 
-/// Runs statements on the servers of parts, all at once; the first failure is the error, after all have come to an end.
-pub fn execute_each(statements: &[(&Part, String, Vec<Parameter>)]) -> Result<()> {
-    let timeout = shard_timeout();
+/// The same of statements whose results tell nothing.
+pub fn execute_each(statements: &[Statement<'_>], timeout: Duration) -> Result<()> {
+    texts_of_each(statements, timeout).map(|_| ())
+}
+
+fn texts_of_each(statements: &[Statement<'_>], timeout: Duration) -> Result<Vec<String>> {
     let results = run(&calls_of(statements), timeout)?;
-    for ((part, ..), result) in statements.iter().zip(results) {
-        result.map_err(|failure| error_of(part, failure, timeout))?;
-    }
-    Ok(())
+    let read = |((part, ..), result): (&Statement<'_>, Result<String, Failure>)| {
+        result.map_err(|failure| error_of(part, failure, timeout))
+    };
+    statements.iter().zip(results).map(read).collect()
 }
 
-fn calls_of<'a>(statements: &'a [(&'a Part, String, Vec<Parameter>)]) -> Vec<Call<'a>> {
-    let call = |(part, sql, parameters): &'a (&'a Part, String, Vec<Parameter>)| Call {
+fn calls_of<'a>(statements: &'a [Statement<'a>]) -> Vec<Call<'a>> {
+    let call = |(part, sql, parameters): &'a Statement<'a>| Call {
         server: &part.server,
         sql,
         parameters: parameters.clone(),
@@ -125,6 +130,7 @@ fn said(part: &Part, code: &str, complaint: Complaint) -> Error {
         "42804" => Error::wrong_type(message),
         "42501" => Error::forbidden(message),
         "42704" => Error::undefined(message),
+        "42809" => Error::wrong_object(message),
         "42710" => Error::duplicate(message),
         "42P16" => Error::invalid_table(message),
         "55000" => Error::not_ready(message),

@@ -1,23 +1,24 @@
 //! Creates and drops distributed collections.
 use crate::catalog::collection::require_owner;
-use crate::catalog::distributed::ask::{ask, execute_each};
+use crate::catalog::distributed::ask::{Statement, ask, execute_each};
+use crate::catalog::distributed::forward::{Argument, DONE, of_name};
 use crate::catalog::distributed::{Distributed, Part, parts_of};
-use crate::sys::foreign::calls::Parameter;
+use crate::catalog::objects::drop::delete_collection;
+use crate::catalog::objects::require_free_name;
+use crate::sys::guc::search::shard_timeout;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::rows::row;
-use crate::sys::spi::{execute, query, read, required};
+use crate::sys::spi::{query, read, required};
 use crate::sys::version::require_current;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::quote_literal;
 use rag::search::shard::{Described, Description, Step};
 use rag::{Error, Result};
-use std::fmt::Write as _;
 
 row! {
     struct SourceRow {
         owner: Oid,
         foreign_parts: i64,
-        is_taken: bool,
     }
 }
 
@@ -29,32 +30,29 @@ pub struct NewDistributed {
     /// Whether collections that are missing are created on their servers.
     pub creates_remote: bool,
     /// Options for those, by the names of `rag_create_collection`'s arguments.
-    pub options: Vec<(&'static str, String)>,
+    pub options: Vec<Argument>,
 }
 
 /// Whether a table's partitions, or some of them, lie on other servers.
 pub fn is_distributed(source: Oid) -> bool {
-    describe(source, "").is_some_and(|row| row.foreign_parts > 0)
+    describe(source).is_some_and(|row| row.foreign_parts > 0)
 }
 
-fn describe(source: Oid, name: &str) -> Option<SourceRow> {
+fn describe(source: Oid) -> Option<SourceRow> {
     let sql = statement!("catalog/distributed_source");
-    read(sql, &[source.into(), name.into()], |row| SourceRow::read(&row)).pop()
+    read(sql, &[source.into()], |row| SourceRow::read(&row)).pop()
 }
 
 impl NewDistributed {
     /// Checks every server and records the collection; returns its number.
     pub fn create(&self) -> Result<i32> {
         require_current()?;
-        let source = describe(self.source, &self.name).ok_or_else(|| {
+        let source = describe(self.source).ok_or_else(|| {
             Error::wrong_object("the source is no partitioned table")
                 .with_hint("A distributed collection is made of a partitioned table.")
         })?;
         require_owner(source.owner, &self.name, "create it")?;
-        if source.is_taken {
-            return Err(Error::duplicate(format!("collection \"{}\" already exists", self.name))
-                .with_hint("Choose another name, or drop that one."));
-        }
+        require_free_name(&self.name)?;
         let parts = parts_of(self.source, &self.content)?;
         let described = self.described(&parts)?;
         let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
@@ -94,7 +92,7 @@ impl NewDistributed {
             });
         }
         if !missing.is_empty() {
-            execute_each(&missing)?;
+            execute_each(&missing, shard_timeout())?;
             all = self.ask(parts)?.into_iter().map(|answer| answer.collection).collect();
         }
         let mut described = parts.iter().zip(all);
@@ -150,33 +148,10 @@ impl NewDistributed {
     }
 
     /// What creates the collection on the server of a part, under the name of the whole.
-    fn creation<'a>(&self, part: &'a Part, schema: &str) -> (&'a Part, String, Vec<Parameter>) {
-        let mut parameters = vec![
-            Parameter::Text(self.name.clone()),
-            Parameter::Text(part.remote.clone()),
-            Parameter::Text(part.content.clone()),
-        ];
-        let mut sql = format!(
-            "SELECT {schema}.rag_create_collection(name => $1, source => $2::pg_catalog.regclass, content => $3::pg_catalog.name"
-        );
-        for (option, value) in &self.options {
-            parameters.push(Parameter::Text(value.clone()));
-            let cast = type_of(option);
-            let _ = write!(sql, ", {option} => ${}::pg_catalog.{cast}", parameters.len());
-        }
-        sql.push(')');
-        (part, sql, parameters)
-    }
-}
-
-/// Type of an argument of `rag_create_collection`.
-fn type_of(option: &str) -> &'static str {
-    match option {
-        "max_tokens" | "overlap_tokens" => "int8",
-        "text_search_config" => "regconfig",
-        "title" | "file_name" | "media_type" | "chunk_schema" => "name",
-        "token_bits" | "replicated" | "keep_text" | "ocr" | "large_objects" => "bool",
-        _ => "text",
+    fn creation<'a>(&self, part: &'a Part, schema: &str) -> Statement<'a> {
+        let table = [("source", part.remote.clone()), ("content", part.content.clone())];
+        let arguments: Vec<Argument> = table.into_iter().chain(self.options.clone()).collect();
+        of_name(part, &self.name, &format!("{schema}.rag_create_collection"), DONE, &arguments)
     }
 }
 
@@ -184,7 +159,6 @@ fn type_of(option: &str) -> &'static str {
 pub fn drop(name: &str) -> Result<bool> {
     let Some(distributed) = Distributed::find(name)? else { return Ok(false) };
     require_owner(distributed.owner, name, "drop it")?;
-    let sql = "DELETE FROM rag.distributed_collection WHERE collection_id = $1";
-    as_extension_owner(|| execute(sql, &[distributed.id.into()]));
+    delete_collection(distributed.id);
     Ok(true)
 }

@@ -7,14 +7,14 @@
 //! switching again does what is left.
 use crate::catalog::collection::require_owner;
 use crate::catalog::distributed::ask::{ask, execute_each};
+use crate::catalog::distributed::forward::{Argument, DONE, of_collection, there};
 use crate::catalog::distributed::{Distributed, Part};
-use crate::sys::foreign::calls::Parameter;
+use crate::sys::guc::search::shard_timeout;
 use crate::sys::rights::as_extension_owner;
 use crate::sys::spi::execute;
 use pgrx::spi::quote_literal;
 use rag::search::shard::{Described, Description, Step};
 use rag::{Error, Result};
-use std::fmt::Write as _;
 
 /// Where to go from the active generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,34 +28,18 @@ pub enum Direction {
 impl Distributed {
     /// Begins a new generation on every server. `options` are by the names of `rag_rebuild`'s arguments. Without any, servers that lack the
     /// build that searches run in, as one that was restored from a backup, make that one, and the others need none.
-    pub fn rebuild(&self, options: &[(&'static str, String)]) -> Result<()> {
+    pub fn rebuild(&self, options: &[Argument]) -> Result<()> {
         require_owner(self.owner, &self.name, "rebuild it")?;
         let parts = self.parts()?;
         let descriptions = self.descriptions(&parts)?;
         let current = self.described();
         let repairs = options.is_empty() && descriptions.iter().any(|one| !has(one, &current));
         let options = if repairs { &self.build_options() } else { options };
-        let needs = |one: &Description| {
-            one.building.is_none() && !(repairs && has(one, &current))
-        };
-        let statements = parts.iter().zip(&descriptions).filter(|(_, one)| needs(one));
-        let mut calls = Vec::new();
-        for (part, description) in statements {
-            let name = there(part, description)?;
-            let mut parameters = vec![Parameter::Text(name.to_owned())];
-            let mut sql = format!("SELECT {}.rag_rebuild(collection => $1", description.schema);
-            for (option, value) in options {
-                parameters.push(Parameter::Text(value.clone()));
-                let cast = match *option {
-                    "max_tokens" | "overlap_tokens" => "int8",
-                    "token_bits" => "bool",
-                    _ => "text",
-                };
-                let _ = write!(sql, ", {option} => ${}::pg_catalog.{cast}", parameters.len());
-            }
-            sql.push(')');
-            calls.push((part, sql, parameters));
-        }
+        let needs =
+            |one: &Description| one.building.is_none() && !(repairs && has(one, &current));
+        let idle = parts.iter().zip(&descriptions).filter(|(_, one)| needs(one));
+        let each = |(part, one)| of_collection(part, one, "rag_rebuild", DONE, options);
+        let calls = idle.map(each).collect::<Result<Vec<_>>>()?;
         if calls.is_empty() {
             return Err(Error::not_ready(format!(
                 "collection \"{}\" is being rebuilt already",
@@ -66,11 +50,11 @@ impl Distributed {
                 quote_literal(&self.name)
             )));
         }
-        execute_each(&calls)
+        execute_each(&calls, shard_timeout())
     }
 
     /// The build that searches run in, as options.
-    fn build_options(&self) -> Vec<(&'static str, String)> {
+    fn build_options(&self) -> Vec<Argument> {
         vec![
             ("model", self.model.clone()),
             ("max_tokens", self.max_tokens.to_string()),
@@ -83,14 +67,13 @@ impl Distributed {
     /// Has searches run in the build that all servers have in this direction.
     pub fn switch(&self, direction: Direction, force: bool) -> Result<()> {
         require_owner(self.owner, &self.name, "switch it")?;
-        let lock = "SELECT FROM rag.distributed_collection WHERE collection_id = $1 FOR UPDATE";
-        as_extension_owner(|| execute(lock, &[self.id.into()]));
+        self.lock();
         let parts = self.parts()?;
         let descriptions = self.descriptions(&parts)?;
         let target = self.target(&parts, &descriptions, direction)?;
         let mut calls = Vec::new();
         for (part, description) in parts.iter().zip(&descriptions) {
-            let name = there(part, description)?;
+            there(part, description)?;
             let is_repaired = is_same(&target, &self.described()) && has(description, &target);
             if is_repaired || is(description.collection.as_ref(), &target) {
                 continue;
@@ -105,20 +88,13 @@ impl Distributed {
                 .with_detail(format!("Of what the active generation has, {lacks}."))
                 .with_hint("Wait, and see rag.generation_status on that server; force => true switches all the same."));
             }
-            let schema = &description.schema;
-            let name = Parameter::Text(name.to_owned());
-            calls.push(match direction {
-                Direction::Forward => (
-                    part,
-                    format!(
-                        "SELECT {schema}.rag_switch(collection => $1, force => $2::pg_catalog.bool)"
-                    ),
-                    vec![name, Parameter::Text(force.to_string())],
-                ),
-                Direction::Back => (part, format!("SELECT {schema}.rag_rollback($1)"), vec![name]),
-            });
+            let (function, arguments) = match direction {
+                Direction::Forward => ("rag_switch", vec![("force", force.to_string())]),
+                Direction::Back => ("rag_rollback", vec![]),
+            };
+            calls.push(of_collection(part, description, function, DONE, &arguments)?);
         }
-        execute_each(&calls)?;
+        execute_each(&calls, shard_timeout())?;
         let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let arguments = [
             self.id.into(),
@@ -132,6 +108,23 @@ impl Distributed {
         ];
         as_extension_owner(|| execute(statement!("catalog/switch_distributed"), &arguments));
         Ok(())
+    }
+
+    /// Keeps others from switching it until the transaction ends.
+    pub fn lock(&self) {
+        let lock = "SELECT FROM rag.distributed_collection WHERE collection_id = $1 FOR UPDATE";
+        as_extension_owner(|| execute(lock, &[self.id.into()]));
+    }
+
+    /// Numbers of generations are those of a server.
+    pub fn refuse_generation(generation: Option<i32>) -> Result<()> {
+        if generation.is_none() {
+            return Ok(());
+        }
+        Err(Error::invalid_argument(
+            "the generations of a distributed collection have numbers of their servers",
+        )
+        .with_hint("Leave generation out: it is done on all servers."))
     }
 
     /// What all servers say of their parts.
@@ -208,15 +201,4 @@ fn is(one: Option<&Described>, other: &Described) -> bool {
 /// Whether a server can answer in this build.
 fn has(description: &Description, build: &Described) -> bool {
     is(description.collection.as_ref(), build) || is(description.standby.as_ref(), build)
-}
-
-/// Name of the collection on the server of a part.
-pub fn there<'a>(part: &Part, description: &'a Description) -> Result<&'a str> {
-    description.collection.as_ref().map(|one| one.name.as_str()).ok_or_else(|| {
-        Error::undefined(format!(
-            "table {} on server \"{}\" has no collection",
-            part.remote, part.server.name
-        ))
-        .with_hint("SELECT rag_create_collection(...) on that server.")
-    })
 }

@@ -31,14 +31,19 @@ pub fn drop(name: &str, behavior: DropBehavior) -> Result<()> {
     // tables, and the same order here cannot deadlock with it.
     delete_generations(&dropped.generations);
     builder_control::terminate(&dropped.generations);
-    as_extension_owner(|| {
-        for sql in statement!("catalog/delete_collection").split(";\n") {
-            execute(sql, &[dropped.id.into()]);
-        }
-    });
+    delete_collection(dropped.id);
     dropped.drop_triggers();
     as_source_owner(dropped.owner, || dropped.drop_objects(behavior));
     Ok(())
+}
+
+/// Deletes the rows of a collection, distributed or not, and of what was asked of it.
+pub fn delete_collection(id: i32) {
+    as_extension_owner(|| {
+        for sql in statement!("catalog/delete_collection").split(";\n") {
+            execute(sql, &[id.into()]);
+        }
+    });
 }
 
 fn load(name: &str) -> Result<DroppedCollection> {

@@ -12,6 +12,7 @@ use crate::sys::process;
 use crate::sys::spi::{read, required};
 use crate::sys::workers::shared_state::WorkerKind;
 use pgrx::pg_sys;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The locks of workers of a kind.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,13 @@ pub fn inverted_file(generation: i32) -> AdvisoryLock {
 /// Held by one of the index builders that a database may have.
 pub fn builder_slot(number: u32) -> AdvisoryLock {
     AdvisoryLock(2, number)
+}
+
+/// Held by the transaction that creates a collection of this name.
+pub fn collection_name(name: &str) -> AdvisoryLock {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    AdvisoryLock(4, hasher.finish() as u32)
 }
 
 /// Distinguishes our locks from users' advisory ones, which have 1 (bigint key) or 2 (two int keys) in this field.
