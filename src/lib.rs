@@ -69,6 +69,7 @@ pub extern "C-unwind" fn _PG_init() {
     models::remote::init();
     models::call_log::init();
     search::query_stats::init();
+    search::part::init();
     sys::started::init();
 }
 

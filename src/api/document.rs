@@ -1,7 +1,7 @@
 //! `rag_document()`: the text that was extracted of a file, as its chunks are pieces of it.
 use crate::catalog::collection::Collection;
 use crate::catalog::collection::key::{KeyColumn, array_literals, encode, keys_sql};
-use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::{Distributed, Part};
 use crate::search::distributed::require_rights;
 use crate::search::resolve::{Resolved, resolve};
 use crate::sys::datum::json::JsonText;
@@ -56,7 +56,7 @@ fn rag_document(
         let key = [("document_key", document_key.parse()?.to_string())];
         let rows = distributed.rows::<RemoteDocument>("rag_document", &key)?.into_iter();
         let jsonb = |value: Option<Value>| value.map(JsonB);
-        let row = |(_, row): (String, RemoteDocument)| {
+        let row = |(_, row): (Part, RemoteDocument)| {
             (row.content, row.pages, jsonb(row.metadata), jsonb(row.parts))
         };
         return Ok(TableIterator::new(rows.map(row).collect::<Vec<_>>()));

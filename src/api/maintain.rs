@@ -1,7 +1,7 @@
 //! `rag_maintain()`: shows whether a collection's vector index is stale, and has it rebuilt.
 use crate::api::int4;
 use crate::catalog::collection::{Collection, require_owner};
-use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::{Distributed, Part};
 use crate::catalog::vector_index::announce_pgvector;
 use crate::maintain::index as maintain;
 use crate::maintain::index::IndexReport;
@@ -62,10 +62,11 @@ fn rag_maintain(
         let mut arguments = vec![("questions", questions.to_string())];
         arguments.extend(rebuild.map(|rebuild| ("rebuild", rebuild.to_string())));
         let rows = distributed.rows::<RemoteRow>("rag_maintain", &arguments)?;
-        let row = |(server, row): (String, RemoteRow)| {
+        let row = |(part, row): (Part, RemoteRow)| {
+            let server = Some(part.server_name().to_owned());
             let RemoteRow { method, rows, rows_indexed, size, lists, .. } = row;
             let RemoteRow { recall, margin, reason, action, .. } = row;
-            (method, rows, rows_indexed, size, lists, recall, margin, reason, action, Some(server))
+            (method, rows, rows_indexed, size, lists, recall, margin, reason, action, server)
         };
         return Ok(TableIterator::new(rows.into_iter().map(row).collect::<Vec<_>>()));
     }

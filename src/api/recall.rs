@@ -1,7 +1,7 @@
 //! `rag_recall`: what a collection's vector index misses.
 use crate::api::int4;
 use crate::api::search::count;
-use crate::catalog::distributed::Distributed;
+use crate::catalog::distributed::{Distributed, Part};
 use crate::search::distributed::require_rights;
 use crate::search::recall::{Asked, Measured, measure};
 use crate::sys::error::SqlError;
@@ -70,9 +70,10 @@ fn rag_recall(
         let arguments =
             [("queries", queries.to_string()), ("k", count(nearest)), ("depth", count(depth))];
         let rows = distributed.rows::<RemoteRow>("rag_recall", &arguments)?;
-        let row = |(server, row): (String, RemoteRow)| {
+        let row = |(part, row): (Part, RemoteRow)| {
+            let server = Some(part.server_name().to_owned());
             let RemoteRow { asked, recall, index_p50_ms, exact_p50_ms, access, logged } = row;
-            (asked, recall, index_p50_ms, exact_p50_ms, access, logged, Some(server))
+            (asked, recall, index_p50_ms, exact_p50_ms, access, logged, server)
         };
         return Ok(TableIterator::new(rows.into_iter().map(row).collect::<Vec<_>>()));
     }

@@ -37,10 +37,10 @@ fn rag_work(collection: Option<String>, fcinfo: pg_sys::FunctionCallInfo) -> Res
     model::require_utf8()?;
     require_non_atomic(fcinfo)?;
     require_current()?;
-    if let Some(distributed) = Distributed::of(collection.as_deref())? {
-        return Ok(distributed.work()?);
-    }
-    let collections = administered(collection.as_deref())?;
+    let collections = match Distributed::of(collection.as_deref())? {
+        Some(distributed) => distributed.work()?,
+        None => administered(collection.as_deref())?,
+    };
     let asker = collection.is_none().then(current_user);
     // SAFETY: connected once and finished below; an error unwinds to PostgreSQL, which disconnects.
     unsafe {

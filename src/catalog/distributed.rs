@@ -1,4 +1,5 @@
-//! Distributed collections: a partitioned table whose partitions are foreign tables, each of which has a collection of its own on its server.
+//! Distributed collections: a partitioned table whose partitions are foreign tables, or some of them. Each has a collection of its own on its
+//! server, those that are tables of this server have one here.
 //! The catalog here keeps what all have in common; which partitions there are it reads at each use, so that ATTACH and DETACH need no
 //! following.
 pub mod ask;
@@ -51,6 +52,7 @@ row! {
     struct PartRow {
         leaf: Oid,
         leaf_sql: String,
+        name: String,
         server: Option<Oid>,
         remote: String,
         content: String,
@@ -60,17 +62,33 @@ row! {
 /// A partition, and the table that it stands for.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// The foreign table.
+    /// The partition.
     pub leaf: Oid,
     /// Its qualified name, quoted.
     pub leaf_sql: String,
-    pub server: Server,
+    /// Its own name, unquoted.
+    pub name: String,
+    /// `None`: it is a table of this server.
+    pub server: Option<Server>,
     /// The table on the server, qualified and quoted.
     pub remote: String,
     /// Its column with the documents.
     pub content: String,
     /// Part of the ids of its chunks here.
     pub slot: u16,
+}
+
+impl Part {
+    /// Name of its server.
+    pub fn server_name(&self) -> &str {
+        self.server.as_ref().map_or("this server", |server| &server.name)
+    }
+
+    /// Its server, in words.
+    pub fn place(&self) -> String {
+        let server = self.server.as_ref();
+        server.map_or("this server".to_owned(), |server| format!("server \"{}\"", server.name))
+    }
 }
 
 impl Distributed {
@@ -206,26 +224,18 @@ impl Distributed {
     }
 }
 
-/// The partitions of a table, all of which must be foreign.
+/// The partitions of a table.
 fn parts_of(source: Oid, content: &str) -> Result<Vec<Part>> {
     let sql = statement!("catalog/load_parts");
     let rows = plan::read_latest(sql, &[source.into(), content.into()], PartRow::read);
     let leaves: Vec<u32> = rows.iter().map(|row| row.leaf.to_u32()).collect();
     let slots = shard::slots(&leaves);
     let part = |(row, slot): (PartRow, u16)| {
-        let Some(server) = row.server else {
-            return Err(Error::unsupported(format!(
-                "partition {} of a distributed collection is no foreign table",
-                row.leaf_sql
-            ))
-            .with_hint(
-                "Keep its rows in a database of this server that a postgres_fdw server names.",
-            ));
-        };
         Ok(Part {
             leaf: row.leaf,
             leaf_sql: row.leaf_sql,
-            server: Server::of_caller(server)?,
+            name: row.name,
+            server: row.server.map(Server::of_caller).transpose()?,
             remote: row.remote,
             content: row.content,
             slot,

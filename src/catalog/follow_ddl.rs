@@ -140,6 +140,7 @@ fn follow(id: i32) -> Result<()> {
 /// A BEFORE trigger of the user's can change the text when another column is set: from then on the collection's trigger
 /// fires on an update of any column.
 fn follow_triggers(collection: &Collection, source: &Source) {
+    follow_attachment(collection, source);
     let template = statement!("catalog/follow_update_trigger");
     let name = triggers::trigger_name(collection, "update");
     let args = [collection.name.as_str().into(), collection.source.into(), name.into()];
@@ -148,6 +149,26 @@ fn follow_triggers(collection: &Collection, source: &Source) {
         as_source_owner(collection.owner, || {
             triggers::replace_update_trigger(collection, source);
         });
+    }
+}
+
+/// What a statement on the partitioned table does is seen by row triggers of the partition alone.
+fn follow_attachment(collection: &Collection, source: &Source) {
+    if !source.is_leaf {
+        return;
+    }
+    let name = triggers::trigger_name(collection, "delete");
+    let args = [collection.name.as_str().into(), collection.source.into(), name.into()];
+    let template = statement!("catalog/follow_leaf_triggers");
+    if read(&triggers::with_own_triggers(template), &args, |_| ()).is_empty() {
+        return;
+    }
+    as_source_owner(collection.owner, || {
+        drop::drop_triggers(&collection.name, source.table);
+        create_table_triggers(collection, source, &source.sql);
+    });
+    if collection.is_replicated {
+        triggers::set_replication_triggers(collection, source);
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Source {
     pub owner: Oid,
     /// Whether it has partitions.
     pub is_partitioned: bool,
+    /// Whether it is a partition: a statement on the partitioned table fires none of its statement triggers.
+    pub is_leaf: bool,
     /// Whether a BEFORE trigger of the user's may change a row.
     pub has_before_update: bool,
 }
@@ -101,6 +103,7 @@ impl Source {
             schema_sql: row.schema_sql,
             owner: row.owner,
             is_partitioned: row.kind == "p",
+            is_leaf: row.is_partition && row.kind == "r",
             has_before_update: row.has_before_update,
         };
         Some((source, refusal))
@@ -186,6 +189,7 @@ row! {
         kind: String,
         is_temporary: bool,
         is_partition: bool,
+        is_beside_foreign: bool,
         is_inherited: bool,
         is_of_system: bool,
         has_before_update: bool,
@@ -199,7 +203,7 @@ impl SourceTableRow {
         let sql = &self.sql;
         let unusable =
             || Error::wrong_object(format!("{sql} cannot be the source of a collection"));
-        let refusal = if self.is_partition {
+        let refusal = if self.is_partition && !(self.is_beside_foreign && self.kind == "r") {
             unusable().with_hint("Name the partitioned table itself: its partitions come with it.")
         } else if !matches!(self.kind.as_str(), "r" | "p") || self.is_of_system {
             unusable().with_hint(

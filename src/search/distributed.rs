@@ -18,7 +18,6 @@ use crate::search::engine::explain::{DEGRADED, INCOMPLETE};
 use crate::search::engine::passages::{joined, scores_of_neighbours};
 use crate::search::engine::term_statistics::TermStatistics;
 use crate::search::engine::{Outcome, Timings, decide, weights_for};
-use crate::search::loading::Loading;
 use crate::search::options::{MAX_CANDIDATES, Options};
 use crate::search::question::Question;
 use crate::sys::guc::scope::Scope;
@@ -173,7 +172,7 @@ impl<'a> Search<'a> {
         let known = self.statistics()?;
         let generation = self.generation(&known);
         let ranked = self.ranked(&known, &generation)?;
-        self.outcome(known, generation, ranked, started).map(|(outcome, ..)| outcome)
+        self.outcome(&known, generation, ranked, started).map(|(outcome, ..)| outcome)
     }
 
     fn generation(&self, known: &Known) -> Generation {
@@ -183,7 +182,7 @@ impl<'a> Search<'a> {
     /// Separates the results from the other candidates, and adds what stands around them.
     fn outcome(
         self,
-        known: Known,
+        known: &Known,
         generation: Generation,
         ranked: Ranked,
         started: Instant,
@@ -202,7 +201,7 @@ impl<'a> Search<'a> {
             passages,
             neighbours,
             known: known.of_script(&self.question).copied(),
-            loading: known.loading.map(|told| Loading::told(&self.distributed.name, told)),
+            loading: known.loading(&self.distributed.name),
             is_degraded,
             timings: Timings {
                 embed: self.embedded_in,
@@ -222,8 +221,8 @@ impl<'a> Search<'a> {
     fn left_out(&self) -> Vec<String> {
         let failed = self.failed.borrow();
         let told = |(position, error): (&usize, &Error)| {
-            let Part { leaf_sql, server, .. } = &self.parts[*position];
-            format!("partition {leaf_sql} on server \"{}\" is left out: {error}", server.name)
+            let part = &self.parts[*position];
+            format!("partition {} on {} is left out: {error}", part.leaf_sql, part.place())
         };
         failed.iter().map(told).collect()
     }

@@ -1,6 +1,7 @@
 //! A collection as a part of one that is searched from another server. The role that the other server asks as gets nothing that
 //! `rag_search` and `rag_explain` would not give it here.
 use crate::catalog::collection::{Collection, Generation, State};
+use crate::catalog::distributed::ask::set_answering;
 use crate::catalog::generation::switch;
 use crate::catalog::lexical::Access;
 use crate::search::engine::request::Request;
@@ -26,6 +27,11 @@ use serde_json::Value;
 
 /// Most neighbours on each side, as `rag_search` has it.
 const MAX_NEIGHBOURS: usize = 100;
+
+/// Has requests about parts of this server's own answered without a connection.
+pub fn init() {
+    set_answering(|request, vectors| Ok(answer(request, vectors)?.to_string()));
+}
 
 /// Answers a request.
 pub fn answer(request: &str, vectors: &[u8]) -> Result<Value> {

@@ -141,6 +141,15 @@ is(error_of($main, "SELECT rag_pause('notes')", user => 'reader')->{sqlstate}, '
 gives('rag_revoke', "rag_revoke('notes', 'reader')", '');
 is(error_of($main, $as_reader, user => 'reader')->{sqlstate}, '42501', 'and taken back');
 
+# --- A server that hangs holds up all collections of it once -----------------------------------------
+my @stopped = ((split /\n/, slurp_file($node{two}->data_dir . '/postmaster.pid'))[0], backend_pids($node{two}, 'client backend'));
+kill STOP => @stopped;
+my $hangs = '';
+my $took = seconds { $hangs = sql("SET rag_pg.shard_timeout = '2s'; SELECT collection, server FROM rag.status WHERE degraded AND server IS NOT NULL ORDER BY 1") };
+kill CONT => @stopped;
+is($hangs, "notes|two\npapers|two", 'rag.status says which server does not answer');
+cmp_ok($took, '<', 3.9, 'after as long as one may take');
+
 # --- What each server does by itself ----------------------------------------------------------------
 refused('rag_detach_collection', "rag_detach_collection('notes')");
 refused('rag_attach_collection', "rag_attach_collection('notes')");

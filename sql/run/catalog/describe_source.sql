@@ -5,7 +5,10 @@ SELECT pg_catalog.format('%I.%I', n.nspname, r.relname) AS sql,
        r.relkind::pg_catalog.text AS kind,
        r.relpersistence OPERATOR(pg_catalog.=) 't' AS is_temporary,
        r.relispartition AS is_partition,
-       r.relkind OPERATOR(pg_catalog.=) 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h
+       r.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(pg_catalog.pg_partition_root(r.oid::pg_catalog.regclass)) p
+                                      JOIN pg_catalog.pg_class f ON f.oid OPERATOR(pg_catalog.=) p.relid::pg_catalog.oid
+                                     WHERE f.relkind OPERATOR(pg_catalog.=) 'f') AS is_beside_foreign,
+       r.relkind OPERATOR(pg_catalog.=) 'r' AND NOT r.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_inherits h
                                     WHERE h.inhparent OPERATOR(pg_catalog.=) r.oid OR h.inhrelid OPERATOR(pg_catalog.=) r.oid)
            AS is_inherited,
        n.nspname OPERATOR(pg_catalog.=) ANY ('{pg_catalog, information_schema, rag, pg_toast}'::pg_catalog.name[])

@@ -10,7 +10,14 @@ SELECT CASE
            THEN 'the source has another primary key than the collection, or none'
          WHEN EXISTS (SELECT FROM pg_catalog.pg_class r JOIN pg_catalog.pg_inherits h
                           ON h.inhparent = r.oid OR h.inhrelid = r.oid
-                       WHERE r.oid = c.source AND r.relkind = 'r')
+                       WHERE r.oid = c.source AND r.relkind = 'r'
+                         -- A partition beside those of other servers has triggers for that, or gets them.
+                         AND NOT (r.relispartition
+                                  AND (EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                                                WHERE t.tgrelid = r.oid AND t.tgname = pg_catalog.format('rag_pg_%s_delete', c.collection_id)::name
+                                                  AND t.tgtype & 1::int2 = 1::int2)
+                                       OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(pg_catalog.pg_partition_root(r.oid)) p
+                                                    JOIN pg_catalog.pg_class f ON f.oid = p.relid AND f.relkind = 'f'))))
            THEN 'the source inherits from a table or is inherited from'
        END
   FROM rag.collection c

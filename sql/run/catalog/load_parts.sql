@@ -2,6 +2,7 @@
 -- attached now, and what their foreign tables say of the table on the other side and its column $2.
 SELECT c.oid AS leaf,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS leaf_sql,
+       c.relname::text AS name,
        f.ftserver AS server,
        pg_catalog.quote_ident(COALESCE(
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(f.ftoptions) o WHERE o.option_name = 'schema_name'), n.nspname))

@@ -24,6 +24,10 @@ WITH part AS (
                 WHEN m.event = 'truncate' AND $5 THEN m.tgenabled = 'A'
                 ELSE m.tgenabled IN ('O', 'A')
            END
+       -- A statement on the partitioned table fires no statement trigger of a partition.
+       AND (m.event NOT IN ('insert', 'delete') OR m.tgtype & 1::int2 = 1::int2
+            OR EXISTS (SELECT FROM part p JOIN pg_catalog.pg_class r ON r.oid = p.relid
+                        WHERE p.relid = m.tgrelid AND (p.is_tree OR NOT r.relispartition)))
        -- The tables of a tree notice updates a statement at a time; another, of certain columns, a row.
        AND (m.event <> 'update'
             OR EXISTS (SELECT FROM part p WHERE p.relid = m.tgrelid AND p.is_tree AND m.tgtype & 1::int2 = 0::int2)

@@ -104,8 +104,9 @@ impl NewDistributed {
             let other = other.ok_or_else(|| self.missing(part))?;
             if let Some((what, one, another)) = first.difference(&other) {
                 return Err(Error::wrong_object(format!(
-                    "the collections on servers \"{}\" and \"{}\" differ in {what}",
-                    first_part.server.name, part.server.name
+                    "the collections on {} and {} differ in {what}",
+                    first_part.place(),
+                    part.place()
                 ))
                 .with_detail(format!("They have \"{one}\" and \"{another}\"."))
                 .with_hint("Create one of them again with the options of the other."));
@@ -122,8 +123,8 @@ impl NewDistributed {
             let description = answer?;
             if description.version != env!("CARGO_PKG_VERSION") {
                 return Err(Error::not_ready(format!(
-                    "server \"{}\" has version {} of rag_pg, and this one {}",
-                    part.server.name,
+                    "{} has version {} of rag_pg, and this one {}",
+                    part.place(),
                     description.version,
                     env!("CARGO_PKG_VERSION")
                 ))
@@ -138,8 +139,8 @@ impl NewDistributed {
 
     fn missing(&self, part: &Part) -> Error {
         Error::undefined(format!(
-            "table {} on server \"{}\" has no collection over column \"{}\"",
-            part.remote, part.server.name, part.content
+            "table {} on {} has no collection over column \"{}\"",
+            part.remote, part.place(), part.content
         ))
         .with_hint(format!(
             "Create it there, or have it created: rag_create_collection({}, ..., create_remote => true).",
@@ -151,7 +152,12 @@ impl NewDistributed {
     fn creation<'a>(&self, part: &'a Part, schema: &str) -> Statement<'a> {
         let table = [("source", part.remote.clone()), ("content", part.content.clone())];
         let arguments: Vec<Argument> = table.into_iter().chain(self.options.clone()).collect();
-        of_name(part, &self.name, &format!("{schema}.rag_create_collection"), DONE, &arguments)
+        // Here the name is that of the whole.
+        let name = match part.server {
+            Some(_) => self.name.clone(),
+            None => format!("{}_{}", self.name, part.name),
+        };
+        of_name(part, &name, &format!("{schema}.rag_create_collection"), DONE, &arguments)
     }
 }
 

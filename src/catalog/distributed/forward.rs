@@ -1,12 +1,14 @@
 //! Calls functions of the extension on all servers of a distributed collection at once, each for the collection there.
 //!
 //! What a server has done stays done, whatever becomes of the others and of the transaction here. Each of the functions can be called again.
-use crate::catalog::collection::require_owner;
+use crate::catalog::collection::{Collection, require_owner};
 use crate::catalog::distributed::ask::{Statement, UNBOUNDED, execute_each, query_each};
 use crate::catalog::distributed::{Distributed, Part};
 use crate::sys::foreign::calls::Parameter;
 use crate::sys::guc::search::shard_timeout;
+use crate::sys::names::role_name;
 use pgrx::pg_sys::Oid;
+use pgrx::spi::quote_identifier;
 use rag::search::shard::{Described, Description};
 use rag::{Error, Result};
 use serde::Deserialize;
@@ -35,8 +37,8 @@ impl Distributed {
     pub fn verify(&self, repair: bool) -> Result<Vec<VerifiedRow>> {
         require_owner(self.owner, &self.name, "verify it")?;
         let arguments = [("repair", repair.to_string())];
-        let of_server = |(server, row): (String, VerifiedRow)| VerifiedRow {
-            problem: format!("server \"{server}\": {}", row.problem),
+        let of_server = |(part, row): (Part, VerifiedRow)| VerifiedRow {
+            problem: format!("{}: {}", part.place(), row.problem),
             ..row
         };
         Ok(self.rows("rag_verify", &arguments)?.into_iter().map(of_server).collect())
@@ -54,8 +56,8 @@ impl Distributed {
         for (part, description) in parts.iter().zip(&descriptions) {
             if !description.collection.as_ref().is_some_and(is_current) {
                 return Err(Error::not_ready(format!(
-                    "server \"{}\" is in another build than the whole",
-                    part.server.name
+                    "{} is in another build than the whole",
+                    part.place()
                 ))
                 .with_hint("Switching again does what is left of a switch: rag_switch() or rag_rollback()."));
             }
@@ -72,7 +74,11 @@ impl Distributed {
         let parts = self.parts()?;
         let mut statements = Vec::new();
         for (part, description) in parts.iter().zip(self.descriptions(&parts)?) {
-            let arguments = [("role", part.server.role_there(role)?)];
+            let there = match &part.server {
+                Some(server) => server.role_there(role)?,
+                None => quote_identifier(role_name(role).unwrap_or_default()),
+            };
+            let arguments = [("role", there)];
             statements.push(of_collection(part, &description, function, DONE, &arguments)?);
         }
         execute_each(&statements, shard_timeout()).map_err(|error| {
@@ -98,16 +104,15 @@ impl Distributed {
         Ok(all.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// Rows of a function that takes as long as it takes, each with the name of the server.
+    /// Rows of a function that takes as long as it takes, each with its part.
     pub fn rows<T: DeserializeOwned>(
         &self,
         function: &str,
         arguments: &[Argument],
-    ) -> Result<Vec<(String, T)>> {
+    ) -> Result<Vec<(Part, T)>> {
         let all = self.call::<Vec<T>>(function, ROWS, arguments, UNBOUNDED)?;
-        let of_server = |(server, rows): (String, Vec<T>)| {
-            rows.into_iter().map(move |row| (server.clone(), row))
-        };
+        let of_server =
+            |(part, rows): (Part, Vec<T>)| rows.into_iter().map(move |row| (part.clone(), row));
         Ok(all.into_iter().flat_map(of_server).collect())
     }
 
@@ -120,34 +125,39 @@ impl Distributed {
         Ok(all.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// Calls a function on each server, and returns what it gives with the server's name.
+    /// Calls a function on each server, and returns what it gives for each part.
     fn call<T: DeserializeOwned>(
         &self,
         function: &str,
         shown: &str,
         arguments: &[Argument],
         timeout: Duration,
-    ) -> Result<Vec<(String, T)>> {
+    ) -> Result<Vec<(Part, T)>> {
         let parts = self.parts()?;
         let descriptions = self.descriptions(&parts)?;
         let each = |(part, one)| of_collection(part, one, function, shown, arguments);
         let statements: Vec<_> =
             parts.iter().zip(&descriptions).map(each).collect::<Result<_>>()?;
-        let names = parts.iter().map(|part| part.server.name.clone());
-        Ok(names.zip(query_each(&statements, timeout)?).collect())
+        let answers = query_each(&statements, timeout)?;
+        Ok(parts.into_iter().zip(answers).collect())
     }
 
-    /// `CALL rag_work` on each server.
-    pub fn work(&self) -> Result<()> {
+    /// `CALL rag_work` on each other server; returns the collections of this one.
+    pub fn work(&self) -> Result<Vec<i32>> {
         require_owner(self.owner, &self.name, "work on it")?;
         let parts = self.parts()?;
-        let mut statements = Vec::new();
+        let (mut statements, mut here) = (Vec::new(), Vec::new());
         for (part, description) in parts.iter().zip(self.descriptions(&parts)?) {
+            let name = there(part, &description)?;
+            if part.server.is_none() {
+                here.push(Collection::owned(Some(name), "work on it")?.id);
+                continue;
+            }
             let sql = format!("CALL {}.rag_work($1)", description.schema);
-            let name = Parameter::Text(there(part, &description)?.to_owned());
-            statements.push((part, sql, vec![name]));
+            statements.push((part, sql, vec![Parameter::Text(name.to_owned())]));
         }
-        execute_each(&statements, UNBOUNDED)
+        execute_each(&statements, UNBOUNDED)?;
+        Ok(here)
     }
 }
 
@@ -200,10 +210,7 @@ fn type_of(argument: &str) -> &'static str {
 /// Name of the collection on the server of a part.
 pub fn there<'a>(part: &Part, description: &'a Description) -> Result<&'a str> {
     description.collection.as_ref().map(|one| one.name.as_str()).ok_or_else(|| {
-        Error::undefined(format!(
-            "table {} on server \"{}\" has no collection",
-            part.remote, part.server.name
-        ))
-        .with_hint("SELECT rag_create_collection(...) on that server.")
+        Error::undefined(format!("table {} on {} has no collection", part.remote, part.place()))
+            .with_hint("SELECT rag_create_collection(...) on that server.")
     })
 }

@@ -82,8 +82,8 @@ impl Distributed {
                 description.lacks.as_ref().filter(|_| !force && direction == Direction::Forward)
             {
                 return Err(Error::not_ready(format!(
-                    "the new generation on server \"{}\" is not complete",
-                    part.server.name
+                    "the new generation on {} is not complete",
+                    part.place()
                 ))
                 .with_detail(format!("Of what the active generation has, {lacks}."))
                 .with_hint("Wait, and see rag.generation_status on that server; force => true switches all the same."));
@@ -158,8 +158,8 @@ impl Distributed {
             let one = if is_switched { active } else { ahead };
             let Some(one) = one else {
                 return Err(Error::not_ready(format!(
-                    "server \"{}\" has no generation to switch to",
-                    part.server.name
+                    "{} has no generation to switch to",
+                    part.place()
                 ))
                 .with_hint(match direction {
                     Direction::Forward => "Make one with rag_rebuild().",
@@ -173,8 +173,9 @@ impl Distributed {
                 Some((other_part, other)) => {
                     if let Some((what, a, b)) = other.difference(one) {
                         return Err(Error::wrong_object(format!(
-                            "the generations on servers \"{}\" and \"{}\" differ in {what}",
-                            other_part.server.name, part.server.name
+                            "the generations on {} and {} differ in {what}",
+                            other_part.place(),
+                            part.place()
                         ))
                         .with_detail(format!("They have \"{a}\" and \"{b}\"."))
                         .with_hint(

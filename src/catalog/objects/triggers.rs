@@ -178,9 +178,19 @@ fn create_triggers_from(template: &str, collection: &Collection, source: &Source
         ("changed", changed.join(" OR ")),
         (
             "new_rows",
-            match collection.kind {
-                ContentKind::File => "FOR EACH ROW",
-                _ => "REFERENCING NEW TABLE AS rag_pg_new FOR EACH STATEMENT",
+            if source.is_leaf || collection.kind == ContentKind::File {
+                "FOR EACH ROW"
+            } else {
+                "REFERENCING NEW TABLE AS rag_pg_new FOR EACH STATEMENT"
+            }
+            .to_owned(),
+        ),
+        (
+            "old_rows",
+            if source.is_leaf {
+                "FOR EACH ROW"
+            } else {
+                "REFERENCING OLD TABLE AS rag_pg_old FOR EACH STATEMENT"
             }
             .to_owned(),
         ),

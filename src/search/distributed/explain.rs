@@ -3,8 +3,9 @@ use crate::catalog::distributed::Distributed;
 use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::distributed::{Fusion, Search};
 use crate::search::engine::explain as local;
-use crate::search::engine::explain::{DEGRADED, Explained, INCOMPLETE};
+use crate::search::engine::explain::{Circumstances, DEGRADED, Explained, INCOMPLETE};
 use crate::search::engine::term_statistics::TermStatistics;
+use crate::search::loading::Loading;
 use crate::search::options::Options;
 use rag::Result;
 use rag::search::explain::Leg;
@@ -45,15 +46,14 @@ impl Search<'_> {
         for candidate in &mut not_ranked {
             candidate.fate = Fate::NotRanked;
         }
-        let (legs, notes) = (self.legs(&ranked.fusion, depth), self.notes(&ranked.fusion));
-        let order = if self.asked.rerank {
-            "late interaction, similarity and BM25 as standard scores"
-        } else {
-            "similarity and BM25 as standard scores"
-        };
+        let legs = self.legs(&ranked.fusion, depth);
+        let loading = known.loading(&self.distributed.name);
+        let notes = self.notes(&ranked.fusion, loading.as_ref());
+        let order = local::order(self.asked.rerank);
         let strategy = self.strategy(&ranked.fusion);
         let (top_k, is_degraded) = (self.options.top_k, self.is_degraded(&ranked.fusion));
-        let (mut outcome, _, weights, wanted) = self.outcome(known, generation, ranked, started)?;
+        let (mut outcome, _, weights, wanted) =
+            self.outcome(&known, generation, ranked, started)?;
         outcome.timings.total = outcome.timings.embed + started.elapsed();
         Ok(Explained {
             outcome,
@@ -73,7 +73,7 @@ impl Search<'_> {
     /// What each server did.
     fn strategy(&self, fusion: &Fusion) -> String {
         let told = fusion.legs.iter().map(|(position, legs)| {
-            format!("on server \"{}\" {}", self.parts[*position].server.name, legs.strategy)
+            format!("on {} {}", self.parts[*position].place(), legs.strategy)
         });
         told.collect::<Vec<_>>().join("; ")
     }
@@ -89,10 +89,7 @@ impl Search<'_> {
             };
             let leg = |name, what: &str, sent: usize, found| Leg {
                 name,
-                access: Some(format!(
-                    "{sent} chunks of {} on server \"{}\"",
-                    part.remote, part.server.name
-                )),
+                access: Some(format!("{sent} chunks of {} on {}", part.remote, part.place())),
                 wanted: Some(format!("the {what} {depth} of all")),
                 found,
             };
@@ -104,17 +101,19 @@ impl Search<'_> {
         all
     }
 
-    fn notes(&self, fusion: &Fusion) -> Vec<String> {
+    fn notes(&self, fusion: &Fusion, loading: Option<&Loading>) -> Vec<String> {
+        let circumstances = Circumstances {
+            options: self.options,
+            question: &self.question,
+            embedding: self.embedding.as_ref(),
+            dense_weight: self.asked.dense_weight,
+            text_search_config: &self.distributed.text_search_config,
+            has_bits: self.distributed.has_bits,
+            are_phrases_words: !fusion.are_phrases_required,
+        };
         let mut notes = self.left_out();
-        if let Some(standalone) = &self.options.standalone {
-            notes.push(format!("with the history the query is \"{standalone}\""));
-        }
-        if !fusion.are_phrases_required {
-            notes.push(
-                "no chunk has the phrases of the query, so their words count like others"
-                    .to_owned(),
-            );
-        }
+        notes.extend(circumstances.notes());
+        notes.extend(loading.map(Loading::message));
         notes.extend(fusion.is_incomplete().then(|| INCOMPLETE.to_owned()));
         notes.extend(fusion.is_degraded().then(|| DEGRADED.to_owned()));
         notes

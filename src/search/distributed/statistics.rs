@@ -1,5 +1,6 @@
 //! Term statistics of all parts, kept for some seconds: they change slowly, and a search without the round for them waits once less.
 use crate::search::distributed::Search;
+use crate::search::loading::Loading;
 use crate::search::question::Question;
 use crate::sys::foreign::changes;
 use pgrx::pg_sys::Oid;
@@ -32,6 +33,10 @@ pub struct Known {
 }
 
 impl Known {
+    pub fn loading(&self, collection: &str) -> Option<Loading> {
+        self.loading.clone().map(|told| Loading::told(collection, told))
+    }
+
     pub fn of_script(&self, question: &Question) -> Option<&OfScript> {
         self.calibration.of_script(Writing::of(&question.text))
     }
@@ -44,15 +49,19 @@ impl Search<'_> {
         let text = serde_json::to_string(&asked).expect("a request is JSON");
         let key = |position: usize| {
             let part = &self.parts[position];
-            (part.leaf, part.server.mapping, changes(), text.clone())
+            // Counting here is no round.
+            let server = part.server.as_ref()?;
+            Some((part.leaf, server.mapping, changes(), text.clone()))
         };
         let mut all: Vec<Option<PartStatistics>> =
-            (0..self.parts.len()).map(|position| fresh(&key(position))).collect();
+            (0..self.parts.len()).map(|position| fresh(&key(position)?)).collect();
         let missing: Vec<usize> = (0..all.len()).filter(|n| all[*n].is_none()).collect();
         if !missing.is_empty() {
             let steps = missing.into_iter().map(|n| (n, Step::Statistics(asked.clone()))).collect();
             for (position, answer) in self.ask::<PartStatistics>(steps, &[])? {
-                keep(key(position), &answer);
+                if let Some(key) = key(position) {
+                    keep(key, &answer);
+                }
                 all[position] = Some(answer);
             }
         }

@@ -21,43 +21,47 @@ pub struct Row {
     pub status: Status,
 }
 
-/// Of all distributed collections that the caller may search or monitors.
+/// Of all distributed collections that the caller may search or monitors. All servers are asked at once.
 pub fn rows() -> Result<Vec<Row>> {
     let sql = "SELECT d.name FROM rag.distributed_collection d ORDER BY d.name";
-    let mut rows = Vec::new();
+    let mut all = Vec::new();
     for name in plan::read_latest(sql, &[], |row| required::<String>(row, 1)) {
         let Some(distributed) = Distributed::find(&name)? else { continue };
         let content = [distributed.content.as_str()];
         if may_select_columns(distributed.source, &content) || is_monitor() {
-            rows.extend(of(&distributed)?);
+            all.push((name, distributed.parts()));
+        }
+    }
+    let parts = all.iter().flat_map(|(name, parts)| {
+        parts.iter().flatten().map(|part| (name.as_str(), part, Step::Status))
+    });
+    let answers = ask_within(parts.collect(), &[], shard_timeout().min(MOST))?;
+    let (mut answers, mut rows) = (answers.into_iter(), Vec::new());
+    for (name, parts) in all {
+        match parts {
+            Ok(parts) => rows.extend(of(&name, &parts, &mut answers)),
+            Err(error) => rows.push(row(&name, None, true, failed(&error))),
         }
     }
     Ok(rows)
 }
 
-fn of(distributed: &Distributed) -> Result<Vec<Row>> {
-    let row = |server, is_degraded, status| Row {
-        collection: distributed.name.clone(),
-        server,
-        is_degraded,
-        status,
-    };
-    let parts = match distributed.parts() {
-        Ok(parts) => parts,
-        Err(error) => return Ok(vec![row(None, true, failed(&error))]),
-    };
-    let steps: Vec<(&Part, Step)> = parts.iter().map(|part| (part, Step::Status)).collect();
-    let timeout = shard_timeout().min(MOST);
-    let answers = ask_within::<Status>(&distributed.name, &steps, &[], timeout)?;
+fn row(name: &str, server: Option<&str>, is_degraded: bool, status: Status) -> Row {
+    let (collection, server) = (name.to_owned(), server.map(str::to_owned));
+    Row { collection, server, is_degraded, status }
+}
+
+/// The rows of a collection, whose parts have the next of the answers.
+fn of(name: &str, parts: &[Part], answers: &mut impl Iterator<Item = Result<Status>>) -> Vec<Row> {
     let (mut rows, mut known) = (Vec::new(), Vec::new());
     for (part, answer) in parts.iter().zip(answers) {
-        let server = Some(part.server.name.clone());
+        let server = Some(part.server_name());
         match answer {
             Ok(status) => {
                 known.push(status.clone());
-                rows.push(row(server, false, status));
+                rows.push(row(name, server, false, status));
             }
-            Err(error) => rows.push(row(server, true, failed(&error))),
+            Err(error) => rows.push(row(name, server, true, failed(&error))),
         }
     }
     let is_degraded = known.len() < parts.len();
@@ -66,8 +70,8 @@ fn of(distributed: &Distributed) -> Result<Vec<Row>> {
         whole.warning =
             rows.iter().filter(|row| row.is_degraded).find_map(|row| row.status.warning.clone());
     }
-    rows.insert(0, row(None, is_degraded, whole));
-    Ok(rows)
+    rows.insert(0, row(name, None, is_degraded, whole));
+    rows
 }
 
 fn failed(error: &Error) -> Status {

@@ -5,8 +5,11 @@ use crate::search::candidate::{ChunkCandidate, Fate};
 use crate::search::engine::request::Request;
 use crate::search::engine::strategy::{LexicalChoice, Phrases};
 use crate::search::engine::{Outcome, Ranked, Run, Timings, outcome, ranked};
+use crate::search::loading::Loading;
 use crate::search::options::Options;
+use crate::search::question::Question;
 use rag::Result;
+use rag::model::Embedding;
 use rag::search::explain::Leg;
 use rag::search::lexical::Engine;
 use rag::search::weights::SignalWeights;
@@ -53,11 +56,7 @@ pub fn explain(collection: &str, text: &str, options: &Options) -> Result<Explai
     let (all, fetched) = run.fetch(&request, run.fused.len());
     let legs = vec![dense_leg(&request, &run, &all), lexical_leg(&request, &run, &all)];
     let notes = notes(&request, &run, &legs, fetched - all.len());
-    let order = if request.has_token_vectors() {
-        "late interaction, similarity and BM25 as standard scores"
-    } else {
-        "similarity and BM25 as standard scores"
-    };
+    let order = order(request.has_token_vectors());
     let lexical =
         if run.lexical.is_foreign { request.resolved.generation.lexical } else { Engine::Builtin };
     let weights = run.weights(&request);
@@ -111,46 +110,81 @@ fn lexical_leg(request: &Request, run: &Run, all: &[ChunkCandidate]) -> Leg {
     Leg { name: "lexical", access, wanted: run.lexical.description.clone(), found }
 }
 
+/// What the order of candidates is by.
+pub fn order(has_token_vectors: bool) -> &'static str {
+    if has_token_vectors {
+        "late interaction, similarity and BM25 as standard scores"
+    } else {
+        "similarity and BM25 as standard scores"
+    }
+}
+
+/// What a search knows of the question and of what there is to search, wherever that is.
+pub struct Circumstances<'a> {
+    pub options: &'a Options,
+    pub question: &'a Question,
+    pub embedding: Option<&'a Embedding>,
+    pub dense_weight: f64,
+    pub text_search_config: &'a str,
+    pub has_bits: bool,
+    /// Whether no chunk has the phrases.
+    pub are_phrases_words: bool,
+}
+
+impl Circumstances<'_> {
+    /// What went otherwise than asked.
+    pub fn notes(&self) -> Vec<String> {
+        let Self { options, question, embedding, text_search_config, .. } = self;
+        let mut notes = Vec::new();
+        notes.extend(
+            options
+                .standalone
+                .as_ref()
+                .map(|text| format!("with the history the query is \"{text}\"")),
+        );
+        let mut note = |applies: bool, text: &str| notes.extend(applies.then(|| text.to_owned()));
+        note(
+            (self.dense_weight > 0.0 || options.rerank) && embedding.is_none(),
+            "the model sees nothing in the query, so there is no dense leg",
+        );
+        note(
+            embedding.is_some_and(|embedding| embedding.truncated),
+            "the query is longer than the model's window, and its end did not count",
+        );
+        note(
+            options.lexical_weight > 0.0 && question.lexemes.is_empty(),
+            &format!(
+                "text search configuration {text_search_config} finds no lexeme in the query, so there is no lexical leg"
+            ),
+        );
+        note(
+            self.are_phrases_words,
+            "no chunk has the phrases of the query, so their words count like others",
+        );
+        note(
+            options.rerank && !self.has_bits,
+            "the collection keeps no token bits, so there is no late interaction",
+        );
+        notes
+    }
+}
+
 /// What went otherwise than asked. `gone` candidates were kept by the fusion and rejected after it.
 fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String> {
     let Request { options, question, embedding, resolved, loading, .. } = request;
     let generation = &resolved.generation;
     let strategy = &run.strategy;
-    let mut notes = Vec::new();
-    let mut note = |applies: bool, text: String| {
-        if applies {
-            notes.push(text);
-        }
+    let circumstances = Circumstances {
+        options,
+        question,
+        embedding: embedding.as_ref(),
+        dense_weight: request.weights.dense,
+        text_search_config: &resolved.collection.text_search_config,
+        has_bits: generation.bits.is_some(),
+        are_phrases_words: strategy.phrases == Phrases::AsWords,
     };
-    let standalone = options.standalone.as_deref();
-    note(
-        standalone.is_some(),
-        format!("with the history the query is \"{}\"", standalone.unwrap_or_default()),
-    );
-    let wants_vector = request.weights.dense > 0.0 || options.rerank;
-    note(
-        wants_vector && embedding.is_none(),
-        "the model sees nothing in the query, so there is no dense leg".to_owned(),
-    );
-    note(
-        embedding.as_ref().is_some_and(|embedding| embedding.truncated),
-        "the query is longer than the model's window, and its end did not count".to_owned(),
-    );
-    note(
-        options.lexical_weight > 0.0 && question.lexemes.is_empty(),
-        format!(
-            "text search configuration {} finds no lexeme in the query, so there is no lexical leg",
-            resolved.collection.text_search_config
-        ),
-    );
-    note(
-        strategy.phrases == Phrases::AsWords,
-        "no chunk has the phrases of the query, so their words count like others".to_owned(),
-    );
-    note(
-        options.rerank && generation.bits.is_none(),
-        "the collection keeps no token bits, so there is no late interaction".to_owned(),
-    );
+    let mut notes = circumstances.notes();
+    let mut note = |applies: bool, text: String| notes.extend(applies.then_some(text));
     note(
         options.lexical_weight > 0.0 && request.has_policies,
         "row-level security applies: document frequencies are those of what the caller may see"
@@ -160,9 +194,7 @@ fn notes(request: &Request, run: &Run, legs: &[Leg], gone: usize) -> Vec<String>
         !generation.is_loaded && generation.index_method != "none",
         "the vector index is not built yet".to_owned(),
     );
-    if let Some(loading) = loading {
-        note(true, loading.message());
-    }
+    note(loading.is_some(), loading.as_ref().map(Loading::message).unwrap_or_default());
     let found = legs[0].found;
     note(
         run.dense_access(request).iter().any(AccessPath::is_vector_index)

@@ -40,9 +40,16 @@ struct Line {
     current: Option<usize>,
 }
 
-/// Runs all calls and returns the results in their order.
-pub fn run(calls: &[Call<'_>], timeout: Duration) -> Result<Vec<Result<String, Failure>>> {
-    let deadline = Instant::now() + timeout;
+/// Results in the order of calls.
+pub type Results = Vec<Result<String, Failure>>;
+
+/// Runs all calls and returns the results in their order. Once they are under way `meanwhile` runs, whose time is not theirs.
+pub fn run<T>(
+    calls: &[Call<'_>],
+    timeout: Duration,
+    meanwhile: impl FnOnce() -> T,
+) -> Result<(Results, T)> {
+    let mut deadline = Instant::now() + timeout;
     let mut results: Vec<Option<Result<String, Failure>>> = calls.iter().map(|_| None).collect();
     let mut lines: Vec<Line> = Vec::new();
     for (position, call) in calls.iter().enumerate() {
@@ -58,6 +65,12 @@ pub fn run(calls: &[Call<'_>], timeout: Duration) -> Result<Vec<Result<String, F
         }
     }
     // Dropped with their connections where an interrupt unwinds.
+    for line in &mut lines {
+        line.advance(calls, &mut results);
+    }
+    let began = Instant::now();
+    let done = meanwhile();
+    deadline += began.elapsed();
     loop {
         let mut is_done = true;
         for line in &mut lines {
@@ -83,7 +96,8 @@ pub fn run(calls: &[Call<'_>], timeout: Duration) -> Result<Vec<Result<String, F
             link.keep(server.expect("a line has calls").server);
         }
     }
-    Ok(results.into_iter().map(|result| result.expect("each call came to an end")).collect())
+    let results = results.into_iter().map(|result| result.expect("each call came to an end"));
+    Ok((results.collect(), done))
 }
 
 impl Line {
