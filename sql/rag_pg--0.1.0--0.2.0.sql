@@ -25,17 +25,6 @@ DROP FUNCTION @extschema@.rag_switch(text, integer, boolean);
 DROP FUNCTION @extschema@.rag_rebuild(text, text, integer, integer, text, boolean, text, boolean, text);
 DROP FUNCTION @extschema@.rag_estimate(text, text, integer, integer, text, boolean, text, text);
 DROP FUNCTION @extschema@.rag_prune(text, integer);
-CREATE FUNCTION rag.pgvector_warning() RETURNS text
-    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^([0-9]+)[.]([0-9]+)[.]([0-9]+)'))::int[] < ARRAY[0, 8, 4]);
-COMMENT ON FUNCTION rag.pgvector_warning() IS 'what is wrong with the installed pgvector: before 0.8.2 parallel builds of an HNSW index write beyond their memory, before 0.8.4 INSERT beside VACUUM can damage one; NULL where nothing is';
-DO $$
-BEGIN
-    IF rag.pgvector_warning() IS NOT NULL THEN
-        RAISE WARNING USING
-            MESSAGE = rag.pgvector_warning(),
-            HINT = 'Install pgvector 0.8.4 or newer, and run ALTER EXTENSION vector UPDATE. Until then indexes are built without parallel workers.';
-    END IF;
-END $$;
 COMMENT ON COLUMN rag.credential.name IS 'name by which models refer to it';
 COMMENT ON COLUMN rag.credential.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.remote_model.name IS 'its name here';
@@ -60,6 +49,17 @@ COMMENT ON COLUMN rag.remote_model.created_at IS 'when it was created';
 COMMENT ON COLUMN rag.model_use.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_learnt.model IS 'the remote model';
 COMMENT ON COLUMN rag.model_learnt.learnt_at IS 'when that was learnt';
+CREATE FUNCTION rag.pgvector_warning() RETURNS text
+    STABLE PARALLEL SAFE COST 1000 RETURN (SELECT pg_catalog.format('pgvector %s can damage vector indexes', x.default_version) FROM pg_catalog.pg_available_extensions() x WHERE x.name = 'vector' AND (pg_catalog.regexp_match(x.default_version, '^([0-9]+)[.]([0-9]+)[.]([0-9]+)'))::int[] < ARRAY[0, 8, 4]);
+COMMENT ON FUNCTION rag.pgvector_warning() IS 'what is wrong with the installed pgvector: before 0.8.2 parallel builds of an HNSW index write beyond their memory, before 0.8.4 INSERT beside VACUUM can damage one; NULL where nothing is';
+DO $$
+BEGIN
+    IF rag.pgvector_warning() IS NOT NULL THEN
+        RAISE WARNING USING
+            MESSAGE = rag.pgvector_warning(),
+            HINT = 'Install pgvector 0.8.4 or newer, and run ALTER EXTENSION vector UPDATE. Until then indexes are built without parallel workers.';
+    END IF;
+END $$;
 COMMENT ON FUNCTION @extschema@.rag_answer(text, text[], text, text, jsonb, text, bool, text) IS 'an answer to a question from passages, with quotes and their places';
 CREATE FUNCTION @extschema@.rag_chunk(
     content text,
@@ -302,8 +302,6 @@ COMMENT ON COLUMN rag.answer_request.submitted_at IS 'when it was submitted';
 COMMENT ON COLUMN rag.answer_request.started_at IS 'when a worker first took it up, or NULL';
 COMMENT ON COLUMN rag.answer_request.finished_at IS 'when it ended, or NULL';
 COMMENT ON COLUMN rag.answer_request.message IS 'what went wrong; for the role''s members only';
-COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
-COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
 COMMENT ON COLUMN rag.logged_query.query_id IS 'number of the query';
 COMMENT ON COLUMN rag.logged_query.logged_at IS 'when it was logged';
 COMMENT ON COLUMN rag.logged_query.collection_id IS 'the collection that was asked';
@@ -379,10 +377,6 @@ COMMENT ON COLUMN rag.feedback.chunk_id IS 'the chunk that was judged';
 COMMENT ON COLUMN rag.feedback.document_key IS 'values of the source''s primary key';
 COMMENT ON COLUMN rag.feedback.relevant IS 'whether the chunk helped';
 COMMENT ON COLUMN rag.feedback.given_at IS 'when it was judged';
-CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();
-COMMENT ON EVENT TRIGGER rag_pg_follow_command IS 'follows changes of a source''s definition';
-COMMENT ON EVENT TRIGGER rag_pg_follow_drop IS 'drops a collection with its source, or pauses it without a column';
-COMMENT ON EVENT TRIGGER rag_pg_before_command IS 'ends index builds that DROP TABLE of a source would wait for; says what helps where a column''s type cannot be changed';
 CREATE FUNCTION @extschema@.rag_search(
     collection text,
     query text,
@@ -504,64 +498,36 @@ COMMENT ON COLUMN rag.call_log.called_at IS 'when it began';
 COMMENT ON COLUMN rag.call_log.model IS 'the remote model';
 COMMENT ON COLUMN rag.call_log.input_tokens IS 'tokens read';
 COMMENT ON COLUMN rag.call_log.output_tokens IS 'tokens written';
-CREATE FUNCTION @extschema@.rag_answer_submit(
+CREATE EVENT TRIGGER rag_pg_before_command ON ddl_command_start WHEN TAG IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION @extschema@.rag_follow_ddl();
+COMMENT ON EVENT TRIGGER rag_pg_follow_command IS 'follows changes of a source''s definition';
+COMMENT ON EVENT TRIGGER rag_pg_follow_drop IS 'drops a collection with its source, or pauses it without a column';
+COMMENT ON EVENT TRIGGER rag_pg_before_command IS 'ends index builds that DROP TABLE of a source would wait for; says what helps where a column''s type cannot be changed';
+COMMENT ON COLUMN rag.query_total.collection_id IS 'the collection';
+COMMENT ON COLUMN rag.query_total.kind IS 'search or answer';
+CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
+CREATE FUNCTION @extschema@.rag_recall(
     collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true,
-    partial boolean = false
-) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
-CREATE FUNCTION @extschema@.rag_answer_stream(
-    collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true,
-    partial boolean = false
-) RETURNS TABLE (kind text, content text, detail jsonb)
-    VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_stream_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'an answer from a collection, in rows that come while the model writes it';
-CREATE FUNCTION @extschema@.rag_answer(
-    collection text,
-    question text,
-    top_k bigint = 5,
-    filter jsonb = NULL,
-    model text = NULL,
-    instructions text = NULL,
-    per_document bigint = NULL,
-    near_duplicate float8 = NULL,
-    expand bigint = 0,
-    history jsonb = NULL,
-    context text = NULL,
-    fallback bool = true,
-    format text = 'text',
-    partial boolean = false
+    queries bigint = 100,
+    k bigint = 10,
+    depth bigint = 100
 ) RETURNS TABLE (
-    answer text,
-    citations jsonb,
-    status text,
-    confidence float8,
-    query_id bigint,
-    claims jsonb,
-    usage jsonb
-) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text, boolean) IS 'an answer to a question from a collection, with quotes and their places';
+    asked bigint,
+    recall float8,
+    index_p50_ms float8,
+    exact_p50_ms float8,
+    access text,
+    logged bigint,
+    server text
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
+CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
+CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
+    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
+COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
 CREATE FUNCTION @extschema@.rag_explain(
     collection text,
     query text,
@@ -599,6 +565,25 @@ CREATE FUNCTION @extschema@.rag_explain(
     search jsonb
 ) STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_explain IS 'every candidate of a search with rank and score per stage, and why it was kept or not';
+CREATE FUNCTION rag.distributed_status() RETURNS TABLE (
+    collection text,
+    server text,
+    degraded boolean,
+    documents bigint,
+    indexed bigint,
+    pending bigint,
+    in_flight bigint,
+    dead bigint,
+    chunks bigint,
+    lag interval,
+    rate float8,
+    eta interval,
+    pages bigint,
+    paused text,
+    worker text,
+    warning text
+) VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'distributed_status_wrapper';
+COMMENT ON FUNCTION rag.distributed_status IS 'part of rag.status: what the servers of distributed collections say, a row for each partition and one for the whole';
 CREATE FUNCTION @extschema@.rag_explain_text(
     collection text,
     query text,
@@ -619,28 +604,88 @@ CREATE FUNCTION @extschema@.rag_explain_text(
     partial boolean = false
 ) RETURNS SETOF text STABLE PARALLEL RESTRICTED ROWS 150 COST 20000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_explain_text_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_explain_text IS 'rag_explain as lines to read';
+CREATE FUNCTION @extschema@.rag_answer_submit(
+    collection text,
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
+    partial boolean = false
+) RETURNS uuid VOLATILE PARALLEL UNSAFE COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_submit_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'searches a collection and leaves it to a worker to have a model answer; returns the number of the request';
+CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
 CREATE FUNCTION @extschema@.rag_resume(collection text, generation bigint = NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'rag_resume_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_resume IS 'lets the indexing of a collection, or of one of its generations, go on';
-CREATE FUNCTION rag.distributed_status() RETURNS TABLE (
+COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
+COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
+COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
+CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
+RETURNS TABLE (
+    method text,
+    rows bigint,
+    rows_indexed bigint,
+    size bigint,
+    lists int,
+    recall float8,
+    margin float8,
+    reason text,
+    action text,
+    server text
+) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
+CREATE FUNCTION @extschema@.rag_answer(
     collection text,
-    server text,
-    degraded boolean,
-    documents bigint,
-    indexed bigint,
-    pending bigint,
-    in_flight bigint,
-    dead bigint,
-    chunks bigint,
-    lag interval,
-    rate float8,
-    eta interval,
-    pages bigint,
-    paused text,
-    worker text,
-    warning text
-) VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'distributed_status_wrapper';
-COMMENT ON FUNCTION rag.distributed_status IS 'part of rag.status: what the servers of distributed collections say, a row for each partition and one for the whole';
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
+    format text = 'text',
+    partial boolean = false
+) RETURNS TABLE (
+    answer text,
+    citations jsonb,
+    status text,
+    confidence float8,
+    query_id bigint,
+    claims jsonb,
+    usage jsonb
+) STABLE PARALLEL RESTRICTED ROWS 1 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, text, boolean) IS 'an answer to a question from a collection, with quotes and their places';
+CREATE FUNCTION @extschema@.rag_answer_stream(
+    collection text,
+    question text,
+    top_k bigint = 5,
+    filter jsonb = NULL,
+    model text = NULL,
+    instructions text = NULL,
+    per_document bigint = NULL,
+    near_duplicate float8 = NULL,
+    expand bigint = 0,
+    history jsonb = NULL,
+    context text = NULL,
+    fallback bool = true,
+    partial boolean = false
+) RETURNS TABLE (kind text, content text, detail jsonb)
+    VOLATILE PARALLEL RESTRICTED ROWS 10 COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_answer_stream_collection_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text, bigint, jsonb, text, text, bigint, float8, bigint, jsonb, text, bool, boolean) IS 'an answer from a collection, in rows that come while the model writes it';
 CREATE FUNCTION @extschema@.rag_create_collection(
     name text,
     source regclass,
@@ -664,52 +709,7 @@ CREATE FUNCTION @extschema@.rag_create_collection(
     create_remote boolean = false
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_create_collection IS 'keeps a table searchable: creates chunk tables, view and triggers, and queues every row';
-CREATE FUNCTION @extschema@.rag_recall(
-    collection text,
-    queries bigint = 100,
-    k bigint = 10,
-    depth bigint = 100
-) RETURNS TABLE (
-    asked bigint,
-    recall float8,
-    index_p50_ms float8,
-    exact_p50_ms float8,
-    access text,
-    logged bigint,
-    server text
-) STABLE PARALLEL RESTRICTED ROWS 1 COST 1000000 LANGUAGE c AS 'MODULE_PATHNAME', 'rag_recall_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_recall IS 'share of the nearest chunks that the vector index finds, asked logged questions or parts of sentences';
-CREATE FUNCTION @extschema@.rag_alter_collection(name text, replicated boolean = NULL, chunk_schema name = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'alter_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_alter_collection IS 'changes options of a collection that need no rebuild: whether it heeds logical replication, and the schema of its chunk tables';
-CREATE FUNCTION @extschema@.rag_detach_collection(name text) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_detach_collection_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_detach_collection IS 'takes a collection off its source and keeps its chunk tables, so that types of columns can be changed or the extension be dropped';
-CREATE FUNCTION @extschema@.rag_pause(collection text, generation bigint = NULL) RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_pause_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_pause IS 'stops the indexing of a collection, or of one of its generations, until rag_resume';
-CREATE FUNCTION @extschema@.rag_maintain(collection text, rebuild boolean = NULL, questions bigint = 20)
-RETURNS TABLE (
-    method text,
-    rows bigint,
-    rows_indexed bigint,
-    size bigint,
-    lists int,
-    recall float8,
-    margin float8,
-    reason text,
-    action text,
-    server text
-) LANGUAGE c AS 'MODULE_PATHNAME', 'rag_maintain_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_maintain IS 'tells whether a collection''s vector index is stale, and has it built anew';
-CREATE FUNCTION rag.shard(request text, vectors bytea) RETURNS text
-    STABLE STRICT PARALLEL RESTRICTED COST 10000 LANGUAGE c AS 'MODULE_PATHNAME', 'shard_wrapper';
-COMMENT ON FUNCTION rag.shard IS 'part of searches of a distributed collection: a step of one in the part that this server holds';
 COMMENT ON FUNCTION @extschema@.rag_answer_submit(text, text[], text, text, text, bool) IS 'leaves it to a worker to have a model answer from passages; returns the number of the request';
-COMMENT ON FUNCTION @extschema@.rag_answer_stream(text, text[], text, text, text, bool) IS 'an answer from passages, in rows that come while the model writes it';
-COMMENT ON COLUMN rag.query_cache.hits IS 'questions whose embedding was known';
-COMMENT ON COLUMN rag.query_cache.misses IS 'questions that were embedded';
-COMMENT ON COLUMN rag.query_cache.shared IS 'whether all sessions share it, as they do where rag_pg is preloaded';
 COMMENT ON COLUMN rag.query_stats.collection IS 'the collection';
 CREATE OR REPLACE VIEW rag.generation_status WITH (security_barrier) AS
 SELECT c.name AS collection,
@@ -877,9 +877,18 @@ COMMENT ON COLUMN rag.dead_job.collection IS 'the collection';
 COMMENT ON COLUMN rag.dead_job.attempts IS 'how often it was tried';
 COMMENT ON COLUMN rag.dead_job.queued_at IS 'when its change was noticed';
 COMMENT ON COLUMN rag.dead_job.failed_at IS 'when it was given up';
-CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_switch_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
+CREATE FUNCTION @extschema@.rag_rebuild(
+    collection text,
+    model text = NULL,
+    max_tokens bigint = NULL,
+    overlap_tokens bigint = NULL,
+    format text = NULL,
+    token_bits boolean = NULL,
+    index text = NULL,
+    switch boolean = false,
+    lexical text = NULL
+) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
 CREATE FUNCTION @extschema@.rag_attach_collection(
     name text,
     source regclass = NULL,
@@ -888,6 +897,9 @@ CREATE FUNCTION @extschema@.rag_attach_collection(
     documents regclass = NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'rag_attach_collection_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_attach_collection IS 'has chunk tables that were detached, or restored without their collection, follow a table again; embeds only what changed';
+CREATE FUNCTION @extschema@.rag_switch(collection text, generation bigint = NULL, force boolean = false) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rag_switch_wrapper';
+COMMENT ON FUNCTION @extschema@.rag_switch IS 'lets searches run on another generation, by default the one just built; returns its number';
 CREATE FUNCTION @extschema@.rag_estimate(
     collection text,
     model text = NULL,
@@ -920,15 +932,3 @@ COMMENT ON FUNCTION @extschema@.rag_import_embeddings IS 'takes vectors that a t
 CREATE FUNCTION @extschema@.rag_prune(collection text, generation bigint = NULL) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', 'rag_prune_wrapper';
 COMMENT ON FUNCTION @extschema@.rag_prune IS 'drops generations of a collection that searches do not run on; returns how many';
-CREATE FUNCTION @extschema@.rag_rebuild(
-    collection text,
-    model text = NULL,
-    max_tokens bigint = NULL,
-    overlap_tokens bigint = NULL,
-    format text = NULL,
-    token_bits boolean = NULL,
-    index text = NULL,
-    switch boolean = false,
-    lexical text = NULL
-) RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', 'rag_rebuild_wrapper';
-COMMENT ON FUNCTION @extschema@.rag_rebuild IS 'builds a new generation of a collection beside the one that searches run on; returns its number';
