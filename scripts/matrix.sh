@@ -118,7 +118,9 @@ for version in $VERSIONS; do
     esac
     step "PostgreSQL $version: $("${run[@]}" "$config" --version)"
     log=$MATRIX/log-$version
-    # One build directory: most of what is built knows nothing of PostgreSQL.
+    # One build directory: most of what is built knows nothing of PostgreSQL. Programs are linked anew, since those of a newer Debian ask for
+    # a newer C library.
+    rm -f "$TARGET"/debug/rag-{model,extract,report} "$TARGET"/debug/deps/rag_{model,extract,report}-* "$TARGET"/debug/examples/provider*
     "${run[@]}" env -u RAG_PG_MATRIX CARGO_TARGET_DIR="$TARGET" CARGO_INCREMENTAL=0 PG_CONFIG="$config" \
         ONLY="${ONLY:-unit regress hostile isolation tap}" TESTS="${TESTS:-}" bash "$ROOT/scripts/test.sh" 2>&1 | tee "$log" || FAILED=1
     printf '%s  %s  pgvector %s  %s\n' "$(date -u +%F)" "$("${run[@]}" "$config" --version)" \

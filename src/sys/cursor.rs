@@ -4,7 +4,7 @@
 use crate::sys::interrupt::checkpoint;
 use crate::sys::memory::with_room_for_errors;
 use crate::sys::rights::with_safe_search_path;
-use crate::sys::rows::reading;
+use crate::sys::rows::{keep, reading};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{PgMemoryContexts, Spi, pg_sys};
@@ -109,7 +109,7 @@ fn fetch<T>(
         let read = || {
             for position in 0..(*table).numvals as usize {
                 let row = SpiHeapTupleData::new((*table).tupdesc, *(*table).vals.add(position));
-                rows.push(map(&row.expect("a row").expect("a row")));
+                keep(&mut rows, map(&row.expect("a row").expect("a row")));
             }
         };
         scratch.switch_to(|_| reading(read));

@@ -11,7 +11,7 @@ pub mod scans;
 use crate::sys::memory::with_room_for_errors;
 use crate::sys::process::has_transaction_id;
 use crate::sys::rights::with_safe_search_path;
-use crate::sys::rows::reading;
+use crate::sys::rows::{keep, reading};
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{Spi, pg_sys};
@@ -140,11 +140,11 @@ unsafe fn mapped<T>(
     table: &pg_sys::SPITupleTable,
     map: &mut impl FnMut(&SpiHeapTupleData<'_>) -> T,
 ) -> Vec<T> {
-    let mut rows = Vec::with_capacity(table.numvals as usize);
+    let mut rows = Vec::new();
     for position in 0..table.numvals as usize {
         // SAFETY: as promised.
         let row = unsafe { SpiHeapTupleData::new(table.tupdesc, *table.vals.add(position)) };
-        rows.push(map(&row.expect("a row").expect("a row")));
+        keep(&mut rows, map(&row.expect("a row").expect("a row")));
     }
     rows
 }

@@ -5,10 +5,12 @@ use crate::sys::datum::file::StoredFile;
 use crate::sys::datum::text::StoredText;
 use crate::sys::datum::tsvector::StoredTsVector;
 use crate::sys::datum::vector::Vector;
+use crate::sys::error::raise;
 use pgrx::datum::{TimestampWithTimeZone, Uuid};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{FromDatum, IntoDatum, JsonB, PgMemoryContexts};
+use rag::memory;
 use std::time::Duration;
 
 /// A column that may be NULL, by position from 1.
@@ -143,4 +145,10 @@ pub fn reading<R>(read: impl FnOnce() -> R) -> R {
     let mut context = PgMemoryContexts::new("rag_pg values");
     // SAFETY: what is returned is Rust's, not allocated in the context.
     unsafe { context.switch_to(|_| read()) }
+}
+
+/// Adds a row to those that were read; an ERROR where memory runs out.
+pub fn keep<T>(rows: &mut Vec<T>, row: T) {
+    memory::push(rows, row);
+    memory::check().unwrap_or_else(|error| raise(error));
 }

@@ -6,8 +6,8 @@
 use crate::sys::memory::with_room_for_errors;
 use crate::sys::process::require_writable;
 use crate::sys::rights::with_safe_search_path;
-use crate::sys::rows::reading;
 pub use crate::sys::rows::{column, required};
+use crate::sys::rows::{keep, reading};
 use pgrx::Spi;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiTupleTable};
@@ -92,8 +92,14 @@ pub fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     })
 }
 
-fn rows<'c, T>(table: SpiTupleTable<'c>, map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
-    reading(|| table.map(map).collect())
+fn rows<'c, T>(table: SpiTupleTable<'c>, mut map: impl FnMut(SpiHeapTupleData<'c>) -> T) -> Vec<T> {
+    reading(|| {
+        let mut rows = Vec::new();
+        for row in table {
+            keep(&mut rows, map(row));
+        }
+        rows
+    })
 }
 
 #[cfg(test)]

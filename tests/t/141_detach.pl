@@ -57,6 +57,7 @@ for my $change ('ALTER COLUMN "Bo dy" TYPE text', 'ALTER COLUMN id TYPE bigint')
 	like($error->{hint}, qr/rag_detach_collection\('o"d''d'\).*rag_attach_collection/, 'and the hint says how');
 }
 $sql->(qq{ALTER TABLE app."Od'd ""T" ALTER COLUMN n TYPE bigint});
+stop_workers_at($node, 'claimed');
 $sql->(<<"SQL");
 SET ROLE ann;
 BEGIN;
@@ -69,6 +70,7 @@ SELECT rag_attach_collection($literal);
 COMMIT;
 SQL
 is($sql->("SELECT count(*) FROM rag_search($literal, 'good lot', top_k => 100)"), 59, 'searches work at once, for rows that are there');
+stop_workers_at($node, undef);
 indexed(q{o"d''d});
 is($sql->(qq{SELECT string_agg(content, ' ' ORDER BY id DESC) FROM app."o""d'd_chunks" WHERE id IN (1, 2, 1000000000000)}),
 	'A text that is new. A text that was changed.', 'what changed meanwhile is found');

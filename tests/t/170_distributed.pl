@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use RagPg;
+use Shards;
 use TinyModel;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -24,14 +25,13 @@ my @shards = ([ one => $one, 0 ], [ two => $two, 1 ]);
 # The table of a server, of the whole, or of the twin.
 sub columns { return 'id int, region int NOT NULL, topic text, at timestamptz, body text' }
 
+name_servers($main, $one, $two);
+$main->safe_psql('postgres', 'CREATE TABLE note (' . columns() . ') PARTITION BY LIST (region)');
 for my $shard (@shards)
 {
 	my ($name, $node, $region) = @$shard;
 	$node->safe_psql('postgres', 'CREATE TABLE note (' . columns() . ', PRIMARY KEY (region, id))');
-	$main->safe_psql('postgres', join ';', $name eq 'one' ? 'CREATE EXTENSION postgres_fdw; CREATE TABLE note (' . columns() . ') PARTITION BY LIST (region)' : (),
-		sprintf(q{CREATE SERVER %s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres')}, $name, $node->host, $node->port),
-		"CREATE USER MAPPING FOR CURRENT_USER SERVER $name",
-		"CREATE FOREIGN TABLE note_$name PARTITION OF note FOR VALUES IN ($region) SERVER $name OPTIONS (table_name 'note')");
+	$main->safe_psql('postgres', "CREATE FOREIGN TABLE note_$name PARTITION OF note FOR VALUES IN ($region) SERVER $name OPTIONS (table_name 'note')");
 }
 
 my $create = q{SELECT rag_create_collection('notes', 'note', 'body', model => 'tiny', index => 'none', create_remote => %s)};

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use RagPg;
+use Shards;
 use Provider;
 use TinyModel;
 use PostgreSQL::Test::Utils;
@@ -27,14 +28,13 @@ my @shards = qw(one two);
 sub sql { return $main->safe_psql('postgres', $_[0]); }
 sub on { my ($name, $sql) = @_; return $node{$name}->safe_psql('postgres', $sql); }
 
-sql('CREATE EXTENSION postgres_fdw; CREATE TABLE note (id int, region int NOT NULL, body text) PARTITION BY LIST (region);
+name_servers($main, @node{@shards});
+sql('CREATE TABLE note (id int, region int NOT NULL, body text) PARTITION BY LIST (region);
 	CREATE TABLE paper (id int, region int NOT NULL, body bytea) PARTITION BY LIST (region); CREATE ROLE reader LOGIN');
 for my $region (0, 1)
 {
 	my $name = $shards[$region];
 	on($name, 'CREATE TABLE note (id int PRIMARY KEY, region int NOT NULL, body text); CREATE TABLE paper (id int PRIMARY KEY, region int NOT NULL, body bytea); CREATE ROLE distant LOGIN; GRANT SELECT ON note TO distant');
-	sql(sprintf(q{CREATE SERVER %s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres')}, $name, $node{$name}->host, $node{$name}->port));
-	sql("CREATE USER MAPPING FOR CURRENT_USER SERVER $name");
 	sql("CREATE FOREIGN TABLE ${_}_$name PARTITION OF $_ FOR VALUES IN ($region) SERVER $name OPTIONS (table_name '$_')") for qw(note paper);
 }
 sql("SELECT rag_create_collection('notes', 'note', 'body', model => 'tiny', create_remote => true)");

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use RagPg;
+use Shards;
 use TinyModel;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,10 +16,10 @@ $one->safe_psql('postgres', q{CREATE TABLE note (id int PRIMARY KEY, owner text,
 	INSERT INTO note SELECT id, CASE WHEN id = 1 OR id > 20 THEN 'all' WHEN id <= 10 THEN 'alice' ELSE 'bob' END, CASE WHEN id < 20 AND id <> 11 THEN 'a heron by the river' ELSE 'a stone by the river' END FROM generate_series(1, 40) id;
 	ALTER TABLE note ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON note USING (owner IN ('all', current_user))});
 wait_for_indexed($one, 'notes');
-$main->safe_psql('postgres', sprintf(<<'SQL', $one->host, $one->port));
-CREATE EXTENSION postgres_fdw;
+name_servers($main, $one);
+$main->safe_psql('postgres', <<'SQL');
 CREATE ROLE reader LOGIN;
-CREATE SERVER one FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres');
+DROP USER MAPPING FOR CURRENT_USER SERVER one;
 CREATE USER MAPPING FOR PUBLIC SERVER one OPTIONS (user 'alice', password 'not asked for');
 CREATE TABLE note (id int, owner text, body text) PARTITION BY LIST (owner);
 CREATE FOREIGN TABLE note_one PARTITION OF note DEFAULT SERVER one OPTIONS (table_name 'note');

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use RagPg;
+use Shards;
 use TinyModel;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -21,8 +22,8 @@ sub sql { return $main->safe_psql('postgres', $_[0]); }
 
 my $columns = 'id int, region int NOT NULL, body text';
 $one->safe_psql('postgres', "CREATE TABLE note ($columns, PRIMARY KEY (region, id))");
-sql(sprintf(q{CREATE EXTENSION postgres_fdw; CREATE SERVER one FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres')}, $one->host, $one->port));
-sql("CREATE USER MAPPING FOR CURRENT_USER SERVER one; CREATE TABLE note ($columns) PARTITION BY LIST (region)");
+name_servers($main, $one);
+sql("CREATE TABLE note ($columns) PARTITION BY LIST (region)");
 sql('CREATE TABLE note_here PARTITION OF note (PRIMARY KEY (region, id)) FOR VALUES IN (1)');
 is(error_of($main, q{SELECT rag_create_collection('single', 'note_here', 'body', model => 'tiny')})->{sqlstate}, '42809', 'a partition of a table of this server alone is no source');
 sql("CREATE FOREIGN TABLE note_one PARTITION OF note FOR VALUES IN (0) SERVER one OPTIONS (table_name 'note')");

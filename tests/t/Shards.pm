@@ -8,8 +8,28 @@ use Exporter 'import';
 use POSIX ();
 use PostgreSQL::Test::Utils;
 use RagPg;
+use Test::More;
 
-our @EXPORT = qw(new_shards wait_for_shards wait_for_built start_apart start_again);
+our @EXPORT = qw(name_servers new_shards wait_for_shards wait_for_built start_apart start_again);
+
+# name_servers($main, @shards): foreign servers on $main of the names of these nodes, with a mapping of the superuser. Skips the test where
+# PostgreSQL was built without postgres_fdw.
+sub name_servers
+{
+	my ($main, @shards) = @_;
+	plan skip_all => 'postgres_fdw is missing'
+	  unless $main->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'});
+	$main->safe_psql('postgres', 'CREATE EXTENSION postgres_fdw');
+	for my $node (@shards)
+	{
+		my $name = $node->name;
+		$main->safe_psql('postgres', sprintf(<<'SQL', $name, $node->host, $node->port, $name));
+CREATE SERVER %s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres');
+CREATE USER MAPPING FOR CURRENT_USER SERVER %s;
+SQL
+	}
+	return;
+}
 
 # new_shards($conf, %options): node main and, for each of @{ $options{names} } (default: one, two), a node whose table note is a partition
 # of main's: the first has rows of region 0, and so on. Options: columns of the table, key. Returns the nodes, main first.
@@ -20,16 +40,14 @@ sub new_shards
 	my $columns = $options{columns} // 'id int, region int NOT NULL, body text';
 	my $key = $options{key} // 'id';
 	my ($main, @shards) = map { new_node($_, conf => $conf) } 'main', @names;
-	$main->safe_psql('postgres', "CREATE EXTENSION postgres_fdw; CREATE TABLE note ($columns) PARTITION BY LIST (region)");
+	name_servers($main, @shards);
+	$main->safe_psql('postgres', "CREATE TABLE note ($columns) PARTITION BY LIST (region)");
 	for my $region (0 .. $#shards)
 	{
 		my $node = $shards[$region];
 		my $name = $node->name;
 		$node->safe_psql('postgres', "CREATE TABLE note ($columns, PRIMARY KEY ($key), CHECK (region = $region))");
-		$main->safe_psql('postgres', join ';',
-			sprintf(q{CREATE SERVER %s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres')}, $name, $node->host, $node->port),
-			"CREATE USER MAPPING FOR CURRENT_USER SERVER $name",
-			"CREATE FOREIGN TABLE note_$name PARTITION OF note FOR VALUES IN ($region) SERVER $name OPTIONS (table_name 'note')");
+		$main->safe_psql('postgres', "CREATE FOREIGN TABLE note_$name PARTITION OF note FOR VALUES IN ($region) SERVER $name OPTIONS (table_name 'note')");
 	}
 	return ($main, @shards);
 }

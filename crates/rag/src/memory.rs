@@ -125,6 +125,15 @@ pub fn require(bytes: usize) -> Result<()> {
     Ok(())
 }
 
+/// A vector with room for so many items, which [`push`] fills. Where there is no room, the next [`check`] fails.
+pub fn with_room<T>(length: usize) -> Vec<T> {
+    let mut items = Vec::new();
+    if reserve(&mut items, length).is_err() {
+        IS_SHORT.store(true, Relaxed);
+    }
+    items
+}
+
 /// Appends to a vector that grows with the input. Where it cannot grow, the next [`check`] fails.
 #[inline]
 pub fn push<T>(items: &mut Vec<T>, item: T) {

@@ -18,6 +18,7 @@ use crate::search::query_stats::Counting;
 use crate::sys::datum::json::JsonText;
 use crate::sys::error::SqlError;
 use crate::sys::error::raise;
+use crate::sys::interrupt::checkpoint;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use rag::answer::generate::{GeneratedAnswer, VerifiedQuote, needs_fallback};
@@ -282,11 +283,15 @@ impl AnswerRows {
         match response.next_event()? {
             StreamEvent::Delta(text) => {
                 let pieces = self.stream.push(&text);
+                checkpoint()?;
                 self.show(pieces);
             }
             StreamEvent::End(generated) => {
                 self.response = None;
-                match generated.and_then(|generated| self.stream.end_turn(generated)) {
+                let next = generated.and_then(|generated| self.stream.end_turn(generated));
+                // Quotes are not found in a passage that there was no memory to read.
+                checkpoint()?;
+                match next {
                     Ok(Next::Ask(again)) => {
                         self.response = Some(Response::start(&self.remote, again)?);
                     }

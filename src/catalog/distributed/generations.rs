@@ -35,8 +35,7 @@ impl Distributed {
         let current = self.described();
         let repairs = options.is_empty() && descriptions.iter().any(|one| !has(one, &current));
         let options = if repairs { &self.build_options() } else { options };
-        let needs =
-            |one: &Description| one.building.is_none() && !(repairs && has(one, &current));
+        let needs = |one: &Description| one.building.is_none() && !(repairs && has(one, &current));
         let idle = parts.iter().zip(&descriptions).filter(|(_, one)| needs(one));
         let each = |(part, one)| of_collection(part, one, "rag_rebuild", DONE, options);
         let calls = idle.map(each).collect::<Result<Vec<_>>>()?;

@@ -251,7 +251,7 @@ const MAX_WEIGHT: f64 = 4.0;
 /// Quantiles of medleys and of sentences between which the middle of a scale lies. Medleys are of the collection's own words, of which
 /// questions about something else have few; for a model they are about as far off as those. With judged questions of seven collections, these
 /// lie closest to what divides the answered from the others.
-const WORDS_MIDDLE: [f64; 2] = [0.5, 0.1];
+const WORDS_MIDDLE: [f64; 2] = [0.5, 0.2];
 const MODEL_MIDDLE: [f64; 2] = [0.8, 0.25];
 
 /// The scale of a signal; `None` for too few values. The weight is how many standard deviations the medians are apart.

@@ -11,6 +11,7 @@ mod scan;
 mod unit;
 
 use super::script::is_unspaced;
+use crate::memory;
 use scan::Scanner;
 use std::ops::Range;
 use unit::{Gap, Unit, is_word};
@@ -42,14 +43,14 @@ impl Folded {
     pub fn of(text: &str) -> Self {
         let units = Scanner::scan(text);
         let unnumbered = units.iter().any(|unit| unit.is_numbering).then(|| {
-            let mut kept = Vec::with_capacity(units.len());
+            let mut kept = memory::with_room(units.len());
             let mut gap = Gap::default();
             for mut unit in units.iter().copied() {
                 if unit.is_numbering {
                     gap = Gap(gap.0 | unit.before.0 | Gap::SPACE);
                 } else {
                     unit.before = Gap(unit.before.0 | std::mem::take(&mut gap).0);
-                    kept.push(unit);
+                    memory::push(&mut kept, unit);
                 }
             }
             kept

@@ -2,6 +2,7 @@
 use super::entity;
 use super::markup::{self, LineMark};
 use super::unit::{Gap, Unit, is_word};
+use crate::memory;
 use crate::text::characters::{fold_case, is_apostrophe, is_dash, is_ignorable, is_quotation_mark};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -28,11 +29,12 @@ pub(super) struct Scanner<'t> {
 }
 
 impl<'t> Scanner<'t> {
+    /// Where there is no memory for them, the next [`memory::check`] fails.
     pub fn scan(text: &'t str) -> Vec<Unit> {
         let mut scanner = Self {
             text,
             at: 0,
-            units: Vec::with_capacity(text.len()),
+            units: memory::with_room(text.len()),
             gap: Gap::default(),
             links: Vec::new(),
             emphasis: Vec::new(),
@@ -291,13 +293,8 @@ impl<'t> Scanner<'t> {
         let length = u16::try_from(end - start).unwrap_or(u16::MAX);
         let start = u32::try_from(start).unwrap_or(u32::MAX);
         let is_numbering = (start as usize) < self.numbering_end;
-        self.units.push(Unit {
-            c,
-            start,
-            length,
-            before: std::mem::take(&mut self.gap),
-            is_numbering,
-        });
+        let before = std::mem::take(&mut self.gap);
+        memory::push(&mut self.units, Unit { c, start, length, before, is_numbering });
     }
 }
 
