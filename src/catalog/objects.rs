@@ -86,9 +86,26 @@ impl Source {
             Error::undefined("the source does not exist").with_hint("It was dropped meanwhile.")
         })?;
         match refusal {
-            None => Ok(source),
+            None => source.require_not_of_citus().map(|()| source),
             Some(error) => Err(error),
         }
+    }
+
+    /// Citus keeps the rows of its tables in shards: other tables, on nodes of its choice, which the table's own
+    /// statement triggers do not see. Its catalog lists them all.
+    fn require_not_of_citus(&self) -> Result<()> {
+        let is_installed =
+            "SELECT 1 WHERE pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
+        let is_listed = "SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid OPERATOR(pg_catalog.=) $1";
+        let is_of_citus = !read(is_installed, &[], |_| ()).is_empty()
+            && as_extension_owner(|| !read(is_listed, &[self.table.into()], |_| ()).is_empty());
+        if !is_of_citus {
+            return Ok(());
+        }
+        let message = format!("table {} is managed by Citus", self.sql);
+        let detail = "Citus keeps its rows in shards, where no trigger would notice them.";
+        let hint = "Use a table that Citus does not manage, or spread the rows over servers by partitions of postgres_fdw.";
+        Err(Error::unsupported(message).with_detail(detail).with_hint(hint))
     }
 
     /// The table, and why it cannot be a source, or not for this caller.
