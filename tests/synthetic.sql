@@ -2,7 +2,7 @@
 -- clusters, as those of a model do (an index of vectors that fill space evenly finds nothing). Written straight into
 -- the tables of a generation, by a superuser and nobody else. Variables of psql: collection, also the source's name;
 -- model; rows; bits, whether to make up token bits too; and, where they are set, lexical, what finds words, spread, how many words more or fewer
--- than 20 a row may have, and vector_index, whether to build that.
+-- than 20 a row may have, vector_index, whether to build that, and skip, how many rows others have already: keys go on from there, with other texts and vectors.
 -- A row has one of 1,000 tenants ('t0' to 't999'), one of two halves ('even', 'odd'), one of 200 clusters that its
 -- vector and nothing else tells, and every thousandth the section 'Rare'.
 SET client_min_messages = warning;
@@ -18,7 +18,11 @@ SET client_min_messages = warning;
 \else
 \set vector_index true
 \endif
-SELECT setseed(0.42) \gset ignored_
+\if :{?skip}
+\else
+\set skip 0
+\endif
+SELECT setseed(0.42 + :skip / 1e8) \gset ignored_
 CREATE TABLE :collection (id int PRIMARY KEY, tenant text, half text, cluster int, body text);
 CREATE INDEX ON :collection (tenant);
 -- In one transaction, so that no worker finds anything to do: the load counts as done, its index is made below.
@@ -43,7 +47,7 @@ SELECT kind, n, (SELECT array_agg(ways[1 + d % 8] * sin(d * 12.9898) / sqrt(:dim
 INSERT INTO :collection
 SELECT g, 't' || g % 1000, CASE g % 2 WHEN 0 THEN 'even' ELSE 'odd' END, g * 7919::bigint % 200,
        (SELECT string_agg('w' || floor(power(20000, random()))::int, ' ') FROM generate_series(1, CASE WHEN :spread = 0 THEN 20 ELSE 20 - :spread + floor((2 * :spread + 1) * random())::int + 0 * g END) WHERE g > 0)
-  FROM generate_series(1, :rows) AS g;
+  FROM generate_series(:skip + 1, :skip + :rows) AS g;
 INSERT INTO :documents (key_1, source_hash, chunk_ids, char_starts, char_ends)
 SELECT id, rag.source_hash(NULL, body), ARRAY[:first + id], '{0}', ARRAY[length(body)] FROM :collection;
 INSERT INTO :chunks (chunk_id, key_1, content, content_hash, section, token_count, lexeme_count, lexemes, embedding)
@@ -56,7 +60,7 @@ SELECT :first + id, id, body, '', CASE id % 1000 WHEN 3 THEN 'Rare' END, 20, rag
 SELECT CASE WHEN :bits THEN format($$INSERT INTO %s SELECT %s + id, 0, decode(repeat(md5(id::text), %s * 20 / 128), 'hex') FROM %I$$,
                                    :'bits_table', :first, :dimensions, :'collection') ELSE 'SELECT' END AS fill_bits \gset
 :fill_bits;
-SELECT setval('rag.chunk_id', :first + :rows) \gset ignored_
+SELECT setval('rag.chunk_id', :first + :skip + :rows) \gset ignored_
 -- Writes the inverted file, which lacks all of them: a worker would have written it with the chunks.
 SELECT count(*) FROM rag_verify(:'collection') \gset ignored_
 \if :vector_index
