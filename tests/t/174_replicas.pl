@@ -105,6 +105,46 @@ caught_up($primary, $one);
 is($one->safe_psql('postgres', q{SELECT count(*) FROM rag.query_log WHERE query = 'w7 w8'}), 1, 'it has the log of its primary');
 like($one->safe_psql('postgres', q{SELECT calls > 0 FROM rag.query_stats WHERE collection = 'notes' LIMIT 1}), qr/^t/, 'and counts its own');
 
+# --- HAProxy --------------------------------------------------------------------------------------
+# The configuration of contrib/, with Unix sockets for its addresses and a limit that can be seen here.
+my $proxy;
+my $directory = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir());
+sub start_proxy
+{
+	my %path = (primary => $primary, one => $one, two => $two);
+	my $check = slurp_file('contrib/haproxy/check-server') =~ s/^LIMIT=30$/LIMIT=1/mr;
+	append_to_file("$directory/check-server", $check);
+	chmod 0755, "$directory/check-server";
+	my $path = join ':', grep { -x "$_/psql" } split /:/, $ENV{PATH};
+	my $configuration = slurp_file('contrib/haproxy/haproxy.cfg');
+	$configuration =~ s{external-check path .*}{external-check path "$path:/usr/bin:/bin"};
+	$configuration =~ s{/usr/local/bin/check-server}{$directory/check-server};
+	$configuration =~ s{bind :(\d+)}{bind $directory/.s.PGSQL.$1}g;
+	$configuration =~ s{(\w+)\.example:5432}{sprintf 'unix@%s/.s.PGSQL.%s', $path{$1}->host, $path{$1}->port}ge;
+	$configuration =~ s/inter 2s/inter 200ms/;
+	append_to_file("$directory/haproxy.cfg", $configuration);
+	$proxy = IPC::Run::start([ 'haproxy', '-db', '-f', "$directory/haproxy.cfg" ], '<', '/dev/null', '>', "$directory/haproxy.log", '2>&1');
+	return;
+}
+sub behind_proxy
+{
+	my ($port, $sql) = @_;
+	my ($stdout, $stderr) = ('', '');
+	IPC::Run::run([ 'psql', '-XAtq', '-d', "host=$directory port=$port dbname=postgres connect_timeout=5", '-c', $sql // q{SELECT current_setting('port')} ], '>', \$stdout, '2>', \$stderr);
+	chomp $stdout;
+	return $stdout;
+}
+my $has_proxy = system('haproxy -v >/dev/null 2>&1') == 0;
+SKIP:
+{
+	skip 'haproxy is not installed', 2 unless $has_proxy;
+	start_proxy();
+	wait_until('the proxy has looked at all', sub { behind_proxy(5434) eq $primary->port });
+	my %seen = map { (behind_proxy(5433) => 1) } 1 .. 10;
+	is_deeply(\%seen, { map { ($_->port => 1) } $one, $two }, 'searches go to both standbys, and to no primary') or diag(slurp_file("$directory/haproxy.log"));
+	is(behind_proxy(5433, $search), $primary->safe_psql('postgres', $search), 'and find what the primary finds');
+}
+
 # --- How stale ------------------------------------------------------------------------------------
 # As docs/operations.md has it.
 my $behind = q{SELECT CASE WHEN NOT pg_is_in_recovery() THEN interval '0'
@@ -126,6 +166,12 @@ is($one->safe_psql('postgres', q{SELECT documents, indexed, pending, worker FROM
 is($one->safe_psql('postgres', "SELECT ($behind) > interval '0'", extra_params => [ '-U', 'watcher' ]), 't', 'it says that it is behind');
 is($primary->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE replay_lsn < pg_current_wal_insert_lsn()) FROM pg_stat_replication WHERE application_name = 'one'}), 1, 'the primary says so too');
 wait_until('the standby behind it is ahead of it', sub { $two->safe_psql('postgres', $quokka) == 1 });
+SKIP:
+{
+	skip 'haproxy is not installed', 1 unless $has_proxy;
+	wait_until('the proxy leaves a standby out that is far behind', sub { !grep { $_ ne $two->port } map { behind_proxy(5433) } 1 .. 5 });
+	ok(1, 'the proxy leaves a standby out that is far behind');
+}
 $one->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 wait_until('a standby that goes on finds it', sub { $one->safe_psql('postgres', $quokka) == 1 });
 wait_until('and is not behind any more', sub { $one->safe_psql('postgres', $behind) eq '00:00:00' });
@@ -179,6 +225,12 @@ kill_server($primary);
 $one->promote;
 is($one->safe_psql('postgres', 'SELECT md5(string_agg(id || body, chr(10) ORDER BY id)) FROM note'), $truth, 'a promoted standby has all documents');
 is(server_of('read-write', $primary, $one, $two), $one->port, 'and is the primary of the list');
+SKIP:
+{
+	skip 'haproxy is not installed', 1 unless $has_proxy;
+	wait_until('the proxy finds the new primary', sub { behind_proxy(5434) eq $one->port });
+	is(behind_proxy(5433), $two->port, 'and searches go to the standby that is left');
+}
 wait_until('workers start on it', sub { $one->safe_psql('postgres', q{SELECT worker IN ('running', 'idle') FROM rag.status}) eq 't' });
 # Another one who writes, and a restart while it works.
 $one->safe_psql('postgres', q{UPDATE note SET body = body || ' after' WHERE id BETWEEN 1001 AND 1020});
@@ -211,3 +263,8 @@ is($two->safe_psql('postgres', 'SELECT count(*) FROM note WHERE id > 3000'), 400
 is_whole($two, 'after the second');
 $two->stop;
 done_testing();
+
+END
+{
+	$proxy->kill_kill if $proxy;
+}
