@@ -22,6 +22,7 @@ on() {
 }
 
 # --- Control groups -------------------------------------------------------------------------------
+# The weight has each server get its share whatever else the machine does.
 PERIOD=10000
 quota=$(awk "BEGIN { printf \"%d\", $SHARE * $PERIOD }")
 group() {
@@ -32,9 +33,9 @@ make_group() {
     group=$(group "$1")
     mkdir -p "$group" 2>/dev/null || return 1
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-        echo "$quota $PERIOD" >"$group/cpu.max"
+        echo "$quota $PERIOD" >"$group/cpu.max" && echo 10000 >"$group/cpu.weight"
     else
-        echo $PERIOD >"$group/cpu.cfs_period_us" && echo "$quota" >"$group/cpu.cfs_quota_us"
+        echo $PERIOD >"$group/cpu.cfs_period_us" && echo "$quota" >"$group/cpu.cfs_quota_us" && echo 100000 >"$group/cpu.shares"
     fi 2>/dev/null
 }
 # hold NAME: the server's processes, and so all that its postmaster starts from now on.

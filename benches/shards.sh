@@ -154,4 +154,4 @@ done
 arguments=()
 for name in "${!CHUNKS_OF[@]}"; do arguments+=(--size "${CHUNKS_OF[$name]}=$work/$name.trace"); done
 for count in "${SHARDS[@]}"; do arguments+=(--shards "$count=$work/spread_$count.trace"); done
-python3 "$ROOT/benches/python/growth.py" --embed "$work/embed.trace" "${arguments[@]}"
+python3 "$ROOT/benches/python/growth.py" --chunks "$CHUNKS" --embed "$work/embed.trace" "${arguments[@]}"

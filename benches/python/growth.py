@@ -100,6 +100,7 @@ def simulated(shard, size, count, embed, fixed, each):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--embed", required=True, help="a trace of embeddings of questions")
+    parser.add_argument("--chunks", type=int, required=True, help="of a shard of --shards")
     parser.add_argument("--size", action="append", default=[])
     parser.add_argument("--shards", action="append", default=[])
     arguments = parser.parse_args()
@@ -120,14 +121,19 @@ def main():
         wall = waited(found, embed)
         used = sorted(processor - embed_processor for _, _, processor in found)
         points.append((count, quantile(used, 0.5)))
-        say(f"{count} shards: what the server that asks adds, p50 / p99 ms; of it on a processor, p50",
-            f"{quantile(wall, 0.5):.2f} / {quantile(wall, 0.99):.2f}; {quantile(used, 0.5):.2f}", "p50 <= 3")
+        say(f"{count} shards: what the server that asks adds, ms on a processor, p50 / p99", f"{quantile(used, 0.5):.2f} / {quantile(used, 0.99):.2f}", "p50 <= 3")
+        # With more processes than processors it waits for one, and for shards that do.
+        say("... with waiting for a processor, p10 / p50", f"{quantile(wall, 0.1):.2f} / {quantile(wall, 0.5):.2f}")
     if len(points) > 1:
         each, fixed = statistics.linear_regression(*zip(*points))
     else:
         each, fixed = 0.0, points[0][1]
     each = max(each, 0.0)
     say("... fitted: ms, and ms a shard", f"{fixed:.2f} + {each:.3f}")
+    for count, found in sorted(shards.items()):
+        measured = sorted(total for total, _, _ in found)
+        modelled = simulated(shard, arguments.chunks, count, embed, fixed, each)
+        say(f"{count} shards of {arguments.chunks} chunks, p50 / p99 ms: measured; of the model", f"{quantile(measured, 0.5):.0f} / {quantile(measured, 0.99):.0f}; {modelled}")
     print(f"\n| shards | {' | '.join(f'10^{round(math.log10(total))}' for total in TOTALS)} |\n|---|{'---|' * len(TOTALS)}")
     for count in COUNTS:
         cells = []
