@@ -5,6 +5,7 @@
 #   ONLY="chunk embed"  only these
 #   BENCH_PYTHON=1      also build the Python service to compare with (a venv of its own; gigabytes)
 #   RAG_PG_BENCH_SIZES="1000 1000000"  collections of how many chunks benches/scale.sh, lexical.sh and engines.sh make up
+#   RAG_PG_BENCH_SHARD=100000 RAG_PG_BENCH_SHARDS="1 2 4 8"  how many chunks a shard has in benches/shards.sh, and how many shards there are
 #   RAG_PG_BENCH_ENGINES=1             run benches/engines.sh, which compares with pg_textsearch and pg_search on PostgreSQL 17
 #   RAG_PG_SQUAD=path   directory with passages.jsonl and questions.jsonl for the quality figures
 #
