@@ -103,7 +103,11 @@ while (time < $until)
 	attempt("VACUUM $_") for map { $_, "$_" =~ s/_chunks$/_documents/r } $chunks;
 	attempt($_) for map { "VACUUM $_" } split /\n/, $sql->(q{SELECT oid::regclass FROM pg_class WHERE relname ~ '^docs_g\d+_(segments|postings)$'});
 	attempt("REINDEX TABLE CONCURRENTLY $chunks");
-	attempt("REINDEX TABLE $_") for split /\n/, $sql->(q{SELECT oid::regclass FROM pg_class WHERE relname ~ '^docs_g\d+_(segments|postings)$'});
+	# Index by index: REINDEX TABLE of newer versions holds the lock of the TOAST table's index while it waits for that of the table's own, which any reader
+	# of the table takes the other way around.
+	attempt("REINDEX INDEX $_") for split /\n/, $sql->(<<'INDEXES');
+SELECT i.indexrelid::regclass FROM pg_class c JOIN pg_index i ON i.indrelid IN (c.oid, c.reltoastrelid) WHERE c.relname ~ '^docs_g\d+_(segments|postings)$'
+INDEXES
 	if ($round % 2)
 	{
 		attempt(q{SELECT rag_rebuild('docs', max_tokens => } . (8 + $round) . q{, overlap_tokens => 0, switch => true)});

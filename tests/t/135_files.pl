@@ -59,9 +59,10 @@ for my $word (qw(hang spin))
 }
 {
 	my ($session, $child) = extracting("SELECT rag_extract_text('!hang')");
-	$node->restart('immediate');
+	$node->stop('immediate');
 	is_gone($child, 'the program ends with the server');
 	$session->{finish}->();
+	$node->start;
 }
 is($node->safe_psql('postgres', "SELECT length(rag_extract_text(convert_to(repeat('word ', 1000000), 'UTF8')))"), 4_999_999, 'a large file passes both pipes');
 $node->safe_psql('postgres', "ALTER SYSTEM RESET rag_pg.extract_timeout; SELECT pg_reload_conf()");

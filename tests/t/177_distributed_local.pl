@@ -149,4 +149,24 @@ $error = error_of($main, $search);
 is("$error->{sqlstate} $error->{message}", '42704 table public.note_low has no collection over column "body"', 'a partition without a collection is an error');
 is(sql("SELECT server, degraded FROM rag.status WHERE collection = 'notes' ORDER BY server NULLS FIRST, degraded"), "|t\none|f\nthis server|f\nthis server|t", 'and a row of rag.status');
 is(sql($search =~ s/depth => 900/depth => 900, partial => true/r) =~ s/^\d+\|//r, '0', 'or left out');
+
+# Odd names; a column that is called otherwise there counts for the content alone.
+$one->safe_psql('postgres', q{CREATE SCHEMA "Sch ema"; CREATE TABLE "Sch ema"."Odd ""T" ("I d" int PRIMARY KEY, region int, "Te xt" text)});
+for my $key (qw(id), '"I d"')
+{
+	my $other = $key eq 'id' ? q{, ALTER id OPTIONS (ADD column_name 'I d')} : '';
+	sql(sprintf(<<'SQL', $key, $other));
+DROP TABLE IF EXISTS odd;
+CREATE TABLE odd (%s int, region int NOT NULL, body text) PARTITION BY LIST (region);
+CREATE FOREIGN TABLE odd_one PARTITION OF odd DEFAULT SERVER one OPTIONS (schema_name 'Sch ema', table_name 'Odd "T');
+ALTER FOREIGN TABLE odd_one ALTER body OPTIONS (ADD column_name 'Te xt')%s;
+SQL
+	my $create = q{SELECT rag_create_collection('o"d''d', 'odd', 'body', model => 'tiny', index => 'none', create_remote => true)};
+	my $problem = error_of($main, $create);
+	is($problem && "$problem->{sqlstate} $problem->{message}",
+		$key eq 'id' ? '42809 column "I d" of the tables on the servers has another name in public.odd_one' : undef, "a key that is called $key here, and \"I d\" there");
+}
+sql(q{INSERT INTO odd VALUES (7, 1, 'a heron')});
+wait_for_indexed($one, q{o"d''d});
+is(sql(q{SELECT document_key, content FROM rag_search('o"d''d', 'heron')}), '{"I d": 7}|a heron', 'odd names are found');
 done_testing();

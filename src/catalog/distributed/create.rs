@@ -22,6 +22,13 @@ row! {
     }
 }
 
+row! {
+    struct OtherName {
+        leaf_sql: String,
+        name: String,
+    }
+}
+
 /// What to create.
 pub struct NewDistributed {
     pub name: String,
@@ -55,6 +62,7 @@ impl NewDistributed {
         require_free_name(&self.name)?;
         let parts = parts_of(self.source, &self.content)?;
         let described = self.described(&parts)?;
+        self.require_same_names(&described)?;
         let size = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let arguments = [
             self.name.as_str().into(),
@@ -75,6 +83,20 @@ impl NewDistributed {
         ];
         let sql = statement!("catalog/insert_distributed");
         Ok(as_extension_owner(|| query(sql, &arguments, |row| required::<i32>(&row, 1)))[0])
+    }
+
+    /// Keys, titles and filters go by the names that columns have on the servers.
+    fn require_same_names(&self, described: &Described) -> Result<()> {
+        let columns: Vec<&str> =
+            described.keys.iter().chain(&described.title).map(String::as_str).collect();
+        let sql = statement!("catalog/other_names");
+        let arguments = [self.source.into(), columns.into()];
+        let other = read(sql, &arguments, |row| OtherName::read(&row)).pop();
+        let Some(OtherName { leaf_sql, name }) = other else { return Ok(()) };
+        Err(Error::wrong_object(format!(
+            "column \"{name}\" of the tables on the servers has another name in {leaf_sql}"
+        ))
+        .with_hint("Keys, titles and filters go by the names there. Give the column of the partitioned table the same name."))
     }
 
     /// What all parts have, after collections were created where they were missing.
