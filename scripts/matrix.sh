@@ -45,6 +45,8 @@ debian() {
         [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
         debootstrap --variant=minbase --include=ca-certificates "$suite" "$DEBIAN" "$MIRROR" "$script" >"$MATRIX/$suite.log" 2>&1 ||
             fail "debootstrap failed; its messages are in $MATRIX/$suite.log" "mend what it says, then run the same command again"
+        # Scripts of newer packages look into it.
+        mount --rbind /proc "$DEBIAN/proc"
         mkdir -p "$DEBIAN/etc/postgresql-common"
         echo 'create_main_cluster = false' >"$DEBIAN/etc/postgresql-common/createcluster.conf"
         cp /etc/resolv.conf "$DEBIAN/etc/resolv.conf"
