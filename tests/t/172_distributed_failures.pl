@@ -180,4 +180,16 @@ is($one->safe_psql('postgres', q{SELECT count(*) FROM rag.generation}), 1, 'what
 $main->safe_psql('postgres', q{SELECT rag_switch('notes')});
 is($main->safe_psql('postgres', $zebra), '1002', 'with the build all servers answer again');
 is($main->safe_psql('postgres', q{SELECT model, max_tokens FROM rag.distributed_collection}), 'tiny|30', 'in the build that the whole had');
+
+# All anew, in the same build.
+sub generations { return map { $_->safe_psql('postgres', q{SELECT generation_id FROM rag.generation WHERE state = 'active'}) } $one, $two }
+my @old = generations();
+$main->safe_psql('postgres', q{SELECT rag_prune('notes')});
+$main->safe_psql('postgres', q{SELECT rag_rebuild('notes')});
+wait_for_built($one, $two);
+$two->safe_psql('postgres', q{SELECT rag_switch('notes')});
+$main->safe_psql('postgres', q{SELECT rag_switch('notes')});
+my @new = generations();
+is(scalar(grep { $old[$_] == $new[$_] } 0, 1), 0, 'a build is made anew on all servers, also where one was switched by itself');
+is($main->safe_psql('postgres', $zebra), '1002', 'and searched');
 done_testing();

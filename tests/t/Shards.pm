@@ -31,22 +31,18 @@ SQL
 	return;
 }
 
-# new_shards($conf, %options): node main and, for each of @{ $options{names} } (default: one, two), a node whose table note is a partition
-# of main's: the first has rows of region 0, and so on. Options: columns of the table, key. Returns the nodes, main first.
+# new_shards($conf): node main, and one and two, whose tables note are partitions of main's, of regions 0 and 1.
 sub new_shards
 {
-	my ($conf, %options) = @_;
-	my @names = @{ $options{names} // [qw(one two)] };
-	my $columns = $options{columns} // 'id int, region int NOT NULL, body text';
-	my $key = $options{key} // 'id';
-	my ($main, @shards) = map { new_node($_, conf => $conf) } 'main', @names;
+	my ($conf) = @_;
+	my ($main, @shards) = map { new_node($_, conf => $conf) } qw(main one two);
+	my $columns = 'id int, region int NOT NULL, body text';
 	name_servers($main, @shards);
 	$main->safe_psql('postgres', "CREATE TABLE note ($columns) PARTITION BY LIST (region)");
-	for my $region (0 .. $#shards)
+	for my $region (0, 1)
 	{
-		my $node = $shards[$region];
-		my $name = $node->name;
-		$node->safe_psql('postgres', "CREATE TABLE note ($columns, PRIMARY KEY ($key), CHECK (region = $region))");
+		my $name = $shards[$region]->name;
+		$shards[$region]->safe_psql('postgres', "CREATE TABLE note ($columns, PRIMARY KEY (id), CHECK (region = $region))");
 		$main->safe_psql('postgres', "CREATE FOREIGN TABLE note_$name PARTITION OF note FOR VALUES IN ($region) SERVER $name OPTIONS (table_name 'note')");
 	}
 	return ($main, @shards);

@@ -3,13 +3,14 @@
 //! What a server has done stays done, whatever becomes of the others and of the transaction here. Each of the functions can be called again.
 use crate::catalog::collection::{Collection, require_owner};
 use crate::catalog::distributed::ask::{Statement, UNBOUNDED, execute_each, query_each};
+use crate::catalog::distributed::generations::is;
 use crate::catalog::distributed::{Distributed, Part};
 use crate::sys::foreign::calls::Parameter;
 use crate::sys::guc::search::shard_timeout;
 use crate::sys::names::role_name;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::quote_identifier;
-use rag::search::shard::{Described, Description};
+use rag::search::shard::Description;
 use rag::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -52,9 +53,8 @@ impl Distributed {
         let parts = self.parts()?;
         let descriptions = self.descriptions(&parts)?;
         let current = self.described();
-        let is_current = |one: &Described| one.difference(&current).is_none();
         for (part, description) in parts.iter().zip(&descriptions) {
-            if !description.collection.as_ref().is_some_and(is_current) {
+            if !is(description.collection.as_ref(), &current) {
                 return Err(Error::not_ready(format!(
                     "{} is in another build than the whole",
                     part.place()

@@ -25,6 +25,25 @@ pub enum Direction {
     Back,
 }
 
+impl Direction {
+    /// The generation of a server that lies there.
+    fn ahead(self, description: &Description) -> Option<&Described> {
+        match self {
+            Self::Forward => description.building.as_ref(),
+            Self::Back => description.standby.as_ref(),
+        }
+    }
+
+    /// The error where there is none.
+    fn nowhere(self, part: &Part) -> Error {
+        let error = Error::not_ready(format!("{} has no generation to switch to", part.place()));
+        error.with_hint(match self {
+            Self::Forward => "Make one with rag_rebuild().",
+            Self::Back => "rag_switch leaves the previous one on standby until rag_prune drops it.",
+        })
+    }
+}
+
 impl Distributed {
     /// Begins a new generation on every server. `options` are by the names of `rag_rebuild`'s arguments. Without any, servers that lack the
     /// build that searches run in, as one that was restored from a backup, make that one, and the others need none.
@@ -73,9 +92,11 @@ impl Distributed {
         let mut calls = Vec::new();
         for (part, description) in parts.iter().zip(&descriptions) {
             there(part, description)?;
-            let is_repaired = is_same(&target, &self.described()) && has(description, &target);
-            if is_repaired || is(description.collection.as_ref(), &target) {
-                continue;
+            if !is(direction.ahead(description), &target) {
+                if has(description, &target) {
+                    continue;
+                }
+                return Err(direction.nowhere(part));
             }
             if let Some(lacks) =
                 description.lacks.as_ref().filter(|_| !force && direction == Direction::Forward)
@@ -133,7 +154,7 @@ impl Distributed {
     }
 
     /// The build to switch to: that of each server's generation in this direction, or of its active one where it was switched already. It is
-    /// the one that searches run in where servers that lacked it have built it.
+    /// the one that searches run in where servers have built that: those that lacked it, or all of them anew.
     fn target(
         &self,
         parts: &[Part],
@@ -141,32 +162,16 @@ impl Distributed {
         direction: Direction,
     ) -> Result<Described> {
         let current = self.described();
-        let is_repair =
-            |one: &Description| !has(one, &current) && is(one.building.as_ref(), &current);
-        if direction == Direction::Forward && descriptions.iter().any(is_repair) {
+        let is_anew = |one: &Description| is(one.building.as_ref(), &current);
+        if direction == Direction::Forward && descriptions.iter().any(is_anew) {
             return Ok(current);
         }
         let mut found: Option<(&Part, &Described)> = None;
         for (part, description) in parts.iter().zip(descriptions) {
-            let ahead = match direction {
-                Direction::Forward => description.building.as_ref(),
-                Direction::Back => description.standby.as_ref(),
-            };
             let active = description.collection.as_ref();
             let is_switched = !is(active, &current) && is(description.standby.as_ref(), &current);
-            let one = if is_switched { active } else { ahead };
-            let Some(one) = one else {
-                return Err(Error::not_ready(format!(
-                    "{} has no generation to switch to",
-                    part.place()
-                ))
-                .with_hint(match direction {
-                    Direction::Forward => "Make one with rag_rebuild().",
-                    Direction::Back => {
-                        "rag_switch leaves the previous one on standby until rag_prune drops it."
-                    }
-                }));
-            };
+            let one = if is_switched { active } else { direction.ahead(description) };
+            let one = one.ok_or_else(|| direction.nowhere(part))?;
             match found {
                 None => found = Some((part, one)),
                 Some((other_part, other)) => {
@@ -189,13 +194,9 @@ impl Distributed {
     }
 }
 
-/// Whether two are of one build.
-fn is_same(one: &Described, other: &Described) -> bool {
-    one.difference(other).is_none()
-}
-
-fn is(one: Option<&Described>, other: &Described) -> bool {
-    one.is_some_and(|one| is_same(one, other))
+/// Whether there is one, of this build.
+pub fn is(one: Option<&Described>, build: &Described) -> bool {
+    one.is_some_and(|one| one.difference(build).is_none())
 }
 
 /// Whether a server can answer in this build.
