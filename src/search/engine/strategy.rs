@@ -6,13 +6,11 @@ use crate::search::engine::request::Request;
 use crate::search::engine::visibility::{Detail, Listing, Passing, visible_of};
 use crate::sys::{interrupt, relation_size};
 use rag::Result;
-use rag::search::exact_scan::is_cheaper;
+use rag::search::exact_scan::most_compared;
 use std::fmt;
 use std::rc::Rc;
 
-/// Most chunks that are compared in preference to the vector index.
-pub const MAX_PREFERRED: usize = 5_000;
-/// Most chunks that are compared after the vector index returned too few. About 5 µs a chunk.
+/// Most chunks that are compared. About 5 µs a chunk.
 pub const MAX_COMPARED: usize = 50_000;
 
 /// How one run generates candidates.
@@ -123,12 +121,12 @@ impl Strategy {
         let mut strategy = Self { phrases, access, lexical, depth, wanted };
         if request.is_restricted() {
             let chunks = relation_size::rows(request.resolved.generation.chunks);
-            let is_cheaper = |passing: f64| {
-                passing <= MAX_PREFERRED as f64 && is_cheaper(passing, chunks, depth)
-            };
+            let legs = [request.has_dense_leg(), request.has_lexical_leg()];
+            let wanted = depth * legs.into_iter().filter(|is_asked| *is_asked).count();
+            let most = most_compared(chunks, wanted).min(MAX_COMPARED as f64);
             let must_match = strategy.must_match(request);
             let listing =
-                Listing::find(request, must_match, MAX_PREFERRED, Detail::Distance, is_cheaper);
+                Listing::find(request, must_match, most as usize, Detail::Distance, |n| n <= most);
             if let Some(passing) = listing.passing {
                 return Ok(strategy.comparing(AllowList::Passing(passing)));
             }

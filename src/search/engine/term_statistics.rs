@@ -1,12 +1,11 @@
 //! Term statistics: how many chunks hold each of the question's lexemes, and how long chunks are. Under row security they come from
 //! nothing but what the caller may see.
 use crate::search::engine::request::{QuestionTerms, Request};
-use crate::search::engine::strategy::{
-    AllowList, ChunkAccess, MAX_COMPARED, MAX_PREFERRED, Strategy,
-};
+use crate::search::engine::strategy::{AllowList, ChunkAccess, MAX_COMPARED, Strategy};
 use crate::search::engine::visibility::{Detail, Listing, Passing, sample, visible_of};
 use crate::sys::{interrupt, relation_size};
 use rag::Result;
+use rag::search::exact_scan::most_compared;
 use rag::search::sample::scrambled;
 use rag::search::shard::Statistics;
 use rag::search::{Bm25, Weights};
@@ -17,8 +16,9 @@ use std::rc::Rc;
 const SAMPLES: [usize; 3] = [192, 768, 3_600];
 /// How many visible ones are enough: the number of visible chunks then has a standard error of a sixth at the most.
 const ENOUGH_VISIBLE: usize = 36;
-/// Chunks of a collection that is gone through to count the few that an opaque policy lets pass, which is asked of each.
+/// Most chunks of a collection that is gone through to count the few that an opaque policy lets pass, which is asked of each; and so few.
 const MAX_GONE_THROUGH: f64 = 100_000.0;
+const FEW: f64 = 2_000.0;
 /// A lexeme that fewer chunks of the sample hold is rare.
 const RARE: f64 = 16.0;
 /// The square of the standard error that the share of chunks with a lexeme is to have, and visible chunks with a rare lexeme that are enough
@@ -152,7 +152,8 @@ impl TermStatistics {
         }
         let share = (visible.len() as f64 / sampled).max(at_least).clamp(1.0 / rows, 1.0);
         let documents = rows * share;
-        let are_few = documents <= MAX_PREFERRED as f64 && rows <= MAX_GONE_THROUGH;
+        let few = FEW.min(most_compared(rows, strategy.depth));
+        let are_few = documents <= few && rows <= MAX_GONE_THROUGH;
         if are_few || visible.len() < ENOUGH_VISIBLE {
             let must_match = strategy.must_match(request);
             let listing =
