@@ -1,9 +1,9 @@
-"""Passages and known-item questions in eight languages, from the translated texts of Debian packages.
+"""Passages and known-item questions in eight languages, from the texts of Debian packages.
 
-    python3 languages.py ROOT OUT
+    python3 languages.py ROOT MANUAL OUT
 
-ROOT is where the packages are unpacked. Writes OUT/LANGUAGE.passages.jsonl, .questions.jsonl and .unrelated.jsonl. A page of help (GNOME's,
-LibreOffice's) is a passage without its title and its first sentence or description, which are the questions; of LibreOffice's functions the
+ROOT is where the packages are unpacked, MANUAL where the pages of the PostgreSQL manual lie, which are a set in English of its own. Writes OUT/LANGUAGE.passages.jsonl, .questions.jsonl and .unrelated.jsonl. A page of help (GNOME's,
+LibreOffice's, PostgreSQL's) is a passage without its title and its first sentence or description, which are the questions; of LibreOffice's functions the
 names and descriptions of the arguments are the passage, and what the function does is the question. So no question stands in its passage.
 Unrelated questions are messages of a mail program.
 """
@@ -113,6 +113,54 @@ def functions(root, language):
         yield context, text, [described[1]]
 
 
+class ManualPage(HTMLParser):
+    """Title, purpose or first sentence, and the rest of the paragraphs and listings of a page of the PostgreSQL manual."""
+
+    BLOCKS = ("h1", "h2", "h3", "h4", "p", "dt", "pre", "td", "th")
+
+    def __init__(self):
+        super().__init__()
+        self.blocks, self.skipped = [], 0
+
+    def handle_starttag(self, tag, attributes):
+        classes = dict(attributes).get("class") or ""
+        if tag == "div" and (self.skipped or classes in ("navheader", "navfooter", "toc", "refsynopsisdiv")):
+            self.skipped += 1
+        elif tag in self.BLOCKS and not self.skipped:
+            self.blocks.append((tag, []))
+
+    def handle_endtag(self, tag):
+        if tag == "div" and self.skipped:
+            self.skipped -= 1
+
+    def handle_data(self, data):
+        if self.blocks and not self.skipped:
+            self.blocks[-1][1].append(data)
+
+    def parts(self):
+        blocks = [(tag, "".join(text).strip()) for tag, text in self.blocks]
+        blocks = [(tag, text if tag == "pre" else " ".join(text.split())) for tag, text in blocks if text]
+        heads = [text for tag, text in blocks if tag[0] == "h" and tag != "th"]
+        at = next((at for at, (tag, _) in enumerate(blocks) if tag == "p"), None)
+        if not heads or at is None:
+            return None
+        first, described = re.match(r"(.*?[.:])(?:\s+(?=[A-Z])|$)|", blocks[at][1]), blocks[at][1].partition(" — ")[2]
+        asked = described or first.group(1) or ""
+        rest = "" if described else blocks[at][1][first.end():]
+        title = re.sub(r"^(Chapter |Appendix )?([A-Z]|\d+)(\.\d+)*\.\s+", "", heads[0])
+        texts = [rest, *(text for _, text in blocks[at + 1:])]
+        return title, asked, "\n\n".join(text for text in texts if text)
+
+
+def manual(pages, every=4):
+    for path in sorted(Path(pages).glob("*.html"))[::every]:
+        read = ManualPage()
+        read.feed(path.read_text())
+        parts = path.name != "bookindex.html" and read.parts()
+        if parts:
+            yield path.stem, parts[2], [parts[0], parts[1]]
+
+
 def unrelated(root, language, most=150):
     """Messages without placeholders, from all over the catalog; the English ones are the keys."""
     path = root / f"usr/share/locale/{MAIL.get(language, 'es')}/LC_MESSAGES/evolution.mo"
@@ -125,11 +173,12 @@ def unrelated(root, language, most=150):
 
 
 def main():
-    root, out = Path(sys.argv[1]), Path(sys.argv[2])
+    root, out = Path(sys.argv[1]), Path(sys.argv[3])
     sources = {**dict.fromkeys(HELP, pages), **dict.fromkeys(GUIDES, guides), **dict.fromkeys(FUNCTIONS, functions)}
-    for language, read in sources.items():
+    sets = [(language, language, read(root, language)) for language, read in sources.items()]
+    for kind, language, found in [*sets, ("pages", "en", manual(sys.argv[2]))]:
         seen, passages, questions = set(), [], []
-        for name, text, asked in read(root, language):
+        for name, text, asked in found:
             if len(text) < 60 or text in seen or not is_in(language, text):
                 continue
             seen.add(text)
@@ -137,8 +186,8 @@ def main():
             asked = [one for one in asked if len(one) >= 8 and one not in text and is_in(language, one)]
             questions += [{"question": one, "passage": name} for one in dict.fromkeys(asked)]
         strangers = [{"question": one} for one in unrelated(root, language)]
-        for kind, lines in (("passages", passages), ("questions", questions), ("unrelated", strangers)):
-            with (out / f"{language}.{kind}.jsonl").open("w") as file:
+        for lines_of, lines in (("passages", passages), ("questions", questions), ("unrelated", strangers)):
+            with (out / f"{kind}.{lines_of}.jsonl").open("w") as file:
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# How searches do in eight languages, of which the default model knows one: recall@5 and MRR@10 of each signal alone and of the default, and how
-# many questions have no result of relevance 0.5. Texts are fetched from Debian packages; none is kept. STEP=4 asks every fourth question.
+# How searches do in eight languages, of which the default model knows one, and over pages of the PostgreSQL manual: recall@5 and MRR@10 of each
+# signal alone and of the default, how many questions have no result of relevance 0.5, and how many results of each relevance are right. Texts
+# are fetched from Debian packages; none is kept. STEP=4 asks every fourth question, SETS="en:english pages:english" of these sets alone.
 source "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 packages="gnome-user-docs libreoffice-help-hi libreoffice-help-zh-cn libreoffice-l10n-ar libreoffice-l10n-th evolution-common"
 work=$(mktemp -d)
@@ -12,7 +13,7 @@ if ! command -v apt-get >/dev/null || ! (cd "$work" && apt-get download -qq $pac
 fi
 for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done
 mkdir "$work/sets"
-python3 "$ROOT/benches/languages.py" "$work/root" "$work/sets"
+python3 "$ROOT/benches/languages.py" "$work/root" "$(manual)" "$work/sets"
 bench_server
 step=${STEP:-1}
 
@@ -43,7 +44,19 @@ refused() {
               FROM $1_$2 WHERE n % $step = 0"
 }
 
-for pair in en:english ru:russian es:spanish ko:simple hi:hindi zh:simple ar:arabic th:simple; do
+# curve LANGUAGE FIRST: of the first so many results, by relevance in fifths, how many are of the passage that the question is about.
+curve() {
+    sql <<SQL
+WITH asked AS MATERIALIZED (
+  SELECT least(floor(relevance * 5), 4) AS fifth, document_key ->> 'id' = line ->> 'passage' AS is_right
+    FROM $1_questions, rag_search('$1', line ->> 'question', $2) WHERE n % $step = 0)
+SELECT string_agg(is_right || ' of ' || results, ', ' ORDER BY fifth)
+  FROM (SELECT fifth, count(*) FILTER (WHERE is_right) AS is_right, count(asked) AS results
+          FROM generate_series(0, 4) AS fifth LEFT JOIN asked USING (fifth) GROUP BY fifth) AS fifths
+SQL
+}
+
+for pair in ${SETS:-en:english ru:russian es:spanish ko:simple hi:hindi zh:simple ar:arabic th:simple pages:english}; do
     language=${pair%:*}
     for kind in passages questions unrelated; do lines "${language}_$kind" "$work/sets/$language.$kind.jsonl"; done
     sql >/dev/null <<SQL

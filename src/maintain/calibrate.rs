@@ -4,6 +4,9 @@
 //! words (`crates/rag/src/search/calibration.rs`). Searches use the result from the moment it is stored; before, they use the defaults.
 use crate::catalog::model::embedder;
 use crate::catalog::target::{Target, warn_about};
+use crate::ingest::pipeline::embed::keep_learnt;
+use crate::ingest::pipeline::rate_limit;
+use crate::models::call_log;
 use crate::models::embedder::Embedder;
 use crate::search::candidate::{ChunkCandidate, key_of};
 use crate::search::engine::request::Request;
@@ -21,15 +24,16 @@ use crate::sys::spi::{execute, fill, query};
 use crate::sys::text_search::Config;
 use crate::sys::time_limit;
 use crate::sys::transaction::Host;
+use crate::sys::workers::yield_database::{is_database_requested, yield_database};
 use pgrx::JsonB;
 use pgrx::spi::SpiHeapTupleData;
-use rag::Result;
 use rag::model::{Detail, Embedder as _, Embedding, Purpose};
 use rag::search::Syntax;
 use rag::search::calibration::{
     Calibration, Candidate, MIN_CHUNKS, Trial, cloze, medley, questions,
 };
 use rag::text::script::Writing;
+use rag::{Error, Result};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -108,9 +112,7 @@ fn calibrate(host: &Host, generation: i32) -> std::result::Result<bool, Failed> 
     })?;
     let mut trials = Vec::with_capacity(asked.len());
     for batch in asked.chunks(BATCH) {
-        let texts: Vec<&str> = batch.iter().map(|one| one.text.as_str()).collect();
-        let detail = if model.is_local() { Detail::Tokens } else { Detail::Vector };
-        let embeddings = model.embed(&texts, Purpose::Query, detail, &mut checkpoint)?;
+        let embeddings = embed(host, &model, batch)?;
         trials.extend(host.transaction(|| search(generation, &model, batch, embeddings))?);
     }
     let calibration = Calibration::of(&trials);
@@ -168,6 +170,31 @@ fn sample(host: &Host, generation: i32, chunks: i64) -> Result<Vec<Asked>> {
         .into_iter()
         .map(|source| Asked { text: source.sentence().to_owned(), source: Some(source) });
     Ok(clozes.chain(medleys).collect())
+}
+
+/// Embeds questions as ingestion embeds texts: at its rate, outside of transactions, with every call of a remote model recorded.
+fn embed(
+    host: &Host,
+    model: &Embedder,
+    asked: &[Asked],
+) -> std::result::Result<Vec<Embedding>, Failed> {
+    let is_yielding = || host.is_worker() && is_database_requested();
+    let texts: Vec<&str> = asked.iter().map(|one| one.text.as_str()).collect();
+    let counts: Result<Vec<usize>> = texts.iter().map(|text| model.counter().count(text)).collect();
+    rate_limit::wait(host, counts?.iter().sum(), model.window(), || {
+        if is_yielding() { yield_database(host) } else { Ok(()) }
+    })?;
+    let detail = if model.is_local() { Detail::Tokens } else { Detail::Vector };
+    let mut go_on = || {
+        checkpoint()?;
+        if is_yielding() { Err(Error::cancelled()) } else { Ok(()) }
+    };
+    let embedded = host.outside(|| model.embed(&texts, Purpose::Query, detail, &mut go_on));
+    if let Embedder::Remote(remote) = model {
+        call_log::store(host, &remote.take_records());
+        keep_learnt(host, remote);
+    }
+    if is_yielding() { yield_database(host) } else { embedded }
 }
 
 /// Asks questions as the source's owner.

@@ -412,7 +412,7 @@ impl<'c> PendingChunk<'c> {
 }
 
 /// Stores what was learnt of the model, even if the call failed. If that fails, the call is not repeated for it.
-fn keep_learnt(host: &Host, model: &Remote) {
+pub fn keep_learnt(host: &Host, model: &Remote) {
     let written = host.transaction(|| {
         model.keep_learnt();
         Ok(())
