@@ -71,4 +71,5 @@ SQL
     figure "$language, the weights of English" "$(found "$language" ", dense_weight => 1, rerank_weight => 2")" ""
     figure "$language, default" "$(found "$language" "")" ">= the best of these - 0.005"
     figure "$language, no result: of the questions, of unrelated ones" "$(refused "$language" questions), $(refused "$language" unrelated)" "<= 0.10, >= 0.80"
+    figure "$language, right by fifths of relevance: of five results, of the first" "$(curve "$language" 5); $(curve "$language" 1)" ""
 done
