@@ -300,7 +300,7 @@ fn a_term_says_what_all_sentences_of_its_definition_are_about() {
     let text = definition("temp_buffers") + &definition("work_mem");
     let answer = ask("unit of work_mem", &[&text]);
     let best = answer.citations.iter().find(|cited| cited.quote.contains("Unit")).unwrap();
-    assert!(best.bytes.start > text.find("work_mem").unwrap(), "{answer:?}");
+    assert_eq!(best.quote, "work_mem (integer)\n\nLimits sorting. Unit megabytes.");
 }
 
 #[test]
@@ -314,6 +314,62 @@ fn what_asks_why_is_answered_by_a_reason() {
     let text = "Vacuum tables often. Vacuum tables because dead rows pile up otherwise.";
     let quote = first("why vacuum tables", text, "");
     assert!(quote.contains("because"), "{quote}");
+}
+
+#[test]
+fn what_asks_for_a_default_a_way_or_a_condition_is_answered_by_one() {
+    for (question, text, expected) in [
+        (
+            "what is the default of sorting",
+            "Sorting is the new default. Cats sleep. The default is sorting by disk.",
+            "The default is sorting by disk.",
+        ),
+        (
+            "how do I stop the server",
+            "I stop the server often. Cats sleep. I stop the server with `ctl stop`.",
+            "I stop the server with `ctl stop`.",
+        ),
+        (
+            "when must tables be sorted",
+            "Tables must be sorted. Cats sleep. Tables must be sorted if disks turn.",
+            "Tables must be sorted if disks turn.",
+        ),
+        (
+            "what is the maximum length of names",
+            "The maximum length of names is short. Cats sleep. The maximum length of names is 63 bytes.",
+            "The maximum length of names is 63 bytes.",
+        ),
+    ] {
+        assert_eq!(first(question, text, ""), expected);
+    }
+}
+
+#[test]
+fn a_definition_is_quoted_up_to_the_sentence_that_answers() {
+    let text = "temp_buffers (integer)\n\nSets the memory of tables. The default is 8 MB.\n\nwork_mem (integer)\n\nSets the memory of sorts. The default is 4 MB.";
+    let quote = first("what is the default of work_mem", text, "");
+    assert_eq!(quote, &text[text.find("work_mem").unwrap()..]);
+}
+
+#[test]
+fn what_a_heading_names_is_held_by_what_stands_below() {
+    let text = "## Locking\n\nReaders wait for nothing.\n\n## Sorting\n\nReaders wait for nobody.";
+    assert_eq!(first("what do readers of sorts wait for", text, ""), "Readers wait for nobody.");
+}
+
+#[test]
+fn a_part_of_a_dotted_name_counts_as_a_word_of_the_question() {
+    let confidence = |host: &str| {
+        let text = format!("Keys go to `https://{host}/v1` and stay in files.");
+        ask("do API keys stay in files", &[&text]).confidence
+    };
+    assert!((confidence("api.example.com") - confidence("api/example/com")).abs() < 1e-6);
+}
+
+#[test]
+fn a_sentence_that_begins_with_code_is_one_of_its_own() {
+    let text = "Workers pause without vectors. `rag_rebuild` makes new vectors. Dogs bark.";
+    assert_eq!(first("what makes new vectors", text, ""), "`rag_rebuild` makes new vectors.");
 }
 
 #[test]
@@ -335,6 +391,9 @@ fn a_listing_is_quoted_whole_with_the_sentence_that_introduces_it() {
         "Dogs bark.\n\nTo dump a database into a file:\n\n$ pg_dump mydb > db.sql\n\nCats sleep.";
     let quote = first("how to dump a database into a file", plain, "");
     assert_eq!(quote, "To dump a database into a file:\n\n$ pg_dump mydb > db.sql");
+    let paragraph = "If that is no better, go back. The old one is there:\n\n```sql\nSELECT rag_rollback('docs');\n```";
+    let text = format!("Dogs bark.\n\n{paragraph}\n\nCats sleep.");
+    assert_eq!(first("how do I go back to the old one", &text, ""), paragraph);
 }
 
 #[test]

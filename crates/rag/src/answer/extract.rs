@@ -19,8 +19,8 @@ const WORDS_WEIGHT: f64 = 0.75;
 /// Weight of a number, or of a name, where the question asks for one.
 const NUMBER_WEIGHT: f64 = 1.33;
 const NAME_WEIGHT: f64 = 0.3;
-/// Weight of a reason where the question asks for one.
-const REASON_WEIGHT: f64 = 0.7;
+/// Weight of a reason, a default, a way or a condition where the question asks for one.
+const KIND_WEIGHT: f64 = 1.0;
 /// Weight of a definition whose term the question names.
 const TERM_WEIGHT: f64 = 2.0;
 /// What a sentence loses that refers to the one before, and what a pair gains whose second does.
@@ -73,7 +73,7 @@ pub fn extract(
     let none = Answer::none(options);
     let Some(&best) = chosen.first() else { return Ok(none) };
     let quote = |i: &usize| {
-        let Pooled { passage, candidate } = &pool.candidates[*i];
+        let Pooled { passage, candidate, .. } = &pool.candidates[*i];
         &passages[*passage].text[candidate.bytes.clone()]
     };
     let is_off = chosen.iter().map(quote).all(|quote| words.lacks_number(quote));
@@ -115,6 +115,8 @@ struct Pool<'a> {
 struct Pooled {
     passage: usize,
     candidate: Candidate,
+    /// Bytes of what says what it is about.
+    context: Vec<Range<usize>>,
 }
 
 impl<'a> Pool<'a> {
@@ -130,11 +132,11 @@ impl<'a> Pool<'a> {
             if is_partly_known || self.bits[own.clone()].iter().all(TokenBits::is_empty) {
                 continue;
             }
-            let mut context: Vec<usize> =
-                candidate.context.iter().map(|piece| path + 1 + piece).collect();
-            context.push(path);
-            (candidate.own, candidate.context) = (own, context);
-            self.candidates.push(Pooled { passage: position, candidate });
+            let context = candidate.context.iter().map(|piece| pieces[*piece].clone()).collect();
+            candidate.context.iter_mut().for_each(|piece| *piece += path + 1);
+            candidate.context.push(path);
+            candidate.own = own;
+            self.candidates.push(Pooled { passage: position, candidate, context });
         }
     }
 }
@@ -187,9 +189,10 @@ impl Scores {
             [of(candidate.own.start), of(candidate.own.end - 1)]
         };
         let halves: Vec<[f64; 2]> = pool.candidates.iter().map(halves).collect();
-        let held = |Pooled { passage, candidate }: &Pooled| {
+        let held = |Pooled { passage, candidate, context }: &Pooled| {
             let Passage { text, heading, .. } = &passages[*passage];
-            words.covered([&text[candidate.bytes.clone()], *heading].into_iter())
+            let about = context.iter().map(|bytes| &text[bytes.clone()]);
+            words.covered(about.chain([&text[candidate.bytes.clone()], *heading]))
         };
         let words_held: Vec<f32> = pool.candidates.iter().map(held).collect();
         let lack = |passage: &Passage<'_>| {
@@ -276,7 +279,7 @@ fn values(
     let ranks: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
     let ranks = standard_scores(&ranks);
     let matches = standard_scores(matches);
-    let value = |(((z, held), halves), Pooled { passage, candidate }): (
+    let value = |(((z, held), halves), Pooled { passage, candidate, .. }): (
         ((f64, &f32), &[f64; 2]),
         &Pooled,
     )| {
@@ -286,7 +289,7 @@ fn values(
             + WORDS_WEIGHT * f64::from(*held)
             + given(words.is_number_given(quote), NUMBER_WEIGHT)
             + given(words.is_name_given(quote), NAME_WEIGHT)
-            + given(words.is_reason_given(quote), REASON_WEIGHT)
+            + given(words.is_kind_given(candidate.shown.as_deref().unwrap_or(quote)), KIND_WEIGHT)
             + given(candidate.is_definition && words.is_named(quote), TERM_WEIGHT)
             + prior(candidate, quote, *halves)
             - PLACE_PENALTY * candidate.place.min(6) as f64
@@ -352,7 +355,7 @@ fn cite_in_text_order(
     (1..)
         .zip(order)
         .map(|(marker, i)| {
-            let Pooled { passage, candidate } = of(i);
+            let Pooled { passage, candidate, .. } = of(i);
             let (bytes, is_best) = (candidate.bytes.clone(), chosen.first() == Some(&i));
             let text = passages[*passage].text;
             let quote = text[bytes.clone()].to_owned();

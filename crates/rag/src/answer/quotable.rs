@@ -12,6 +12,9 @@ const MAX_QUOTE_BYTES: usize = 600;
 /// Longest quote in bytes of a list or a listing, which is quoted whole or not at all.
 const MAX_BLOCK_BYTES: usize = 1500;
 
+/// Longest paragraph in bytes that is quoted with the listing it leads to; of a longer one its last sentence is.
+const MAX_INTRODUCTION_BYTES: usize = 300;
+
 /// Longest line in bytes that can be a heading.
 const MAX_HEADING_BYTES: usize = 120;
 
@@ -341,7 +344,8 @@ impl Reader<'_> {
 
     fn prose(&mut self, bytes: &Range<usize>, next: &[Block]) {
         let own = self.pieces(bytes);
-        let mut before: Option<usize> = None;
+        // With the term that it defines.
+        let mut before: Option<(usize, Option<Lead>)> = None;
         for piece in own.clone() {
             let is_last = piece + 1 == own.end;
             if !is_last && is_run_in(&self.text[self.found.pieces[piece].clone()]) {
@@ -353,6 +357,13 @@ impl Reader<'_> {
             if self.is_lead(piece, is_last, next) {
                 self.add_lead(piece);
                 let is_quoted = !self.text[self.found.pieces[piece].clone()].ends_with(['?', '？']);
+                let is_code =
+                    |block: &Block| matches!(block.kind, BlockKind::Code | BlockKind::Fenced);
+                // A short paragraph introduces a listing as a whole.
+                let is_whole = is_last
+                    && next.first().is_some_and(is_code)
+                    && bytes.len() <= MAX_INTRODUCTION_BYTES;
+                let piece = if is_whole { own.start } else { piece };
                 self.lead = Some(Lead { piece, is_quoted: is_quoted && is_last, is_term: false });
                 before = None;
                 continue;
@@ -360,14 +371,14 @@ impl Reader<'_> {
             // What a heading within the paragraph names is said by all of it.
             let lead = self.lead.take();
             self.add(Form::Sentence, piece..piece + 1, lead, None);
-            if let Some(previous) = before {
+            if let Some((previous, term)) = before {
                 let length = self.found.pieces[piece].end - self.found.pieces[previous].start;
                 if length <= MAX_QUOTE_BYTES {
                     let refers_back = is_anaphoric(&self.text[self.found.pieces[piece].clone()]);
-                    self.add(Form::Pair { refers_back }, previous..piece + 1, None, None);
+                    self.add(Form::Pair { refers_back }, previous..piece + 1, term, None);
                 }
             }
-            before = Some(piece);
+            before = Some((piece, lead.filter(|lead| lead.is_term)));
             self.place += 1;
         }
     }

@@ -10,7 +10,7 @@ const COMMON: &str = "a about after all also an and any are as at be been before
     who whom whose why will with without would you your";
 
 /// What asks for a number or a date.
-const ASKS_NUMBER: [&str; 20] = [
+const ASKS_NUMBER: [&str; 23] = [
     "how many",
     "how much",
     "how large",
@@ -25,6 +25,9 @@ const ASKS_NUMBER: [&str; 20] = [
     "which port",
     "what port",
     "percentage",
+    "maximum",
+    "minimum",
+    "longest",
     "default value",
     "what year",
     "which year",
@@ -57,6 +60,17 @@ const ASKS_NAME: [&str; 6] = ["who", "whom", "whose", "where", "which country", 
 /// What asks for a reason, or for what something is good or bad for.
 const ASKS_REASON: [&str; 7] =
     ["why", "danger", "risk", "reason", "purpose", "good for", "what for"];
+
+/// What asks for what holds unless something else is said, and what says so.
+const ASKS_DEFAULT: [&str; 2] = ["default", "defaults"];
+const DEFAULTS: [&str; 6] =
+    ["default is", "default value is", "defaults to", "is the default", "by default", "default: "];
+
+/// What asks for a way to do something; a command or a name of code is one.
+const ASKS_WAY: [&str; 4] = ["how do i", "how do you", "how can i", "how to"];
+
+/// Words of which a sentence that says when has some.
+const CONDITIONS: &str = "when whenever if after before once until unless should";
 
 /// Words of which a sentence that gives one has some.
 const REASONS: &str = "because since otherwise thus therefore avoid avoids prevent prevents result results cause causes due allows \
@@ -108,6 +122,9 @@ enum Sought {
     NumberOnly,
     Name,
     Reason,
+    Default,
+    Way,
+    Condition,
 }
 
 /// Weight of all words of a question from which on their lack counts in full.
@@ -138,6 +155,9 @@ impl QuestionWords {
             (Sought::Number, asks(&ASKS_NUMBER)),
             (Sought::Name, asks(&ASKS_NAME)),
             (Sought::Reason, asks(&ASKS_REASON)),
+            (Sought::Default, asks(&ASKS_DEFAULT)),
+            (Sought::Way, asks(&ASKS_WAY)),
+            (Sought::Condition, asked.starts_with(" when ") && !asks(&ASKS_NUMBER)),
         ];
         let sought = sought.into_iter().filter(|(_, is_sought)| *is_sought);
         Self { words, sought: sought.map(|(sought, _)| sought).collect() }
@@ -175,10 +195,21 @@ impl QuestionWords {
                 .any(|word| word.starts_with(char::is_uppercase) && is_new(word))
     }
 
-    /// Whether a reason is asked for and the text gives one.
-    pub fn is_reason_given(&self, text: &str) -> bool {
-        self.seeks(Sought::Reason)
-            && words_of(text).any(|word| is_one_of(REASONS, &word.to_lowercase()))
+    /// Whether a reason, a default, a way or a condition is asked for and the text gives one.
+    pub fn is_kind_given(&self, text: &str) -> bool {
+        let has = |words: &str| words_of(text).any(|word| is_one_of(words, &word.to_lowercase()));
+        let has_default = || {
+            let text = text.to_lowercase();
+            DEFAULTS.iter().any(|phrase| text.contains(phrase))
+        };
+        let is_code = |word: &str| {
+            word.contains('_') || word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase())
+        };
+        let has_code = || text.contains('`') || words_of(text).any(is_code);
+        (self.seeks(Sought::Reason) && has(REASONS))
+            || (self.seeks(Sought::Default) && has_default())
+            || (self.seeks(Sought::Way) && has_code())
+            || (self.seeks(Sought::Condition) && has(CONDITIONS))
     }
 
     /// Whether a term is a name that the question holds: `work_mem (integer)`.
@@ -249,5 +280,5 @@ fn is_alike(word: &str, other: &str) -> bool {
     let longer = word.len().max(other.len());
     (common >= 4 && common + 1 >= shorter && longer - common <= 4)
         || (common >= 3 && common == shorter && longer - common <= 3)
-        || (other.contains('_') && other.split('_').any(|part| part == word))
+        || other.split(['_', '.']).any(|part| part == word)
 }

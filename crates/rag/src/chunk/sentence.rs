@@ -71,9 +71,11 @@ fn ends(text: &str) -> impl Iterator<Item = (usize, usize)> {
             let start = at;
             at += piece.len();
             let last = at;
-            let ends = piece.split_sentence_bound_indices().map(move |(i, part)| {
+            let ends = piece.split_sentence_bound_indices().flat_map(move |(i, part)| {
                 let end = i + part.len();
-                start + end + emphasis(&piece[..end], &piece[end..])
+                // Unicode's rules see a small letter behind the full stop.
+                let code = part.match_indices(". `").map(move |(stop, _)| start + i + stop + 2);
+                code.chain([start + end + emphasis(&piece[..end], &piece[end..])])
             });
             ends.filter(move |end| is_end || *end < last)
         })
@@ -245,6 +247,10 @@ mod tests {
         assert_eq!(
             split("One. Two? \"Three!\" 4.5 is four."),
             ["One. ", "Two? ", "\"Three!\" ", "4.5 is four."]
+        );
+        assert_eq!(
+            split("It ends. `f(x)` begins, cf. `g`."),
+            ["It ends. ", "`f(x)` begins, cf. `g`."]
         );
         assert_eq!(split("一つ。二つ！三つ"), ["一つ。", "二つ！", "三つ"]);
         assert!(split("").is_empty());
