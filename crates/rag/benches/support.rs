@@ -7,6 +7,7 @@ use rag::answer::support_of;
 use rag::chunk::sentences;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 /// Every so many questions are used.
@@ -15,7 +16,9 @@ const STEP: usize = 5;
 struct Case {
     article: String,
     question: String,
-    /// What stands before the evidence in its passage.
+    passage: String,
+    /// Where the evidence stands in the passage, and what stands before it.
+    bytes: Range<usize>,
     before: String,
     evidence: String,
     answer: String,
@@ -118,10 +121,14 @@ fn cases(directory: &str) -> Vec<Case> {
         let bytes = sentences(text).find(|bytes| text[bytes.clone()].contains(&answer))?;
         let asked = question["question"].as_str()?.to_owned();
         let paraphrase = declarative(&asked, &answer);
-        let (before, evidence) = (text[..bytes.start].to_owned(), text[bytes].trim().to_owned());
+        let evidence = text[bytes.clone()].trim().to_owned();
+        let start = bytes.end - text[bytes.clone()].trim_start().len();
+        let (before, bytes) = (text[..start].to_owned(), start..start + evidence.len());
         Some(Case {
             article: passage["title"].to_string(),
             question: asked,
+            passage: text.to_owned(),
+            bytes,
             before,
             evidence,
             answer,
@@ -144,15 +151,14 @@ fn main() {
     let mut halves: [BTreeMap<&str, (usize, usize)>; 2] = Default::default();
     let mut count = |kind: &'static str, claim: Option<String>, case: &Case| {
         let Some(claim) = claim else { return };
-        let evidence = &case.evidence;
-        let result = support_of(&claim, &[(&case.before, evidence)], &case.question);
+        let result = support_of(&claim, &[(&case.passage, case.bytes.clone())], &case.question);
         // Articles by turns: the titles of one half say nothing about those of the other.
         let half = case.article.bytes().map(usize::from).sum::<usize>() % 2;
         let (all, held) = halves[half].entry(kind).or_default();
         *all += 1;
         *held += usize::from(result.is_ok());
         if is_verbose && half == 0 && result.is_ok() == kind.starts_with('-') {
-            println!("{kind}: {claim}\n    {evidence}\n    {result:?}");
+            println!("{kind}: {claim}\n    {}\n    {result:?}", case.evidence);
         }
     };
     for (i, case) in cases.iter().enumerate() {
@@ -185,7 +191,7 @@ fn main() {
         for case in five {
             let _ = support_of(
                 case.paraphrase.as_deref().unwrap_or(&case.evidence),
-                &[(&case.before, &case.evidence)],
+                &[(&case.passage, case.bytes.clone())],
                 &case.question,
             );
         }

@@ -225,8 +225,7 @@ impl AnswerBuilder {
         let around: Vec<Place> =
             found.iter().map(|place| self.sentences_around(place, passages)).collect();
         let text = |place: &Place| &passages[place.passage].as_ref()[place.bytes.clone()];
-        let evidence =
-            |place: &Place| (&passages[place.passage].as_ref()[..place.bytes.start], text(place));
+        let evidence = |place: &Place| (passages[place.passage].as_ref(), place.bytes.clone());
         let judged = if repeats {
             Err("it repeats the question".to_owned())
         } else if asked.lacks_number(claim) {
@@ -237,7 +236,8 @@ impl AnswerBuilder {
         match judged {
             Ok(support) => {
                 let is_part = |(_, around): &(Place, &Place)| {
-                    Evidence::of(std::iter::once(("", text(around))), "").share(claim) > 0.0
+                    let text = text(around);
+                    Evidence::of(std::iter::once((text, 0..text.len())), "").share(claim) > 0.0
                 };
                 let places = found
                     .into_iter()

@@ -1,6 +1,6 @@
 //! Whether quotes support a claim. That a quote stands in a passage does not say that the claim follows from it.
 //!
-//! Names and numbers of the question may stand for a pronoun of the evidence, if the passage has them before it.
+//! Names and numbers of the question may be missing in the evidence if its passage has them elsewhere, and it has no other in their place.
 //!
 //! No model judges here. A claim is refused for what can be seen to be wrong: a number, a name, an option that its evidence
 //! lacks, another unit, a negation or an opposite, names that changed places, or words that have nothing to do with the
@@ -14,6 +14,7 @@ mod specifics;
 mod words;
 
 use crate::text::fold::Folded;
+use std::ops::Range;
 
 pub(super) use evidence::Evidence;
 use evidence::Refusal;
@@ -48,9 +49,10 @@ pub(super) fn judge(claim: &str, evidence: &Evidence) -> Result<f64, Refusal> {
 }
 
 fn check_numbers(claim: &str, words: &[String], evidence: &Evidence) -> Result<(), Refusal> {
-    for number in numbers::of(claim) {
+    let claimed = numbers::of(claim);
+    for number in &claimed {
         if !number.stands_in(&evidence.numbers, &evidence.words)
-            && !evidence.antecedents.contains(&number.text)
+            && !number.may_stand_for(evidence, &claimed)
             && !names::completes(&number.text, words, evidence)
         {
             return Err(format!("\"{}\" does not stand in its quotes", number.text));
@@ -59,15 +61,19 @@ fn check_numbers(claim: &str, words: &[String], evidence: &Evidence) -> Result<(
     Ok(())
 }
 
-/// How much of a claim stands in these sentences, from 0 to 1, or why it does not follow from them. Each comes with what stands before it.
-pub fn support_of(claim: &str, sentences: &[(&str, &str)], question: &str) -> Result<f64, String> {
-    judge(claim, &Evidence::of(sentences.iter().copied(), question))
+/// How much of a claim stands in sentences at these places of their passages, from 0 to 1, or why it does not follow from them.
+pub fn support_of(
+    claim: &str,
+    sentences: &[(&str, Range<usize>)],
+    question: &str,
+) -> Result<f64, String> {
+    judge(claim, &Evidence::of(sentences.iter().cloned(), question))
 }
 
 /// Whether a text says something about the question: a word of it that means something stands there.
 pub(super) fn is_about(text: &str, question: &str) -> bool {
     let asked = words::content(question, &Folded::of(question));
-    let evidence = Evidence::of(std::iter::once(("", text)), "");
+    let evidence = Evidence::of(std::iter::once((text, 0..text.len())), "");
     evidence.content.len() > 1 && asked.iter().any(|word| evidence.knows(word))
 }
 

@@ -3,15 +3,11 @@ use super::numbers::{self, Number};
 use super::words::{self, Content, stripped};
 use crate::text::fold::Folded;
 use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::ops::Range;
 
-/// Words that stand for something said before.
-const ANAPHORS: [&str; 16] = [
-    "he", "she", "it", "they", "his", "her", "its", "their", "him", "them", "this", "these",
-    "those", "there", "such", "here",
-];
-
-/// Most bytes before a sentence in which names are looked for: a large chunk has as many.
-const MAX_BYTES_BEFORE: usize = 32_768;
+/// Most bytes before and behind a sentence in which names are looked for: a large chunk has as many.
+const MAX_BYTES_AROUND: usize = 32_768;
 
 /// Sentences that quotes stand in.
 #[derive(Debug)]
@@ -21,11 +17,14 @@ pub(in crate::answer) struct Evidence {
     pub(super) words: Vec<String>,
     pub(super) content: Vec<Content>,
     pub(super) numbers: Vec<Number>,
-    /// Words that pronouns of it may stand for.
-    pub(super) antecedents: Vec<String>,
-    /// What stands before it, and the words of that, which few claims need.
+    /// What stands around it in its passages, and the words of that, which few claims need.
     text_before: String,
     words_before: OnceCell<Vec<String>>,
+    text_after: String,
+    /// All words of the question, and those of them that its passage has elsewhere: what a passage is about is not named in
+    /// every sentence.
+    question: Vec<String>,
+    antecedents: OnceCell<Vec<String>>,
     /// Words of the question that mean something.
     asked: Vec<Content>,
 }
@@ -34,39 +33,49 @@ pub(in crate::answer) struct Evidence {
 pub(in crate::answer) type Refusal = String;
 
 impl Evidence {
-    /// Of these sentences, each with what stands before it in its passage. `question` is what is asked.
-    pub fn of<'t>(sentences: impl Iterator<Item = (&'t str, &'t str)>, question: &str) -> Self {
-        let (before, sentences): (Vec<&str>, Vec<&str>) = sentences.unzip();
-        let text = sentences.join("\n");
-        let folded = Folded::of(&text);
-        let words = words::all(&folded);
-        let content = words::content(&text, &folded);
-        let numbers = numbers::of(&text);
-        let is_anaphor = |word: &String| ANAPHORS.contains(&&**word);
-        let refers = words.iter().any(is_anaphor) || text.starts_with("The ");
-        let antecedents = if refers { words::all(&Folded::of(question)) } else { Vec::new() };
-        let asked = words::content(question, &Folded::of(question));
-        let tail = |text: &&'t str| {
-            &text[text.ceil_char_boundary(text.len().saturating_sub(MAX_BYTES_BEFORE))..]
+    /// Of sentences that stand at these places of their passages. `question` is what is asked.
+    pub fn of<'t>(
+        sentences: impl Iterator<Item = (&'t str, Range<usize>)>,
+        question: &str,
+    ) -> Self {
+        let sentences: Vec<_> = sentences.collect();
+        let join = |part: fn(&'t str, Range<usize>) -> &'t str| {
+            let parts = sentences.iter().map(|(passage, bytes)| part(passage, bytes.clone()));
+            parts.collect::<Vec<_>>().join("\n")
         };
-        let text_before = before.iter().map(tail).collect::<Vec<_>>().join("\n");
-        let words_before = OnceCell::new();
-        let mut evidence = Self {
+        let text = join(|passage, bytes| &passage[bytes]);
+        let folded = Folded::of(&text);
+        let asked = Folded::of(question);
+        Self {
+            words: words::all(&folded),
+            content: words::content(&text, &folded),
+            numbers: numbers::of(&text),
+            text_before: join(|passage, bytes| {
+                let start = bytes.start.saturating_sub(MAX_BYTES_AROUND);
+                &passage[passage.ceil_char_boundary(start)..bytes.start]
+            }),
+            words_before: OnceCell::new(),
+            text_after: join(|passage, bytes| {
+                let end = bytes.end.saturating_add(MAX_BYTES_AROUND);
+                &passage[bytes.end..passage.floor_char_boundary(end)]
+            }),
+            asked: words::content(question, &asked),
+            question: words::all(&asked),
+            antecedents: OnceCell::new(),
             text,
             folded,
-            words,
-            content,
-            numbers,
-            antecedents: Vec::new(),
-            text_before,
-            words_before,
-            asked,
-        };
-        let is_before = |word: &String| {
-            evidence.words_before().iter().any(|other| stripped(other) == stripped(word))
-        };
-        evidence.antecedents = antecedents.into_iter().filter(is_before).collect();
-        evidence
+        }
+    }
+
+    /// Words of the question that stand elsewhere in its passages.
+    pub(super) fn antecedents(&self) -> &[String] {
+        self.antecedents.get_or_init(|| {
+            let after = words::all(&Folded::of(&self.text_after));
+            let around: HashSet<&str> =
+                self.words_before().iter().chain(&after).map(|word| stripped(word)).collect();
+            let is_around = |word: &&String| around.contains(stripped(word));
+            self.question.iter().filter(is_around).cloned().collect()
+        })
     }
 
     /// The words that stand before it in its passage.
@@ -104,6 +113,6 @@ impl Evidence {
         };
         self.content.iter().any(is_known)
             || self.words.contains(&word.text)
-            || self.antecedents.contains(&word.text)
+            || self.antecedents().contains(&word.text)
     }
 }

@@ -15,7 +15,10 @@ pub(super) fn check(
     evidence: &Evidence,
 ) -> Result<(), Refusal> {
     for (i, word) in content.iter().enumerate() {
-        if !word.is_capital || stands(word, evidence) || completes(&word.text, words, evidence) {
+        let is_known = stands(word, &evidence.words)
+            || stands(word, evidence.antecedents()) && !is_replaced(&word.text, words, evidence)
+            || completes(&word.text, words, evidence);
+        if !word.is_capital || is_known {
             continue;
         }
         // The first word of a sentence may be no name; it is where all others are known.
@@ -31,8 +34,24 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether a name stands in the evidence, or as an adjective.
-fn stands(name: &Content, evidence: &Evidence) -> bool {
+/// Whether the evidence has another name beside the same word: "Bob won", not "Anna won".
+fn is_replaced(name: &str, claim: &[String], evidence: &Evidence) -> bool {
+    let is_other = |word: &String| {
+        !claim.contains(word)
+            && evidence.content.iter().any(|other| other.is_capital && other.text == *word)
+    };
+    let is_beside = |pair: &[String]| {
+        let (before, after) = (&pair[0], &pair[1]);
+        evidence.words.windows(2).any(|there| {
+            before == name && there[1] == *after && is_other(&there[0])
+                || after == name && there[0] == *before && is_other(&there[1])
+        })
+    };
+    claim.windows(2).any(is_beside)
+}
+
+/// Whether a name is one of these words, or an adjective of one.
+fn stands(name: &Content, words: &[String]) -> bool {
     let text = stripped(&name.text);
     let is_form = |other: &str| {
         let other = stripped(other);
@@ -42,7 +61,7 @@ fn stands(name: &Content, evidence: &Evidence) -> bool {
             || short.chars().count() >= 4 && long.strip_prefix(short).is_some_and(is_ending)
             || name.is_first && words::is_same(other, text)
     };
-    evidence.words.iter().chain(&evidence.antecedents).any(|other| is_form(other))
+    words.iter().any(|other| is_form(other))
 }
 
 /// Whether a word of the claim completes a name of the evidence as the passage has it before: "Manning" stands there, and

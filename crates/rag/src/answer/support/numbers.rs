@@ -1,5 +1,7 @@
 //! Numbers and what they count.
 
+use super::evidence::Evidence;
+
 /// A number in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Number {
@@ -169,6 +171,14 @@ fn unit(text: &str, start: usize, end: usize) -> Option<&'static str> {
 }
 
 impl Number {
+    /// Whether it is one that the question asks about, and its passage has before the evidence, which has none like it instead.
+    pub fn may_stand_for(&self, evidence: &Evidence, claimed: &[Self]) -> bool {
+        let is_instead = |other: &Self| {
+            other.value.len() == self.value.len() && !claimed.iter().any(|it| it.value == other.value)
+        };
+        evidence.antecedents().contains(&self.text) && !evidence.numbers.iter().any(is_instead)
+    }
+
     /// Whether it stands among the numbers of a text, whose words are `words`, with the same unit if it has one.
     pub fn stands_in(&self, numbers: &[Self], words: &[String]) -> bool {
         let mut same = numbers.iter().filter(|other| other.value == self.value).peekable();

@@ -1,7 +1,13 @@
-use super::{Evidence, is_about, judge, repeats, says_nothing};
+use super::{is_about, repeats, says_nothing, support_of};
+
+/// Judges a claim by a sentence that others stand before.
+fn check_in(before: &str, evidence: &str, claim: &str, question: &str) -> Result<f64, String> {
+    let passage = format!("{before}{evidence}");
+    support_of(claim, &[(&passage, before.len()..passage.len())], question)
+}
 
 fn check(claim: &str, evidence: &str) -> Result<f64, String> {
-    judge(claim, &Evidence::of(std::iter::once(("", evidence)), ""))
+    check_in("", evidence, claim, "")
 }
 
 #[test]
@@ -82,10 +88,7 @@ fn what_does_not_follow_is_refused() {
 #[test]
 fn a_name_of_the_question_may_stand_for_a_pronoun() {
     let check = |before: &str, evidence: &str| {
-        judge(
-            "Anna won in 1992.",
-            &Evidence::of(std::iter::once((before, evidence)), "When did Anna win?"),
-        )
+        check_in(before, evidence, "Anna won in 1992.", "When did Anna win?")
     };
     assert!(check("Anna came first. ", "She won in 1992.").is_ok());
     assert!(check("Anna won in 1990. ", "Bob won in 1992.").is_err());
@@ -96,7 +99,7 @@ fn a_name_of_the_question_may_stand_for_a_pronoun() {
 fn a_name_may_be_whole_in_the_claim_and_before_its_evidence() {
     let before = "Peyton Manning played in Super Bowl 50 against Anna Newton. ";
     let evidence = "Manning won the Super Bowl.";
-    let check = |claim: &str| judge(claim, &Evidence::of(std::iter::once((before, evidence)), ""));
+    let check = |claim: &str| check_in(before, evidence, claim, "");
     assert!(check("Peyton Manning won Super Bowl 50.").is_ok());
     assert!(check("Anna Manning won the Super Bowl.").is_err());
     assert!(check("Manning won Super Bowl 51.").is_err());
@@ -106,8 +109,7 @@ fn a_name_may_be_whole_in_the_claim_and_before_its_evidence() {
 fn what_a_claim_says_beyond_the_question_must_stand_there() {
     let question = "Which gas do plants take from the air by day?";
     let evidence = "Plants take carbon dioxide from the air by day and give off oxygen.";
-    let check =
-        |claim: &str| judge(claim, &Evidence::of(std::iter::once(("", evidence)), question));
+    let check = |claim: &str| check_in("", evidence, claim, question);
     assert!(check("Plants take carbon dioxide from the air by day.").is_ok());
     assert!(check("Plants take methane from the air by day.").is_err());
 }
