@@ -2,8 +2,9 @@
 //! project's own pages with the default model.
 //!
 //! An answer counts as right when it quotes an accepted phrase. A near miss is the same question after the passages with an
-//! accepted phrase are gone. A second set of questions is held out: nothing is tuned on it, so its answers are never printed.
-//! `RAG_PG_VERBOSE` prints those of the first, `RAG_PG_DOCUMENTS` (`docs` or `manual`) asks of one alone.
+//! accepted phrase are gone. The answers to the third set of questions are never printed: it only decides
+//! whether a change is kept.
+//! `RAG_PG_VERBOSE` prints those of the others, `RAG_PG_DOCUMENTS` (`docs` or `manual`) asks of one alone.
 #[path = "quality/corpus.rs"]
 #[allow(dead_code)] // other benches read judged passages with it
 mod corpus;
@@ -56,7 +57,7 @@ fn main() {
     if env::args().any(|argument| argument == "--test") {
         return;
     }
-    let mut totals = [Counts::default(); 2];
+    let mut totals = [Counts::default(); SETS.len()];
     let wanted = env::var("RAG_PG_DOCUMENTS").ok();
     let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
     for documents in documents::all().into_iter().filter(|documents| is_wanted(documents.name)) {
@@ -68,7 +69,7 @@ fn main() {
             let texts: Vec<String> = questions.iter().map(|q| q.text.clone()).collect();
             let embeddings = embed(&corpus.model, &texts, Purpose::Query, |embedding| embedding);
             for (question, embedding) in questions.iter().zip(&embeddings) {
-                counts.add(&corpus, question, embedding, set.is_empty());
+                counts.add(&corpus, question, embedding, *set != UNSEEN);
             }
             counts.report(&format!("{}{set}", documents.name));
             total.merge(&counts);
@@ -79,8 +80,10 @@ fn main() {
     }
 }
 
-/// Questions that extraction was tuned on, and others that it was not.
-const SETS: [&str; 2] = ["", "_held_out"];
+/// Questions that extraction is tuned on, others that were held out until its answers to them were read, and those whose answers
+/// are not read.
+const SETS: [&str; 3] = ["", "_held_out", UNSEEN];
+const UNSEEN: &str = "_unseen";
 
 #[derive(Default, Clone, Copy)]
 struct Counts {

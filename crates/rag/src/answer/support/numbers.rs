@@ -174,7 +174,8 @@ impl Number {
     /// Whether it is one that the question asks about, and its passage has before the evidence, which has none like it instead.
     pub fn may_stand_for(&self, evidence: &Evidence, claimed: &[Self]) -> bool {
         let is_instead = |other: &Self| {
-            other.value.len() == self.value.len() && !claimed.iter().any(|it| it.value == other.value)
+            other.value.len() == self.value.len()
+                && !claimed.iter().any(|it| it.value == other.value)
         };
         evidence.antecedents().contains(&self.text) && !evidence.numbers.iter().any(is_instead)
     }

@@ -96,6 +96,31 @@ fn a_name_of_the_question_may_stand_for_a_pronoun() {
 }
 
 #[test]
+fn what_the_question_is_about_may_be_named_elsewhere_in_the_passage() {
+    let check = |claim: &str, passage: &str, evidence: &str, question: &str| {
+        let start = passage.find(evidence).unwrap();
+        support_of(claim, &[(passage, start..start + evidence.len())], question)
+    };
+    let question = "How many fumbles did Miller of the Broncos force in 2015?";
+    let claim = "Miller of the Broncos forced four fumbles in 2015.";
+    for passage in [
+        "The Broncos played on in 2015. Miller forced four fumbles.",
+        "Miller forced four fumbles. So the Broncos won the cup of 2015.",
+    ] {
+        assert!(check(claim, passage, "Miller forced four fumbles.", question).is_ok());
+        assert!(check(claim, passage, "Miller forced four fumbles.", "").is_err());
+    }
+    for evidence in [
+        "Miller forced four fumbles in 2014.",
+        "Miller of the Panthers forced four fumbles.",
+        "Miller of the Broncos forced four fumbles in 2014.",
+    ] {
+        let passage = format!("{evidence} The Broncos won the cup of 2015.");
+        assert!(check(claim, &passage, evidence, question).is_err(), "{evidence}");
+    }
+}
+
+#[test]
 fn a_name_may_be_whole_in_the_claim_and_before_its_evidence() {
     let before = "Peyton Manning played in Super Bowl 50 against Anna Newton. ";
     let evidence = "Manning won the Super Bowl.";
