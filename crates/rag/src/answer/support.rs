@@ -53,6 +53,7 @@ fn check_numbers(claim: &str, words: &[String], evidence: &Evidence) -> Result<(
     for number in &claimed {
         if !number.stands_in(&evidence.numbers, &evidence.words)
             && !number.may_stand_for(evidence, &claimed)
+            && !number.counts_items(evidence, claim)
             && !names::completes(&number.text, words, evidence)
         {
             return Err(format!("\"{}\" does not stand in its quotes", number.text));

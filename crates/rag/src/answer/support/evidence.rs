@@ -23,7 +23,7 @@ pub(in crate::answer) struct Evidence {
     text_after: String,
     /// All words of the question, and those of them that its passage has elsewhere: what a passage is about is not named in
     /// every sentence.
-    question: Vec<String>,
+    pub(super) question: Vec<String>,
     antecedents: OnceCell<Vec<String>>,
     /// Words of the question that mean something.
     asked: Vec<Content>,

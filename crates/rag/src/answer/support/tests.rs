@@ -121,6 +121,16 @@ fn what_the_question_is_about_may_be_named_elsewhere_in_the_passage() {
 }
 
 #[test]
+fn a_number_of_the_question_may_count_what_a_claim_names() {
+    let evidence = "Pets are kept, such as cats, dogs and birds.";
+    let check = |claim: &str| check_in("", evidence, claim, "Which three kinds of pets are kept?");
+    assert!(check("The three kinds of pets that are kept are cats, dogs and birds.").is_ok());
+    assert!(check("The three kinds of pets that are kept are cats, dogs, and birds.").is_ok());
+    assert!(check("The three kinds of pets that are kept are cats and dogs.").is_err());
+    assert!(check("The two kinds of pets that are kept are cats and dogs.").is_err());
+}
+
+#[test]
 fn a_name_may_be_whole_in_the_claim_and_before_its_evidence() {
     let before = "Peyton Manning played in Super Bowl 50 against Anna Newton. ";
     let evidence = "Manning won the Super Bowl.";
