@@ -191,10 +191,12 @@ impl Scores {
         let halves: Vec<[f64; 2]> = pool.candidates.iter().map(halves).collect();
         let held = |Pooled { passage, candidate, context }: &Pooled| {
             let Passage { text, heading, .. } = &passages[*passage];
+            let own = [&text[candidate.bytes.clone()], *heading];
             let about = context.iter().map(|bytes| &text[bytes.clone()]);
-            words.covered(about.chain([&text[candidate.bytes.clone()], *heading]))
+            (words.covered(own.into_iter()), words.covered(about.chain(own)))
         };
-        let words_held: Vec<f32> = pool.candidates.iter().map(held).collect();
+        let (words_held, words_about): (Vec<f32>, Vec<f32>) =
+            pool.candidates.iter().map(held).unzip();
         let lack = |passage: &Passage<'_>| {
             let texts = || [passage.heading, passage.text].into_iter();
             WORDS_PENALTY * words.lacked(texts())
@@ -203,7 +205,7 @@ impl Scores {
         Self {
             own: rows.iter().map(|row| mean(row)).collect(),
             whole: joined.iter().map(|row| mean(row)).collect(),
-            value: values(pool, passages, words, &matches, &halves, &words_held),
+            value: values(pool, passages, words, &matches, &halves, &words_about),
             words_held,
             rows,
             deviation: deviation(&matches).max(f64::EPSILON),
@@ -274,7 +276,7 @@ fn values(
     words: &QuestionWords,
     matches: &[f64],
     halves: &[[f64; 2]],
-    words_held: &[f32],
+    words_about: &[f32],
 ) -> Vec<f64> {
     let ranks: Vec<f64> = passages.iter().map(|passage| passage.score).collect();
     let ranks = standard_scores(&ranks);
@@ -294,7 +296,7 @@ fn values(
             + prior(candidate, quote, *halves)
             - PLACE_PENALTY * candidate.place.min(6) as f64
     };
-    matches.into_iter().zip(words_held).zip(halves).zip(&pool.candidates).map(value).collect()
+    matches.into_iter().zip(words_about).zip(halves).zip(&pool.candidates).map(value).collect()
 }
 
 /// What the form of a candidate counts: of two that match alike the shorter is quoted. `halves` are the matches of its first and its
