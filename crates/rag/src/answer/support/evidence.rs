@@ -23,7 +23,7 @@ pub(in crate::answer) struct Evidence {
     text_after: String,
     /// All words of the question, and those of them that its passage has elsewhere: what a passage is about is not named in
     /// every sentence.
-    pub(super) question: Vec<String>,
+    question: Vec<String>,
     antecedents: OnceCell<Vec<String>>,
     /// Words of the question that mean something.
     asked: Vec<Content>,
@@ -76,6 +76,25 @@ impl Evidence {
             let is_around = |word: &&String| around.contains(stripped(word));
             self.question.iter().filter(is_around).cloned().collect()
         })
+    }
+
+    /// Whether a number is one of the question's that its passages have elsewhere, and it has none like that instead.
+    pub(super) fn may_lack(&self, number: &Number, claimed: &[Number]) -> bool {
+        let is_instead = |other: &Number| {
+            other.value.len() == number.value.len()
+                && !claimed.iter().any(|it| it.value == other.value)
+        };
+        self.antecedents().contains(&number.text) && !self.numbers.iter().any(is_instead)
+    }
+
+    /// Whether a number is one of the question's, and the claim names as many: "The two kinds are a cat and a dog."
+    pub(super) fn counts_items(&self, number: &Number, claim: &str) -> bool {
+        let last =
+            [", and ", ", or "].iter().map(|mark| claim.matches(mark).count()).sum::<usize>();
+        let all =
+            [", ", " and ", " or ", " versus "].iter().map(|mark| claim.matches(mark).count());
+        let items = 1 + all.sum::<usize>() - last;
+        items > 1 && number.value.parse() == Ok(items) && self.question.contains(&number.text)
     }
 
     /// The words that stand before it in its passage.

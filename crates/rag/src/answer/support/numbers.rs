@@ -1,14 +1,12 @@
 //! Numbers and what they count.
 
-use super::evidence::Evidence;
-
 /// A number in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Number {
     /// As written.
     pub text: String,
     /// The digits without separators of thousands, the decimal point a full stop.
-    value: String,
+    pub value: String,
     /// The unit in one spelling.
     unit: Option<&'static str>,
 }
@@ -171,25 +169,6 @@ fn unit(text: &str, start: usize, end: usize) -> Option<&'static str> {
 }
 
 impl Number {
-    /// Whether it is one of the question's that its passage has elsewhere, where the evidence has none like it instead.
-    pub fn may_stand_for(&self, evidence: &Evidence, claimed: &[Self]) -> bool {
-        let is_instead = |other: &Self| {
-            other.value.len() == self.value.len()
-                && !claimed.iter().any(|it| it.value == other.value)
-        };
-        evidence.antecedents().contains(&self.text) && !evidence.numbers.iter().any(is_instead)
-    }
-
-    /// Whether the question has it, and the claim names as many: "The two kinds are a cat and a dog."
-    pub fn counts_items(&self, evidence: &Evidence, claim: &str) -> bool {
-        let last =
-            [", and ", ", or "].iter().map(|mark| claim.matches(mark).count()).sum::<usize>();
-        let all =
-            [", ", " and ", " or ", " versus "].iter().map(|mark| claim.matches(mark).count());
-        let items = 1 + all.sum::<usize>() - last;
-        items > 1 && self.value.parse() == Ok(items) && evidence.question.contains(&self.text)
-    }
-
     /// Whether it stands among the numbers of a text, whose words are `words`, with the same unit if it has one.
     pub fn stands_in(&self, numbers: &[Self], words: &[String]) -> bool {
         let mut same = numbers.iter().filter(|other| other.value == self.value).peekable();
