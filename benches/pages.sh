@@ -25,7 +25,7 @@ def fold(text):
     return re.sub(r"\s+", " ", text).strip().lower()
 
 asked = []
-for name in ("manual.txt", "manual_held_out.txt"):
+for name in ("manual.txt", "manual_second.txt"):
     for line in open(os.path.join(questions, name), encoding="utf-8"):
         if line.startswith("? "):
             asked.append({"question": line[2:].strip(), "accepted": []})

@@ -82,7 +82,7 @@ fn main() {
 
 /// Questions that extraction is tuned on, others that were held out until its answers to them were read, and those whose answers
 /// are not read.
-const SETS: [&str; 3] = ["", "_held_out", UNSEEN];
+const SETS: [&str; 3] = ["", "_second", UNSEEN];
 const UNSEEN: &str = "_unseen";
 
 #[derive(Default, Clone, Copy)]

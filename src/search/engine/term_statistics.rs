@@ -16,8 +16,9 @@ use std::rc::Rc;
 const SAMPLES: [usize; 3] = [192, 768, 3_600];
 /// How many visible ones are enough: the number of visible chunks then has a standard error of a sixth at the most.
 const ENOUGH_VISIBLE: usize = 36;
-/// Most chunks of a collection that is gone through to count the few that an opaque policy lets pass, which is asked of each; and so few.
+/// Most chunks of a collection whose policy, which the planner cannot estimate, is asked of each to count those that pass.
 const MAX_GONE_THROUGH: f64 = 100_000.0;
+/// Most chunks that may pass then, by the sample.
 const FEW: f64 = 2_000.0;
 /// A lexeme that fewer chunks of the sample hold is rare.
 const RARE: f64 = 16.0;

@@ -199,10 +199,10 @@ impl Listing {
         });
         let _settings = search_settings(request.options.depth, &request.resolved.generation);
         let mut expected = 0.0;
-        // The planner takes the chunks' own policy, which lets pass what the source's does, for a second one, of every other row.
-        let passing_twice = if request.has_chunk_policy { 2.0 } else { 1.0 };
+        // Whoever sees the source row sees its chunks; of the chunks' policy, a subquery, the planner expects that every other row passes.
+        let per_row = if request.has_chunk_policy { 2.0 } else { 1.0 };
         let is_worth = |rows| {
-            expected = rows * passing_twice;
+            expected = rows * per_row;
             is_worth(expected)
         };
         let listed = plan::read_as_caller_if(&sql, &arguments, is_worth, ListedChunk::read);

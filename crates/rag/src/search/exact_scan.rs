@@ -16,11 +16,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comparison_of_so_many_costs_as_much_as_the_visits() {
-        for (chunks, wanted) in [(1e5, 200), (1e6, 200), (1e6, 100), (1e7, 1_000)] {
+    fn so_many_are_compared_as_were_measured_to_cost_as_much_as_the_visits() {
+        for (chunks, wanted, measured) in
+            [(1e5, 200, 9_000.0), (1e6, 200, 28_000.0), (1e6, 100, 20_000.0)]
+        {
             let most = most_compared(chunks, wanted);
-            let visits = wanted as f64 * chunks / most;
-            assert!((most / visits - PER_VISIT).abs() < 1e-9, "{most} of {chunks}");
+            assert!((most / measured - 1.0_f64).abs() < 0.05, "{most} of {chunks}");
         }
     }
 
