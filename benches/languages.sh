@@ -44,6 +44,15 @@ refused() {
               FROM $1_$2 WHERE n % $step = 0"
 }
 
+# answered LANGUAGE KIND: share of the questions that rag_answer answers, and of the answers those whose first quote is of the question's passage.
+answered() {
+    sql -F ', ' <<SQL
+SELECT round(avg((status = 'answered')::int), 3),
+       round(avg((citations #>> '{0,document_key,id}' IS NOT DISTINCT FROM line ->> 'passage')::int) FILTER (WHERE status = 'answered'), 3)
+  FROM $1_$2, rag_answer('$1', line ->> 'question') WHERE n % $step = 0
+SQL
+}
+
 # curve LANGUAGE FIRST: of the first so many results, by relevance in fifths, how many are of the passage that the question is about.
 curve() {
     sql <<SQL
@@ -71,5 +80,6 @@ SQL
     figure "$language, the weights of English" "$(found "$language" ", dense_weight => 1, rerank_weight => 2")" ""
     figure "$language, default" "$(found "$language" "")" ">= the best of these - 0.005"
     figure "$language, no result: of the questions, of unrelated ones" "$(refused "$language" questions), $(refused "$language" unrelated)" "<= 0.10, >= 0.80"
+    figure "$language, answered, and of these by the right page; unrelated ones" "$(answered "$language" questions); $(answered "$language" unrelated)" ""
     figure "$language, right by fifths of relevance: of five results, of the first" "$(curve "$language" 5); $(curve "$language" 1)" ""
 done

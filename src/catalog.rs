@@ -7,6 +7,7 @@ pub mod follow_ddl;
 pub mod generation;
 pub mod identity;
 pub mod inverted;
+pub mod language;
 mod lexeme_count;
 pub mod lexical;
 pub mod manifest;

@@ -218,6 +218,12 @@ fn answer(
 ) -> Result<Answer> {
     let window = model.room(Purpose::Document)?;
     let tokenizer = model.tokenizer();
-    let checkpoint = &mut interrupt::checkpoint;
-    answer::from_passages(model, tokenizer, window, question, passages, options, checkpoint)
+    let quoted = |options: &Options| {
+        let checkpoint = &mut interrupt::checkpoint;
+        answer::from_passages(model, tokenizer, window, question, passages, options, checkpoint)
+    };
+    if options.may_refuse() && !tokenizer.has_words_for(question)? {
+        return Ok(quoted(&options.always())?.unjudged(&model.manifest().name, options));
+    }
+    quoted(options)
 }

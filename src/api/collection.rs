@@ -9,7 +9,7 @@ use crate::catalog::objects;
 use crate::catalog::objects::drop;
 use crate::catalog::objects::triggers::set_replication_triggers;
 use crate::catalog::objects::{NewCollection, Source, create};
-use crate::catalog::{distributed, generation, lexical};
+use crate::catalog::{distributed, generation, language, lexical};
 use crate::maintain::attach::{Attachment, attach};
 use crate::maintain::detach::detach;
 use crate::models::embedder::Embedder;
@@ -169,6 +169,9 @@ fn create_collection(
     let id = create(&plan)?;
     // The whole source is compared with the documents, of which there are none yet.
     compare_everything(id);
+    if let Some(collection) = Collection::by_id(id)? {
+        language::warn_if_without_words(&collection, &embedder)?;
+    }
     Ok(())
 }
 

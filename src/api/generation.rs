@@ -4,6 +4,7 @@ use crate::catalog::collection::{Build, Collection};
 use crate::catalog::distributed::Distributed;
 use crate::catalog::distributed::generations::Direction;
 use crate::catalog::generation::switch;
+use crate::catalog::language;
 use crate::catalog::objects::Source;
 use crate::maintain::estimate::estimate;
 use crate::maintain::prune;
@@ -65,6 +66,7 @@ fn rag_rebuild(
     let cost = estimate(&collection, &build, &embedder)?;
     let generation = rebuild(&collection, &build, switch.unwrap_or(false))?;
     wake::changes_written();
+    language::warn_if_without_words(&collection, &embedder)?;
     announce(&collection, generation, &cost, embedder.cost(cost.embed, cost.embed_tokens));
     Ok(generation)
 }

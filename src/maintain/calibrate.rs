@@ -2,6 +2,7 @@
 //!
 //! Sentences of sampled chunks are asked as questions, each of a collection in which its own chunk lacks the sentence, and so are medleys of their
 //! words (`crates/rag/src/search/calibration.rs`). Searches use the result from the moment it is stored; before, they use the defaults.
+use crate::catalog::language;
 use crate::catalog::model::embedder;
 use crate::catalog::target::{Target, warn_about};
 use crate::ingest::pipeline::embed::keep_learnt;
@@ -237,6 +238,7 @@ fn trial(
     };
     Ok(Trial {
         writing: Writing::of(&asked.text),
+        has_words: model.has_words_for(&asked.text)?,
         is_cloze: asked.source.is_some(),
         own: found.iter().position(is_own),
         candidates: found
@@ -273,12 +275,8 @@ fn leave_out(
 fn warn_if_deaf(target: &Target, calibration: &Calibration) {
     let scripts: Vec<&str> = calibration.deaf().map(Writing::name).collect();
     if !scripts.is_empty() {
-        pgrx::warning!(
-            "model \"{}\" hardly knows the language of texts of collection \"{}\" in {} script: searches rely on words; \
-             a multilingual model, such as multilingual-e5-small, would find what is said in other words",
-            target.generation.model,
-            target.collection.name,
-            scripts.join(", ")
-        );
+        let (name, scripts) = (&target.collection.name, scripts.join(", "));
+        let texts = format!("texts of collection \"{name}\" in {scripts} script");
+        language::warn(&target.generation.model, &texts);
     }
 }

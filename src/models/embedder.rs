@@ -49,6 +49,14 @@ impl Embedder {
         }
     }
 
+    /// Whether its vocabulary has words for a text, as far as that is known.
+    pub fn has_words_for(&self, text: &str) -> Result<bool> {
+        match self {
+            Self::Local(model) => model.tokenizer().has_words_for(text),
+            Self::Remote(_) => Ok(true),
+        }
+    }
+
     pub fn dimensions(&self) -> usize {
         match self {
             Self::Local(model) => model.manifest().dimensions,

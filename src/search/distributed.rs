@@ -25,6 +25,7 @@ use crate::sys::privileges::{may_select_columns, row_security_applies};
 use crate::sys::statement::is_news;
 use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding};
+use rag::search::calibration::OfScript;
 use rag::search::diverse::Choice;
 use rag::search::fusion::{Fused, fuse, fused_with_ties};
 use rag::search::passage::{Passage, Piece};
@@ -195,12 +196,12 @@ impl<'a> Search<'a> {
         let is_degraded = self.is_degraded(&fusion);
         let outcome = Outcome {
             collection: self.distributed.as_collection()?,
+            known: self.known(&generation),
             generation,
             found,
             others,
             passages,
             neighbours,
-            known: known.of_script(&self.question).copied(),
             loading: known.loading(&self.distributed.name),
             is_degraded,
             timings: Timings {
@@ -271,9 +272,10 @@ impl<'a> Search<'a> {
     /// Generates candidates, scores them and chooses among them; more of them where limits leave too few.
     fn ranked(&mut self, known: &Known, generation: &Generation) -> Result<Ranked> {
         let options = self.options;
-        let of_script = known.of_script(&self.question);
+        let of_script = self.known(generation);
         let Options { dense_weight, lexical_weight, rerank_weight, .. } = *options;
-        let of_signals = SignalWeights::new(dense_weight, lexical_weight, rerank_weight, of_script);
+        let of_signals =
+            SignalWeights::new(dense_weight, lexical_weight, rerank_weight, of_script.as_ref());
         self.asked.dense_weight = of_signals.dense;
         let statistics =
             self.has_lexical_leg().then(|| TermStatistics::of_parts(&known.statistics));
@@ -294,6 +296,10 @@ impl<'a> Search<'a> {
             wanted = (wanted * 4).min(MAX_CANDIDATES);
             depth = depth.max(wanted);
         }
+    }
+
+    fn known(&self, generation: &Generation) -> Option<OfScript> {
+        self.question.known(generation, self.embedding.is_some())
     }
 
     fn has_lexical_leg(&self) -> bool {

@@ -408,8 +408,7 @@ fn outcome(request: Request, ranked: Vec<ChunkCandidate>, timings: Timings) -> O
         Some(passages) if options.quotes => passages::neighbours(&request, &found, passages),
         _ => Vec::new(),
     };
-    let known = request.known().copied();
-    let Request { resolved, loading, embedding: question, .. } = request;
+    let Request { resolved, loading, embedding: question, known, .. } = request;
     let Resolved { collection, generation, .. } = resolved;
     Outcome {
         collection,

@@ -1,12 +1,14 @@
 //! A question as both legs take it.
 use crate::catalog::collection::{Collection, Generation};
-use crate::catalog::model::embedder;
+use crate::catalog::model::{embedder, local};
 use crate::models::embedder::Embedder;
 use crate::models::question_cache as cache;
 use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding, Purpose};
+use rag::search::calibration::OfScript;
 use rag::search::question_cache;
 use rag::search::{Query, Syntax};
+use rag::text::script::Writing;
 use rag::{Error, Result};
 use std::collections::BTreeSet;
 
@@ -91,6 +93,17 @@ impl Question {
             Embedder::Remote(_) => self.text.chars().map(u32::from).collect(),
         };
         Ok((!input.is_empty()).then_some(input))
+    }
+
+    /// What is known of questions in its script: what calibration found or, before, that the model has no words for it. A model that embedded
+    /// the question is at hand.
+    pub fn known(&self, generation: &Generation, is_embedded: bool) -> Option<OfScript> {
+        let calibrated = generation.calibration.of_script(Writing::of(&self.text));
+        calibrated.copied().or_else(|| {
+            let model = local(generation).ok().filter(|_| is_embedded)?;
+            let has_words = model.tokenizer().has_words_for(&self.text).unwrap_or(true);
+            (!has_words).then(OfScript::without_words)
+        })
     }
 
     fn embed_anew(&self, model: &Embedder, detail: Detail) -> Result<Embedding> {

@@ -43,10 +43,18 @@ SELECT query, (search -> 'weights' ->> 'dense')::float8 < 1 AS dense, (search ->
 SELECT search -> 'weights' AS weights FROM rag_explain('place', 'Где стоит город Волетск?', dense_weight => 1, rerank_weight => 3) LIMIT 1;
 SELECT content LIKE 'Город волетск %' AS is_found, relevance > 0.5 AS is_relevant FROM rag_search('place', 'Где стоит город Волетск?', 1);
 SELECT count(*) FROM rag_search('place', 'Почему кошка боится собаку?', min_relevance => 0.5);
-SELECT status FROM rag_answer('place', 'Почему кошка боится собаку?');
-SELECT status FROM rag_answer('place', 'Где стоит город Волетск на реке Етволва?');
+-- What it does not hear it does not judge.
+SELECT status, usage -> 'judged' AS judged FROM rag_answer('place', 'Где стоит город Волетск на реке Етволва?');
 SET rag_pg.answer_threshold = -1;
-SELECT status FROM rag_answer('place', 'Почему кошка боится собаку?');
+SELECT status, usage -> 'judged' AS judged FROM rag_answer('place', 'Почему кошка боится собаку?');
+-- A model that is worth half its weight judges answers where words find the chunk relevant, too.
+SET rag_pg.answer_threshold = -0.9;
+UPDATE rag.generation SET calibration = jsonb_set(jsonb_build_object('latin', calibration -> 'cyrillic'), '{latin,model_weight}', '0.5') WHERE chunks::text LIKE '%place%';
+UPDATE rag.generation g SET calibration = p.calibration FROM rag.generation p WHERE g.chunks::text LIKE '%topic%' AND p.chunks::text LIKE '%place%';
+SELECT query, status, usage -> 'judged' AS judged
+  FROM unnest(ARRAY['Which giraffe is the tallest in the zoo?', 'How do I undo all after a savepoint of a transaction?']) query, rag_answer('topic', query);
+UPDATE rag.generation SET calibration = NULL;
+SELECT status FROM rag_answer('topic', 'Which giraffe is the tallest in the zoo?');
 RESET rag_pg.answer_threshold;
 SELECT rag_drop_collection(name) FROM rag.collection WHERE name IN ('topic', 'place') ORDER BY name;
 DROP TABLE topic, place;

@@ -78,6 +78,9 @@ pub struct Options {
     pub searched: usize,
 }
 
+/// The threshold that lets everything pass.
+const ANSWER_ALWAYS: f64 = -1.0;
+
 impl Default for Options {
     fn default() -> Self {
         Self { max_sentences: 3, threshold: DEFAULT_THRESHOLD, searched: usize::MAX }
@@ -85,6 +88,17 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The same, but for the threshold: everything is an answer.
+    #[must_use]
+    pub fn always(self) -> Self {
+        Self { threshold: ANSWER_ALWAYS, ..self }
+    }
+
+    /// Whether there are answers that do not count.
+    pub fn may_refuse(&self) -> bool {
+        self.threshold > ANSWER_ALWAYS
+    }
+
     /// The least confidence that counts here.
     fn min_confidence(&self) -> f64 {
         let powers = (FULL_THRESHOLD_PASSAGES / self.searched.max(1) as f64).log10().max(0.0);
@@ -130,6 +144,8 @@ pub struct Answer {
     pub threshold: f64,
     /// Where nothing reached the threshold, what came nearest.
     pub refused: Option<Citation>,
+    /// Whether the confidence says anything: the model knows the language.
+    pub is_judged: bool,
 }
 
 /// A quoted sentence.
@@ -163,6 +179,18 @@ impl Answer {
         self
     }
 
+    /// Says that `model` does not know the language, so that nothing tells whether this answers.
+    #[must_use]
+    pub fn unjudged(self, model: &str, options: &Options) -> Self {
+        let none = Self::none(options);
+        let refused = self.citations.into_iter().find(|citation| citation.is_best);
+        let text = match refused {
+            Some(_) => format!("The model \"{model}\" cannot judge answers in this language."),
+            None => none.text.clone(),
+        };
+        Self { text, confidence: self.confidence, is_judged: refused.is_none(), refused, ..none }
+    }
+
     /// Says that nothing fits, for want of anything that could be quoted.
     pub fn none(options: &Options) -> Self {
         Self {
@@ -172,6 +200,7 @@ impl Answer {
             confidence: -1.0,
             threshold: options.min_confidence(),
             refused: None,
+            is_judged: true,
         }
     }
 }

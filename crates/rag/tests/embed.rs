@@ -294,3 +294,38 @@ fn a_name_without_a_current_build_is_refused() {
     std::fs::remove_file(directory.path().join(MODEL).join("current")).unwrap();
     assert_eq!(first_error(&store).sqlstate(), "F0000");
 }
+
+#[test]
+fn the_model_has_words_of_languages_in_latin_letters() {
+    let model = open();
+    let has = |text: &str| model.tokenizer().has_words_for(text).unwrap();
+    for text in [
+        "How do I get disk space back?",
+        "¿Cómo recupero el espacio en disco?",
+        "Der Kühlschrank fällt auf.",
+        "Příliš žluťoučký kůň úpěl",
+        "Làm thế nào để lấy lại dung lượng?",
+        "Tver is called Тверь.",
+        "int i, j, k;",
+        "T12 C3PO k8s",
+        "x = y + z",
+        "2332-71",
+        "",
+    ] {
+        assert!(has(text), "{text}");
+    }
+    for text in [
+        "Как освободить место на диске?",
+        "Як звільнити місце на диску PostgreSQL?",
+        "Πώς ελευθερώνω χώρο;",
+        "איך לפנות מקום בדיסק",
+        "كيف أستعيد مساحة القرص؟",
+        "डिस्क की जगह कैसे वापस पाएँ",
+        "จะคืนพื้นที่ดิสก์ได้อย่างไร",
+        "디스크 공간을 어떻게 되찾나요?",
+        "如何释放磁盘空间",
+        "ディスクの空き容量を増やす方法",
+    ] {
+        assert!(!has(text), "{text}");
+    }
+}

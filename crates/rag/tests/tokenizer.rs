@@ -260,3 +260,21 @@ fn a_file_that_is_cut_or_corrupt_is_an_error() {
         assert!(Tokenizer::from_bytes(json).is_err(), "{}", String::from_utf8_lossy(json));
     }
 }
+
+/// A vocabulary knows a language by tokens of several letters; a Chinese character may be a word.
+#[test]
+fn a_text_has_words_where_its_tokens_are_known_and_have_letters() {
+    let tokenizer = Tokenizer::from_bytes(&support::bert(
+        r#"{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true}"#,
+        "",
+    ))
+    .unwrap();
+    let has = |text: &str| tokenizer.has_words_for(text).unwrap();
+    for text in ["select from the table", "a b c", "中文", "the running server x", "!?", ""] {
+        assert!(has(text), "{text}");
+    }
+    // Letter by letter, an unknown word, unknown characters.
+    for text in ["abcdefgh", "the zzzzzzzz", "漢字中"] {
+        assert!(!has(text), "{text}");
+    }
+}

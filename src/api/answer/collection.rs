@@ -146,9 +146,6 @@ pub(in crate::api) fn answered(
     generated(&client, question, sources, writing, loading.as_deref(), pick)
 }
 
-/// The threshold that lets everything pass.
-const ANSWER_ALWAYS: f64 = -1.0;
-
 /// Searches for the passages of an answer; returns the options too.
 pub(super) fn search_for(
     collection: &str,
@@ -217,16 +214,29 @@ pub(super) fn answer(
     texts: &[&str],
     options: &Options,
 ) -> Result<Answer> {
-    let generation = &outcome.generation;
+    if !options.may_refuse() {
+        return quoted(question, outcome, texts, options);
+    }
     // How like the question a sentence is says nothing in a language that the model does not know.
-    if outcome.is_foreign_to_question() && options.threshold > ANSWER_ALWAYS {
+    let model = sentence_model(outcome)?;
+    let is_deaf = outcome.known.is_some_and(|known| known.is_deaf());
+    if is_deaf || !model.tokenizer().has_words_for(question)? {
+        let nearest = quoted(question, outcome, texts, &options.always())?;
+        return Ok(nearest.unjudged(&model.manifest().name, options));
+    }
+    if outcome.is_foreign_to_question() {
         return Ok(Answer::none(options));
     }
+    quoted(question, outcome, texts, options)
+}
+
+/// The sentences of what was found that fit the question best.
+fn quoted(question: &str, outcome: &Outcome, texts: &[&str], options: &Options) -> Result<Answer> {
     let Some(tokens) = outcome.question.as_ref().and_then(|question| question.tokens.as_ref())
     else {
         return without_bits(question, outcome, texts, options);
     };
-    let model = sentence_model(outcome)?;
+    let (generation, model) = (&outcome.generation, sentence_model(outcome)?);
     let quotable = outcome.quotable();
     let passages = quotable.iter().map(|one| passage(model, generation.dimensions, one));
     let passages = passages.collect::<Result<Vec<_>>>()?;

@@ -1,13 +1,11 @@
 //! Term statistics of all parts, kept for some seconds: they change slowly, and a search without the round for them waits once less.
 use crate::search::distributed::Search;
 use crate::search::loading::Loading;
-use crate::search::question::Question;
 use crate::sys::foreign::changes;
 use pgrx::pg_sys::Oid;
 use rag::Result;
-use rag::search::calibration::{Calibration, OfScript};
+use rag::search::calibration::Calibration;
 use rag::search::shard::{Asked, PartStatistics, Statistics, Step};
-use rag::text::script::Writing;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -35,10 +33,6 @@ pub struct Known {
 impl Known {
     pub fn loading(&self, collection: &str) -> Option<Loading> {
         self.loading.clone().map(|told| Loading::told(collection, told))
-    }
-
-    pub fn of_script(&self, question: &Question) -> Option<&OfScript> {
-        self.calibration.of_script(Writing::of(&question.text))
     }
 }
 

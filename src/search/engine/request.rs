@@ -1,5 +1,4 @@
 //! A search as it is prepared once: what is asked for, and the rights of the caller.
-use crate::catalog::collection::Generation;
 use crate::catalog::inverted::{self, SegmentLists};
 use crate::catalog::lexical::Access;
 use crate::search::candidate::{ChunkCandidate, rank};
@@ -18,10 +17,8 @@ use rag::Result;
 use rag::inverted::{Index, Terms};
 use rag::model::{Detail, Embedding};
 use rag::search::calibration::OfScript;
-use rag::search::relevance::Relevance;
 use rag::search::shard::Statistics;
 use rag::search::weights::SignalWeights;
-use rag::text::script::Writing;
 use std::cell::{OnceCell, RefCell};
 use std::time::{Duration, Instant};
 
@@ -33,8 +30,8 @@ pub struct Request {
     pub question: Question,
     /// Of its signals, before the weights of its lexemes are known.
     pub weights: SignalWeights,
-    /// How signals make relevance.
-    pub relevance: Relevance,
+    /// What is known of questions in its script.
+    pub known: Option<OfScript>,
     /// The question's embedding, with token vectors when reranked; `None` when no part of the search needed or allowed one.
     pub embedding: Option<Embedding>,
     /// Another extension's index, if the lexical leg may ask one.
@@ -91,11 +88,16 @@ impl Request {
     ) -> Result<Self> {
         let Resolved { collection, generation, tables, .. } = &resolved;
         let filter = Filter::compile(options.filter.as_ref(), collection, &tables.documents)?;
-        let known = known(generation, &question);
+        let known = question.known(generation, embedding.is_some());
         let Options { dense_weight, lexical_weight, rerank_weight, .. } = *options;
         Ok(Self {
-            weights: SignalWeights::new(dense_weight, lexical_weight, rerank_weight, known),
-            relevance: known.map(|known| known.relevance).unwrap_or_default(),
+            weights: SignalWeights::new(
+                dense_weight,
+                lexical_weight,
+                rerank_weight,
+                known.as_ref(),
+            ),
+            known,
             foreign_index: Access::of(collection, generation),
             loading: Loading::of(collection, generation),
             has_policies: row_security_applies(collection.source),
@@ -112,11 +114,6 @@ impl Request {
         })
     }
 
-    /// What is known of questions in its script.
-    pub fn known(&self) -> Option<&OfScript> {
-        known(&self.resolved.generation, &self.question)
-    }
-
     /// Orders its candidates by these weights, and sets their relevance.
     pub fn rank(
         &self,
@@ -124,7 +121,8 @@ impl Request {
         weights: &SignalWeights,
     ) -> Result<()> {
         let generation = &self.resolved.generation;
-        rank(candidates, generation, self.embedding.as_ref(), weights, &self.relevance)
+        let relevance = self.known.map(|known| known.relevance).unwrap_or_default();
+        rank(candidates, generation, self.embedding.as_ref(), weights, &relevance)
     }
 
     /// Whether filter or policies may reject chunks.
@@ -191,8 +189,4 @@ impl Request {
         let vector = self.embedding.as_ref().map(|embedding| embedding.vector.as_slice());
         self.resolved.pgvector.argument(vector)
     }
-}
-
-fn known<'g>(generation: &'g Generation, question: &Question) -> Option<&'g OfScript> {
-    generation.calibration.of_script(Writing::of(&question.text))
 }

@@ -164,11 +164,14 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What decided whether sentences answer: the threshold, and what came nearest to it where nothing reached it.
+/// What decided whether sentences answer: the threshold, whether the model could judge, and what came nearest where nothing answers.
 pub fn judgement(answer: &Answer, refused: Option<Value>) -> Value {
     let mut fields = Map::new();
     let threshold = (answer.threshold * 1e4).round() / 1e4;
     fields.insert("threshold".to_owned(), json!(threshold));
+    if !answer.is_judged {
+        fields.insert("judged".to_owned(), json!(false));
+    }
     if let Some(Value::Object(mut refused)) = refused {
         refused.remove("marker");
         fields.insert("refused".to_owned(), Value::Object(refused));

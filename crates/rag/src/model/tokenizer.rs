@@ -8,8 +8,10 @@ mod wordpiece;
 
 pub use template::Input;
 
+use crate::text::script::may_be_word;
 use crate::{Error, Result};
 use bert::{Bert, Origin, TokenSink};
+use std::ops::Range;
 use template::{Template, damaged};
 use wordpiece::Piece;
 
@@ -20,6 +22,7 @@ pub struct Tokenizer {
     single: Template,
     pair: Option<Template>,
     pad_id: u32,
+    unknown: Option<u32>,
 }
 
 /// Tokens of a text without special tokens.
@@ -84,12 +87,13 @@ impl Tokenizer {
     pub fn from_bytes(json: &[u8]) -> Result<Self> {
         let mut inner = parsed(json).map_err(damaged)?;
         let pad_id = pad_id(&inner);
+        let unknown = ["[UNK]", "<unk>"].iter().find_map(|name| inner.token_to_id(name));
         inner.with_padding(None);
         inner.with_truncation(None).map_err(damaged)?;
         let single = Template::single(&inner)?;
         let pair = Template::pair(&inner);
         let bert = Bert::new(&inner);
-        Ok(Self { inner, bert, single, pair, pad_id })
+        Ok(Self { inner, bert, single, pair, pad_id, unknown })
     }
 
     /// How many special tokens a single text gets (`[CLS]` and `[SEP]` make 2).
@@ -113,6 +117,34 @@ impl Tokenizer {
         tokens.ids.extend_from_slice(encoding.get_ids());
         tokens.offsets.extend(encoding.get_offsets().iter().map(|&(a, b)| (a as u32, b as u32)));
         Ok(tokens)
+    }
+
+    /// Whether the model has words for a text: two thirds of its letters stand in tokens that it knows, of more than one letter. A language of
+    /// which a vocabulary has no words is read letter by letter. A letter may be a word where no other is beside it, and a Chinese character or a
+    /// Korean syllable unless it is read in parts.
+    pub fn has_words_for(&self, text: &str) -> Result<bool> {
+        let Tokens { ids, offsets } = self.tokens(text)?;
+        let bytes: Vec<Range<usize>> =
+            offsets.into_iter().map(|(start, end)| start as usize..end as usize).collect();
+        let is_letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+        let (mut all, mut known) = (0, 0);
+        for (position, id) in ids.into_iter().enumerate() {
+            let Range { start, end } = bytes[position];
+            let letters = text[start..end].chars().filter(|c| c.is_alphabetic()).count();
+            let is_alone = || {
+                !is_letter(text[..start].chars().next_back())
+                    && !is_letter(text[end..].chars().next())
+            };
+            let is_whole = || {
+                let before = position.checked_sub(1).and_then(|before| bytes.get(before));
+                let is_part = [before, bytes.get(position + 1)].contains(&Some(&bytes[position]));
+                !is_part && text[start..end].chars().any(may_be_word)
+            };
+            let is_known = Some(id) != self.unknown && (letters > 1 || is_alone() || is_whole());
+            all += letters;
+            known += if is_known { letters } else { 0 };
+        }
+        Ok(3 * known >= 2 * all)
     }
 
     /// Number of tokens of `text` without special tokens.

@@ -20,6 +20,11 @@ pub fn is_unspaced(c: char) -> bool {
     !is_hangul(c) && script(c) != Script::Words
 }
 
+/// Whether `c` alone may be a word though others stand beside it: a Chinese character, or a syllable of Korean.
+pub fn may_be_word(c: char) -> bool {
+    matches!(Writing::of_letter(c), Writing::Chinese | Writing::Hangul)
+}
+
 /// Syllables of Korean, whose words have endings that no space separates.
 fn is_hangul(c: char) -> bool {
     matches!(c, '\u{ac00}'..='\u{d7a3}')
