@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # How well chunks retrieve against those of a recursive character splitter of equal mean size, per kind of text. Texts are those that this
 # machine has: manual pages, the PostgreSQL manual, Markdown of packages, settings and lists, and the prose and questions of RAG_PG_SQUAD
-# (passages.jsonl, questions.jsonl). None is kept.
+# (passages.jsonl, questions.jsonl); and this project's documentation and the manual with people's questions (tests/questions). None is kept.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+asked=$(mktemp -d)
+trap 'rm -rf "$work" "$asked"' EXIT
 mkdir "$work/manual pages" "$work/HTML" "$work/Markdown" "$work/settings and lists"
 
 # some N: every so many of the lines that it reads, so that at most N remain.
@@ -34,4 +35,7 @@ done
     *) head -c 16000 "$page" ;;
     esac | iconv -c -t UTF-8 >"$work/settings and lists/$(name "${page%.gz}").txt"
 done
-RAG_PG_CHUNK_TEXTS="$work" cargo bench --quiet -p rag --bench chunk_quality ${PROFILE:+--profile "$PROFILE"}
+mkdir -p "$asked/docs" "$asked/manual"
+cp README.md docs/*.md docs/reference/*.md "$asked/docs/"
+cp /usr/share/doc/postgresql-doc-*/html/*.html "$asked/manual/" 2>/dev/null || true
+RAG_PG_CHUNK_TEXTS="$work" RAG_PG_ASKED_TEXTS="$asked" cargo bench --quiet -p rag --bench chunk_quality ${PROFILE:+--profile "$PROFILE"}

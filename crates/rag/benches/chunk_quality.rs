@@ -2,7 +2,9 @@
 //!
 //! Each kind of text is one index. A question is about a span of one document; the five chunks nearest to it by the default model are
 //! taken. Recall is the share of the span that they hold, `IoU` the characters shared with the span of all in either. Both are compared
-//! question by question; intervals are of 95 %, from documents drawn anew. `RAG_PG_CHUNK_TOKENS` is the size of chunks (160 by default),
+//! question by question; intervals are of 95 %, from documents (of people's questions: from these) drawn anew. People's questions are those of
+//! `tests/questions`, about the texts in the directories `docs` and `manual` of `RAG_PG_ASKED_TEXTS`; any sentence with an accepted phrase is the span.
+//! `RAG_PG_CHUNK_TOKENS` is the size of chunks (160 by default),
 //! `RAG_PG_EMBEDDED` names a file that keeps vectors for the next time.
 #[path = "chunk_quality/recursive.rs"]
 mod recursive;
@@ -32,7 +34,7 @@ fn main() {
     let kinds = texts::all();
     if kinds.is_empty() {
         println!(
-            "figure\tretrieval by chunks\tnot measured\tset RAG_PG_SQUAD or RAG_PG_CHUNK_TEXTS"
+            "figure\tretrieval by chunks\tnot measured\tset RAG_PG_SQUAD, RAG_PG_CHUNK_TEXTS or RAG_PG_ASKED_TEXTS"
         );
         return;
     }
@@ -102,7 +104,23 @@ fn measure(kind: &Kind, vectors: &mut Vectors) -> Measured {
         tokens: both.each_ref().map(|divided| mean_tokens(divided)),
         ..Measured::default()
     };
-    for (i, document) in kind.documents.iter().enumerate() {
+    for (question, phrases) in &kind.people {
+        let holding = texts.iter().map(|text| texts::holding(text, phrases)).enumerate();
+        let spans = holding.flat_map(|(i, spans)| spans.into_iter().map(move |span| (i, span)));
+        let asked = spans.map(|(i, span)| (i, Asked { question: question.clone(), span }));
+        let asked: Vec<(usize, Asked)> = asked.collect();
+        let embedded = vectors.of(std::slice::from_ref(question), Purpose::Query).swap_remove(0);
+        // Any place that answers is as good.
+        let best = found.each_ref().map(|index| {
+            let figures = asked.iter().map(|(i, asked)| index.figures(*i, asked, &embedded));
+            figures.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap_or_default()
+        });
+        if !asked.is_empty() {
+            measured.documents.push(vec![best]);
+        }
+    }
+    let documents = kind.documents.iter().enumerate().filter(|_| kind.people.is_empty());
+    for (i, document) in documents {
         let asked = if document.questions.is_empty() {
             texts::questions(&texts[i])
         } else {

@@ -1,5 +1,6 @@
 //! Documents of several kinds, and questions about spans of them.
 use rag::chunk::Format;
+use regex::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -15,6 +16,8 @@ const MOST_PASSAGES: usize = 14;
 pub struct Kind {
     pub name: String,
     pub documents: Vec<Document>,
+    /// Questions that people ask of all the documents, and phrases that answer them.
+    pub people: Vec<(String, Vec<Regex>)>,
 }
 
 pub struct Document {
@@ -37,8 +40,8 @@ pub fn all() -> Vec<Kind> {
     let mut kinds = Vec::new();
     if let Ok(directory) = env::var("RAG_PG_SQUAD") {
         let (prose, dialogue) = articles(&directory);
-        kinds.push(Kind { name: "prose".to_owned(), documents: prose });
-        kinds.push(Kind { name: "dialogue".to_owned(), documents: dialogue });
+        kinds.push(Kind { name: "prose".to_owned(), documents: prose, people: Vec::new() });
+        kinds.push(Kind { name: "dialogue".to_owned(), documents: dialogue, people: Vec::new() });
     }
     if let Ok(directory) = env::var("RAG_PG_CHUNK_TEXTS") {
         let mut names: Vec<_> = fs::read_dir(directory).expect("a directory").flatten().collect();
@@ -46,7 +49,20 @@ pub fn all() -> Vec<Kind> {
         kinds.extend(names.iter().map(|entry| Kind {
             name: entry.file_name().to_string_lossy().into_owned(),
             documents: documents(&entry.path()),
+            people: Vec::new(),
         }));
+    }
+    if let Ok(directory) = env::var("RAG_PG_ASKED_TEXTS") {
+        for name in ["docs", "manual"] {
+            kinds.push(Kind {
+                name: format!("people's questions, {name}"),
+                documents: documents(&Path::new(&directory).join(name)),
+                people: ["", "_second", "_unseen"]
+                    .iter()
+                    .flat_map(|set| people(&format!("{name}{set}")))
+                    .collect(),
+            });
+        }
     }
     kinds.retain(|kind| !kind.documents.is_empty());
     kinds
@@ -117,6 +133,43 @@ fn articles(directory: &str) -> (Vec<Document>, Vec<Document>) {
         (document(prose, about_prose), document(talk, about_talk))
     });
     documents.unzip()
+}
+
+/// The questions of a file of `tests/questions`.
+fn people(name: &str) -> Vec<(String, Vec<Regex>)> {
+    let path = format!("{}/../../tests/questions/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let mut asked: Vec<(String, Vec<Regex>)> = Vec::new();
+    for line in fs::read_to_string(path).expect("the questions").lines() {
+        if let Some(question) = line.strip_prefix("? ") {
+            asked.push((question.to_owned(), Vec::new()));
+        } else if let Some(phrase) = line.strip_prefix("= ") {
+            asked.last_mut().expect("a question").1.push(phrase_in_text(phrase));
+        }
+    }
+    asked.retain(|(_, phrases)| !phrases.is_empty());
+    asked
+}
+
+/// A phrase, whatever its case, white space and the marks of Markdown in it.
+fn phrase_in_text(phrase: &str) -> Regex {
+    let word = |word: &str| {
+        word.chars().map(|c| regex::escape(&c.to_string())).collect::<Vec<_>>().join("[`*]*")
+    };
+    let words: Vec<String> = phrase.split_whitespace().map(word).collect();
+    Regex::new(&format!("(?i){}", words.join(r"[\s`*]+"))).expect("a pattern")
+}
+
+/// The sentences and entries of a text that hold one of the phrases.
+pub fn holding(text: &str, phrases: &[Regex]) -> Vec<Range<usize>> {
+    let found = phrases.iter().flat_map(|phrase| phrase.find_iter(text)).map(|m| m.range());
+    let around = |phrase: Range<usize>| {
+        let start = text[..phrase.start].rfind("\n\n").map_or(0, |at| at + 2);
+        let end = text[phrase.end..].find("\n\n").map_or(text.len(), |at| phrase.end + at);
+        let parts = units(&text[start..end]).into_iter();
+        let mut parts = parts.map(|unit| start + unit.start..start + unit.end);
+        parts.find(|unit| unit.start <= phrase.start && phrase.end <= unit.end).unwrap_or(phrase)
+    };
+    found.map(around).collect()
 }
 
 fn spread<T: Clone>(all: Vec<T>, most: usize) -> Vec<T> {
