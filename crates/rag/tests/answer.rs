@@ -317,12 +317,27 @@ fn what_asks_why_is_answered_by_a_reason() {
 }
 
 #[test]
-fn what_asks_for_a_default_a_way_or_a_condition_is_answered_by_one() {
+fn what_asks_for_a_default_a_way_a_condition_a_need_or_a_right_is_answered_by_one() {
     for (question, text, expected) in [
         (
             "what is the default of sorting",
             "Sorting is the new default. Cats sleep. The default is sorting by disk.",
             "The default is sorting by disk.",
+        ),
+        (
+            "which way of sorting is the default",
+            "Sorting is the new default. Cats sleep. The default sorting way is by disk.",
+            "The default sorting way is by disk.",
+        ),
+        (
+            "what must tables have to be sorted",
+            "Tables have to be sorted. Cats sleep. Sorted tables require a key.",
+            "Sorted tables require a key.",
+        ),
+        (
+            "who can drop tables",
+            "Drop tables that roles have. Cats sleep. Only the owner drops tables.",
+            "Only the owner drops tables.",
         ),
         (
             "how do I stop the server",

@@ -97,27 +97,35 @@ impl<'a> Writing<'a> {
         Ok(Self { instructions, context, fallback: fallback.unwrap_or(true) })
     }
 
-    /// The best sentences of the passages, where the model is to be given these instead.
+    /// The best sentences of the passages, where the model is to be given these instead. A small one is given those that would answer
+    /// without it, and none where they would not: it copies faithfully and chooses badly.
     pub fn narrow(
         &self,
         client: &Client,
         Sources { places, texts }: Sources<'a>,
         pick: &impl Fn(&Options) -> Result<Answer>,
     ) -> Result<Option<Near<'a>>> {
+        let spec = client.spec();
         let is_wanted = match self.context {
             Some(context) => context == Context::Sentences,
-            None => client.spec().is_small(),
+            None => spec.is_small() || spec.has_small_window(),
         };
         if !is_wanted {
             return Ok(None);
         }
-        let picked = match pick(&narrow::options()) {
+        let options = if spec.is_small() { default_options() } else { narrow::options() };
+        let picked = match pick(&options) {
+            // Nothing was compared with the question: its language may be one that the embedder does not know.
+            Ok(Answer { status: Status::NoAnswer, refused: None, .. }) => pick(&narrow::options()),
+            picked => picked,
+        };
+        let picked = match picked {
             // Nobody asked for it, and the model that picks may not be installed.
             Err(error) if self.context.is_none() && !error.is_cancelled() => return Ok(None),
             picked => picked?,
         };
         let parts = narrow::parts(&picked, texts);
-        if parts.is_empty() {
+        if parts.is_empty() && picked.refused.is_none() {
             return Ok(None);
         }
         let places = parts.iter().map(|part| places[part.passage].from(part.char_start)).collect();

@@ -186,7 +186,9 @@ impl Scores {
             joined.iter().map(|row| f64::from(weighted_mean(row, &weights))).collect();
         let halves = |Pooled { candidate, .. }: &Pooled| {
             let of = |piece: usize| f64::from(weighted_mean(max_sim.of(piece), &weights)).max(0.0);
-            [of(candidate.own.start), of(candidate.own.end - 1)]
+            // The term that two sentences define is none of them.
+            let first = candidate.own.start + usize::from(candidate.is_definition);
+            [of(first.min(candidate.own.end - 1)), of(candidate.own.end - 1)]
         };
         let halves: Vec<[f64; 2]> = pool.candidates.iter().map(halves).collect();
         let held = |Pooled { passage, candidate, context }: &Pooled| {

@@ -63,11 +63,21 @@ const ASKS_REASON: [&str; 7] =
 
 /// What asks for what holds unless something else is said, and what says so.
 const ASKS_DEFAULT: [&str; 2] = ["default", "defaults"];
-const DEFAULTS: [&str; 6] =
-    ["default is", "default value is", "defaults to", "is the default", "by default", "default: "];
+const DEFAULTS: [&str; 4] = ["defaults to", "is the default", "by default", "default: "];
+/// Words between "default" and "is" at most: "the default index method is".
+const DEFAULT_NOUNS: usize = 2;
 
 /// What asks for a way to do something; a command or a name of code is one.
 const ASKS_WAY: [&str; 4] = ["how do i", "how do you", "how can i", "how to"];
+
+/// What asks for what is needed, and words of which a sentence that says so has some.
+const ASKS_NEED: [&str; 6] = ["must", "need", "needs", "require", "requires", "required"];
+const NEEDS: &str = "must need needs require requires required only unless";
+
+/// What asks for who has a right, and words of those who have one.
+const ASKS_WHO_MAY: [&str; 5] = ["who can", "who may", "who must", "who is allowed", "who has"];
+const HOLDERS: &str = "owner owners own owns superuser superusers administrator administrators anyone anybody everyone \
+    everybody nobody only privilege privileges permission permissions";
 
 /// Words of which a sentence that says when has some.
 const CONDITIONS: &str = "when whenever if after before once until unless should";
@@ -125,6 +135,8 @@ enum Sought {
     Default,
     Way,
     Condition,
+    Need,
+    Holder,
 }
 
 /// Weight of all words of a question from which on their lack counts in full.
@@ -157,6 +169,8 @@ impl QuestionWords {
             (Sought::Reason, asks(&ASKS_REASON)),
             (Sought::Default, asks(&ASKS_DEFAULT)),
             (Sought::Way, asks(&ASKS_WAY)),
+            (Sought::Need, asks(&ASKS_NEED)),
+            (Sought::Holder, asks(&ASKS_WHO_MAY)),
             (Sought::Condition, asked.starts_with(" when ") && !asks(&ASKS_NUMBER)),
         ];
         let sought = sought.into_iter().filter(|(_, is_sought)| *is_sought);
@@ -199,8 +213,14 @@ impl QuestionWords {
     pub fn is_kind_given(&self, text: &str) -> bool {
         let has = |words: &str| words_of(text).any(|word| is_one_of(words, &word.to_lowercase()));
         let has_default = || {
-            let text = text.to_lowercase();
-            DEFAULTS.iter().any(|phrase| text.contains(phrase))
+            let lower = text.to_lowercase();
+            let words: Vec<&str> = words_of(&lower).collect();
+            let is_said = |(at, word): (usize, &&str)| {
+                *word == "default"
+                    && words[at + 1..].iter().take(1 + DEFAULT_NOUNS).any(|word| *word == "is")
+            };
+            words.iter().enumerate().any(is_said)
+                || DEFAULTS.iter().any(|phrase| lower.contains(phrase))
         };
         let is_code = |word: &str| {
             word.contains('_') || word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase())
@@ -209,6 +229,8 @@ impl QuestionWords {
         (self.seeks(Sought::Reason) && has(REASONS))
             || (self.seeks(Sought::Default) && has_default())
             || (self.seeks(Sought::Way) && has_code())
+            || (self.seeks(Sought::Need) && has(NEEDS))
+            || (self.seeks(Sought::Holder) && has(HOLDERS))
             || (self.seeks(Sought::Condition) && has(CONDITIONS))
     }
 

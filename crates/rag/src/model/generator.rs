@@ -46,6 +46,11 @@ pub trait Generator {
     /// Tokens of a text, or more.
     fn count(&self, text: &str) -> usize;
 
+    /// Whether it loses its way in long rules, as models of few parameters do.
+    fn is_small(&self) -> bool {
+        false
+    }
+
     /// Generates the next turn of a conversation. Calls `checkpoint` at least every 100 ms.
     fn generate(
         &self,

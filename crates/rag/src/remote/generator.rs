@@ -32,6 +32,10 @@ impl generator::Generator for Generator<'_> {
         estimate(text)
     }
 
+    fn is_small(&self) -> bool {
+        self.0.spec().is_small()
+    }
+
     fn generate(
         &self,
         conversation: &Conversation,
@@ -57,6 +61,10 @@ impl generator::Generator for Blocking<'_> {
 
     fn count(&self, text: &str) -> usize {
         Generator(self.0).count(text)
+    }
+
+    fn is_small(&self) -> bool {
+        Generator(self.0).is_small()
     }
 
     fn generate(

@@ -78,11 +78,11 @@ impl Spec {
 
 /// A window below which a generator is given sentences instead of passages.
 const SMALL_WINDOW: usize = 4_096;
-/// Billions of parameters up to which it is.
+/// Billions of parameters up to which one is small.
 const SMALL_SIZE: f64 = 3.0;
 
 impl Spec {
-    /// Whether a generator is one that loses its way in long prompts: by its window, or by the size that its name says.
+    /// Whether a generator is one that loses its way in long prompts, by the size that its name says.
     pub fn is_small(&self) -> bool {
         let size = |word: &str| {
             let lower = word.to_ascii_lowercase();
@@ -95,7 +95,12 @@ impl Spec {
         };
         let mut sizes =
             self.model.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter_map(size);
-        self.max_tokens < SMALL_WINDOW || sizes.any(|size| size > 0.0 && size <= SMALL_SIZE)
+        sizes.any(|size| size > 0.0 && size <= SMALL_SIZE)
+    }
+
+    /// Whether whole passages would leave little room in its window.
+    pub fn has_small_window(&self) -> bool {
+        self.max_tokens < SMALL_WINDOW
     }
 
     /// The module that knows the provider's format.
