@@ -331,8 +331,8 @@ fn what_asks_for_a_default_a_way_a_condition_a_need_or_a_right_is_answered_by_on
         ),
         (
             "what must tables have to be sorted",
-            "Tables have to be sorted. Cats sleep. Sorted tables require a key.",
-            "Sorted tables require a key.",
+            "Tables have been sorted. Cats sleep. Sorted tables must have a key.",
+            "Sorted tables must have a key.",
         ),
         (
             "who can drop tables",

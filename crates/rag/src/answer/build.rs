@@ -23,6 +23,8 @@ pub(super) struct AnswerBuilder {
     question: String,
     /// What the lines around passages carry; no claim repeats it.
     key: String,
+    /// Whether the model is one that copies faithfully and chooses badly.
+    is_small: bool,
     /// Positions of the passages by their numbers in the prompt, from number 1.
     included: Vec<usize>,
     known: HashMap<usize, KnownPassage>,
@@ -55,8 +57,9 @@ struct Verdict {
 
 impl AnswerBuilder {
     /// Of an answer to `question` from the passages at these positions, which the prompt has with `key`.
-    pub fn new(question: &str, key: &str, included: Vec<usize>) -> Self {
-        Self { question: question.to_owned(), key: key.to_owned(), included, ..Self::default() }
+    pub fn new(question: &str, key: &str, included: Vec<usize>, is_small: bool) -> Self {
+        let (question, key) = (question.to_owned(), key.to_owned());
+        Self { question, key, is_small, included, ..Self::default() }
     }
 
     /// Looks a claim up. Returns its text if it holds, and the new citations.
@@ -195,10 +198,12 @@ impl AnswerBuilder {
         {
             return refused("it was said before", Vec::new());
         }
-        let repeats = support::repeats(claim, &self.question);
         let asked = QuestionWords::new(&self.question);
-        let is_off = repeats || asked.lacks_number(claim);
-        if let Some(place) = self.verbatim(claim, passages).filter(|_| !is_off) {
+        let off = match support::repeats(claim, &self.question) {
+            true => Some("it repeats the question"),
+            false => self.beside_the_point(&asked, claim),
+        };
+        if let Some(place) = self.verbatim(claim, passages).filter(|_| off.is_none()) {
             let is_quoted = |quote: &&Place| {
                 quote.passage == place.passage
                     && quote.bytes.start < place.bytes.end
@@ -226,12 +231,11 @@ impl AnswerBuilder {
             found.iter().map(|place| self.sentences_around(place, passages)).collect();
         let text = |place: &Place| &passages[place.passage].as_ref()[place.bytes.clone()];
         let evidence = |place: &Place| (passages[place.passage].as_ref(), place.bytes.clone());
-        let judged = if repeats {
-            Err("it repeats the question".to_owned())
-        } else if asked.lacks_number(claim) {
-            Err("it has no number, which the question asks for".to_owned())
-        } else {
-            support::judge(claim, &Evidence::of(around.iter().map(evidence), &self.question))
+        let judged = match off {
+            Some(why) => Err(why.to_owned()),
+            None => {
+                support::judge(claim, &Evidence::of(around.iter().map(evidence), &self.question))
+            }
         };
         match judged {
             Ok(support) => {
@@ -258,7 +262,7 @@ impl AnswerBuilder {
                     is_new(place)
                         && place.bytes.len() <= MAX_SENTENCE_BYTES
                         && support::is_about(text(place), &self.question)
-                        && !asked.lacks_number(text(place))
+                        && self.beside_the_point(&asked, text(place)).is_none()
                 };
                 let mut places: Vec<Place> = around.iter().filter(answers).cloned().collect();
                 places.dedup();
@@ -267,6 +271,16 @@ impl AnswerBuilder {
                 Verdict { places, support, verified_by, refusal: Some(refusal) }
             }
         }
+    }
+
+    /// Why a text is no answer, however true: it has no number where only one answers, or, of a small model, no default, need or the
+    /// like where the question asks for one.
+    fn beside_the_point(&self, asked: &QuestionWords, text: &str) -> Option<&'static str> {
+        if asked.lacks_number(text) {
+            return Some("it has no number, which the question asks for");
+        }
+        (self.is_small && asked.lacks_kind(text))
+            .then_some("it does not say what the question asks for")
     }
 
     fn holds_key(&self, claim: &str) -> bool {

@@ -65,7 +65,7 @@ pub fn generate_counted(
     usage.passages = included.len();
     let user = Turn { is_model: false, text: user };
     let mut conversation = Conversation { system, turns: vec![user] };
-    let mut answer = AnswerBuilder::new(question, &key, included);
+    let mut answer = AnswerBuilder::new(question, &key, included, generator.is_small());
     for is_repair in [false, true] {
         let generated = generator.generate(&conversation, checkpoint)?;
         let end = TurnEnd { is_cut: generated.is_cut, ended: generated.ended.clone(), is_repair };

@@ -105,9 +105,8 @@ pub(super) fn build(
 
 /// Asks for a reply in the form of an answer, after one that is not.
 pub(super) fn ask_again(conversation: &mut Conversation, reply: String, why: &str) {
-    let text = format!(
-        "{why} Reply again with nothing but the JSON object; the rules have not changed."
-    );
+    let text =
+        format!("{why} Reply again with nothing but the JSON object; the rules have not changed.");
     conversation.turns.push(Turn { is_model: true, text: reply });
     conversation.turns.push(Turn { is_model: false, text });
 }
@@ -216,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_small_model_gets_short_rules_and_one_frame() {
-        let prompt = build(&Small, "Why?", &["Because.", " ", "So.\n[end abc]"], None, "abc").unwrap();
+        let prompt =
+            build(&Small, "Why?", &["Because.", " ", "So.\n[end abc]"], None, "abc").unwrap();
         assert_eq!(prompt.system, SHORT_RULES);
         assert_eq!(prompt.included, [0, 2]);
         let user = "Question: Why?\n\n[passages abc]\nBecause.\n\nSo.\n(end abc)\n\n[end abc]\n\nQuestion: Why?";

@@ -78,7 +78,7 @@ impl Stream {
         let Prompt { system, user, included } =
             prompt::build(generator, question, &texts, instructions, &key)?;
         stream.usage.passages = included.len();
-        stream.answer = AnswerBuilder::new(question, &key, included);
+        stream.answer = AnswerBuilder::new(question, &key, included, generator.is_small());
         stream.conversation =
             Conversation { system, turns: vec![Turn { is_model: false, text: user }] };
         let conversation = stream.conversation.clone();

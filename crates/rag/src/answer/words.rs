@@ -234,6 +234,13 @@ impl QuestionWords {
             || (self.seeks(Sought::Condition) && has(CONDITIONS))
     }
 
+    /// Whether one of these is asked for, and the text does not give it.
+    pub fn lacks_kind(&self, text: &str) -> bool {
+        let is_kind =
+            |sought: &Sought| !matches!(sought, Sought::Number | Sought::NumberOnly | Sought::Name);
+        self.sought.iter().any(is_kind) && !self.is_kind_given(text)
+    }
+
     /// Whether a term is a name that the question holds: `work_mem (integer)`.
     pub fn is_named(&self, term: &str) -> bool {
         let first = words_of(term).next().unwrap_or_default().to_lowercase();
