@@ -4,6 +4,7 @@
 #
 #   MODELS_ASKED="smollm2:135m"  only these
 #   RAG_PG_VERBOSE=1             print every answer
+#   RAG_PG_QUESTIONS=generator_second   ask the questions of that file, without a bar
 #
 # Models (560 MB) and what serves them (100 MB) are kept in the user's cache. Needs Node.js 20 or newer.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -63,14 +63,16 @@ $provider->always(undef);
 is($sql->("SELECT answer, citations->0->>'char_start', usage->>'passages' FROM rag_answer('What is the capital of France?', ARRAY['It is raining. Paris is the capital of France. Bread is baked.'], 'writer', context => 'sentences')"),
 	'Paris is the capital of France. [1]|15|1', 'sentences in place of passages, with their places');
 $sql->("SELECT rag_create_model('small', 'generator', 'openai', url => 'http://$address/v1', model => 'made-up:0.5b', retries => 0)");
+$provider->always({ say => { quotes => ['Paris is the capital of France.'], response => 'It is Paris, the capital of France.' } });
 $provider->requests;
 my $weather = "ARRAY['It is raining. Paris is the capital of France. Bread is baked.']";
 is($sql->("SELECT answer, citations->0->>'char_start', usage->>'passages' FROM rag_answer('What is the capital of France?', $weather, 'small')"),
-	'Paris is the capital of France. [1]|15|1', 'a small model is given what would answer without it');
+	'It is Paris, the capital of France. [1]|15|1', 'a small model is given what would answer without it');
 unlike(JSON::PP->new->encode([ $provider->requests ]), qr/It is raining/, 'and nothing else');
 is($sql->("SELECT status, usage->>'requests' FROM rag_answer('Who painted the Mona Lisa?', $weather, 'small')"), 'no_answer|0', 'where nothing would, it is not asked');
 is($sql->("SELECT content FROM rag_answer_stream('Who painted the Mona Lisa?', $weather, 'small')"), 'no_answer', 'nor by a stream');
 is($sql->("SELECT usage->>'requests' FROM rag_answer('Who painted the Mona Lisa?', $weather, 'small', context => 'passages')"), '1', 'unless it is to be given passages');
+$provider->always(undef);
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'])")->{sqlstate}, '22023', 'a model that writes is needed');
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'], 'embedder')")->{sqlstate}, '42804', 'and no other');
 

@@ -336,8 +336,8 @@ fn what_asks_for_a_default_a_way_a_condition_a_need_or_a_right_is_answered_by_on
         ),
         (
             "who can drop tables",
-            "Drop tables that roles have. Cats sleep. Only the owner drops tables.",
-            "Only the owner drops tables.",
+            "Drop tables often. Cats sleep. The owner may drop tables.",
+            "The owner may drop tables.",
         ),
         (
             "how do I stop the server",

@@ -70,7 +70,7 @@ const DEFAULT_NOUNS: usize = 2;
 /// What asks for a way to do something; a command or a name of code is one.
 const ASKS_WAY: [&str; 4] = ["how do i", "how do you", "how can i", "how to"];
 
-/// What asks for what is needed, and words of which a sentence that says so has some.
+/// What asks, after "what" or "which", for what is needed, and words of which a sentence that says so has some.
 const ASKS_NEED: [&str; 6] = ["must", "need", "needs", "require", "requires", "required"];
 const NEEDS: &str = "must need needs require requires required only unless";
 
@@ -162,6 +162,7 @@ impl QuestionWords {
             format!(" {} ", words_of(&question.to_lowercase()).collect::<Vec<_>>().join(" "));
         let asks = |phrases: &[&str]| phrases.iter().any(|it| asked.contains(&format!(" {it} ")));
         let asks_length = asked.contains(" how long ") && asked.ends_with(" be ");
+        let asks_what = asked.starts_with(" what ") || asked.starts_with(" which ");
         let sought = [
             (Sought::NumberOnly, asks(&NEEDS_NUMBER) || asks_length),
             (Sought::Number, asks(&ASKS_NUMBER)),
@@ -169,7 +170,7 @@ impl QuestionWords {
             (Sought::Reason, asks(&ASKS_REASON)),
             (Sought::Default, asks(&ASKS_DEFAULT)),
             (Sought::Way, asks(&ASKS_WAY)),
-            (Sought::Need, asks(&ASKS_NEED)),
+            (Sought::Need, asks_what && asks(&ASKS_NEED)),
             (Sought::Holder, asks(&ASKS_WHO_MAY)),
             (Sought::Condition, asked.starts_with(" when ") && !asks(&ASKS_NUMBER)),
         ];
