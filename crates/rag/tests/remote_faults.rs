@@ -175,6 +175,20 @@ fn one_deadline_bounds_all_retries_and_a_dripping_body() {
 }
 
 #[test]
+fn a_generator_that_drips_or_is_silent_is_given_up_after_its_timeout() {
+    for fault in [json!("drip"), json!("hang"), json!("hang_in_body")] {
+        let server = Server::start();
+        server.always(fault.clone());
+        let started = Instant::now();
+        let timeout = Duration::from_millis(700);
+        let error = call(Spec { timeout, retries: 20, ..spec(&server, RemoteKind::Generator) });
+        let took = started.elapsed();
+        assert_eq!(error.unwrap_err().sqlstate(), "08000", "{fault}");
+        assert!(took < Duration::from_secs(1), "{fault} took {took:?}");
+    }
+}
+
+#[test]
 fn a_cancel_acts_at_once_and_leaves_nothing() {
     let server = Server::start();
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
