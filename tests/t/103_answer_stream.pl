@@ -72,6 +72,7 @@ unlike(JSON::PP->new->encode([ $provider->requests ]), qr/It is raining/, 'and n
 is($sql->("SELECT status, usage->>'requests' FROM rag_answer('Who painted the Mona Lisa?', $weather, 'small')"), 'no_answer|0', 'where nothing would, it is not asked');
 is($sql->("SELECT content FROM rag_answer_stream('Who painted the Mona Lisa?', $weather, 'small')"), 'no_answer', 'nor by a stream');
 is($sql->("SELECT usage->>'requests' FROM rag_answer('Who painted the Mona Lisa?', $weather, 'small', context => 'passages')"), '1', 'unless it is to be given passages');
+is($sql->("SELECT (usage->>'requests')::int > 0, usage->>'passages' FROM rag_answer('Какой город стоит на Волге?', ARRAY['Тверь стоит на Волге. Идёт дождь.'], 'small')"), 't|1', 'or the embedder does not know the language');
 $provider->always(undef);
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'])")->{sqlstate}, '22023', 'a model that writes is needed');
 is(error_of($node, "SELECT * FROM rag_answer_stream('x', ARRAY['y'], 'embedder')")->{sqlstate}, '42804', 'and no other');

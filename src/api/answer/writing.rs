@@ -115,8 +115,11 @@ impl<'a> Writing<'a> {
         }
         let options = if spec.is_small() { default_options() } else { narrow::options() };
         let picked = match pick(&options) {
-            // Nothing was compared with the question: its language may be one that the embedder does not know.
-            Ok(Answer { status: Status::NoAnswer, refused: None, .. }) => pick(&narrow::options()),
+            // The embedder does not know the question's language, or nothing was compared with it.
+            Ok(
+                Answer { is_judged: false, .. }
+                | Answer { status: Status::NoAnswer, refused: None, .. },
+            ) => pick(&narrow::options()),
             picked => picked,
         };
         let picked = match picked {
