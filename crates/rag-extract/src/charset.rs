@@ -18,6 +18,8 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> (Cow<'a, str>, &'s
     {
         return (Cow::Borrowed(text), UTF_8.name());
     }
+    // One that declares UTF-8 and has none but damaged characters is in another charset.
+    let encoding = encoding.filter(|encoding| *encoding != UTF_8 || is_mostly_utf8(bytes));
     let encoding = encoding.or_else(|| wide(bytes)).unwrap_or_else(|| guess(bytes));
     let (text, _) = encoding.decode_without_bom_handling(bytes);
     (text, encoding.name())
@@ -48,6 +50,16 @@ fn wide(bytes: &[u8]) -> Option<&'static Encoding> {
     } else {
         None
     }
+}
+
+/// Whether more characters beyond ASCII are UTF-8 than are damaged.
+fn is_mostly_utf8(bytes: &[u8]) -> bool {
+    let (mut whole, mut damaged) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        whole += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        damaged += usize::from(!chunk.invalid().is_empty());
+    }
+    whole >= damaged
 }
 
 fn guess(bytes: &[u8]) -> &'static Encoding {
@@ -95,6 +107,10 @@ mod tests {
             assert_eq!(decode(&bytes, Some(label)).0, text, "declared {label}");
             assert_eq!(decode(&bytes, None).0, text, "guessed {label}");
         }
+        let damaged = "Eine größere Fläche, die schön ist: \u{fffd}".as_bytes();
+        let damaged = [damaged, b"\xff"].concat();
+        assert_eq!(decode(&damaged, Some("utf-8")).1, "UTF-8");
+        assert_eq!(decode(b"caf\xe9 cr\xe8me", Some("utf-8")).0, "café crème");
         let wide: Vec<u8> = "plain words".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert_eq!(decode(&wide, None), ("plain words".into(), "UTF-16BE"));
         let marked = [

@@ -308,6 +308,19 @@ impl Reader {
                 "br" => text.push(if child.get("type") == Some("page") { PAGE } else { '\n' }),
                 "lastRenderedPageBreak" => text.push(RENDERED),
                 "noBreakHyphen" => text.push('-'),
+                // Of an equation, as Word writes it in one line.
+                "num" | "den" | "sub" | "sup" => {
+                    let mut part = String::new();
+                    self.runs(child, &mut part, boxes, depth + 1);
+                    text.push_str(match child.tag_name().name() {
+                        "den" => "/",
+                        "sub" if !part.is_empty() => "_",
+                        "sup" if !part.is_empty() => "^",
+                        _ => "",
+                    });
+                    let is_long = part.chars().nth(1).is_some();
+                    text.push_str(&if is_long { format!("({part})") } else { part });
+                }
                 "txbxContent" => boxes.push(child),
                 "footnoteReference" | "endnoteReference" => {
                     let kind = &child.tag_name().name()[..1];

@@ -77,9 +77,7 @@ impl Walk {
     }
 
     fn element(&mut self, node: &Handle, name: &str, depth: usize) {
-        if attribute(node, "hidden").is_some()
-            || attribute(node, "aria-hidden").as_deref() == Some("true")
-        {
+        if is_unseen(node) {
             return;
         }
         match name {
@@ -263,6 +261,23 @@ fn attribute(node: &Handle, wanted: &str) -> Option<String> {
     found.map(|attribute| attribute.value.to_string())
 }
 
+/// Whether readers see nothing of an element, or only a mark that links to a place of the page, as behind a heading.
+fn is_unseen(node: &Handle) -> bool {
+    let style = attribute(node, "style").unwrap_or_default().to_ascii_lowercase();
+    let style: String = style.split_whitespace().collect();
+    let is_word = |child: &Handle| match &child.data {
+        NodeData::Text { contents } => contents.borrow().contains(char::is_alphanumeric),
+        _ => true,
+    };
+    attribute(node, "hidden").is_some()
+        || attribute(node, "aria-hidden").as_deref() == Some("true")
+        || style.contains("display:none")
+        || style.contains("visibility:hidden")
+        || is(node, "a")
+            && attribute(node, "href").is_some_and(|href| href.starts_with('#'))
+            && !node.children.borrow().iter().any(is_word)
+}
+
 /// The language of code, as highlighters want to know it.
 fn language(pre: &Handle) -> String {
     let children = pre.children.borrow();
@@ -282,6 +297,7 @@ fn text(node: &Handle) -> String {
     while let Some(node) = stack.pop() {
         match &node.data {
             NodeData::Text { contents } => text.push_str(&contents.borrow()),
+            NodeData::Element { .. } if is_unseen(&node) => continue,
             NodeData::Element { name, .. } => match &*name.local {
                 "script" | "style" | "template" | "rp" | "rt" => continue,
                 "br" => text.push('\n'),

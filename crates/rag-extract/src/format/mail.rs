@@ -8,6 +8,9 @@ use crate::document::{Document, Options, describe};
 use crate::failure::Failure;
 use crate::markdown::Writer;
 
+/// Messages within messages.
+const MOST_FORWARDED: usize = 6;
+
 pub fn read(bytes: &[u8], format: Format, options: &Options) -> Result<Document, Failure> {
     let mut document = Document::new(format, format == Format::Mbox, options);
     if format == Format::Eml {
@@ -59,9 +62,21 @@ fn message(
     let parsed = MessageParser::default().parse(bytes);
     let Some(message) = parsed else { return Err(Failure::damaged("it is no message")) };
     let mut page = Writer::new(options.max_output);
+    write(&message, 1, options, metadata, &mut page)?;
+    page.take()
+}
+
+/// A message, and below it those that it forwards.
+fn write(
+    message: &Message,
+    level: usize,
+    options: &Options,
+    metadata: &mut Map<String, Value>,
+    page: &mut Writer,
+) -> Result<(), Failure> {
     let subject = message.subject().unwrap_or_default();
     describe(metadata, "subject", subject);
-    page.heading(1, subject);
+    page.heading(level, subject);
     let mut head = Vec::new();
     for (key, label, address) in
         [("from", "From", message.from()), ("to", "To", message.to()), ("cc", "Cc", message.cc())]
@@ -77,7 +92,7 @@ fn message(
         head.push(format!("Date: {}", date.to_rfc3339()));
     }
     page.paragraph(&head.join("\n"));
-    body(&message, options, &mut page)?;
+    body(message, options, page)?;
     let mut names = Vec::new();
     for part in message.attachments() {
         let nested = part.message().and_then(|message| message.subject());
@@ -95,7 +110,11 @@ fn message(
     if !names.is_empty() {
         metadata.insert("attachments".to_owned(), Value::Array(names));
     }
-    page.take()
+    let forwarded = message.attachments().filter_map(|part| part.message());
+    for message in forwarded.filter(|_| level < MOST_FORWARDED) {
+        write(message, level + 1, options, &mut Map::new(), page)?;
+    }
+    Ok(())
 }
 
 fn people(address: &Address) -> String {
@@ -110,7 +129,19 @@ fn people(address: &Address) -> String {
 fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), Failure> {
     for part in message.text_bodies() {
         match &part.body {
-            PartType::Text(text) => page.paragraph(&text.replace('\r', "")),
+            PartType::Text(text) => {
+                let text = text.replace('\r', "");
+                let kind = part.content_type();
+                let says = |name: &str, value: &str| {
+                    let found = kind.and_then(|kind| kind.attribute(name));
+                    found.is_some_and(|found| found.eq_ignore_ascii_case(value))
+                };
+                if says("format", "flowed") {
+                    page.paragraph(&flowed(&text, says("delsp", "yes")));
+                } else {
+                    page.paragraph(&text);
+                }
+            }
             PartType::Html(text) => {
                 page.paragraph(&html::markdown(text, options.max_output)?.content);
             }
@@ -118,4 +149,30 @@ fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), F
         }
     }
     Ok(())
+}
+
+/// Joins lines that a mail program divided (RFC 3676): they end with a space, and the next one is quoted as deeply.
+fn flowed(text: &str, deletes_space: bool) -> String {
+    let mut joined = String::new();
+    let mut open = None;
+    for line in text.lines() {
+        let content = line.trim_start_matches('>');
+        let depth = line.len() - content.len();
+        let content = content.strip_prefix(' ').unwrap_or(content);
+        if open != Some(depth) {
+            if !joined.is_empty() {
+                joined.push('\n');
+            }
+            joined.push_str(&line[..depth]);
+            joined.push_str(if depth > 0 { " " } else { "" });
+        }
+        let goes_on = content.ends_with(' ') && content != "-- ";
+        joined.push_str(if goes_on && deletes_space {
+            &content[..content.len() - 1]
+        } else {
+            content
+        });
+        open = goes_on.then_some(depth);
+    }
+    joined
 }

@@ -30,6 +30,11 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
                 for output in cell["outputs"].as_array().into_iter().flatten() {
                     let data = &output["data"]["text/plain"];
                     page.code("", &lines(if data.is_null() { &output["text"] } else { data }));
+                    if let (Some(name), Some(value)) =
+                        (output["ename"].as_str(), output["evalue"].as_str())
+                    {
+                        page.code("", &format!("{name}: {value}"));
+                    }
                 }
             }
             Some("heading") => {

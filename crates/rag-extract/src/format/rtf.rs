@@ -28,6 +28,7 @@ enum Destination {
     Info(&'static str),
     /// The marker of a list's entry.
     Marker,
+    Note,
     Ignored,
 }
 
@@ -57,6 +58,8 @@ struct Reader {
     text: String,
     marker: String,
     info: String,
+    /// Footnotes of the open paragraph.
+    notes: Vec<String>,
     /// High half of a character beyond 65535.
     surrogate: Option<u16>,
     skip: usize,
@@ -90,6 +93,7 @@ impl Reader {
             text: String::new(),
             marker: String::new(),
             info: String::new(),
+            notes: Vec::new(),
             surrogate: None,
             skip: 0,
             star: false,
@@ -166,6 +170,11 @@ impl Reader {
     fn put(&mut self, text: &str) {
         match self.state.destination {
             Destination::Body if !self.state.hidden => self.text.push_str(text),
+            Destination::Note if !self.state.hidden => {
+                if let Some(note) = self.notes.last_mut() {
+                    note.push_str(text);
+                }
+            }
             Destination::Marker => self.marker.push_str(text),
             Destination::Info(_) => self.info.push_str(text),
             Destination::Styles => {
@@ -277,7 +286,7 @@ impl Reader {
                     .filter(|l| *l < 9)
                     .map(|l| l + 1);
             }
-            "v" => self.state.hidden = on,
+            "v" | "deleted" => self.state.hidden = on,
             "plain" => self.state.hidden = false,
             "pard" => {
                 self.level = None;
@@ -315,7 +324,11 @@ impl Reader {
             "subject" => self.state.destination = Destination::Info("subject"),
             "keywords" => self.state.destination = Destination::Info("keywords"),
             "listtext" | "pntext" => self.state.destination = Destination::Marker,
-            "fldrslt" | "shptxt" | "footnote" => {}
+            "footnote" => {
+                self.state.destination = Destination::Note;
+                self.notes.push(String::new());
+            }
+            "fldrslt" | "shptxt" => {}
             word if star || is_ignored(word) => self.state.destination = Destination::Ignored,
             _ => {}
         }
@@ -338,6 +351,9 @@ impl Reader {
     }
 
     fn end_paragraph(&mut self) {
+        if self.state.destination == Destination::Note {
+            return self.put(" ");
+        }
         if self.state.destination != Destination::Body {
             return;
         }
@@ -356,6 +372,9 @@ impl Reader {
                 self.page.item(self.depth_of_list, if numbered { marker } else { "-" }, &text);
             }
             None => self.page.paragraph(&text),
+        }
+        for note in std::mem::take(&mut self.notes) {
+            self.page.paragraph(note.trim());
         }
     }
 

@@ -510,6 +510,18 @@ fn word() -> Vec<Case> {
     );
     vec![
         Case {
+            phrases: vec![(1, "Energy x_1^2(a+b)/c is kept.")],
+            ..case(
+                "docx: an equation in one line",
+                &format!(
+                    r#"<w:p>{}<m:oMath xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"><m:sSubSup><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sub><m:r><m:t>1</m:t></m:r></m:sub><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSubSup><m:f><m:num><m:r><m:t>a+b</m:t></m:r></m:num><m:den><m:r><m:t>c</m:t></m:r></m:den></m:f></m:oMath>{}</w:p>"#,
+                    run("Energy "),
+                    run(" is kept.")
+                ),
+                1,
+            )
+        },
+        Case {
             headings: vec![(1, "# Named title"), (1, "# First"), (1, "## Second"), (1, "## Third")],
             phrases: vec![(1, "A sentence in several runs.")],
             lacks: vec!["RUNNING HEAD"],
@@ -895,6 +907,8 @@ fn text() -> Vec<Case> {
         Case { headings: vec![(1, "# Study")], rows: vec![(1, "```python"), (1, "print(1)"), (1, "| c | d |")], phrases: vec![(1, "Text of\nit.")], ..case("ipynb", "ipynb", notebook.into_bytes()) },
         Case { pages: 2, counted: true, headings: vec![(1, "# Head")], rows: vec![(1, "| a | b |"), (1, "- entry")], phrases: vec![(1, "Café at the end of the street"), (2, "Пр next")], metadata: vec![("title", "Small")], lacks: vec!["running"], ..case("rtf", "rtf", br"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 A;}{\f1\fcharset204 B;}}{\stylesheet{\s1 heading 1;}}{\info{\title Small}}{\header running}\pard\s1 Head\par\pard Caf\'e9 at the end
  of the street\par{\listtext\'b7\tab}entry\par\trowd\pard\intbl a\cell b\cell\row\trowd\pard\intbl c\cell d\cell\row\pard\page{\f1\'cf\'f0} next\par}".to_vec()) },
+        Case { phrases: vec![(1, "Paid at noon.\n\nOr later.\n\nNext")], lacks: vec!["struck"], ..case("rtf: footnotes, deleted text", "rtf", br"{\rtf1\ansi Paid{\deleted struck} at noon.{\footnote \pard Or later.}\par Next\par}".to_vec()) },
+        Case { rows: vec![(1, "ValueError: no tide")], ..case("ipynb: what failed", "ipynb", br#"{"cells":[{"cell_type":"code","source":"tide()","outputs":[{"output_type":"error","ename":"ValueError","evalue":"no tide","traceback":["\u001b[0;31m"]}]}],"metadata":{},"nbformat":4,"nbformat_minor":5}"#.to_vec()) },
         Case { phrases: vec![(1, "We meet at the harbour at noon.\n\nToo late.")], lacks: vec!["00:", "<i>"], ..case("srt", "srt", b"1\n00:00:01,000 --> 00:00:02,000\nWe <i>meet</i> at\nthe harbour\n\n2\n00:00:02,100 --> 00:00:04,000\nat noon.\n\n3\n00:01:00,000 --> 00:01:02,000\nToo late.\n".to_vec()) },
         Case { phrases: vec![(1, "Ann: Hello & good morning."), (1, "Bob: Hi.")], lacks: vec!["-->", "STYLE"], ..case("vtt", "vtt", b"WEBVTT\n\nSTYLE\n::cue{}\n\n00:01.000 --> 00:02.000\n<v Ann>Hello &amp; good\nmorning.</v>\n\n00:02.000 --> 00:03.000\n<v Bob>Hi.\n".to_vec()) },
     ]
@@ -915,6 +929,8 @@ fn markup() -> Vec<Case> {
         Case { headings: vec![(1, "# Grüße")], phrases: vec![(1, "Füße")], metadata: vec![("charset", "windows-1252")], ..case("html: a declared charset", encoded("windows-1252", "<html><head><meta charset=iso-8859-1></head><h1>Grüße</h1><p>Füße\n</p>")) },
         Case { rows: vec![(1, "| a | b |  |"), (1, "|  | c | d |")], ..case("html: cells over rows and columns", b"<table><tr><td rowspan=2>a<td colspan=2>b<tr><td>c<td>d</table>".to_vec()) },
         Case { headings: vec![(1, "# In a cell")], phrases: vec![(1, "Left side.\n\nRight side.")], ..case("html: a table that lays out a page", b"<html><table><tr><td><h1>In a cell</h1><p>Left side.</p><td><table><tr><td>Right side.</table></table>".to_vec()) },
+        Case { headings: vec![(1, "# Tides")], rows: vec![(1, "| high | low |")], phrases: vec![(1, "Seen.")], lacks: vec!["¶", "unseen"], ..case("html: what readers do not see", "<h1 id=t>Tides<a class=headerlink href='#t'>¶</a></h1><p style='Display : none'>unseen</p><p>Seen.<span style='visibility:hidden'>unseen</span></p><table><tr><td>high<span style='display:none'>unseen</span><td>low</table>".as_bytes().to_vec()) },
+        Case { phrases: vec![(1, "café crème")], metadata: vec![("charset", "windows-1252")], ..case("html: declares UTF-8 and is not", encoded("windows-1252", "<html><head><meta charset=utf-8></head><p>A café crème, and a second one.")) },
         Case { headings: vec![(1, "# XHTML")], phrases: vec![(1, "two words")], ..case("html: XHTML with a declaration", b"<?xml version='1.0'?>\n<html xmlns='http://www.w3.org/1999/xhtml'><body><h1>XHTML</h1><p>two\nwords</p></body></html>".to_vec()) },
     ]
 }
@@ -936,6 +952,9 @@ fn mail() -> Vec<Case> {
         "{head}Subject: Markup\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\nPGgyPkhlYWQ8L2gyPjx0YWJsZT48dHI+PHRkPmE8dGQ+Yjx0cj48dGQ+Yzx0ZD5kPC90YWJsZT4=\n"
     );
     let plain = format!("{head}Subject: Plain\n\nOne line\nand another.\n");
+    let forwarded = format!(
+        "{head}Subject: Fwd\nContent-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: text/plain; format=flowed\n\nIt goes \non here,\n and ends.\n> He \n> wrote.\n-- \nAnn\n--B\nContent-Type: message/rfc822\n\nFrom: carl@example.org\nSubject: Tides\n\nThe tide is late.\n--B--\n"
+    );
     let mailbox = format!(
         "From ann@example.org Fri Mar  1 10:00:00 2024\n{plain}\n>From here on\n\nFrom bob@example.org Fri Mar  1 11:00:00 2024\nFrom: bob@example.org\nSubject: Answer\n\nYes.\n"
     );
@@ -963,6 +982,15 @@ fn mail() -> Vec<Case> {
             headings: vec![(1, "# Plain")],
             phrases: vec![(1, "One line\nand another.")],
             ..case("eml: plain", "eml", &plain)
+        },
+        Case {
+            headings: vec![(1, "# Fwd"), (1, "## Tides")],
+            phrases: vec![
+                (1, "It goes on here,\nand ends.\n> He wrote.\n--"),
+                (1, "From: carl@example.org\n\nThe tide is late."),
+            ],
+            metadata: vec![("title", "Fwd")],
+            ..case("eml: flowed lines, a message that is forwarded", "eml", &forwarded)
         },
         Case {
             pages: 2,
