@@ -319,7 +319,9 @@ impl Reader {
                         _ => "",
                     });
                     let is_long = part.chars().nth(1).is_some();
-                    text.push_str(&if is_long { format!("({part})") } else { part });
+                    text.push_str(if is_long { "(" } else { "" });
+                    text.push_str(&part);
+                    text.push_str(if is_long { ")" } else { "" });
                 }
                 "txbxContent" => boxes.push(child),
                 "footnoteReference" | "endnoteReference" => {

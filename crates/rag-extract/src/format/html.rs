@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::markdown::{Writer, one_line};
 use crate::tree::MAX_DEPTH;
 
+/// Where a word may be divided; none is found with it.
+const SOFT_HYPHEN: char = '\u{ad}';
+
 pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
     let (text, mut document) = decoded(bytes, Format::Html, options);
     let page = markdown(&text, options.max_output)?;
@@ -66,7 +69,9 @@ impl Walk {
 
     fn node(&mut self, node: &Handle, depth: usize) {
         match &node.data {
-            NodeData::Text { contents } => self.inline.push_str(&contents.borrow()),
+            NodeData::Text { contents } => {
+                self.inline.extend(contents.borrow().chars().filter(|c| *c != SOFT_HYPHEN));
+            }
             NodeData::Element { name, .. } if depth <= MAX_DEPTH => {
                 let name = name.local.to_string();
                 self.element(node, &name, depth);
@@ -296,7 +301,9 @@ fn text(node: &Handle) -> String {
     let mut stack = vec![node.clone()];
     while let Some(node) = stack.pop() {
         match &node.data {
-            NodeData::Text { contents } => text.push_str(&contents.borrow()),
+            NodeData::Text { contents } => {
+                text.extend(contents.borrow().chars().filter(|c| *c != SOFT_HYPHEN));
+            }
             NodeData::Element { .. } if is_unseen(&node) => continue,
             NodeData::Element { name, .. } => match &*name.local {
                 "script" | "style" | "template" | "rp" | "rt" => continue,

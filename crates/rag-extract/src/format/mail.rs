@@ -1,8 +1,9 @@
 //! E-mail: the body, and what is attached by name. A page for each message of a mailbox.
-use mail_parser::{Address, Message, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 use serde_json::{Map, Value};
 
 use super::html;
+use crate::charset;
 use crate::detect::Format;
 use crate::document::{Document, Options, describe};
 use crate::failure::Failure;
@@ -59,6 +60,15 @@ fn message(
     options: &Options,
     metadata: &mut Map<String, Value>,
 ) -> Result<String, Failure> {
+    // One that names no charset, and is not in UTF-8, is in that of its sender.
+    let is_told = bytes.windows(8).any(|word| word.eq_ignore_ascii_case(b"charset="));
+    let text;
+    let bytes = if is_told || bytes.is_ascii() {
+        bytes
+    } else {
+        (text, _) = charset::decode(bytes, None);
+        text.as_bytes()
+    };
     let parsed = MessageParser::default().parse(bytes);
     let Some(message) = parsed else { return Err(Failure::damaged("it is no message")) };
     let mut page = Writer::new(options.max_output);
@@ -127,7 +137,16 @@ fn people(address: &Address) -> String {
 
 /// Text where the sender wrote it, and HTML where there is nothing else.
 fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), Failure> {
-    for part in message.text_bodies() {
+    let says_nothing = |part: &MessagePart| match &part.body {
+        PartType::Text(text) => text.trim().is_empty(),
+        _ => true,
+    };
+    let parts: Vec<&MessagePart> = if message.text_bodies().all(says_nothing) {
+        message.html_bodies().collect()
+    } else {
+        message.text_bodies().collect()
+    };
+    for part in parts {
         match &part.body {
             PartType::Text(text) => {
                 let text = text.replace('\r', "");

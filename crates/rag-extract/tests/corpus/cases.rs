@@ -929,7 +929,7 @@ fn markup() -> Vec<Case> {
         Case { headings: vec![(1, "# Grüße")], phrases: vec![(1, "Füße")], metadata: vec![("charset", "windows-1252")], ..case("html: a declared charset", encoded("windows-1252", "<html><head><meta charset=iso-8859-1></head><h1>Grüße</h1><p>Füße\n</p>")) },
         Case { rows: vec![(1, "| a | b |  |"), (1, "|  | c | d |")], ..case("html: cells over rows and columns", b"<table><tr><td rowspan=2>a<td colspan=2>b<tr><td>c<td>d</table>".to_vec()) },
         Case { headings: vec![(1, "# In a cell")], phrases: vec![(1, "Left side.\n\nRight side.")], ..case("html: a table that lays out a page", b"<html><table><tr><td><h1>In a cell</h1><p>Left side.</p><td><table><tr><td>Right side.</table></table>".to_vec()) },
-        Case { headings: vec![(1, "# Tides")], rows: vec![(1, "| high | low |")], phrases: vec![(1, "Seen.")], lacks: vec!["¶", "unseen"], ..case("html: what readers do not see", "<h1 id=t>Tides<a class=headerlink href='#t'>¶</a></h1><p style='Display : none'>unseen</p><p>Seen.<span style='visibility:hidden'>unseen</span></p><table><tr><td>high<span style='display:none'>unseen</span><td>low</table>".as_bytes().to_vec()) },
+        Case { headings: vec![(1, "# Tides")], rows: vec![(1, "| high | low |")], phrases: vec![(1, "Seen.")], lacks: vec!["¶", "unseen"], ..case("html: what readers do not see", "<h1 id=t>Ti&shy;des<a class=headerlink href='#t'>¶</a></h1><p style='Display : none'>unseen</p><p>Seen.<span style='visibility:hidden'>unseen</span></p><table><tr><td>high<span style='display:none'>unseen</span><td>low</table>".as_bytes().to_vec()) },
         Case { phrases: vec![(1, "café crème")], metadata: vec![("charset", "windows-1252")], ..case("html: declares UTF-8 and is not", encoded("windows-1252", "<html><head><meta charset=utf-8></head><p>A café crème, and a second one.")) },
         Case { headings: vec![(1, "# XHTML")], phrases: vec![(1, "two words")], ..case("html: XHTML with a declaration", b"<?xml version='1.0'?>\n<html xmlns='http://www.w3.org/1999/xhtml'><body><h1>XHTML</h1><p>two\nwords</p></body></html>".to_vec()) },
     ]
@@ -982,6 +982,25 @@ fn mail() -> Vec<Case> {
             headings: vec![(1, "# Plain")],
             phrases: vec![(1, "One line\nand another.")],
             ..case("eml: plain", "eml", &plain)
+        },
+        Case {
+            phrases: vec![(1, "Words of the other part.")],
+            ..case(
+                "eml: an empty text beside HTML",
+                "eml",
+                &format!(
+                    "{head}Subject: Stub\nContent-Type: multipart/alternative; boundary=B\n\n--B\nContent-Type: text/plain\n\n\n--B\nContent-Type: text/html\n\n<p>Words of the other part.</p>\n--B--\n"
+                ),
+            )
+        },
+        Case {
+            headings: vec![(1, "# Café")],
+            phrases: vec![(1, "Deux crèmes brûlées.")],
+            bytes: encoded(
+                "windows-1252",
+                "From: a@example.org\nTo: b@example.org\nSubject: Café\n\nDeux crèmes brûlées.\n",
+            ),
+            ..case("eml: no charset is named", "eml", "")
         },
         Case {
             headings: vec![(1, "# Fwd"), (1, "## Tides")],
