@@ -199,9 +199,10 @@ impl AnswerBuilder {
             return refused("it was said before", Vec::new());
         }
         let asked = QuestionWords::new(&self.question);
-        let off = match support::repeats(claim, &self.question) {
-            true => Some("it repeats the question"),
-            false => self.beside_the_point(&asked, claim),
+        let off = if support::repeats(claim, &self.question) {
+            Some("it repeats the question")
+        } else {
+            self.beside_the_point(&asked, claim)
         };
         if let Some(place) = self.verbatim(claim, passages).filter(|_| off.is_none()) {
             let is_quoted = |quote: &&Place| {

@@ -67,9 +67,12 @@ pub(super) fn build(
     let is_small = generator.is_small();
     let system = system(if is_small { SHORT_RULES } else { RULES }, instructions);
     let (head, tail) = frame(is_small, question, nonce);
-    let framed = |number: usize, text: &str| match is_small {
-        true => format!("{text}\n\n"),
-        false => format!("[passage {number} {nonce}]\n{text}\n[end {number} {nonce}]\n\n"),
+    let framed = |number: usize, text: &str| {
+        if is_small {
+            format!("{text}\n\n")
+        } else {
+            format!("[passage {number} {nonce}]\n{text}\n[end {number} {nonce}]\n\n")
+        }
     };
     let fixed = [&*system, &head, &tail].iter().map(|text| generator.count(text)).sum::<usize>();
     let taken = fixed + generator.max_output_tokens() + MESSAGE_OVERHEAD_TOKENS;
