@@ -308,21 +308,6 @@ impl Reader {
                 "br" => text.push(if child.get("type") == Some("page") { PAGE } else { '\n' }),
                 "lastRenderedPageBreak" => text.push(RENDERED),
                 "noBreakHyphen" => text.push('-'),
-                // Of an equation, as Word writes it in one line.
-                "num" | "den" | "sub" | "sup" => {
-                    let mut part = String::new();
-                    self.runs(child, &mut part, boxes, depth + 1);
-                    text.push_str(match child.tag_name().name() {
-                        "den" => "/",
-                        "sub" if !part.is_empty() => "_",
-                        "sup" if !part.is_empty() => "^",
-                        _ => "",
-                    });
-                    let is_long = part.chars().nth(1).is_some();
-                    text.push_str(if is_long { "(" } else { "" });
-                    text.push_str(&part);
-                    text.push_str(if is_long { ")" } else { "" });
-                }
                 "txbxContent" => boxes.push(child),
                 "footnoteReference" | "endnoteReference" => {
                     let kind = &child.tag_name().name()[..1];
@@ -337,9 +322,63 @@ impl Reader {
                 }
                 "r" if child.below(&["rPr", "vanish"]).is_some_and(is_on) => {}
                 "pPr" | "rPr" | "del" | "moveFrom" | "instrText" | "Fallback" | "rt" => {}
-                _ => self.runs(child, text, boxes, depth + 1),
+                "num" | "den" | "sup" | "sub" | "rad" | "nary" | "d" => {
+                    self.formula(child, text, boxes, depth);
+                }
+                _ => {
+                    let raised =
+                        child.below(&["rPr", "vertAlign"]).and_then(|node| node.get("val"))
+                            == Some("superscript");
+                    let end = text.len();
+                    self.runs(child, text, boxes, depth + 1);
+                    // 10 to the sixth is not 106.
+                    let is_digit = |c: char| c.is_ascii_digit();
+                    if raised
+                        && text[..end].ends_with(is_digit)
+                        && text[end..].trim_start_matches(['-', '−']).starts_with(is_digit)
+                    {
+                        text.insert(end, '^');
+                    }
+                }
             }
         }
+    }
+
+    /// A part of a formula, in a line.
+    fn formula<'a, 'i>(
+        &mut self,
+        node: Node<'a, 'i>,
+        text: &mut String,
+        boxes: &mut Vec<Node<'a, 'i>>,
+        depth: usize,
+    ) {
+        let name = node.tag_name().name();
+        let said = |properties, name, usual| {
+            node.below(&[properties, name])
+                .map_or(usual, |node| node.get("val").unwrap_or_default())
+        };
+        let mut inner = String::new();
+        self.runs(node, &mut inner, boxes, depth + 1);
+        let several = inner.chars().count() > 1;
+        let (open, close) = match name {
+            "d" => (said("dPr", "begChr", "("), said("dPr", "endChr", ")")),
+            "nary" => (said("naryPr", "chr", "∫"), ""),
+            _ if several && !inner.chars().all(char::is_alphanumeric) => ("(", ")"),
+            _ => ("", ""),
+        };
+        if inner.is_empty() {
+            return;
+        }
+        text.push_str(match name {
+            "den" => "/",
+            "sup" => "^",
+            "sub" => "_",
+            "rad" => "√",
+            _ => "",
+        });
+        text.push_str(open);
+        text.push_str(&inner);
+        text.push_str(close);
     }
 
     /// What stands before an entry of a list: a dash, or its number.
@@ -368,7 +407,9 @@ impl Reader {
     fn table(&mut self, node: Node) -> Result<(), Failure> {
         let mut rows = Vec::new();
         let mut marks = String::new();
-        for row in node.children().flat_map(through).filter(|node| node.is("tr")) {
+        for row in
+            node.children().flat_map(through).filter(|node| node.is("tr") && !is_left_out(*node))
+        {
             let mut cells = Vec::new();
             for cell in row.children().flat_map(through).filter(|node| node.is("tc")) {
                 let properties = cell.child("tcPr");
@@ -406,7 +447,10 @@ impl Reader {
                 let mut boxes = Vec::new();
                 self.runs(child, text, &mut boxes, 0);
                 text.push(' ');
-            } else if child.is_element() && !child.is("del") && !child.is("tcPr") {
+                for content in boxes {
+                    self.cell(content, text, depth + 1);
+                }
+            } else if child.is_element() && !is_left_out(child) {
                 self.cell(child, text, depth + 1);
             }
         }
@@ -431,6 +475,12 @@ impl Reader {
         let content = self.page.take()?;
         self.document.push(&content, Map::new())
     }
+}
+
+/// Whether an element of a table was deleted or moved away, or says nothing.
+fn is_left_out(node: Node) -> bool {
+    matches!(node.tag_name().name(), "del" | "moveFrom" | "Fallback" | "tcPr")
+        || node.below(&["trPr", "del"]).is_some()
 }
 
 /// A node, or what is within one that only wraps rows and cells.

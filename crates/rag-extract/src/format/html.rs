@@ -82,12 +82,10 @@ impl Walk {
     }
 
     fn element(&mut self, node: &Handle, name: &str, depth: usize) {
-        if is_unseen(node) {
+        if is_unseen(node, name) {
             return;
         }
         match name {
-            "script" | "style" | "template" | "noscript" | "svg" | "nav" | "iframe" | "object"
-            | "select" | "button" | "textarea" | "canvas" | "audio" | "video" | "rp" | "rt" => {}
             "title" => self.describe("title", &text(node)),
             "html" => {
                 let language = attribute(node, "lang").or_else(|| attribute(node, "xml:lang"));
@@ -104,6 +102,10 @@ impl Walk {
                 self.page.heading(usize::from(name.as_bytes()[1] - b'0'), &line);
             }
             "br" => self.inline.push('\u{2028}'),
+            "sup" => {
+                self.inline.push_str(power(node, &self.inline));
+                self.children(node, depth);
+            }
             "pre" => {
                 self.flush();
                 let language = language(node);
@@ -159,6 +161,8 @@ impl Walk {
         self.flush();
         self.item = Some(match self.lists.last_mut() {
             Some(Some(number)) => {
+                let value = attribute(node, "value").and_then(|value| value.parse().ok());
+                *number = value.unwrap_or(*number);
                 *number = number.saturating_add(1);
                 format!("{}.", *number - 1)
             }
@@ -266,21 +270,14 @@ fn attribute(node: &Handle, wanted: &str) -> Option<String> {
     found.map(|attribute| attribute.value.to_string())
 }
 
-/// Whether readers see nothing of an element, or only a mark that links to a place of the page, as behind a heading.
-fn is_unseen(node: &Handle) -> bool {
-    let style = attribute(node, "style").unwrap_or_default().to_ascii_lowercase();
-    let style: String = style.split_whitespace().collect();
+/// Whether an element is a mark that links to a place of its page, as behind a heading.
+fn is_link_mark(node: &Handle) -> bool {
     let is_word = |child: &Handle| match &child.data {
         NodeData::Text { contents } => contents.borrow().contains(char::is_alphanumeric),
         _ => true,
     };
-    attribute(node, "hidden").is_some()
-        || attribute(node, "aria-hidden").as_deref() == Some("true")
-        || style.contains("display:none")
-        || style.contains("visibility:hidden")
-        || is(node, "a")
-            && attribute(node, "href").is_some_and(|href| href.starts_with('#'))
-            && !node.children.borrow().iter().any(is_word)
+    attribute(node, "href").is_some_and(|href| href.starts_with('#'))
+        && !node.children.borrow().iter().any(is_word)
 }
 
 /// The language of code, as highlighters want to know it.
@@ -295,6 +292,45 @@ fn language(pre: &Handle) -> String {
     name.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
+/// Whether a node is no part of what a page says.
+fn is_unseen(node: &Handle, name: &str) -> bool {
+    matches!(
+        name,
+        "script"
+            | "style"
+            | "template"
+            | "noscript"
+            | "svg"
+            | "nav"
+            | "iframe"
+            | "object"
+            | "select"
+            | "button"
+            | "textarea"
+            | "canvas"
+            | "audio"
+            | "video"
+            | "rp"
+            | "rt"
+    ) || name == "a" && is_link_mark(node)
+        || attribute(node, "hidden").is_some()
+        || attribute(node, "aria-hidden").as_deref() == Some("true")
+        || attribute(node, "style").is_some_and(|style| {
+            let style = style.to_ascii_lowercase().replace(char::is_whitespace, "");
+            style.contains("display:none") || style.contains("visibility:hidden")
+        })
+}
+
+/// What keeps a raised number apart from the one before it: 10<sup>6</sup> is not 106.
+fn power(node: &Handle, before: &str) -> &'static str {
+    let is_number = |child: &Handle| {
+        matches!(&child.data, NodeData::Text { contents }
+            if contents.borrow().trim_start_matches(['-', '−']).starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let raised = node.children.borrow().first().is_some_and(is_number);
+    if raised && before.ends_with(|c: char| c.is_ascii_digit()) { "^" } else { "" }
+}
+
 /// All text below a node, whatever its depth.
 fn text(node: &Handle) -> String {
     let mut text = String::new();
@@ -304,9 +340,9 @@ fn text(node: &Handle) -> String {
             NodeData::Text { contents } => {
                 text.extend(contents.borrow().chars().filter(|c| *c != SOFT_HYPHEN));
             }
-            NodeData::Element { .. } if is_unseen(&node) => continue,
             NodeData::Element { name, .. } => match &*name.local {
-                "script" | "style" | "template" | "rp" | "rt" => continue,
+                name if is_unseen(&node, name) => continue,
+                "sup" => text.push_str(power(&node, &text)),
                 "br" => text.push('\n'),
                 name if is_block(name) => text.push(' '),
                 _ => {}

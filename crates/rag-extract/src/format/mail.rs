@@ -1,5 +1,7 @@
 //! E-mail: the body, and what is attached by name. A page for each message of a mailbox.
-use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use std::borrow::Cow;
+
+use mail_parser::{Address, Encoding, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 use serde_json::{Map, Value};
 
 use super::html;
@@ -60,16 +62,8 @@ fn message(
     options: &Options,
     metadata: &mut Map<String, Value>,
 ) -> Result<String, Failure> {
-    // One that names no charset, and is not in UTF-8, is in that of its sender.
-    let is_told = bytes.windows(8).any(|word| word.eq_ignore_ascii_case(b"charset="));
-    let text;
-    let bytes = if is_told || bytes.is_ascii() {
-        bytes
-    } else {
-        (text, _) = charset::decode(bytes, None);
-        text.as_bytes()
-    };
-    let parsed = MessageParser::default().parse(bytes);
+    let bytes = with_utf8_head(bytes);
+    let parsed = MessageParser::default().parse(bytes.as_ref());
     let Some(message) = parsed else { return Err(Failure::damaged("it is no message")) };
     let mut page = Writer::new(options.max_output);
     write(&message, 1, options, metadata, &mut page)?;
@@ -135,21 +129,29 @@ fn people(address: &Address) -> String {
     address.iter().map(person).collect::<Vec<_>>().join(", ")
 }
 
+/// A message whose head is UTF-8: old programs write other charsets without saying which.
+fn with_utf8_head(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let ends = |marks: &[u8]| bytes.windows(marks.len()).position(|window| window == marks);
+    let end = ends(b"\r\n\r\n").or_else(|| ends(b"\n\n")).unwrap_or(bytes.len());
+    let (head, rest) = bytes.split_at(end);
+    if std::str::from_utf8(head).is_ok() {
+        return Cow::Borrowed(bytes);
+    }
+    let (head, _) = charset::decode(head, Some("utf-8"));
+    Cow::Owned([head.as_bytes(), rest].concat())
+}
+
 /// Text where the sender wrote it, and HTML where there is nothing else.
 fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), Failure> {
-    let says_nothing = |part: &MessagePart| match &part.body {
-        PartType::Text(text) => text.trim().is_empty(),
-        _ => true,
-    };
-    let parts: Vec<&MessagePart> = if message.text_bodies().all(says_nothing) {
-        message.html_bodies().collect()
-    } else {
-        message.text_bodies().collect()
-    };
+    let is_text = |part: &&MessagePart| !part.text_contents().unwrap_or_default().trim().is_empty();
+    let mut parts: Vec<_> = message.text_bodies().filter(is_text).collect();
+    if parts.is_empty() {
+        parts = message.html_bodies().collect();
+    }
     for part in parts {
         match &part.body {
             PartType::Text(text) => {
-                let text = text.replace('\r', "");
+                let text = decoded(message, part, text).replace('\r', "");
                 let kind = part.content_type();
                 let says = |name: &str, value: &str| {
                     let found = kind.and_then(|kind| kind.attribute(name));
@@ -162,7 +164,8 @@ fn body(message: &Message, options: &Options, page: &mut Writer) -> Result<(), F
                 }
             }
             PartType::Html(text) => {
-                page.paragraph(&html::markdown(text, options.max_output)?.content);
+                let text = decoded(message, part, text);
+                page.paragraph(&html::markdown(&text, options.max_output)?.content);
             }
             _ => {}
         }
@@ -194,4 +197,15 @@ fn flowed(text: &str, deletes_space: bool) -> String {
         open = goes_on.then_some(depth);
     }
     joined
+}
+
+/// The text of a part, whose charset is found by its bytes where what it declares is wrong.
+fn decoded<'a>(message: &'a Message, part: &MessagePart, text: &'a str) -> Cow<'a, str> {
+    let range = part.offset_body as usize..part.offset_end as usize;
+    match message.raw_message.get(range) {
+        Some(raw) if part.encoding == Encoding::None && text.contains('\u{fffd}') => {
+            charset::decode(raw, Some("utf-8")).0
+        }
+        _ => Cow::Borrowed(text),
+    }
 }

@@ -29,7 +29,8 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
                 page.code(&language, &source);
                 for output in cell["outputs"].as_array().into_iter().flatten() {
                     let data = &output["data"]["text/plain"];
-                    page.code("", &lines(if data.is_null() { &output["text"] } else { data }));
+                    let text = lines(if data.is_null() { &output["text"] } else { data });
+                    page.code("", &as_shown(&text));
                     if let (Some(name), Some(value)) =
                         (output["ename"].as_str(), output["evalue"].as_str())
                     {
@@ -44,6 +45,21 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, Failure> {
         }
     }
     single(document, &page.take()?)
+}
+
+/// What a terminal shows of printed text: no colours, and of a line that was written over its last
+/// state.
+fn as_shown(printed: &str) -> String {
+    let mut text = String::new();
+    let mut pieces = printed.split("\u{1b}[");
+    text.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let behind =
+            piece.find(|c: char| matches!(c, '@'..='~')).map_or("", |end| &piece[end + 1..]);
+        text.push_str(behind);
+    }
+    let lines = text.lines().map(|line| line.trim_end_matches('\r').rsplit('\r').next());
+    lines.map(Option::unwrap_or_default).collect::<Vec<_>>().join("\n")
 }
 
 /// A text, or its lines.

@@ -67,6 +67,14 @@ fn slide(
                 body(shape, &mut page);
             } else if let Some(table) = shape.all("tbl").next() {
                 page.table(&rows(table));
+            } else if let Some(target) = drawn(shape).and_then(|id| relationships.get(id))
+                && let Ok(bytes) = package.read(&target.target)
+            {
+                // A drawing that is lost does not take the slide with it.
+                let _ = tree::parse(&bytes, |root| {
+                    drawing(root, &mut page);
+                    Ok(())
+                });
             }
         }
         Ok(())
@@ -75,6 +83,48 @@ fn slide(
         page.paragraph(&format!("Notes: {}", notes.join("\n\n")));
     }
     page.take()
+}
+
+/// So many series of a chart are read.
+const MAX_SERIES: usize = 64;
+
+/// The id of the part that has a frame's chart or diagram.
+fn drawn<'a>(frame: Node<'a, '_>) -> Option<&'a str> {
+    let chart = frame.all("chart").next().and_then(office::reference);
+    chart.or_else(|| frame.all("relIds").next()?.get("dm"))
+}
+
+/// A diagram's texts as a list, or a chart's title and values as a table.
+fn drawing(root: Node, page: &mut Writer) {
+    for point in root.all("pt").filter(|point| point.parent().is_some_and(|p| p.is("ptLst"))) {
+        page.item(0, "-", &point.child("t").map(text).unwrap_or_default());
+    }
+    let Some(chart) = root.child("chart") else { return };
+    let title = chart.below(&["title", "tx", "rich"]).map(text).unwrap_or_default();
+    page.paragraph(&title);
+    let mut lines = vec![vec![String::new()]];
+    for (n, series) in chart.all("ser").take(MAX_SERIES).enumerate() {
+        let values = |name| {
+            let points = series.child(name).into_iter().flat_map(|node| node.descendants());
+            let points = points.filter(|node| node.is("pt"));
+            points.map(|point| point.child("v").and_then(|v| v.text()).unwrap_or_default())
+        };
+        lines[0].push(values("tx").next().unwrap_or_default().to_owned());
+        let categories = values("cat").chain(values("xVal")).map(str::to_owned);
+        let numbers = values("val").chain(values("yVal")).map(str::to_owned);
+        let mut categories = categories.collect::<Vec<_>>().into_iter();
+        for (k, number) in numbers.enumerate() {
+            let category = categories.next().unwrap_or_default();
+            if lines.len() <= k + 1 {
+                lines.push(vec![category]);
+            }
+            lines[k + 1].resize(n + 1, String::new());
+            lines[k + 1].push(number);
+        }
+    }
+    if lines.len() > 1 {
+        page.table(&lines);
+    }
 }
 
 /// Shapes and frames without the groups they are in.

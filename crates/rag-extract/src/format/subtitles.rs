@@ -17,7 +17,18 @@ pub fn read(bytes: &[u8], format: Format, options: &Options) -> Result<Document,
     let mut paragraph = String::new();
     let mut speaker = String::new();
     let mut end = 0.0;
+    let mut blocks: Vec<String> = Vec::new();
     for block in text.split("\n\n") {
+        match blocks.last_mut() {
+            // A cue of SRT may have an empty line; WebVTT has notes and styles between cues.
+            Some(cue) if format == Format::Srt && !block.contains("-->") => {
+                cue.push('\n');
+                cue.push_str(block);
+            }
+            _ => blocks.push(block.to_owned()),
+        }
+    }
+    for block in &blocks {
         let mut lines = block.lines().skip_while(|line| !line.contains("-->"));
         let Some((from, to)) = lines.next().and_then(times) else { continue };
         let said = lines.collect::<Vec<_>>().join("\n");

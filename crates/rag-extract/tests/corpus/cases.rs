@@ -651,6 +651,49 @@ fn word() -> Vec<Case> {
             )
         },
         Case {
+            rows: vec![(1, "| kept | 10^6 |"), (1, "| around In a box. | here |")],
+            lacks: vec!["old", "gone"],
+            ..case(
+                "docx: rows deleted, words moved away, powers and boxes in a table",
+                &format!(
+                    "<w:tbl><w:tr><w:tc>{}</w:tc><w:tc><w:p>{}<w:r><w:rPr><w:vertAlign w:val=\"superscript\"/></w:rPr><w:t>6</w:t></w:r></w:p></w:tc></w:tr><w:tr><w:trPr><w:del/></w:trPr><w:tc>{}</w:tc></w:tr><w:tr><w:tc><w:p>{}<w:r><w:txbxContent>{}</w:txbxContent></w:r></w:p></w:tc><w:tc><w:moveFrom>{}</w:moveFrom>{}</w:tc></w:tr></w:tbl>",
+                    p("", "kept"),
+                    run("10"),
+                    p("", "old"),
+                    run("around"),
+                    p("", "In a box."),
+                    p("", "gone"),
+                    p("", "here")
+                ),
+                1,
+            )
+        },
+        Case {
+            phrases: vec![(1, "Then a/(b+c)=x^2+√y_i∑_1^n(k) holds.")],
+            ..case(
+                "docx: formulas",
+                &{
+                    let m = |name: &str, inner: &str| format!("<w:{name}>{inner}</w:{name}>");
+                    let fraction = m("f", &(m("num", &run("a")) + &m("den", &run("b+c"))));
+                    let power = m("sSup", &(m("e", &run("x")) + &m("sup", &run("2"))));
+                    let root = m("rad", &m("e", &run("y"))) + &m("sSub", &m("sub", &run("i")));
+                    let sum = "<w:naryPr><w:chr w:val=\"∑\"/></w:naryPr>".to_owned()
+                        + &m("sub", &run("1"))
+                        + &m("sup", &run("n"))
+                        + &m("d", &m("e", &run("k")));
+                    format!(
+                        "<w:p>{}{fraction}{}{power}{}{root}{}{}</w:p>",
+                        run("Then "),
+                        run("="),
+                        run("+"),
+                        m("nary", &sum),
+                        run(" holds.")
+                    )
+                },
+                1,
+            )
+        },
+        Case {
             phrases: vec![(1, "Line one\nline two"), (1, "In a control.")],
             ..case(
                 "docx: line breaks and content controls",
@@ -675,10 +718,11 @@ fn slides() -> Vec<Case> {
         + grid
         + &format!("<p:grpSp>{}</p:grpSp>", shape("", &[(0, "In a group")]));
     let third = shape("title", &[(0, "Kept back")]);
+    let fourth = "<p:graphicFrame><a:graphicData><p:relIds r:dm=\"rId8\"/></a:graphicData></p:graphicFrame><p:graphicFrame><a:graphicData><p:chart r:id=\"rId9\"/></a:graphicData></p:graphicFrame>";
     let slides =
-        [("", first.as_str()), ("", second.as_str()), ("show=\"0\"", third.as_str()), ("", "")];
+        [("", first.as_str()), ("", second.as_str()), ("show=\"0\"", third.as_str()), ("", fourth)];
     vec![Case {
-        name: "pptx: slides in order, tables, notes where they belong",
+        name: "pptx: slides in order, tables, diagrams, charts, notes where they belong",
         bytes: pptx(&slides, &[(1, "Say hello."), (2, "Mention the price.")]),
         format: "pptx",
         pages: 4,
@@ -690,8 +734,12 @@ fn slides() -> Vec<Case> {
             (2, "| Quince | 2.50 |"),
             (1, "Notes: Say hello."),
             (2, "Notes: Mention the price."),
+            (4, "- Gather"),
+            (4, "- Sort"),
+            (4, "|  | Tons |"),
+            (4, "| South | 2.5 |"),
         ],
-        phrases: vec![(2, "In a group")],
+        phrases: vec![(2, "In a group"), (4, "Harvest")],
         lacks: vec!["Kept back", "77"],
         page_metadata: vec![(1, "title", "Opening"), (2, "title", "Numbers")],
         ..Case::default()
@@ -910,6 +958,9 @@ fn text() -> Vec<Case> {
         Case { phrases: vec![(1, "Paid at noon.\n\nOr later.\n\nNext")], lacks: vec!["struck"], ..case("rtf: footnotes, deleted text", "rtf", br"{\rtf1\ansi Paid{\deleted struck} at noon.{\footnote \pard Or later.}\par Next\par}".to_vec()) },
         Case { rows: vec![(1, "ValueError: no tide")], ..case("ipynb: what failed", "ipynb", br#"{"cells":[{"cell_type":"code","source":"tide()","outputs":[{"output_type":"error","ename":"ValueError","evalue":"no tide","traceback":["\u001b[0;31m"]}]}],"metadata":{},"nbformat":4,"nbformat_minor":5}"#.to_vec()) },
         Case { phrases: vec![(1, "We meet at the harbour at noon.\n\nToo late.")], lacks: vec!["00:", "<i>"], ..case("srt", "srt", b"1\n00:00:01,000 --> 00:00:02,000\nWe <i>meet</i> at\nthe harbour\n\n2\n00:00:02,100 --> 00:00:04,000\nat noon.\n\n3\n00:01:00,000 --> 00:01:02,000\nToo late.\n".to_vec()) },
+        Case { phrases: vec![(1, "Before and behind an empty line. On.")], ..case("srt: an empty line within", "srt", b"1\n00:00:01,000 --> 00:00:02,000\nBefore and\n\nbehind an empty line.\n\n2\n00:00:02,100 --> 00:00:04,000\nOn.\n".to_vec()) },
+        Case { rows: vec![(1, "red"), (1, "100%")], lacks: vec!["[31m", "50%"], ..case("ipynb: colours and lines written over", "ipynb", br#"{"nbformat":4,"metadata":{},"cells":[{"cell_type":"code","source":"x","outputs":[{"output_type":"stream","text":["\u001b[31mred\u001b[0m\n","50%\r100%\n"]}]}]}"#.to_vec()) },
+        Case { phrases: vec![(1, "It stays here.")], lacks: vec!["gone"], ..case("rtf: what was deleted", "rtf", br"{\rtf1\ansi\pard It {\deleted gone }stays here.\par}".to_vec()) },
         Case { phrases: vec![(1, "Ann: Hello & good morning."), (1, "Bob: Hi.")], lacks: vec!["-->", "STYLE"], ..case("vtt", "vtt", b"WEBVTT\n\nSTYLE\n::cue{}\n\n00:01.000 --> 00:02.000\n<v Ann>Hello &amp; good\nmorning.</v>\n\n00:02.000 --> 00:03.000\n<v Bob>Hi.\n".to_vec()) },
     ]
 }
@@ -927,6 +978,8 @@ fn markup() -> Vec<Case> {
             ..case("html: headings, lists, tables, code", b"<!DOCTYPE html><html lang=en><head><title>Page title</title><meta name=author content='An author'><script>script()</script></head><body><nav>menu</nav><h1>Main <em>head</em></h1><p>A sentence\n in two lines.<p hidden>unseen</p><h2>Second</h2><ul><li>dot<ol><li>one</ol></ul><table><thead><tr><th>Fruit<th>Price</thead><tr><td>Quince<td>2.50</table><pre>SELECT 1;</pre>".to_vec())
         },
         Case { headings: vec![(1, "# Grüße")], phrases: vec![(1, "Füße")], metadata: vec![("charset", "windows-1252")], ..case("html: a declared charset", encoded("windows-1252", "<html><head><meta charset=iso-8859-1></head><h1>Grüße</h1><p>Füße\n</p>")) },
+        Case { headings: vec![(1, "# Grüße")], phrases: vec![(1, "Füße")], ..case("html: UTF-8 that is declared and is not", encoded("windows-1252", "<html><head><meta charset=utf-8></head><h1>Grüße</h1><p>Füße, schöne Grüße aus München</p>")) },
+        Case { headings: vec![(1, "# Prices")], rows: vec![(1, "| 1 | 10^6 |"), (1, "5. five"), (1, "6. six")], phrases: vec![(1, "It has 10^-3 and a note1.")], lacks: vec!["Edit", "unseen", "icon"], ..case("html: unseen parts of heads and cells, powers, numbers of entries", "<html><h1>Prices <button>Edit</button><svg><title>icon</title></svg></h1><div style='Display : none'>unseen</div><table><tr><th>a<th>b<tr><td>1<span hidden>unseen</span><td>10<sup>6</sup></table><p>It has 10<sup>-3</sup> and a note<sup>1</sup>.</p><ol><li value=5>five<li>six</ol>".as_bytes().to_vec()) },
         Case { rows: vec![(1, "| a | b |  |"), (1, "|  | c | d |")], ..case("html: cells over rows and columns", b"<table><tr><td rowspan=2>a<td colspan=2>b<tr><td>c<td>d</table>".to_vec()) },
         Case { headings: vec![(1, "# In a cell")], phrases: vec![(1, "Left side.\n\nRight side.")], ..case("html: a table that lays out a page", b"<html><table><tr><td><h1>In a cell</h1><p>Left side.</p><td><table><tr><td>Right side.</table></table>".to_vec()) },
         Case { headings: vec![(1, "# Tides")], rows: vec![(1, "| high | low |")], phrases: vec![(1, "Seen.")], lacks: vec!["¶", "unseen"], ..case("html: what readers do not see", "<h1 id=t>Ti&shy;des<a class=headerlink href='#t'>¶</a></h1><p style='Display : none'>unseen</p><p>Seen.<span style='visibility:hidden'>unseen</span></p><table><tr><td>high<span style='display:none'>unseen</span><td>low</table>".as_bytes().to_vec()) },
@@ -951,6 +1004,10 @@ fn mail() -> Vec<Case> {
     let html = format!(
         "{head}Subject: Markup\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\nPGgyPkhlYWQ8L2gyPjx0YWJsZT48dHI+PHRkPmE8dGQ+Yjx0cj48dGQ+Yzx0ZD5kPC90YWJsZT4=\n"
     );
+    let empty = format!(
+        "{head}Subject: Only markup\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=C\n\n--C\nContent-Type: text/plain\n\n \n--C\nContent-Type: text/html\n\n<p>The body is here.</p>\n--C--\n"
+    );
+    let undeclared = format!("{head}Subject: Grüße\n\nSchöne Grüße aus Köln.\n");
     let plain = format!("{head}Subject: Plain\n\nOne line\nand another.\n");
     let forwarded = format!(
         "{head}Subject: Fwd\nContent-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: text/plain; format=flowed\n\nIt goes \non here,\n and ends.\n> He \n> wrote.\n-- \nAnn\n--B\nContent-Type: message/rfc822\n\nFrom: carl@example.org\nSubject: Tides\n\nThe tide is late.\n--B--\n"
@@ -977,6 +1034,18 @@ fn mail() -> Vec<Case> {
             headings: vec![(1, "# Markup"), (1, "## Head")],
             rows: vec![(1, "| a | b |"), (1, "| c | d |")],
             ..case("eml: HTML alone", "eml", &html)
+        },
+        Case {
+            phrases: vec![(1, "The body is here.")],
+            ..case("eml: an empty alternative", "eml", &empty)
+        },
+        Case {
+            headings: vec![(1, "# Grüße")],
+            phrases: vec![(1, "Schöne Grüße aus Köln.")],
+            ..Case {
+                bytes: encoded("windows-1252", &undeclared),
+                ..case("eml: a charset that is not declared", "eml", "")
+            }
         },
         Case {
             headings: vec![(1, "# Plain")],

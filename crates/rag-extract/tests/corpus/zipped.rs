@@ -140,20 +140,45 @@ pub fn pptx(slides: &[(&str, &str)], notes: &[(usize, &str)]) -> Vec<u8> {
                 "<p:sld {A} {attributes}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
             ),
         ));
+        let mut drawn = relationship("rId8".into(), "diagramData", "../diagrams/data1.xml".into())
+            + &relationship("rId9".into(), "chart", "../charts/chart1.xml".into());
         if let Some((_, text)) = notes.iter().find(|(slide, _)| *slide == n + 1) {
             // Notes have numbers of their own.
             let target = format!("../notesSlides/notesSlide{}.xml", 50 + n);
-            parts.push((
-                format!("ppt/slides/_rels/{file}.rels"),
-                wrap(relationship("rId1".into(), "notesSlide", target)),
-            ));
+            drawn += &relationship("rId1".into(), "notesSlide", target);
             let body = shape("body", &[(0, text)]) + &shape("sldNum", &[(0, "77")]);
             parts.push((
                 format!("ppt/notesSlides/notesSlide{}.xml", 50 + n),
                 format!("<p:notes {A}><p:cSld><p:spTree>{body}</p:spTree></p:cSld></p:notes>"),
             ));
         }
+        parts.push((format!("ppt/slides/_rels/{file}.rels"), wrap(drawn)));
     }
+    let point = |text: &str| {
+        format!("<p:pt><p:prSet/><p:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:t></p:pt>")
+    };
+    parts.push((
+        "ppt/diagrams/data1.xml".into(),
+        format!(
+            "<p:dataModel {A}><p:ptLst>{}{}</p:ptLst></p:dataModel>",
+            point("Gather"),
+            point("Sort")
+        ),
+    ));
+    let values = |kind: &str, values: &[&str]| {
+        let points: String =
+            values.iter().map(|v| format!("<p:pt><p:v>{v}</p:v></p:pt>")).collect();
+        format!("<p:{kind}>{points}</p:{kind}>")
+    };
+    parts.push((
+        "ppt/charts/chart1.xml".into(),
+        format!(
+            "<p:chartSpace {A}><p:chart><p:title><p:tx><p:rich><a:p><a:r><a:t>Harvest</a:t></a:r></a:p></p:rich></p:tx></p:title><p:ser>{}{}{}</p:ser></p:chart></p:chartSpace>",
+            values("tx", &["Tons"]),
+            values("cat", &["North", "South"]),
+            values("val", &["1.5", "2.5"])
+        ),
+    ));
     let parts: Vec<(&str, &str)> =
         parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     zipped(&parts)
