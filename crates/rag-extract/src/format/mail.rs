@@ -132,7 +132,8 @@ fn people(address: &Address) -> String {
 /// A message whose head is UTF-8: old programs write other charsets without saying which.
 fn with_utf8_head(bytes: &[u8]) -> Cow<'_, [u8]> {
     let ends = |marks: &[u8]| bytes.windows(marks.len()).position(|window| window == marks);
-    let end = ends(b"\r\n\r\n").or_else(|| ends(b"\n\n")).unwrap_or(bytes.len());
+    let ends = [ends(b"\r\n\r\n"), ends(b"\n\n")];
+    let end = ends.into_iter().flatten().min().unwrap_or(bytes.len());
     let (head, rest) = bytes.split_at(end);
     if std::str::from_utf8(head).is_ok() {
         return Cow::Borrowed(bytes);

@@ -7,7 +7,7 @@ use serde_json::Map;
 use crate::detect::Format;
 use crate::document::{Document, Options};
 use crate::failure::Failure;
-use crate::markdown::Writer;
+use crate::markdown::{Writer, one_line};
 
 /// Groups within groups.
 const MAX_DEPTH: usize = 1000;
@@ -58,8 +58,10 @@ struct Reader {
     text: String,
     marker: String,
     info: String,
-    /// Footnotes of the open paragraph.
-    notes: Vec<String>,
+    note: String,
+    /// Notes of the page, by their numbers in the file.
+    notes: Vec<(usize, String)>,
+    last_note: usize,
     /// High half of a character beyond 65535.
     surrogate: Option<u16>,
     skip: usize,
@@ -93,7 +95,6 @@ impl Reader {
             text: String::new(),
             marker: String::new(),
             info: String::new(),
-            notes: Vec::new(),
             surrogate: None,
             skip: 0,
             star: false,
@@ -102,6 +103,9 @@ impl Reader {
             in_table: false,
             row: Vec::new(),
             rows: Vec::new(),
+            note: String::new(),
+            notes: Vec::new(),
+            last_note: 0,
         }
     }
 
@@ -146,6 +150,12 @@ impl Reader {
             let value = std::mem::take(&mut self.info);
             self.document.describe(key, &value);
         }
+        if inner == Destination::Note && self.state.destination != inner {
+            self.last_note += 1;
+            let number = self.last_note;
+            self.put(&format!("[^{number}]"));
+            self.notes.push((number, one_line(&std::mem::take(&mut self.note))));
+        }
     }
 
     /// A character of the file's charset.
@@ -170,11 +180,7 @@ impl Reader {
     fn put(&mut self, text: &str) {
         match self.state.destination {
             Destination::Body if !self.state.hidden => self.text.push_str(text),
-            Destination::Note if !self.state.hidden => {
-                if let Some(note) = self.notes.last_mut() {
-                    note.push_str(text);
-                }
-            }
+            Destination::Note if !self.state.hidden => self.note.push_str(text),
             Destination::Marker => self.marker.push_str(text),
             Destination::Info(_) => self.info.push_str(text),
             Destination::Styles => {
@@ -286,6 +292,13 @@ impl Reader {
                     .filter(|l| *l < 9)
                     .map(|l| l + 1);
             }
+            // Paragraphs of a note leave the one that it is cited in alone.
+            "par" | "pard" | "line" | "tab" | "sect" | "page" | "cell" | "nestcell" | "row"
+            | "intbl" | "ilvl"
+                if self.state.destination == Destination::Note =>
+            {
+                self.put(" ");
+            }
             "v" | "deleted" => self.state.hidden = on,
             "plain" => self.state.hidden = false,
             "pard" => {
@@ -324,11 +337,10 @@ impl Reader {
             "subject" => self.state.destination = Destination::Info("subject"),
             "keywords" => self.state.destination = Destination::Info("keywords"),
             "listtext" | "pntext" => self.state.destination = Destination::Marker,
-            "footnote" => {
+            "footnote" if self.state.destination == Destination::Body => {
                 self.state.destination = Destination::Note;
-                self.notes.push(String::new());
             }
-            "fldrslt" | "shptxt" => {}
+            "fldrslt" | "shptxt" | "footnote" => {}
             word if star || is_ignored(word) => self.state.destination = Destination::Ignored,
             _ => {}
         }
@@ -351,9 +363,6 @@ impl Reader {
     }
 
     fn end_paragraph(&mut self) {
-        if self.state.destination == Destination::Note {
-            return self.put(" ");
-        }
         if self.state.destination != Destination::Body {
             return;
         }
@@ -373,9 +382,6 @@ impl Reader {
             }
             None => self.page.paragraph(&text),
         }
-        for note in std::mem::take(&mut self.notes) {
-            self.page.paragraph(note.trim());
-        }
     }
 
     fn end_table(&mut self) {
@@ -389,6 +395,9 @@ impl Reader {
 
     fn end_page(&mut self) -> Result<(), Failure> {
         self.end_table();
+        for (number, note) in std::mem::take(&mut self.notes) {
+            self.page.paragraph(&format!("[^{number}]: {note}"));
+        }
         let content = self.page.take()?;
         self.document.push(&content, Map::new())
     }

@@ -93,5 +93,7 @@ fn plain(said: &str) -> String {
             (None, c) => text.push(c),
         }
     }
-    text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ")
+    let marks = [("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&quot;", "\""), ("&#39;", "'")];
+    let text = marks.iter().fold(text, |text, (name, mark)| text.replace(name, mark));
+    text.replace("&lrm;", "").replace("&rlm;", "").replace("&amp;", "&")
 }

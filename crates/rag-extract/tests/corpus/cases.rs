@@ -961,6 +961,8 @@ fn text() -> Vec<Case> {
         Case { phrases: vec![(1, "Before and behind an empty line. On.")], ..case("srt: an empty line within", "srt", b"1\n00:00:01,000 --> 00:00:02,000\nBefore and\n\nbehind an empty line.\n\n2\n00:00:02,100 --> 00:00:04,000\nOn.\n".to_vec()) },
         Case { rows: vec![(1, "red"), (1, "100%")], lacks: vec!["[31m", "50%"], ..case("ipynb: colours and lines written over", "ipynb", br#"{"nbformat":4,"metadata":{},"cells":[{"cell_type":"code","source":"x","outputs":[{"output_type":"stream","text":["\u001b[31mred\u001b[0m\n","50%\r100%\n"]}]}]}"#.to_vec()) },
         Case { phrases: vec![(1, "It stays here.")], lacks: vec!["gone"], ..case("rtf: what was deleted", "rtf", br"{\rtf1\ansi\pard It {\deleted gone }stays here.\par}".to_vec()) },
+        Case { headings: vec![(1, "# Head[^1]")], rows: vec![(1, "[^1]: In two lines."), (1, "| a[^2] | b |")], ..case("rtf: notes", "rtf", br"{\rtf1\ansi{\stylesheet{\s1 heading 1;}}\pard\s1 Head{\super\chftn{\footnote\pard\plain In two\par lines.}}\par\trowd\pard\intbl a{\footnote\pard Of a cell.}\cell b\cell\row\pard Behind.\par}".to_vec()) },
+        Case { phrases: vec![(1, "It's \"so\" &lt; on.")], ..case("vtt: names of characters", "vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n&lrm;It&#39;s &quot;so&quot; &amp;lt; on.\n".to_vec()) },
         Case { phrases: vec![(1, "Ann: Hello & good morning."), (1, "Bob: Hi.")], lacks: vec!["-->", "STYLE"], ..case("vtt", "vtt", b"WEBVTT\n\nSTYLE\n::cue{}\n\n00:01.000 --> 00:02.000\n<v Ann>Hello &amp; good\nmorning.</v>\n\n00:02.000 --> 00:03.000\n<v Bob>Hi.\n".to_vec()) },
     ]
 }
