@@ -20,19 +20,18 @@ pub fn warn_if_without_words(collection: &Collection, embedder: &Embedder) -> Re
     let text = texts.into_iter().flatten().collect::<Vec<_>>().join("\n");
     if !embedder.has_words_for(&text)? {
         let texts = format!("texts of collection \"{}\"", collection.name);
-        warn(embedder.name(), &texts);
+        let detail = "Its vocabulary has no words for them. Searches rely on words, and answers are not judged.";
+        warn(embedder.name(), &texts, detail);
     }
     Ok(())
 }
 
 /// Says in the log, or to the session, that a model hardly knows the language of `texts`.
-pub fn warn(model: &str, texts: &str) {
+pub fn warn(model: &str, texts: &str, detail: &str) {
     let message = format!("model \"{model}\" hardly knows the language of {texts}");
     let code = PgSqlErrorCode::ERRCODE_WARNING;
     ErrorReport::new(code, message, function_name!())
-        .set_detail(
-            "Searches rely on words there, and answers are not told from what does not answer.",
-        )
+        .set_detail(detail)
         .set_hint("Use a multilingual model, such as multilingual-e5-small.")
         .report(PgLogLevel::WARNING);
 }

@@ -277,6 +277,7 @@ fn warn_if_deaf(target: &Target, calibration: &Calibration) {
     if !scripts.is_empty() {
         let (name, scripts) = (&target.collection.name, scripts.join(", "));
         let texts = format!("texts of collection \"{name}\" in {scripts} script");
-        language::warn(&target.generation.model, &texts);
+        let detail = "Words alone find more of them than it does. Searches rely on words.";
+        language::warn(&target.generation.model, &texts, detail);
     }
 }

@@ -219,8 +219,7 @@ pub(super) fn answer(
     }
     // How like the question a sentence is says nothing in a language that the model does not know.
     let model = sentence_model(outcome)?;
-    let is_deaf = outcome.known.is_some_and(|known| known.is_deaf());
-    if is_deaf || !model.tokenizer().has_words_for(question)? {
+    if !model.tokenizer().has_words_for(question)? {
         let nearest = quoted(question, outcome, texts, &options.always())?;
         return Ok(nearest.unjudged(&model.manifest().name, options));
     }
