@@ -47,9 +47,9 @@ SELECT count(*) FROM rag_search('place', 'Почему кошка боится �
 SELECT status, usage -> 'judged' AS judged FROM rag_answer('place', 'Где стоит город Волетск на реке Етволва?');
 SET rag_pg.answer_threshold = -1;
 SELECT status, usage -> 'judged' AS judged FROM rag_answer('place', 'Почему кошка боится собаку?');
--- A model that is worth half its weight judges answers where words find the chunk relevant, too.
+-- Of texts that calibration finds the model worth little for, though it has words for them, words judge answers too.
 SET rag_pg.answer_threshold = -0.9;
-UPDATE rag.generation SET calibration = jsonb_set(jsonb_build_object('latin', calibration -> 'cyrillic'), '{latin,model_weight}', '0.5') WHERE chunks::text LIKE '%place%';
+UPDATE rag.generation SET calibration = jsonb_set(jsonb_build_object('latin', calibration -> 'cyrillic'), '{latin,model_weight}', '0.05') WHERE chunks::text LIKE '%place%';
 UPDATE rag.generation g SET calibration = p.calibration FROM rag.generation p WHERE g.chunks::text LIKE '%topic%' AND p.chunks::text LIKE '%place%';
 SELECT query, status, usage -> 'judged' AS judged
   FROM unnest(ARRAY['Which giraffe is the tallest in the zoo?', 'How do I undo all after a savepoint of a transaction?']) query, rag_answer('topic', query);
