@@ -8,17 +8,17 @@ INSERT INTO cities VALUES
   (4, 'Псков основан в десятом веке. Кремль стоит над рекой Великой.');
 SELECT rag_create_collection('cities', 'cities', 'body', text_search_config => 'russian');
 CALL rag_work('cities');
-SELECT search #>> '{weights,dense}' AS dense, search #>> '{weights,rerank}' AS rerank FROM rag_explain('cities', 'Что стоит на Волге?') LIMIT 1;
-SELECT search #>> '{weights,dense}' AS dense FROM rag_explain('cities', 'Что стоит на Волге?', dense_weight => 3) LIMIT 1;
-SELECT search #>> '{weights,dense}' AS dense FROM rag_explain('cities', 'Where is Volga?') LIMIT 1;
+SELECT search -> 'weights' ->> 'dense' AS dense, search -> 'weights' ->> 'rerank' AS rerank FROM rag_explain('cities', 'Что стоит на Волге?') LIMIT 1;
+SELECT search -> 'weights' ->> 'dense' AS dense FROM rag_explain('cities', 'Что стоит на Волге?', dense_weight => 3) LIMIT 1;
+SELECT search -> 'weights' ->> 'dense' AS dense FROM rag_explain('cities', 'Where is Volga?') LIMIT 1;
 SELECT document_key FROM rag_search('cities', 'деревянные дома', 1);
-SELECT answer, citations, status, usage -> 'judged' AS judged, usage #>> '{refused,quote}' AS nearest, usage #> '{refused,document_key}' AS of
+SELECT answer, citations, status, usage -> 'judged' AS judged, usage -> 'refused' ->> 'quote' AS nearest, usage -> 'refused' -> 'document_key' AS of
   FROM rag_answer('cities', 'Какой город стоит на Волге?');
 SET rag_pg.answer_threshold = -1;
 SELECT answer, status, usage -> 'judged' AS judged FROM rag_answer('cities', 'Какой город стоит на Волге?');
 RESET rag_pg.answer_threshold;
 -- Bare passages.
-SELECT answer, citations, status, usage -> 'judged' AS judged, usage #>> '{refused,quote}' AS nearest
+SELECT answer, citations, status, usage -> 'judged' AS judged, usage -> 'refused' ->> 'quote' AS nearest
   FROM rag_answer('Какой город стоит на Волге?', ARRAY['Тверь стоит на Волге.', 'Томск стоит на реке Томи.']);
 SELECT answer, status, usage -> 'judged' AS judged FROM rag_answer('Какой город стоит на Волге?', ARRAY[NULL, ' ']);
 SELECT answer, status, usage -> 'judged' AS judged FROM rag_answer('¿Qué ciudad está en el Volga?', ARRAY['La ciudad de Tver está en el Volga.']);
