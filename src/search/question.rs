@@ -1,7 +1,8 @@
 //! A question as both legs take it.
 use crate::catalog::collection::{Collection, Generation};
-use crate::catalog::model::{embedder, local};
+use crate::catalog::model::embedder;
 use crate::models::embedder::Embedder;
+use crate::models::local::embedder_by_fingerprint;
 use crate::models::question_cache as cache;
 use crate::sys::text_search::Config;
 use rag::model::{Detail, Embedding, Purpose};
@@ -95,15 +96,17 @@ impl Question {
         Ok((!input.is_empty()).then_some(input))
     }
 
-    /// What is known of questions in its script: what calibration found or, before, that the model has no words for it. A model that embedded
-    /// the question is at hand.
+    /// What is known of questions in its script: what calibration found or, before, that the model has no words for it. Where no
+    /// model embedded the question none is opened.
     pub fn known(&self, generation: &Generation, is_embedded: bool) -> Option<OfScript> {
         let calibrated = generation.calibration.of_script(Writing::of(&self.text));
-        calibrated.copied().or_else(|| {
-            let model = local(generation).ok().filter(|_| is_embedded)?;
-            let has_words = model.tokenizer().has_words_for(&self.text).unwrap_or(true);
-            (!has_words).then(OfScript::without_words)
-        })
+        if calibrated.is_some() || !is_embedded {
+            return calibrated.copied();
+        }
+        let Generation { model, fingerprint, .. } = generation;
+        let model = embedder_by_fingerprint(model, fingerprint).ok()??;
+        let has_words = model.tokenizer().has_words_for(&self.text).unwrap_or(true);
+        (!has_words).then(OfScript::without_words)
     }
 
     fn embed_anew(&self, model: &Embedder, detail: Detail) -> Result<Embedding> {

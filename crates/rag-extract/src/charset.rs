@@ -18,7 +18,7 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> (Cow<'a, str>, &'s
     {
         return (Cow::Borrowed(text), UTF_8.name());
     }
-    // One that declares UTF-8 and has none but damaged characters is in another charset.
+    // What declares UTF-8 and has more damaged characters than whole ones is in another charset.
     let encoding = encoding.filter(|encoding| *encoding != UTF_8 || is_mostly_utf8(bytes));
     let encoding = encoding.or_else(|| wide(bytes)).unwrap_or_else(|| guess(bytes));
     let (text, _) = encoding.decode_without_bom_handling(bytes);
@@ -52,7 +52,7 @@ fn wide(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Whether more characters beyond ASCII are UTF-8 than are damaged.
+/// Whether no more characters beyond ASCII are damaged than are whole.
 fn is_mostly_utf8(bytes: &[u8]) -> bool {
     let (mut whole, mut damaged) = (0, 0);
     for chunk in bytes.utf8_chunks() {
